@@ -1,0 +1,72 @@
+//! [`portcullis`] for actix-web: middleware and extractors.
+//!
+//! ```
+//! use actix_web::{App, Responder, web};
+//! use portcullis_actix::{Caller, Optional, Policy, Verified, Verify};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct User {
+//!     sub: String,
+//! }
+//!
+//! async fn orders(Verified(user): Verified<User>) -> impl Responder {
+//!     format!("orders of {}", user.sub)
+//! }
+//!
+//! async fn home(Optional(caller): Optional<Caller>) -> impl Responder {
+//!     format!("hello {}", caller.as_ref().and_then(|caller| caller.subject()).unwrap_or("stranger"))
+//! }
+//!
+//! # fn app(policy: Policy) {
+//! let app = App::new()
+//!     .service(web::resource("/orders").wrap(Verify::new(policy.clone())).get(orders))
+//!     .service(web::resource("/").wrap(Verify::new(policy.allow_anonymous())).get(home));
+//! # let _ = app; }
+//! ```
+//!
+//! Take [`Optional`] rather than `Option` for an extractor that can do without a token: actix-web's
+//! own `Option` swallows every error, also that of a route that nothing protects.
+//!
+//! # Testing
+//!
+//! `portcullis-testkit` mints tokens, has a policy that trusts them, and finds routes that are open:
+//!
+//! ```
+//! use actix_web::{App, http::StatusCode, test, web};
+//! use portcullis::Algorithm;
+//! use portcullis_actix::{Caller, Policy, Verify};
+//! use portcullis_testkit::{TestIssuer, actix::assert_protected};
+//!
+//! fn api(policy: Policy) -> impl FnOnce(&mut web::ServiceConfig) {
+//!     let orders = async |_: Caller| "orders";
+//!     let orders = web::resource("/orders").wrap(Verify::new(policy)).get(orders);
+//!     |config| _ = config.service(orders)
+//! }
+//!
+//! # #[actix_web::main]
+//! # async fn main() {
+//! let issuer = TestIssuer::new("https://id.example");
+//! assert_protected(App::new().configure(api(issuer.policy())), &[("GET", "/orders")]).await;
+//!
+//! let app = test::init_service(App::new().configure(api(issuer.policy()))).await;
+//! for (token, status) in [
+//!     (issuer.token(Algorithm::ES256), StatusCode::OK),
+//!     (issuer.token(Algorithm::ES256).expired(), StatusCode::UNAUTHORIZED),
+//! ] {
+//!     let token = ("authorization", format!("Bearer {}", token.mint()));
+//!     let request = test::TestRequest::with_uri("/orders").insert_header(token).to_request();
+//!     assert_eq!(test::call_service(&app, request).await.status(), status);
+//! }
+//! # }
+//! ```
+mod extract;
+mod middleware;
+mod rejection;
+mod request;
+
+pub use self::extract::{Caller, Optional, Verified};
+pub use self::middleware::{ResponseFuture, Verify, VerifyService};
+pub use self::rejection::Rejection;
+#[doc(no_inline)]
+pub use portcullis::{self, Policy};

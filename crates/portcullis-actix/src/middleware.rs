@@ -1,0 +1,178 @@
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::future::Ready;
+use std::rc::Rc;
+
+use actix_web::body::EitherBody;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::{Error, HttpMessage, ResponseError};
+use pin_project_lite::pin_project;
+use portcullis::{Admission, Check, Policy, Waiting};
+
+use crate::rejection::Rejection;
+use crate::request::View;
+
+/// Puts a [`Policy`] in front of an app, a scope or a resource.
+///
+/// A refusal is a response, not an error, so that middleware further out runs as for any other.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Verify {
+    policy: Policy,
+}
+
+impl Verify {
+    /// Lets in what `policy` admits.
+    pub fn new(policy: Policy) -> Self {
+        Self { policy }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Verify
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = VerifyService<S>;
+    type InitError = ();
+    type Future = Ready<Result<VerifyService<S>, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        std::future::ready(Ok(VerifyService {
+            service: Rc::new(service),
+            policy: self.policy.clone(),
+        }))
+    }
+}
+
+/// The service that [`Verify`] makes.
+#[derive(Debug)]
+pub struct VerifyService<S> {
+    service: Rc<S>,
+    policy: Policy,
+}
+
+impl<S, B> Service<ServiceRequest> for VerifyService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = ResponseFuture<S>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> ResponseFuture<S> {
+        // A `Verify` further out, of the same policy, decided already.
+        let is_decided = request
+            .extensions()
+            .get::<Admission>()
+            .is_some_and(|admission| admission.is_by(&self.policy));
+        if is_decided {
+            return ResponseFuture::calling(self.service.call(request));
+        }
+        match self.policy.check(&View(&request)) {
+            Check::Done(Ok(admission)) => {
+                request.extensions_mut().insert(admission);
+                ResponseFuture::calling(self.service.call(request))
+            }
+            Check::Done(Err(rejection)) => ResponseFuture::refused(request, rejection),
+            Check::Wait(waiting) => {
+                ResponseFuture::waiting(waiting, request, Rc::clone(&self.service))
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`VerifyService`].
+    pub struct ResponseFuture<S>
+    where
+        S: Service<ServiceRequest>,
+    {
+        #[pin]
+        state: State<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, F> {
+        Calling {
+            #[pin]
+            future: F,
+        },
+        Refused {
+            held: Option<(ServiceRequest, portcullis::Rejection)>,
+        },
+        Waiting {
+            waiting: Waiting,
+            held: Option<(ServiceRequest, Rc<S>)>,
+        },
+    }
+}
+
+impl<S: Service<ServiceRequest>> ResponseFuture<S> {
+    fn calling(future: S::Future) -> Self {
+        Self { state: State::Calling { future } }
+    }
+
+    fn refused(request: ServiceRequest, rejection: portcullis::Rejection) -> Self {
+        Self { state: State::Refused { held: Some((request, rejection)) } }
+    }
+
+    fn waiting(waiting: Waiting, request: ServiceRequest, service: Rc<S>) -> Self {
+        Self { state: State::Waiting { waiting, held: Some((request, service)) } }
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        const TWICE: &str = "a future is not polled after it was ready";
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProjection::Calling { future } => {
+                    return future.poll(context).map_ok(ServiceResponse::map_into_left_body);
+                }
+                StateProjection::Refused { held } => {
+                    let (request, rejection) = held.take().expect(TWICE);
+                    return Poll::Ready(Ok(respond(request, rejection)));
+                }
+                StateProjection::Waiting { waiting, held } => {
+                    let result = ready!(Pin::new(waiting).poll(context));
+                    let (request, service) = held.take().expect(TWICE);
+                    match result {
+                        Ok(admission) => {
+                            request.extensions_mut().insert(admission);
+                            let future = service.call(request);
+                            state.set(State::Calling { future });
+                        }
+                        Err(rejection) => return Poll::Ready(Ok(respond(request, rejection))),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn respond<B>(
+    request: ServiceRequest,
+    rejection: portcullis::Rejection,
+) -> ServiceResponse<EitherBody<B>> {
+    request.into_response(Rejection::from(rejection).error_response()).map_into_right_body()
+}
+
+impl<S: Service<ServiceRequest>> fmt::Debug for ResponseFuture<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::Method;
+use http::request::Parts;
+use portcullis::{Admission, VerifiedToken};
+use serde::de::DeserializeOwned;
+
+use crate::rejection::Rejection;
+
+/// The verified claims, as a `T`. They are read once per token and shared.
+///
+/// `Option<Verified<T>>` is `None` where the request had no token and the policy allows that. A bad
+/// token is refused even there, and claims that are no `T` are (403).
+///
+/// If axum says of a handler that it is no `Handler`, see that `T` is `Deserialize` without
+/// borrowing, `Send`, `Sync` and `'static`.
+#[derive(Debug)]
+pub struct Verified<T>(pub Arc<T>);
+
+impl<T> Clone for Verified<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T, S> FromRequestParts<S> for Verified<T>
+where
+    T: DeserializeOwned + Send + Sync + 'static,
+    S: Sync,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Ok(Self(Admission::require_claims(found(parts), is_head(parts))?))
+    }
+}
+
+impl<T, S> OptionalFromRequestParts<S> for Verified<T>
+where
+    T: DeserializeOwned + Send + Sync + 'static,
+    S: Sync,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        Ok(Admission::optional_claims(found(parts), is_head(parts))?.map(Self))
+    }
+}
+
+/// The verified token: issuer, subject, id, audiences, client, expiry, and all claims as JSON.
+///
+/// `Option<Caller>` is `None` where the request had no token and the policy allows that.
+#[derive(Clone, Debug)]
+pub struct Caller(pub VerifiedToken);
+
+impl Deref for Caller {
+    type Target = VerifiedToken;
+
+    fn deref(&self) -> &VerifiedToken {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Ok(Self(Admission::require(found(parts), is_head(parts))?.clone()))
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for Caller {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        Ok(Admission::optional(found(parts), is_head(parts))?.cloned().map(Self))
+    }
+}
+
+fn found(parts: &Parts) -> Option<&Admission> {
+    parts.extensions.get()
+}
+
+fn is_head(parts: &Parts) -> bool {
+    parts.method == Method::HEAD
+}

@@ -1,0 +1,74 @@
+//! [`portcullis`] for axum: extractors for what its policy verified.
+//!
+//! The layer is a tower layer and needs no adapter; it stands here again for convenience.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use portcullis_axum::{Caller, Policy, Verified, VerifyLayer};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct User {
+//!     sub: String,
+//! }
+//!
+//! async fn orders(Verified(user): Verified<User>) -> String {
+//!     format!("orders of {}", user.sub)
+//! }
+//!
+//! async fn home(caller: Option<Caller>) -> String {
+//!     format!("hello {}", caller.as_ref().and_then(|caller| caller.subject()).unwrap_or("stranger"))
+//! }
+//!
+//! fn app(policy: &Policy) -> Router {
+//!     Router::new()
+//!         .route("/orders", get(orders).layer(VerifyLayer::new(policy.clone())))
+//!         .route("/", get(home).layer(VerifyLayer::new(policy.clone().allow_anonymous())))
+//! }
+//! # let _ = app;
+//! ```
+//!
+//! `Router::layer` covers only the routes that were added before it: put it last. A handler that
+//! asks for a token on a route without the layer answers 500, says in the response's extensions what
+//! was forgotten, and never lets the request in.
+//!
+//! # Testing
+//!
+//! `portcullis-testkit` mints tokens, has a policy that trusts them, and finds routes that are open:
+//!
+//! ```
+//! use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
+//! use portcullis::Algorithm;
+//! use portcullis_axum::{Caller, Policy, VerifyLayer};
+//! use portcullis_testkit::{TestIssuer, axum::assert_protected};
+//! use tower::ServiceExt;
+//!
+//! fn app(policy: Policy) -> Router {
+//!     let orders = async |_: Caller| "orders";
+//!     Router::new().route("/orders", get(orders)).layer(VerifyLayer::new(policy))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let issuer = TestIssuer::new("https://id.example");
+//! let app = app(issuer.policy());
+//! assert_protected(&app, &[("GET", "/orders")]).await;
+//!
+//! for (token, status) in [
+//!     (issuer.token(Algorithm::ES256), StatusCode::OK),
+//!     (issuer.token(Algorithm::ES256).expired(), StatusCode::UNAUTHORIZED),
+//! ] {
+//!     let request = Request::get("/orders")
+//!         .header("authorization", format!("Bearer {}", token.mint()))
+//!         .body(Body::empty())?;
+//!     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+//! }
+//! # Ok(()) }
+//! ```
+mod extract;
+mod rejection;
+
+pub use self::extract::{Caller, Verified};
+pub use self::rejection::Rejection;
+#[doc(no_inline)]
+pub use portcullis::{self, Policy, VerifyLayer};

@@ -1,0 +1,82 @@
+//! Keys and tokens for testing what [Portcullis](portcullis) protects.
+//!
+//! <div class="warning">
+//!
+//! **For tests only, never for production.** This crate signs whatever it is asked to sign, hands
+//! out secrets, shares keys between issuers of one name, and half of it exists to make forgeries.
+//! List it under `[dev-dependencies]` and nowhere else.
+//!
+//! </div>
+//!
+//! - [`TestIssuer`] is an issuer in memory: a key for each [`Algorithm`](portcullis::Algorithm),
+//!   its key set, rotation, tokens, and a [policy](TestIssuer::policy) that trusts it.
+//! - [`TokenBuilder`] is one token on its way: a good access token (RFC 9068) until told otherwise.
+//! - [`SigningKey`] is one private key, for whoever wants to hold it: the configured secret of an
+//!   application, or the key of an attacker.
+//! - [`FixedClock`] is a time that moves when told to.
+//! - [`hostile`] turns a good token into one that must be refused.
+//! - `assert_protected` walks the routes of an app and fails on each that answers without a token:
+//!   in the modules of the features `axum`, `actix` and `tower`, all off by default.
+//!
+//! Nothing here sleeps or opens a connection, and all but the keys (and with them the signatures)
+//! is the same in every run: token ids are counted, claims are sorted, and with a fixed clock so
+//! are the times.
+//!
+//! # Example: a good token and a forgery of it
+//!
+//! ```
+//! use std::time::Duration;
+//! use portcullis::Algorithm;
+//! use portcullis_testkit::{FixedClock, TestIssuer, hostile};
+//!
+//! let clock = FixedClock::at(1_800_000_000);
+//! let issuer = TestIssuer::new("https://id.example").audience("orders-api").clock(clock.clone());
+//! let policy = issuer.policy();
+//!
+//! let token = issuer.token(Algorithm::ES256).subject("alice").scope("orders:read").mint();
+//! assert!(policy.verify_token_now(&token).is_ok());
+//! assert!(policy.verify_token_now(hostile::none(&token, "none")).is_err());
+//!
+//! clock.advance(Duration::from_secs(600));
+//! assert!(policy.verify_token_now(&token).is_err());
+//! ```
+//!
+//! # Features
+//!
+//! | feature | adds | costs |
+//! | --- | --- | --- |
+//! | `axum` | `axum::assert_protected` | axum-core |
+//! | `actix` | `actix::assert_protected` | actix-web |
+//! | `tower` | `tower::assert_protected` | http, tower-service |
+//!
+//! # What a key costs
+//!
+//! An RSA key of 2048 bits takes long enough to make that a test suite would notice; all others are
+//! made in no time. So the keys of a [`TestIssuer`] are made when they are first asked for, and
+//! once in a process: [issuers of one name have the same keys](TestIssuer#keys). Where every test
+//! is a process of its own, as under cargo-nextest, each pays for the RSA keys that it asks for;
+//! ask for few, by [`jwks_of`](TestIssuer::jwks_of) rather than [`jwks`](TestIssuer::jwks).
+
+mod clock;
+pub mod hostile;
+mod issuer;
+mod key;
+mod keyring;
+#[cfg(test)]
+mod oracle;
+mod policy;
+mod token;
+
+#[cfg(feature = "actix")]
+pub mod actix;
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(any(feature = "actix", feature = "tower"))]
+mod protected;
+#[cfg(feature = "tower")]
+pub mod tower;
+
+pub use crate::clock::FixedClock;
+pub use crate::issuer::TestIssuer;
+pub use crate::key::SigningKey;
+pub use crate::token::TokenBuilder;

@@ -1,0 +1,189 @@
+use core::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::presentation::{self, Refusal};
+use crate::source::{SourceError, TokenCookie};
+use crate::verified::VerifiedToken;
+
+/// How a request got in. The layers put this, and only this, into the request's extensions.
+///
+/// It carries its policy, so that an extractor answers as the layer would.
+///
+/// ```compile_fail
+/// # use portcullis::{Admission, Policy};
+/// // Nobody else makes one, so that a layer further in can believe it.
+/// fn let_in(policy: Policy) -> Admission { Admission { policy, token: None } }
+/// ```
+#[derive(Clone)]
+pub struct Admission {
+    policy: Policy,
+    token: Option<VerifiedToken>,
+}
+
+impl Admission {
+    pub(crate) fn anonymous(policy: Policy) -> Self {
+        Self { policy, token: None }
+    }
+
+    pub(crate) fn verified(policy: Policy, token: VerifiedToken) -> Self {
+        Self { policy, token: Some(token) }
+    }
+
+    /// The token. `None`: the request had none, and the policy allows that.
+    pub fn token(&self) -> Option<&VerifiedToken> {
+        self.token.as_ref()
+    }
+
+    /// The policy that let it in.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// For a layer: whether `policy` already let the request in, so that it need not look again.
+    pub fn is_by(&self, policy: &Policy) -> bool {
+        self.policy.is_same_as(policy)
+            && (self.token.is_some() || self.policy.allows_anonymous() == policy.allows_anonymous())
+    }
+
+    /// For an extractor that asks for a token; `found` is what the request's extensions hold, and
+    /// `head` whether its method is HEAD.
+    ///
+    /// # Errors
+    ///
+    /// The request has no token, or no policy stands in front of the route.
+    pub fn require(found: Option<&Self>, head: bool) -> Result<&VerifiedToken, Rejection> {
+        let admission = Self::installed(found, head)?;
+        admission.token.as_ref().ok_or_else(|| admission.reject(SourceError::Missing, head))
+    }
+
+    /// For an extractor that can do without.
+    ///
+    /// # Errors
+    ///
+    /// No policy stands in front of the route.
+    pub fn optional(found: Option<&Self>, head: bool) -> Result<Option<&VerifiedToken>, Rejection> {
+        Ok(Self::installed(found, head)?.token())
+    }
+
+    /// For an extractor of typed claims.
+    ///
+    /// # Errors
+    ///
+    /// As [`require`](Self::require), or the claims are no `T`.
+    pub fn require_claims<T: DeserializeOwned + Send + Sync + 'static>(
+        found: Option<&Self>,
+        head: bool,
+    ) -> Result<Arc<T>, Rejection> {
+        let admission = Self::installed(found, head)?;
+        admission.claims(head)?.ok_or_else(|| admission.reject(SourceError::Missing, head))
+    }
+
+    /// For an extractor of typed claims that can do without.
+    ///
+    /// # Errors
+    ///
+    /// As [`optional`](Self::optional), or the claims are no `T`.
+    pub fn optional_claims<T: DeserializeOwned + Send + Sync + 'static>(
+        found: Option<&Self>,
+        head: bool,
+    ) -> Result<Option<Arc<T>>, Rejection> {
+        Self::installed(found, head)?.claims(head)
+    }
+
+    fn claims<T: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        head: bool,
+    ) -> Result<Option<Arc<T>>, Rejection> {
+        let claims = self.token.as_ref().map(VerifiedToken::claims).transpose();
+        claims.map_err(|error| self.reject(error, head))
+    }
+
+    /// Turns the request away after all.
+    pub fn reject(&self, error: impl Into<Error>, head: bool) -> Rejection {
+        Rejection::new(error.into(), Some(self.policy.clone()), head)
+    }
+
+    fn installed(found: Option<&Self>, head: bool) -> Result<&Self, Rejection> {
+        found.ok_or_else(|| Rejection::new(Error::NotInstalled, None, head))
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// A request that is turned away: why, and how the response looks.
+#[derive(Clone, Debug)]
+pub struct Rejection(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    error: Error,
+    /// `None`: there is no policy in front of the route.
+    policy: Option<Policy>,
+    /// The request's method is HEAD.
+    head: bool,
+    /// The cookie that the response takes away.
+    clears: Option<Box<str>>,
+}
+
+impl Rejection {
+    pub(crate) fn new(error: Error, policy: Option<Policy>, head: bool) -> Self {
+        Self(Box::new(Inner { error, policy, head, clears: None }))
+    }
+
+    pub(crate) fn clearing(mut self, cookie: &str) -> Self {
+        self.0.clears = Some(cookie.into());
+        self
+    }
+
+    /// Why.
+    pub fn error(&self) -> &Error {
+        &self.0.error
+    }
+
+    /// Why.
+    pub fn into_error(self) -> Error {
+        self.0.error
+    }
+
+    /// The response for frameworks on version 1 of the `http` crate. Why stands in its extensions.
+    pub fn into_response<B: From<bytes::Bytes>>(self) -> http::Response<B> {
+        let Refusal { status, headers, body } = self.refusal();
+        let mut response = http::Response::new(body.into());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response.extensions_mut().insert(self.into_error());
+        response
+    }
+
+    /// The response, in no framework's types.
+    pub fn refusal(&self) -> Refusal {
+        let Inner { error, policy, head, clears } = &*self.0;
+        let mut refusal = match policy {
+            Some(policy) => policy.presentation().refusal(error),
+            None => presentation::without_policy(error),
+        };
+        if let Some(name) = clears {
+            refusal.clear_cookie(&TokenCookie::unchecked(name.to_string()).clear());
+        }
+        if *head {
+            refusal.drop_body();
+        }
+        refusal
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.error.fmt(f)
+    }
+}
+
+impl core::error::Error for Rejection {}

@@ -1,0 +1,193 @@
+//! What the client is told: one match, without a `_` arm at any depth, so that a new way to fail
+//! does not compile before it has an answer.
+use crate::claims::{Claim, ClaimsError};
+use crate::error::Error;
+use crate::keys::KeyError;
+use crate::signature::SignatureError;
+use crate::source::{CrossSiteError, SourceError};
+use crate::token::TokenError;
+
+/// A row of the table of answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Answer {
+    TokenMissing,
+    SeveralTokens,
+    Malformed,
+    Unverifiable,
+    NotForThisResource,
+    Expired,
+    NotYetValid,
+    TooOld,
+    ClaimMissing,
+    Unsuitable,
+    CrossSite,
+    Unavailable,
+    Misconfigured,
+}
+
+impl Answer {
+    pub(crate) const ALL: [Self; 13] = [
+        Self::TokenMissing,
+        Self::SeveralTokens,
+        Self::Malformed,
+        Self::Unverifiable,
+        Self::NotForThisResource,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::TooOld,
+        Self::ClaimMissing,
+        Self::Unsuitable,
+        Self::CrossSite,
+        Self::Unavailable,
+        Self::Misconfigured,
+    ];
+
+    pub(crate) fn to(error: &Error) -> Self {
+        match error {
+            Error::Source(SourceError::Missing) => Self::TokenMissing,
+            Error::Source(SourceError::Several) => Self::SeveralTokens,
+            Error::CrossSite(CrossSiteError) => Self::CrossSite,
+            Error::Token(error) => match error {
+                // Known or not, it is not an algorithm of the policy: the same answer for both.
+                TokenError::AlgorithmUnknown => Self::Unverifiable,
+                TokenError::TooLong { .. }
+                | TokenError::Character
+                | TokenError::Parts { .. }
+                | TokenError::Empty(_)
+                | TokenError::Base64(_)
+                | TokenError::PartTooLong(_)
+                | TokenError::Json(..)
+                | TokenError::AlgorithmMissing
+                | TokenError::HeaderType { .. }
+                | TokenError::HeaderUnsupported { .. }
+                | TokenError::KeyIdTooLong
+                | TokenError::ClaimType { .. }
+                | TokenError::TokenIdTooLong => Self::Malformed,
+            },
+            Error::Key(error) => match error {
+                KeyError::Unknown
+                | KeyError::TooMany
+                | KeyError::IdMissing
+                | KeyError::Withdrawn => Self::Unverifiable,
+                KeyError::Unavailable(_) => Self::Unavailable,
+            },
+            Error::Signature(SignatureError) => Self::Unverifiable,
+            Error::Claims(error) => match error {
+                ClaimsError::Issuer
+                | ClaimsError::Algorithm
+                | ClaimsError::BringsKey
+                | ClaimsError::Type
+                | ClaimsError::NotAnAccessToken { .. }
+                | ClaimsError::LivesTooLong { .. }
+                | ClaimsError::Bound => Self::Unverifiable,
+                ClaimsError::Audience | ClaimsError::Missing { claim: "aud" } => {
+                    Self::NotForThisResource
+                }
+                ClaimsError::Expired { .. } => Self::Expired,
+                ClaimsError::NotYetValid { .. } | ClaimsError::IssuedInFuture { .. } => {
+                    Self::NotYetValid
+                }
+                ClaimsError::TooOld { .. } => Self::TooOld,
+                ClaimsError::Missing { .. }
+                | ClaimsError::Rule(
+                    Claim::Required(_)
+                    | Claim::Forbidden(_)
+                    | Claim::Value(_)
+                    | Claim::Predicate(_),
+                ) => Self::ClaimMissing,
+            },
+            Error::Shape(_) => Self::Unsuitable,
+            Error::NotInstalled => Self::Misconfigured,
+        }
+    }
+
+    pub(crate) fn status(self) -> http::StatusCode {
+        match self {
+            // Malformed credentials too: browsers send `Bearer undefined`, and clients refresh
+            // their token on 401 only.
+            Self::TokenMissing
+            | Self::Malformed
+            | Self::Unverifiable
+            | Self::NotForThisResource
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::TooOld
+            | Self::ClaimMissing => http::StatusCode::UNAUTHORIZED,
+            Self::SeveralTokens => http::StatusCode::BAD_REQUEST,
+            Self::Unsuitable | Self::CrossSite => http::StatusCode::FORBIDDEN,
+            Self::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
+            Self::Misconfigured => http::StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::TokenMissing => "token-missing",
+            Self::SeveralTokens => "request-invalid",
+            Self::Malformed
+            | Self::Unverifiable
+            | Self::NotForThisResource
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::TooOld
+            | Self::ClaimMissing => "token-invalid",
+            Self::Unsuitable => "token-unsuitable",
+            Self::CrossSite => "cross-site-request",
+            Self::Unavailable => "verification-unavailable",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::TokenMissing => "Authentication required",
+            Self::SeveralTokens => "Invalid request",
+            Self::Malformed
+            | Self::Unverifiable
+            | Self::NotForThisResource
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::TooOld
+            | Self::ClaimMissing => "Invalid access token",
+            Self::Unsuitable => "Unsuitable access token",
+            Self::CrossSite => "Cross-site request refused",
+            Self::Unavailable => "Temporarily unavailable",
+            Self::Misconfigured => "Server misconfigured",
+        }
+    }
+
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::TokenMissing => "This resource needs an access token.",
+            Self::SeveralTokens => "The request carries more than one access token.",
+            Self::Malformed => "The access token is malformed.",
+            Self::Unverifiable => "The access token could not be verified.",
+            Self::NotForThisResource => "The access token is not meant for this resource.",
+            Self::Expired => "The access token has expired.",
+            Self::NotYetValid => "The access token is not valid yet.",
+            Self::TooOld => "The access token is too old.",
+            Self::ClaimMissing => "The access token lacks a required claim.",
+            Self::Unsuitable => "The access token does not carry what this resource needs.",
+            Self::CrossSite => "The request did not come from an allowed origin.",
+            Self::Unavailable => "Access tokens cannot be verified at the moment.",
+            Self::Misconfigured => "This resource is not protected as it was meant to be.",
+        }
+    }
+
+    /// Whether there is a `WWW-Authenticate` header, and its `error` (RFC 6750 §3.1).
+    pub(crate) fn challenge(self) -> Option<Option<&'static str>> {
+        match self {
+            // RFC 6750 §3.1: no error information where no credentials were sent.
+            Self::TokenMissing => Some(None),
+            Self::SeveralTokens => Some(Some("invalid_request")),
+            Self::Malformed
+            | Self::Unverifiable
+            | Self::NotForThisResource
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::TooOld
+            | Self::ClaimMissing => Some(Some("invalid_token")),
+            Self::Unsuitable | Self::CrossSite | Self::Unavailable | Self::Misconfigured => None,
+        }
+    }
+}

@@ -1,0 +1,340 @@
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::ClaimsError;
+use crate::token::{Json, Payload};
+use crate::verified::VerifiedToken;
+
+/// What a policy, or one issuer of it, asks of claims.
+///
+/// ```
+/// use std::time::Duration;
+/// use portcullis::{ClaimRules, ClaimValue};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Tenant { tenant: String, suspended: bool }
+///
+/// let rules = ClaimRules::new()
+///     .max_lifetime(Duration::from_secs(15 * 60))
+///     .require("sub")
+///     .forbid("act")
+///     .exact("token_use", "access")
+///     .one_of("region", ["eu", "us"])
+///     .predicate("tenant is not suspended", |claims: &Tenant| !claims.suspended);
+/// # let _ = rules;
+/// ```
+///
+/// Rules of an issuer stand above those of the policy where both name a duration; all other rules
+/// of both hold.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct ClaimRules {
+    pub(crate) leeway: Option<Duration>,
+    pub(crate) max_lifetime: Option<MaxLifetime>,
+    pub(crate) max_age: Option<Duration>,
+    values: Vec<(Box<str>, ValueRule)>,
+    predicates: Vec<Predicate>,
+}
+
+/// A bound, or none by [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime).
+///
+/// ```compile_fail
+/// # use portcullis::{ClaimRules, MaxLifetime};
+/// let rules = ClaimRules::new().max_lifetime(MaxLifetime(None));
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MaxLifetime(pub(crate) Option<Duration>);
+
+impl From<Duration> for MaxLifetime {
+    fn from(limit: Duration) -> Self {
+        Self(Some(limit))
+    }
+}
+
+#[derive(Clone)]
+enum ValueRule {
+    Required,
+    Forbidden,
+    OneOf(Arc<[ClaimValue]>),
+}
+
+#[derive(Clone)]
+struct Predicate {
+    name: Arc<str>,
+    holds: Arc<dyn Fn(&VerifiedToken) -> bool + Send + Sync>,
+}
+
+/// A value that a claim is compared with.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ClaimValue {
+    /// A string, byte by byte.
+    String(String),
+    /// A number written without fraction and exponent.
+    Integer(i64),
+    /// `true` or `false`.
+    Bool(bool),
+}
+
+impl From<&str> for ClaimValue {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for ClaimValue {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+impl From<i64> for ClaimValue {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<bool> for ClaimValue {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl ClaimValue {
+    fn is(&self, json: &Json<'_>) -> bool {
+        match (self, json) {
+            (Self::String(own), Json::String(theirs)) => own == theirs,
+            (Self::Integer(own), Json::Integer(theirs)) => i128::from(*own) == *theirs,
+            (Self::Bool(own), Json::Bool(theirs)) => own == theirs,
+            _ => false,
+        }
+    }
+}
+
+impl ClaimRules {
+    /// No rules but the defaults of the setters.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tolerates clocks that differ by `leeway`, whole seconds, at most 10 minutes.
+    ///
+    /// Not called: 30 s, several times what synchronised clocks differ, and short beside any
+    /// token's life (RFC 7519 §4.1.4: "no more than a few minutes").
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = Some(leeway);
+        self
+    }
+
+    /// Refuses a token that was made to live longer: `exp` less `iat`, or less the present where
+    /// there is no `iat`.
+    ///
+    /// Not called: 24 h, so that a token with an `exp` in ten years never passes by accident.
+    /// Access tokens should live 5 to 15 minutes. No bound at all:
+    /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime).
+    pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
+        self.max_lifetime = Some(limit.into());
+        self
+    }
+
+    /// Refuses a token that was issued longer ago, by `iat`, which it then must have.
+    ///
+    /// Not called: the lifetime alone bounds its age.
+    pub fn max_age(mut self, limit: Duration) -> Self {
+        self.max_age = Some(limit);
+        self
+    }
+
+    /// Requires a claim, of whatever value but `null`.
+    pub fn require(self, claim: impl Into<String>) -> Self {
+        self.value(claim.into(), ValueRule::Required)
+    }
+
+    /// Refuses a token that has a claim, of whatever value.
+    pub fn forbid(self, claim: impl Into<String>) -> Self {
+        self.value(claim.into(), ValueRule::Forbidden)
+    }
+
+    /// Requires a claim to be exactly this string, integer or boolean.
+    ///
+    /// Where an issuer marks its ID and refresh tokens by a claim of its own, name the access
+    /// token's: `exact("typ", "Bearer")` for Keycloak, `exact("token_use", "access")` for Cognito.
+    pub fn exact(self, claim: impl Into<String>, value: impl Into<ClaimValue>) -> Self {
+        self.one_of(claim, [value])
+    }
+
+    /// Requires a claim to be exactly one of these values. An array is none of them.
+    pub fn one_of<V: Into<ClaimValue>>(
+        self,
+        claim: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        self.value(claim.into(), ValueRule::OneOf(values))
+    }
+
+    /// Requires that the claims, read as a `T`, satisfy a predicate. `name` says in logs what was
+    /// not met. Claims that are no `T` do not satisfy it.
+    ///
+    /// A handler that asks for the same `T` gets the value that was read here.
+    pub fn predicate<T>(
+        mut self,
+        name: impl Into<String>,
+        holds: impl Fn(&T) -> bool + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let holds =
+            move |token: &VerifiedToken| token.claims::<T>().is_ok_and(|claims| holds(&claims));
+        self.predicates.push(Predicate { name: name.into().into(), holds: Arc::new(holds) });
+        self
+    }
+
+    fn value(mut self, claim: String, rule: ValueRule) -> Self {
+        self.values.push((claim.into_boxed_str(), rule));
+        self
+    }
+
+    /// These rules where they say something, and else those of `base`.
+    pub(crate) fn over(&self, base: &Self) -> Self {
+        Self {
+            leeway: self.leeway.or(base.leeway),
+            max_lifetime: self.max_lifetime.or(base.max_lifetime),
+            max_age: self.max_age.or(base.max_age),
+            values: base.values.iter().chain(&self.values).cloned().collect(),
+            predicates: base.predicates.iter().chain(&self.predicates).cloned().collect(),
+        }
+    }
+
+    /// Claims about which no token could meet all rules.
+    pub(crate) fn contradictions(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().filter_map(|(claim, rule)| {
+            let asks_for = |(other, rule): &(Box<str>, ValueRule)| {
+                other == claim && !matches!(rule, ValueRule::Forbidden)
+            };
+            let is_unmeetable = match rule {
+                ValueRule::Required => false,
+                ValueRule::Forbidden => self.values.iter().any(asks_for),
+                ValueRule::OneOf(values) => values.is_empty(),
+            };
+            is_unmeetable.then_some(&**claim)
+        })
+    }
+
+    pub(crate) fn compile(self, names: &mut NameTable) -> CompiledRules {
+        const LEEWAY: Duration = Duration::from_secs(30);
+        const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+        CompiledRules {
+            leeway: self.leeway.unwrap_or(LEEWAY),
+            max_lifetime: self.max_lifetime.unwrap_or(MAX_LIFETIME.into()).0,
+            max_age: self.max_age,
+            values: self.values.into_iter().map(|(name, rule)| (names.index(name), rule)).collect(),
+            predicates: self.predicates,
+        }
+    }
+}
+
+impl fmt::Debug for ClaimRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimRules")
+            .field("leeway", &self.leeway)
+            .field("max_lifetime", &self.max_lifetime)
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The claims that rules of a policy name, each once: the payload is read once, and these are kept.
+#[derive(Debug, Default)]
+pub(crate) struct NameTable(Vec<Box<str>>);
+
+impl NameTable {
+    pub(crate) fn names(&self) -> &[Box<str>] {
+        &self.0
+    }
+
+    fn index(&mut self, name: Box<str>) -> usize {
+        self.0.iter().position(|own| *own == name).unwrap_or_else(|| {
+            self.0.push(name);
+            self.0.len() - 1
+        })
+    }
+}
+
+/// Rules as the pipeline uses them, every default filled in.
+pub(crate) struct CompiledRules {
+    pub(crate) leeway: Duration,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) max_age: Option<Duration>,
+    values: Vec<(usize, ValueRule)>,
+    predicates: Vec<Predicate>,
+}
+
+impl CompiledRules {
+    pub(super) fn check_claims(
+        &self,
+        payload: &Payload,
+        names: &NameTable,
+    ) -> Result<(), ClaimsError> {
+        for (index, rule) in &self.values {
+            let value = payload.kept(*index);
+            let met = match rule {
+                // RFC 7519 gives `null` no meaning; a claim that says nothing is as good as none.
+                ValueRule::Required => value.is_some_and(|value| *value != Json::Null),
+                ValueRule::Forbidden => value.is_none(),
+                ValueRule::OneOf(allowed) => {
+                    value.is_some_and(|value| allowed.iter().any(|one| one.is(value)))
+                }
+            };
+            if !met {
+                let name = names.0[*index].as_ref().into();
+                return Err(ClaimsError::Rule(match rule {
+                    ValueRule::Required => Claim::Required(name),
+                    ValueRule::Forbidden => Claim::Forbidden(name),
+                    ValueRule::OneOf(_) => Claim::Value(name),
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_predicates(&self, token: &VerifiedToken) -> Result<(), ClaimsError> {
+        match self.predicates.iter().find(|predicate| !(predicate.holds)(token)) {
+            Some(predicate) => {
+                Err(ClaimsError::Rule(Claim::Predicate(Arc::clone(&predicate.name))))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The rule about claims that a token does not meet. Names come from the policy, not from the
+/// token.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Claim {
+    /// The claim of this name is missing.
+    Required(Arc<str>),
+    /// The claim of this name must not be there.
+    Forbidden(Arc<str>),
+    /// The claim of this name is missing or has another value.
+    Value(Arc<str>),
+    /// The predicate of this name does not hold.
+    Predicate(Arc<str>),
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Required(name) => write!(f, "the claim `{name}` is missing"),
+            Self::Forbidden(name) => write!(f, "the claim `{name}` must not be there"),
+            Self::Value(name) => write!(f, "the claim `{name}` has none of the values allowed"),
+            Self::Predicate(name) => write!(f, "{name}"),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+use core::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::policy::Fault;
+use crate::signature::UnknownAlgorithm;
+
+/// A policy given as data that is refused. Lists every fault at once, with its place.
+///
+/// Shows nothing of what stands at a place where a secret could stand.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigError {
+    file: Option<PathBuf>,
+    faults: Vec<ConfigFault>,
+}
+
+impl ConfigError {
+    /// In the order of the lines, where they are known.
+    pub(super) fn new(mut faults: Vec<ConfigFault>) -> Self {
+        faults.sort_by_key(|fault| fault.line);
+        Self { file: None, faults }
+    }
+
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        Self { file: Some(path.to_owned()), ..self }
+    }
+
+    /// Every fault, at least one.
+    pub fn faults(&self) -> &[ConfigFault] {
+        &self.faults
+    }
+
+    /// The file that the policy was read from, if it was read from one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(path) => write!(f, "the policy file {} is refused:", path.display())?,
+            None => f.write_str("the policy is refused:")?,
+        }
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// One fault of a policy given as data. Its text names the way out.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigFault {
+    /// Where: `issuer[0].keys.secrets[1].file`, counted from 0. Empty for the policy as a whole.
+    pub place: String,
+    /// In which line, counted from 1. Known of TOML read by this module.
+    pub line: Option<usize>,
+    /// What.
+    pub problem: Problem,
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        self.problem.fmt(f)
+    }
+}
+
+/// What is wrong at a place of a policy given as data.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Problem {
+    /// The policy file cannot be read.
+    Unreadable {
+        /// Why.
+        reason: String,
+    },
+    /// The text is no TOML.
+    Syntax {
+        /// At which character of the line, counted from 1.
+        column: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// A key that means nothing here.
+    UnknownKey {
+        /// A key of almost this name that does.
+        nearest: Option<&'static str>,
+        /// Every key that does.
+        known: Vec<&'static str>,
+        /// Whether it would mean something at the top level. In TOML, a key after a `[table]`
+        /// belongs to that table.
+        is_of_top_level: bool,
+    },
+    /// The same key twice.
+    DuplicateKey,
+    /// A key that has no default is missing.
+    Missing,
+    /// None of these keys is there, and one has to be.
+    MissingOneOf {
+        /// The keys.
+        keys: &'static [&'static str],
+    },
+    /// It says nothing without another key.
+    Needs {
+        /// The other key.
+        key: &'static str,
+    },
+    /// It cannot stand beside another key.
+    Conflict {
+        /// The place of the other key.
+        with: String,
+    },
+    /// It is of another type.
+    WrongType {
+        /// What belongs here.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
+    /// It is none of the values that there are.
+    UnknownValue {
+        /// These are.
+        expected: &'static [&'static str],
+    },
+    /// It names no algorithm.
+    UnknownAlgorithm {
+        /// What it says.
+        name: String,
+    },
+    /// It is too small or too large.
+    OutOfRange {
+        /// What belongs here.
+        expected: &'static str,
+    },
+    /// It is empty, so that no token could pass.
+    Empty,
+    /// It is no duration of whole seconds.
+    Duration,
+    /// It is no date and time.
+    Time,
+    /// It is a date, or date and time, without an offset from UTC.
+    NoOffset,
+    /// It is not what an environment variable can be called; perhaps its value.
+    EnvironmentName,
+    /// A secret, it seems. It must not stand in a policy, which is read, copied and checked in.
+    LiteralSecret,
+    /// The policy made of it is refused.
+    Policy(Fault),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
+            Self::Syntax { column, message } => write!(f, "column {column}: not TOML: {message}"),
+            Self::UnknownKey { is_of_top_level: true, .. } => f.write_str(
+                "unknown key here; it belongs to the top level: in TOML, above the first `[table]`",
+            ),
+            Self::UnknownKey { nearest: Some(nearest), .. } => {
+                write!(f, "unknown key; is `{nearest}` meant?")
+            }
+            Self::UnknownKey { nearest: None, known, .. } => {
+                f.write_str("unknown key; known here are ")?;
+                quoted(known, '`', f)
+            }
+            Self::DuplicateKey => f.write_str("is there twice: leave one out"),
+            Self::Missing => f.write_str("is missing, and has no default"),
+            Self::MissingOneOf { keys } => {
+                f.write_str("is missing one of ")?;
+                quoted(keys, '`', f)
+            }
+            Self::Needs { key } => write!(f, "says nothing without `{key}` beside it"),
+            Self::Conflict { with } => write!(f, "cannot stand beside `{with}`: leave one out"),
+            Self::WrongType { expected, found } => write!(f, "is {found}; write {expected}"),
+            Self::UnknownValue { expected } => {
+                f.write_str("is none of ")?;
+                quoted(expected, '"', f)
+            }
+            Self::UnknownAlgorithm { name } => {
+                let name: String = name.chars().take(32).collect();
+                write!(f, "`{}`: {UnknownAlgorithm}", name.escape_debug())
+            }
+            Self::OutOfRange { expected } => write!(f, "is out of range; write {expected}"),
+            Self::Empty => f.write_str("is empty, so that no token could pass"),
+            Self::Duration => f.write_str(
+                "is no duration of whole seconds; write hours, minutes and seconds: \"1h 30m\"",
+            ),
+            Self::Time => {
+                f.write_str("is no date and time of RFC 3339; write it as 2026-12-31T00:00:00Z")
+            }
+            Self::NoOffset => f.write_str(
+                "does not say in which time zone; write it as 2026-12-31T00:00:00Z, or with an offset such as +01:00",
+            ),
+            Self::EnvironmentName => f.write_str(
+                "is no name of an environment variable; name the variable that holds the secret",
+            ),
+            Self::LiteralSecret => f.write_str(
+                "a secret never stands in a policy; put it into a file or an environment variable, and name that by `file` or `env`",
+            ),
+            // It quotes names as they stand in the data: one fault stays one line.
+            Self::Policy(fault) => fault.to_string().chars().try_for_each(|character| {
+                if character.is_control() {
+                    write!(f, "{}", character.escape_debug())
+                } else {
+                    f.write_char(character)
+                }
+            }),
+        }
+    }
+}
+
+fn quoted(names: &[&str], quote: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    names.iter().enumerate().try_for_each(|(at, name)| {
+        let separator = if at == 0 { "" } else { ", " };
+        write!(f, "{separator}{quote}{name}{quote}")
+    })
+}

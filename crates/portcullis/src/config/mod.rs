@@ -1,0 +1,299 @@
+//! The same policy from TOML, or from any other serde format.
+//!
+//! A policy given as data goes through [`PolicyBuilder::build`] like one made in code: it can say
+//! nothing that code could not, and is refused for the same faults. It is accepted if
+//!
+//! 1. it is TOML (or what your format reads), and no key is there twice;
+//! 2. every key is known, every value of its type, and nothing without a default is missing;
+//! 3. no secret stands in it: only the names of files and environment variables do;
+//! 4. its key files can be read and its secrets are strong;
+//! 5. the policy that it makes is one that [`PolicyBuilder::build`] accepts.
+//!
+//! Otherwise [`ConfigError`] lists every fault at once, each with its place.
+//!
+//! ```
+//! use portcullis::Policy;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("jwt-2026-11"), "mFQmXCRaSbnhTzHKHTGr85zwXOUmn9qBpzGRGCGJ0xE")?;
+//! std::fs::write(folder.path().join("policy.toml"), r#"
+//! [[issuer]]
+//! id         = "https://id.example"
+//! audiences  = ["https://orders.example"]
+//! algorithms = ["HS256"]
+//! keys       = { secrets = [{ id = "2026-11", file = "jwt-2026-11", encoding = "base64url" }] }
+//!
+//! [claims]
+//! max_lifetime = "15m"
+//! required     = ["sub"]
+//! "#)?;
+//! let policy = Policy::from_toml_file(folder.path().join("policy.toml"))?;
+//! # let _ = policy;
+//!
+//! let refused = Policy::from_toml_str(r#"
+//! [[issuer]]
+//! id         = "https://id.example"
+//! audience   = ["https://orders.example"]
+//! algorithms = ["HS256", "RS265"]
+//! keys       = { secrets = [{ value = "hunter2" }] }
+//! [claims]
+//! leeway     = "1h"
+//! "#, folder.path()).unwrap_err();
+//! let places: Vec<_> =
+//!     refused.faults().iter().map(|fault| (fault.line.unwrap_or(0), fault.place.as_str())).collect();
+//! assert_eq!(places, [
+//!     (2, "issuer[0]"),                       // without audiences
+//!     (4, "issuer[0].audience"),              // unknown; is `audiences` meant?
+//!     (5, "issuer[0].algorithms[1]"),         // unknown
+//!     (6, "issuer[0].keys.secrets[0].value"), // a secret never stands in a policy
+//!     (8, "claims.leeway"),                   // over 10 minutes
+//! ]);
+//! assert!(!refused.to_string().contains("hunter2"));
+//! # Ok(()) }
+//! ```
+//!
+//! What data cannot say, such as a clock, a predicate or a hook, is added in code:
+//! [`PolicyBuilder::from_toml_file`]. Another format is read by [`PolicyConfig`].
+//!
+//! Whoever can write the file decides who gets in: give it the permissions of the program itself.
+//! It is read once. Key files and secret files that it names are watched (see
+//! [`KeyFile`](crate::KeyFile)), environment variables and the file itself are not.
+//!
+//! # Keys
+//!
+//! Paths are relative to the folder of the policy file. Durations are text in hours, minutes and
+//! seconds: `"30s"`, `"15m"`, `"1h 30m"`; they are whole seconds and not negative. In TOML, the keys
+//! of the top level stand above the first `[table]`.
+//!
+//! | Top level | Value | Not there |
+//! |-----------|-------|-----------|
+//! | `issuer` | a table per issuer, at least one | refused |
+//! | `claims` | a table: rules for every issuer's tokens | the defaults below |
+//! | `sources` | a list of `"bearer"`, `{ cookie = "__Host-…" }`, `{ header = "…", prefix = "…" }`; each place once | `["bearer"]` |
+//! | `prefer_header` | `true`: the token in a header counts where a cookie carries one too | such a request is refused |
+//! | `allowed_origins` | a list of origins whose pages may use the cookie: `"https://app.example"` | the service's own only |
+//! | `bad_cookie` | `"reject"`, `"reject-and-clear"` or `"anonymous"` (see [`BadCookie`](crate::BadCookie)) | `"reject"` |
+//! | `admit_preflights` | `true`: CORS preflights pass as anonymous | refused without a token |
+//! | `token_limit` | the largest token in bytes, 1 to 65536 | 16384 |
+//! | `refuse_brought_keys` | `true`: refuses tokens with `jwk`, `jku`, `x5u` or `x5c` | not looked at, never followed |
+//! | `allow_anonymous` | `true`: a request without a token passes | refused |
+//! | `presentation` | a table | the defaults below |
+//! | `dangerous` | a table | nothing is weakened |
+//!
+//! | `[[issuer]]` | Value | Not there |
+//! |--------------|-------|-----------|
+//! | `id` | what stands in `iss`, byte by byte; each once | refused |
+//! | `audiences` | a list of what this service is called in `aud`, at least one | refused, unless: |
+//! | `client_ids_instead_of_audience` | a list of clients, for tokens without `aud` (see [`Issuer`](crate::Issuer::client_ids_instead_of_audience)); not beside `audiences` | |
+//! | `algorithms` | a list of the [names](crate::Algorithm) it signs with, each with a key | refused |
+//! | `keys` | a table | refused |
+//! | `token_type` | `"jwt"`, `"at+jwt"` (with the claims of RFC 9068), or a list of both | both, by type only |
+//! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys |
+//! | `claims` | a table; its durations stand above those of the top level, its other rules hold besides | |
+//! | `dangerous` | a table with `unlimited_lifetime` only | nothing is weakened |
+//!
+//! | `issuer.keys`, at least one; all are used | Value |
+//! |---|---|
+//! | `jwks_file` | the path of a JWK set, at most 256 KiB and 100 keys |
+//! | `pem_file` | the path of public keys or certificates in PEM |
+//! | `key_id` | the id of the keys in `pem_file`, at most 1 KiB. Not there: they have none |
+//! | `secrets` | a list of tables, one per shared secret |
+//!
+//! | `issuer.keys.secrets` | Value | Not there |
+//! |---|---|---|
+//! | `file` | the path of a file with the secret and nothing else | refused, unless: |
+//! | `env` | the name of an environment variable with the secret; not beside `file` | |
+//! | `encoding` | `"raw"` (a newline at a file's end is dropped), `"base64url"` or `"hex"` | `"raw"` |
+//! | `id` | its id, 1 byte to 1 KiB, for tokens that name one in `kid` | tried for every token |
+//! | `algorithm` | `"HS256"`, `"HS384"` or `"HS512"` | each of these that the issuer lists |
+//! | `accept_until` | a date and time with its offset, `2026-12-31T00:00:00Z` (RFC 3339, in TOML without quotes or with): from then on it is refused | no end |
+//!
+//! | `[claims]`, `[issuer.claims]` | Value | Not there |
+//! |------------|-------|-----------|
+//! | `leeway` | how far clocks may differ, at most `"10m"` | `"30s"` |
+//! | `max_lifetime` | from `iat`, or else now, to `exp`; more than nothing | `"24h"` |
+//! | `max_age` | since `iat`, which must then be there; more than nothing | no bound |
+//! | `required` | a list of claims that must be there | none |
+//! | `forbidden` | a list of claims that must not | none |
+//! | `exact` | a table of claims and the string, integer or boolean that each must be | none |
+//! | `one_of` | a table of claims and lists, not empty, of what each may be | none |
+//!
+//! | `[presentation]` | Value | Not there |
+//! |------------|-------|-----------|
+//! | `realm` | printable ASCII without `"` and `\`, as for all of these | no realm |
+//! | `resource_metadata` | the URL of the metadata (RFC 9728) | not said |
+//! | `problem_base` | what stands before the code in the problem's `type` | `about:blank` |
+//! | `details` | `false`: clients are told the error code and no more | `true` |
+//!
+//! | `[dangerous]` | Value | Lost |
+//! |------------|-------|------|
+//! | `unlimited_lifetime` | `true`; not beside `max_lifetime` | a leaked token may work for years |
+//! | `query_parameter` | a name; one more of the `sources` | secrecy: URLs stand in logs |
+//! | `cookie` | a name without `__Host-`; one more of the `sources` | the certainty who set it |
+//!
+//! The two sources of `[dangerous]` come besides `"bearer"` where `sources` is not there; with
+//! `sources = []` they are the only ones.
+mod fault;
+mod node;
+mod read;
+mod sites;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+
+pub use self::fault::{ConfigError, ConfigFault, Problem};
+use self::node::{Lines, Node};
+use self::read::Settings;
+use crate::policy::{Policy, PolicyBuilder};
+
+/// A policy as data, read from any format that describes itself: JSON, YAML, or a part of your
+/// service's own configuration. For the keys see the [module](self).
+///
+/// Reading it takes whatever is there; it is judged when a policy is made of it. For TOML,
+/// [`Policy::from_toml_str`] knows the lines of faults too.
+///
+/// ```
+/// use portcullis::config::PolicyConfig;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Settings { listen: String, auth: PolicyConfig }
+///
+/// let settings: Settings = serde_json::from_str(r#"{
+///     "listen": "127.0.0.1:8080",
+///     "auth": { "issuer": [{ "id": "https://id.example" }], "token_limit": 0 }
+/// }"#)?;
+/// let refused = settings.auth.build("/etc/orders").unwrap_err();
+/// assert_eq!(refused.to_string(), "\
+/// the policy is refused:
+///   - issuer[0].algorithms: is missing, and has no default
+///   - issuer[0].keys: is missing, and has no default
+///   - issuer[0]: is missing one of `audiences`, `client_ids_instead_of_audience`
+///   - token_limit: a token limit of 0 bytes: 1 to 65536 are accepted");
+/// # Ok::<_, serde_json::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct PolicyConfig {
+    root: Node,
+    lines: Lines,
+}
+
+impl PolicyConfig {
+    /// Reads TOML, and remembers its lines.
+    ///
+    /// # Errors
+    ///
+    /// The text is no TOML. The error lists each line that is not.
+    pub fn from_toml_str(text: &str) -> Result<Self, ConfigError> {
+        let (root, lines) = node::from_toml(text).map_err(ConfigError::new)?;
+        Ok(Self { root, lines })
+    }
+
+    /// A builder with these settings, for what data cannot say. Paths in it start from `base`.
+    ///
+    /// Opens the key files. Secrets are read when the policy is built.
+    ///
+    /// # Errors
+    ///
+    /// There is a fault. The error then lists also what building would find; but where there is
+    /// none yet, that is left to [`PolicyBuilder::build`], which knows no places.
+    pub fn into_builder(self, base: impl AsRef<Path>) -> Result<PolicyBuilder, ConfigError> {
+        Settings::read(self.root, self.lines, base.as_ref()).into_builder()
+    }
+
+    /// A policy with these settings. Paths in it start from `base`.
+    ///
+    /// # Errors
+    ///
+    /// There is a fault, or the policy would be refused by [`PolicyBuilder::build`]. The error lists
+    /// every fault of either kind.
+    pub fn build(self, base: impl AsRef<Path>) -> Result<Policy, ConfigError> {
+        Settings::read(self.root, self.lines, base.as_ref()).build()
+    }
+}
+
+impl<'de> Deserialize<'de> for PolicyConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { root: Node::deserialize(deserializer)?, lines: Lines::default() })
+    }
+}
+
+impl fmt::Debug for PolicyConfig {
+    /// Shows nothing: a secret may stand in it until it is refused.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyConfig").finish_non_exhaustive()
+    }
+}
+
+impl Policy {
+    /// Reads a policy from a TOML file: see [`config`](crate::config).
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or the policy in it is refused. The error lists every fault.
+    pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        from_file(path.as_ref(), PolicyConfig::build)
+    }
+
+    /// Reads a policy from TOML: see [`config`](crate::config). Paths in it start from `base`.
+    ///
+    /// # Errors
+    ///
+    /// The policy is refused. The error lists every fault.
+    pub fn from_toml_str(text: &str, base: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        PolicyConfig::from_toml_str(text)?.build(base)
+    }
+}
+
+impl PolicyBuilder {
+    /// Reads the settings of a policy from a TOML file, for what data cannot say: see
+    /// [`config`](crate::config).
+    ///
+    /// ```no_run
+    /// use portcullis::{Policy, PolicyBuilder, Presentation};
+    ///
+    /// let policy: Policy = PolicyBuilder::from_toml_file("/etc/orders/policy.toml")?
+    ///     .presentation(Presentation::new().on_refusal(|error, refusal| {
+    ///         refusal.set_header("x-refused-because", error.reason());
+    ///     }))
+    ///     .build()?;
+    /// # let _ = policy;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`PolicyConfig::into_builder`], or the file cannot be read.
+    pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        from_file(path.as_ref(), PolicyConfig::into_builder)
+    }
+
+    /// Reads the settings of a policy from TOML. Paths in it start from `base`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`PolicyConfig::into_builder`], or the text is no TOML.
+    pub fn from_toml_str(text: &str, base: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        PolicyConfig::from_toml_str(text)?.into_builder(base)
+    }
+}
+
+fn from_file<T>(
+    path: &Path,
+    make: impl FnOnce(PolicyConfig, PathBuf) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    let read = || {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let problem = Problem::Unreadable { reason: error.kind().to_string() };
+            ConfigError::new(vec![ConfigFault { place: String::new(), line: None, problem }])
+        })?;
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        make(PolicyConfig::from_toml_str(&text)?, base)
+    };
+    read().map_err(|error| error.in_file(path))
+}

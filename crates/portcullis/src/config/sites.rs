@@ -1,0 +1,144 @@
+//! Where a fault that building the policy finds stands in its data.
+use super::fault::Problem;
+use super::table::Faults;
+use crate::keys::SecretFault;
+use crate::policy::Fault;
+use crate::source::{Kind, TokenSource};
+
+/// Where settings came from.
+#[derive(Default)]
+pub(super) struct Sites {
+    pub(super) issuers: Vec<IssuerSite>,
+    /// Each with its place.
+    pub(super) sources: Vec<(TokenSource, String)>,
+    /// Place and origin.
+    pub(super) origins: Vec<(String, String)>,
+}
+
+/// Where an issuer's settings came from.
+pub(super) struct IssuerSite {
+    /// Of no other issuer.
+    pub(super) id: String,
+    pub(super) place: String,
+    /// Whether it names clients in the place of audiences.
+    pub(super) by_client: bool,
+    /// What a fault calls each secret, and its place.
+    pub(super) secrets: Vec<(String, String)>,
+}
+
+impl Sites {
+    /// Adds what building found, but for what only follows from faults that are known already.
+    pub(super) fn add<'f>(&self, found: impl IntoIterator<Item = &'f Fault>, faults: &mut Faults) {
+        let located: Vec<_> = found
+            .into_iter()
+            .filter_map(|fault| {
+                let (place, causes) = self.locate(fault);
+                let is_new = !causes.iter().any(|cause| faults.are_within(cause));
+                is_new.then(|| (place, fault.clone()))
+            })
+            .collect();
+        for (place, fault) in located {
+            faults.add(place, Problem::Policy(fault));
+        }
+    }
+
+    /// The place of a fault, and the places of which a fault would explain it.
+    fn locate(&self, fault: &Fault) -> (String, Vec<String>) {
+        let alone = |place: String| (place, Vec::new());
+        let itself = |place: String| (place.clone(), vec![place]);
+        match fault {
+            Fault::NoIssuer => itself("issuer".to_owned()),
+            Fault::DuplicateIssuer { issuer } => alone(self.below(issuer, "id")),
+            Fault::EmptyIssuer => alone(self.below("", "id")),
+            Fault::NoAlgorithm { issuer } => itself(self.below(issuer, "algorithms")),
+            Fault::NoKeys { issuer } => itself(self.below(issuer, "keys")),
+            Fault::NoAudience { issuer } => {
+                let by_client = self.issuer(issuer).is_some_and(|site| site.by_client);
+                let key = if by_client { "client_ids_instead_of_audience" } else { "audiences" };
+                itself(self.below(issuer, key))
+            }
+            Fault::NoTokenType { issuer } => itself(self.below(issuer, "token_type")),
+            Fault::UnusableAlgorithm { issuer, .. } => {
+                (self.below(issuer, "algorithms"), vec![self.below(issuer, "keys")])
+            }
+            Fault::UnusedKeys { issuer } => {
+                (self.below(issuer, "keys"), vec![self.below(issuer, "algorithms")])
+            }
+            Fault::TooManyCandidates { issuer, .. } => {
+                (self.below(issuer, "keys"), vec![self.below(issuer, "require_key_id")])
+            }
+            Fault::Secret { issuer, secret, fault } => {
+                let causes = match fault {
+                    SecretFault::NoAlgorithm => vec![self.below(issuer, "algorithms")],
+                    _ => Vec::new(),
+                };
+                (self.secret(issuer, secret), causes)
+            }
+            Fault::KeyFile { issuer, .. } => alone(self.below(issuer, "keys")),
+            Fault::Leeway { place, .. } => alone(self.claim_setting(place, "leeway")),
+            Fault::ZeroDuration { place, setting } => alone(self.claim_setting(place, setting)),
+            Fault::Contradiction { place, claim } => {
+                let setting = |name: &str| self.claim_setting(place, name);
+                (setting("forbidden"), vec![setting(&format!("one_of.{claim}"))])
+            }
+            Fault::NoSource => itself("sources".to_owned()),
+            Fault::DuplicateSource => alone(self.duplicate_source()),
+            Fault::SourceName { name } | Fault::CookiePrefix { name } => alone(self.source(name)),
+            Fault::CookieHeader => alone(self.source("cookie")),
+            Fault::TokenLimit { .. } => alone("token_limit".to_owned()),
+            Fault::Origin { origin } => {
+                let own = self.origins.iter().find(|(_, own)| own == origin);
+                alone(own.map_or("allowed_origins", |(place, _)| place).to_owned())
+            }
+            Fault::Text { setting } => alone(format!("presentation.{setting}")),
+        }
+    }
+
+    fn issuer(&self, id: &str) -> Option<&IssuerSite> {
+        self.issuers.iter().find(|site| site.id == id)
+    }
+
+    /// The place of an issuer's setting.
+    fn below(&self, id: &str, key: &str) -> String {
+        match self.issuer(id) {
+            Some(site) => format!("{}.{key}", site.place),
+            None => "issuer".to_owned(),
+        }
+    }
+
+    fn secret(&self, issuer: &str, label: &str) -> String {
+        let site = self.issuer(issuer);
+        let mut own =
+            site.into_iter().flat_map(|site| &site.secrets).filter(|(own, _)| own == label);
+        match (own.next(), own.next()) {
+            (Some((_, place)), None) => place.clone(),
+            // Several of one file or variable: which one, the fault does not say.
+            _ => self.below(issuer, "keys.secrets"),
+        }
+    }
+
+    /// The place of a duration, by what the fault calls whose rules it is in.
+    fn claim_setting(&self, whose: &str, setting: &str) -> String {
+        match whose.strip_prefix("issuer `").and_then(|rest| rest.strip_suffix('`')) {
+            Some(id) => self.below(id, &format!("claims.{setting}")),
+            None => format!("claims.{setting}"),
+        }
+    }
+
+    fn source(&self, name: &str) -> String {
+        let own = self.sources.iter().find(|(source, _)| match &source.0 {
+            Kind::Bearer => false,
+            Kind::Header { name: own, .. }
+            | Kind::Cookie { name: own, .. }
+            | Kind::Query { name: own } => own == name,
+        });
+        own.map_or("sources", |(_, place)| place).to_owned()
+    }
+
+    fn duplicate_source(&self) -> String {
+        let second = self.sources.iter().enumerate().find(|(at, (source, _))| {
+            self.sources[..*at].iter().any(|(earlier, _)| earlier == source)
+        });
+        second.map_or("sources", |(_, (_, place))| place).to_owned()
+    }
+}

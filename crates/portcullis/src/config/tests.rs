@@ -1,0 +1,1287 @@
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::admission::Rejection;
+use crate::claims::{Claim, ClaimsError};
+use crate::error::Error;
+use crate::keys::{KeyError, KeyFault, KeyFileError, SecretFault};
+use crate::policy::{Check, Fault};
+use crate::signature::{Algorithm, SignatureError};
+use crate::time::{Clock, UnixTime};
+use crate::token::TokenError;
+
+const SECRET_HEX: &str = "5f1c9e07a3d84b62f0917cbe2a6d35e8c4197b03dfa2586e9110fd3c74b86a25";
+const SECRET: [u8; 32] = [
+    0x5f, 0x1c, 0x9e, 0x07, 0xa3, 0xd8, 0x4b, 0x62, 0xf0, 0x91, 0x7c, 0xbe, 0x2a, 0x6d, 0x35, 0xe8,
+    0xc4, 0x19, 0x7b, 0x03, 0xdf, 0xa2, 0x58, 0x6e, 0x91, 0x10, 0xfd, 0x3c, 0x74, 0xb8, 0x6a, 0x25,
+];
+const OTHER: [u8; 32] = [
+    0xa1, 0x3d, 0x70, 0xe9, 0x16, 0xcb, 0x5f, 0x28, 0x84, 0x0e, 0xf7, 0x93, 0x4a, 0xd2, 0x6b, 0x31,
+    0x0c, 0xb5, 0xee, 0x47, 0x9f, 0x62, 0xd8, 0x15, 0x7a, 0x03, 0xc9, 0x56, 0xbd, 0x20, 0x8f, 0xe4,
+];
+/// RFC 8037 A.2.
+const JWKS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const PEM: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+-----END PUBLIC KEY-----
+";
+
+#[derive(Debug)]
+struct FixedClock(i64);
+
+impl Clock for FixedClock {
+    fn now(&self) -> UnixTime {
+        UnixTime(self.0)
+    }
+}
+
+const NOW: i64 = 1_800_000_000;
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, content: &[u8]| {
+        std::fs::write(folder.path().join(name), content).expect("a file");
+    };
+    write("raw.key", &SECRET);
+    write("hex.key", SECRET_HEX.as_bytes());
+    write("base64url.key", format!("{}\n", URL_SAFE_NO_PAD.encode(OTHER)).as_bytes());
+    write("short.key", b"hunter2-hunter2");
+    write("jwks.json", JWKS.as_bytes());
+    write("empty.json", br#"{"keys":[]}"#);
+    write("key.pem", PEM.as_bytes());
+    folder
+}
+
+/// A token under `SECRET`, or another.
+fn token_of(secret: &[u8], key_id: Option<&str>, claims: &str) -> String {
+    let kid = key_id.map(|id| format!(r#","kid":"{id}""#)).unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256"{kid}}}"#));
+    let claims = URL_SAFE_NO_PAD.encode(claims);
+    let text = format!("{header}.{claims}");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, text.as_bytes())))
+}
+
+fn token(more: &str) -> String {
+    let expires = NOW + 60;
+    let claims = format!(r#"{{"iss":"https://a","aud":"b","exp":{expires}{more}}}"#);
+    token_of(&SECRET, None, &claims)
+}
+
+fn at(text: &str, folder: &TempDir, now: i64) -> Policy {
+    let builder = PolicyBuilder::from_toml_str(text, folder.path()).expect("settings");
+    builder.clock(FixedClock(now)).build().expect("a policy")
+}
+
+fn refused(text: &str) -> ConfigError {
+    Policy::from_toml_str(text, folder().path()).expect_err("faults")
+}
+
+fn places(error: &ConfigError) -> Vec<&str> {
+    error.faults().iter().map(|fault| fault.place.as_str()).collect()
+}
+
+/// The faults of a policy whose only issuer is good.
+fn refused_with(more: &str) -> Vec<(String, Problem)> {
+    let text = format!("{more}\n{ISSUER}");
+    let error = refused(&text);
+    error.faults().iter().map(|fault| (fault.place.clone(), fault.problem.clone())).collect()
+}
+
+const ISSUER: &str = r#"
+[[issuer]]
+id = "https://a"
+audiences = ["b"]
+algorithms = ["HS256"]
+keys = { secrets = [{ file = "raw.key" }] }
+"#;
+
+const FULL: &str = r#"
+sources             = ["bearer", { cookie = "__Host-token" }, { header = "X-Token", prefix = "Token " }]
+prefer_header       = true
+allowed_origins     = ["https://app.example"]
+bad_cookie          = "reject-and-clear"
+admit_preflights    = true
+token_limit         = 32768
+refuse_brought_keys = true
+allow_anonymous     = true
+
+[[issuer]]
+id         = "https://issuer.example"
+audiences  = ["https://api.example"]
+algorithms = ["EdDSA", "HS256"]
+token_type = "jwt"
+require_key_id = false
+[issuer.keys]
+jwks_file = "jwks.json"
+pem_file  = "key.pem"
+key_id    = "of the file"
+secrets   = [
+  { id = "2026-11", file = "base64url.key", encoding = "base64url", accept_until = 2026-12-31T00:00:00Z },
+  { file = "hex.key", encoding = "hex", algorithm = "HS256" },
+]
+[issuer.claims]
+leeway       = "0s"
+max_lifetime = "15m"
+max_age      = "1h"
+required     = ["sub"]
+forbidden    = ["act"]
+exact        = { token_use = "access", version = 2, first = true }
+one_of       = { region = ["eu", "us", 3] }
+
+[[issuer]]
+id         = "https://other.example"
+client_ids_instead_of_audience = ["app"]
+algorithms = ["Ed25519"]
+token_type = ["jwt", "at+jwt"]
+keys       = { pem_file = "key.pem" }
+[issuer.dangerous]
+unlimited_lifetime = true
+
+[claims]
+leeway = "1m 30s"
+
+[presentation]
+realm             = "orders"
+resource_metadata = "https://api.example/.well-known/oauth-protected-resource"
+problem_base      = "https://api.example/problems/"
+details           = false
+
+[dangerous]
+query_parameter = "access_token"
+cookie          = "token"
+unlimited_lifetime = false
+"#;
+
+const FULL_JSON: &str = r#"{
+  "sources": ["bearer", { "cookie": "__Host-token" }, { "header": "X-Token", "prefix": "Token " }],
+  "prefer_header": true,
+  "allowed_origins": ["https://app.example"],
+  "bad_cookie": "reject-and-clear",
+  "admit_preflights": true,
+  "token_limit": 32768,
+  "refuse_brought_keys": true,
+  "allow_anonymous": true,
+  "issuer": [{
+    "id": "https://issuer.example",
+    "audiences": ["https://api.example"],
+    "algorithms": ["EdDSA", "HS256"],
+    "token_type": "jwt",
+    "require_key_id": false,
+    "keys": {
+      "jwks_file": "jwks.json",
+      "pem_file": "key.pem",
+      "key_id": "of the file",
+      "secrets": [
+        { "id": "2026-11", "file": "base64url.key", "encoding": "base64url", "accept_until": "2026-12-31T00:00:00Z" },
+        { "file": "hex.key", "encoding": "hex", "algorithm": "HS256" }
+      ]
+    },
+    "claims": {
+      "leeway": "0s", "max_lifetime": "15m", "max_age": "1h",
+      "required": ["sub"], "forbidden": ["act"],
+      "exact": { "token_use": "access", "version": 2, "first": true },
+      "one_of": { "region": ["eu", "us", 3] }
+    }
+  }, {
+    "id": "https://other.example",
+    "client_ids_instead_of_audience": ["app"],
+    "algorithms": ["Ed25519"],
+    "token_type": ["jwt", "at+jwt"],
+    "keys": { "pem_file": "key.pem" },
+    "dangerous": { "unlimited_lifetime": true }
+  }],
+  "claims": { "leeway": "1m 30s" },
+  "presentation": {
+    "realm": "orders",
+    "resource_metadata": "https://api.example/.well-known/oauth-protected-resource",
+    "problem_base": "https://api.example/problems/",
+    "details": false
+  },
+  "dangerous": { "query_parameter": "access_token", "cookie": "token", "unlimited_lifetime": false }
+}"#;
+
+/// What the claims of `FULL` allow, with `(from, to)` replaced.
+fn full_token(replace: (&str, &str)) -> String {
+    let (issued, expires) = (NOW - 5, NOW + 60);
+    let claims = format!(
+        r#"{{"iss":"https://issuer.example","aud":"https://api.example","iat":{issued},"exp":{expires},"sub":"s","token_use":"access","version":2,"first":true,"region":"eu"}}"#
+    );
+    assert!(claims.contains(replace.0), "{replace:?}");
+    token_of(&SECRET, None, &claims.replace(replace.0, replace.1))
+}
+
+fn full_policies() -> (TempDir, [Policy; 3]) {
+    let folder = folder();
+    let by_serde: PolicyConfig = toml::from_str(FULL).expect("TOML");
+    let from_json: PolicyConfig = serde_json::from_str(FULL_JSON).expect("JSON");
+    let with_lines = PolicyConfig::from_toml_str(FULL).expect("TOML");
+    let policies = [with_lines, by_serde, from_json].map(|config| {
+        let builder = config.into_builder(folder.path()).expect("settings");
+        builder.clock(FixedClock(NOW)).build().expect("a policy")
+    });
+    (folder, policies)
+}
+
+fn bearer(token: &str) -> [(&'static str, String); 1] {
+    [("authorization", format!("Bearer {token}"))]
+}
+
+/// Nothing where the request gets in.
+fn turned_away(policy: &Policy, method: &str, headers: &[(&str, String)]) -> Option<Rejection> {
+    let mut request = http::Request::builder().method(method).uri("/");
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    match policy.check(&request.body(()).expect("a request")) {
+        Check::Done(decided) => decided.err(),
+        Check::Wait(_) => panic!("there is nothing to wait for"),
+    }
+}
+
+#[test]
+fn every_format_gives_the_same_issuers() {
+    let folder = folder();
+    let by_serde: PolicyConfig = toml::from_str(FULL).expect("TOML");
+    let from_json: PolicyConfig = serde_json::from_str(FULL_JSON).expect("JSON");
+    let with_lines = PolicyConfig::from_toml_str(FULL).expect("TOML");
+    let [first, second, third] = [with_lines, by_serde, from_json]
+        .map(|config| format!("{:?}", config.into_builder(folder.path()).expect("settings")));
+    assert_eq!(first, second);
+    assert_eq!(first, third);
+    for part in [
+        "EdDSA]",
+        "Audiences([\"https://api.example\"])",
+        "ClientIds([\"app\"])",
+        "types: [Jwt],",
+        "types: [Jwt, AccessToken]",
+        "leeway: Some(0ns)",
+        "max_lifetime: Some(MaxLifetime(Some(900s)))",
+        "max_lifetime: Some(MaxLifetime(None))",
+        "max_age: Some(3600s)",
+        "accept_until: Some(UnixTime(1798675200))",
+        "accept_until: None",
+    ] {
+        assert!(first.contains(part), "{part} in {first}");
+    }
+    let (one, other) = (first.find("https://issuer.example"), first.find("https://other.example"));
+    assert!(one < other, "in the order of the file");
+}
+
+#[test]
+fn rules_for_claims_arrive_from_every_format() {
+    let (_folder, policies) = full_policies();
+    let rule = |claim: Claim| Err(Error::Claims(ClaimsError::Rule(claim)));
+    let late = format!("\"iat\":{}", NOW - 3600);
+    let issued = format!("\"iat\":{}", NOW - 5);
+    for policy in policies {
+        let verify =
+            |from: &str, to: &str| policy.verify_token_now(full_token((from, to))).map(drop);
+        assert_eq!(verify("", ""), Ok(()));
+        assert_eq!(verify("\"eu\"", "3"), Ok(()));
+        assert_eq!(verify("\"sub\"", "\"bus\""), rule(Claim::Required("sub".into())));
+        assert_eq!(verify("\"sub\"", "\"act\":1,\"sub\""), rule(Claim::Forbidden("act".into())));
+        assert_eq!(verify("\"access\"", "\"id\""), rule(Claim::Value("token_use".into())));
+        assert_eq!(verify(":2,", ":3,"), rule(Claim::Value("version".into())));
+        assert_eq!(verify(":true", ":false"), rule(Claim::Value("first".into())));
+        assert_eq!(verify("\"eu\"", "\"asia\""), rule(Claim::Value("region".into())));
+        assert_eq!(
+            verify(&issued, &late),
+            Err(Error::Claims(ClaimsError::LivesTooLong {
+                lifetime: Duration::from_secs(3660),
+                limit: Duration::from_secs(900)
+            }))
+        );
+        let expires = format!("\"exp\":{}", NOW + 60);
+        let expired = format!("\"exp\":{NOW}");
+        assert_eq!(
+            verify(&expires, &expired),
+            Err(Error::Claims(ClaimsError::Expired { at: UnixTime(NOW), now: UnixTime(NOW) })),
+            "no leeway"
+        );
+    }
+}
+
+#[test]
+fn sources_arrive_from_every_format() {
+    let (_folder, policies) = full_policies();
+    let good = full_token(("", ""));
+    for policy in policies {
+        let reason = |headers: &[(&str, String)]| {
+            turned_away(&policy, "GET", headers).map(|rejection| rejection.error().reason())
+        };
+        let cookie = |value: &str| ("cookie", value.to_owned());
+        assert_eq!(reason(&bearer(&good)), None);
+        assert_eq!(reason(&[]), None, "anonymous is allowed");
+        for (headers, is_looked_at) in [
+            ([cookie("__Host-token=x")], true),
+            ([cookie("token=x")], true),
+            ([cookie("other=x")], false),
+            ([("x-token", "Token x".to_owned())], true),
+            ([("x-token", "x".to_owned())], false),
+        ] {
+            assert_eq!(reason(&headers).is_some(), is_looked_at, "{headers:?}");
+        }
+        let [header] = bearer(&good);
+        assert_eq!(reason(&[header, cookie("__Host-token=x")]), None, "the header is preferred");
+
+        let query = http::Request::builder().uri("/?access_token=x").body(()).expect("a request");
+        assert!(matches!(policy.check(&query), Check::Done(Err(_))), "the query is looked at");
+
+        let own = format!("__Host-token={good}");
+        let origin = |origin: &str| [cookie(&own), ("origin", origin.to_owned())];
+        assert!(turned_away(&policy, "POST", &origin("https://app.example")).is_none());
+        assert!(turned_away(&policy, "POST", &origin("https://evil.example")).is_some());
+
+        let brought = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","jku":"https://evil.example"}"#);
+        let (_, rest) = good.split_once('.').expect("a token");
+        let found = turned_away(&policy, "GET", &bearer(&format!("{brought}.{rest}")));
+        let found = found.map(|rejection| rejection.error().clone());
+        assert_eq!(found, Some(Error::Claims(ClaimsError::BringsKey)));
+
+        let long = |length| turned_away(&policy, "GET", &bearer(&"a".repeat(length)));
+        let error = |length| long(length).map(|rejection| rejection.error().clone());
+        let too_long = TokenError::TooLong { length: 32769, limit: 32768 };
+        assert_eq!(error(32769), Some(Error::Token(too_long)));
+        assert_eq!(error(32768), Some(Error::Token(TokenError::Parts { found: 1 })));
+    }
+}
+
+#[test]
+fn presentation_arrives_from_every_format() {
+    let (_folder, policies) = full_policies();
+    for policy in policies {
+        let cookie = [("cookie", "__Host-token=x".to_owned())];
+        let refusal = turned_away(&policy, "GET", &cookie).expect("a rejection").refusal();
+        let header = |name: &str| {
+            let value = refusal.headers().find(|(own, _)| *own == name).expect("a header").1;
+            String::from_utf8_lossy(value).into_owned()
+        };
+        assert_eq!(
+            header("www-authenticate"),
+            "Bearer realm=\"orders\", error=\"invalid_token\", resource_metadata=\"https://api.example/.well-known/oauth-protected-resource\""
+        );
+        assert!(header("set-cookie").starts_with("__Host-token=; Max-Age=0;"));
+        let body = String::from_utf8_lossy(refusal.body()).into_owned();
+        assert!(body.contains("\"type\":\"https://api.example/problems/"), "{body}");
+        assert!(!body.contains("\"detail\""), "{body}");
+    }
+}
+
+#[test]
+fn preflights_pass_only_where_it_says_so() {
+    let preflight = [
+        ("origin", "https://app.example".to_owned()),
+        ("access-control-request-method", "PUT".to_owned()),
+    ];
+    let folder = folder();
+    for (setting, passes) in
+        [("", false), ("admit_preflights = false", false), ("admit_preflights = true", true)]
+    {
+        let policy = at(&format!("{setting}\n{ISSUER}"), &folder, NOW);
+        assert_eq!(turned_away(&policy, "OPTIONS", &preflight).is_none(), passes, "{setting}");
+        assert!(turned_away(&policy, "GET", &[]).is_some(), "not anonymous");
+    }
+}
+
+#[test]
+fn settings_that_are_not_there_have_the_documented_defaults() {
+    let folder = folder();
+    let policy = at(ISSUER, &folder, NOW);
+    let error = |headers: &[(&str, String)]| {
+        turned_away(&policy, "GET", headers).map(|rejection| rejection.error().reason())
+    };
+    assert_eq!(error(&bearer(&token(""))), None);
+    assert_eq!(error(&[]), Some("token_missing"));
+    assert_eq!(error(&[("cookie", format!("__Host-token={}", token("")))]), Some("token_missing"));
+    let verify = |expires: i64, issued: i64| {
+        let claims = format!(r#"{{"iss":"https://a","aud":"b","iat":{issued},"exp":{expires}}}"#);
+        policy.verify_token_now(token_of(&SECRET, None, &claims)).map(drop)
+    };
+    assert_eq!(verify(NOW - 29, NOW - 60), Ok(()));
+    let expired = ClaimsError::Expired { at: UnixTime(NOW - 30), now: UnixTime(NOW) };
+    assert_eq!(verify(NOW - 30, NOW - 60), Err(expired.into()));
+    assert_eq!(verify(NOW + 86400, NOW), Ok(()));
+    let too_long = ClaimsError::LivesTooLong {
+        lifetime: Duration::from_secs(86401),
+        limit: Duration::from_secs(86400),
+    };
+    assert_eq!(verify(NOW + 86401, NOW), Err(too_long.into()));
+}
+
+#[test]
+fn the_lifetime_is_unlimited_only_for_the_issuer_that_says_so() {
+    let folder = folder();
+    let issuer = |id: &str, more: &str| format!("{}{more}", ISSUER.replace("https://a", id));
+    let text = issuer("https://a", "dangerous = { unlimited_lifetime = true }\n")
+        + &issuer("https://b", "");
+    let policy = at(&text, &folder, NOW);
+    let verify = |id: &str| {
+        let claims = format!(r#"{{"iss":"{id}","aud":"b","exp":{}}}"#, NOW + 100_000_000);
+        policy.verify_token_now(token_of(&SECRET, None, &claims)).map(drop)
+    };
+    assert_eq!(verify("https://a"), Ok(()));
+    let too_long = ClaimsError::LivesTooLong {
+        lifetime: Duration::from_secs(100_000_000),
+        limit: Duration::from_secs(86400),
+    };
+    assert_eq!(verify("https://b"), Err(too_long.into()));
+
+    let everywhere =
+        format!("dangerous = {{ unlimited_lifetime = true }}\n{}", issuer("https://b", ""));
+    let policy = at(&everywhere, &folder, NOW);
+    let claims = format!(r#"{{"iss":"https://b","aud":"b","exp":{}}}"#, NOW + 100_000_000);
+    assert_eq!(policy.verify_token_now(token_of(&SECRET, None, &claims)).map(drop), Ok(()));
+}
+
+#[test]
+fn a_secret_is_accepted_before_its_end_and_not_at_it() {
+    let folder = folder();
+    for end in [
+        "2027-01-15T08:00:00Z",
+        "\"2027-01-15T08:00:00Z\"",
+        "2027-01-15T09:30:00+01:30",
+        "\"2027-01-15 03:00:00.999-05:00\"",
+    ] {
+        let text = ISSUER.replace("\"raw.key\"", &format!("\"raw.key\", accept_until = {end}"));
+        let verify = |now| at(&text, &folder, now).verify_token_now(token("")).map(drop);
+        assert_eq!(verify(NOW - 1), Ok(()), "{end}");
+        assert_eq!(verify(NOW), Err(Error::Key(KeyError::Unknown)), "{end}");
+    }
+}
+
+#[test]
+fn a_key_is_looked_up_by_the_id_that_it_is_given() {
+    let folder = folder();
+    let text = r#"
+[[issuer]]
+id = "https://a"
+audiences = ["b"]
+algorithms = ["HS256"]
+require_key_id = true
+[[issuer.keys.secrets]]
+id = "one"
+file = "hex.key"
+encoding = "hex"
+[[issuer.keys.secrets]]
+id = "two"
+file = "base64url.key"
+encoding = "base64url"
+"#;
+    let policy = at(text, &folder, NOW);
+    let verify = |secret: &[u8], id| {
+        let claims = format!(r#"{{"iss":"https://a","aud":"b","exp":{}}}"#, NOW + 60);
+        policy.verify_token_now(token_of(secret, id, &claims)).map(drop)
+    };
+    assert_eq!(verify(&SECRET, Some("one")), Ok(()));
+    assert_eq!(verify(&OTHER, Some("two")), Ok(()));
+    assert_eq!(verify(&OTHER, Some("one")), Err(Error::Signature(SignatureError)));
+    assert_eq!(verify(&SECRET, Some("three")), Err(Error::Key(KeyError::Unknown)));
+    assert_eq!(verify(&SECRET, None), Err(Error::Key(KeyError::IdMissing)));
+}
+
+#[test]
+fn paths_start_from_the_folder_of_the_policy_file_unless_they_are_absolute() {
+    let folder = folder();
+    let below = folder.path().join("below");
+    std::fs::create_dir(&below).expect("a folder");
+    let absolute = folder.path().join("jwks.json");
+    let text = format!(
+        "[[issuer]]\nid = \"https://a\"\naudiences = [\"b\"]\nalgorithms = [\"HS256\", \"EdDSA\"]\n\
+         keys = {{ jwks_file = {:?}, secrets = [{{ file = \"../raw.key\" }}] }}\n",
+        absolute.to_str().expect("UTF-8"),
+    );
+    let path = below.join("policy.toml");
+    std::fs::write(&path, &text).expect("a file");
+    assert!(Policy::from_toml_file(&path).is_ok());
+    let builder = PolicyBuilder::from_toml_file(&path).expect("settings");
+    assert!(
+        builder
+            .clock(FixedClock(NOW))
+            .build()
+            .expect("a policy")
+            .verify_token_now(token(""))
+            .is_ok()
+    );
+
+    std::fs::write(&path, text.replace("../raw.key", "raw.key")).expect("a file");
+    let error = Policy::from_toml_file(&path).expect_err("a fault");
+    assert_eq!(error.file(), Some(&*path));
+    assert_eq!(places(&error), ["issuer[0].keys.secrets[0]"]);
+    let shown = error.to_string();
+    assert!(
+        shown.starts_with(&format!(
+            "the policy file {} is refused:\n  - line 5: issuer[0].keys.secrets[0]: ",
+            path.display()
+        )),
+        "{shown}"
+    );
+    assert!(shown.contains(&below.join("raw.key").display().to_string()), "{shown}");
+}
+
+#[test]
+fn a_policy_file_that_cannot_be_read_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("nowhere.toml");
+    let unreadable = |reason: &str| Problem::Unreadable { reason: reason.to_owned() };
+    for error in [
+        Policy::from_toml_file(&path).expect_err("a fault"),
+        PolicyBuilder::from_toml_file(&path).expect_err("a fault"),
+    ] {
+        assert_eq!(error.faults().len(), 1);
+        assert_eq!(error.faults()[0].problem, unreadable("entity not found"));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the policy file {} is refused:\n  - cannot be read: entity not found",
+                path.display()
+            )
+        );
+    }
+    std::fs::write(&path, b"\xff").expect("a file");
+    let error = Policy::from_toml_file(&path).expect_err("a fault");
+    assert_eq!(error.faults()[0].problem, unreadable("invalid data"));
+}
+
+#[test]
+fn an_empty_policy_lacks_an_issuer_which_only_a_builder_may_still_be_given() {
+    for text in ["", "# nothing", "issuer = []", "[claims]"] {
+        let error = refused(text);
+        assert_eq!(places(&error), ["issuer"], "{text}");
+        assert_eq!(error.faults()[0].problem, Problem::Policy(Fault::NoIssuer));
+        assert!(PolicyBuilder::from_toml_str(text, "").is_ok(), "{text}");
+    }
+    for json in ["{}", r#"{"issuer":[]}"#] {
+        let config: PolicyConfig = serde_json::from_str(json).expect("JSON");
+        assert_eq!(places(&config.build("").expect_err("a fault")), ["issuer"]);
+    }
+    for (json, found) in
+        [("null", "null"), ("[]", "a list"), ("1", "an integer"), ("\"x\"", "a string")]
+    {
+        let config: PolicyConfig = serde_json::from_str(json).expect("JSON");
+        let error = config.into_builder("").expect_err("a fault");
+        assert_eq!(places(&error), [""], "{json}");
+        let problem = Problem::WrongType { expected: "a table", found };
+        assert_eq!(error.faults()[0].problem, problem, "{json}");
+    }
+}
+
+#[test]
+fn text_that_is_no_toml_is_refused_with_each_line_and_column() {
+    let error = refused("leeway = 30s\n[claims\nx = 'é' y\n\"secret-value\n");
+    let found: Vec<_> = error
+        .faults()
+        .iter()
+        .map(|fault| match fault.problem {
+            Problem::Syntax { column, .. } => (fault.line, column),
+            _ => panic!("{fault}"),
+        })
+        .collect();
+    assert_eq!(found.first(), Some(&(Some(1), 10)), "{error}");
+    assert!(found.iter().any(|(line, _)| *line == Some(2)), "{error}");
+    assert!(found.contains(&(Some(3), 9)), "characters, not bytes: {error}");
+    assert!(!error.to_string().contains("secret-value"), "{error}");
+    assert!(error.to_string().contains("\n  - line 1: column 10: not TOML: "), "{error}");
+    assert_eq!(refused("a = 1\na = 2").faults()[0].line, Some(2), "a key twice");
+}
+
+/// One of every kind, and more than one of some.
+const FAULTY: &str = r#"sources = ["bearer", "bearer", "basic", { cookie = "token" }, { header = "a b" }, { cookie = "__Host-a", header = "a" }, { prefix = "x" }, { heder = "a" }, 7, { header = "Cookie" }]
+prefer_header = "yes"
+allowed_origins = ["https://app.example/", "https://app.example", 1]
+bad_cookie = "ignore"
+admit_preflights = 1
+token_limit = 0
+refuse_brought_keys = "no"
+allow_anonymous = 0
+client_secret = "s3cr3t"
+colour = "red"
+
+[[issuer]]
+id = "https://a"
+audiences = []
+algorithms = ["RS265", "HS256", 3]
+token_type = "id"
+require_key_id = "yes"
+unknown = 1
+token_limit = 5
+[issuer.keys]
+jwks_file = "nowhere.json"
+pem_file = "jwks.json"
+jwks_url = "https://a/jwks"
+[[issuer.keys.secrets]]
+file = "short.key"
+accept_until = 2026-12-31T00:00:00
+[[issuer.keys.secrets]]
+value = "s3cr3t"
+[[issuer.keys.secrets]]
+file = "raw.key"
+env = "PATH"
+[[issuer.keys.secrets]]
+env = "PORTCULLIS_TEST_OF_A_VARIABLE_THAT_IS_NOT_SET"
+id = ""
+[[issuer.keys.secrets]]
+env = "s3cr3t-s3cr3t"
+[[issuer.keys.secrets]]
+file = "raw.key"
+encoding = "s3cr3t"
+algorithm = "RS256"
+accept_until = "tomorrow"
+[[issuer.keys.secrets]]
+encodin = "hex"
+
+[[issuer]]
+id = "https://a"
+audiences = ["x"]
+client_ids_instead_of_audience = ["y"]
+algorithms = []
+token_type = []
+keys = {}
+
+[[issuer]]
+keys = "jwks.json"
+
+[[issuer]]
+id = ""
+audiences = ["x", ""]
+algorithms = ["HS256"]
+keys = { key_id = "x", secrets = "s3cr3t" }
+
+[[issuer]]
+id = "https://b"
+client_ids_instead_of_audience = "app"
+algorithms = ["EdDSA", "HS256"]
+keys = { jwks_file = "jwks.json" }
+[issuer.claims]
+leeway = "11m"
+max_lifetime = "0s"
+max_age = "1.5s"
+
+[[issuer]]
+id = 7
+audiences = ["x"]
+algorithms = ["HS256"]
+token_type = ["jwt", 1]
+keys = { secrets = ["s3cr3t", { file = "raw.key" }] }
+dangerous = { unlimited = true }
+
+[claims]
+leeway = 30
+max_lifetime = "1d"
+max_age = "-5s"
+required = "sub"
+forbidden = [1]
+exact = { a = 1.5, b = 1, c = [1], d = 9223372036854775808 }
+one_of = { a = [], b = "x", c = [{}] }
+clock = "mine"
+
+[presentation]
+realm = "a\"b"
+problem_base = 1
+details = "off"
+color = "red"
+
+[dangerous]
+unlimited_lifetime = true
+query_parameter = "a&b"
+cookie = 1
+skip_signature = true
+"#;
+
+/// Line, place, and the name of what is wrong.
+const FAULTS: &[(usize, &str, &str)] = &[
+    (1, "sources[2]", "UnknownValue"),
+    (1, "sources[5].header", "Conflict"),
+    (1, "sources[6].prefix", "Needs"),
+    (1, "sources[6]", "MissingOneOf"),
+    (1, "sources[7]", "MissingOneOf"),
+    (1, "sources[7].heder", "UnknownKey"),
+    (1, "sources[8]", "WrongType"),
+    (1, "sources[1]", "Policy(DuplicateSource"),
+    (1, "sources[3]", "Policy(CookiePrefix"),
+    (1, "sources[4]", "Policy(SourceName"),
+    (1, "sources[9]", "Policy(CookieHeader"),
+    (2, "prefer_header", "WrongType"),
+    (3, "allowed_origins[2]", "WrongType"),
+    (3, "allowed_origins[0]", "Policy(Origin"),
+    (4, "bad_cookie", "UnknownValue"),
+    (5, "admit_preflights", "WrongType"),
+    (6, "token_limit", "Policy(TokenLimit"),
+    (7, "refuse_brought_keys", "WrongType"),
+    (8, "allow_anonymous", "WrongType"),
+    (9, "client_secret", "LiteralSecret"),
+    (10, "colour", "UnknownKey"),
+    (14, "issuer[0].audiences", "Policy(NoAudience"),
+    (15, "issuer[0].algorithms[2]", "WrongType"),
+    (15, "issuer[0].algorithms[0]", "UnknownAlgorithm"),
+    (16, "issuer[0].token_type", "UnknownValue"),
+    (17, "issuer[0].require_key_id", "WrongType"),
+    (18, "issuer[0].unknown", "UnknownKey"),
+    (19, "issuer[0].token_limit", "UnknownKey"),
+    (21, "issuer[0].keys.jwks_file", "Policy(KeyFile"),
+    (22, "issuer[0].keys.pem_file", "Policy(KeyFile"),
+    (23, "issuer[0].keys.jwks_url", "UnknownKey"),
+    (24, "issuer[0].keys.secrets[0]", "Policy(Secret"),
+    (26, "issuer[0].keys.secrets[0].accept_until", "NoOffset"),
+    (28, "issuer[0].keys.secrets[1].value", "LiteralSecret"),
+    (31, "issuer[0].keys.secrets[2].env", "Conflict"),
+    (32, "issuer[0].keys.secrets[3]", "Policy(Secret"),
+    (36, "issuer[0].keys.secrets[4].env", "EnvironmentName"),
+    (39, "issuer[0].keys.secrets[5].encoding", "UnknownValue"),
+    (40, "issuer[0].keys.secrets[5].algorithm", "UnknownValue"),
+    (41, "issuer[0].keys.secrets[5].accept_until", "Time"),
+    (42, "issuer[0].keys.secrets[6]", "MissingOneOf"),
+    (43, "issuer[0].keys.secrets[6].encodin", "UnknownKey"),
+    (46, "issuer[1].id", "Policy(DuplicateIssuer"),
+    (48, "issuer[1].client_ids_instead_of_audience", "Conflict"),
+    (49, "issuer[1].algorithms", "Policy(NoAlgorithm"),
+    (50, "issuer[1].token_type", "Policy(NoTokenType"),
+    (51, "issuer[1].keys", "MissingOneOf"),
+    (53, "issuer[2].id", "Missing"),
+    (53, "issuer[2].algorithms", "Missing"),
+    (53, "issuer[2]", "MissingOneOf"),
+    (54, "issuer[2].keys", "WrongType"),
+    (57, "issuer[3].id", "Policy(EmptyIssuer"),
+    (58, "issuer[3].audiences", "Policy(NoAudience"),
+    (60, "issuer[3].keys.key_id", "Needs"),
+    (60, "issuer[3].keys.secrets", "LiteralSecret"),
+    (64, "issuer[4].client_ids_instead_of_audience", "WrongType"),
+    (65, "issuer[4].algorithms", "Policy(UnusableAlgorithm"),
+    (68, "issuer[4].claims.leeway", "Policy(Leeway"),
+    (69, "issuer[4].claims.max_lifetime", "Policy(ZeroDuration"),
+    (70, "issuer[4].claims.max_age", "Duration"),
+    (73, "issuer[5].id", "WrongType"),
+    (76, "issuer[5].token_type[1]", "WrongType"),
+    (77, "issuer[5].keys.secrets[0]", "LiteralSecret"),
+    (78, "issuer[5].dangerous.unlimited", "UnknownKey"),
+    (81, "claims.leeway", "WrongType"),
+    (82, "claims.max_lifetime", "Duration"),
+    (82, "claims.max_lifetime", "Conflict"),
+    (83, "claims.max_age", "Duration"),
+    (84, "claims.required", "WrongType"),
+    (85, "claims.forbidden[0]", "WrongType"),
+    (86, "claims.exact.a", "WrongType"),
+    (86, "claims.exact.c", "WrongType"),
+    (86, "claims.exact.d", "OutOfRange"),
+    (87, "claims.one_of.a", "Empty"),
+    (87, "claims.one_of.b", "WrongType"),
+    (87, "claims.one_of.c[0]", "WrongType"),
+    (88, "claims.clock", "UnknownKey"),
+    (91, "presentation.realm", "Policy(Text"),
+    (92, "presentation.problem_base", "WrongType"),
+    (93, "presentation.details", "WrongType"),
+    (94, "presentation.color", "UnknownKey"),
+    (98, "dangerous.query_parameter", "Policy(SourceName"),
+    (99, "dangerous.cookie", "WrongType"),
+    (100, "dangerous.skip_signature", "UnknownKey"),
+];
+
+/// The name of the variant, and of the `Fault` within.
+fn name(problem: &Problem) -> String {
+    let text = format!("{problem:?}");
+    text.trim_end_matches(')').split(' ').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn every_fault_is_listed_at_once_with_its_place_and_line() {
+    let folder = folder();
+    let path = folder.path().join("policy.toml");
+    std::fs::write(&path, FAULTY).expect("a file");
+    let error = Policy::from_toml_file(&path).expect_err("faults");
+    let names: Vec<_> = error.faults().iter().map(|fault| name(&fault.problem)).collect();
+    let found: Vec<_> = error
+        .faults()
+        .iter()
+        .zip(&names)
+        .map(|(fault, name)| (fault.line.unwrap_or(0), fault.place.as_str(), name.as_str()))
+        .collect();
+    for (found, expected) in found.iter().zip(FAULTS) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(found.len(), FAULTS.len());
+
+    let at = |place: &str| {
+        let fault = error.faults().iter().find(|fault| fault.place == place);
+        fault.map(|fault| fault.problem.clone()).expect("a fault")
+    };
+    let issuer = "https://a".to_owned();
+    assert_eq!(
+        at("issuer[0].keys.secrets[0]"),
+        Problem::Policy(Fault::Secret {
+            issuer: issuer.clone(),
+            secret: format!("secret file {}", folder.path().join("short.key").display()),
+            fault: SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found: 15 },
+        })
+    );
+    assert_eq!(
+        at("issuer[0].keys.jwks_file"),
+        Problem::Policy(Fault::KeyFile {
+            issuer,
+            error: KeyFileError {
+                path: folder.path().join("nowhere.json"),
+                fault: KeyFault::Unreadable { reason: "entity not found".to_owned() },
+            },
+        })
+    );
+    assert_eq!(
+        at("issuer[0].algorithms[0]"),
+        Problem::UnknownAlgorithm { name: "RS265".to_owned() }
+    );
+    let problem = Problem::WrongType { expected: "true or false", found: "a string" };
+    assert_eq!(at("prefer_header"), problem);
+
+    // A builder's caller may add an issuer, but all else is as wrong.
+    let from_builder = PolicyBuilder::from_toml_file(&path).expect_err("faults");
+    assert_eq!(from_builder, error);
+}
+
+#[test]
+fn the_same_faults_are_found_in_json_without_lines() {
+    let folder = folder();
+    let json: serde_json::Value = toml::from_str(FAULTY).expect("TOML");
+    let config: PolicyConfig = serde_json::from_str(&json.to_string()).expect("JSON");
+    let error = config.build(folder.path()).expect_err("faults");
+    let found: BTreeSet<_> = error
+        .faults()
+        .iter()
+        .map(|fault| (fault.line, fault.place.clone(), name(&fault.problem)))
+        .collect();
+    let expected: BTreeSet<_> = FAULTS
+        .iter()
+        .map(|(_, place, name)| (None, (*place).to_owned(), (*name).to_owned()))
+        .collect();
+    assert_eq!(found, expected);
+    assert_eq!(error.faults().len(), FAULTS.len());
+}
+
+#[test]
+fn no_message_shows_what_could_be_a_secret() {
+    let folder = folder();
+    let config = PolicyConfig::from_toml_str(FAULTY).expect("TOML");
+    assert_eq!(format!("{config:?}"), "PolicyConfig { .. }");
+    let error = config.build(folder.path()).expect_err("faults");
+    let shown = format!("{error}\n{error:?}");
+    for secret in ["s3cr3t", "hunter2", SECRET_HEX] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert_eq!(error.to_string().lines().count(), 1 + FAULTS.len(), "one fault a line");
+}
+
+#[test]
+fn a_line_break_in_a_value_makes_no_line_of_the_message() {
+    let text = ISSUER.replace("\"https://a\"", "\"a\\n  - b\"").replace("[\"b\"]", "[]");
+    let error = refused(&format!("\"x\\ny\" = 1\n{text}"));
+    let name = "a\n  - b".to_owned();
+    assert_eq!(error.faults()[1].problem, Problem::Policy(Fault::NoAudience { issuer: name }));
+    assert_eq!(error.to_string().lines().count(), 3, "{error}");
+}
+
+#[test]
+fn a_secret_in_the_policy_is_refused_whatever_its_key() {
+    let literal = |text: &str, place: &str| {
+        let error = refused(text);
+        let found: Vec<_> =
+            error.faults().iter().map(|fault| (fault.place.as_str(), &fault.problem)).collect();
+        assert_eq!(found, [(place, &Problem::LiteralSecret)], "{text}");
+    };
+    for key in ["secret", "value", "key", "content", "hs256", "\"a b\""] {
+        let place = format!("issuer[0].keys.secrets[0].{key}");
+        let (entry, beside) =
+            (format!("{{ {key} = \"x\" }}"), format!("{{ file = \"raw.key\", {key} = \"x\" }}"));
+        literal(&ISSUER.replace("{ file = \"raw.key\" }", &entry), &place);
+        literal(&ISSUER.replace("{ file = \"raw.key\" }", &beside), &place);
+    }
+    let keys = "{ secrets = [{ file = \"raw.key\" }] }";
+    literal(&ISSUER.replace(keys, "{ secrets = [\"x\"] }"), "issuer[0].keys.secrets[0]");
+    literal(&ISSUER.replace(keys, "{ secrets = \"x\" }"), "issuer[0].keys.secrets");
+    let beside = "{ secrets = [{ file = \"raw.key\" }], secret = \"x\" }";
+    literal(&ISSUER.replace(keys, beside), "issuer[0].keys.secret");
+    literal(&format!("{ISSUER}\nclient_secret = \"x\""), "issuer[0].client_secret");
+    literal(&format!("jwt_secret = \"x\"\n{ISSUER}"), "jwt_secret");
+}
+
+#[test]
+fn a_secret_comes_from_a_variable_that_must_be_set_and_strong() {
+    let with = |variable: &str| {
+        refused(&ISSUER.replace("file = \"raw.key\"", &format!("env = \"{variable}\"")))
+    };
+    let fault = |variable: &str, fault| {
+        let secret = format!("secret in ${variable}");
+        Problem::Policy(Fault::Secret { issuer: "https://a".to_owned(), secret, fault })
+    };
+    let name = "PORTCULLIS_TEST_OF_A_VARIABLE_THAT_IS_NOT_SET";
+    let error = with(name);
+    assert_eq!(places(&error), ["issuer[0].keys.secrets[0]"]);
+    let unset = KeyFault::Unreadable { reason: "the variable is not set".to_owned() };
+    assert_eq!(error.faults()[0].problem, fault(name, SecretFault::Key(unset)));
+
+    // Set by cargo for tests.
+    let error = with("CARGO_PKG_NAME");
+    assert_eq!(places(&error), ["issuer[0].keys.secrets[0]"]);
+    let short = SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found: 10 };
+    assert_eq!(error.faults()[0].problem, fault("CARGO_PKG_NAME", short));
+
+    for no_name in ["", "9A", "A-B", "A=B", "ä", "A B"] {
+        let error = with(no_name);
+        assert_eq!(places(&error), ["issuer[0].keys.secrets[0].env"], "{no_name}");
+        assert_eq!(error.faults()[0].problem, Problem::EnvironmentName, "{no_name}");
+    }
+}
+
+#[test]
+fn durations_are_whole_seconds_with_their_unit() {
+    let folder = folder();
+    for (text, seconds) in [
+        ("0s", 0),
+        ("30s", 30),
+        ("1m 30s", 90),
+        ("90 seconds", 90),
+        ("1.5m", 90),
+        ("00:01:30", 90),
+        ("10m", 600),
+    ] {
+        let text = format!("claims = {{ leeway = \"{text}\" }}\n{ISSUER}");
+        let policy = at(&text, &folder, NOW);
+        let verify = |expires: i64| {
+            let claims = format!(r#"{{"iss":"https://a","aud":"b","exp":{expires}}}"#);
+            policy.verify_token_now(token_of(&SECRET, None, &claims)).is_ok()
+        };
+        assert!(verify(NOW - seconds + 1), "{text}");
+        assert!(!verify(NOW - seconds), "{text}");
+    }
+    for text in
+        ["", " ", "30", "s", "-1s", "1s ago", "0.5s", "500ms", "1d", "1 week", "1mo", "PT1M", "∞"]
+    {
+        let found = refused_with(&format!("claims = {{ max_age = \"{text}\" }}"));
+        assert_eq!(found, [("claims.max_age".to_owned(), Problem::Duration)], "{text}");
+    }
+    let found = refused_with("claims = { leeway = \"601s\" }");
+    let leeway = Fault::Leeway { place: "the policy".to_owned(), leeway: Duration::from_secs(601) };
+    assert_eq!(found, [("claims.leeway".to_owned(), Problem::Policy(leeway))]);
+}
+
+#[test]
+fn an_end_is_a_date_and_a_time_with_an_offset() {
+    let found = |end: &str| {
+        let error =
+            refused(&ISSUER.replace("\"raw.key\"", &format!("\"raw.key\", accept_until = {end}")));
+        assert_eq!(places(&error), ["issuer[0].keys.secrets[0].accept_until"], "{end}");
+        error.faults()[0].problem.clone()
+    };
+    for end in ["2026-12-31T00:00:00", "\"2026-12-31T00:00:00\"", "2026-12-31", "\"2026-12-31\""] {
+        assert_eq!(found(end), Problem::NoOffset, "{end}");
+    }
+    for end in [
+        "\"\"",
+        "\"now\"",
+        "00:00:00",
+        "\"2026-13-31T00:00:00Z\"",
+        "\"2026-12-31T00:00:00Z[Europe/Berlin]\"",
+        "\"2026-12-31T00:00:00[Europe/Berlin]\"",
+        "\"1798675200\"",
+    ] {
+        assert_eq!(found(end), Problem::Time, "{end}");
+    }
+    let expected = "a date and time: 2026-12-31T00:00:00Z";
+    assert_eq!(found("1798675200"), Problem::WrongType { expected, found: "an integer" });
+}
+
+/// Each table of `FULL_JSON` and its place, but for those whose keys are claims.
+fn tables(
+    value: &serde_json::Value,
+    pointer: &str,
+    place: &str,
+    found: &mut Vec<(String, String)>,
+) {
+    match value {
+        serde_json::Value::Object(entries) => {
+            found.push((pointer.to_owned(), place.to_owned()));
+            for (key, value) in
+                entries.iter().filter(|(key, _)| *key != "exact" && *key != "one_of")
+            {
+                let dot = if place.is_empty() { "" } else { "." };
+                tables(value, &format!("{pointer}/{key}"), &format!("{place}{dot}{key}"), found);
+            }
+        }
+        serde_json::Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                tables(item, &format!("{pointer}/{index}"), &format!("{place}[{index}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_in_every_table_and_every_known_one_is_documented() {
+    let folder = folder();
+    let full: serde_json::Value = serde_json::from_str(FULL_JSON).expect("JSON");
+    let mut found = Vec::new();
+    tables(&full, "", "", &mut found);
+    assert_eq!(found.len(), 14);
+    for (pointer, place) in found {
+        let mut changed = full.clone();
+        let table = changed.pointer_mut(&pointer).and_then(|table| table.as_object_mut());
+        table.expect("a table").insert("zzz".to_owned(), 1.into());
+        let config: PolicyConfig = serde_json::from_value(changed).expect("JSON");
+        let error = config.build(folder.path()).expect_err("a fault");
+        let dot = if place.is_empty() { "" } else { "." };
+        assert_eq!(places(&error), [format!("{place}{dot}zzz")]);
+        let Problem::UnknownKey { nearest: None, known, is_of_top_level: false } =
+            &error.faults()[0].problem
+        else {
+            panic!("{error}");
+        };
+        for key in known {
+            let row =
+                [format!("//! | `{key}` |"), format!("{{ {key} = \""), format!("{key} = \"…\" }}")];
+            let is_there = row.iter().any(|row| include_str!("mod.rs").contains(row));
+            assert!(is_there, "`{key}` of `{place}` in the documentation");
+        }
+        if place.is_empty() {
+            let [known, top]: [BTreeSet<&str>; 2] =
+                [known.iter().copied().collect(), read::TOP_LEVEL.into_iter().collect()];
+            assert_eq!(known, top);
+        }
+    }
+}
+
+#[test]
+fn null_is_no_value_of_any_key() {
+    let folder = folder();
+    let full: serde_json::Value = serde_json::from_str(FULL_JSON).expect("JSON");
+    let mut found = Vec::new();
+    tables(&full, "", "", &mut found);
+    for (pointer, place) in found {
+        let table = full.pointer(&pointer).and_then(|table| table.as_object()).expect("a table");
+        for key in table.keys() {
+            let mut changed = full.clone();
+            changed.pointer_mut(&pointer).expect("a table")[key] = serde_json::Value::Null;
+            let config: PolicyConfig = serde_json::from_value(changed).expect("JSON");
+            let error = config.build(folder.path()).expect_err("a fault");
+            let dot = if place.is_empty() { "" } else { "." };
+            let [fault] = error.faults() else { panic!("{error}") };
+            assert_eq!(fault.place, format!("{place}{dot}{key}"));
+            assert!(matches!(fault.problem, Problem::WrongType { found: "null", .. }), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_key_of_the_top_level_below_a_table_is_told_where_it_belongs() {
+    let error = refused(&format!(
+        "{ISSUER}\nsources = [\"bearer\"]\n[claims]\nrequired = []\nbad_cookie = \"reject\""
+    ));
+    assert_eq!(places(&error), ["issuer[0].sources", "claims.bad_cookie"]);
+    for fault in error.faults() {
+        assert!(
+            matches!(fault.problem, Problem::UnknownKey { is_of_top_level: true, .. }),
+            "{fault}"
+        );
+        assert!(fault.to_string().contains("above the first `[table]`"), "{fault}");
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused_in_formats_that_allow_it() {
+    let json = r#"{
+        "allow_anonymous": false, "allow_anonymous": true,
+        "issuer": [{
+            "id": "https://a", "audiences": ["b"], "algorithms": ["HS256"], "id": "https://b",
+            "keys": { "secrets": [{ "file": "raw.key", "file": "hex.key" }] },
+            "claims": { "exact": { "x": 1, "x": 2 } }
+        }],
+        "zzz": 1, "zzz": 2
+    }"#;
+    let config: PolicyConfig = serde_json::from_str(json).expect("JSON");
+    let error = config.build(folder().path()).expect_err("faults");
+    let twice: BTreeSet<_> = error
+        .faults()
+        .iter()
+        .filter(|fault| fault.problem == Problem::DuplicateKey)
+        .map(|fault| fault.place.as_str())
+        .collect();
+    let expected = [
+        "allow_anonymous",
+        "issuer[0].id",
+        "issuer[0].keys.secrets[0].file",
+        "issuer[0].claims.exact.x",
+        "zzz",
+    ];
+    assert_eq!(twice, BTreeSet::from(expected));
+    assert_eq!(error.faults().len(), 6, "and one unknown key: {error}");
+}
+
+#[test]
+fn lists_that_must_not_be_empty_are_refused() {
+    for (text, place, fault) in [
+        (format!("sources = []\n{ISSUER}"), "sources", Fault::NoSource),
+        (
+            ISSUER.replace("[{ file = \"raw.key\" }]", "[]"),
+            "issuer[0].keys",
+            Fault::NoKeys { issuer: "https://a".to_owned() },
+        ),
+        (
+            ISSUER.replace("audiences = [\"b\"]", "client_ids_instead_of_audience = []"),
+            "issuer[0].client_ids_instead_of_audience",
+            Fault::NoAudience { issuer: "https://a".to_owned() },
+        ),
+    ] {
+        let error = refused(&text);
+        let found: Vec<_> = error
+            .faults()
+            .iter()
+            .map(|fault| (fault.place.as_str(), fault.problem.clone()))
+            .collect();
+        assert!(found.contains(&(place, Problem::Policy(fault))), "{error}");
+    }
+    let folder = folder();
+    let only = format!("sources = []\ndangerous = {{ cookie = \"t\" }}\n{ISSUER}");
+    let policy = at(&only, &folder, NOW);
+    assert!(turned_away(&policy, "GET", &[("cookie", format!("t={}", token("")))]).is_none());
+    let found = turned_away(&policy, "GET", &bearer(&token("")));
+    assert_eq!(found.map(|rejection| rejection.error().reason()), Some("token_missing"));
+}
+
+#[test]
+fn a_fault_of_one_of_two_secrets_in_a_file_is_put_where_both_are() {
+    let error = refused(&ISSUER.replace(
+        "{ file = \"raw.key\" }",
+        "{ file = \"short.key\" }, { file = \"short.key\", encoding = \"hex\" }",
+    ));
+    assert_eq!(places(&error), ["issuer[0].keys.secrets", "issuer[0].keys.secrets"]);
+}
+
+#[test]
+fn a_number_is_one_also_under_arbitrary_precision() {
+    // So `serde_json` hands numbers over where a crate of the program switches that feature on.
+    let with = |limit: &str| {
+        let json = serde_json::json!({ "token_limit": { "$serde_json::private::Number": limit } });
+        let config: PolicyConfig = serde_json::from_value(json).expect("JSON");
+        config.into_builder("")
+    };
+    assert!(with("1024").is_ok());
+    for limit in ["1e3", "1.5", "170141183460469231731687303715884105728"] {
+        let error = with(limit).expect_err("a fault");
+        let problem =
+            Problem::WrongType { expected: "a number of bytes", found: "a number with a fraction" };
+        assert_eq!(error.faults()[0].problem, problem, "{limit}");
+    }
+    let error = with("-1").expect_err("a fault");
+    assert_eq!(error.faults()[0].problem, Problem::OutOfRange { expected: "1 to 65536 bytes" });
+}
+
+/// Trees of keys that mean something, at places where they may not.
+fn any_tree() -> impl Strategy<Value = serde_json::Value> {
+    let key = prop::sample::select(vec![
+        "issuer",
+        "claims",
+        "sources",
+        "presentation",
+        "dangerous",
+        "id",
+        "audiences",
+        "algorithms",
+        "keys",
+        "secrets",
+        "file",
+        "env",
+        "encoding",
+        "accept_until",
+        "jwks_file",
+        "pem_file",
+        "key_id",
+        "leeway",
+        "max_lifetime",
+        "exact",
+        "one_of",
+        "required",
+        "token_type",
+        "cookie",
+        "header",
+        "prefix",
+        "token_limit",
+        "unlimited_lifetime",
+        "realm",
+        "allowed_origins",
+        "zzz",
+    ]);
+    let text = prop::sample::select(vec![
+        "bearer",
+        "jwt",
+        "at+jwt",
+        "HS256",
+        "EdDSA",
+        "hex",
+        "raw.key",
+        "jwks.json",
+        "key.pem",
+        "15m",
+        "99999999999999999999h",
+        "2026-12-31T00:00:00Z",
+        "-999999-01-01T00:00:00Z",
+        "__Host-a",
+        "PATH",
+        "https://a",
+        "",
+        "\0",
+        "é\"\\\n",
+        "..",
+    ]);
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        text.prop_map(Into::into),
+    ];
+    leaf.prop_recursive(6, 64, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::vec((key.clone(), inner), 0..8).prop_map(|entries| {
+                let entries = entries.into_iter().map(|(key, value)| (key.to_owned(), value));
+                serde_json::Value::Object(entries.collect())
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        let _ = Policy::from_toml_str(&text, folder().path());
+    }
+
+    #[test]
+    fn no_change_to_a_policy_panics(
+        start in 0..FULL.len(),
+        length in 0..40_usize,
+        text in "[\\PC\\n]{0,3}|\\]|\\[\\[|\\{|\\}|=|\"|\\[claims\\]\\n",
+    ) {
+        let end = (start + length).min(FULL.len());
+        if let (Some(before), Some(after)) = (FULL.get(..start), FULL.get(end..)) {
+            let _ = Policy::from_toml_str(&format!("{before}{text}{after}"), folder().path());
+        }
+    }
+
+    #[test]
+    fn no_tree_panics_and_whatever_is_refused_has_a_fault(tree in any_tree()) {
+        let folder = folder();
+        let config: PolicyConfig = serde_json::from_value(tree).expect("a tree");
+        if let Err(error) = config.clone().build(folder.path()) {
+            prop_assert!(!error.faults().is_empty());
+            prop_assert_eq!(error.to_string().lines().count(), 1 + error.faults().len());
+        }
+        if let Err(error) = config.into_builder(folder.path()) {
+            prop_assert!(!error.faults().is_empty());
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Every way to weaken a policy, each named for what is lost.
+//!
+//! Nothing outside this module weakens verification.
+use crate::claims::MaxLifetime;
+use crate::source::{Kind, TokenSource};
+
+/// No bound on a token's lifetime, for
+/// [`ClaimRules::max_lifetime`](crate::ClaimRules::max_lifetime).
+///
+/// Lost: a leaked token may work for years. It still needs an `exp`.
+#[must_use]
+pub fn unlimited_lifetime() -> MaxLifetime {
+    MaxLifetime(None)
+}
+
+/// A query parameter that holds exactly the token (RFC 6750 §2.3).
+///
+/// Lost: secrecy. URLs stand in logs, histories and `Referer` headers. OAuth 2.1 and MCP forbid
+/// it. Where a browser's WebSocket seems to need it, send the token in the first message instead.
+pub fn query(name: impl Into<String>) -> TokenSource {
+    TokenSource(Kind::Query { name: name.into() })
+}
+
+/// A cookie of any name that holds exactly the token.
+///
+/// Lost: the certainty who set it. Without the prefix `__Host-`, a sibling subdomain or a response
+/// over plain HTTP can plant a cookie of its own, and so log a user into another's account.
+pub fn cookie(name: impl Into<String>) -> TokenSource {
+    TokenSource(Kind::Cookie { name: name.into(), any_name: true })
+}

@@ -1,0 +1,140 @@
+//! Why a request was turned away, a variant for each step.
+use core::fmt;
+
+use crate::claims::{Claim, ClaimsError};
+use crate::keys::KeyError;
+use crate::signature::SignatureError;
+use crate::source::{CrossSiteError, SourceError};
+use crate::token::TokenError;
+use crate::verified::ShapeError;
+
+/// Why a request was turned away.
+///
+/// For logs and hooks: it stands in the extensions of the response. The client learns only what
+/// the challenge says. Nothing in it came from the token, but for times.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Error {
+    /// No single token could be taken from the request.
+    Source(SourceError),
+    /// It came in a cookie, with an unsafe request of another origin.
+    CrossSite(CrossSiteError),
+    /// It is not a token.
+    Token(TokenError),
+    /// No key is known that it could be signed with.
+    Key(KeyError),
+    /// Its signature does not verify.
+    Signature(SignatureError),
+    /// Its claims do not satisfy the policy.
+    Claims(ClaimsError),
+    /// It verified, but its claims do not have the shape that a handler asks for.
+    Shape(ShapeError),
+    /// A handler asks for a token on a route that no policy stands in front of.
+    NotInstalled,
+}
+
+impl Error {
+    /// A short name for logs and metrics, one of [`REASONS`](Self::REASONS).
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Source(SourceError::Missing) => "token_missing",
+            Self::Source(SourceError::Several) => "several_tokens",
+            Self::CrossSite(CrossSiteError) => "cross_site",
+            Self::Token(TokenError::TooLong { .. }) => "too_large",
+            Self::Token(TokenError::AlgorithmUnknown) => "unknown_algorithm",
+            Self::Token(_) => "malformed",
+            Self::Key(KeyError::Unknown) => "unknown_key",
+            Self::Key(KeyError::TooMany | KeyError::IdMissing) => "ambiguous_key",
+            Self::Key(KeyError::Withdrawn) => "key_withdrawn",
+            Self::Key(KeyError::Unavailable(_)) => "keys_unavailable",
+            Self::Signature(SignatureError) => "bad_signature",
+            Self::Claims(error) => match error {
+                ClaimsError::Issuer => "unknown_issuer",
+                ClaimsError::Algorithm => "wrong_algorithm",
+                ClaimsError::BringsKey => "brings_key",
+                ClaimsError::Type | ClaimsError::NotAnAccessToken { .. } => "wrong_type",
+                ClaimsError::Audience => "wrong_audience",
+                ClaimsError::Expired { .. } => "expired",
+                ClaimsError::NotYetValid { .. } => "not_yet_valid",
+                ClaimsError::IssuedInFuture { .. } => "issued_in_future",
+                ClaimsError::LivesTooLong { .. } => "lives_too_long",
+                ClaimsError::TooOld { .. } => "too_old",
+                ClaimsError::Bound => "bound",
+                ClaimsError::Missing { .. } | ClaimsError::Rule(Claim::Required(_)) => {
+                    "claim_missing"
+                }
+                ClaimsError::Rule(_) => "claim_rule",
+            },
+            Self::Shape(_) => "claims_shape",
+            Self::NotInstalled => "not_installed",
+        }
+    }
+
+    /// Every [`reason`](Self::reason) there is.
+    pub const REASONS: [&'static str; 26] = [
+        "token_missing",
+        "several_tokens",
+        "cross_site",
+        "too_large",
+        "unknown_algorithm",
+        "malformed",
+        "unknown_key",
+        "ambiguous_key",
+        "key_withdrawn",
+        "keys_unavailable",
+        "bad_signature",
+        "unknown_issuer",
+        "wrong_algorithm",
+        "brings_key",
+        "wrong_type",
+        "wrong_audience",
+        "expired",
+        "not_yet_valid",
+        "issued_in_future",
+        "lives_too_long",
+        "too_old",
+        "bound",
+        "claim_missing",
+        "claim_rule",
+        "claims_shape",
+        "not_installed",
+    ];
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => error.fmt(f),
+            Self::CrossSite(error) => error.fmt(f),
+            Self::Token(error) => error.fmt(f),
+            Self::Key(error) => error.fmt(f),
+            Self::Signature(error) => error.fmt(f),
+            Self::Claims(error) => error.fmt(f),
+            Self::Shape(error) => error.fmt(f),
+            Self::NotInstalled => f.write_str(
+                "no policy stands in front of this route: add `VerifyLayer` (tower, axum) or `Verify` (actix-web) around it; in axum, routes added after `.layer` are not covered",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+macro_rules! from_step {
+    ($($variant:ident: $error:ty),* $(,)?) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+from_step!(
+    Source: SourceError,
+    CrossSite: CrossSiteError,
+    Token: TokenError,
+    Key: KeyError,
+    Signature: SignatureError,
+    Claims: ClaimsError,
+    Shape: ShapeError,
+);

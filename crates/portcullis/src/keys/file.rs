@@ -1,0 +1,378 @@
+//! Keys in a file that may change while the service runs.
+use core::fmt;
+use core::time::Duration;
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use zeroize::Zeroizing;
+
+use super::set::Inner;
+use super::{KeyFault, KeySet, KeySource, jwk};
+
+/// How often a file is looked at. Orchestrators take longer to bring a change to the file.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A file of public keys, read again whenever its content changes.
+///
+/// The content is compared once a second, by reading it: notifications of the operating system see
+/// neither network mounts nor the symbolic links that orchestrators swap, and the file is small.
+///
+/// A new content replaces the keys only if it can be used. A broken one, or a file that went
+/// missing, keeps the keys that were good and says so: to the [observer](KeyFileOptions::on_event),
+/// in the [status](Self::status), and as a `tracing` warning (feature `tracing`). A key that is no
+/// longer in the file is refused with the next request.
+///
+/// Cheap to clone. The thread that looks at the file ends when the last clone, and the last policy
+/// with one, is gone.
+///
+/// ```no_run
+/// use portcullis::KeyFile;
+///
+/// let keys = KeyFile::jwks("/etc/keys/jwks.json").open()?;
+/// # let _ = keys;
+/// # Ok::<_, portcullis::KeyFileError>(())
+/// ```
+#[derive(Clone)]
+pub struct KeyFile {
+    shared: Arc<Shared>,
+    /// Wakes the thread by being dropped.
+    _stop: Arc<mpsc::Sender<()>>,
+}
+
+type Reader = dyn Fn(&[u8]) -> Result<KeySet, KeyFault> + Send + Sync;
+type Observer = dyn Fn(&KeyFileEvent) + Send + Sync;
+
+struct Shared {
+    path: PathBuf,
+    read: Box<Reader>,
+    observer: Option<Box<Observer>>,
+    current: ArcSwap<Inner>,
+    /// Held while the file is read, by nobody who answers a request.
+    state: Mutex<State>,
+}
+
+struct State {
+    /// What was read last, good or not.
+    content: Result<Zeroizing<Vec<u8>>, io::ErrorKind>,
+    status: KeyFileStatus,
+}
+
+/// How a [`KeyFile`] is doing.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KeyFileStatus {
+    /// How many times new keys were taken over since the file was opened.
+    pub reloads: u64,
+    /// Why the file as it is now is not used, and keys read before are.
+    pub fault: Option<KeyFault>,
+}
+
+/// What happened to a [`KeyFile`].
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum KeyFileEvent {
+    /// Its new content is in use.
+    Reloaded {
+        /// The keys, which work for as long as the file has them.
+        keys: KeySet,
+    },
+    /// Its new content cannot be used. The keys read before stay.
+    Failed {
+        /// Why.
+        fault: KeyFault,
+    },
+}
+
+impl KeyFile {
+    /// A file with a JWK set (see [`KeySet::from_jwks`]).
+    pub fn jwks(path: impl Into<PathBuf>) -> KeyFileOptions {
+        KeyFileOptions::new(path, |content| KeySet::from_jwks(content))
+    }
+
+    /// A file with public keys in PEM (see [`KeySet::from_pem`]).
+    pub fn pem(path: impl Into<PathBuf>) -> KeyFileOptions {
+        KeyFileOptions::new(path, |content| KeySet::from_pem(content))
+    }
+
+    /// Looks at the file now, rather than within a second.
+    ///
+    /// # Errors
+    ///
+    /// Its content cannot be used. The keys read before stay.
+    pub fn reload(&self) -> Result<(), KeyFileError> {
+        self.shared.look();
+        match self.status().fault {
+            None => Ok(()),
+            Some(fault) => Err(KeyFileError { path: self.shared.path.clone(), fault }),
+        }
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> KeyFileStatus {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).status.clone()
+    }
+}
+
+impl KeySource for KeyFile {
+    fn keys(&self) -> KeySet {
+        KeySet(self.shared.current.load_full())
+    }
+}
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyFile").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+/// A [`KeyFile`] not opened yet.
+#[must_use]
+pub struct KeyFileOptions {
+    path: PathBuf,
+    read: Box<Reader>,
+    observer: Option<Box<Observer>>,
+}
+
+impl KeyFileOptions {
+    pub(super) fn new(
+        path: impl Into<PathBuf>,
+        read: impl Fn(&[u8]) -> Result<KeySet, KeyFault> + Send + Sync + 'static,
+    ) -> Self {
+        Self { path: path.into(), read: Box::new(read), observer: None }
+    }
+
+    /// Reads the keys under an id, which tokens then have to name. For PEM, which carries none.
+    ///
+    /// Not called: keys have the ids that the file gives them.
+    pub fn key_id(self, id: impl Into<String>) -> Self {
+        let (read, id) = (self.read, id.into());
+        Self { read: Box::new(move |content| read(content)?.with_key_id(&id)), ..self }
+    }
+
+    /// Is told when the file changed, from the thread that looks at it.
+    ///
+    /// Not called: nobody is, but for `tracing`.
+    pub fn on_event(mut self, observer: impl Fn(&KeyFileEvent) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Reads the file and starts to look at it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has no usable key.
+    pub fn open(self) -> Result<KeyFile, KeyFileError> {
+        let Self { path, read, observer } = self;
+        let opened = read_content(&path)
+            .map_err(|error| unreadable(error.kind()))
+            .and_then(|content| Ok((read(&content)?, content)));
+        let (keys, content) = match opened {
+            Ok(opened) => opened,
+            Err(fault) => return Err(KeyFileError { path, fault }),
+        };
+        let state = State { content: Ok(content), status: KeyFileStatus::default() };
+        let shared = Arc::new(Shared {
+            current: ArcSwap::new(keys.0),
+            state: Mutex::new(state),
+            path,
+            read,
+            observer,
+        });
+        let (stop, stopped) = mpsc::channel();
+        let watched = Arc::downgrade(&shared);
+        let watch = move || {
+            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                let Some(shared) = watched.upgrade() else { return };
+                // A panic of the observer must not end the watch: a key that is taken out of the
+                // file would stay in use. The panic hook has said so.
+                let _ = catch_unwind(AssertUnwindSafe(|| shared.look()));
+            }
+        };
+        match std::thread::Builder::new().name("portcullis-keys".to_owned()).spawn(watch) {
+            Ok(_) => Ok(KeyFile { shared, _stop: Arc::new(stop) }),
+            Err(error) => {
+                Err(KeyFileError { path: shared.path.clone(), fault: unreadable(error.kind()) })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for KeyFileOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyFileOptions").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Reads the file and takes over what is new and good.
+    fn look(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = read_content(&self.path).map_err(|error| error.kind());
+        if content == state.content {
+            return;
+        }
+        let keys = match &content {
+            Ok(content) => (self.read)(content),
+            Err(kind) => Err(unreadable(*kind)),
+        };
+        state.content = content;
+        let event = match keys {
+            Ok(keys) => {
+                let old = KeySet(self.current.load_full());
+                let keys = keys.succeeding(&old);
+                // In this order: a key that stays is never missing.
+                self.current.store(Arc::clone(&keys.0));
+                old.give_way_to(&keys);
+                state.status.reloads += 1;
+                state.status.fault = None;
+                KeyFileEvent::Reloaded { keys }
+            }
+            Err(fault) => {
+                state.status.fault = Some(fault.clone());
+                KeyFileEvent::Failed { fault }
+            }
+        };
+        drop(state);
+        self.announce(&event);
+    }
+
+    fn announce(&self, event: &KeyFileEvent) {
+        #[cfg(feature = "tracing")]
+        match event {
+            KeyFileEvent::Reloaded { keys } => {
+                tracing::info!(path = %self.path.display(), keys = keys.len(), "key file reloaded");
+                for skipped in keys.skipped() {
+                    tracing::warn!(path = %self.path.display(), %skipped, "key file entry skipped");
+                }
+            }
+            KeyFileEvent::Failed { fault } => {
+                tracing::warn!(path = %self.path.display(), %fault, "key file not usable, keys read before stay");
+            }
+        }
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+}
+
+fn read_content(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Opening a pipe would wait for whoever writes to it.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut content = Zeroizing::new(Vec::new());
+    // One byte over the limit is enough to see that it is too large.
+    File::open(path)?.take(jwk::MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn unreadable(kind: io::ErrorKind) -> KeyFault {
+    KeyFault::Unreadable { reason: kind.to_string() }
+}
+
+/// A [`KeyFile`] cannot be used as it is.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyFileError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: KeyFault,
+}
+
+impl fmt::Display for KeyFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key file {}: {}", self.path.display(), self.fault)
+    }
+}
+
+impl core::error::Error for KeyFileError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Encoding, Prepared, Secret, SecretFault, VerificationKey};
+    use crate::signature::{Algorithm, Verifier};
+    use crate::time::UnixTime;
+
+    // Integration tests have the rest. They cannot tell the file of a secret to look again.
+
+    const NOW: UnixTime = UnixTime(1_800_000_000);
+    const OLD: &str = "hQ5zT8mW2xK9vB4nR7yC1dF6gJ3sL0pA";
+    const NEW: &str = "e7UoXq2ZkV9wM4tH8bN1yR6cS3jD5fGi";
+
+    fn secret_file(path: &Path) -> KeyFile {
+        match Secret::file(path, Encoding::Raw).id("k").prepare(&[Algorithm::HS256]) {
+            Ok(Prepared::Watched(file)) => file,
+            _ => panic!("a good secret in a file"),
+        }
+    }
+
+    fn only_key(file: &KeyFile) -> Arc<VerificationKey> {
+        assert_eq!(file.keys().len(), 1);
+        Arc::clone(file.keys().iter().next().unwrap())
+    }
+
+    #[track_caller]
+    fn is(key: &VerificationKey, secret: &str) {
+        let Some(Verifier::Hmac(own)) = Verifier::hmac(Algorithm::HS256, secret.as_bytes()) else {
+            panic!("HS256 is an HMAC algorithm")
+        };
+        let mac = aws_lc_rs::hmac::sign(&own, b"message");
+        assert!(key.verifier().verify(b"message", mac.as_ref()));
+        assert_eq!(key.id(), Some("k"));
+    }
+
+    fn write(path: &Path, content: &str) {
+        let new = path.with_extension("new");
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, path).unwrap();
+    }
+
+    #[test]
+    fn the_file_of_a_secret_is_rotated_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write(&path, &format!("{OLD}\n"));
+        let file = secret_file(&path);
+        let old = only_key(&file);
+        is(&old, OLD);
+
+        write(&path, &format!("{NEW}\n"));
+        file.reload().unwrap();
+        is(&only_key(&file), NEW);
+        assert!(only_key(&file).is_live(NOW));
+        assert!(!old.is_live(NOW));
+    }
+
+    #[test]
+    fn a_bad_new_secret_keeps_the_good_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write(&path, OLD);
+        let file = secret_file(&path);
+        let old = only_key(&file);
+        let too_short = |found| {
+            let fault = SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found };
+            KeyFault::Secret(Box::new(fault))
+        };
+        for (content, fault) in [
+            ("", too_short(0)),
+            ("\n", too_short(0)),
+            (&NEW[1..], too_short(31)),
+            ("-----BEGIN PUBLIC KEY-----\nAAAA", KeyFault::PublicKeyAsSecret),
+        ] {
+            write(&path, content);
+            let refused = KeyFileError { path: path.clone(), fault };
+            assert_eq!(file.reload(), Err(refused), "{content:?}");
+            assert!(Arc::ptr_eq(&only_key(&file), &old));
+            assert!(old.is_live(NOW));
+        }
+    }
+}

@@ -1,0 +1,612 @@
+//! JWK and JWK sets (RFC 7517), entry by entry, strictly.
+//!
+//! The reader is our own: others fail a whole set over one odd entry, or drop private members in
+//! silence.
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Error as _, MapAccess};
+use serde_json::value::RawValue;
+
+use super::public::{Curve, PublicKey};
+use super::{KeyFault, VerificationKey};
+use crate::signature::{Algorithm, Family};
+use crate::token::json::{Sink, Value};
+use crate::token::{Json, read_object, read_tree};
+
+/// The largest set read. Sets with certificate chains of a dozen keys have some 100 KiB.
+pub(super) const MAX_BYTES: usize = 256 * 1024;
+
+/// Providers publish 2 to 10 keys.
+const MAX_KEYS: usize = 100;
+
+/// RFC 7518 §6.2.2, §6.3.2, §6.4.1 and RFC 8037 §2: what gives a key away.
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// The verification keys of each entry of a JWK set, or why it has none.
+pub(super) fn read_set(input: &[u8]) -> Result<Vec<Entry>, KeyFault> {
+    struct Keys<'de>(Option<Option<Vec<&'de RawValue>>>);
+    impl<'de> Sink<'de> for Keys<'de> {
+        fn member<A: MapAccess<'de>>(
+            &mut self,
+            name: &str,
+            value: Value<'_, 'de, A>,
+        ) -> Result<(), A::Error> {
+            if name != "keys" {
+                return value.skip();
+            }
+            // Entries stay text: what is wrong with one costs no other.
+            let entries = serde_json::from_str(value.raw()?);
+            self.0 = Some(entries.ok());
+            if matches!(self.0, Some(None)) { Err(A::Error::custom("")) } else { Ok(()) }
+        }
+    }
+    let mut keys = Keys(None);
+    let result = read_object(text(input)?, &mut keys);
+    match (keys.0, result) {
+        (Some(None), _) | (None, Ok(())) => Err(KeyFault::NotASet),
+        (_, Err(fault)) => Err(KeyFault::Json(fault)),
+        (Some(Some(entries)), Ok(())) if entries.len() > MAX_KEYS => {
+            Err(KeyFault::TooManyKeys { found: entries.len() })
+        }
+        (Some(Some(entries)), Ok(())) => {
+            Ok(entries.into_iter().map(|entry| Entry::read(entry.get())).collect())
+        }
+    }
+}
+
+/// The verification keys of a single JWK.
+pub(super) fn read_key(input: &[u8]) -> Result<Vec<VerificationKey>, KeyFault> {
+    Entry::read(text(input)?).keys
+}
+
+pub(super) struct Entry {
+    /// As far as it could be read.
+    pub(super) id: Option<String>,
+    pub(super) keys: Result<Vec<VerificationKey>, KeyFault>,
+}
+
+fn text(input: &[u8]) -> Result<&str, KeyFault> {
+    if input.len() > MAX_BYTES {
+        return Err(KeyFault::TooLarge { length: input.len() });
+    }
+    core::str::from_utf8(input).map_err(|_| KeyFault::Json(crate::token::JsonFault::NotAnObject))
+}
+
+impl Entry {
+    fn read(input: &str) -> Self {
+        match read_tree(input) {
+            Err(fault) => Self { id: None, keys: Err(KeyFault::Json(fault)) },
+            Ok(members) => {
+                let jwk = Jwk(members);
+                Self {
+                    id: jwk.get("kid").and_then(Json::as_str).map(str::to_owned),
+                    keys: jwk.prepare(),
+                }
+            }
+        }
+    }
+}
+
+struct Jwk<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+impl Jwk<'_> {
+    fn get(&self, name: &str) -> Option<&Json<'_>> {
+        self.0.iter().find_map(|(own, value)| (own == name).then_some(value))
+    }
+
+    fn string(&self, member: &'static str) -> Result<Option<&str>, KeyFault> {
+        match self.get(member) {
+            None => Ok(None),
+            Some(value) => value.as_str().map(Some).ok_or(KeyFault::Malformed { member }),
+        }
+    }
+
+    fn required(&self, member: &'static str) -> Result<&str, KeyFault> {
+        self.string(member)?.ok_or(KeyFault::Missing { member })
+    }
+
+    /// Base64url without padding (RFC 7517 §1.1, RFC 7518 §2).
+    fn bytes(&self, member: &'static str) -> Result<Vec<u8>, KeyFault> {
+        URL_SAFE_NO_PAD.decode(self.required(member)?).map_err(|_| KeyFault::Malformed { member })
+    }
+
+    fn prepare(&self) -> Result<Vec<VerificationKey>, KeyFault> {
+        // Before all else: whatever else is wrong with it, the key has to be replaced.
+        if let Some(member) = PRIVATE_MEMBERS.into_iter().find(|member| self.get(member).is_some())
+        {
+            return Err(KeyFault::PrivateMember { member });
+        }
+        let kind = self.required("kty")?;
+        // RFC 7517 §4.2 and §4.3.
+        if self.string("use")?.is_some_and(|purpose| purpose != "sig") {
+            return Err(KeyFault::NotForSignatures);
+        }
+        match self.get("key_ops") {
+            None => {}
+            Some(Json::Array(operations))
+                if operations.iter().any(|one| one.as_str() == Some("verify")) => {}
+            Some(Json::Array(_)) => return Err(KeyFault::NotForSignatures),
+            Some(_) => return Err(KeyFault::Malformed { member: "key_ops" }),
+        }
+        let algorithm = match self.string("alg")? {
+            None => None,
+            Some(name) => Some(Algorithm::from_name(name).ok_or(KeyFault::UnknownAlgorithm)?),
+        };
+        let id = self.string("kid")?;
+        if id.is_some_and(|id| id.is_empty() || id.len() > 1024) {
+            return Err(KeyFault::KeyId);
+        }
+        let key = match (kind, self.string("crv")?) {
+            ("RSA", _) => PublicKey::Rsa { modulus: self.bytes("n")?, exponent: self.bytes("e")? },
+            ("EC", Some("P-256")) => self.ec(Curve::P256)?,
+            ("EC", Some("P-384")) => self.ec(Curve::P384)?,
+            ("EC", Some("P-521")) => self.ec(Curve::P521)?,
+            ("OKP", Some("Ed25519")) => {
+                let x = self.bytes("x")?;
+                PublicKey::Ed25519(x.try_into().map_err(|_| KeyFault::Malformed { member: "x" })?)
+            }
+            _ => return Err(KeyFault::Unsupported),
+        };
+        if let Some(algorithm) = algorithm.filter(|algorithm| algorithm.family() == Family::Hmac) {
+            return Err(KeyFault::AlgorithmMismatch { algorithm });
+        }
+        key.prepare(algorithm, id)
+    }
+
+    fn ec(&self, curve: Curve) -> Result<PublicKey, KeyFault> {
+        // RFC 7518 §6.2.1.2: coordinates have the curve's full length.
+        let coordinate = |member| {
+            let bytes = self.bytes(member)?;
+            if bytes.len() == curve.length() {
+                Ok(bytes)
+            } else {
+                Err(KeyFault::Malformed { member })
+            }
+        };
+        Ok(PublicKey::Ec { curve, x: coordinate("x")?, y: coordinate("y")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Algorithm::{
+        ES256, ES384, ES512, Ed25519, EdDSA, HS256, PS256, PS384, PS512, RS256, RS384, RS512,
+    };
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::keys::KeySet;
+    use crate::signature::Verifier;
+    use crate::token::JsonFault;
+
+    #[derive(Deserialize)]
+    struct Weak {
+        name: String,
+        usable: bool,
+        jwk: Value,
+        pem: Option<String>,
+        order: Option<u8>,
+        forged: Option<String>,
+    }
+
+    fn weak_keys() -> Vec<Weak> {
+        serde_json::from_str(include_str!("../../tests/vectors/weak-keys.json")).unwrap()
+    }
+
+    /// A good key of this name in the vectors.
+    fn jwk(name: &str) -> Value {
+        let mut keys = weak_keys().into_iter().filter(|key| key.usable && key.name == name);
+        keys.next().expect(name).jwk
+    }
+
+    fn with(mut jwk: Value, member: &str, value: Value) -> Value {
+        jwk[member] = value;
+        jwk
+    }
+
+    fn without(mut jwk: Value, member: &str) -> Value {
+        jwk.as_object_mut().unwrap().remove(member);
+        jwk
+    }
+
+    fn algorithms(jwk: &Value) -> Vec<Algorithm> {
+        let keys = KeySet::from_jwk(jwk.to_string()).expect("a usable key");
+        keys.iter().map(|key| key.algorithm()).collect()
+    }
+
+    fn fault(jwk: &Value) -> KeyFault {
+        KeySet::from_jwk(jwk.to_string()).expect_err("an unusable key")
+    }
+
+    /// What the unusable keys of the vectors are refused for.
+    fn faults() -> Vec<(&'static str, KeyFault)> {
+        let malformed = |member| KeyFault::Malformed { member };
+        let private = |member| KeyFault::PrivateMember { member };
+        let mismatch = |algorithm| KeyFault::AlgorithmMismatch { algorithm };
+        vec![
+            ("RSA 1024 bit", KeyFault::ModulusSize { bits: 1024 }),
+            ("RSA 2047 bit", KeyFault::ModulusSize { bits: 2047 }),
+            ("RSA 8193 bit", KeyFault::ModulusSize { bits: 8193 }),
+            ("RSA 16384 bit", KeyFault::ModulusSize { bits: 16384 }),
+            ("RSA e=1", KeyFault::Exponent),
+            ("RSA e=2", KeyFault::Exponent),
+            ("RSA e=65536", KeyFault::Exponent),
+            ("RSA e=2^64+1", KeyFault::Exponent),
+            ("RSA even modulus", KeyFault::ModulusEven),
+            ("Ed25519 y=0 sign=0", KeyFault::SmallOrder),
+            ("Ed25519 y=0 sign=1", KeyFault::SmallOrder),
+            ("Ed25519 y=1 sign=0", KeyFault::SmallOrder),
+            ("Ed25519 y=1 sign=1", KeyFault::SmallOrder),
+            ("Ed25519 y=p-1 sign=0", KeyFault::SmallOrder),
+            ("Ed25519 y=p-1 sign=1", KeyFault::SmallOrder),
+            ("Ed25519 y=p sign=0", KeyFault::SmallOrder),
+            ("Ed25519 y=p sign=1", KeyFault::SmallOrder),
+            ("Ed25519 y=p+1 sign=0", KeyFault::SmallOrder),
+            ("Ed25519 y=p+1 sign=1", KeyFault::SmallOrder),
+            ("Ed25519 y=order 8 first sign=0", KeyFault::SmallOrder),
+            ("Ed25519 y=order 8 first sign=1", KeyFault::SmallOrder),
+            ("Ed25519 y=order 8 second sign=0", KeyFault::SmallOrder),
+            ("Ed25519 y=order 8 second sign=1", KeyFault::SmallOrder),
+            ("Ed25519 one byte short", malformed("x")),
+            ("Ed25519 one byte long", malformed("x")),
+            ("P-256 off the curve", KeyFault::NotOnCurve),
+            ("P-256 x,y = 0", KeyFault::NotOnCurve),
+            ("P-256 x >= p", KeyFault::NotOnCurve),
+            ("P-384 off the curve", KeyFault::NotOnCurve),
+            ("P-384 x,y = 0", KeyFault::NotOnCurve),
+            ("P-384 x >= p", KeyFault::NotOnCurve),
+            ("P-521 off the curve", KeyFault::NotOnCurve),
+            ("P-521 x,y = 0", KeyFault::NotOnCurve),
+            ("P-521 x >= p", KeyFault::NotOnCurve),
+            ("P-256 leading zero of x stripped", malformed("x")),
+            ("P-521 leading zero of x stripped", malformed("x")),
+            ("P-256 x one byte too long", malformed("x")),
+            ("crv P-256 with P-384 coordinates", malformed("x")),
+            ("alg ES256 with crv P-384", mismatch(ES256)),
+            ("alg RS256 with kty EC", mismatch(RS256)),
+            ("alg HS256 with kty RSA", mismatch(HS256)),
+            ("kty oct", private("k")),
+            ("RSA private", private("d")),
+            ("RSA private, d only", private("d")),
+            ("EC private", private("d")),
+            ("OKP private", private("d")),
+            ("use=enc", KeyFault::NotForSignatures),
+            ("key_ops=[sign]", KeyFault::NotForSignatures),
+            ("alg RSA-OAEP", KeyFault::UnknownAlgorithm),
+            ("secp256k1", KeyFault::UnknownAlgorithm), // its `alg` is ES256K
+            ("X25519", KeyFault::Unsupported),
+            ("Ed448", KeyFault::Unsupported),
+            ("kty missing", KeyFault::Missing { member: "kty" }),
+            ("kty number", malformed("kty")),
+            ("n missing", KeyFault::Missing { member: "n" }),
+            ("n with padding", malformed("n")),
+            ("n not base64url", malformed("n")),
+            ("kid number", malformed("kid")),
+        ]
+    }
+
+    #[test]
+    fn a_weak_or_odd_key_is_refused_for_what_is_wrong_with_it() {
+        let unusable: Vec<_> = weak_keys().into_iter().filter(|key| !key.usable).collect();
+        let expected = faults();
+        let names = |one: &[&str]| one.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            unusable.iter().map(|key| key.name.clone()).collect::<Vec<_>>(),
+            names(&expected.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
+        );
+        for (key, (name, expected)) in unusable.iter().zip(expected) {
+            assert_eq!(fault(&key.jwk), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sound_key_is_loaded_for_the_algorithm_it_names() {
+        let usable: Vec<_> = weak_keys().into_iter().filter(|key| key.usable).collect();
+        assert_eq!(usable.len(), 8);
+        for key in usable {
+            let expected = match key.jwk["alg"].as_str() {
+                // One key, two names.
+                Some("EdDSA") => vec![EdDSA, Ed25519],
+                Some(name) => vec![Algorithm::from_name(name).unwrap()],
+                None => panic!("the vectors name algorithms"),
+            };
+            assert_eq!(algorithms(&key.jwk), expected, "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn a_weak_key_in_pem_is_refused_as_the_same_key_in_a_jwk() {
+        let mut seen = 0;
+        for key in weak_keys() {
+            let Some(pem) = &key.pem else { continue };
+            seen += 1;
+            let loaded = KeySet::from_pem(pem).map(drop);
+            let expected = match faults().into_iter().find(|(name, _)| *name == key.name) {
+                // PEM names no algorithm that could be unknown.
+                Some(("secp256k1", _)) => Err(KeyFault::Unsupported),
+                Some((_, fault)) => Err(fault),
+                None => Ok(()),
+            };
+            assert_eq!(loaded, expected, "{}", key.name);
+        }
+        assert!(seen > 30, "{seen} keys");
+    }
+
+    #[test]
+    fn under_a_key_of_small_order_the_crypto_library_would_accept_a_forgery() {
+        let identities: Vec<_> =
+            weak_keys().into_iter().filter(|key| key.order == Some(1)).collect();
+        assert_eq!(identities.len(), 4);
+        let mut accepted = 0;
+        for key in identities {
+            let x = URL_SAFE_NO_PAD.decode(key.jwk["x"].as_str().unwrap()).unwrap();
+            let forged = key.forged.expect("a forgery under the identity");
+            let (message, signature) = forged.rsplit_once('.').unwrap();
+            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            let verifier = Verifier::ed25519(&x.try_into().unwrap());
+            // The library refuses some spellings by itself.
+            accepted +=
+                usize::from(verifier.is_some_and(|key| key.verify(message.as_bytes(), &signature)));
+        }
+        assert!(accepted > 0, "the check at load would not be needed");
+    }
+
+    #[test]
+    fn a_key_without_alg_serves_each_algorithm_of_its_type_and_curve_and_no_other() {
+        for (name, expected) in [
+            ("RSA 2048", vec![RS256, RS384, RS512, PS256, PS384, PS512]),
+            ("P-256", vec![ES256]),
+            ("P-384", vec![ES384]),
+            ("P-521", vec![ES512]),
+            ("Ed25519", vec![EdDSA, Ed25519]),
+        ] {
+            assert_eq!(algorithms(&without(jwk(name), "alg")), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_ed25519_key_serves_both_names_whichever_it_names() {
+        for alg in ["EdDSA", "Ed25519"] {
+            let key = with(jwk("Ed25519"), "alg", alg.into());
+            assert_eq!(algorithms(&key), [EdDSA, Ed25519], "{alg}");
+        }
+    }
+
+    #[test]
+    fn a_key_naming_one_rsa_algorithm_serves_no_other() {
+        for algorithm in [RS256, RS384, RS512, PS256, PS384, PS512] {
+            let key = with(jwk("RSA 2048"), "alg", algorithm.name().into());
+            assert_eq!(algorithms(&key), [algorithm]);
+        }
+    }
+
+    #[test]
+    fn an_alg_of_another_type_or_curve_refuses_the_key() {
+        for name in ["RSA 2048", "P-256", "P-384", "P-521", "Ed25519"] {
+            let able = algorithms(&without(jwk(name), "alg"));
+            for algorithm in Algorithm::ALL.into_iter().filter(|one| !able.contains(one)) {
+                let key = with(jwk(name), "alg", algorithm.name().into());
+                assert_eq!(fault(&key), KeyFault::AlgorithmMismatch { algorithm }, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_alg_that_is_not_verified_here_refuses_the_key() {
+        for alg in ["none", "None", "", "rs256", "RS256 ", "ES256K", "RSA-OAEP", "Ed448", "RS1"] {
+            let key = with(jwk("RSA 2048"), "alg", alg.into());
+            assert_eq!(fault(&key), KeyFault::UnknownAlgorithm, "{alg:?}");
+        }
+    }
+
+    #[test]
+    fn a_private_or_symmetric_member_of_any_value_refuses_the_key() {
+        for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
+            for value in [json!("AA"), json!(""), json!(null), json!([]), json!(0)] {
+                for name in ["RSA 2048", "P-256", "Ed25519"] {
+                    let key = with(jwk(name), member, value.clone());
+                    assert_eq!(fault(&key), KeyFault::PrivateMember { member }, "{name} {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_called_so_whatever_else_is_wrong_with_it() {
+        let key = with(jwk("P-256"), "d", "AA".into());
+        for (what, key) in [
+            ("kty", without(key.clone(), "kty")),
+            ("use", with(key.clone(), "use", "enc".into())),
+            ("alg", with(key.clone(), "alg", "none".into())),
+            ("kid", with(key.clone(), "kid", 1.into())),
+            ("crv", with(key, "crv", "secp256k1".into())),
+        ] {
+            assert_eq!(fault(&key), KeyFault::PrivateMember { member: "d" }, "{what}");
+        }
+    }
+
+    #[test]
+    fn use_other_than_sig_refuses_the_key() {
+        let key = jwk("P-256");
+        assert_eq!(algorithms(&with(key.clone(), "use", "sig".into())), [ES256]);
+        for purpose in ["enc", "", "SIG", "sig ", "tls"] {
+            let key = with(key.clone(), "use", purpose.into());
+            assert_eq!(fault(&key), KeyFault::NotForSignatures, "{purpose:?}");
+        }
+        for purpose in [json!(null), json!(["sig"]), json!(1)] {
+            let key = with(key.clone(), "use", purpose);
+            assert_eq!(fault(&key), KeyFault::Malformed { member: "use" });
+        }
+    }
+
+    #[test]
+    fn key_ops_without_verify_refuses_the_key() {
+        let key = jwk("P-256");
+        for operations in [json!(["verify"]), json!(["sign", "verify"])] {
+            assert_eq!(algorithms(&with(key.clone(), "key_ops", operations)), [ES256]);
+        }
+        for operations in
+            [json!([]), json!(["sign"]), json!(["Verify"]), json!([1]), json!([["verify"]])]
+        {
+            let key = with(key.clone(), "key_ops", operations.clone());
+            assert_eq!(fault(&key), KeyFault::NotForSignatures, "{operations}");
+        }
+        for operations in [json!("verify"), json!(null), json!({ "verify": true })] {
+            let key = with(key.clone(), "key_ops", operations.clone());
+            assert_eq!(fault(&key), KeyFault::Malformed { member: "key_ops" }, "{operations}");
+        }
+    }
+
+    #[test]
+    fn use_and_key_ops_must_both_allow_verifying() {
+        let key = with(jwk("P-256"), "key_ops", json!(["verify"]));
+        assert_eq!(fault(&with(key, "use", "enc".into())), KeyFault::NotForSignatures);
+    }
+
+    #[test]
+    fn a_key_id_has_1_to_1024_bytes() {
+        let id = |id: Value| with(jwk("P-256"), "kid", id);
+        for good in ["k".to_owned(), "k".repeat(1024), "../../dev/null\n".to_owned()] {
+            let keys = KeySet::from_jwk(id(good.as_str().into()).to_string()).unwrap();
+            assert_eq!(keys.iter().next().unwrap().id(), Some(good.as_str()));
+        }
+        let keys = KeySet::from_jwk(without(jwk("P-256"), "kid").to_string()).unwrap();
+        assert_eq!(keys.iter().next().unwrap().id(), None);
+        for bad in [String::new(), "k".repeat(1025), "é".repeat(513)] {
+            assert_eq!(fault(&id(bad.into())), KeyFault::KeyId);
+        }
+        for bad in [json!(7), json!(null), json!(["k"]), json!({}), json!(true)] {
+            assert_eq!(fault(&id(bad)), KeyFault::Malformed { member: "kid" });
+        }
+    }
+
+    #[test]
+    fn members_that_are_missing_or_of_another_type_are_named() {
+        for (name, members) in
+            [("RSA 2048", vec!["n", "e"]), ("P-256", vec!["x", "y"]), ("Ed25519", vec!["x"])]
+        {
+            for member in members {
+                let key = jwk(name);
+                assert_eq!(fault(&without(key.clone(), member)), KeyFault::Missing { member });
+                for value in [json!(1), json!(null), json!(["AA"])] {
+                    let key = with(key.clone(), member, value);
+                    assert_eq!(fault(&key), KeyFault::Malformed { member }, "{name}");
+                }
+            }
+        }
+        for curve in [json!(1), json!(null)] {
+            let key = with(jwk("P-256"), "crv", curve);
+            assert_eq!(fault(&key), KeyFault::Malformed { member: "crv" });
+        }
+    }
+
+    #[test]
+    fn a_type_or_curve_of_another_name_is_not_supported() {
+        for (name, member, value) in [
+            ("RSA 2048", "kty", "rsa"),
+            ("RSA 2048", "kty", "AKP"),
+            ("P-256", "kty", "OKP"),
+            ("P-256", "crv", "p-256"),
+            ("P-256", "crv", "secp256k1"),
+            ("P-256", "crv", "Ed25519"),
+            ("Ed25519", "kty", "EC"),
+            ("Ed25519", "crv", "X25519"),
+        ] {
+            let key = with(jwk(name), member, value.into());
+            assert_eq!(fault(&key), KeyFault::Unsupported, "{name} with {member} {value}");
+        }
+        assert_eq!(fault(&without(jwk("P-256"), "crv")), KeyFault::Unsupported);
+    }
+
+    #[test]
+    fn base64url_with_trailing_bits_white_space_or_another_alphabet_is_malformed() {
+        let x = jwk("Ed25519")["x"].as_str().unwrap().to_owned();
+        let trailing = format!("{}p", &x[..x.len() - 1]); // `o` without its last bit
+        for text in
+            [trailing, format!("{x}="), format!("{x}\n"), format!(" {x}"), x.replace('_', "/")]
+        {
+            let key = with(jwk("Ed25519"), "x", text.as_str().into());
+            assert_eq!(fault(&key), KeyFault::Malformed { member: "x" }, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn leading_zeros_of_rsa_numbers_do_not_count() {
+        let key = jwk("RSA 2048");
+        let pad = |member: &str| {
+            let number = URL_SAFE_NO_PAD.decode(key[member].as_str().unwrap()).unwrap();
+            URL_SAFE_NO_PAD.encode([vec![0; 300], number].concat())
+        };
+        let padded = with(with(key.clone(), "n", pad("n").into()), "e", pad("e").into());
+        assert_eq!(algorithms(&padded), [RS256]);
+        // Nothing but zeros is nothing.
+        for nothing in ["", "AAAA"] {
+            let n = with(key.clone(), "n", nothing.into());
+            assert_eq!(fault(&n), KeyFault::ModulusSize { bits: 0 });
+            assert_eq!(fault(&with(key.clone(), "e", nothing.into())), KeyFault::Exponent);
+        }
+    }
+
+    #[test]
+    fn an_exponent_has_at_most_33_bits() {
+        let exponent = |number: u64| {
+            with(jwk("RSA 2048"), "e", URL_SAFE_NO_PAD.encode(number.to_be_bytes()).into())
+        };
+        assert_eq!(algorithms(&exponent((1 << 33) - 1)), [RS256]);
+        assert_eq!(fault(&exponent((1 << 33) + 1)), KeyFault::Exponent);
+    }
+
+    #[test]
+    fn a_key_that_is_not_one_json_object_is_refused() {
+        let key = jwk("P-256").to_string();
+        for text in [
+            "",
+            "null",
+            "7",
+            "\"key\"",
+            "[]",
+            "{",
+            "\u{feff}{}",
+            &format!("{key}{key}"),
+            &format!("[{key}]"),
+            &key.replace('"', "'"),
+        ] {
+            assert_eq!(
+                KeySet::from_jwk(text).map(drop),
+                Err(KeyFault::Json(JsonFault::NotAnObject)),
+                "{text}"
+            );
+        }
+        let not_utf8 = [key.as_bytes(), b"\xff"].concat();
+        assert_eq!(
+            KeySet::from_jwk(not_utf8).map(drop),
+            Err(KeyFault::Json(JsonFault::NotAnObject))
+        );
+    }
+
+    #[test]
+    fn a_duplicate_member_in_any_spelling_refuses_the_key() {
+        let key = jwk("P-256").to_string();
+        let rest = key.strip_prefix('{').unwrap();
+        for text in [
+            format!(r#"{{"alg":"ES256",{rest}"#),
+            format!(r#"{{"\u0061lg":"ES256",{rest}"#),
+            format!(r#"{{"ext":{{"a":1,"\u0061":1}},{rest}"#),
+        ] {
+            assert_eq!(
+                KeySet::from_jwk(&text).map(drop),
+                Err(KeyFault::Json(JsonFault::DuplicateMember)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_jwk_set_is_no_jwk() {
+        let set = json!({ "keys": [jwk("P-256")] });
+        assert_eq!(fault(&set), KeyFault::Missing { member: "kty" });
+    }
+}

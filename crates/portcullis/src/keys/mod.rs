@@ -1,0 +1,248 @@
+//! Which key may have signed a token.
+//!
+//! - A [`VerificationKey`] is a key prepared for exactly one [`Algorithm`].
+//! - A [`KeySet`] holds the keys read from a JWK set, PEM or DER. [`Secret`]s are shared keys, read
+//!   from memory, a file or the environment. Both may serve one issuer.
+//! - A [`KeySource`] gives the current set: a [`KeyFile`] re-reads its file when it changes; your
+//!   own source may fetch.
+//!
+//! The key id in a token only looks up: a key with an id serves tokens that name this id, a key
+//! without one is a candidate for every token, and a token without an id sees all keys of its
+//! algorithm. At most [`MAX_CANDIDATES`] are tried.
+mod fault;
+mod file;
+mod jwk;
+mod pem;
+mod public;
+mod secret;
+mod set;
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+pub use self::fault::KeyFault;
+pub use self::file::{KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions, KeyFileStatus};
+#[cfg(feature = "jsonwebtoken")]
+pub(crate) use self::public::{Curve, PublicKey};
+pub(crate) use self::secret::Prepared;
+pub use self::secret::{Encoding, Secret, SecretFault, Weakness};
+pub use self::set::{KeySet, SkippedKey};
+use crate::signature::{Algorithm, Verifier};
+use crate::time::UnixTime;
+
+/// How many keys are tried for one token: an attacker pays for none of them. Two secrets in a
+/// rotation window, each in an old and a new spelling, are four.
+pub const MAX_CANDIDATES: usize = 4;
+
+/// A key, prepared once, with the one algorithm that it may be used with (RFC 8725 §3.1).
+///
+/// ```compile_fail
+/// # use portcullis::{Algorithm, VerificationKey};
+/// // There is no way to use it with another.
+/// fn confuse(key: &mut VerificationKey) { key.algorithm = Algorithm::HS256; }
+/// ```
+pub struct VerificationKey {
+    algorithm: Algorithm,
+    id: Option<Box<str>>,
+    accept_until: Option<UnixTime>,
+    withdrawn: AtomicBool,
+    verifier: Verifier,
+}
+
+impl VerificationKey {
+    fn new(algorithm: Algorithm, id: Option<&str>, verifier: Verifier) -> Self {
+        Self {
+            algorithm,
+            id: id.map(Box::from),
+            accept_until: None,
+            withdrawn: AtomicBool::new(false),
+            verifier,
+        }
+    }
+
+    fn accept_until(mut self, end: Option<UnixTime>) -> Self {
+        self.accept_until = end;
+        self
+    }
+
+    /// The algorithm it verifies.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Its id, which a token names in `kid`.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether it may still be used: its set still has it, and its *accept until* is not over.
+    pub(crate) fn is_live(&self, now: UnixTime) -> bool {
+        !self.withdrawn.load(Ordering::Acquire) && self.accept_until.is_none_or(|end| now < end)
+    }
+
+    /// When its *accept until* is over.
+    pub(crate) fn accepted_until(&self) -> Option<UnixTime> {
+        self.accept_until
+    }
+
+    fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    fn serves(&self, query: &KeyQuery<'_>) -> bool {
+        self.algorithm == query.algorithm
+            && match (&self.id, query.key_id) {
+                (Some(own), Some(asked)) => **own == *asked,
+                (None, _) | (_, None) => true,
+            }
+    }
+
+    /// Whether one of `sources` still has it. A source of the user's own may take keys away, and
+    /// make those that stay anew, without a word.
+    pub(crate) fn is_in(&self, sources: &[Arc<dyn KeySource>]) -> bool {
+        sources.iter().any(|source| {
+            source.keys().iter().any(|key| core::ptr::eq(&**key, self) || key.is_same_as(self))
+        })
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm
+            && self.id == other.id
+            && self.verifier.is_same_public_key(&other.verifier)
+    }
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerificationKey")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a token says about its key. Written by whoever sent it: use it to look up, never to trust,
+/// and never in a query language, a path or a log (RFC 8725bis §3.10).
+#[non_exhaustive]
+#[derive(Clone, Copy)]
+pub struct KeyQuery<'a> {
+    /// The `kid` of the token's header, at most 1 KiB.
+    pub key_id: Option<&'a str>,
+    /// The `alg` of the token's header, one that the issuer's policy lists.
+    pub algorithm: Algorithm,
+}
+
+impl fmt::Debug for KeyQuery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyQuery").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+/// Somewhere that an issuer's public keys come from and may change.
+///
+/// [`KeySet`] and [`KeyFile`] are sources. Implement it for your own: a vault, a database, an
+/// endpoint.
+pub trait KeySource: fmt::Debug + Send + Sync + 'static {
+    /// The keys at this moment. Asked for every token: it must not wait, and should not lock.
+    fn keys(&self) -> KeySet;
+
+    /// Asked when [`keys`](Self::keys) holds none for a token. A source that can look further
+    /// returns a future; when it is ready, the keys are looked at once more.
+    ///
+    /// Anybody can send tokens with an unknown key id: bound what this does. Without an
+    /// implementation of yours, such a token is refused at once.
+    ///
+    /// # Errors
+    ///
+    /// The future fails with [`KeysUnavailable`] where it could not be found out whether there is
+    /// such a key. The client is then told 503, never 401.
+    fn seek(&self, query: &KeyQuery<'_>) -> Option<Seek> {
+        let _ = query;
+        None
+    }
+}
+
+/// The future of [`KeySource::seek`].
+pub type Seek = Pin<Box<dyn Future<Output = Result<(), KeysUnavailable>> + Send>>;
+
+/// The keys cannot be had at the moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct KeysUnavailable {
+    /// How long a client should wait, where that is known. Rounded up to whole seconds.
+    pub retry_after: Option<core::time::Duration>,
+}
+
+impl fmt::Display for KeysUnavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the keys cannot be had at the moment")
+    }
+}
+
+impl core::error::Error for KeysUnavailable {}
+
+/// Why no key was found for a token.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyError {
+    /// The issuer has no such key.
+    Unknown,
+    /// More than [`MAX_CANDIDATES`] keys match, and the token does not say which.
+    TooMany,
+    /// The token names no key, and the policy asks for an id.
+    IdMissing,
+    /// The key that the token verified under has been withdrawn since.
+    Withdrawn,
+    /// The keys cannot be had. Never the client's fault.
+    Unavailable(KeysUnavailable),
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("the issuer has no such key"),
+            Self::TooMany => write!(f, "more than {MAX_CANDIDATES} keys match"),
+            Self::IdMissing => f.write_str("the token names no key"),
+            Self::Withdrawn => f.write_str("the key has been withdrawn since"),
+            Self::Unavailable(unavailable) => unavailable.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for KeyError {}
+
+/// The keys that may have signed a token.
+#[derive(Default)]
+pub(crate) struct Candidates {
+    keys: [Option<Arc<VerificationKey>>; MAX_CANDIDATES],
+}
+
+impl Candidates {
+    /// Collects from each of `sources`.
+    pub(crate) fn find(
+        sources: &[Arc<dyn KeySource>],
+        query: &KeyQuery<'_>,
+        now: UnixTime,
+    ) -> Result<Self, KeyError> {
+        let mut candidates = Self::default();
+        let mut free = candidates.keys.iter_mut();
+        for source in sources {
+            for key in source.keys().iter().filter(|key| key.serves(query) && key.is_live(now)) {
+                *free.next().ok_or(KeyError::TooMany)? = Some(Arc::clone(key));
+            }
+        }
+        if candidates.keys[0].is_none() {
+            return Err(KeyError::Unknown);
+        }
+        Ok(candidates)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<VerificationKey>> {
+        self.keys.iter().flatten()
+    }
+}

@@ -1,0 +1,366 @@
+//! Public keys of any origin, checked once, for every algorithm that they can serve.
+use super::{KeyFault, VerificationKey};
+use crate::signature::{Algorithm, Verifier};
+
+/// RSA bounds: RFC 7518 §3.3 asks for 2048; beyond 8192 a single verification costs milliseconds.
+const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// AWS-LC verifies nothing under a longer one, but says so only with the first signature.
+const EXPONENT_BITS: usize = 33;
+
+/// What is public about a key.
+pub(crate) enum PublicKey {
+    /// Big-endian numbers, perhaps with leading zeros.
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
+    /// Affine coordinates of the curve's length.
+    Ec {
+        curve: Curve,
+        x: Vec<u8>,
+        y: Vec<u8>,
+    },
+    Ed25519([u8; 32]),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Curve {
+    P256,
+    P384,
+    P521,
+}
+
+impl Curve {
+    /// Bytes of a coordinate.
+    pub(super) fn length(self) -> usize {
+        match self {
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+
+    /// The curve that an uncompressed point is on, by its length (SEC 1 §2.3.3).
+    #[cfg(feature = "jsonwebtoken")]
+    pub(crate) fn of_point(point: &[u8]) -> Option<Self> {
+        [Self::P256, Self::P384, Self::P521]
+            .into_iter()
+            .find(|curve| point.len() == 1 + 2 * curve.length())
+    }
+
+    /// RFC 7518 §3.4 ties each algorithm to one curve.
+    fn algorithm(self) -> Algorithm {
+        match self {
+            Self::P256 => Algorithm::ES256,
+            Self::P384 => Algorithm::ES384,
+            Self::P521 => Algorithm::ES512,
+        }
+    }
+}
+
+impl PublicKey {
+    /// A point in the encoding of SEC 1 §2.3.4. Compressed points are rare enough to be turned away.
+    pub(crate) fn from_point(curve: Curve, point: &[u8]) -> Result<Self, KeyFault> {
+        let length = curve.length();
+        match point.split_first() {
+            Some((4, point)) if point.len() == 2 * length => {
+                Ok(Self::Ec { curve, x: point[..length].to_vec(), y: point[length..].to_vec() })
+            }
+            Some((2 | 3, _)) => Err(KeyFault::Unsupported),
+            _ => Err(KeyFault::NotOnCurve),
+        }
+    }
+
+    /// The verification keys it gives: one for `algorithm`, or one for each that it can serve.
+    pub(super) fn prepare(
+        &self,
+        algorithm: Option<Algorithm>,
+        id: Option<&str>,
+    ) -> Result<Vec<VerificationKey>, KeyFault> {
+        let able = self.algorithms();
+        let algorithms = match algorithm {
+            None => able,
+            Some(algorithm) if able.contains(&algorithm) => match self {
+                // One key serves either name of Ed25519: which is accepted, the policy lists.
+                Self::Ed25519(_) => able,
+                _ => vec![algorithm],
+            },
+            Some(algorithm) => return Err(KeyFault::AlgorithmMismatch { algorithm }),
+        };
+        self.check()?;
+        algorithms
+            .into_iter()
+            .map(|algorithm| {
+                let verifier = self.verifier(algorithm)?;
+                Ok(VerificationKey::new(algorithm, id, verifier))
+            })
+            .collect()
+    }
+
+    fn algorithms(&self) -> Vec<Algorithm> {
+        use Algorithm::{Ed25519, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+        match self {
+            Self::Rsa { .. } => vec![RS256, RS384, RS512, PS256, PS384, PS512],
+            Self::Ec { curve, .. } => vec![curve.algorithm()],
+            Self::Ed25519(_) => vec![EdDSA, Ed25519],
+        }
+    }
+
+    /// What the crypto library does not check when it parses.
+    fn check(&self) -> Result<(), KeyFault> {
+        match self {
+            Self::Rsa { modulus, exponent } => {
+                let modulus = significant(modulus);
+                let bits = length_in_bits(modulus);
+                if !MODULUS_BITS.contains(&bits) {
+                    return Err(KeyFault::ModulusSize { bits });
+                }
+                if is_even(modulus) {
+                    return Err(KeyFault::ModulusEven);
+                }
+                let exponent = significant(exponent);
+                if is_even(exponent) || exponent == [1] || length_in_bits(exponent) > EXPONENT_BITS
+                {
+                    return Err(KeyFault::Exponent);
+                }
+                Ok(())
+            }
+            // The library checks that the point is on the curve.
+            Self::Ec { curve, x, y } => {
+                if x.len() != curve.length() || y.len() != curve.length() {
+                    return Err(KeyFault::NotOnCurve);
+                }
+                Ok(())
+            }
+            Self::Ed25519(key) if is_small_order(key) => Err(KeyFault::SmallOrder),
+            Self::Ed25519(_) => Ok(()),
+        }
+    }
+
+    fn verifier(&self, algorithm: Algorithm) -> Result<Verifier, KeyFault> {
+        match self {
+            Self::Rsa { modulus, exponent } => {
+                Verifier::rsa(algorithm, significant(modulus), significant(exponent))
+                    .ok_or(KeyFault::Exponent)
+            }
+            Self::Ec { x, y, .. } => {
+                // SEC 1 §2.3.3: uncompressed.
+                let point = [&[4], x.as_slice(), y.as_slice()].concat();
+                Verifier::ec(algorithm, &point).ok_or(KeyFault::NotOnCurve)
+            }
+            // Whether it is a point at all, the library asks with each signature.
+            Self::Ed25519(key) => Verifier::ed25519(key).ok_or(KeyFault::NotOnCurve),
+        }
+    }
+}
+
+/// A big-endian number without leading zeros.
+fn significant(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
+}
+
+/// How long a number without leading zeros is.
+fn length_in_bits(number: &[u8]) -> usize {
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+/// Nothing at all is zero, and even.
+fn is_even(number: &[u8]) -> bool {
+    number.last().is_none_or(|last| last % 2 == 0)
+}
+
+/// Whether an Ed25519 point is of order 1, 2, 4 or 8, in any encoding. Under the identity, the
+/// equation that verifies a signature no longer depends on the message.
+fn is_small_order(key: &[u8; 32]) -> bool {
+    /// The `y` of the small-order points, little-endian, the two above the field's prime
+    /// included. The list stands in "Taming the many EdDSAs" (Chalkias et al., 2020, table 6c)
+    /// and in libsodium's `ge25519_has_small_order`.
+    const SMALL: [[u8; 32]; 7] = [
+        // 0: order 4
+        [0; 32],
+        // 1: the identity
+        {
+            let mut y = [0; 32];
+            y[0] = 1;
+            y
+        },
+        // order 8
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
+            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
+            0x6d, 0x53, 0xfc, 0x05,
+        ],
+        // order 8
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
+            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
+            0x92, 0xac, 0x03, 0x7a,
+        ],
+        // p - 1: order 2
+        near_prime(0xec),
+        // p: another spelling of 0
+        near_prime(0xed),
+        // p + 1: another spelling of 1
+        near_prime(0xee),
+    ];
+    const fn near_prime(first: u8) -> [u8; 32] {
+        let mut y = [0xff; 32];
+        y[0] = first;
+        y[31] = 0x7f;
+        y
+    }
+    let mut y = *key;
+    y[31] &= 0x7f; // the sign of x
+    SMALL.contains(&y)
+}
+
+#[cfg(test)]
+mod tests {
+    use Algorithm::{
+        ES256, ES384, ES512, Ed25519, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512,
+    };
+
+    use super::*;
+
+    fn rsa(modulus: Vec<u8>, exponent: &[u8]) -> PublicKey {
+        PublicKey::Rsa { modulus, exponent: exponent.to_vec() }
+    }
+
+    /// An odd number of so many bits. Whether it has two prime factors, nobody can tell.
+    fn modulus(bits: usize) -> Vec<u8> {
+        let mut number = vec![0xa5; bits.div_ceil(8)];
+        number[0] = 1 << ((bits - 1) % 8);
+        number
+    }
+
+    fn algorithms(
+        key: &PublicKey,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Vec<Algorithm>, KeyFault> {
+        let keys = key.prepare(algorithm, None)?;
+        Ok(keys.iter().map(VerificationKey::algorithm).collect())
+    }
+
+    #[test]
+    fn an_rsa_modulus_has_2048_to_8192_bits() {
+        for bits in [2048, 2049, 3072, 4096, 8191, 8192] {
+            let key = rsa(modulus(bits), &[1, 0, 1]);
+            assert_eq!(algorithms(&key, Some(RS256)), Ok(vec![RS256]), "{bits}");
+        }
+        for bits in [1, 512, 1024, 2040, 2047, 8193, 16384] {
+            let key = rsa(modulus(bits), &[1, 0, 1]);
+            assert_eq!(algorithms(&key, Some(RS256)), Err(KeyFault::ModulusSize { bits }));
+        }
+    }
+
+    #[test]
+    fn an_even_rsa_modulus_is_refused() {
+        let mut even = modulus(2048);
+        *even.last_mut().unwrap() ^= 1;
+        assert_eq!(algorithms(&rsa(even, &[1, 0, 1]), None), Err(KeyFault::ModulusEven));
+    }
+
+    #[test]
+    fn an_rsa_exponent_is_odd_and_of_2_to_33_bits() {
+        for exponent in [&[3][..], &[5], &[17], &[1, 0, 1], &[1, 255, 255, 255, 255]] {
+            let key = rsa(modulus(2048), exponent);
+            assert_eq!(algorithms(&key, Some(PS256)), Ok(vec![PS256]), "{exponent:?}");
+        }
+        for exponent in
+            [&[][..], &[0], &[1], &[0, 1], &[2], &[4], &[1, 0, 0], &[2, 0, 0, 0, 1], &[255; 256]]
+        {
+            let key = rsa(modulus(2048), exponent);
+            assert_eq!(algorithms(&key, None), Err(KeyFault::Exponent), "{exponent:?}");
+        }
+    }
+
+    #[test]
+    fn the_crypto_library_parses_rsa_keys_that_it_could_not_or_should_not_verify_with() {
+        let mut even = modulus(2048);
+        *even.last_mut().unwrap() ^= 1;
+        for (what, modulus, exponent) in [
+            ("512 bits", modulus(512), &[1, 0, 1][..]),
+            ("16384 bits", modulus(16384), &[1, 0, 1]),
+            ("even", even, &[1, 0, 1]),
+            ("e = 1", modulus(2048), &[1]),
+            ("e = 2", modulus(2048), &[2]),
+            ("e of 34 bits", modulus(2048), &[2, 0, 0, 0, 1]),
+        ] {
+            assert!(Verifier::rsa(RS256, &modulus, exponent).is_some(), "{what}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_key_serves_its_algorithms() {
+        let base_point = include_str!("../../tests/vectors/pem/p256-spki.pem");
+        let [p256] = &super::super::pem::read_pem(base_point.as_bytes()).unwrap()[..] else {
+            panic!("one key")
+        };
+        assert_eq!(algorithms(p256, None), Ok(vec![ES256]));
+        assert_eq!(algorithms(p256, Some(ES256)), Ok(vec![ES256]));
+        let mismatch = |algorithm| Err(KeyFault::AlgorithmMismatch { algorithm });
+        for algorithm in [ES384, ES512, RS256, EdDSA, Algorithm::HS256] {
+            assert_eq!(algorithms(p256, Some(algorithm)), mismatch(algorithm));
+        }
+        let rsa = rsa(modulus(2048), &[1, 0, 1]);
+        assert_eq!(algorithms(&rsa, None), Ok(vec![RS256, RS384, RS512, PS256, PS384, PS512]));
+        assert_eq!(algorithms(&rsa, Some(PS512)), Ok(vec![PS512]));
+        assert_eq!(algorithms(&rsa, Some(Algorithm::HS256)), mismatch(Algorithm::HS256));
+        // RFC 8032 §7.1, test 1.
+        let ed25519 = PublicKey::Ed25519([
+            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64,
+            0x07, 0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68,
+            0xf7, 0x07, 0x51, 0x1a,
+        ]);
+        for algorithm in [None, Some(EdDSA), Some(Ed25519)] {
+            assert_eq!(algorithms(&ed25519, algorithm), Ok(vec![EdDSA, Ed25519]));
+        }
+        assert_eq!(algorithms(&ed25519, Some(ES256)), mismatch(ES256));
+    }
+
+    #[test]
+    fn a_coordinate_of_another_length_is_refused_even_if_both_together_would_fit() {
+        let pem = include_str!("../../tests/vectors/pem/p256-spki.pem");
+        let keys = super::super::pem::read_pem(pem.as_bytes()).unwrap();
+        let Some(PublicKey::Ec { x, y, .. }) = keys.first() else { panic!("a key on P-256") };
+        let point = [x.as_slice(), y].concat();
+        for at in [0, 31, 33, 64] {
+            let (x, y) = (point[..at].to_vec(), point[at..].to_vec());
+            let key = PublicKey::Ec { curve: Curve::P256, x, y };
+            assert_eq!(algorithms(&key, None), Err(KeyFault::NotOnCurve), "{at}");
+        }
+    }
+
+    #[test]
+    fn an_ed25519_key_that_is_no_point_verifies_nothing() {
+        // y = 2 has no x. The library finds out with the first signature.
+        let mut y = [0; 32];
+        y[0] = 2;
+        let keys = PublicKey::Ed25519(y).prepare(None, None).unwrap();
+        // R = the identity, or the key itself; S = 0.
+        let identity = [&[1][..], &[0; 63]].concat();
+        let itself = [&y[..], &[0; 32]].concat();
+        for signature in [vec![0; 64], identity, itself] {
+            assert!(!keys[0].verifier().verify(b"", &signature));
+        }
+    }
+
+    #[test]
+    fn the_points_of_small_order_are_the_seven_of_the_list_with_either_sign() {
+        let mut found = 0;
+        // Around 0 and around the field's prime, where five of them are.
+        for first in 0..=255 {
+            for fill in [0, 0xff] {
+                let mut key = [fill; 32];
+                key[0] = first;
+                for last in [fill & 0x7f, fill | 0x80] {
+                    key[31] = last;
+                    found += usize::from(is_small_order(&key));
+                }
+            }
+        }
+        assert_eq!(found, 10);
+    }
+}

@@ -1,0 +1,331 @@
+//! Shared secrets (RFC 7518 §3.2), rotated by overlapping *accept until* windows.
+mod strength;
+
+use core::fmt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+pub use self::strength::Weakness;
+use super::file::{KeyFile, KeyFileError, KeyFileOptions};
+use super::jwk::MAX_BYTES;
+use super::{KeyFault, KeySet, VerificationKey, pem};
+use crate::signature::{Algorithm, Family, Verifier};
+use crate::time::UnixTime;
+
+/// How a secret is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Encoding {
+    /// As it is. One newline at the end of a file (`\n` or `\r\n`) does not belong to it.
+    #[default]
+    Raw,
+    /// Base64url (RFC 4648 §5), with or without padding. White space around it is dropped.
+    Base64url,
+    /// Hexadecimal, either case. White space around it is dropped.
+    Hex,
+}
+
+/// A secret shared with the issuer, for the `HS` algorithms.
+///
+/// To rotate without downtime, list the new secret beside the old one and say until when the old
+/// one is accepted; then let the issuer sign with the new one.
+///
+/// ```no_run
+/// use portcullis::{Encoding, Secret, UnixTime};
+///
+/// let secrets = [
+///     Secret::file("/run/secrets/jwt-2026-11", Encoding::Base64url).id("2026-11"),
+///     Secret::file("/run/secrets/jwt-2026-05", Encoding::Base64url)
+///         .id("2026-05")
+///         .accept_until(UnixTime(1_798_675_200)), // 2026-12-31
+/// ];
+/// # let _ = secrets;
+/// ```
+///
+/// Building the policy refuses a secret that is shorter than the hash of an algorithm that it is
+/// for (RFC 7518 §3.2), [too easy to guess](Weakness), or a public key.
+#[derive(Clone)]
+#[must_use]
+pub struct Secret {
+    id: Option<Box<str>>,
+    algorithm: Option<Algorithm>,
+    accept_until: Option<UnixTime>,
+    origin: Origin,
+}
+
+#[derive(Clone)]
+enum Origin {
+    Memory(Zeroizing<Vec<u8>>, Encoding),
+    File(PathBuf, Encoding),
+    Environment(String, Encoding),
+}
+
+impl Secret {
+    fn from_origin(origin: Origin) -> Self {
+        Self { id: None, algorithm: None, accept_until: None, origin }
+    }
+
+    /// The secret itself.
+    pub fn new(secret: impl Into<Vec<u8>>) -> Self {
+        Self::from_origin(Origin::Memory(Zeroizing::new(secret.into()), Encoding::Raw))
+    }
+
+    /// The secret as text in `encoding`.
+    pub fn encoded(text: impl Into<String>, encoding: Encoding) -> Self {
+        Self::from_origin(Origin::Memory(Zeroizing::new(text.into().into_bytes()), encoding))
+    }
+
+    /// The content of a file, read when the policy is built and again whenever it changes: a
+    /// broken or weak new content keeps the secret that was good. See [`KeyFile`].
+    pub fn file(path: impl Into<PathBuf>, encoding: Encoding) -> Self {
+        Self::from_origin(Origin::File(path.into(), encoding))
+    }
+
+    /// The value of an environment variable, read when the policy is built.
+    pub fn env(name: impl Into<String>, encoding: Encoding) -> Self {
+        Self::from_origin(Origin::Environment(name.into(), encoding))
+    }
+
+    /// Gives it an id, which tokens then have to name in `kid`, or name none.
+    ///
+    /// Not called: it is tried for every token.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into().into_boxed_str());
+        self
+    }
+
+    /// Accepts it before `end` only, on the policy's clock.
+    ///
+    /// Not called: it is accepted as long as the policy lives.
+    pub fn accept_until(mut self, end: impl Into<UnixTime>) -> Self {
+        self.accept_until = Some(end.into());
+        self
+    }
+
+    /// Uses it with this algorithm only.
+    ///
+    /// Not called: it serves each `HS` algorithm that the issuer lists, and has to be as long as
+    /// the longest of their hashes.
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = Some(algorithm);
+        self
+    }
+
+    /// What a message about it calls it.
+    pub(crate) fn label(&self) -> String {
+        match (&self.id, &self.origin) {
+            (_, Origin::File(path, _)) => format!("secret file {}", path.display()),
+            (_, Origin::Environment(name, _)) => format!("secret in ${name}"),
+            (Some(id), _) => format!("secret `{id}`"),
+            (None, _) => "secret".to_owned(),
+        }
+    }
+
+    /// Prepares it for an issuer with these algorithms.
+    pub(crate) fn prepare(&self, listed: &[Algorithm]) -> Result<Prepared, SecretFault> {
+        if self.id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 1024) {
+            return Err(SecretFault::Key(KeyFault::KeyId));
+        }
+        let algorithms: Vec<_> = listed
+            .iter()
+            .copied()
+            .filter(|algorithm| algorithm.family() == Family::Hmac)
+            .filter(|algorithm| self.algorithm.is_none_or(|own| own == *algorithm))
+            .collect();
+        if algorithms.is_empty() {
+            return Err(SecretFault::NoAlgorithm);
+        }
+        let binding = Binding { id: self.id.clone(), accept_until: self.accept_until, algorithms };
+        match &self.origin {
+            Origin::Memory(bytes, encoding) => binding.bind(bytes, *encoding).map(Prepared::Fixed),
+            Origin::Environment(name, encoding) => {
+                let value = std::env::var_os(name).ok_or_else(|| {
+                    SecretFault::Key(KeyFault::Unreadable {
+                        reason: "the variable is not set".to_owned(),
+                    })
+                })?;
+                let value = Zeroizing::new(value.into_encoded_bytes());
+                binding.bind(&value, *encoding).map(Prepared::Fixed)
+            }
+            Origin::File(path, encoding) => binding.watch(path, *encoding).map(Prepared::Watched),
+        }
+    }
+}
+
+/// A secret ready for use.
+pub(crate) enum Prepared {
+    Fixed(KeySet),
+    Watched(KeyFile),
+}
+
+/// What a secret's bytes become keys for.
+struct Binding {
+    id: Option<Box<str>>,
+    accept_until: Option<UnixTime>,
+    algorithms: Vec<Algorithm>,
+}
+
+impl Binding {
+    fn bind(&self, text: &[u8], encoding: Encoding) -> Result<KeySet, SecretFault> {
+        let secret = decode(text, encoding)?;
+        if is_public_key(&secret) {
+            return Err(SecretFault::Key(KeyFault::PublicKeyAsSecret));
+        }
+        // Before its length: "a published default" says more than "too short".
+        if let Some(weakness) =
+            strength::weakness(&secret).filter(|one| *one == Weakness::Published)
+        {
+            return Err(SecretFault::Weak(weakness));
+        }
+        for algorithm in &self.algorithms {
+            let needed = hash_length(*algorithm);
+            if secret.len() < needed {
+                return Err(SecretFault::TooShort {
+                    algorithm: *algorithm,
+                    needed,
+                    found: secret.len(),
+                });
+            }
+        }
+        if let Some(weakness) = strength::weakness(&secret) {
+            return Err(SecretFault::Weak(weakness));
+        }
+        let keys = self.algorithms.iter().filter_map(|algorithm| {
+            let verifier = Verifier::hmac(*algorithm, &secret)?;
+            Some(
+                VerificationKey::new(*algorithm, self.id.as_deref(), verifier)
+                    .accept_until(self.accept_until),
+            )
+        });
+        Ok(KeySet::new(keys.collect(), Vec::new()))
+    }
+
+    fn watch(self, path: &Path, encoding: Encoding) -> Result<KeyFile, SecretFault> {
+        let read = move |content: &[u8]| {
+            // Only so much was read, and the start of a secret is another secret.
+            if content.len() > MAX_BYTES {
+                return Err(KeyFault::TooLarge { length: content.len() });
+            }
+            let content =
+                if encoding == Encoding::Raw { without_newline(content) } else { content };
+            self.bind(content, encoding).map_err(|fault| match fault {
+                SecretFault::Key(fault) => fault,
+                fault => KeyFault::Secret(Box::new(fault)),
+            })
+        };
+        KeyFileOptions::new(path, read).open().map_err(|KeyFileError { fault, .. }| match fault {
+            KeyFault::Secret(fault) => *fault,
+            fault => SecretFault::Key(fault),
+        })
+    }
+}
+
+/// Editors and `echo` add one newline; a second one would be part of the secret.
+fn without_newline(content: &[u8]) -> &[u8] {
+    match content.strip_suffix(b"\n") {
+        // A carriage return alone is a byte like any other.
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        None => content,
+    }
+}
+
+fn decode(text: &[u8], encoding: Encoding) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
+    const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::URL_SAFE,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let secret = match encoding {
+        Encoding::Raw => Some(Zeroizing::new(text.to_vec())),
+        Encoding::Base64url => BASE64URL.decode(text.trim_ascii()).ok().map(Zeroizing::new),
+        Encoding::Hex => strength::from_hex(text.trim_ascii()),
+    };
+    secret.ok_or(SecretFault::Encoding(encoding))
+}
+
+/// The confusion of RFC 8725 §2.1, made by the one who configures: a public key as a secret.
+fn is_public_key(secret: &[u8]) -> bool {
+    let text = secret.trim_ascii_start();
+    // A key of a type that is not supported here is public all the same.
+    let is_der = |der: &[u8]| {
+        !matches!(pem::read_der(der), Err(KeyFault::Der | KeyFault::PrivateKey { .. }))
+    };
+    // Anywhere: a space in front defeated the check of another library (CVE-2026-34950), and
+    // `openssl x509 -text` writes pages of text there.
+    text.windows(pem::BEGIN.len()).any(|window| window == pem::BEGIN)
+        || is_ssh(text)
+        || (text.starts_with(b"{") && serde_json::from_slice::<serde_json::Value>(text).is_ok())
+        || is_der(secret)
+        // The PEM text without its first and last line, as the consoles of some providers show it.
+        || STANDARD.decode(without_white_space(text)).is_ok_and(|der| is_der(&der))
+}
+
+/// A public key as OpenSSH writes it. The encoded part starts with a length (RFC 4253 §6.6), whose
+/// upper bytes are zero.
+fn is_ssh(text: &[u8]) -> bool {
+    const LENGTH: &[u8] = b" AAAA";
+    (text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-sha2-"))
+        && text.windows(LENGTH.len()).any(|window| window == LENGTH)
+}
+
+fn without_white_space(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect())
+}
+
+/// Bytes of the hash: RFC 7518 §3.2 asks for a key of this size or larger.
+fn hash_length(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::HS512 => 64,
+        Algorithm::HS384 => 48,
+        _ => 32,
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").field("accept_until", &self.accept_until).finish_non_exhaustive()
+    }
+}
+
+/// Why a shared secret is refused. Never says anything of its content.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SecretFault {
+    /// The issuer lists no `HS` algorithm, or not the one that this secret is for.
+    NoAlgorithm,
+    /// It is not written in its encoding.
+    Encoding(Encoding),
+    /// It is shorter than the hash (RFC 7518 §3.2).
+    TooShort {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// It is too easy to guess.
+    Weak(Weakness),
+    /// It cannot be read, its id is not one, or it is a public key.
+    Key(KeyFault),
+}
+
+impl fmt::Display for SecretFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const WAY_OUT: &str = "make one with `openssl rand -base64 64 | tr '+/' '-_' | tr -d '=\\n'` and encoding base64url";
+        match self {
+            Self::NoAlgorithm => f.write_str("the issuer lists no algorithm that this secret could be for; list one of HS256, HS384, HS512"),
+            Self::Encoding(encoding) => write!(f, "is not written in {encoding:?}"),
+            Self::TooShort { algorithm, needed, found } => {
+                write!(f, "has {found} bytes, and {algorithm} needs {needed} (RFC 7518 section 3.2); {WAY_OUT}")
+            }
+            Self::Weak(weakness) => write!(f, "{weakness}; {WAY_OUT}"),
+            Self::Key(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for SecretFault {}

@@ -1,0 +1,94 @@
+//! One JWT validation policy for every Rust web framework.
+//!
+//! Libraries verify signatures; this one enforces a policy that refuses to be weak, and gives the
+//! same answer through tower ([`VerifyLayer`]), axum (`portcullis-axum`) and actix-web
+//! (`portcullis-actix`).
+//!
+//! What passes a [`Policy`]:
+//!
+//! 1. a request with exactly one token, in a place that the policy looks at ([`TokenSource`]);
+//! 2. that is a compact JWS, strictly spelled and within limits ([`TokenError`] says what is not);
+//! 3. from an [`Issuer`] that the policy trusts, under an [`Algorithm`] that it lists for it;
+//! 4. signed by one of the keys of that issuer ([`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`]);
+//! 5. whose claims say that it is an access token, for this service, now ([`ClaimRules`]).
+//!
+//! ```
+//! use portcullis::{Algorithm, ClaimsError, Error, Issuer, KeySet, Policy};
+//! use portcullis_testkit::TestIssuer; // stands in for an identity provider
+//!
+//! let provider = TestIssuer::new("https://id.example");
+//! let policy = Policy::builder()
+//!     .issuer(
+//!         Issuer::new("https://id.example")
+//!             .algorithms([Algorithm::ES256])
+//!             .keys(KeySet::from_jwks(provider.jwks_of(&[Algorithm::ES256]))?)
+//!             .audience("https://api.example"),
+//!     )
+//!     .build()?;
+//!
+//! let token = provider.token(Algorithm::ES256).subject("alice").mint();
+//! assert_eq!(policy.verify_token_now(&token)?.subject(), Some("alice"));
+//!
+//! let foreign = provider.token(Algorithm::ES256).audience("https://other.example").mint();
+//! assert_eq!(policy.verify_token_now(&foreign).err(), Some(Error::Claims(ClaimsError::Audience)));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A stolen token works until it expires: keep lifetimes short. ID tokens mostly look like access
+//! tokens: never list a client's id as an audience.
+//!
+//! The module [`dangerous`] has every way to weaken a policy. [`architecture`] is the map of the
+//! code.
+// The modules stand in the order in which a request meets them.
+mod claims;
+mod keys;
+mod request;
+mod signature;
+mod source;
+mod token;
+mod verified;
+
+mod admission;
+mod error;
+mod policy;
+mod verify;
+
+mod challenge;
+pub mod middleware;
+mod presentation;
+
+#[cfg(feature = "config")]
+pub mod config;
+pub mod dangerous;
+#[cfg(feature = "jsonwebtoken")]
+pub mod jsonwebtoken;
+mod time;
+
+pub use crate::admission::{Admission, Rejection};
+pub use crate::claims::{Claim, ClaimRules, ClaimValue, ClaimsError, MaxLifetime, TokenType};
+pub use crate::error::Error;
+pub use crate::keys::{
+    Encoding, KeyError, KeyFault, KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions,
+    KeyFileStatus, KeyQuery, KeySet, KeySource, KeysUnavailable, MAX_CANDIDATES, Secret,
+    SecretFault, Seek, SkippedKey, VerificationKey, Weakness,
+};
+pub use crate::middleware::VerifyLayer;
+pub use crate::policy::{
+    BadCookie, BuildError, Check, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder,
+    WantsAlgorithms, WantsAudience, WantsKeys,
+};
+pub use crate::presentation::{Presentation, Refusal};
+pub use crate::request::RequestView;
+pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
+pub use crate::source::{
+    CookieError, CrossSiteError, SameSite, SourceError, TokenCookie, TokenSource,
+};
+pub use crate::time::{Clock, SystemClock, UnixTime};
+pub use crate::token::{JsonFault, Part, TokenError};
+pub use crate::verified::{ShapeError, VerifiedToken};
+pub use crate::verify::Waiting;
+
+/// The map of the code.
+pub mod architecture {
+    #![doc = include_str!("../ARCHITECTURE.md")]
+}

@@ -1,0 +1,95 @@
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::ResponseBody;
+use crate::admission::Rejection;
+use crate::verify::Waiting;
+
+pin_project! {
+    /// The future of [`Verify`](super::Verify).
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B, F> {
+        Calling {
+            #[pin]
+            future: F,
+        },
+        Refused {
+            rejection: Option<Rejection>,
+        },
+        Waiting {
+            waiting: Waiting,
+            held: Option<(Request<B>, S)>,
+        },
+    }
+}
+
+impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
+    pub(super) fn calling(future: S::Future) -> Self {
+        Self { state: State::Calling { future } }
+    }
+
+    pub(super) fn refused(rejection: Rejection) -> Self {
+        Self { state: State::Refused { rejection: Some(rejection) } }
+    }
+
+    pub(super) fn waiting(waiting: Waiting, request: Request<B>, inner: S) -> Self {
+        Self { state: State::Waiting { waiting, held: Some((request, inner)) } }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        const TWICE: &str = "a future is not polled after it was ready";
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProjection::Calling { future } => {
+                    return future
+                        .poll(context)
+                        .map_ok(|response| response.map(ResponseBody::inner));
+                }
+                StateProjection::Refused { rejection } => {
+                    return Poll::Ready(Ok(rejection.take().expect(TWICE).into_response()));
+                }
+                StateProjection::Waiting { waiting, held } => {
+                    match ready!(Pin::new(waiting).poll(context)) {
+                        Ok(admission) => {
+                            let (mut request, mut inner) = held.take().expect(TWICE);
+                            request.extensions_mut().insert(admission);
+                            let future = inner.call(request);
+                            state.set(State::Calling { future });
+                        }
+                        Err(rejection) => return Poll::Ready(Ok(rejection.into_response())),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

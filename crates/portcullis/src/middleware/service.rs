@@ -1,0 +1,61 @@
+use core::mem;
+use core::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{ResponseBody, ResponseFuture};
+use crate::admission::Admission;
+use crate::policy::{Check, Policy};
+
+/// The service that [`VerifyLayer`](super::VerifyLayer) makes.
+#[derive(Clone, Debug)]
+pub struct Verify<S> {
+    inner: S,
+    policy: Policy,
+}
+
+impl<S> Verify<S> {
+    /// Lets into `inner` what `policy` admits.
+    pub fn new(inner: S, policy: Policy) -> Self {
+        Self { inner, policy }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Verify<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
+        // A layer further out, of the same policy, decided already. Only verification makes an
+        // `Admission`.
+        if request
+            .extensions()
+            .get::<Admission>()
+            .is_some_and(|admission| admission.is_by(&self.policy))
+        {
+            return ResponseFuture::calling(self.inner.call(request));
+        }
+        match self.policy.check(&request) {
+            Check::Done(Ok(admission)) => {
+                request.extensions_mut().insert(admission);
+                ResponseFuture::calling(self.inner.call(request))
+            }
+            Check::Done(Err(rejection)) => ResponseFuture::refused(rejection),
+            Check::Wait(waiting) => {
+                // The inner service that was polled ready is the one to call; a clone stays.
+                let clone = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, clone);
+                ResponseFuture::waiting(waiting, request, inner)
+            }
+        }
+    }
+}

@@ -1,0 +1,307 @@
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::fault::{BuildError, Fault};
+use super::issuer::Issuer;
+use super::{BadCookie, Policy, Rules};
+use crate::claims::{ClaimRules, MaxLifetime, NameTable};
+use crate::presentation::Presentation;
+use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
+use crate::time::{Clock, SystemClock};
+use crate::token::TokenLimits;
+
+/// RFC 7519 §4.1.4 speaks of "no more than a few minutes"; beyond ten, the clocks are wrong.
+const MAX_LEEWAY: Duration = Duration::from_secs(10 * 60);
+
+/// Makes a [`Policy`]. See [`Policy::builder`].
+#[must_use]
+pub struct PolicyBuilder {
+    issuers: Vec<Issuer>,
+    rules: ClaimRules,
+    sources: Option<Vec<TokenSource>>,
+    precedence: Precedence,
+    origins: Vec<String>,
+    bad_cookie: BadCookie,
+    admits_preflights: bool,
+    limits: TokenLimits,
+    refuses_brought_keys: bool,
+    anonymous: bool,
+    clock: Arc<dyn Clock>,
+    presentation: Presentation,
+}
+
+impl PolicyBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            issuers: Vec::new(),
+            rules: ClaimRules::default(),
+            sources: None,
+            precedence: Precedence::None,
+            origins: Vec::new(),
+            bad_cookie: BadCookie::Reject,
+            admits_preflights: false,
+            limits: TokenLimits::default(),
+            refuses_brought_keys: false,
+            anonymous: false,
+            clock: Arc::new(SystemClock),
+            presentation: Presentation::default(),
+        }
+    }
+
+    /// Trusts an issuer's tokens. Call it once for each issuer.
+    pub fn issuer(mut self, issuer: Issuer) -> Self {
+        self.issuers.push(issuer);
+        self
+    }
+
+    /// Rules for the claims of every issuer's tokens. Replaces what the setters below set.
+    ///
+    /// Not called: the defaults of [`ClaimRules`].
+    pub fn claims(mut self, rules: ClaimRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// See [`ClaimRules::leeway`]. Not called: 30 s.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.rules = self.rules.leeway(leeway);
+        self
+    }
+
+    /// See [`ClaimRules::max_lifetime`]. Not called: 24 h.
+    pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
+        self.rules = self.rules.max_lifetime(limit);
+        self
+    }
+
+    /// See [`ClaimRules::max_age`]. Not called: no bound but the lifetime.
+    pub fn max_age(mut self, limit: Duration) -> Self {
+        self.rules = self.rules.max_age(limit);
+        self
+    }
+
+    /// See [`ClaimRules::require`]. Not called: only what verification itself needs is required.
+    pub fn require(mut self, claim: impl Into<String>) -> Self {
+        self.rules = self.rules.require(claim);
+        self
+    }
+
+    /// Where a token may be. All places are looked at; a second token is refused.
+    ///
+    /// Not called: `Authorization: Bearer` only.
+    pub fn sources(mut self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
+        self.sources = Some(sources.into_iter().collect());
+        self
+    }
+
+    /// Takes the token in a header where a cookie carries one too.
+    ///
+    /// Not called: such a request is refused (400), since it is unclear for whom it speaks.
+    pub fn prefer_header(mut self) -> Self {
+        self.precedence = Precedence::Header;
+        self
+    }
+
+    /// Origins besides the service's own whose pages may send unsafe requests with the cookie:
+    /// `https://app.example`.
+    ///
+    /// With a cookie as source, a request with an unsafe method, an `Upgrade` (WebSocket) or a
+    /// CONNECT passes only if the browser says that it comes from the same origin
+    /// (`Sec-Fetch-Site`), or else by its `Origin`. Not called: only the service's own pages.
+    pub fn allowed_origins<O: Into<String>>(
+        mut self,
+        origins: impl IntoIterator<Item = O>,
+    ) -> Self {
+        self.origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What a bad token in a cookie does where a request without a token would pass.
+    ///
+    /// Not called: [`BadCookie::Reject`].
+    pub fn bad_cookie(mut self, choice: BadCookie) -> Self {
+        self.bad_cookie = choice;
+        self
+    }
+
+    /// Lets CORS preflights without a token pass as anonymous requests.
+    ///
+    /// Not called: they are refused like any other request; put the CORS layer outside, where it
+    /// answers them first.
+    pub fn admit_preflights(mut self) -> Self {
+        self.admits_preflights = true;
+        self
+    }
+
+    /// The largest token, in bytes, at most 64 KiB.
+    ///
+    /// Not called: 16 KiB; an Entra ID token with 200 groups has over 10.
+    ///
+    /// Servers have limits of their own, and answer 431 before the policy is asked: hyper, and so
+    /// axum, takes 16 KiB of headers over HTTP/2 unless it is told otherwise; actix-web takes
+    /// 128 KiB over HTTP/1.1.
+    pub fn token_limit(mut self, bytes: usize) -> Self {
+        self.limits.token = bytes;
+        self
+    }
+
+    /// Refuses tokens whose header has `jwk`, `jku`, `x5u` or `x5c`.
+    ///
+    /// Not called: these members are not looked at. They are never followed, either way.
+    pub fn refuse_brought_keys(mut self) -> Self {
+        self.refuses_brought_keys = true;
+        self
+    }
+
+    /// See [`Policy::allow_anonymous`]. Not called: a request without a token is refused.
+    pub fn allow_anonymous(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
+    /// How refusals look.
+    ///
+    /// Not called: the defaults of [`Presentation`].
+    pub fn presentation(mut self, presentation: Presentation) -> Self {
+        self.presentation = presentation;
+        self
+    }
+
+    /// The clock that tokens are held against.
+    ///
+    /// Not called: the machine's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Makes the policy.
+    ///
+    /// # Errors
+    ///
+    /// The policy would be weak, or could let nobody in. The error lists every fault.
+    pub fn build(self) -> Result<Policy, BuildError> {
+        let mut faults = Vec::new();
+        if self.issuers.is_empty() {
+            faults.push(Fault::NoIssuer);
+        }
+        check_durations("the policy", &self.rules, &mut faults);
+        check_rules("the policy", &self.rules, &mut faults);
+
+        let mut names = NameTable::default();
+        let mut issuers: Vec<Arc<super::TrustedIssuer>> = Vec::new();
+        for issuer in self.issuers {
+            let place = format!("issuer `{}`", issuer.id());
+            check_durations(&place, issuer.rules(), &mut faults);
+            let rules = issuer.rules().over(&self.rules);
+            // What is wrong with the policy's own rules was said above.
+            if self.rules.contradictions().next().is_none() {
+                check_rules(&place, &rules, &mut faults);
+            }
+            let rules = rules.compile(&mut names);
+            let issuer = issuer.prepare(rules, &mut faults);
+            if issuers.iter().any(|other| other.id == issuer.id) {
+                faults.push(Fault::DuplicateIssuer { issuer: issuer.id.to_string() });
+            }
+            issuers.push(Arc::new(issuer));
+        }
+
+        let sources = self.sources.unwrap_or_else(|| vec![TokenSource::bearer()]);
+        check_sources(&sources, &mut faults);
+        if !(1..=TokenLimits::MAX).contains(&self.limits.token) {
+            faults.push(Fault::TokenLimit { limit: self.limits.token });
+        }
+        for origin in self.origins.iter().filter(|origin| !is_origin(origin)) {
+            faults.push(Fault::Origin { origin: origin.clone() });
+        }
+        for setting in self.presentation.unwritable() {
+            faults.push(Fault::Text { setting });
+        }
+        BuildError::check(faults)?;
+
+        let origins =
+            AllowedOrigins(self.origins.into_iter().map(String::into_boxed_str).collect());
+        let rules = Rules {
+            sources,
+            precedence: self.precedence,
+            origins,
+            bad_cookie: self.bad_cookie,
+            admits_preflights: self.admits_preflights,
+            limits: self.limits,
+            refuses_brought_keys: self.refuses_brought_keys,
+            issuers,
+            names,
+            clock: self.clock,
+            presentation: self.presentation.compile(),
+        };
+        Ok(Policy { rules: Arc::new(rules), anonymous: self.anonymous })
+    }
+}
+
+fn check_durations(place: &str, rules: &ClaimRules, faults: &mut Vec<Fault>) {
+    if let Some(leeway) = rules.leeway.filter(|leeway| *leeway > MAX_LEEWAY) {
+        faults.push(Fault::Leeway { place: place.to_owned(), leeway });
+    }
+    let lifetime = rules.max_lifetime.and_then(|limit| limit.0);
+    for (setting, limit) in [("max_lifetime", lifetime), ("max_age", rules.max_age)] {
+        if limit.is_some_and(|limit| limit.as_secs() == 0) {
+            faults.push(Fault::ZeroDuration { place: place.to_owned(), setting });
+        }
+    }
+}
+
+fn check_rules(place: &str, rules: &ClaimRules, faults: &mut Vec<Fault>) {
+    let contradiction =
+        |claim: &str| Fault::Contradiction { place: place.to_owned(), claim: claim.to_owned() };
+    faults.extend(rules.contradictions().map(contradiction));
+}
+
+fn check_sources(sources: &[TokenSource], faults: &mut Vec<Fault>) {
+    if sources.is_empty() {
+        faults.push(Fault::NoSource);
+    }
+    let is_again = |(at, source): (usize, &TokenSource)| {
+        sources[..at].iter().any(|other| other.0.overlaps(&source.0))
+    };
+    if sources.iter().enumerate().any(is_again) {
+        faults.push(Fault::DuplicateSource);
+    }
+    for source in sources {
+        let (name, is_name) = match &source.0 {
+            Kind::Bearer => continue,
+            Kind::Header { name, .. } if name == "cookie" => {
+                faults.push(Fault::CookieHeader);
+                continue;
+            }
+            Kind::Header { name, .. } => {
+                (name, http::HeaderName::from_bytes(name.as_bytes()).is_ok())
+            }
+            Kind::Cookie { name, .. } => (name, is_cookie_name(name)),
+            Kind::Query { name } => (name, is_cookie_name(name) && !name.contains(['&', '%', '+'])),
+        };
+        if !is_name {
+            faults.push(Fault::SourceName { name: name.clone() });
+        } else if matches!(&source.0, Kind::Cookie { name, any_name: false } if !name.starts_with("__Host-"))
+        {
+            faults.push(Fault::CookiePrefix { name: name.clone() });
+        }
+    }
+}
+
+/// RFC 6454 §6.2: scheme, host and, unless it is the scheme's own, port; in lower case.
+fn is_origin(origin: &str) -> bool {
+    let Some((scheme @ ("http" | "https"), host)) = origin.split_once("://") else { return false };
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    !host.is_empty()
+        && !host.ends_with(default_port)
+        && host.bytes().all(
+            |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b':' | b'[' | b']'),
+        )
+}
+
+impl fmt::Debug for PolicyBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyBuilder").field("issuers", &self.issuers).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,248 @@
+use core::fmt;
+use core::time::Duration;
+
+use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
+use crate::signature::Algorithm;
+use crate::token::TokenLimits;
+
+/// A policy that would be weak, or whose decisions do not fit together. Lists every fault at once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BuildError {
+    faults: Vec<Fault>,
+}
+
+impl BuildError {
+    pub(super) fn check(faults: Vec<Fault>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self { faults }) }
+    }
+
+    /// Every fault, at least one.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the policy is refused:")?;
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
+    }
+}
+
+impl core::error::Error for BuildError {}
+
+/// One reason why a policy is refused. Its text names the way out.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// No issuer.
+    NoIssuer,
+    /// Two issuers of the same identifier.
+    DuplicateIssuer {
+        /// The identifier.
+        issuer: String,
+    },
+    /// An issuer whose identifier is empty.
+    EmptyIssuer,
+    /// An issuer without algorithms.
+    NoAlgorithm {
+        /// Its identifier.
+        issuer: String,
+    },
+    /// An issuer without keys.
+    NoKeys {
+        /// Its identifier.
+        issuer: String,
+    },
+    /// An issuer whose list of audiences or client ids is empty, or has an empty entry.
+    NoAudience {
+        /// Its identifier.
+        issuer: String,
+    },
+    /// An issuer whose list of token types is empty.
+    NoTokenType {
+        /// Its identifier.
+        issuer: String,
+    },
+    /// An algorithm that none of the issuer's keys can be used with.
+    UnusableAlgorithm {
+        /// The issuer's identifier.
+        issuer: String,
+        /// The algorithm.
+        algorithm: Algorithm,
+    },
+    /// Keys that no listed algorithm can use.
+    UnusedKeys {
+        /// The issuer's identifier.
+        issuer: String,
+    },
+    /// A fixed set in which a token could match more keys than are tried.
+    TooManyCandidates {
+        /// The issuer's identifier.
+        issuer: String,
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// How many keys a token could match.
+        found: usize,
+    },
+    /// A shared secret that is refused.
+    Secret {
+        /// The issuer's identifier.
+        issuer: String,
+        /// Which secret.
+        secret: String,
+        /// Why.
+        fault: SecretFault,
+    },
+    /// A key file that cannot be used.
+    KeyFile {
+        /// The issuer's identifier.
+        issuer: String,
+        /// Why.
+        error: KeyFileError,
+    },
+    /// A leeway over 10 minutes.
+    Leeway {
+        /// Whose rules.
+        place: String,
+        /// The leeway.
+        leeway: Duration,
+    },
+    /// A maximum lifetime or age of nothing: no token could pass.
+    ZeroDuration {
+        /// Whose rules.
+        place: String,
+        /// Which setting.
+        setting: &'static str,
+    },
+    /// Rules about a claim that no token can meet.
+    Contradiction {
+        /// Whose rules.
+        place: String,
+        /// The claim's name.
+        claim: String,
+    },
+    /// Nowhere to look for a token.
+    NoSource,
+    /// The same place twice, perhaps in other words.
+    DuplicateSource,
+    /// A name that no header, cookie or query parameter can have.
+    SourceName {
+        /// The name.
+        name: String,
+    },
+    /// The header `Cookie` as a source, which would go round the cross-site check.
+    CookieHeader,
+    /// A cookie without the prefix `__Host-`.
+    CookiePrefix {
+        /// Its name.
+        name: String,
+    },
+    /// A token limit of nothing or over 64 KiB.
+    TokenLimit {
+        /// The limit.
+        limit: usize,
+    },
+    /// An allowed origin that no browser would send.
+    Origin {
+        /// The origin.
+        origin: String,
+    },
+    /// Text for responses with characters that its place does not allow.
+    Text {
+        /// Which setting.
+        setting: &'static str,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIssuer => f.write_str("no issuer: name at least one whose tokens are accepted"),
+            Self::DuplicateIssuer { issuer } => {
+                write!(f, "issuer `{issuer}` is there twice: put its keys and audiences into one")
+            }
+            Self::EmptyIssuer => f.write_str(
+                "an issuer's identifier is empty: give it exactly as it stands in `iss`",
+            ),
+            Self::NoAlgorithm { issuer } => {
+                write!(f, "issuer `{issuer}`: no algorithm: list those that it signs with")
+            }
+            Self::NoKeys { issuer } => write!(f, "issuer `{issuer}`: no keys"),
+            Self::NoAudience { issuer } => {
+                write!(
+                    f,
+                    "issuer `{issuer}`: no audience, or an empty one: name this service as it stands in `aud`"
+                )
+            }
+            Self::NoTokenType { issuer } => {
+                write!(f, "issuer `{issuer}`: no token type: leave the setting out, or name one")
+            }
+            Self::UnusableAlgorithm { issuer, algorithm } => {
+                write!(
+                    f,
+                    "issuer `{issuer}`: no key can be used with {algorithm}: take it off the list, or add its key"
+                )
+            }
+            Self::UnusedKeys { issuer } => {
+                write!(
+                    f,
+                    "issuer `{issuer}`: keys that no listed algorithm can use: list their algorithm, or drop them"
+                )
+            }
+            Self::TooManyCandidates { issuer, algorithm, found } => write!(
+                f,
+                "issuer `{issuer}`: a token could match {found} keys of {algorithm}, and at most {MAX_CANDIDATES} are tried: give keys different ids and call `require_key_id`, or drop old keys",
+            ),
+            Self::Secret { issuer, secret, fault } => {
+                write!(f, "issuer `{issuer}`: {secret}: {fault}")
+            }
+            Self::KeyFile { issuer, error } => write!(f, "issuer `{issuer}`: {error}"),
+            Self::Leeway { place, leeway } => {
+                write!(
+                    f,
+                    "{place}: a leeway of {} s: 600 s is the most; set the clocks instead",
+                    leeway.as_secs()
+                )
+            }
+            Self::ZeroDuration { place, setting } => {
+                write!(f, "{place}: `{setting}` of no time lets no token pass")
+            }
+            Self::Contradiction { place, claim } => write!(
+                f,
+                "{place}: the rules for the claim `{}` let no token pass: it is forbidden and asked for, or none of no values",
+                claim.escape_debug()
+            ),
+            Self::NoSource => f.write_str(
+                "no token source: name one, or leave the setting out for `Authorization: Bearer`",
+            ),
+            Self::DuplicateSource => {
+                f.write_str("the same token source twice: every token would count as two")
+            }
+            Self::SourceName { name } => {
+                write!(f, "`{}` is no name of a header, cookie or parameter", name.escape_debug())
+            }
+            Self::CookieHeader => f.write_str(
+                "the header `cookie` as a source knows nothing of cross-site requests: use a cookie source",
+            ),
+            Self::CookiePrefix { name } => write!(
+                f,
+                "cookie `{name}`: without the prefix `__Host-`, a sibling domain or a plain-text response can set it: call it `__Host-{name}`, or use `dangerous::cookie`",
+            ),
+            Self::TokenLimit { limit } => {
+                write!(f, "a token limit of {limit} bytes: 1 to {} are accepted", TokenLimits::MAX)
+            }
+            Self::Origin { origin } => write!(
+                f,
+                "`{}` is no origin: write scheme, host and port as browsers do, `https://app.example`",
+                origin.escape_debug()
+            ),
+            Self::Text { setting } => {
+                write!(
+                    f,
+                    "`{setting}` has characters that a header cannot carry: printable ASCII without `\"` and `\\`"
+                )
+            }
+        }
+    }
+}

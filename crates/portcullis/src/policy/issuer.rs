@@ -1,0 +1,356 @@
+use core::fmt;
+use std::sync::Arc;
+
+use super::TrustedIssuer;
+use super::fault::Fault;
+use crate::claims::{AudienceRule, ClaimRules, CompiledRules, TokenType};
+use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
+use crate::signature::{Algorithm, Family};
+
+/// An issuer whose tokens are accepted: signed how, with which keys, and for whom.
+///
+/// None of the three has a default, so that a value of the type `Issuer` does not come about
+/// before all were said:
+///
+/// ```
+/// use portcullis::{Algorithm, Issuer, Secret};
+///
+/// # let generated = *b"\x8f\x1b\x93\xd0\x62\xa7\x3c\xee\x05\x48\xf9\x7d\x21\xb6\xc4\x0e\x9a\x57\xe3\x6c\x10\xd8\x2f\x84\xbb\x4e\x71\xa9\x36\xfd\xc2\x15";
+/// let issuer: Issuer = Issuer::new("https://id.example")
+///     .algorithms([Algorithm::HS256])
+///     .keys(Secret::new(generated))
+///     .audience("https://orders.example");
+/// # let _ = issuer;
+/// ```
+///
+/// ```compile_fail
+/// # use portcullis::{Algorithm, Issuer, Secret};
+/// // Whose audience?
+/// let issuer: Issuer = Issuer::new("https://id.example")
+///     .algorithms([Algorithm::HS256])
+///     .keys(Secret::new([0; 32]));
+/// ```
+///
+/// ```compile_fail
+/// # use portcullis::{Algorithm, Issuer, KeySet, Policy};
+/// // A policy does not take half an issuer either.
+/// # fn half(keys: KeySet) {
+/// let issuer = Issuer::new("https://id.example").algorithms([Algorithm::ES256]).keys(keys);
+/// let policy = Policy::builder().issuer(issuer);
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// # use portcullis::{Algorithm, Issuer, Secret};
+/// // Signed how? The token does not choose.
+/// let issuer: Issuer = Issuer::new("https://id.example").keys(Secret::new([0; 32])).audience("a");
+/// ```
+#[must_use]
+pub struct Issuer<State = Complete> {
+    id: String,
+    state: State,
+}
+
+/// State of an [`Issuer`]: its algorithms must be listed.
+#[derive(Debug)]
+pub struct WantsAlgorithms(());
+
+/// State of an [`Issuer`]: its keys must be given.
+#[derive(Debug)]
+pub struct WantsKeys {
+    algorithms: Vec<Algorithm>,
+}
+
+/// State of an [`Issuer`]: whom its tokens are for must be said.
+#[derive(Debug)]
+pub struct WantsAudience {
+    algorithms: Vec<Algorithm>,
+    keys: Keys,
+}
+
+/// State of an [`Issuer`]: nothing without a default is open.
+#[derive(Debug)]
+pub struct Complete {
+    algorithms: Vec<Algorithm>,
+    keys: Keys,
+    audience: AudienceRule,
+    types: Vec<TokenType>,
+    requires_key_id: bool,
+    rules: ClaimRules,
+}
+
+impl Issuer<WantsAlgorithms> {
+    /// The issuer that calls itself `id` in `iss`. Compared byte by byte, so the trailing slash
+    /// counts (RFC 8725 §3.8, RFC 9068 §4).
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), state: WantsAlgorithms(()) }
+    }
+
+    /// The algorithms that it signs with, under exactly these names (RFC 8725 §3.1).
+    pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Issuer<WantsKeys> {
+        let mut listed: Vec<_> = algorithms.into_iter().collect();
+        listed.sort_unstable();
+        listed.dedup();
+        Issuer { id: self.id, state: WantsKeys { algorithms: listed } }
+    }
+}
+
+impl Issuer<WantsKeys> {
+    /// Its keys: a [`KeySet`], a [`KeyFile`], one or several [`Secret`]s, or [`Keys`] of several
+    /// origins. They never verify another issuer's tokens.
+    pub fn keys(self, keys: impl Into<Keys>) -> Issuer<WantsAudience> {
+        let state = WantsAudience { algorithms: self.state.algorithms, keys: keys.into() };
+        Issuer { id: self.id, state }
+    }
+}
+
+impl Issuer<WantsAudience> {
+    /// What this service is called in `aud`.
+    pub fn audience(self, audience: impl Into<String>) -> Issuer {
+        self.audiences([audience])
+    }
+
+    /// What this service is called in `aud`: a token has to have at least one of these, byte by
+    /// byte (RFC 7519 §4.1.3).
+    pub fn audiences<A: Into<String>>(self, audiences: impl IntoIterator<Item = A>) -> Issuer {
+        self.complete(AudienceRule::Audiences(boxed(audiences)))
+    }
+
+    /// For an issuer whose access tokens have no `aud`, such as Amazon Cognito: a token has to
+    /// name one of these in `client_id`, and to have no `aud`.
+    ///
+    /// This says who asked for a token, not whom it is for: list only clients that talk to this
+    /// service.
+    pub fn client_ids_instead_of_audience<A: Into<String>>(
+        self,
+        clients: impl IntoIterator<Item = A>,
+    ) -> Issuer {
+        self.complete(AudienceRule::ClientIds(boxed(clients)))
+    }
+
+    fn complete(self, audience: AudienceRule) -> Issuer {
+        let WantsAudience { algorithms, keys } = self.state;
+        let types = vec![TokenType::Jwt, TokenType::AccessToken];
+        let rules = ClaimRules::default();
+        Issuer {
+            id: self.id,
+            state: Complete { algorithms, keys, audience, types, requires_key_id: false, rules },
+        }
+    }
+}
+
+fn boxed<A: Into<String>>(items: impl IntoIterator<Item = A>) -> Vec<Box<str>> {
+    items.into_iter().map(|item| item.into().into_boxed_str()).collect()
+}
+
+impl Issuer {
+    /// The token types that it issues for this service.
+    ///
+    /// Not called: `JWT` (or none) and `at+jwt`, by type only, since providers differ; any other
+    /// is refused. With [`TokenType::AccessToken`] alone, the claims of RFC 9068 are required.
+    pub fn token_types(mut self, types: impl IntoIterator<Item = TokenType>) -> Self {
+        self.state.types = types.into_iter().collect();
+        self
+    }
+
+    /// Rules for the claims of its tokens, above those of the policy.
+    ///
+    /// Not called: the rules of the policy hold.
+    pub fn claims(mut self, rules: ClaimRules) -> Self {
+        self.state.rules = rules;
+        self
+    }
+
+    /// Refuses tokens without `kid`.
+    ///
+    /// Not called: such a token is tried with every key of its algorithm, at most
+    /// [`MAX_CANDIDATES`].
+    pub fn require_key_id(mut self) -> Self {
+        self.state.requires_key_id = true;
+        self
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn rules(&self) -> &ClaimRules {
+        &self.state.rules
+    }
+
+    /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
+    pub(super) fn prepare(self, rules: CompiledRules, faults: &mut Vec<Fault>) -> TrustedIssuer {
+        let Self { id, state: Complete { algorithms, keys, audience, types, requires_key_id, .. } } =
+            self;
+        let issuer = || id.clone();
+        if id.is_empty() {
+            faults.push(Fault::EmptyIssuer);
+        }
+        if algorithms.is_empty() {
+            faults.push(Fault::NoAlgorithm { issuer: issuer() });
+        }
+        let has_keys = !keys.0.is_empty();
+        if !has_keys {
+            faults.push(Fault::NoKeys { issuer: issuer() });
+        }
+        if types.is_empty() {
+            faults.push(Fault::NoTokenType { issuer: issuer() });
+        }
+        let (AudienceRule::Audiences(names) | AudienceRule::ClientIds(names)) = &audience;
+        if names.is_empty() || names.iter().any(|name| name.is_empty()) {
+            faults.push(Fault::NoAudience { issuer: issuer() });
+        }
+
+        let found = faults.len();
+        let mut fixed = KeySet::empty();
+        let mut sources: Vec<Arc<dyn KeySource>> = Vec::new();
+        // What keys a file or a source of the user's own will have, nobody knows now. But never
+        // has a file of public keys a secret, or a file of a secret a public key.
+        let (mut may_bring_secrets, mut may_bring_public_keys) = (false, false);
+        for part in keys.0 {
+            match part {
+                Part::Set(set) => {
+                    if !algorithms.iter().any(|one| set.most_matches(*one, false) > 0) {
+                        faults.push(Fault::UnusedKeys { issuer: issuer() });
+                    }
+                    fixed = fixed.and(&set);
+                }
+                Part::Secret(secret) => match secret.prepare(&algorithms) {
+                    Ok(Prepared::Fixed(set)) => fixed = fixed.and(&set),
+                    Ok(Prepared::Watched(file)) => {
+                        sources.push(Arc::new(file));
+                        may_bring_secrets = true;
+                    }
+                    Err(fault) => faults.push(Fault::Secret {
+                        issuer: issuer(),
+                        secret: secret.label(),
+                        fault,
+                    }),
+                },
+                Part::File(file) => {
+                    if algorithms.iter().all(|one| one.family() == Family::Hmac) {
+                        faults.push(Fault::UnusedKeys { issuer: issuer() });
+                    }
+                    sources.push(Arc::new(file));
+                    may_bring_public_keys = true;
+                }
+                Part::Source(source) => {
+                    sources.push(source);
+                    may_bring_public_keys = true;
+                }
+            }
+        }
+        // Keys that are refused, or not there at all, are fault enough.
+        let has_all_keys = has_keys && faults.len() == found;
+        for &algorithm in &algorithms {
+            let matches = fixed.most_matches(algorithm, requires_key_id);
+            if matches > MAX_CANDIDATES {
+                faults.push(Fault::TooManyCandidates {
+                    issuer: issuer(),
+                    algorithm,
+                    found: matches,
+                });
+            }
+            let is_secret = algorithm.family() == Family::Hmac;
+            let may_come = if is_secret { may_bring_secrets } else { may_bring_public_keys };
+            if has_all_keys && matches == 0 && !may_come {
+                faults.push(Fault::UnusableAlgorithm { issuer: issuer(), algorithm });
+            }
+        }
+        if !fixed.is_empty() {
+            sources.insert(0, Arc::new(fixed));
+        }
+        TrustedIssuer {
+            id: id.into_boxed_str(),
+            algorithms,
+            keys: sources,
+            requires_key_id,
+            audience,
+            types,
+            rules,
+        }
+    }
+}
+
+impl<State: fmt::Debug> fmt::Debug for Issuer<State> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer").field("id", &self.id).field("state", &self.state).finish()
+    }
+}
+
+/// The keys of an issuer, of one origin or several.
+///
+/// An issuer that goes over from a shared secret to key pairs has both for a while:
+///
+/// ```no_run
+/// use portcullis::{Algorithm, Encoding, Issuer, KeyFile, Keys, Secret};
+///
+/// let keys = Keys::from(Secret::file("/run/secrets/jwt", Encoding::Hex))
+///     .and(KeyFile::jwks("/etc/keys/jwks.json").open()?);
+/// let issuer = Issuer::new("https://id.example")
+///     .algorithms([Algorithm::HS256, Algorithm::ES256])
+///     .keys(keys)
+///     .audience("https://orders.example");
+/// # let _ = issuer;
+/// # Ok::<_, portcullis::KeyFileError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Keys(Vec<Part>);
+
+#[derive(Debug)]
+enum Part {
+    Set(KeySet),
+    Secret(Secret),
+    File(KeyFile),
+    Source(Arc<dyn KeySource>),
+}
+
+impl Keys {
+    /// Keys from a source of your own.
+    pub fn source(source: impl KeySource) -> Self {
+        Self(vec![Part::Source(Arc::new(source))])
+    }
+
+    /// These keys and others.
+    #[must_use]
+    pub fn and(mut self, other: impl Into<Self>) -> Self {
+        self.0.extend(other.into().0);
+        self
+    }
+}
+
+impl From<KeySet> for Keys {
+    fn from(set: KeySet) -> Self {
+        Self(vec![Part::Set(set)])
+    }
+}
+
+impl From<KeyFile> for Keys {
+    fn from(file: KeyFile) -> Self {
+        Self(vec![Part::File(file)])
+    }
+}
+
+impl From<Secret> for Keys {
+    fn from(secret: Secret) -> Self {
+        Self(vec![Part::Secret(secret)])
+    }
+}
+
+impl From<Vec<Secret>> for Keys {
+    fn from(secrets: Vec<Secret>) -> Self {
+        secrets.into_iter().collect()
+    }
+}
+
+impl<const N: usize> From<[Secret; N]> for Keys {
+    fn from(secrets: [Secret; N]) -> Self {
+        secrets.into_iter().collect()
+    }
+}
+
+impl FromIterator<Secret> for Keys {
+    fn from_iter<I: IntoIterator<Item = Secret>>(secrets: I) -> Self {
+        Self(secrets.into_iter().map(Part::Secret).collect())
+    }
+}

@@ -1,0 +1,301 @@
+//! Which tokens are let in.
+mod builder;
+mod fault;
+mod issuer;
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+
+pub use self::builder::PolicyBuilder;
+pub use self::fault::{BuildError, Fault};
+pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};
+use crate::admission::{Admission, Rejection};
+use crate::claims::{self, AudienceRule, CompiledRules, NameTable, TokenType};
+use crate::error::Error;
+use crate::keys::{KeyError, KeySource};
+use crate::presentation::CompiledPresentation;
+use crate::request::RequestView;
+use crate::signature::Algorithm;
+use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
+use crate::time::{Clock, UnixTime};
+use crate::token::TokenLimits;
+use crate::verified::VerifiedToken;
+use crate::verify::{self, Blocked, Seeking, Waiting};
+
+/// Which tokens are let in, and what those are told that are not. Immutable, cheap to clone, and
+/// the same for every framework.
+///
+/// Made by [`Policy::builder`], or from a file by [`config`](crate::config) (feature `config`).
+#[derive(Clone)]
+pub struct Policy {
+    rules: Arc<Rules>,
+    anonymous: bool,
+}
+
+pub(crate) struct Rules {
+    pub(crate) sources: Vec<TokenSource>,
+    pub(crate) precedence: Precedence,
+    pub(crate) origins: AllowedOrigins,
+    pub(crate) bad_cookie: BadCookie,
+    pub(crate) admits_preflights: bool,
+    pub(crate) limits: TokenLimits,
+    pub(crate) refuses_brought_keys: bool,
+    pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
+    /// Claims that rules of any issuer name.
+    pub(crate) names: NameTable,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) presentation: CompiledPresentation,
+}
+
+/// An issuer with all that its tokens are held to.
+pub(crate) struct TrustedIssuer {
+    pub(crate) id: Box<str>,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) keys: Vec<Arc<dyn KeySource>>,
+    pub(crate) requires_key_id: bool,
+    pub(crate) audience: AudienceRule,
+    pub(crate) types: Vec<TokenType>,
+    pub(crate) rules: CompiledRules,
+}
+
+/// What a bad token in a cookie does where a request without a token would pass.
+///
+/// A browser sends a cookie with every request, the one for the login page included: under
+/// [`Reject`](Self::Reject) a user whose token has expired stays locked out until the cookie goes.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum BadCookie {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// The request is refused, and the response takes the cookie away: the next one is anonymous.
+    /// Also where a token is required.
+    RejectAndClear,
+    /// The request goes on as an anonymous one.
+    Anonymous,
+}
+
+impl Policy {
+    /// Starts a policy. It needs at least one [`Issuer`]: whose tokens are accepted, signed how,
+    /// and for whom, has no default.
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder::new()
+    }
+
+    /// This policy, but a request without a token passes as an anonymous one. A request *with* a
+    /// token that does not verify is still refused.
+    ///
+    /// Not called: a request without a token is refused.
+    #[must_use]
+    pub fn allow_anonymous(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
+    /// Decides about a request: at once, unless a key source has to be waited for.
+    ///
+    /// This is what the layers of every framework call.
+    pub fn check<V: RequestView + ?Sized>(&self, request: &V) -> Check {
+        let rules = &*self.rules;
+        let presented = match source::find(&rules.sources, rules.precedence, request) {
+            Ok(presented) => presented,
+            Err(SourceError::Missing)
+                if self.anonymous || (rules.admits_preflights && is_preflight(request)) =>
+            {
+                return Check::Done(Ok(Admission::anonymous(self.clone())));
+            }
+            Err(error) => return Check::Done(Err(self.rejection(error, request))),
+        };
+        if presented.cookie.is_some()
+            && let Err(error) = rules.origins.check(request)
+        {
+            return Check::Done(Err(self.rejection(error, request)));
+        }
+        match verify::verify(rules, presented.token, self.now(), Seeking::Possible) {
+            Ok(token) => Check::Done(Ok(Admission::verified(self.clone(), token))),
+            Err(Blocked::Refused(error)) => Check::Done(self.refuse(error, &presented, request)),
+            Err(Blocked::Waits(seeks)) => {
+                let policy = self.clone();
+                let token = Box::from(presented.token);
+                let cookie = presented.cookie.map(Box::<str>::from);
+                let head = is_head(request);
+                Check::Wait(Waiting::new(async move {
+                    match verify::resume(&policy.rules, &token, seeks).await {
+                        Ok(token) => Ok(Admission::verified(policy, token)),
+                        Err(error) => policy.refuse_cookie(error, cookie.as_deref(), head),
+                    }
+                }))
+            }
+        }
+    }
+
+    /// Decides about a request, and waits where [`check`](Self::check) has to.
+    ///
+    /// # Errors
+    ///
+    /// The request is refused.
+    pub async fn verify<V: RequestView + ?Sized>(
+        &self,
+        request: &V,
+    ) -> Result<Admission, Rejection> {
+        match self.check(request) {
+            Check::Done(result) => result,
+            Check::Wait(waiting) => waiting.await,
+        }
+    }
+
+    /// Verifies the text of a token, however it came: a first WebSocket message, a queue.
+    ///
+    /// # Errors
+    ///
+    /// The token does not verify, or its keys cannot be had.
+    pub async fn verify_token(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
+        let token = token.as_ref();
+        match verify::verify(&self.rules, token, self.now(), Seeking::Possible) {
+            Ok(token) => Ok(token),
+            Err(Blocked::Refused(error)) => Err(error),
+            Err(Blocked::Waits(seeks)) => verify::resume(&self.rules, token, seeks).await,
+        }
+    }
+
+    /// As [`verify_token`](Self::verify_token), without ever waiting: where a key source would
+    /// have to be waited for, the keys count as unavailable.
+    ///
+    /// # Errors
+    ///
+    /// The token does not verify, or its keys cannot be had at once.
+    pub fn verify_token_now(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
+        verify::verify(&self.rules, token.as_ref(), self.now(), Seeking::Possible).map_err(
+            |blocked| match blocked {
+                Blocked::Refused(error) => error,
+                Blocked::Waits(_) => {
+                    KeyError::Unavailable(crate::keys::KeysUnavailable::default()).into()
+                }
+            },
+        )
+    }
+
+    /// Looks again at a token that this policy verified, for a connection that outlives a request:
+    /// has it expired, or has its key been withdrawn since?
+    ///
+    /// # Errors
+    ///
+    /// The token would no longer be accepted.
+    pub fn recheck(&self, token: &VerifiedToken) -> Result<(), Error> {
+        let now = self.now();
+        claims::check_times(token.parts(), &token.trusted_issuer().rules, now)?;
+        let key = token.key();
+        if key.is_live(now) && key.is_in(&token.trusted_issuer().keys) {
+            Ok(())
+        } else {
+            Err(KeyError::Withdrawn.into())
+        }
+    }
+
+    /// How long from now the token will still be accepted, leeway included and as long as its
+    /// secret is, if nothing happens to its key. Nothing where it is over.
+    pub fn time_left(&self, token: &VerifiedToken) -> Duration {
+        let rules = &token.trusted_issuer().rules;
+        let mut end = token.expires_at().saturating_add(rules.leeway);
+        if let Some(until) = token.key().accepted_until() {
+            end = end.min(until);
+        }
+        if let (Some(limit), Some(issued)) = (rules.max_age, token.issued_at()) {
+            // The last second at which its age is still within the limit counts.
+            end = end.min(
+                issued
+                    .saturating_add(limit.saturating_add(rules.leeway))
+                    .saturating_add(Duration::from_secs(1)),
+            );
+        }
+        end.saturating_since(self.now())
+    }
+
+    /// The present, on the policy's clock.
+    pub fn now(&self) -> UnixTime {
+        self.rules.clock.now()
+    }
+
+    /// Whether a request without a token passes.
+    pub fn allows_anonymous(&self) -> bool {
+        self.anonymous
+    }
+
+    /// Whether both are one policy, apart from whom they let pass without a token.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rules, &other.rules)
+    }
+
+    pub(crate) fn presentation(&self) -> &CompiledPresentation {
+        &self.rules.presentation
+    }
+
+    fn rejection<V: RequestView + ?Sized>(
+        &self,
+        error: impl Into<Error>,
+        request: &V,
+    ) -> Rejection {
+        Rejection::new(error.into(), Some(self.clone()), is_head(request))
+    }
+
+    fn refuse<V: RequestView + ?Sized>(
+        &self,
+        error: Error,
+        presented: &Presented<'_>,
+        request: &V,
+    ) -> Result<Admission, Rejection> {
+        self.refuse_cookie(error, presented.cookie, is_head(request))
+    }
+
+    /// Refuses a token, which perhaps came in a cookie.
+    fn refuse_cookie(
+        &self,
+        error: Error,
+        cookie: Option<&str>,
+        head: bool,
+    ) -> Result<Admission, Rejection> {
+        // Unavailable is not invalid: what could not be decided neither passes as anonymous nor
+        // costs the user the cookie.
+        let is_invalid = !matches!(error, Error::Key(KeyError::Unavailable(_)));
+        let rejection = Rejection::new(error, Some(self.clone()), head);
+        match (cookie, self.rules.bad_cookie) {
+            (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
+                Ok(Admission::anonymous(self.clone()))
+            }
+            (Some(name), BadCookie::RejectAndClear) if is_invalid => Err(rejection.clearing(name)),
+            _ => Err(rejection),
+        }
+    }
+}
+
+fn is_head<V: RequestView + ?Sized>(request: &V) -> bool {
+    request.method() == "HEAD"
+}
+
+/// The CORS protocol of the Fetch standard: a preflight never carries credentials.
+fn is_preflight<V: RequestView + ?Sized>(request: &V) -> bool {
+    request.method() == "OPTIONS"
+        && request.header("origin").next().is_some()
+        && request.header("access-control-request-method").next().is_some()
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuers: Vec<_> = self.rules.issuers.iter().map(|issuer| &issuer.id).collect();
+        f.debug_struct("Policy")
+            .field("issuers", &issuers)
+            .field("anonymous", &self.anonymous)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`Policy::check`] decided.
+#[derive(Debug)]
+#[must_use]
+pub enum Check {
+    /// It is decided.
+    Done(Result<Admission, Rejection>),
+    /// A key source has to be waited for. The future borrows nothing from the request.
+    Wait(Waiting),
+}

@@ -1,0 +1,290 @@
+//! How a refusal looks: status, `WWW-Authenticate` (RFC 6750 §3), problem details (RFC 9457).
+use core::fmt;
+use core::time::Duration;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
+    WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::challenge::Answer;
+use crate::error::Error;
+use crate::keys::KeyError;
+
+/// What a client is told to wait where nothing better is known: about what a restart takes.
+const RETRY: Duration = Duration::from_secs(5);
+
+type Hook = dyn Fn(&Error, &mut Refusal) + Send + Sync;
+
+/// How refusals look, the same through every framework.
+///
+/// ```
+/// use portcullis::Presentation;
+///
+/// let presentation = Presentation::new()
+///     .realm("orders")
+///     .problem_base("https://orders.example/problems/")
+///     .on_refusal(|error, refusal| {
+///         refusal.set_header("x-refused-because", error.reason());
+///     });
+/// # let _ = presentation;
+/// ```
+#[derive(Clone, Default)]
+#[must_use]
+pub struct Presentation {
+    realm: Option<String>,
+    resource_metadata: Option<String>,
+    problem_base: Option<String>,
+    without_details: bool,
+    hook: Option<Arc<Hook>>,
+}
+
+impl Presentation {
+    /// The defaults of the setters.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The `realm` of the challenge (RFC 9110 §11.5).
+    ///
+    /// Not called: there is none.
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.realm = Some(realm.into());
+        self
+    }
+
+    /// Where the metadata of this resource stands (RFC 9728 §5.1). Never derived from a request.
+    ///
+    /// Not called: the challenge does not say.
+    pub fn resource_metadata(mut self, url: impl Into<String>) -> Self {
+        self.resource_metadata = Some(url.into());
+        self
+    }
+
+    /// What stands in front of the code in the `type` of the problem details (RFC 9457 §3.1.1).
+    ///
+    /// Not called: the type is `about:blank`.
+    pub fn problem_base(mut self, base: impl Into<String>) -> Self {
+        self.problem_base = Some(base.into());
+        self
+    }
+
+    /// Tells clients the error and the code, and no more of why.
+    ///
+    /// Not called: a sentence says whether the token has expired, is not for this resource, …
+    pub fn without_details(mut self) -> Self {
+        self.without_details = true;
+        self
+    }
+
+    /// Sees every refusal with its error, and may change or replace the response.
+    ///
+    /// Not called: the response stays as it is.
+    pub fn on_refusal(
+        mut self,
+        hook: impl Fn(&Error, &mut Refusal) + Send + Sync + 'static,
+    ) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Settings with characters that their header cannot carry: RFC 9110 §5.6.4, without escapes.
+    pub(crate) fn unwritable(&self) -> impl Iterator<Item = &'static str> {
+        let texts = [
+            ("realm", &self.realm),
+            ("resource_metadata", &self.resource_metadata),
+            ("problem_base", &self.problem_base),
+        ];
+        let is_bad = |text: &String| {
+            text.bytes().any(|byte| !(b' '..=b'~').contains(&byte) || matches!(byte, b'"' | b'\\'))
+        };
+        texts
+            .map(|(setting, text)| text.as_ref().is_some_and(is_bad).then_some(setting))
+            .into_iter()
+            .flatten()
+    }
+
+    /// Writes every answer that there can be, so that a refusal only copies one.
+    pub(crate) fn compile(self) -> CompiledPresentation {
+        let answers = Answer::ALL.map(|answer| self.write(answer));
+        CompiledPresentation { answers: Box::new(answers), hook: self.hook }
+    }
+
+    fn write(&self, answer: Answer) -> Refusal {
+        let mut headers = HeaderMap::with_capacity(4);
+        if let Some(error) = answer.challenge() {
+            headers.insert(WWW_AUTHENTICATE, header_value(&self.challenge(answer, error)));
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // RFC 9111 §5.2.2.5: an answer about credentials is for nobody else.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Refusal { status: answer.status(), headers, body: self.problem(answer) }
+    }
+
+    /// Parameters in a fixed order, each at most once, joined as RFC 9110 §11.6.1 has it.
+    fn challenge(&self, answer: Answer, error: Option<&str>) -> String {
+        let description =
+            error.filter(|_| !self.without_details).map(|_| answer.detail().trim_end_matches('.'));
+        let parameters = [
+            ("realm", self.realm.as_deref()),
+            ("error", error),
+            ("error_description", description),
+            ("resource_metadata", self.resource_metadata.as_deref()),
+        ];
+        let mut challenge = String::from("Bearer");
+        let mut separator = " ";
+        for (name, value) in parameters {
+            if let Some(value) = value {
+                challenge.push_str(separator);
+                challenge.push_str(name);
+                challenge.push_str("=\"");
+                challenge.push_str(value);
+                challenge.push('"');
+                separator = ", ";
+            }
+        }
+        challenge
+    }
+
+    fn problem(&self, answer: Answer) -> Bytes {
+        #[derive(Serialize)]
+        struct Problem<'a> {
+            r#type: String,
+            title: &'a str,
+            status: u16,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
+            code: &'a str,
+        }
+        let problem = Problem {
+            r#type: match &self.problem_base {
+                Some(base) => format!("{base}{}", answer.code()),
+                None => "about:blank".to_owned(),
+            },
+            title: answer.title(),
+            status: answer.status().as_u16(),
+            detail: (!self.without_details).then(|| answer.detail()),
+            code: answer.code(),
+        };
+        serde_json::to_vec(&problem).map(Bytes::from).unwrap_or_default()
+    }
+}
+
+/// Values that were checked when the policy was built.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+}
+
+impl fmt::Debug for Presentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presentation")
+            .field("realm", &self.realm)
+            .field("resource_metadata", &self.resource_metadata)
+            .field("problem_base", &self.problem_base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every answer, written.
+pub(crate) struct CompiledPresentation {
+    answers: Box<[Refusal; Answer::ALL.len()]>,
+    hook: Option<Arc<Hook>>,
+}
+
+impl CompiledPresentation {
+    pub(crate) fn refusal(&self, error: &Error) -> Refusal {
+        let mut refusal = self.answers[Answer::to(error) as usize].clone();
+        if let Error::Key(KeyError::Unavailable(unavailable)) = error {
+            // RFC 9110 §10.2.3: whole seconds. Zero would ask for a storm.
+            let wait = unavailable.retry_after.unwrap_or(RETRY);
+            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+            refusal.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(hook) = &self.hook {
+            hook(error, &mut refusal);
+        }
+        refusal
+    }
+}
+
+/// What a route answers that no policy stands in front of.
+pub(crate) fn without_policy(error: &Error) -> Refusal {
+    static DEFAULT: LazyLock<CompiledPresentation> =
+        LazyLock::new(|| Presentation::default().compile());
+    DEFAULT.refusal(error)
+}
+
+/// The response to a request that was turned away, in no framework's types.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Refusal {
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// Replaces the status code. One that is not of 300 to 599 changes nothing: a refusal may lead
+    /// to a login page, but does not look like a success.
+    pub fn set_status(&mut self, status: u16) {
+        if let Some(status) =
+            StatusCode::from_u16(status).ok().filter(|status| (300..600).contains(&status.as_u16()))
+        {
+            self.status = status;
+        }
+    }
+
+    /// Every header, names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
+    /// Replaces a header. A name or a value that cannot be one changes nothing; in particular,
+    /// no line break gets through. How long the body is, the framework says.
+    pub fn set_header(&mut self, name: &str, value: &str) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+            && !matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING)
+        {
+            self.headers.insert(name, value);
+        }
+    }
+
+    /// Takes a header away.
+    pub fn remove_header(&mut self, name: &str) {
+        self.headers.remove(name);
+    }
+
+    /// The body. Problem details in JSON, unless the hook replaced it. None in answer to HEAD, where
+    /// `content-length` says how long it would have been.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Replaces the body and its `Content-Type`.
+    pub fn set_body(&mut self, content_type: &str, body: impl Into<Vec<u8>>) {
+        self.set_header("content-type", content_type);
+        self.body = body.into().into();
+    }
+
+    pub(crate) fn clear_cookie(&mut self, field: &str) {
+        if let Ok(value) = HeaderValue::from_str(field) {
+            self.headers.append(SET_COOKIE, value);
+        }
+    }
+
+    /// RFC 9110 §9.3.2: the response to HEAD has no body. Its length, which frameworks would take
+    /// from the empty body, is that of the body to GET or is not there at all (§8.6).
+    pub(crate) fn drop_body(&mut self) {
+        self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        self.body = Bytes::new();
+    }
+}

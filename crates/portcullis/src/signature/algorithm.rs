@@ -1,0 +1,132 @@
+use core::fmt;
+use core::str::FromStr;
+
+/// A signature algorithm of RFC 7518 §3.1, RFC 8037 or RFC 9864.
+///
+/// There is no variant for `none`: a token without a signature cannot be asked for.
+///
+/// ```compile_fail
+/// # use portcullis::Algorithm;
+/// let unsigned = Algorithm::None;
+/// ```
+///
+/// ```
+/// # use portcullis::Algorithm;
+/// assert!("none".parse::<Algorithm>().is_err());
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[allow(clippy::upper_case_acronyms, missing_docs, reason = "the registered names say it all")]
+pub enum Algorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    /// Ed25519 under its polymorphic name of RFC 8037, which most issuers still send.
+    EdDSA,
+    /// Ed25519 under its fully specified name of RFC 9864.
+    ///
+    /// The name in a token's header must be one that the policy lists, so this one and
+    /// [`EdDSA`](Self::EdDSA) are two entries. A key serves either.
+    Ed25519,
+}
+
+/// What kind of key an algorithm needs. A key is never used under another family.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Family {
+    Hmac,
+    Rsa,
+    Ec,
+    Ed25519,
+}
+
+impl Algorithm {
+    /// Every algorithm, in the order of the registry.
+    pub const ALL: [Self; 14] = [
+        Self::HS256,
+        Self::HS384,
+        Self::HS512,
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::ES512,
+        Self::EdDSA,
+        Self::Ed25519,
+    ];
+
+    /// The name that stands in a token's `alg` header.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::ES512 => "ES512",
+            Self::EdDSA => "EdDSA",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+
+    /// The algorithm of exactly this name: names are case-sensitive (RFC 7515 §4.1.1).
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    pub(crate) const fn family(self) -> Family {
+        match self {
+            Self::HS256 | Self::HS384 | Self::HS512 => Family::Hmac,
+            Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => {
+                Family::Rsa
+            }
+            Self::ES256 | Self::ES384 | Self::ES512 => Family::Ec,
+            Self::EdDSA | Self::Ed25519 => Family::Ed25519,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The text names no algorithm that this crate verifies.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UnknownAlgorithm;
+
+impl fmt::Display for UnknownAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unknown algorithm; the known ones are")?;
+        Algorithm::ALL.iter().try_for_each(|algorithm| write!(f, " {algorithm}"))
+    }
+}
+
+impl core::error::Error for UnknownAlgorithm {}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::from_name(name).ok_or(UnknownAlgorithm)
+    }
+}

@@ -1,0 +1,363 @@
+//! Where a token is looked for.
+//!
+//! A request carries one token or none. Every source is looked at, so that a second token is seen
+//! (RFC 6750 §2: clients use one method per request). What passes on is text that nobody has
+//! looked at yet.
+mod cookie;
+mod cross_site;
+
+use core::fmt;
+
+pub(crate) use self::cookie::is_name as is_cookie_name;
+pub use self::cookie::{CookieError, SameSite, TokenCookie};
+pub(crate) use self::cross_site::AllowedOrigins;
+pub use self::cross_site::CrossSiteError;
+use crate::request::RequestView;
+
+/// A place in the request where a token may be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct TokenSource(pub(crate) Kind);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Bearer,
+    Header { name: String, prefix: String },
+    Cookie { name: String, any_name: bool },
+    Query { name: String },
+}
+
+impl Kind {
+    /// Whether one token could be found under both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bearer, Self::Bearer) => true,
+            (Self::Bearer, Self::Header { name, prefix })
+            | (Self::Header { name, prefix }, Self::Bearer) => {
+                let prefix = prefix.to_ascii_lowercase();
+                name == "authorization"
+                    && (prefix.starts_with("bearer") || "bearer ".starts_with(&prefix))
+            }
+            (Self::Header { name, prefix }, Self::Header { name: other, prefix: longer }) => {
+                name == other
+                    && (prefix.starts_with(longer.as_str()) || longer.starts_with(prefix.as_str()))
+            }
+            (Self::Cookie { name, .. }, Self::Cookie { name: other, .. })
+            | (Self::Query { name }, Self::Query { name: other }) => name == other,
+            _ => false,
+        }
+    }
+}
+
+impl TokenSource {
+    /// `Authorization: Bearer <token>` (RFC 6750 §2.1); the scheme in any case (RFC 9110 §11.1).
+    pub fn bearer() -> Self {
+        Self(Kind::Bearer)
+    }
+
+    /// A cookie that holds exactly the token. Its name must start with `__Host-`, so that no
+    /// other host and no unencrypted response can have set it (RFC 6265bis §4.1.3.2); for another
+    /// name see [`dangerous::cookie`](crate::dangerous::cookie).
+    ///
+    /// With a cookie as source the cross-site check is on: see
+    /// [`PolicyBuilder::allowed_origins`](crate::PolicyBuilder::allowed_origins).
+    pub fn cookie(name: impl Into<String>) -> Self {
+        Self(Kind::Cookie { name: name.into(), any_name: false })
+    }
+
+    /// A header that holds exactly the token, or with [`with_prefix`](Self::with_prefix) a prefix
+    /// and the token.
+    pub fn header(name: impl Into<String>) -> Self {
+        let name = name.into().to_ascii_lowercase();
+        Self(Kind::Header { name, prefix: String::new() })
+    }
+
+    /// The text in front of the token in a header, byte by byte and with its white space:
+    /// `"Token "`. A value without it is no token. Of no effect on other sources.
+    ///
+    /// Not called: none.
+    pub fn with_prefix(mut self, text: impl Into<String>) -> Self {
+        if let Kind::Header { prefix, .. } = &mut self.0 {
+            *prefix = text.into();
+        }
+        self
+    }
+}
+
+/// A token as it was presented: text that nobody has looked at.
+pub(crate) struct Presented<'r> {
+    pub(crate) token: &'r [u8],
+    /// The cookie it came in, if it did.
+    pub(crate) cookie: Option<&'r str>,
+}
+
+/// Which token counts where a header and a cookie both carry one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Precedence {
+    /// Neither: the request is refused.
+    #[default]
+    None,
+    /// The one in the header.
+    Header,
+}
+
+/// Looks at all of `sources`.
+pub(crate) fn find<'r, V: RequestView + ?Sized>(
+    sources: &'r [TokenSource],
+    precedence: Precedence,
+    request: &'r V,
+) -> Result<Presented<'r>, SourceError> {
+    let mut outside = Single::default();
+    let mut cookie = Single::default();
+    let mut is_in_query = false;
+    for source in sources {
+        match &source.0 {
+            Kind::Bearer => bearer(request, &mut outside)?,
+            Kind::Header { name, prefix } => {
+                for value in request.header(name) {
+                    if let Some(token) = value.strip_prefix(prefix.as_bytes()) {
+                        outside.add(token, None)?;
+                    }
+                }
+            }
+            Kind::Cookie { name, .. } => {
+                for token in cookie::values(request, name) {
+                    cookie.add(token, Some(name))?;
+                }
+            }
+            Kind::Query { name } => {
+                for pair in request.query().unwrap_or_default().split('&') {
+                    if let Some((own, token)) = pair.split_once('=')
+                        && own == name
+                    {
+                        outside.add(token.as_bytes(), None)?;
+                        is_in_query |= !token.is_empty();
+                    }
+                }
+            }
+        }
+    }
+    match (outside.0, cookie.0) {
+        // A link can hold a token, and must not speak for whom the cookie speaks for.
+        (Some(_), Some(_)) if precedence == Precedence::None || is_in_query => {
+            Err(SourceError::Several)
+        }
+        (Some(presented), _) | (None, Some(presented)) => Ok(presented),
+        (None, None) => Err(SourceError::Missing),
+    }
+}
+
+/// At most one token.
+#[derive(Default)]
+struct Single<'r>(Option<Presented<'r>>);
+
+impl<'r> Single<'r> {
+    /// An empty value is no token.
+    fn add(&mut self, token: &'r [u8], cookie: Option<&'r str>) -> Result<(), SourceError> {
+        if token.is_empty() {
+            return Ok(());
+        }
+        match self.0.replace(Presented { token, cookie }) {
+            None => Ok(()),
+            Some(_) => Err(SourceError::Several),
+        }
+    }
+}
+
+fn bearer<'r, V: RequestView + ?Sized>(
+    request: &'r V,
+    found: &mut Single<'r>,
+) -> Result<(), SourceError> {
+    let mut fields = 0;
+    for value in request.header("authorization") {
+        fields += 1;
+        // RFC 9110 §11.4: a scheme, and after at least one space its credentials.
+        let Some((scheme, credentials)) = value.split_once_at(b' ') else { continue };
+        if scheme.eq_ignore_ascii_case(b"Bearer") {
+            found.add(credentials.trim_ascii(), None)?;
+        }
+    }
+    // RFC 9110 §5.3: the field is no list. Which one did a proxy in front look at?
+    if fields > 1 && found.0.is_some() {
+        return Err(SourceError::Several);
+    }
+    Ok(())
+}
+
+trait SplitOnce {
+    fn split_once_at(&self, separator: u8) -> Option<(&[u8], &[u8])>;
+}
+
+impl SplitOnce for [u8] {
+    fn split_once_at(&self, separator: u8) -> Option<(&[u8], &[u8])> {
+        let at = self.iter().position(|byte| *byte == separator)?;
+        Some((&self[..at], &self[at + 1..]))
+    }
+}
+
+/// No single token could be taken from the request.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SourceError {
+    /// There is none: an empty value, and a scheme that is not `Bearer`, are none.
+    Missing,
+    /// There are several, in one place or in two.
+    Several,
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "the request carries no token",
+            Self::Several => "the request carries more than one token",
+        })
+    }
+}
+
+impl core::error::Error for SourceError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> http::Request<()> {
+        let mut request = http::Request::builder().uri("/orders?access_token=q&x=1");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request")
+    }
+
+    fn look(sources: &[TokenSource], headers: &[(&str, &str)]) -> Result<String, SourceError> {
+        let request = request(headers);
+        find(sources, Precedence::None, &request)
+            .map(|found| String::from_utf8_lossy(found.token).into_owned())
+    }
+
+    #[test]
+    fn the_bearer_scheme_is_taken_in_any_case_and_with_any_spaces() {
+        for value in ["Bearer t", "bearer t", "BEARER t", "bEaReR   t"] {
+            assert_eq!(
+                look(&[TokenSource::bearer()], &[("authorization", value)]),
+                Ok("t".to_owned()),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_scheme_or_an_empty_value_is_no_token() {
+        for value in
+            ["Basic dDp0", "Bearer", "Bearer ", "Bearer    ", "Bearert", "DPoP t", "", "Bearer\tt"]
+        {
+            assert_eq!(
+                look(&[TokenSource::bearer()], &[("authorization", value)]),
+                Err(SourceError::Missing),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_second_authorization_field_is_refused_even_if_only_one_is_a_bearer() {
+        for second in ["Bearer u", "Bearer t", "Basic dDp0"] {
+            let headers = [("authorization", "Bearer t"), ("authorization", second)];
+            assert_eq!(
+                look(&[TokenSource::bearer()], &headers),
+                Err(SourceError::Several),
+                "{second}"
+            );
+        }
+        let headers = [("authorization", "Basic a"), ("authorization", "Basic b")];
+        assert_eq!(look(&[TokenSource::bearer()], &headers), Err(SourceError::Missing));
+    }
+
+    #[test]
+    fn a_header_is_taken_with_its_prefix_only() {
+        let source = [TokenSource::header("X-Access-Token").with_prefix("Token ")];
+        assert_eq!(look(&source, &[("x-access-token", "Token t")]), Ok("t".to_owned()));
+        assert_eq!(look(&source, &[("x-access-token", "t")]), Err(SourceError::Missing));
+        assert_eq!(
+            look(&source, &[("x-access-token", "Token t"), ("x-access-token", "Token u")]),
+            Err(SourceError::Several)
+        );
+    }
+
+    #[test]
+    fn a_second_source_makes_two_tokens_unless_the_header_is_preferred() {
+        let sources = [TokenSource::bearer(), TokenSource::cookie("__Host-t")];
+        let request = request(&[("authorization", "Bearer h"), ("cookie", "__Host-t=c")]);
+        assert_eq!(find(&sources, Precedence::None, &request).err(), Some(SourceError::Several));
+        let found = find(&sources, Precedence::Header, &request).expect("a token");
+        assert_eq!((found.token, found.cookie), (&b"h"[..], None));
+    }
+
+    #[test]
+    fn a_query_parameter_is_not_preferred_to_a_cookie() {
+        let sources = [crate::dangerous::query("access_token"), TokenSource::cookie("__Host-t")];
+        let request = request(&[("cookie", "__Host-t=c")]);
+        for precedence in [Precedence::None, Precedence::Header] {
+            let found = find(&sources, precedence, &request);
+            assert_eq!(found.err(), Some(SourceError::Several), "{precedence:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_cookie_twice_is_two_tokens_in_one_field_or_two() {
+        let source = [TokenSource::cookie("__Host-t")];
+        assert_eq!(look(&source, &[("cookie", "a=1; __Host-t=c; b=2")]), Ok("c".to_owned()));
+        assert_eq!(
+            look(&source, &[("cookie", "a=1"), ("cookie", "__Host-t=c")]),
+            Ok("c".to_owned())
+        );
+        assert_eq!(
+            look(&source, &[("cookie", "__Host-t=c; __Host-t=d")]),
+            Err(SourceError::Several)
+        );
+        assert_eq!(
+            look(&source, &[("cookie", "__Host-t=c"), ("cookie", "__Host-t=c")]),
+            Err(SourceError::Several)
+        );
+        for none in
+            ["__Host-t=", "__Host-t", "__host-t=c", "x__Host-t=c", "__Host-t =c; a=__Host-t=c"]
+        {
+            assert_eq!(look(&source, &[("cookie", none)]), Err(SourceError::Missing), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_place_named_in_other_words_is_the_same_place() {
+        let authorization = TokenSource::header("Authorization");
+        let token = TokenSource::header("x-token");
+        for (one, other) in [
+            (TokenSource::bearer(), TokenSource::bearer()),
+            (TokenSource::bearer(), authorization.clone()),
+            (authorization.clone().with_prefix("BEARER "), TokenSource::bearer()),
+            (token.clone(), token.clone().with_prefix("Token ")),
+            (TokenSource::cookie("__Host-t"), crate::dangerous::cookie("__Host-t")),
+        ] {
+            assert!(one.0.overlaps(&other.0), "{one:?} {other:?}");
+        }
+        for (one, other) in [
+            (TokenSource::bearer(), authorization.with_prefix("Token ")),
+            (token.clone().with_prefix("JWT "), token.with_prefix("Token ")),
+            (TokenSource::cookie("__Host-t"), TokenSource::cookie("__Host-u")),
+            (TokenSource::cookie("__Host-t"), crate::dangerous::query("__Host-t")),
+        ] {
+            assert!(!one.0.overlaps(&other.0), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_parameter_is_a_source_only_where_it_is_asked_for() {
+        assert_eq!(look(&[TokenSource::bearer()], &[]), Err(SourceError::Missing));
+        assert_eq!(look(&[crate::dangerous::query("access_token")], &[]), Ok("q".to_owned()));
+        assert_eq!(
+            look(
+                &[TokenSource::bearer(), crate::dangerous::query("access_token")],
+                &[("authorization", "Bearer t")]
+            ),
+            Err(SourceError::Several)
+        );
+    }
+}

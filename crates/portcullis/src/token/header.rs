@@ -1,0 +1,136 @@
+use serde::de::{Error as _, MapAccess};
+
+use super::json::{self, Json, Sink, Value};
+use super::{MAX_ID, Part, Span, TokenError};
+use crate::signature::Algorithm;
+
+/// The JOSE header, as far as it may be asked: the algorithm is compared, the key id looks up.
+///
+/// `jwk`, `jku`, `x5u` and `x5c` are never read, only noted (RFC 8725bis §3.10): a token does not
+/// bring the key that it is verified with.
+pub(crate) struct Header {
+    pub(crate) algorithm: Algorithm,
+    key_id: Option<Span>,
+    pub(crate) typ: TypeHeader,
+    /// It carries or points to a key.
+    pub(crate) brings_key: bool,
+}
+
+/// What the `typ` member says (RFC 7515 §4.1.9, RFC 8725 §3.11).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TypeHeader {
+    Absent,
+    Jwt,
+    AccessToken,
+    Other,
+}
+
+impl Header {
+    pub(super) fn read(input: &str) -> Result<Self, TokenError> {
+        let mut reader = Reader {
+            input,
+            algorithm: None,
+            key_id: None,
+            typ: TypeHeader::Absent,
+            brings_key: false,
+            fault: None,
+        };
+        json::read_object(input, &mut reader)
+            .map_err(|fault| reader.fault.unwrap_or(TokenError::Json(Part::Header, fault)))?;
+        Ok(Self {
+            algorithm: reader.algorithm.ok_or(TokenError::AlgorithmMissing)?,
+            key_id: reader.key_id,
+            typ: reader.typ,
+            brings_key: reader.brings_key,
+        })
+    }
+
+    /// The `kid` member; `header` is the text this was read from.
+    pub(crate) fn key_id<'a>(&'a self, header: &'a str) -> Option<&'a str> {
+        self.key_id.as_ref().map(|id| id.get(header))
+    }
+}
+
+struct Reader<'de> {
+    input: &'de str,
+    algorithm: Option<Algorithm>,
+    key_id: Option<Span>,
+    typ: TypeHeader,
+    brings_key: bool,
+    fault: Option<TokenError>,
+}
+
+impl<'de> Sink<'de> for Reader<'de> {
+    fn member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: Value<'_, 'de, A>,
+    ) -> Result<(), A::Error> {
+        let result = match name {
+            "alg" => match value.read()? {
+                // Compared as it is: `none`, `None` and `NONE` are all unknown (RFC 8725bis §3.1).
+                Json::String(name) => Algorithm::from_name(&name)
+                    .ok_or(TokenError::AlgorithmUnknown)
+                    .map(|algorithm| self.algorithm = Some(algorithm)),
+                _ => Err(TokenError::AlgorithmMissing),
+            },
+            "kid" => match value.read()? {
+                Json::String(id) if id.len() > MAX_ID => Err(TokenError::KeyIdTooLong),
+                Json::String(id) => {
+                    self.key_id = Some(Span::new(id, self.input));
+                    Ok(())
+                }
+                _ => Err(TokenError::HeaderType { member: "kid" }),
+            },
+            "typ" => match value.read()? {
+                Json::String(typ) => {
+                    self.typ = TypeHeader::of(&typ);
+                    Ok(())
+                }
+                _ => Err(TokenError::HeaderType { member: "typ" }),
+            },
+            // RFC 7515 §4.1.10: `JWT` says that the payload is another token (RFC 7519 §5.2).
+            "cty" => match value.read()? {
+                Json::String(cty) if TypeHeader::of(&cty) == TypeHeader::Jwt => {
+                    Err(TokenError::HeaderUnsupported { member: "cty" })
+                }
+                Json::String(_) => Ok(()),
+                _ => Err(TokenError::HeaderType { member: "cty" }),
+            },
+            // RFC 7515 §4.1.11: no extension is understood here, so none can be critical, and an
+            // empty list is not allowed at all.
+            "crit" => Err(TokenError::HeaderUnsupported { member: "crit" }),
+            // RFC 7797 §6: only together with `crit`.
+            "b64" => Err(TokenError::HeaderUnsupported { member: "b64" }),
+            "zip" => Err(TokenError::HeaderUnsupported { member: "zip" }),
+            "jwk" | "jku" | "x5u" | "x5c" => {
+                self.brings_key = true;
+                return value.skip();
+            }
+            _ => return value.skip(),
+        };
+        result.map_err(|fault| {
+            self.fault = Some(fault);
+            A::Error::custom("")
+        })
+    }
+}
+
+impl TypeHeader {
+    /// Media types compare without case, and `application/` may be left out (RFC 7515 §4.1.9,
+    /// RFC 8725bis §3.11).
+    fn of(value: &str) -> Self {
+        const PREFIX: &str = "application/";
+        let name = match value.get(..PREFIX.len()) {
+            Some(prefix) if prefix.eq_ignore_ascii_case(PREFIX) => &value[PREFIX.len()..],
+            _ => value,
+        };
+        if name.eq_ignore_ascii_case("JWT") {
+            Self::Jwt
+        } else if name.eq_ignore_ascii_case("at+jwt") {
+            Self::AccessToken
+        } else {
+            Self::Other
+        }
+    }
+}

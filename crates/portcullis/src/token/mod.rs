@@ -1,0 +1,325 @@
+//! From text to parts, under limits, believing nothing.
+//!
+//! What passes is a compact JWS (RFC 7515 §7.1):
+//!
+//! 1. at most [`TokenLimits::token`] bytes, all of the base64url alphabet, in three non-empty parts;
+//! 2. each part strict base64url (RFC 7515 §2): no padding, no non-zero trailing bits;
+//! 3. a header of at most 4 KiB and a payload, each one UTF-8 JSON object without a duplicate
+//!    member at any depth, nested at most 16 deep;
+//! 4. a header that names an algorithm of [`Algorithm`](crate::Algorithm), a `kid` of at most 1 KiB
+//!    if any, and nothing that changes how the token is to be read (`crit`, `b64`, `zip`, `cty: JWT`);
+//! 5. registered claims of the JSON types that RFC 7519 §4.1 gives them.
+//!
+//! Nothing here was verified. All of it was written by whoever sent the request.
+mod header;
+pub(crate) mod json;
+mod payload;
+
+use core::fmt;
+use core::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memchr_iter;
+
+pub(crate) use self::header::{Header, TypeHeader};
+pub use self::json::JsonFault;
+pub(crate) use self::json::{Json, read_object, read_tree};
+pub(crate) use self::payload::Payload;
+
+/// The longest signature there is: RSA with 8192 bits.
+const MAX_SIGNATURE: usize = 1024;
+
+/// The largest header, decoded. Algorithm, type, key id and a certificate thumbprint need some
+/// 300 bytes; a chain of two certificates in `x5c` fits.
+const MAX_HEADER: usize = 4 * 1024;
+
+/// The longest key id and token id. Providers send up to some 100 bytes (UUIDs, thumbprints,
+/// URLs); an id ends up in look-ups and stores.
+const MAX_ID: usize = 1024;
+
+/// How large a token may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TokenLimits {
+    /// Bytes of the compact form. Default 16 KiB: an Entra ID token with 200 groups is over 10,
+    /// and servers take 8 to 64 KiB of headers in all. At most 64 KiB.
+    pub(crate) token: usize,
+}
+
+impl TokenLimits {
+    pub(crate) const DEFAULT: usize = 16 * 1024;
+    pub(crate) const MAX: usize = 64 * 1024;
+}
+
+impl Default for TokenLimits {
+    fn default() -> Self {
+        Self { token: Self::DEFAULT }
+    }
+}
+
+/// One of the three parts of a compact JWS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// The first: how the token was signed.
+    Header,
+    /// The second: the claims.
+    Payload,
+    /// The third.
+    Signature,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "header",
+            Self::Payload => "payload",
+            Self::Signature => "signature",
+        })
+    }
+}
+
+/// The text is not a token that this library reads.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TokenError {
+    /// It is longer than the policy allows.
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// What the policy allows.
+        limit: usize,
+    },
+    /// A byte is neither of the base64url alphabet nor a dot (RFC 8725bis §3.14).
+    Character,
+    /// It has not three parts (RFC 7515 §7.1). Five would be an encrypted token.
+    Parts {
+        /// How many it has.
+        found: usize,
+    },
+    /// A part is empty. An unsigned token has an empty signature.
+    Empty(Part),
+    /// A part is not base64url (RFC 7515 §2): wrong length, or trailing bits that are not zero.
+    Base64(Part),
+    /// The header is longer than 4 KiB, or the signature than any algorithm's.
+    PartTooLong(Part),
+    /// The header or the payload is not the JSON that it must be.
+    Json(Part, JsonFault),
+    /// The header names no algorithm, or not by a string.
+    AlgorithmMissing,
+    /// The header names an algorithm that this library does not know, `none` among them.
+    AlgorithmUnknown,
+    /// A header member has the wrong JSON type.
+    HeaderType {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A header member changes how the token is to be read, in a way not supported here: `crit`,
+    /// `b64` (RFC 7797), `zip`, or `cty` that says a token is nested.
+    HeaderUnsupported {
+        /// Its name.
+        member: &'static str,
+    },
+    /// The key id is longer than 1 KiB.
+    KeyIdTooLong,
+    /// A registered claim has the wrong JSON type, or a time is out of range. It never counts as
+    /// absent.
+    ClaimType {
+        /// Its name.
+        claim: &'static str,
+    },
+    /// The token id is longer than 1 KiB.
+    TokenIdTooLong,
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { length, limit } => {
+                write!(f, "the token has {length} bytes, over the limit of {limit}")
+            }
+            Self::Character => f.write_str("the token has a byte outside the base64url alphabet"),
+            Self::Parts { found } => write!(f, "the token has {found} parts, not three"),
+            Self::Empty(part) => write!(f, "the {part} is empty"),
+            Self::Base64(part) => write!(f, "the {part} is not strict base64url"),
+            Self::PartTooLong(part) => write!(f, "the {part} is too long"),
+            Self::Json(part, fault) => write!(f, "the {part} {fault}"),
+            Self::AlgorithmMissing => f.write_str("the header names no algorithm"),
+            Self::AlgorithmUnknown => {
+                f.write_str("the header names an algorithm that is not known")
+            }
+            Self::HeaderType { member } => {
+                write!(f, "the header member `{member}` has the wrong JSON type")
+            }
+            Self::HeaderUnsupported { member } => {
+                write!(f, "the header member `{member}` asks for something not supported")
+            }
+            Self::KeyIdTooLong => write!(f, "the key id is longer than {MAX_ID} bytes"),
+            Self::ClaimType { claim } => {
+                write!(f, "the claim `{claim}` has the wrong JSON type or is out of range")
+            }
+            Self::TokenIdTooLong => write!(f, "the token id is longer than {MAX_ID} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for TokenError {}
+
+/// A parsed token. Nothing in it may be believed: only the signature step consumes it.
+pub(crate) struct Unverified<'t> {
+    /// What was signed: header and payload as they were sent (RFC 7515 §5.2).
+    pub(crate) signing_input: &'t [u8],
+    /// Decoded.
+    pub(crate) signature: &'t [u8],
+    pub(crate) parts: Parts,
+}
+
+/// What outlives the text of a token.
+pub(crate) struct Parts {
+    pub(crate) header: Header,
+    pub(crate) payload: Payload,
+    /// Header and payload, decoded: what the strings of both point into.
+    pub(crate) text: Text,
+}
+
+/// Decoded header and payload, side by side in one buffer.
+pub(crate) struct Text {
+    text: String,
+    header_length: usize,
+}
+
+impl Text {
+    pub(crate) fn header(&self) -> &str {
+        &self.text[..self.header_length]
+    }
+
+    pub(crate) fn payload(&self) -> &str {
+        &self.text[self.header_length..]
+    }
+}
+
+/// Room for a decoded signature, so that it needs no allocation. The decoder asks for room in whole
+/// groups of three bytes.
+pub(crate) struct SignatureBuffer([u8; MAX_SIGNATURE + 2]);
+
+impl SignatureBuffer {
+    pub(crate) fn new() -> Self {
+        Self([0; MAX_SIGNATURE + 2])
+    }
+}
+
+impl<'t> Unverified<'t> {
+    /// Reads `token`. Claims of these `names` are kept for rules about them.
+    pub(crate) fn parse(
+        token: &'t [u8],
+        limits: TokenLimits,
+        names: &[Box<str>],
+        signature: &'t mut SignatureBuffer,
+    ) -> Result<Self, TokenError> {
+        let [header, payload, encoded_signature] = split(token, limits)?;
+        let signing_input = &token[..header.len() + 1 + payload.len()];
+
+        let signature_length = decode(encoded_signature, &mut signature.0, Part::Signature)?;
+        if header.len() * 3 / 4 > MAX_HEADER {
+            return Err(TokenError::PartTooLong(Part::Header));
+        }
+        // One buffer for both. An estimate rounds up to whole groups of three bytes.
+        let mut text = vec![0; header.len() / 4 * 3 + payload.len() / 4 * 3 + 6];
+        let header_length = decode(header, &mut text, Part::Header)?;
+        let payload_length = decode(payload, &mut text[header_length..], Part::Payload)?;
+        text.truncate(header_length + payload_length);
+        // A character cut in two by the border is caught by the slicing below.
+        let text = String::from_utf8(text).map_err(|error| {
+            let header_is_fine = error.utf8_error().valid_up_to() >= header_length;
+            TokenError::Json(
+                if header_is_fine { Part::Payload } else { Part::Header },
+                JsonFault::NotAnObject,
+            )
+        })?;
+        let (Some(header), Some(payload)) = (text.get(..header_length), text.get(header_length..))
+        else {
+            return Err(TokenError::Json(Part::Header, JsonFault::NotAnObject));
+        };
+
+        let header = Header::read(header)?;
+        let payload = Payload::read(payload, names)?;
+        let text = Text { text, header_length };
+        Ok(Self {
+            signing_input,
+            signature: &signature.0[..signature_length],
+            parts: Parts { header, payload, text },
+        })
+    }
+}
+
+/// Checks length and alphabet, and splits at the dots.
+fn split(token: &[u8], limits: TokenLimits) -> Result<[&[u8]; 3], TokenError> {
+    if token.len() > limits.token {
+        return Err(TokenError::TooLong { length: token.len(), limit: limits.token });
+    }
+    // RFC 8725bis §3.14: anything else than the alphabet and dots is refused, before any other
+    // look, so that nothing that is also something else (JSON, a percent-encoded text) goes on.
+    // Without an early end, so that it is compiled to look at many bytes at a time.
+    if !token.iter().fold(true, |all, byte| all & is_of_token(*byte)) {
+        return Err(TokenError::Character);
+    }
+    let mut dots = memchr_iter(b'.', token);
+    // RFC 7516 §9 tells a JWE by its five parts.
+    let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+        return Err(TokenError::Parts { found: memchr_iter(b'.', token).count() + 1 });
+    };
+    let (header, payload, signature) =
+        (&token[..first], &token[first + 1..second], &token[second + 1..]);
+    for (text, part) in
+        [(header, Part::Header), (payload, Part::Payload), (signature, Part::Signature)]
+    {
+        if text.is_empty() {
+            return Err(TokenError::Empty(part));
+        }
+    }
+    Ok([header, payload, signature])
+}
+
+fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.')
+}
+
+/// Decodes strict base64url: RFC 7515 §2, RFC 4648 §3.5 (trailing bits must be zero).
+fn decode(text: &[u8], to: &mut [u8], part: Part) -> Result<usize, TokenError> {
+    URL_SAFE_NO_PAD.decode_slice(text, to).map_err(|error| match error {
+        base64::DecodeSliceError::OutputSliceTooSmall => TokenError::PartTooLong(part),
+        base64::DecodeSliceError::DecodeError(_) => TokenError::Base64(part),
+    })
+}
+
+/// A string of the header or the payload: where it stands in the decoded text, or by itself where
+/// it was written with escapes.
+#[derive(Clone)]
+pub(crate) enum Span {
+    At(Range<u32>),
+    Owned(Box<str>),
+}
+
+impl Span {
+    /// Of `string`, which was read from `input`.
+    fn new(string: std::borrow::Cow<'_, str>, input: &str) -> Self {
+        if let std::borrow::Cow::Borrowed(string) = string {
+            let start = (string.as_ptr() as usize).wrapping_sub(input.as_ptr() as usize);
+            let end = start.wrapping_add(string.len());
+            // Tokens are at most 64 KiB, so this holds for every string of the input.
+            if let (Ok(start), Ok(end), true) =
+                (u32::try_from(start), u32::try_from(end), end <= input.len())
+            {
+                return Self::At(start..end);
+            }
+        }
+        Self::Owned(string.into())
+    }
+
+    /// The string; `input` is the text it was read from.
+    pub(crate) fn get<'a>(&'a self, input: &'a str) -> &'a str {
+        match self {
+            Self::At(range) => &input[range.start as usize..range.end as usize],
+            Self::Owned(string) => string,
+        }
+    }
+}

@@ -1,0 +1,276 @@
+use serde::de::{Error as _, MapAccess};
+
+use super::json::{self, Json, Sink, Value};
+use super::{MAX_ID, Part, Span, TokenError};
+use crate::time::UnixTime;
+
+/// The claims that verification itself looks at. Strings point into the payload's text.
+#[derive(Default)]
+pub(crate) struct Payload {
+    pub(crate) issuer: Option<Span>,
+    pub(crate) subject: Option<Span>,
+    /// `None`: no `aud`. A single string is a list of one (RFC 7519 §4.1.3).
+    pub(crate) audiences: Option<Vec<Span>>,
+    pub(crate) client_id: Option<Span>,
+    pub(crate) token_id: Option<Span>,
+    pub(crate) expires_at: Option<UnixTime>,
+    pub(crate) not_before: Option<UnixTime>,
+    pub(crate) issued_at: Option<UnixTime>,
+    /// `cnf`, of whatever form: the token is bound to a key of the sender (RFC 7800).
+    pub(crate) is_bound: bool,
+    marks: Marks,
+    /// For each name asked for, the claim's value.
+    kept: Vec<Option<Json<'static>>>,
+}
+
+/// Claims that other kinds of token carry.
+#[derive(Default)]
+struct Marks {
+    at_hash: bool,
+    c_hash: bool,
+    nonce: bool,
+    s_hash: bool,
+    events: bool,
+}
+
+impl Payload {
+    pub(super) fn read(input: &str, names: &[Box<str>]) -> Result<Self, TokenError> {
+        let mut reader = Reader {
+            input,
+            names,
+            payload: Self { kept: vec![None; names.len()], ..Self::default() },
+            fault: None,
+        };
+        json::read_object(input, &mut reader)
+            .map_err(|fault| reader.fault.unwrap_or(TokenError::Json(Part::Payload, fault)))?;
+        Ok(reader.payload)
+    }
+
+    /// The value of the claim with the `index`th of the names asked for.
+    pub(crate) fn kept(&self, index: usize) -> Option<&Json<'static>> {
+        self.kept.get(index)?.as_ref()
+    }
+
+    /// The claim that says that this is another kind of token than an access token, if any: an ID
+    /// token (OpenID Connect Core §3.1.3.6, §3.3.2.11; FAPI 1.0 Advanced §5.2.2.1) or a security
+    /// event token (RFC 8417 §2.2), of which a logout token is one.
+    pub(crate) fn other_kind(&self) -> Option<&'static str> {
+        let Marks { at_hash, c_hash, nonce, s_hash, events } = self.marks;
+        [(at_hash, "at_hash"), (c_hash, "c_hash"), (nonce && s_hash, "s_hash"), (events, "events")]
+            .into_iter()
+            .find_map(|(marked, claim)| marked.then_some(claim))
+    }
+}
+
+struct Reader<'a, 'de> {
+    input: &'de str,
+    names: &'a [Box<str>],
+    payload: Payload,
+    fault: Option<TokenError>,
+}
+
+impl<'de> Sink<'de> for Reader<'_, 'de> {
+    fn member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: Value<'_, 'de, A>,
+    ) -> Result<(), A::Error> {
+        let kept = self.names.iter().position(|asked| **asked == *name);
+        let result = match name {
+            "exp" | "nbf" | "iat" => {
+                let text = value.raw()?;
+                if let Some(index) = kept {
+                    self.payload.kept[index] = Json::from_number(text);
+                }
+                self.time(name, text)
+            }
+            _ if kept.is_none() && !Self::is_looked_at(name) => return value.skip(),
+            _ => {
+                // Of containers, only the list of audiences is ever looked into.
+                let json = if name == "aud" { value.read() } else { value.read_shallow() }?;
+                if let Some(index) = kept {
+                    self.payload.kept[index] = Some(json.clone().into_owned());
+                }
+                self.claim(name, json)
+            }
+        };
+        result.map_err(|fault| {
+            self.fault = Some(fault);
+            A::Error::custom("")
+        })
+    }
+}
+
+impl<'de> Reader<'_, 'de> {
+    fn is_looked_at(name: &str) -> bool {
+        matches!(
+            name,
+            "iss"
+                | "sub"
+                | "aud"
+                | "client_id"
+                | "jti"
+                | "cnf"
+                | "at_hash"
+                | "c_hash"
+                | "nonce"
+                | "s_hash"
+                | "events"
+        )
+    }
+
+    fn claim(&mut self, name: &str, value: Json<'de>) -> Result<(), TokenError> {
+        let payload = &mut self.payload;
+        match name {
+            "iss" => payload.issuer = Some(string("iss", value, self.input)?),
+            "sub" => payload.subject = Some(string("sub", value, self.input)?),
+            "client_id" => payload.client_id = Some(string("client_id", value, self.input)?),
+            "jti" => {
+                if value.as_str().is_some_and(|id| id.len() > MAX_ID) {
+                    return Err(TokenError::TokenIdTooLong);
+                }
+                payload.token_id = Some(string("jti", value, self.input)?);
+            }
+            "aud" => {
+                let audience = |item| string("aud", item, self.input);
+                payload.audiences = Some(match value {
+                    Json::Array(items) => {
+                        items.into_iter().map(audience).collect::<Result<_, _>>()?
+                    }
+                    single => vec![audience(single)?],
+                });
+            }
+            "cnf" => payload.is_bound = true,
+            "at_hash" => payload.marks.at_hash = true,
+            "c_hash" => payload.marks.c_hash = true,
+            "nonce" => payload.marks.nonce = true,
+            "s_hash" => payload.marks.s_hash = true,
+            "events" => payload.marks.events = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn time(&mut self, name: &str, text: &str) -> Result<(), TokenError> {
+        let payload = &mut self.payload;
+        // A fraction never lengthens a token's life: the end is rounded down, a start up.
+        let (claim, time, round): (_, _, fn(f64) -> f64) = match name {
+            "exp" => ("exp", &mut payload.expires_at, f64::floor),
+            "nbf" => ("nbf", &mut payload.not_before, f64::ceil),
+            _ => ("iat", &mut payload.issued_at, f64::ceil),
+        };
+        *time = Some(numeric_date(text, round).ok_or(TokenError::ClaimType { claim })?);
+        Ok(())
+    }
+}
+
+fn string(claim: &'static str, value: Json<'_>, input: &str) -> Result<Span, TokenError> {
+    match value {
+        Json::String(text) => Ok(Span::new(text, input)),
+        _ => Err(TokenError::ClaimType { claim }),
+    }
+}
+
+/// RFC 7519 §2: a number of seconds, perhaps with a fraction. Before 1970, and beyond what a
+/// double counts exactly, there are no tokens.
+fn numeric_date(text: &str, round: fn(f64) -> f64) -> Option<UnixTime> {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+    let seconds = match Json::from_number(text)? {
+        Json::Integer(seconds) => i64::try_from(seconds).ok()?,
+        Json::Float(seconds) => {
+            let seconds = round(seconds);
+            if !(0.0..EXACT).contains(&seconds) {
+                return None;
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number under 2^53")]
+            let seconds = seconds as i64;
+            seconds
+        }
+        _ => return None,
+    };
+    (seconds >= 0).then_some(UnixTime(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(input: &str) -> Result<Payload, TokenError> {
+        Payload::read(input, &[])
+    }
+
+    #[test]
+    fn a_time_is_an_exact_number_or_refused_and_never_absent() {
+        let exp =
+            |text: &str| read(&format!(r#"{{"exp":{text}}}"#)).map(|payload| payload.expires_at);
+        for (text, seconds) in [
+            ("0", 0),
+            ("-0", 0),
+            ("1.5", 1),
+            ("1.999999", 1),
+            ("1800000000", 1_800_000_000),
+            ("1.8e9", 1_800_000_000),
+            ("18E8", 1_800_000_000),
+            ("9007199254740991", 9_007_199_254_740_991),
+            ("9007199254740993", 9_007_199_254_740_993),
+            ("9223372036854775807", i64::MAX),
+        ] {
+            assert_eq!(exp(text), Ok(Some(UnixTime(seconds))), "{text}");
+        }
+        for text in [
+            r#""9999999999""#,
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "[1]",
+            "-1",
+            "-0.5",
+            "1e309",
+            "-1e309",
+            "1e18",
+            "9223372036854775808",
+            "18446744073709551616",
+            "99999999999999999999999999",
+            r#"{"$serde_json::private::Number":"1"}"#,
+        ] {
+            assert_eq!(exp(text), Err(TokenError::ClaimType { claim: "exp" }), "{text}");
+        }
+        for text in ["NaN", "Infinity", "+1", "0x10", "1.", ".5", "1_000"] {
+            assert!(matches!(exp(text), Err(TokenError::Json(..))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_ends_a_token_early_and_starts_it_late() {
+        let payload = read(r#"{"exp":10.9,"nbf":10.1,"iat":10.1}"#).expect("times");
+        assert_eq!(payload.expires_at, Some(UnixTime(10)));
+        assert_eq!(payload.not_before, Some(UnixTime(11)));
+        assert_eq!(payload.issued_at, Some(UnixTime(11)));
+    }
+
+    #[test]
+    fn a_registered_claim_of_the_wrong_type_is_refused() {
+        for claim in ["iss", "sub", "aud", "jti", "client_id"] {
+            for value in ["1", "null", "true", "{}", r#"["a",1]"#, r#"[["a"]]"#] {
+                let input = format!(r#"{{"{claim}":{value}}}"#);
+                assert_eq!(read(&input).err(), Some(TokenError::ClaimType { claim }), "{input}");
+            }
+        }
+        assert_eq!(read(r#"{"iss":["a"]}"#).err(), Some(TokenError::ClaimType { claim: "iss" }));
+    }
+
+    #[test]
+    fn an_id_token_or_an_event_is_told_by_its_claims() {
+        for (input, mark) in [
+            (r#"{"at_hash":null}"#, Some("at_hash")),
+            (r#"{"c_hash":"x"}"#, Some("c_hash")),
+            (r#"{"nonce":"x"}"#, None),
+            (r#"{"s_hash":"x"}"#, None),
+            (r#"{"nonce":"x","s_hash":"y"}"#, Some("s_hash")),
+            (r#"{"events":{}}"#, Some("events")),
+        ] {
+            assert_eq!(read(input).expect(input).other_kind(), mark, "{input}");
+        }
+    }
+}

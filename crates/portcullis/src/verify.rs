@@ -1,0 +1,165 @@
+//! The order of the steps. Each takes what the one before it proved and returns a new type, so
+//! that a step left out does not compile.
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::sync::Arc;
+
+use crate::admission::{Admission, Rejection};
+use crate::claims::{self, ClaimsError};
+use crate::error::Error;
+use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
+use crate::policy::{Rules, TrustedIssuer};
+use crate::signature::Authentic;
+use crate::time::UnixTime;
+use crate::token::{SignatureBuffer, Unverified};
+use crate::verified::VerifiedToken;
+
+/// Why a token is not verified, or not yet.
+pub(crate) enum Blocked {
+    Refused(Error),
+    /// No key is known for it, and these may find one.
+    Waits(Vec<Seek>),
+}
+
+impl<E: Into<Error>> From<E> for Blocked {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// Whether sources may be told to look for a key.
+#[derive(Clone, Copy)]
+pub(crate) enum Seeking {
+    Possible,
+    /// They were, and one of them may not have been able to.
+    Over(Option<KeysUnavailable>),
+}
+
+/// Verifies the text of a token with what is in memory.
+pub(crate) fn verify(
+    rules: &Rules,
+    token: &[u8],
+    now: UnixTime,
+    seeking: Seeking,
+) -> Result<VerifiedToken, Blocked> {
+    let mut signature = SignatureBuffer::new();
+    let token = Unverified::parse(token, rules.limits, rules.names.names(), &mut signature)?;
+
+    let issuer = trusted_issuer(rules, &token)?;
+    // Cheap before expensive: this turns away, and lets nothing in.
+    claims::screen(&token.parts, issuer, now)?;
+
+    let header = &token.parts.header;
+    let algorithm = header.algorithm;
+    let query = KeyQuery { key_id: header.key_id(token.parts.text.header()), algorithm };
+    if issuer.requires_key_id && query.key_id.is_none() {
+        return Err(KeyError::IdMissing.into());
+    }
+    let candidates = match Candidates::find(&issuer.keys, &query, now) {
+        Err(KeyError::Unknown) => return Err(seek(issuer, &query, seeking, KeyError::Unknown)),
+        found => found?,
+    };
+    // A key without an id is tried for every token, but is not the key that this one names.
+    let missing_id = query.key_id.filter(|_| candidates.iter().all(|key| key.id().is_none()));
+    let missing_id = missing_id.map(Box::<str>::from);
+
+    let token = match Authentic::check(token, candidates.iter()) {
+        Err(error) if missing_id.is_some() => {
+            let query = KeyQuery { key_id: missing_id.as_deref(), algorithm };
+            return Err(seek(issuer, &query, seeking, error));
+        }
+        checked => checked?,
+    };
+    let token = claims::check(token, issuer, &rules.names, now)?;
+    // Revocation goes here: it takes a `Valid` token and gives a verified one.
+    Ok(token.0)
+}
+
+/// Verifies the text of a token once `seeks` have come to an end.
+pub(crate) async fn resume(
+    rules: &Rules,
+    token: &[u8],
+    seeks: Vec<Seek>,
+) -> Result<VerifiedToken, Error> {
+    let mut unavailable = None;
+    for seek in seeks {
+        if let Err(error) = seek.await {
+            unavailable = Some(error);
+        }
+    }
+    // Waiting took time, and the keys may be others: all is asked anew.
+    verify(rules, token, rules.clock.now(), Seeking::Over(unavailable)).map_err(|blocked| {
+        match blocked {
+            Blocked::Refused(error) => error,
+            Blocked::Waits(_) => KeyError::Unknown.into(),
+        }
+    })
+}
+
+/// What becomes of a token whose key is not in memory; `otherwise` where nobody can look for it.
+fn seek(
+    issuer: &TrustedIssuer,
+    query: &KeyQuery<'_>,
+    seeking: Seeking,
+    otherwise: impl Into<Error>,
+) -> Blocked {
+    match seeking {
+        Seeking::Possible => {
+            let seeks: Vec<_> =
+                issuer.keys.iter().filter_map(|source| source.seek(query)).collect();
+            if seeks.is_empty() { otherwise.into().into() } else { Blocked::Waits(seeks) }
+        }
+        // Unknown is not invalid where one of the sources could not be asked.
+        Seeking::Over(Some(unavailable)) => KeyError::Unavailable(unavailable).into(),
+        Seeking::Over(None) => otherwise.into().into(),
+    }
+}
+
+/// The issuer that the token names, if it may be asked for a key. RFC 8725 §3.8: keys are looked
+/// up by issuer, never across.
+fn trusted_issuer<'r>(
+    rules: &'r Rules,
+    token: &Unverified<'_>,
+) -> Result<&'r Arc<TrustedIssuer>, ClaimsError> {
+    let parts = &token.parts;
+    if rules.refuses_brought_keys && parts.header.brings_key {
+        return Err(ClaimsError::BringsKey);
+    }
+    let id = parts.payload.issuer.as_ref().ok_or(ClaimsError::Issuer)?.get(parts.text.payload());
+    let issuer =
+        rules.issuers.iter().find(|issuer| *issuer.id == *id).ok_or(ClaimsError::Issuer)?;
+    // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
+    if issuer.algorithms.contains(&parts.header.algorithm) {
+        Ok(issuer)
+    } else {
+        Err(ClaimsError::Algorithm)
+    }
+}
+
+/// The future of [`Check::Wait`](crate::Check::Wait).
+#[must_use = "futures do nothing unless polled"]
+pub struct Waiting(Pin<Box<dyn Future<Output = Result<Admission, Rejection>> + Send>>);
+
+impl Waiting {
+    pub(crate) fn new(
+        future: impl Future<Output = Result<Admission, Rejection>> + Send + 'static,
+    ) -> Self {
+        Self(Box::pin(future))
+    }
+}
+
+impl Future for Waiting {
+    type Output = Result<Admission, Rejection>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,416 @@
+//! What a policy is refused for when it is built.
+use std::time::Duration;
+
+use portcullis::{
+    Algorithm, ClaimRules, Fault, Issuer, KeyFault, KeyFile, KeySet, Keys, Policy, PolicyBuilder,
+    Presentation, Secret, SecretFault, TokenSource, TokenType, dangerous,
+};
+use portcullis_testkit::{SigningKey, TestIssuer};
+
+const ISSUER: &str = "https://issuer.example";
+
+fn keys(algorithm: Algorithm) -> KeySet {
+    let issuer = TestIssuer::new(ISSUER);
+    KeySet::from_jwks(issuer.jwks_of(&[algorithm])).expect("a usable key")
+}
+
+/// An issuer with nothing at fault.
+fn good() -> Issuer {
+    named(ISSUER)
+}
+
+fn named(id: &str) -> Issuer {
+    Issuer::new(id)
+        .algorithms([Algorithm::ES256])
+        .keys(keys(Algorithm::ES256))
+        .audience(TestIssuer::AUDIENCE)
+}
+
+fn with_keys(algorithms: &[Algorithm], keys: impl Into<Keys>) -> Issuer {
+    Issuer::new(ISSUER)
+        .algorithms(algorithms.iter().copied())
+        .keys(keys)
+        .audience(TestIssuer::AUDIENCE)
+}
+
+/// A policy with nothing at fault, so far.
+fn builder() -> PolicyBuilder {
+    Policy::builder().issuer(good())
+}
+
+fn of(issuer: Issuer) -> PolicyBuilder {
+    Policy::builder().issuer(issuer)
+}
+
+fn issuer() -> String {
+    ISSUER.to_owned()
+}
+
+/// A secret, and a file of public keys.
+fn secret_and_file() -> Keys {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/pem/p256-spki.pem");
+    let secret = TestIssuer::new(ISSUER).secret(Algorithm::HS256).to_vec();
+    Keys::from(Secret::new(secret)).and(KeyFile::pem(file).open().expect("a usable key"))
+}
+
+/// For each fault what has it, and only it.
+fn table() -> Vec<(Fault, PolicyBuilder)> {
+    let keys_without_id = (0..5).fold(KeySet::empty(), |set, _| {
+        let key = SigningKey::generate(Algorithm::ES256);
+        set.and(&KeySet::from_pem(key.public_pem().expect("a key pair")).expect("a usable key"))
+    });
+    let leeway = |seconds| ClaimRules::new().leeway(Duration::from_secs(seconds));
+    let sources = |sources: Vec<TokenSource>| builder().sources(sources);
+    vec![
+        (Fault::NoIssuer, Policy::builder()),
+        (
+            Fault::DuplicateIssuer { issuer: issuer() },
+            builder().issuer(named("https://other.example")).issuer(good()),
+        ),
+        (Fault::EmptyIssuer, of(named(""))),
+        (
+            Fault::NoAlgorithm { issuer: issuer() },
+            of(with_keys(&[], Keys::source(keys(Algorithm::ES256)))),
+        ),
+        // Of keys that are not there, nothing more is said than that.
+        (Fault::NoKeys { issuer: issuer() }, of(with_keys(&[Algorithm::ES256], Keys::default()))),
+        (
+            Fault::NoAudience { issuer: issuer() },
+            of(Issuer::new(ISSUER)
+                .algorithms([Algorithm::ES256])
+                .keys(keys(Algorithm::ES256))
+                .audiences(Vec::<String>::new())),
+        ),
+        (
+            Fault::NoAudience { issuer: issuer() },
+            of(Issuer::new(ISSUER)
+                .algorithms([Algorithm::ES256])
+                .keys(keys(Algorithm::ES256))
+                .audiences(["https://api.example", ""])),
+        ),
+        (
+            Fault::NoAudience { issuer: issuer() },
+            of(Issuer::new(ISSUER)
+                .algorithms([Algorithm::ES256])
+                .keys(keys(Algorithm::ES256))
+                .client_ids_instead_of_audience([""])),
+        ),
+        (Fault::NoTokenType { issuer: issuer() }, of(good().token_types([]))),
+        (
+            Fault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::ES384 },
+            of(with_keys(&[Algorithm::ES256, Algorithm::ES384], keys(Algorithm::ES256))),
+        ),
+        (
+            Fault::UnusedKeys { issuer: issuer() },
+            of(with_keys(
+                &[Algorithm::ES256],
+                Keys::from(keys(Algorithm::ES256)).and(keys(Algorithm::ES384)),
+            )),
+        ),
+        (
+            Fault::UnusedKeys { issuer: issuer() },
+            of(with_keys(&[Algorithm::HS256], secret_and_file())),
+        ),
+        (
+            Fault::TooManyCandidates { issuer: issuer(), algorithm: Algorithm::ES256, found: 5 },
+            of(with_keys(&[Algorithm::ES256], keys_without_id)),
+        ),
+        (
+            Fault::Secret {
+                issuer: issuer(),
+                secret: "secret `old`".into(),
+                fault: SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found: 7 },
+            },
+            of(with_keys(&[Algorithm::HS256], Secret::new("hunter2").id("old"))),
+        ),
+        (
+            Fault::Leeway { place: "the policy".into(), leeway: Duration::from_secs(601) },
+            builder().leeway(Duration::from_secs(601)),
+        ),
+        (
+            Fault::Leeway { place: format!("issuer `{ISSUER}`"), leeway: Duration::new(600, 1) },
+            of(good().claims(ClaimRules::new().leeway(Duration::new(600, 1)))),
+        ),
+        (
+            Fault::Leeway { place: "the policy".into(), leeway: Duration::MAX },
+            builder().claims(leeway(u64::MAX).leeway(Duration::MAX)),
+        ),
+        (
+            Fault::ZeroDuration { place: "the policy".into(), setting: "max_lifetime" },
+            builder().max_lifetime(Duration::ZERO),
+        ),
+        (
+            Fault::ZeroDuration { place: "the policy".into(), setting: "max_age" },
+            builder().max_age(Duration::from_millis(999)),
+        ),
+        (
+            Fault::ZeroDuration { place: format!("issuer `{ISSUER}`"), setting: "max_age" },
+            of(good().claims(ClaimRules::new().max_age(Duration::ZERO))),
+        ),
+        (
+            Fault::Contradiction { place: "the policy".into(), claim: "tenant".into() },
+            builder().claims(ClaimRules::new().require("tenant").forbid("tenant")),
+        ),
+        (
+            Fault::Contradiction { place: "the policy".into(), claim: "tenant".into() },
+            builder().claims(ClaimRules::new().one_of("tenant", Vec::<&str>::new())),
+        ),
+        (
+            Fault::Contradiction { place: format!("issuer `{ISSUER}`"), claim: "tenant".into() },
+            of(good().claims(ClaimRules::new().forbid("tenant"))).require("tenant"),
+        ),
+        (Fault::NoSource, sources(vec![])),
+        (Fault::DuplicateSource, sources(vec![TokenSource::bearer(), TokenSource::bearer()])),
+        (
+            Fault::DuplicateSource,
+            sources(vec![TokenSource::header("x-token"), TokenSource::header("X-Token")]),
+        ),
+        // The same place in other words.
+        (
+            Fault::DuplicateSource,
+            sources(vec![TokenSource::cookie("__Host-a"), dangerous::cookie("__Host-a")]),
+        ),
+        (
+            Fault::DuplicateSource,
+            sources(vec![
+                TokenSource::bearer(),
+                TokenSource::header("Authorization").with_prefix("Bearer "),
+            ]),
+        ),
+        (
+            Fault::SourceName { name: "x token".into() },
+            sources(vec![TokenSource::header("X Token")]),
+        ),
+        (Fault::SourceName { name: String::new() }, sources(vec![TokenSource::cookie("")])),
+        (
+            Fault::SourceName { name: "__Host-a;b".into() },
+            sources(vec![TokenSource::cookie("__Host-a;b")]),
+        ),
+        (Fault::SourceName { name: "a&b".into() }, sources(vec![dangerous::query("a&b")])),
+        (Fault::CookieHeader, sources(vec![TokenSource::header("Cookie")])),
+        (Fault::CookiePrefix { name: "token".into() }, sources(vec![TokenSource::cookie("token")])),
+        (
+            Fault::CookiePrefix { name: "__host-token".into() },
+            sources(vec![TokenSource::cookie("__host-token")]),
+        ),
+        (Fault::TokenLimit { limit: 0 }, builder().token_limit(0)),
+        (Fault::TokenLimit { limit: 65_537 }, builder().token_limit(65_537)),
+        (
+            Fault::Origin { origin: "https://app.example/".into() },
+            builder().allowed_origins(["https://app.example/", "https://app.example"]),
+        ),
+        (Fault::Origin { origin: "null".into() }, builder().allowed_origins(["null"])),
+        (Fault::Origin { origin: "*".into() }, builder().allowed_origins(["*"])),
+        (
+            Fault::Origin { origin: "https://App.example".into() },
+            builder().allowed_origins(["https://App.example"]),
+        ),
+        (
+            Fault::Origin { origin: "https://app.example:443".into() },
+            builder().allowed_origins(["https://app.example:443"]),
+        ),
+        (Fault::Origin { origin: "https://".into() }, builder().allowed_origins(["https://"])),
+        (
+            Fault::Text { setting: "realm" },
+            builder().presentation(Presentation::new().realm("a \"quoted\" realm")),
+        ),
+        (
+            Fault::Text { setting: "problem_base" },
+            builder().presentation(Presentation::new().problem_base("https://a\r\nx: y")),
+        ),
+        (
+            Fault::Text { setting: "resource_metadata" },
+            builder().presentation(Presentation::new().resource_metadata("https://é.example")),
+        ),
+    ]
+}
+
+#[test]
+fn each_fault_is_named_exactly_and_alone() {
+    for (expected, builder) in table() {
+        let error = builder.build().expect_err(&format!("{expected:?}"));
+        assert_eq!(error.faults(), [expected]);
+    }
+}
+
+#[test]
+fn every_fault_there_is_is_tested() {
+    let source = include_str!("../src/policy/fault.rs");
+    let (_, source) = source.split_once("pub enum Fault {\n").expect("the enum");
+    let (variants, _) = source.split_once("\n}\n").expect("its end");
+    let variants: Vec<_> = variants
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase))
+        })
+        .map(|line| line.trim_end_matches([' ', '{', ',']))
+        .collect();
+    assert!(variants.len() > 20, "{variants:?}");
+    let tested: Vec<_> = table().into_iter().map(|(fault, _)| format!("{fault:?}")).collect();
+    for variant in variants {
+        // Only a policy file can name a key file that cannot be opened: see the tests of `config`.
+        let is_tested = tested.iter().any(|fault| fault.split(' ').next() == Some(variant));
+        assert!(is_tested || variant == "KeyFile", "{variant}");
+    }
+}
+
+#[test]
+fn what_is_at_the_limit_is_accepted() {
+    let longest = Duration::from_secs(600);
+    for (what, builder) in [
+        ("leeway", builder().leeway(longest)),
+        ("no leeway", builder().leeway(Duration::ZERO)),
+        ("lifetime", builder().max_lifetime(Duration::from_secs(1))),
+        ("no lifetime", builder().max_lifetime(dangerous::unlimited_lifetime())),
+        ("age", builder().max_age(Duration::from_secs(1))),
+        ("one byte", builder().token_limit(1)),
+        ("64 KiB", builder().token_limit(64 * 1024)),
+        ("any cookie", builder().sources([dangerous::cookie("token")])),
+        ("query", builder().sources([dangerous::query("access_token")])),
+        ("origins", builder().allowed_origins(["http://localhost:3000", "https://[::1]:8443"])),
+        ("two issuers", builder().issuer(named("https://issuer.example/"))),
+        ("types", of(good().token_types([TokenType::AccessToken]))),
+        ("algorithm twice", of(with_keys(&[Algorithm::ES256; 2], keys(Algorithm::ES256)))),
+    ] {
+        assert!(builder.build().is_ok(), "{what}");
+    }
+}
+
+#[test]
+fn a_key_source_of_ones_own_may_bring_public_keys_later_but_never_secrets() {
+    let source = || Keys::source(keys(Algorithm::ES256));
+    assert!(of(with_keys(&[Algorithm::ES256, Algorithm::RS256], source())).build().is_ok());
+    let error = of(with_keys(&[Algorithm::ES256, Algorithm::HS256], source())).build().unwrap_err();
+    let unusable = Fault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::HS256 };
+    assert_eq!(error.faults(), [unusable]);
+}
+
+#[test]
+fn a_refused_secret_does_not_make_its_algorithm_unusable_as_well() {
+    let error =
+        of(with_keys(&[Algorithm::HS256, Algorithm::HS384], Secret::new("hunter2"))).build();
+    let fault = SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found: 7 };
+    assert_eq!(
+        error.unwrap_err().faults(),
+        [Fault::Secret { issuer: issuer(), secret: "secret".into(), fault }]
+    );
+}
+
+#[test]
+fn all_faults_come_at_once_and_each_names_the_way_out() {
+    let secret = "hunter2 hunter2";
+    let error = Policy::builder()
+        .issuer(
+            Issuer::new("").algorithms([]).keys(Keys::default()).audiences([""]).token_types([]),
+        )
+        .issuer(with_keys(
+            &[Algorithm::HS256, Algorithm::ES256],
+            [
+                Secret::new(secret).id("old"),
+                Secret::env("PORTCULLIS_TEST_NOT_SET", Default::default()),
+            ],
+        ))
+        .issuer(good())
+        .leeway(Duration::from_secs(3600))
+        .max_age(Duration::ZERO)
+        .sources([TokenSource::cookie("token"), TokenSource::cookie("token")])
+        .token_limit(1 << 20)
+        .allowed_origins(["app.example"])
+        .presentation(Presentation::new().realm("\u{1b}[31m"))
+        .build()
+        .unwrap_err();
+    let name = issuer;
+    let too_short = SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found: 15 };
+    let unset = KeyFault::Unreadable { reason: "the variable is not set".into() };
+    assert_eq!(
+        error.faults(),
+        [
+            Fault::Leeway { place: "the policy".into(), leeway: Duration::from_secs(3600) },
+            Fault::ZeroDuration { place: "the policy".into(), setting: "max_age" },
+            Fault::EmptyIssuer,
+            Fault::NoAlgorithm { issuer: String::new() },
+            Fault::NoKeys { issuer: String::new() },
+            Fault::NoTokenType { issuer: String::new() },
+            Fault::NoAudience { issuer: String::new() },
+            Fault::Secret { issuer: name(), secret: "secret `old`".into(), fault: too_short },
+            Fault::Secret {
+                issuer: name(),
+                secret: "secret in $PORTCULLIS_TEST_NOT_SET".into(),
+                fault: SecretFault::Key(unset),
+            },
+            Fault::DuplicateIssuer { issuer: name() },
+            Fault::DuplicateSource,
+            Fault::CookiePrefix { name: "token".into() },
+            Fault::CookiePrefix { name: "token".into() },
+            Fault::TokenLimit { limit: 1 << 20 },
+            Fault::Origin { origin: "app.example".into() },
+            Fault::Text { setting: "realm" },
+        ]
+    );
+    let text = error.to_string();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("the policy is refused:"));
+    assert!(lines.clone().all(|line| line.starts_with("  - ")), "{text}");
+    assert_eq!(lines.count(), 16);
+    for way_out in [
+        "600 s is the most",
+        "give it exactly as it stands in `iss`",
+        "list those that it signs with",
+        "name this service as it stands in `aud`",
+        "leave the setting out, or name one",
+        "openssl rand -base64 64",
+        "the variable is not set",
+        "put its keys and audiences into one",
+        "call it `__Host-token`, or use `dangerous::cookie`",
+        "1 to 65536 are accepted",
+        "`https://app.example`",
+        "printable ASCII",
+    ] {
+        assert!(text.contains(way_out), "{way_out} is not in\n{text}");
+    }
+    for shown in [text, format!("{error:?}")] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+    }
+}
+
+#[test]
+fn the_text_of_each_fault_is_one_line_without_a_full_stop() {
+    let missing = KeyFile::jwks("/nowhere/jwks.json").open().unwrap_err();
+    let of_a_file = Fault::KeyFile { issuer: issuer(), error: missing };
+    assert_eq!(
+        of_a_file.to_string(),
+        "issuer `https://issuer.example`: key file /nowhere/jwks.json: cannot be read: entity not found"
+    );
+    for (fault, _) in table() {
+        let text = fault.to_string();
+        assert!(!text.contains('\n') && !text.ends_with('.'), "{text}");
+    }
+}
+
+#[test]
+fn no_fault_shows_a_secret_of_any_kind() {
+    let secret = "kD9x!vQ2#mZ7&pL4*tR8^wN1(eJ6)yB3-";
+    for secret in [
+        Secret::new(secret).algorithm(Algorithm::HS512),
+        Secret::new(format!("{secret}{secret}")),
+        Secret::encoded(secret, portcullis::Encoding::Hex),
+        Secret::new(format!("{{\"k\":\"{secret}\"}}")),
+        Secret::new(secret).algorithm(Algorithm::RS256),
+        Secret::new(secret).id(""),
+        Secret::new("k".repeat(32)),
+    ] {
+        let shown = format!("{secret:?}");
+        assert!(!shown.contains("kD9x"), "{shown}");
+        let keys = Keys::from(secret);
+        let shown = format!("{keys:?}");
+        assert!(!shown.contains("kD9x"), "{shown}");
+        let issuer = with_keys(&[Algorithm::HS256, Algorithm::HS512], keys);
+        let shown = format!("{issuer:?}");
+        assert!(!shown.contains("kD9x"), "{shown}");
+        let error = of(issuer).build().expect_err("each is at fault");
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(!shown.contains("kD9x") && !shown.contains("kkkk"), "{shown}");
+        }
+    }
+}
