@@ -1,0 +1,72 @@
+//! An actix-web app, with its own middleware, extractors and server.
+use std::io;
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::rt::System;
+use actix_web::{App, HttpServer, Responder, web};
+use portcullis_actix::{Caller, Optional, Policy, Verified, Verify};
+
+use super::{ANONYMOUS, INSIDE, JSON, Member, OPEN, Server, Stop};
+
+/// hyper has no such limit; actix-web's own of 5 s would end connections under a slow client.
+const KEEP_ALIVE: Duration = Duration::from_secs(3600);
+
+pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop, Server)> {
+    let policy = policy.clone();
+    let (send_handle, handle) = mpsc::channel();
+    let thread = thread::Builder::new().name("door".into()).spawn(move || {
+        System::new().block_on(async {
+            let server = HttpServer::new(move || App::new().configure(|app| routes(app, &policy)))
+                .workers(1)
+                .disable_signals()
+                .tcp_nodelay(true)
+                .keep_alive(KEEP_ALIVE)
+                .client_request_timeout(Duration::ZERO)
+                .listen_auto_h2c(listener)?
+                .run();
+            let _ = send_handle.send(server.handle());
+            server.await
+        })
+    })?;
+    match handle.recv() {
+        // The command is sent by the call; the future only waits for its end, as the caller does.
+        Ok(handle) => Ok((Box::new(move || drop(handle.stop(false))), thread)),
+        Err(_) => match thread.join() {
+            Ok(Err(error)) => Err(error),
+            _ => Err(io::Error::other("the server did not start")),
+        },
+    }
+}
+
+fn routes(app: &mut web::ServiceConfig, policy: &Policy) {
+    let protected = Verify::new(policy.clone());
+    let with_anonymous = Verify::new(policy.clone().allow_anonymous());
+    app.service(web::resource("/whoami").wrap(protected.clone()).to(whoami))
+        .service(web::resource("/optional").wrap(with_anonymous.clone()).to(optional))
+        .service(web::resource("/typed").wrap(protected.clone()).to(typed))
+        .service(web::resource("/inside").wrap(protected).to(async || INSIDE))
+        .service(web::resource("/typed-optional").wrap(with_anonymous).to(typed_optional))
+        .service(web::resource("/unprotected").to(whoami))
+        .service(web::resource("/unprotected-optional").to(optional))
+        .service(web::resource("/open").to(async || OPEN));
+}
+
+async fn whoami(Caller(token): Caller) -> impl Responder {
+    token.claims_json().to_owned().customize().insert_header((CONTENT_TYPE, JSON))
+}
+
+async fn optional(Optional(caller): Optional<Caller>) -> String {
+    caller.as_ref().and_then(|caller| caller.subject()).unwrap_or(ANONYMOUS).to_owned()
+}
+
+async fn typed(Verified(member): Verified<Member>) -> String {
+    member.to_string()
+}
+
+async fn typed_optional(Optional(member): Optional<Verified<Member>>) -> String {
+    member.map_or(ANONYMOUS.to_owned(), |member| member.to_string())
+}

@@ -1,0 +1,125 @@
+//! The same routes behind the same policy, once in each framework.
+//!
+//! | route | behind the policy | answers |
+//! | --- | --- | --- |
+//! | `/whoami` | as it is | all claims as JSON, byte for byte as they were signed |
+//! | `/optional` | with anonymous requests allowed | the subject, or `anonymous` |
+//! | `/inside` | as it is | `inside`, without a look at the token |
+//! | `/open` | no | `open` |
+//! | `/typed` | as it is | the claim `tenant` of a [`Member`]; 403 where the claims are none |
+//! | `/typed-optional` | with anonymous requests allowed | the same, or `anonymous` |
+//! | `/unprotected` | no | 500: it asks for a token that nobody verified |
+//! | `/unprotected-optional` | no | 500, though it could do without |
+//!
+//! Every route answers to every method.
+mod actix;
+mod axum;
+mod server;
+mod tower;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::thread::{self, JoinHandle};
+
+use clap::ValueEnum;
+use portcullis::Policy;
+use serde::Deserialize;
+
+/// A framework, with a server that it is mostly run by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, ValueEnum)]
+pub enum Door {
+    /// A tower service, served by hyper.
+    Tower,
+    /// An axum router, served by hyper.
+    Axum,
+    /// An actix-web app, served by actix-web.
+    Actix,
+}
+
+impl Door {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tower, Self::Axum, Self::Actix];
+
+    /// Starts a server on `listener`, with threads of its own. It speaks HTTP/1.1, and HTTP/2 to
+    /// clients that start with its preface.
+    ///
+    /// # Errors
+    ///
+    /// The listener or a thread cannot be had.
+    pub fn start(self, policy: &Policy, listener: TcpListener) -> io::Result<Running> {
+        let address = listener.local_addr()?;
+        let (stop, thread) = match self {
+            Self::Tower => tower::start(policy, listener),
+            Self::Axum => axum::start(policy, listener),
+            Self::Actix => actix::start(policy, listener),
+        }?;
+        Ok(Running { address, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+type Stop = Box<dyn FnOnce() + Send>;
+type Server = JoinHandle<io::Result<()>>;
+
+/// A server that runs until this is dropped.
+pub struct Running {
+    address: SocketAddr,
+    stop: Option<Stop>,
+    thread: Option<Server>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it ends by itself, which it does only by a fault.
+    ///
+    /// # Errors
+    ///
+    /// The fault.
+    pub fn wait(mut self) -> io::Result<()> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the server panicked")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let (Some(stop), Some(thread)) = (self.stop.take(), self.thread.take()) {
+            stop();
+            let ended = thread.join();
+            assert!(thread::panicking() || matches!(ended, Ok(Ok(()))), "the server failed");
+        }
+    }
+}
+
+impl core::fmt::Debug for Running {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// What `/typed` asks the claims to be.
+#[derive(Debug, Deserialize)]
+pub struct Member {
+    /// Whose member.
+    pub tenant: String,
+    /// Its number there.
+    pub number: u32,
+}
+
+impl core::fmt::Display for Member {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} of {}", self.number, self.tenant)
+    }
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const ANONYMOUS: &str = "anonymous";
+const INSIDE: &str = "inside";
+const OPEN: &str = "open";

@@ -1,0 +1,293 @@
+//! The policies that the rows of the table are about.
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use portcullis::{
+    Algorithm, BadCookie, ClaimsError, Error, Issuer, KeyQuery, KeySet, KeySource, Keys,
+    KeysUnavailable, Policy, PolicyBuilder, Presentation, Secret, Seek, TokenSource, TokenType,
+    UnixTime, dangerous,
+};
+use portcullis_testkit::{FixedClock, TestIssuer};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+/// The time at which everything happens.
+pub const NOW: i64 = 1_800_000_000;
+
+/// The issuer that every policy trusts.
+pub const ISSUER: &str = "https://issuer.example";
+
+/// A second issuer, trusted by [`Variant::TwoIssuers`].
+pub const OTHER_ISSUER: &str = "https://other.example";
+
+/// The cookie that carries the token, where one does.
+pub const COOKIE: &str = "__Host-token";
+
+/// The issuer. Each has the same keys, and counts its token ids anew.
+pub fn issuer() -> TestIssuer {
+    TestIssuer::new(ISSUER).at(NOW)
+}
+
+/// A policy of the table.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Variant {
+    /// The defaults, and every algorithm.
+    Plain,
+    /// One algorithm.
+    OneAlgorithm,
+    /// Two issuers, each with its own algorithm.
+    TwoIssuers,
+    /// Tokens must name their key and may not bring one.
+    StrictHeader,
+    /// `at+jwt` is the only type.
+    AccessTokens,
+    /// The client's id stands in for an audience.
+    ClientIds,
+    /// Rules for claims of every kind.
+    Rules,
+    /// Two secrets, one of them accepted until now and the other until a second later.
+    Rotation,
+    /// Tokens of up to 64 KiB.
+    LargeTokens,
+    /// Realm, metadata and a base for problem types.
+    Presented,
+    /// The same without details.
+    Terse,
+    /// A hook that edits most refusals and replaces some.
+    Hooked,
+    /// A cookie besides the header; pages of another origin may use it.
+    Cookie,
+    /// A cookie of any name.
+    AnyCookie,
+    /// A bad cookie is taken away.
+    ClearingCookie,
+    /// A bad cookie counts as none.
+    LenientCookie,
+    /// The header wins over the cookie.
+    PreferHeader,
+    /// A header of another name, with a prefix.
+    CustomHeader,
+    /// A header of another name that is all token.
+    BareHeader,
+    /// A query parameter besides the header.
+    Query,
+    /// Preflights pass.
+    Preflights,
+    /// The keys come while the request waits.
+    LateKeys,
+    /// The keys cannot be had, and it is known for how long.
+    NoKeys,
+    /// The keys cannot be had.
+    NoKeysForNow,
+}
+
+impl Variant {
+    /// Makes the policy.
+    pub fn policy(self) -> Policy {
+        let builder = Policy::builder().clock(FixedClock::at(NOW));
+        let cookie = || [TokenSource::bearer(), TokenSource::cookie(COOKIE)];
+        let builder = match self {
+            Self::Plain => builder.issuer(every_algorithm()),
+            Self::OneAlgorithm => builder.issuer(one_algorithm()),
+            Self::TwoIssuers => {
+                let other = TestIssuer::new(OTHER_ISSUER);
+                builder.issuer(one_algorithm()).issuer(
+                    Issuer::new(OTHER_ISSUER)
+                        .algorithms([Algorithm::EdDSA])
+                        .keys(key_set(&other, Algorithm::EdDSA))
+                        .audience(TestIssuer::AUDIENCE),
+                )
+            }
+            Self::StrictHeader => {
+                builder.issuer(one_algorithm().require_key_id()).refuse_brought_keys()
+            }
+            Self::AccessTokens => {
+                builder.issuer(one_algorithm().token_types([TokenType::AccessToken]))
+            }
+            Self::ClientIds => builder.issuer(
+                Issuer::new(ISSUER)
+                    .algorithms([Algorithm::ES256])
+                    .keys(key_set(&issuer(), Algorithm::ES256))
+                    .client_ids_instead_of_audience(["testkit"]),
+            ),
+            Self::Rules => builder.issuer(one_algorithm()).claims(rules()),
+            Self::Rotation => builder.issuer(rotation()),
+            Self::LargeTokens => builder.issuer(one_algorithm()).token_limit(64 * 1024),
+            Self::Presented => builder.issuer(one_algorithm()).presentation(presentation()),
+            Self::Terse => {
+                builder.issuer(one_algorithm()).presentation(presentation().without_details())
+            }
+            Self::Hooked => builder
+                .issuer(one_algorithm())
+                .sources(cookie())
+                .bad_cookie(BadCookie::RejectAndClear)
+                .presentation(hooked()),
+            Self::Cookie => builder
+                .issuer(one_algorithm())
+                .sources(cookie())
+                .allowed_origins(["https://app.example"]),
+            Self::AnyCookie => {
+                builder.issuer(one_algorithm()).sources([dangerous::cookie("token")])
+            }
+            Self::ClearingCookie => builder
+                .issuer(one_algorithm())
+                .sources(cookie())
+                .bad_cookie(BadCookie::RejectAndClear),
+            Self::LenientCookie => {
+                builder.issuer(one_algorithm()).sources(cookie()).bad_cookie(BadCookie::Anonymous)
+            }
+            Self::PreferHeader => builder.issuer(one_algorithm()).sources(cookie()).prefer_header(),
+            Self::CustomHeader => builder
+                .issuer(one_algorithm())
+                .sources([TokenSource::header("X-Access-Token").with_prefix("Token ")]),
+            Self::BareHeader => {
+                builder.issuer(one_algorithm()).sources([TokenSource::header("x-token")])
+            }
+            Self::Query => builder
+                .issuer(one_algorithm())
+                .sources([TokenSource::bearer(), dangerous::query("access_token")]),
+            Self::Preflights => builder.issuer(one_algorithm()).admit_preflights(),
+            Self::LateKeys => with_source(builder, Late::default()),
+            Self::NoKeys => with_source(builder, Down(Some(Duration::from_millis(7_200)))),
+            Self::NoKeysForNow => {
+                with_source(builder, Down(None)).sources(cookie()).bad_cookie(BadCookie::Anonymous)
+            }
+        };
+        builder.build().unwrap_or_else(|error| panic!("{self:?}: {error}"))
+    }
+}
+
+fn key_set(issuer: &TestIssuer, algorithm: Algorithm) -> KeySet {
+    KeySet::from_jwks(issuer.jwks_of(&[algorithm])).expect("the test kit makes good keys")
+}
+
+fn one_algorithm() -> Issuer {
+    Issuer::new(ISSUER)
+        .algorithms([Algorithm::ES256])
+        .keys(key_set(&issuer(), Algorithm::ES256))
+        .audience(TestIssuer::AUDIENCE)
+}
+
+fn every_algorithm() -> Issuer {
+    let issuer = issuer();
+    let pairs = KeySet::from_jwks(issuer.jwks()).expect("the test kit makes good keys");
+    let secrets: Keys = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]
+        .into_iter()
+        .map(|algorithm| {
+            Secret::new(issuer.secret(algorithm))
+                .id(issuer.key(algorithm).id())
+                .algorithm(algorithm)
+        })
+        .collect();
+    Issuer::new(ISSUER)
+        .algorithms(Algorithm::ALL)
+        .keys(secrets.and(pairs))
+        .audience(TestIssuer::AUDIENCE)
+}
+
+/// The secret of `HS384` is over since now, that of `HS256` a second later.
+fn rotation() -> Issuer {
+    let issuer = issuer();
+    let secret = |algorithm, end| {
+        Secret::new(issuer.secret(algorithm)).algorithm(algorithm).accept_until(UnixTime(end))
+    };
+    Issuer::new(ISSUER)
+        .algorithms([Algorithm::HS256, Algorithm::HS384])
+        .keys([secret(Algorithm::HS256, NOW + 1), secret(Algorithm::HS384, NOW)])
+        .audience(TestIssuer::AUDIENCE)
+}
+
+fn rules() -> portcullis::ClaimRules {
+    #[derive(Deserialize)]
+    struct Account {
+        #[serde(default)]
+        suspended: bool,
+    }
+    portcullis::ClaimRules::new()
+        .leeway(Duration::ZERO)
+        .max_lifetime(Duration::from_secs(900))
+        .max_age(Duration::from_secs(600))
+        .require("tenant")
+        .forbid("act")
+        .exact("token_use", "access")
+        .one_of("region", ["eu", "us"])
+        .predicate("the account is not suspended", |account: &Account| !account.suspended)
+}
+
+fn presentation() -> Presentation {
+    Presentation::new()
+        .realm("orders")
+        .resource_metadata("https://api.example/.well-known/oauth-protected-resource")
+        .problem_base("https://api.example/problems/")
+}
+
+fn hooked() -> Presentation {
+    Presentation::new().realm("orders").on_refusal(|error, refusal| match error {
+        Error::Claims(ClaimsError::Expired { .. }) => {
+            refusal.set_status(440);
+            refusal.remove_header("www-authenticate");
+            refusal.set_header("location", "/login");
+            refusal.set_body("text/html; charset=utf-8", "<p>Log in again.");
+        }
+        error => {
+            refusal.set_header("x-reason", error.reason());
+            // None of these may get through.
+            refusal.set_status(200);
+            refusal.set_header("x-split", "a\r\nset-cookie: b=c");
+            refusal.set_header("not a name", "value");
+            refusal.set_header("Content-Length", "1");
+            refusal.set_header("transfer-encoding", "chunked");
+        }
+    })
+}
+
+fn with_source(builder: PolicyBuilder, source: impl KeySource) -> PolicyBuilder {
+    builder.issuer(
+        Issuer::new(ISSUER)
+            .algorithms([Algorithm::ES256])
+            .keys(Keys::source(source))
+            .audience(TestIssuer::AUDIENCE),
+    )
+}
+
+/// Has no keys until somebody waits for them, and then only for the one who did: every request
+/// waits, until another thread says that the keys are here.
+#[derive(Clone, Debug, Default)]
+struct Late(Arc<Mutex<Option<KeySet>>>);
+
+impl KeySource for Late {
+    fn keys(&self) -> KeySet {
+        let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        here.take().unwrap_or_else(KeySet::empty)
+    }
+
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+        static KEYS: OnceLock<KeySet> = OnceLock::new();
+        let keys = KEYS.get_or_init(|| key_set(&issuer(), Algorithm::ES256));
+        let here = Arc::clone(&self.0);
+        Some(Box::pin(async move {
+            let (arrived, arrival) = oneshot::channel();
+            thread::spawn(move || {
+                *here.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
+                let _ = arrived.send(());
+            });
+            arrival.await.map_err(|_| KeysUnavailable::default())
+        }))
+    }
+}
+
+/// Knows no keys and finds none.
+#[derive(Debug)]
+struct Down(Option<Duration>);
+
+impl KeySource for Down {
+    fn keys(&self) -> KeySet {
+        KeySet::empty()
+    }
+
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+        let retry_after = self.0;
+        Some(Box::pin(async move { Err(KeysUnavailable { retry_after }) }))
+    }
+}

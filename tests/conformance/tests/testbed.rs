@@ -1,0 +1,146 @@
+//! The testbed as its users meet it: a process that says when it is ready.
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use portcullis::Algorithm;
+use portcullis_conformance::client::{self, Protocol, Request};
+use portcullis_conformance::policies::{ISSUER, NOW, issuer};
+use portcullis_testkit::TestIssuer;
+use tempfile::TempDir;
+
+const DOORS: [&str; 3] = ["tower", "axum", "actix"];
+
+fn policy_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = format!(
+        r#"
+        [[issuer]]
+        id         = "{ISSUER}"
+        audiences  = ["{}"]
+        algorithms = ["ES256"]
+        keys       = {{ jwks_file = "jwks.json" }}
+        "#,
+        TestIssuer::AUDIENCE
+    );
+    let jwks = issuer().jwks_of(&[Algorithm::ES256]);
+    fs::write(folder.path().join("policy.toml"), policy).expect("the policy");
+    fs::write(folder.path().join("jwks.json"), jwks).expect("the keys");
+    folder
+}
+
+fn testbed(door: &str, policy: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_testbed"));
+    command.args(["--door", door, "--listen", "127.0.0.1:0", "--policy"]).arg(policy).args(more);
+    command
+}
+
+/// A testbed that runs until this is dropped.
+struct Running(Child, SocketAddr);
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the testbed");
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.as_mut().expect("a pipe"));
+        output.read_line(&mut line).expect("a line");
+        let ready: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(ready["ready"], true);
+        let url = ready["url"].as_str().expect("a URL");
+        let address = url.strip_prefix("http://").expect("http").parse().expect("an address");
+        Self(child, address)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn get(target: &str, token: &str) -> Request {
+    Request::new("GET", target).header("authorization", format!("Bearer {token}"))
+}
+
+#[tokio::test]
+async fn it_serves_the_three_routes_at_a_frozen_time() {
+    let folder = policy_folder();
+    let policy = folder.path().join("policy.toml");
+    let now = NOW.to_string();
+    let token = issuer().token(Algorithm::ES256).mint();
+    for door in DOORS {
+        let running = Running::start(testbed(door, &policy, &["--now", &now]));
+        for protocol in Protocol::ALL {
+            let ask = async |request: Request| {
+                client::send(running.1, protocol, &request).await.expect("an answer")
+            };
+            assert_eq!(ask(get("/optional", &token)).await.body, b"alice", "{door}");
+            assert_eq!(ask(get("/whoami", &token)).await.status, 200, "{door}");
+            assert_eq!(ask(get("/whoami", "undefined")).await.status, 401, "{door}");
+            assert_eq!(ask(Request::new("GET", "/whoami")).await.status, 401, "{door}");
+            assert_eq!(ask(Request::new("GET", "/optional")).await.body, b"anonymous", "{door}");
+            assert_eq!(ask(Request::new("GET", "/open")).await.status, 200, "{door}");
+        }
+    }
+}
+
+#[test]
+fn it_ends_when_it_is_told_to() {
+    let folder = policy_folder();
+    for door in DOORS {
+        let policy = folder.path().join("policy.toml");
+        let mut running = Running::start(testbed(door, &policy, &[]));
+        let id = running.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+        let mut rest = String::new();
+        running.0.stdout.as_mut().expect("a pipe").read_to_string(&mut rest).expect("its end");
+        assert_eq!(rest, "", "{door}: one line and no more");
+        running.0.wait().expect("its end");
+    }
+}
+
+fn refused(mut command: Command) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("the testbed");
+    assert_eq!((status.code(), stdout), (Some(2), Vec::new()));
+    String::from_utf8(stderr).expect("UTF-8")
+}
+
+#[test]
+fn it_names_every_fault_of_a_policy_that_is_refused() {
+    let folder = policy_folder();
+    let path = folder.path().join("bad.toml");
+    let policy = format!(
+        r#"
+        [[issuer]]
+        id         = "{ISSUER}"
+        audiences  = []
+        algorithms = ["ES256"]
+        keys       = {{ jwks_file = "jwks.json" }}
+        [claims]
+        leeway     = "20m"
+        "#
+    );
+    fs::write(&path, policy).expect("the policy");
+    let message = refused(testbed("axum", &path, &[]));
+    assert!(message.contains("audience") && message.contains("leeway"), "{message}");
+
+    let message = refused(testbed("axum", &folder.path().join("none.toml"), &[]));
+    assert!(message.contains("none.toml"), "{message}");
+}
+
+#[test]
+fn it_refuses_flags_that_make_no_sense() {
+    let folder = policy_folder();
+    let policy = folder.path().join("policy.toml");
+    for (message, command) in [
+        ("--door", testbed("rocket", &policy, &[])),
+        ("--now", testbed("axum", &policy, &["--now", "noon"])),
+        ("--loud", testbed("axum", &policy, &["--loud"])),
+    ] {
+        let error = refused(command);
+        assert!(error.contains(message), "{error}");
+    }
+}
