@@ -1,0 +1,185 @@
+//! Everything side by side in one run, as markdown: see the README of this package.
+//!
+//! `compare [--rounds N] [--micros N] [NAME…]`: names are those of the first column; without one,
+//! all are measured.
+use core::time::Duration;
+use std::env;
+use std::process::Command;
+
+use portcullis::VerifyLayer;
+use portcullis_benches::adapters::{Actix, Axum};
+use portcullis_benches::call::{self, Bare, Reads};
+use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape};
+use portcullis_benches::rounds::{Contender, Length, Rounds};
+use portcullis_benches::{Case, Refused};
+use serde::de::DeserializeOwned;
+use tower_layer::Layer;
+
+fn main() {
+    let mut length = Length { rounds: 401, turn: Duration::from_micros(500) };
+    let mut names = Vec::new();
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let number = arguments.next().and_then(|text| text.parse().ok());
+            number.unwrap_or_else(|| panic!("{argument} takes a number"))
+        };
+        match argument.as_str() {
+            "--rounds" => length.rounds = number() as usize,
+            "--micros" => length.turn = Duration::from_micros(number()),
+            _ => names.push(argument),
+        }
+    }
+    let is_asked_for = |name: &str| names.is_empty() || names.iter().any(|asked| asked == name);
+
+    print_machine();
+    println!("{} rounds of {:?} each, medians.", length.rounds, length.turn);
+
+    println!("\n## Full verification, µs\n");
+    println!(
+        "| token | bytes | raw | bare service | jsonwebtoken | portcullis | added | jsonwebtoken adds | portcullis / jsonwebtoken | with typed claims | its added |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for case in Case::NAMES.into_iter().filter(|name| is_asked_for(name)).map(Case::named) {
+        match case.shape() {
+            Shape::Nine => print_verification::<NineClaims>(length, case),
+            Shape::Keycloak => print_verification::<KeycloakClaims>(length, case),
+        }
+    }
+
+    println!("\n## Refusal, ns\n");
+    println!("| request | decision | response | through the layer, less the bare service |");
+    println!("| --- | ---: | ---: | ---: |");
+    for refused in Refused::NAMES.into_iter().filter(|name| is_asked_for(name)).map(Refused::named)
+    {
+        print_refusal(length, refused);
+    }
+
+    println!("\n## Adapters, ns\n");
+    println!(
+        "| token | tower adds | axum route | axum adds | axum / tower | actix-web route | actix-web adds | actix-web / tower |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for name in ["HS256", "ES256"].into_iter().filter(|name| is_asked_for(name)) {
+        print_adapters(length, Case::named(name));
+    }
+}
+
+fn print_verification<T: DeserializeOwned + Send + Sync + 'static>(length: Length, case: &Case) {
+    let layer = VerifyLayer::new(case.policy().clone());
+    let (mut protected, mut reading) = (layer.layer(Bare), layer.layer(Reads::<T>::new()));
+    let rounds = Rounds::run(
+        length,
+        [
+            Contender::new(|index| index, |index| case.verify_raw(index)),
+            Contender::new(|index| case.request(index), |request| call::call(&mut Bare, request)),
+            Contender::new(|index| index, |index| case.decode::<T>(index)),
+            Contender::new(
+                |index| case.request(index),
+                |request| call::call(&mut protected, request),
+            ),
+            Contender::new(
+                |index| case.request(index),
+                |request| call::call(&mut reading, request),
+            ),
+        ],
+    );
+    let micros = |nanos: f64| nanos / 1e3;
+    let [raw, bare, decode, layer, typed] =
+        core::array::from_fn(|contender| micros(rounds.median(contender)));
+    let added = micros(rounds.median_of(|[raw, bare, _, layer, _]| layer - raw - bare));
+    let typed_added = micros(rounds.median_of(|[raw, bare, .., typed]| typed - raw - bare));
+    let bytes = case.token(0).len();
+    let (decode, decode_added, ratio) = match case.decode::<T>(0) {
+        Some(_) => (
+            format!("{decode:.2}"),
+            format!("{:.2}", micros(rounds.median_of(|[raw, _, decode, ..]| decode - raw))),
+            format!("{:.2}", rounds.median_of(|[_, _, decode, layer, _]| layer / decode)),
+        ),
+        None => ("–".to_owned(), "–".to_owned(), "–".to_owned()),
+    };
+    println!(
+        "| {case} | {bytes} | {raw:.2} | {bare:.2} | {decode} | {layer:.2} | {added:.2} | {decode_added} | {ratio} | {typed:.2} | {typed_added:.2} |"
+    );
+}
+
+fn print_refusal(length: Length, refused: &Refused) {
+    let mut protected = VerifyLayer::new(refused.policy().clone()).layer(Bare);
+    let rounds = Rounds::run(
+        length,
+        [
+            Contender::new(|_| (), |()| refused.decide()),
+            Contender::new(
+                |_| refused.decide(),
+                |rejection| rejection.into_response::<bytes::Bytes>(),
+            ),
+            Contender::new(|_| refused.request(), |request| call::call(&mut Bare, request)),
+            Contender::new(|_| refused.request(), |request| call::call(&mut protected, request)),
+        ],
+    );
+    println!(
+        "| {refused} | {:.0} | {:.0} | {:.0} |",
+        rounds.median(0),
+        rounds.median(1),
+        rounds.median_of(|[_, _, bare, layer]| layer - bare)
+    );
+}
+
+fn print_adapters(length: Length, case: &Case) {
+    let mut protected = VerifyLayer::new(case.policy().clone()).layer(Bare);
+    let (mut axum, mut protected_axum) = (Axum::new(None), Axum::new(Some(case.policy())));
+    let (actix, protected_actix) = (Actix::new(None), Actix::new(Some(case.policy())));
+    let rounds = Rounds::run(
+        length,
+        [
+            Contender::new(|index| index, |index| case.verify_raw(index)),
+            Contender::new(|index| case.request(index), |request| call::call(&mut Bare, request)),
+            Contender::new(
+                |index| case.request(index),
+                |request| call::call(&mut protected, request),
+            ),
+            Contender::new(|index| Axum::request(case, index), |request| axum.call(request)),
+            Contender::new(
+                |index| Axum::request(case, index),
+                |request| protected_axum.call(request),
+            ),
+            Contender::new(|index| Actix::request(case, index), |request| actix.call(request)),
+            Contender::new(
+                |index| Actix::request(case, index),
+                |request| protected_actix.call(request),
+            ),
+        ],
+    );
+    let tower = rounds.median_of(|[raw, bare, tower, ..]| tower - raw - bare);
+    let axum = rounds.median_of(|[raw, _, _, without, with, ..]| with - without - raw);
+    let actix = rounds.median_of(|[raw, .., without, with]| with - without - raw);
+    println!(
+        "| {case} | {tower:.0} | {:.0} | {axum:.0} | {:.2} | {:.0} | {actix:.0} | {:.2} |",
+        rounds.median(3),
+        axum / tower,
+        rounds.median(5),
+        actix / tower,
+    );
+}
+
+fn print_machine() {
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let rustc = Command::new("rustc").arg("--version").output();
+    let rustc = rustc.map_or_else(|_| b"unknown rustc".to_vec(), |output| output.stdout);
+    println!(
+        "{} ({cores} cores), {}",
+        model.map_or("unknown processor", |(_, model)| model.trim()),
+        String::from_utf8_lossy(&rustc).trim()
+    );
+    let lock = include_str!("../../../Cargo.lock");
+    let versions = ["portcullis", "jsonwebtoken", "aws-lc-rs", "serde_json", "axum", "actix-web"]
+        .map(|name| {
+            let (_, entry) =
+                lock.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap_or_default();
+            format!("{name} {}", entry.split('"').next().unwrap_or_default())
+        });
+    println!("{}", versions.join(", "));
+}

@@ -1,0 +1,361 @@
+//! Tokens that pass, and the three ways to verify them.
+use core::fmt;
+use core::time::Duration;
+use std::sync::LazyLock;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{self as aws, ParsedPublicKey};
+use base64::prelude::*;
+use http::Request;
+use jsonwebtoken as jwt;
+use portcullis::{Algorithm, Issuer, KeySet, Keys, Policy, Secret};
+use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// How many different tokens a case goes round, so that nothing learns one by heart.
+pub const TOKENS: usize = 8;
+
+const ISSUER: &str = "https://id.example/realms/main";
+const AUDIENCE: &str = "https://orders.example";
+const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Nine claims of the usual kind: with a signature of 64 bytes, a token of about 500.
+#[allow(missing_docs, reason = "registered claims")]
+#[derive(Debug, Deserialize, Serialize)]
+pub struct NineClaims {
+    pub iss: String,
+    pub sub: String,
+    pub aud: String,
+    pub exp: u64,
+    pub nbf: u64,
+    pub iat: u64,
+    pub jti: String,
+    pub client_id: String,
+    pub scope: String,
+}
+
+/// What a handler would read of an access token of Keycloak.
+#[allow(missing_docs, reason = "they are what Keycloak calls them")]
+#[derive(Debug, Deserialize, Serialize)]
+pub struct KeycloakClaims {
+    pub exp: u64,
+    pub iat: u64,
+    pub jti: String,
+    pub iss: String,
+    pub aud: Vec<String>,
+    pub sub: String,
+    pub azp: String,
+    pub sid: String,
+    pub realm_access: Roles,
+    pub resource_access: std::collections::BTreeMap<String, Roles>,
+    pub scope: String,
+    pub email_verified: bool,
+    pub name: String,
+    pub preferred_username: String,
+    pub email: String,
+}
+
+/// Of a realm or of a client.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Roles {
+    /// Their names.
+    pub roles: Vec<String>,
+}
+
+/// Which claims the tokens of a case carry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    /// [`NineClaims`].
+    Nine,
+    /// [`KeycloakClaims`] and some more.
+    Keycloak,
+}
+
+/// Tokens of one algorithm and one shape, and all that verifies them, prepared.
+pub struct Case {
+    algorithm: Algorithm,
+    shape: Shape,
+    issuer: TestIssuer,
+    policy: Policy,
+    signed: Vec<Signed>,
+    raw: Raw,
+    /// `None`: jsonwebtoken does not know the algorithm.
+    decode: Option<(jwt::DecodingKey, jwt::Validation)>,
+}
+
+struct Signed {
+    token: String,
+    /// Up to the second dot.
+    input: usize,
+    signature: Vec<u8>,
+}
+
+enum Raw {
+    Hmac(Box<hmac::Key>),
+    Public(ParsedPublicKey),
+}
+
+impl Case {
+    /// The algorithms that are measured. `Ed25519` is `EdDSA` under another name.
+    pub const ALGORITHMS: [Algorithm; 13] = [
+        Algorithm::HS256,
+        Algorithm::HS384,
+        Algorithm::HS512,
+        Algorithm::RS256,
+        Algorithm::RS384,
+        Algorithm::RS512,
+        Algorithm::PS256,
+        Algorithm::PS384,
+        Algorithm::PS512,
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::ES512,
+        Algorithm::EdDSA,
+    ];
+
+    /// The names of [`all`](Self::all): algorithms, and those of the larger tokens.
+    pub const NAMES: [&str; 15] = [
+        "HS256",
+        "HS384",
+        "HS512",
+        "RS256",
+        "RS384",
+        "RS512",
+        "PS256",
+        "PS384",
+        "PS512",
+        "ES256",
+        "ES384",
+        "ES512",
+        "EdDSA",
+        "ES256 Keycloak",
+        "RS256 Keycloak",
+    ];
+
+    /// Every case.
+    pub fn all() -> &'static [Self] {
+        static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| {
+            let issuer = TestIssuer::new(ISSUER).audience(AUDIENCE);
+            drop(issuer.jwks()); // makes the RSA keys side by side
+            let nine = Case::ALGORITHMS.map(|algorithm| (algorithm, Shape::Nine));
+            let keycloak =
+                [Algorithm::ES256, Algorithm::RS256].map(|algorithm| (algorithm, Shape::Keycloak));
+            nine.into_iter()
+                .chain(keycloak)
+                .map(|(algorithm, shape)| Case::new(&issuer, algorithm, shape))
+                .collect()
+        });
+        &ALL
+    }
+
+    /// The case of this name.
+    ///
+    /// # Panics
+    ///
+    /// If it is none of [`NAMES`](Self::NAMES).
+    pub fn named(name: &str) -> &'static Self {
+        Self::all().iter().find(|case| case.to_string() == name).expect("a name of a case")
+    }
+
+    fn new(issuer: &TestIssuer, algorithm: Algorithm, shape: Shape) -> Self {
+        let key = issuer.key(algorithm);
+        let keys = match key.secret() {
+            Some(secret) => Keys::from(Secret::new(secret).id(key.id())),
+            None => KeySet::from_jwks(issuer.jwks_of(&[algorithm])).expect("keys").into(),
+        };
+        let trusted = Issuer::new(ISSUER).algorithms([algorithm]).keys(keys).audience(AUDIENCE);
+        let policy = Policy::builder().issuer(trusted).build().expect("a policy");
+        let mut case = Self {
+            algorithm,
+            shape,
+            issuer: issuer.clone(),
+            policy,
+            signed: Vec::new(),
+            raw: raw_key(key),
+            decode: decoding_key(key),
+        };
+        case.signed = (0..TOKENS).map(|_| Signed::new(case.good().mint())).collect();
+        case.prove();
+        case
+    }
+
+    /// A fast answer that is wrong would be measured with pride.
+    fn prove(&self) {
+        for index in 0..TOKENS {
+            self.policy.verify_token_now(self.token(index)).expect("the policy accepts");
+            assert!(self.verify_raw(index), "aws-lc-rs accepts");
+            match self.shape {
+                Shape::Nine => drop(self.decode::<NineClaims>(index)),
+                Shape::Keycloak => drop(self.decode::<KeycloakClaims>(index)),
+            }
+        }
+    }
+
+    /// A token that passes, before it is minted.
+    pub fn good(&self) -> TokenBuilder {
+        let token = self.issuer.token(self.algorithm).expires_in(LIFETIME);
+        match self.shape {
+            Shape::Nine => token
+                .subject("6f1e5c1e-8f0b-4a7e-9f55-2f8a3d1c7b90")
+                .claim("nbf", portcullis::Clock::now(&portcullis::SystemClock).0)
+                .claim("client_id", "orders-web")
+                .scope("orders:read orders:write profile"),
+            Shape::Keycloak => token.typ("JWT").without("client_id").claims(&json!({
+                "jti": "onrtac:5e0f7a90-2c53-4b3b-a1a5-6a6a0f7f3b11",
+                "aud": [AUDIENCE, "account"],
+                "sub": "6f1e5c1e-8f0b-4a7e-9f55-2f8a3d1c7b90",
+                "typ": "Bearer",
+                "azp": "orders-web",
+                "sid": "0a4e4d0f-97a0-4d41-8a53-7e1b5fd0f6c3",
+                "acr": "1",
+                "allowed-origins": ["https://shop.example"],
+                "realm_access": { "roles": ["offline_access", "default-roles-main"] },
+                "resource_access": {
+                    "orders": { "roles": ["reader"] },
+                    "account": { "roles": ["manage-account", "view-profile"] },
+                },
+                "scope": "openid email profile",
+                "email_verified": true,
+                "name": "Alice Example",
+                "preferred_username": "alice",
+                "given_name": "Alice",
+                "family_name": "Example",
+                "email": "alice@shop.example",
+            })),
+        }
+    }
+
+    /// What is measured.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Which claims the tokens carry.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The issuer of the tokens.
+    pub fn issuer(&self) -> &TestIssuer {
+        &self.issuer
+    }
+
+    /// The policy that accepts the tokens, and no others.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The `index`th token, round and round.
+    pub fn token(&self, index: usize) -> &str {
+        &self.signed[index % TOKENS].token
+    }
+
+    /// A request with the `index`th token.
+    pub fn request(&self, index: usize) -> Request<()> {
+        request(Some(self.token(index)))
+    }
+
+    /// Verifies the signature of the `index`th token and nothing else: what was signed and the
+    /// decoded signature are at hand.
+    pub fn verify_raw(&self, index: usize) -> bool {
+        let Signed { token, input, signature } = &self.signed[index % TOKENS];
+        let message = &token.as_bytes()[..*input];
+        match &self.raw {
+            Raw::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
+            Raw::Public(key) => key.verify_sig(message, signature).is_ok(),
+        }
+    }
+
+    /// What jsonwebtoken reads of the `index`th token. `None`: it does not know the algorithm.
+    ///
+    /// # Panics
+    ///
+    /// If it refuses the token.
+    pub fn decode<T: DeserializeOwned>(&self, index: usize) -> Option<jwt::TokenData<T>> {
+        let (key, validation) = self.decode.as_ref()?;
+        Some(jwt::decode(self.token(index), key, validation).expect("jsonwebtoken accepts"))
+    }
+}
+
+impl Signed {
+    fn new(token: String) -> Self {
+        let (input, signature) = token.rsplit_once('.').expect("a signed token");
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+        Self { input: input.len(), signature, token }
+    }
+}
+
+/// A request as a browser's or a client's: the header with the token is one of four.
+pub fn request(token: Option<&str>) -> Request<()> {
+    let mut request = Request::builder()
+        .uri("/orders/17?page=2")
+        .header("host", "orders.example")
+        .header("user-agent", "client/1.0")
+        .header("accept", "application/json");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    request.body(()).expect("a request")
+}
+
+fn raw_key(key: &SigningKey) -> Raw {
+    let algorithm: &'static dyn aws::VerificationAlgorithm = match key.algorithm() {
+        Algorithm::HS256 => return hmac_key(hmac::HMAC_SHA256, key),
+        Algorithm::HS384 => return hmac_key(hmac::HMAC_SHA384, key),
+        Algorithm::HS512 => return hmac_key(hmac::HMAC_SHA512, key),
+        Algorithm::RS256 => &aws::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::RS384 => &aws::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::RS512 => &aws::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::PS256 => &aws::RSA_PSS_2048_8192_SHA256,
+        Algorithm::PS384 => &aws::RSA_PSS_2048_8192_SHA384,
+        Algorithm::PS512 => &aws::RSA_PSS_2048_8192_SHA512,
+        Algorithm::ES256 => &aws::ECDSA_P256_SHA256_FIXED,
+        Algorithm::ES384 => &aws::ECDSA_P384_SHA384_FIXED,
+        Algorithm::ES512 => &aws::ECDSA_P521_SHA512_FIXED,
+        Algorithm::EdDSA => &aws::ED25519,
+        other => panic!("{other} is not measured"),
+    };
+    let der = key.public_der().expect("a key pair");
+    Raw::Public(ParsedPublicKey::new(algorithm, der).expect("a public key"))
+}
+
+fn hmac_key(hash: hmac::Algorithm, key: &SigningKey) -> Raw {
+    Raw::Hmac(Box::new(hmac::Key::new(hash, key.secret().expect("a secret"))))
+}
+
+/// The same checks as the policy's, as far as jsonwebtoken has them.
+fn decoding_key(key: &SigningKey) -> Option<(jwt::DecodingKey, jwt::Validation)> {
+    let algorithm = key.algorithm().name().parse().ok()?;
+    let decoding = match key.secret() {
+        Some(secret) => jwt::DecodingKey::from_secret(secret),
+        None => {
+            let jwk: jwt::jwk::Jwk =
+                serde_json::from_value(key.public_jwk()?).expect("a key that it knows");
+            jwt::DecodingKey::from_jwk(&jwk).expect("a key that it knows")
+        }
+    };
+    let mut validation = jwt::Validation::new(algorithm);
+    validation.leeway = 30;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    Some((decoding, validation))
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.shape {
+            Shape::Nine => write!(f, "{}", self.algorithm),
+            Shape::Keycloak => write!(f, "{} Keycloak", self.algorithm),
+        }
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Case({self})")
+    }
+}

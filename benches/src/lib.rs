@@ -1,0 +1,11 @@
+//! What the benchmarks measure: the tokens, the calls, and how they are timed side by side.
+//!
+//! See `README.md` for what the numbers mean and how to get them.
+pub mod adapters;
+pub mod call;
+pub mod case;
+pub mod refusal;
+pub mod rounds;
+
+pub use crate::case::Case;
+pub use crate::refusal::Refused;
