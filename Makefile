@@ -1,0 +1,49 @@
+# `make demo` shows it, `make test` proves it, `make bench` measures it.
+CARGO ?= cargo
+export RUSTDOCFLAGS = -D warnings
+
+# Features that change what portcullis itself can do; each is also checked alone.
+FEATURES = config jsonwebtoken tracing
+TESTKIT_FEATURES = axum actix tower
+# Features of serde_json that another crate of a program may turn on.
+SERDE_JSON_FEATURES = arbitrary_precision raw_value
+
+.PHONY: demo test fmt lint docs unit features serde-json bench tools
+
+demo: tools
+	$(CARGO) run --locked --release -p quickstart -- --check
+	@echo
+	@echo 'To leave it running and try for yourself: cargo run --release -p quickstart'
+
+test: tools fmt lint docs unit serde-json features
+	@echo 'make test: all passed'
+
+# The crypto library is C and assembly.
+tools:
+	@command -v $(CARGO) >/dev/null || { echo 'Rust is missing: install it with rustup'; exit 1; }
+	@command -v cc >/dev/null || { echo 'A C compiler is missing: on Debian, apt-get install gcc libc6-dev'; exit 1; }
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --locked --workspace --all-targets $(addprefix --features portcullis/,$(FEATURES)) -- -D warnings
+
+docs:
+	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features portcullis/,$(FEATURES))
+
+unit:
+	$(CARGO) test --locked --workspace $(addprefix --features portcullis/,$(FEATURES))
+
+serde-json:
+	$(foreach feature,$(SERDE_JSON_FEATURES),$(CARGO) test --locked -p portcullis-serde-json-features --features $(feature) &&) true
+	$(CARGO) test --locked -p portcullis-serde-json-features --all-features
+
+features:
+	$(CARGO) check --locked -p portcullis --no-default-features
+	$(foreach feature,$(FEATURES),$(CARGO) check --locked -p portcullis --no-default-features --features $(feature) &&) true
+	$(foreach feature,$(TESTKIT_FEATURES),$(CARGO) check --locked -p portcullis-testkit --no-default-features --features $(feature) &&) true
+
+bench: tools
+	$(CARGO) run --locked --release -p portcullis-benches --bin compare
+	$(CARGO) bench --locked -p portcullis-benches
