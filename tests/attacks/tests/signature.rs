@@ -336,7 +336,7 @@ fn a_hostile_key_id_is_only_an_unknown_key() {
         "es256-1' UNION SELECT 'x",
         "\"; DROP TABLE keys;--",
         "*)(uid=*))(|(uid=*",
-        "$(touch /tmp/owned)",
+        "$(touch owned)",
         "`id`",
         "| cat /etc/passwd",
         "${jndi:ldap://127.0.0.1/a}",
