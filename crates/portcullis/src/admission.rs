@@ -108,7 +108,12 @@ impl Admission {
     }
 
     fn installed(found: Option<&Self>, head: bool) -> Result<&Self, Rejection> {
-        found.ok_or_else(|| Rejection::new(Error::NotInstalled, None, head))
+        found.ok_or_else(|| {
+            // The client is told nothing that helps, and no policy's hook sees it.
+            #[cfg(feature = "tracing")]
+            tracing::error!("{}", Error::NotInstalled);
+            Rejection::new(Error::NotInstalled, None, head)
+        })
     }
 }
 

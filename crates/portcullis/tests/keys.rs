@@ -326,7 +326,9 @@ mod secrets {
         let expected = Fault::Secret {
             issuer: ISSUER.into(),
             secret: format!("secret file {}", path.display()),
-            fault: SecretFault::Key(KeyFault::Unreadable { reason: "entity not found".into() }),
+            fault: SecretFault::Key(KeyFault::Unreadable {
+                reason: "there is no such file".into(),
+            }),
         };
         assert_eq!(faults(issuer(&[HS256], Secret::file(&path, Encoding::Raw))), [expected]);
     }
@@ -1308,7 +1310,7 @@ mod files {
         let (file, events) = observed(KeyFile::jwks(&fixture.path));
         let policy = policy(&[ES256], file.clone());
         std::fs::remove_file(&fixture.path).unwrap();
-        let missing = KeyFault::Unreadable { reason: "entity not found".into() };
+        let missing = KeyFault::Unreadable { reason: "there is no such file".into() };
         assert_eq!(file.reload(), Err(fixture.error(missing.clone())));
         assert_eq!(events.recv_timeout(LONG), Ok(Err(missing)));
         assert_eq!(fixture.accepted(&policy), [true, false, false]);
@@ -1386,7 +1388,7 @@ mod files {
     #[test]
     fn a_file_that_is_no_good_at_first_is_not_opened() {
         let fixture = Fixture::new();
-        let missing = KeyFault::Unreadable { reason: "entity not found".into() };
+        let missing = KeyFault::Unreadable { reason: "there is no such file".into() };
         assert_eq!(KeyFile::jwks(&fixture.path).open().err(), Some(fixture.error(missing)));
         replace(&fixture.path, "{}");
         let opened = KeyFile::jwks(&fixture.path).open().err();

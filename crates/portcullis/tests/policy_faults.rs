@@ -48,9 +48,13 @@ fn issuer() -> String {
 
 /// A secret, and a file of public keys.
 fn secret_and_file() -> Keys {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/pem/p256-spki.pem");
     let secret = TestIssuer::new(ISSUER).secret(Algorithm::HS256).to_vec();
-    Keys::from(Secret::new(secret)).and(KeyFile::pem(file).open().expect("a usable key"))
+    Keys::from(Secret::new(secret)).and(p256_file())
+}
+
+fn p256_file() -> KeyFile {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/pem/p256-spki.pem");
+    KeyFile::pem(file).open().expect("a usable key")
 }
 
 /// For each fault what has it, and only it.
@@ -111,6 +115,7 @@ fn table() -> Vec<(Fault, PolicyBuilder)> {
             Fault::UnusedKeys { issuer: issuer() },
             of(with_keys(&[Algorithm::HS256], secret_and_file())),
         ),
+        (Fault::UnusedKeys { issuer: issuer() }, of(with_keys(&[Algorithm::RS256], p256_file()))),
         (
             Fault::TooManyCandidates { issuer: issuer(), algorithm: Algorithm::ES256, found: 5 },
             of(with_keys(&[Algorithm::ES256], keys_without_id)),
@@ -380,7 +385,7 @@ fn the_text_of_each_fault_is_one_line_without_a_full_stop() {
     let of_a_file = Fault::KeyFile { issuer: issuer(), error: missing };
     assert_eq!(
         of_a_file.to_string(),
-        "issuer `https://issuer.example`: key file /nowhere/jwks.json: cannot be read: entity not found"
+        "issuer `https://issuer.example`: key file /nowhere/jwks.json: cannot be read: there is no such file"
     );
     for (fault, _) in table() {
         let text = fault.to_string();
@@ -413,4 +418,10 @@ fn no_fault_shows_a_secret_of_any_kind() {
             assert!(!shown.contains("kD9x") && !shown.contains("kkkk"), "{shown}");
         }
     }
+}
+
+#[test]
+fn an_algorithm_whose_key_may_still_come_to_a_file_is_no_fault() {
+    let policy = of(with_keys(&[Algorithm::ES256, Algorithm::RS256], p256_file())).build();
+    assert_eq!(policy.err(), None);
 }

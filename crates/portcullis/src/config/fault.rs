@@ -148,6 +148,8 @@ pub enum Problem {
     NoOffset,
     /// It is not what an environment variable can be called; perhaps its value.
     EnvironmentName,
+    /// A key set named by its address.
+    NotFetched,
     /// A secret, it seems. It must not stand in a policy, which is read, copied and checked in.
     LiteralSecret,
     /// The policy made of it is refused.
@@ -169,6 +171,9 @@ impl fmt::Display for Problem {
                 f.write_str("unknown key; known here are ")?;
                 quoted(known, '`', f)
             }
+            Self::NotFetched => f.write_str(
+                "keys are not fetched: have the set written to a file, and name it by `jwks_file`",
+            ),
             Self::DuplicateKey => f.write_str("is there twice: leave one out"),
             Self::Missing => f.write_str("is missing, and has no default"),
             Self::MissingOneOf { keys } => {

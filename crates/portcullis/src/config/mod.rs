@@ -86,7 +86,7 @@
 //! | `id` | what stands in `iss`, byte by byte; each once | refused |
 //! | `audiences` | a list of what this service is called in `aud`, at least one | refused, unless: |
 //! | `client_ids_instead_of_audience` | a list of clients, for tokens without `aud` (see [`Issuer`](crate::Issuer::client_ids_instead_of_audience)); not beside `audiences` | |
-//! | `algorithms` | a list of the [names](crate::Algorithm) it signs with, each with a key | refused |
+//! | `algorithms` | a list of the [names](crate::Algorithm) it signs with; of a key file, at least one key must go with one of them | refused |
 //! | `keys` | a table | refused |
 //! | `token_type` | `"jwt"`, `"at+jwt"` (with the claims of RFC 9068), or a list of both | both, by type only |
 //! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys |
@@ -150,6 +150,7 @@ use serde::{Deserialize, Deserializer};
 pub use self::fault::{ConfigError, ConfigFault, Problem};
 use self::node::{Lines, Node};
 use self::read::Settings;
+use crate::keys::unreadable_reason;
 use crate::policy::{Policy, PolicyBuilder};
 
 /// A policy as data, read from any format that describes itself: JSON, YAML, or a part of your
@@ -289,7 +290,7 @@ fn from_file<T>(
 ) -> Result<T, ConfigError> {
     let read = || {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            let problem = Problem::Unreadable { reason: error.kind().to_string() };
+            let problem = Problem::Unreadable { reason: unreadable_reason(error.kind()) };
             ConfigError::new(vec![ConfigFault { place: String::new(), line: None, problem }])
         })?;
         let base = path.parent().unwrap_or(Path::new("")).to_owned();

@@ -202,12 +202,16 @@ impl Table {
     ) {
         for (key, value) in self.entries {
             let nearest = nearest(&key, &self.known);
-            let problem = judge(&key, &value, nearest).unwrap_or_else(|| Problem::UnknownKey {
-                nearest,
-                known: self.known.clone(),
-                is_of_top_level: !self.place.is_empty()
-                    && super::read::TOP_LEVEL.contains(&key.as_str()),
-            });
+            let unknown = || match key.as_str() {
+                "jwks_url" | "jwks_uri" | "discovery" => Problem::NotFetched,
+                key => Problem::UnknownKey {
+                    nearest,
+                    known: self.known.clone(),
+                    is_of_top_level: !self.place.is_empty()
+                        && super::read::TOP_LEVEL.contains(&key),
+                },
+            };
+            let problem = judge(&key, &value, nearest).unwrap_or_else(unknown);
             faults.add(value.place, problem);
         }
     }

@@ -356,6 +356,20 @@ fn sources_arrive_from_every_format() {
 }
 
 #[test]
+fn a_hook_added_in_code_leaves_the_presentation_of_the_data() {
+    let (folder, _) = full_policies();
+    let builder = PolicyBuilder::from_toml_str(FULL, folder.path()).expect("settings");
+    let hook = |_: &Error, refusal: &mut crate::Refusal| refusal.set_header("x-seen", "yes");
+    let policy = builder.on_refusal(hook).build().expect("a policy");
+    let cookie = [("cookie", "__Host-token=x".to_owned())];
+    let refusal = turned_away(&policy, "GET", &cookie).expect("a rejection").refusal();
+    let headers: Vec<_> = refusal.headers().collect();
+    assert!(headers.contains(&("x-seen", b"yes")));
+    let challenge = headers.iter().find(|(name, _)| *name == "www-authenticate").expect("one").1;
+    assert!(challenge.starts_with(b"Bearer realm=\"orders\""));
+}
+
+#[test]
 fn presentation_arrives_from_every_format() {
     let (_folder, policies) = full_policies();
     for policy in policies {
@@ -537,11 +551,11 @@ fn a_policy_file_that_cannot_be_read_is_refused() {
         PolicyBuilder::from_toml_file(&path).expect_err("a fault"),
     ] {
         assert_eq!(error.faults().len(), 1);
-        assert_eq!(error.faults()[0].problem, unreadable("entity not found"));
+        assert_eq!(error.faults()[0].problem, unreadable("there is no such file"));
         assert_eq!(
             error.to_string(),
             format!(
-                "the policy file {} is refused:\n  - cannot be read: entity not found",
+                "the policy file {} is refused:\n  - cannot be read: there is no such file",
                 path.display()
             )
         );
@@ -728,7 +742,7 @@ const FAULTS: &[(usize, &str, &str)] = &[
     (19, "issuer[0].token_limit", "UnknownKey"),
     (21, "issuer[0].keys.jwks_file", "Policy(KeyFile"),
     (22, "issuer[0].keys.pem_file", "Policy(KeyFile"),
-    (23, "issuer[0].keys.jwks_url", "UnknownKey"),
+    (23, "issuer[0].keys.jwks_url", "NotFetched"),
     (24, "issuer[0].keys.secrets[0]", "Policy(Secret"),
     (26, "issuer[0].keys.secrets[0].accept_until", "NoOffset"),
     (28, "issuer[0].keys.secrets[1].value", "LiteralSecret"),
@@ -827,7 +841,7 @@ fn every_fault_is_listed_at_once_with_its_place_and_line() {
             issuer,
             error: KeyFileError {
                 path: folder.path().join("nowhere.json"),
-                fault: KeyFault::Unreadable { reason: "entity not found".to_owned() },
+                fault: KeyFault::Unreadable { reason: "there is no such file".to_owned() },
             },
         })
     );

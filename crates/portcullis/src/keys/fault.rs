@@ -117,7 +117,7 @@ impl fmt::Display for KeyFault {
                 write!(f, "carries the private or symmetric member `{member}`; publish public keys only, and replace this key")
             }
             Self::PrivateKey { label } => {
-                write!(f, "a private key ({label}) where a public key belongs; give its public half")
+                write!(f, "a private key ({label}) where a public key belongs; give its public half, as `openssl pkey -pubout` writes it")
             }
             Self::PublicKeyAsSecret => {
                 f.write_str("a public key given as a shared secret; anybody could sign with it: list it as a public key")

@@ -273,7 +273,16 @@ fn read_content(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 fn unreadable(kind: io::ErrorKind) -> KeyFault {
-    KeyFault::Unreadable { reason: kind.to_string() }
+    KeyFault::Unreadable { reason: unreadable_reason(kind) }
+}
+
+/// Why a file cannot be read, in words of a user.
+pub(crate) fn unreadable_reason(kind: io::ErrorKind) -> String {
+    match kind {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::InvalidInput => "it is no regular file".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// A [`KeyFile`] cannot be used as it is.

@@ -6,7 +6,8 @@ use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
 use super::{BadCookie, Policy, Rules};
 use crate::claims::{ClaimRules, MaxLifetime, NameTable};
-use crate::presentation::Presentation;
+use crate::error::Error;
+use crate::presentation::{Presentation, Refusal};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 use crate::time::{Clock, SystemClock};
 use crate::token::TokenLimits;
@@ -160,11 +161,23 @@ impl PolicyBuilder {
         self
     }
 
-    /// How refusals look.
+    /// How refusals look. Replaces what a policy file said of it.
     ///
     /// Not called: the defaults of [`Presentation`].
     pub fn presentation(mut self, presentation: Presentation) -> Self {
         self.presentation = presentation;
+        self
+    }
+
+    /// See [`Presentation::on_refusal`]. Leaves the rest of the presentation as it is, so that a
+    /// hook goes with a policy from a file.
+    ///
+    /// Not called: refusals stay as they are.
+    pub fn on_refusal(
+        mut self,
+        hook: impl Fn(&Error, &mut Refusal) + Send + Sync + 'static,
+    ) -> Self {
+        self.presentation = self.presentation.on_refusal(hook);
         self
     }
 

@@ -318,11 +318,11 @@ impl fmt::Display for SecretFault {
         const WAY_OUT: &str = "make one with `openssl rand -base64 64 | tr '+/' '-_' | tr -d '=\\n'` and encoding base64url";
         match self {
             Self::NoAlgorithm => f.write_str("the issuer lists no algorithm that this secret could be for; list one of HS256, HS384, HS512"),
-            Self::Encoding(encoding) => write!(f, "is not written in {encoding:?}"),
+            Self::Encoding(encoding) => write!(f, "it is not written in {encoding:?}"),
             Self::TooShort { algorithm, needed, found } => {
-                write!(f, "has {found} bytes, and {algorithm} needs {needed} (RFC 7518 section 3.2); {WAY_OUT}")
+                write!(f, "it has {found} bytes, and {algorithm} needs {needed} (RFC 7518 section 3.2); {WAY_OUT}")
             }
-            Self::Weak(weakness) => write!(f, "{weakness}; {WAY_OUT}"),
+            Self::Weak(weakness) => write!(f, "it {weakness}; {WAY_OUT}"),
             Self::Key(fault) => fault.fmt(f),
         }
     }
