@@ -142,7 +142,7 @@ impl Settings {
         if let Some(value) = top.take("presentation") {
             builder = builder.presentation(read_presentation(value, faults));
         }
-        top.finish_with(faults, literal_secret);
+        top.finish_with(faults, mistaken_key);
         self.builder = builder;
     }
 }
@@ -211,7 +211,7 @@ fn read_issuer(
     issuer = issuer.claims(read_claims(table.take("claims"), unlimited, faults));
     let place = table.place.clone();
     sites.issuers.push(IssuerSite { id, place, by_client, secrets });
-    table.finish_with(faults, literal_secret);
+    table.finish_with(faults, mistaken_key);
     Some(issuer)
 }
 
@@ -314,7 +314,7 @@ fn read_keys(
             keys = keys.and(secret);
         }
     }
-    table.finish_with(faults, literal_secret);
+    table.finish_with(faults, mistaken_key);
     keys
 }
 
@@ -398,8 +398,12 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// A key that nobody knows but whoever thinks that a secret could stand in a policy.
-fn literal_secret(key: &str, value: &Value, _: Option<&'static str>) -> Option<Problem> {
+/// A key that nobody knows but whoever thinks that keys are fetched, or that a secret could stand
+/// in a policy.
+fn mistaken_key(key: &str, value: &Value, _: Option<&'static str>) -> Option<Problem> {
+    if matches!(key, "jwks_url" | "jwks_uri" | "discovery") {
+        return Some(Problem::NotFetched);
+    }
     let key = key.to_ascii_lowercase();
     let is_literal = value.is_string() && (key.contains("secret") || key.contains("password"));
     is_literal.then_some(Problem::LiteralSecret)

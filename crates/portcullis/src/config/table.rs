@@ -202,16 +202,12 @@ impl Table {
     ) {
         for (key, value) in self.entries {
             let nearest = nearest(&key, &self.known);
-            let unknown = || match key.as_str() {
-                "jwks_url" | "jwks_uri" | "discovery" => Problem::NotFetched,
-                key => Problem::UnknownKey {
-                    nearest,
-                    known: self.known.clone(),
-                    is_of_top_level: !self.place.is_empty()
-                        && super::read::TOP_LEVEL.contains(&key),
-                },
-            };
-            let problem = judge(&key, &value, nearest).unwrap_or_else(unknown);
+            let problem = judge(&key, &value, nearest).unwrap_or_else(|| Problem::UnknownKey {
+                nearest,
+                known: self.known.clone(),
+                is_of_top_level: !self.place.is_empty()
+                    && super::read::TOP_LEVEL.contains(&key.as_str()),
+            });
             faults.add(value.place, problem);
         }
     }

@@ -207,10 +207,12 @@ impl Issuer {
         // What keys a file or a source of the user's own will have, nobody knows now. But never
         // has a file of public keys a secret, or a file of a secret a public key.
         let (mut may_bring_secrets, mut may_bring_public_keys) = (false, false);
+        let are_unused =
+            |keys: &KeySet| algorithms.iter().all(|one| keys.most_matches(*one, false) == 0);
         for part in keys.0 {
             match part {
                 Part::Set(set) => {
-                    if !algorithms.iter().any(|one| set.most_matches(*one, false) > 0) {
+                    if are_unused(&set) {
                         faults.push(Fault::UnusedKeys { issuer: issuer() });
                     }
                     fixed = fixed.and(&set);
@@ -230,8 +232,7 @@ impl Issuer {
                 Part::File(file) => {
                     // Keys may come that go with the other algorithms; with none of them now, the file
                     // is of another issuer or the list of another key.
-                    let now = file.keys();
-                    if !algorithms.iter().any(|one| now.most_matches(*one, false) > 0) {
+                    if are_unused(&file.keys()) {
                         faults.push(Fault::UnusedKeys { issuer: issuer() });
                     }
                     sources.push(Arc::new(file));
