@@ -4,7 +4,7 @@ export RUSTDOCFLAGS = -D warnings
 
 # Features that change what portcullis itself can do; each is also checked alone.
 FEATURES = config jsonwebtoken tracing
-TESTKIT_FEATURES = axum actix tower
+TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 

@@ -17,10 +17,13 @@
 //! - [`hostile`] turns a good token into one that must be refused.
 //! - `assert_protected` walks the routes of an app and fails on each that answers without a token:
 //!   in the modules of the features `axum`, `actix` and `tower`, all off by default.
+//! - `key_server` has a key server on loopback, honest until told to fail in one of the many ways
+//!   that key servers do: the feature `key-server`, off by default.
 //!
-//! Nothing here sleeps or opens a connection, and all but the keys (and with them the signatures)
-//! is the same in every run: token ids are counted, claims are sorted, and with a fixed clock so
-//! are the times.
+//! Nothing here sleeps or opens a connection, but for the key server, which listens on loopback and
+//! is slow if told to. All but the keys (and with them the signatures), and the server's ports and
+//! certificates, is the same in every run: token ids are counted, claims are sorted, and with a
+//! fixed clock so are the times.
 //!
 //! # Example: a good token and a forgery of it
 //!
@@ -48,6 +51,7 @@
 //! | `axum` | `axum::assert_protected` | axum-core |
 //! | `actix` | `actix::assert_protected` | actix-web |
 //! | `tower` | `tower::assert_protected` | http, tower-service |
+//! | `key-server` | `key_server::KeyServer`, which answers as it is told | hyper, tokio, rustls, rcgen, flate2 |
 //!
 //! # What a key costs
 //!
@@ -71,6 +75,8 @@ mod token;
 pub mod actix;
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "key-server")]
+pub mod key_server;
 #[cfg(any(feature = "actix", feature = "tower"))]
 mod protected;
 #[cfg(feature = "tower")]
