@@ -3,7 +3,7 @@ CARGO ?= cargo
 export RUSTDOCFLAGS = -D warnings
 
 # Features that change what portcullis itself can do; each is also checked alone.
-FEATURES = config jsonwebtoken tracing
+FEATURES = config jsonwebtoken remote-jwks tracing
 TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
@@ -32,6 +32,8 @@ lint:
 docs:
 	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features portcullis/,$(FEATURES))
 
+# For how long keys rotate under load.
+unit: export PORTCULLIS_SOAK_SECONDS = 60
 unit:
 	$(CARGO) test --locked --workspace $(addprefix --features portcullis/,$(FEATURES))
 

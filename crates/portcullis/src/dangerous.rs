@@ -28,3 +28,20 @@ pub fn query(name: impl Into<String>) -> TokenSource {
 pub fn cookie(name: impl Into<String>) -> TokenSource {
     TokenSource(Kind::Cookie { name: name.into(), any_name: true })
 }
+
+/// Keys from a host without TLS, for
+/// [`RemoteJwksOptions::transport`](crate::remote::RemoteJwksOptions::transport). The host stands
+/// as in the address, without a port: `keycloak`.
+///
+/// Lost: the certainty whose keys they are. Whoever is on the way between this service and that
+/// host can sign tokens. For a network that is private, such as that of a compose file.
+#[cfg(feature = "remote-jwks")]
+#[must_use]
+pub fn allow_http(host: impl Into<String>) -> AllowHttp {
+    AllowHttp(host.into().to_ascii_lowercase())
+}
+
+/// What [`allow_http`] allows.
+#[cfg(feature = "remote-jwks")]
+#[derive(Clone, Debug)]
+pub struct AllowHttp(pub(crate) String);

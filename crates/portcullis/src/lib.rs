@@ -9,7 +9,8 @@
 //! 1. a request with exactly one token, in a place that the policy looks at ([`TokenSource`]);
 //! 2. that is a compact JWS, strictly spelled and within limits ([`TokenError`] says what is not);
 //! 3. from an [`Issuer`] that the policy trusts, under an [`Algorithm`] that it lists for it;
-//! 4. signed by one of the keys of that issuer ([`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`]);
+//! 4. signed by one of the keys of that issuer ([`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`];
+//!    with the feature `remote-jwks`, `RemoteJwks` fetches them);
 //! 5. whose claims say that it is an access token, for this service, now ([`ClaimRules`]).
 //!
 //! ```
@@ -62,11 +63,15 @@ pub mod config;
 pub mod dangerous;
 #[cfg(feature = "jsonwebtoken")]
 pub mod jsonwebtoken;
+#[cfg(feature = "remote-jwks")]
+pub mod reqwest;
 mod time;
 
 pub use crate::admission::{Admission, Rejection};
 pub use crate::claims::{Claim, ClaimRules, ClaimValue, ClaimsError, MaxLifetime, TokenType};
 pub use crate::error::Error;
+#[cfg(feature = "remote-jwks")]
+pub use crate::keys::remote::{self, RemoteJwks};
 pub use crate::keys::{
     Encoding, KeyError, KeyFault, KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions,
     KeyFileStatus, KeyQuery, KeySet, KeySource, KeysUnavailable, MAX_CANDIDATES, Secret,

@@ -4,13 +4,12 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::sync::Arc;
 
 use crate::admission::{Admission, Rejection};
 use crate::claims::{self, ClaimsError};
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
-use crate::policy::{Rules, TrustedIssuer};
+use crate::policy::{Party, Rules, TrustedIssuer};
 use crate::signature::Authentic;
 use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, Unverified};
@@ -47,16 +46,19 @@ pub(crate) fn verify(
     let mut signature = SignatureBuffer::new();
     let token = Unverified::parse(token, rules.limits, rules.names.names(), &mut signature)?;
 
-    let issuer = trusted_issuer(rules, &token)?;
+    let party = party(rules, &token)?;
     // Cheap before expensive: this turns away, and lets nothing in.
-    claims::screen(&token.parts, issuer, now)?;
-
+    claims::screen(&token.parts, party.terms(), now)?;
     let header = &token.parts.header;
     let algorithm = header.algorithm;
     let query = KeyQuery { key_id: header.key_id(token.parts.text.header()), algorithm };
-    if issuer.requires_key_id && query.key_id.is_none() {
+    if party.terms().requires_key_id && query.key_id.is_none() {
         return Err(KeyError::IdMissing.into());
     }
+    #[cfg(feature = "remote-jwks")]
+    let party = party.settle(id(&token)?).map_err(KeyError::Unavailable)?;
+    let issuer = party.terms();
+
     let candidates = match Candidates::find(&issuer.keys, &query, now) {
         Err(KeyError::Unknown) => return Err(seek(issuer, &query, seeking, KeyError::Unknown)),
         found => found?,
@@ -73,6 +75,7 @@ pub(crate) fn verify(
         checked => checked?,
     };
     let token = claims::check(token, issuer, &rules.names, now)?;
+    party.prove();
     // Revocation goes here: it takes a `Valid` token and gives a verified one.
     Ok(token.0)
 }
@@ -119,23 +122,25 @@ fn seek(
 
 /// The issuer that the token names, if it may be asked for a key. RFC 8725 §3.8: keys are looked
 /// up by issuer, never across.
-fn trusted_issuer<'r>(
-    rules: &'r Rules,
-    token: &Unverified<'_>,
-) -> Result<&'r Arc<TrustedIssuer>, ClaimsError> {
-    let parts = &token.parts;
-    if rules.refuses_brought_keys && parts.header.brings_key {
+fn party<'r>(rules: &'r Rules, token: &Unverified<'_>) -> Result<Party<'r>, ClaimsError> {
+    let header = &token.parts.header;
+    if rules.refuses_brought_keys && header.brings_key {
         return Err(ClaimsError::BringsKey);
     }
-    let id = parts.payload.issuer.as_ref().ok_or(ClaimsError::Issuer)?.get(parts.text.payload());
-    let issuer =
-        rules.issuers.iter().find(|issuer| *issuer.id == *id).ok_or(ClaimsError::Issuer)?;
+    let party = rules.issuers.find(id(token)?).ok_or(ClaimsError::Issuer)?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
-    if issuer.algorithms.contains(&parts.header.algorithm) {
-        Ok(issuer)
+    if party.terms().algorithms.contains(&header.algorithm) {
+        Ok(party)
     } else {
         Err(ClaimsError::Algorithm)
     }
+}
+
+/// What the token says in `iss`.
+fn id<'t>(token: &'t Unverified<'_>) -> Result<&'t str, ClaimsError> {
+    let parts = &token.parts;
+    let id = parts.payload.issuer.as_ref().ok_or(ClaimsError::Issuer)?;
+    Ok(id.get(parts.text.payload()))
 }
 
 /// The future of [`Check::Wait`](crate::Check::Wait).

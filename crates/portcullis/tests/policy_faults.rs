@@ -59,6 +59,14 @@ fn p256_file() -> KeyFile {
 
 /// For each fault what has it, and only it.
 fn table() -> Vec<(Fault, PolicyBuilder)> {
+    #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "there are no more"))]
+    let mut table = table_of_any_keys();
+    #[cfg(feature = "remote-jwks")]
+    table.extend(remote_keys::table());
+    table
+}
+
+fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
     let keys_without_id = (0..5).fold(KeySet::empty(), |set, _| {
         let key = SigningKey::generate(Algorithm::ES256);
         set.and(&KeySet::from_pem(key.public_pem().expect("a key pair")).expect("a usable key"))
@@ -243,14 +251,20 @@ fn every_fault_there_is_is_tested() {
     let source = include_str!("../src/policy/fault.rs");
     let (_, source) = source.split_once("pub enum Fault {\n").expect("the enum");
     let (variants, _) = source.split_once("\n}\n").expect("its end");
-    let variants: Vec<_> = variants
-        .lines()
-        .filter_map(|line| {
-            line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase))
+    let lines: Vec<_> = variants.lines().collect();
+    let variants: Vec<_> = lines
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| {
+            let line =
+                line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase))?;
+            let is_remote = at > 0 && lines[at - 1] == "    #[cfg(feature = \"remote-jwks\")]";
+            let is_there = !is_remote || cfg!(feature = "remote-jwks");
+            is_there.then(|| line.trim_end_matches([' ', '{', ',']))
         })
-        .map(|line| line.trim_end_matches([' ', '{', ',']))
         .collect();
     assert!(variants.len() > 20, "{variants:?}");
+    assert_eq!(variants.contains(&"Template"), cfg!(feature = "remote-jwks"));
     let tested: Vec<_> = table().into_iter().map(|(fault, _)| format!("{fault:?}")).collect();
     for variant in variants {
         // Only a policy file can name a key file that cannot be opened: see the tests of `config`.
@@ -424,4 +438,136 @@ fn no_fault_shows_a_secret_of_any_kind() {
 fn an_algorithm_whose_key_may_still_come_to_a_file_is_no_fault() {
     let policy = of(with_keys(&[Algorithm::ES256, Algorithm::RS256], p256_file())).build();
     assert_eq!(policy.err(), None);
+}
+
+/// Keys that are fetched, and issuers that are made on demand.
+#[cfg(feature = "remote-jwks")]
+mod remote_keys {
+    use std::net::TcpListener;
+
+    use portcullis::RemoteJwks;
+    use portcullis::remote::{AddressFault, FetchFault, RemoteJwksError, RemoteJwksOptions};
+
+    use super::*;
+
+    const TEMPLATE: &str = "https://id.example/{tenant}/";
+
+    fn template(template: &str, keys: impl Into<Keys>) -> Issuer {
+        Issuer::template(template)
+            .algorithms([Algorithm::ES256])
+            .keys(keys)
+            .audience(TestIssuer::AUDIENCE)
+    }
+
+    fn with(options: RemoteJwksOptions) -> PolicyBuilder {
+        of(with_keys(&[Algorithm::ES256], options))
+    }
+
+    fn address(text: &str, fault: AddressFault) -> RemoteJwksError {
+        RemoteJwksError::Address { address: text.to_owned(), fault }
+    }
+
+    fn fault(issuer: &str, error: RemoteJwksError) -> Fault {
+        Fault::RemoteKeys { issuer: issuer.to_owned(), error }
+    }
+
+    /// What a setting is refused with, of whoever's keys.
+    fn settings(options: RemoteJwksOptions) -> RemoteJwksError {
+        options.start_for(ISSUER).expect_err("a fault")
+    }
+
+    pub(super) fn table() -> Vec<(Fault, PolicyBuilder)> {
+        let late = || RemoteJwks::discovery().cool_down(Duration::from_secs(3601)).max_keys(0);
+        let plain = "http://id.example/jwks";
+        let unfit = "http://id.example/{tenant}";
+        let bad = |text: &str| Fault::Template { issuer: text.to_owned() };
+        let none = |text: &str| Fault::NoTenants { issuer: text.to_owned() };
+        let of_any = Issuer::matching(|_| true)
+            .algorithms([Algorithm::ES256])
+            .keys(RemoteJwks::discovery())
+            .audience(TestIssuer::AUDIENCE)
+            .max_tenants(0);
+        vec![
+            (fault(ISSUER, settings(late())), with(late())),
+            (fault(TEMPLATE, settings(late())), of(template(TEMPLATE, late()))),
+            (fault(ISSUER, address(plain, AddressFault::PlainHttp)), with(RemoteJwks::url(plain))),
+            (
+                fault("accounts.example", address("accounts.example", AddressFault::NotAUrl)),
+                of(Issuer::new("accounts.example")
+                    .algorithms([Algorithm::ES256])
+                    .keys(RemoteJwks::discovery())
+                    .audience(TestIssuer::AUDIENCE)),
+            ),
+            (
+                fault(unfit, address("http://id.example/tenant", AddressFault::PlainHttp)),
+                of(template(unfit, RemoteJwks::discovery())),
+            ),
+            (
+                bad("https://id.example/"),
+                of(template("https://id.example/", RemoteJwks::discovery())),
+            ),
+            (
+                bad("https://{tenant}.example/{tenant}"),
+                of(template("https://{tenant}.example/{tenant}", RemoteJwks::discovery())),
+            ),
+            (none(TEMPLATE), of(template(TEMPLATE, RemoteJwks::discovery()).max_tenants(0))),
+            (none("(predicate)"), of(of_any)),
+            (
+                Fault::DuplicateIssuer { issuer: TEMPLATE.to_owned() },
+                of(template(TEMPLATE, RemoteJwks::discovery()))
+                    .issuer(good())
+                    .issuer(template(TEMPLATE, keys(Algorithm::ES256))),
+            ),
+            // Public keys are fetched, never secrets.
+            (
+                Fault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::HS256 },
+                of(with_keys(&[Algorithm::ES256, Algorithm::HS256], RemoteJwks::discovery())),
+            ),
+        ]
+    }
+
+    #[test]
+    fn settings_out_of_bounds_are_listed_with_their_bounds() {
+        let error = with(RemoteJwks::discovery().cool_down(Duration::from_secs(3601)).max_keys(0));
+        assert_eq!(
+            error.build().unwrap_err().to_string(),
+            "the policy is refused:\n  - issuer `https://issuer.example`: `cool_down` must be 1 s to 1 h; `max_keys` must be 1 to 1000"
+        );
+    }
+
+    #[test]
+    fn a_first_fetch_that_fails_is_a_fault_where_the_policy_asks_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
+        drop(listener);
+        let error = with(RemoteJwks::url(&url).load_at_start()).build().expect_err("a fault");
+        let [Fault::RemoteKeys { issuer, error: RemoteJwksError::FirstFetch(first) }] =
+            error.faults()
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((issuer.as_str(), first.url()), (ISSUER, url.as_str()));
+        assert!(matches!(first.fault(), FetchFault::Connection(_)), "{first}");
+        let text = error.faults()[0].to_string();
+        assert!(text.starts_with(&format!("issuer `{ISSUER}`: {url}: ")), "{text}");
+        assert!(!text.contains('\n') && !text.ends_with('.'), "{text}");
+        // Nobody asks otherwise, and the service starts without its key server.
+        assert!(with(RemoteJwks::url(url)).build().is_ok());
+    }
+
+    #[test]
+    fn two_templates_and_two_predicates_are_no_duplicates() {
+        let any = || {
+            Issuer::matching(|_| true)
+                .algorithms([Algorithm::ES256])
+                .keys(RemoteJwks::discovery())
+                .audience(TestIssuer::AUDIENCE)
+        };
+        let policy = of(template(TEMPLATE, RemoteJwks::discovery()))
+            .issuer(template("https://id.example/{tenant}", RemoteJwks::discovery()))
+            .issuer(any())
+            .issuer(any())
+            .build();
+        assert_eq!(policy.err(), None);
+    }
 }

@@ -2,7 +2,10 @@
 //!
 //! Each test of `tests/` is one class of attack that was published against another verifier, or a
 //! row of the design's list of them; the table in `README.md` says which is which. What is common
-//! to all is here: a [`Door`] in front of a service that counts who reached it.
+//! to all is here: a [`Door`] in front of a service that counts who reached it, and a [`Network`]
+//! that keys are fetched from.
+mod network;
+
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
@@ -13,6 +16,8 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use portcullis::{Admission, Algorithm, Error, Issuer, KeySet, Policy, PolicyBuilder, VerifyLayer};
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
 use tower::{Layer, ServiceExt, service_fn};
+
+pub use self::network::{Network, metadata};
 
 /// What every clock shows.
 pub const NOW: i64 = 1_800_000_000;
@@ -96,6 +101,13 @@ impl Door {
     ///
     /// If there is no answer at the first poll: with all keys in memory, nothing may be waited for.
     pub fn send<B>(&self, request: Request<B>) -> Answer {
+        let answer = pin!(self.ask(request)).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(answer) = answer else { panic!("the answer has to be waited for") };
+        answer
+    }
+
+    /// Sends a request through the layer, and waits for the answer.
+    pub async fn ask<B>(&self, request: Request<B>) -> Answer {
         let reached = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&reached);
         let inner = service_fn(move |request: Request<B>| {
@@ -107,11 +119,7 @@ impl Door {
             async move { Ok::<_, core::convert::Infallible>(response) }
         });
         let service = VerifyLayer::new(self.policy.clone()).layer(inner);
-        let Poll::Ready(Ok(response)) =
-            pin!(service.oneshot(request)).poll(&mut Context::from_waker(Waker::noop()))
-        else {
-            panic!("the answer has to be waited for")
-        };
+        let Ok(response) = service.oneshot(request).await;
         let (parts, _) = response.into_parts();
         Answer {
             status: parts.status.as_u16(),

@@ -240,7 +240,10 @@ fn a_key_set_too_large_or_with_too_many_keys_is_refused() {
     let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let set = |count: usize| format!(r#"{{"keys":[{}]}}"#, vec![key; count].join(","));
     assert!(KeySet::from_jwks(set(100)).is_ok());
-    assert_eq!(KeySet::from_jwks(set(101)).err(), Some(KeyFault::TooManyKeys { found: 101 }));
+    assert_eq!(
+        KeySet::from_jwks(set(101)).err(),
+        Some(KeyFault::TooManyKeys { found: 101, allowed: 100 })
+    );
     let length = 256 * 1024 + 1;
     let large = set(1) + &" ".repeat(length - set(1).len());
     assert_eq!(KeySet::from_jwks(large).err(), Some(KeyFault::TooLarge { length }));

@@ -9,7 +9,9 @@ use portcullis::Algorithm;
 use portcullis_conformance::client::{self, Protocol, Request};
 use portcullis_conformance::policies::{ISSUER, NOW, issuer};
 use portcullis_testkit::TestIssuer;
+use portcullis_testkit::key_server::KeyServer;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 const DOORS: [&str; 3] = ["tower", "axum", "actix"];
 
@@ -84,6 +86,56 @@ async fn it_serves_the_three_routes_at_a_frozen_time() {
             assert_eq!(ask(Request::new("GET", "/optional")).await.body, b"anonymous", "{door}");
             assert_eq!(ask(Request::new("GET", "/open")).await.status, 200, "{door}");
         }
+    }
+}
+
+/// Through one door: the key server is asked once for each rotation.
+async fn follows_a_rotation(door: &'static str, keys: fn(&KeyServer) -> String) {
+    let server = KeyServer::start();
+    let issuer = server.issuer(&[Algorithm::ES256]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("policy.toml");
+    let policy = format!(
+        r#"
+        [[issuer]]
+        id         = "{}"
+        audiences  = ["{}"]
+        algorithms = ["ES256"]
+        keys       = {{ {}, cool_down = "1s", max_wait = "60s" }}
+        "#,
+        issuer.name(),
+        TestIssuer::AUDIENCE,
+        keys(&server)
+    );
+    fs::write(&path, policy).expect("the policy");
+    let running = Running::start(testbed(door, &path, &[]));
+    assert_eq!(server.all_hits(), 0, "{door}: nothing is fetched before the first token");
+    for rotation in 0..2 {
+        if rotation > 0 {
+            issuer.rotate(Algorithm::ES256);
+            issuer.retire("es256-1");
+        }
+        let token = issuer.token(Algorithm::ES256).mint();
+        for _ in 0..2 {
+            let answer = client::send(running.1, Protocol::Http1, &get("/optional", &token)).await;
+            let answer = answer.expect("an answer");
+            assert_eq!((answer.status, &*answer.body), (200, &b"alice"[..]), "{door}");
+        }
+        assert_eq!(server.hits(KeyServer::JWKS_PATH), 1 + rotation, "{door}");
+    }
+}
+
+#[tokio::test]
+async fn it_fetches_keys_from_an_address_and_follows_their_rotation() {
+    let mut doors = JoinSet::new();
+    for door in DOORS {
+        doors.spawn(follows_a_rotation(door, |server| {
+            format!("jwks_url = \"{}\"", server.url(KeyServer::JWKS_PATH))
+        }));
+        doors.spawn(follows_a_rotation(door, |_| "discovery = true".to_owned()));
+    }
+    while let Some(door) = doors.join_next().await {
+        door.expect("no assertion failed");
     }
 }
 

@@ -267,6 +267,7 @@ impl NameTable {
 }
 
 /// Rules as the pipeline uses them, every default filled in.
+#[cfg_attr(feature = "remote-jwks", derive(Clone))]
 pub(crate) struct CompiledRules {
     pub(crate) leeway: Duration,
     pub(crate) max_lifetime: Option<Duration>,

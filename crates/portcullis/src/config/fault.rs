@@ -111,6 +111,16 @@ pub enum Problem {
         /// The other key.
         key: &'static str,
     },
+    /// It says nothing without one of these.
+    NeedsOneOf {
+        /// The other keys.
+        keys: &'static [&'static str],
+    },
+    /// It needs a feature of this crate that the program was built without.
+    NeedsFeature {
+        /// The feature.
+        feature: &'static str,
+    },
     /// It cannot stand beside another key.
     Conflict {
         /// The place of the other key.
@@ -142,14 +152,14 @@ pub enum Problem {
     Empty,
     /// It is no duration of whole seconds.
     Duration,
+    /// It is no duration of whole milliseconds.
+    FineDuration,
     /// It is no date and time.
     Time,
     /// It is a date, or date and time, without an offset from UTC.
     NoOffset,
     /// It is not what an environment variable can be called; perhaps its value.
     EnvironmentName,
-    /// A key set named by its address.
-    NotFetched,
     /// A secret, it seems. It must not stand in a policy, which is read, copied and checked in.
     LiteralSecret,
     /// The policy made of it is refused.
@@ -171,9 +181,6 @@ impl fmt::Display for Problem {
                 f.write_str("unknown key; known here are ")?;
                 quoted(known, '`', f)
             }
-            Self::NotFetched => f.write_str(
-                "keys are not fetched: have the set written to a file, and name it by `jwks_file`",
-            ),
             Self::DuplicateKey => f.write_str("is there twice: leave one out"),
             Self::Missing => f.write_str("is missing, and has no default"),
             Self::MissingOneOf { keys } => {
@@ -181,6 +188,13 @@ impl fmt::Display for Problem {
                 quoted(keys, '`', f)
             }
             Self::Needs { key } => write!(f, "says nothing without `{key}` beside it"),
+            Self::NeedsOneOf { keys } => {
+                f.write_str("says nothing without one of ")?;
+                quoted(keys, '`', f)
+            }
+            Self::NeedsFeature { feature } => {
+                write!(f, "needs the feature `{feature}` of portcullis: turn it on in Cargo.toml")
+            }
             Self::Conflict { with } => write!(f, "cannot stand beside `{with}`: leave one out"),
             Self::WrongType { expected, found } => write!(f, "is {found}; write {expected}"),
             Self::UnknownValue { expected } => {
@@ -195,6 +209,9 @@ impl fmt::Display for Problem {
             Self::Empty => f.write_str("is empty, so that no token could pass"),
             Self::Duration => f.write_str(
                 "is no duration of whole seconds; write hours, minutes and seconds: \"1h 30m\"",
+            ),
+            Self::FineDuration => f.write_str(
+                "is no duration of whole milliseconds; write seconds and milliseconds: \"1s 500ms\"",
             ),
             Self::Time => {
                 f.write_str("is no date and time of RFC 3339; write it as 2026-12-31T00:00:00Z")

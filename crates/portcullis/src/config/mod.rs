@@ -60,11 +60,54 @@
 //! It is read once. Key files and secret files that it names are watched (see
 //! [`KeyFile`](crate::KeyFile)), environment variables and the file itself are not.
 //!
-//! # Keys
+//! # Keys that are fetched
+//!
+//! With the feature `remote-jwks`, an issuer's keys may come from an address, and issuers may be
+//! made on demand: see [`RemoteJwks`](crate::RemoteJwks) and
+//! [`Issuer::template`](crate::Issuer::template). Nothing is fetched before the first token comes,
+//! unless `load_at_start` says so.
+//!
+//! ```
+//! # #[cfg(feature = "remote-jwks")] {
+//! use portcullis::Policy;
+//!
+//! let policy = Policy::from_toml_str(r#"
+//! [[issuer]]
+//! id         = "https://id.example"
+//! audiences  = ["https://orders.example"]
+//! algorithms = ["ES256"]
+//! keys       = { discovery = true, max_stale = "4h" }
+//!
+//! [[issuer]]
+//! template   = "https://login.example/{tenant}/v2.0"
+//! audiences  = ["https://orders.example"]
+//! algorithms = ["RS256"]
+//! keys       = { jwks_url = "https://login.example/{tenant}/keys" }
+//! "#, "")?;
+//! assert_eq!(policy.remote_keys().len(), 1); // those of tenants come with their tokens
+//!
+//! let refused = Policy::from_toml_str(r#"
+//! [[issuer]]
+//! id         = "http://keycloak:8080/realms/orders"
+//! audiences  = ["https://orders.example"]
+//! algorithms = ["ES256"]
+//! keys       = { discovery = true, cool_down = "0s" }
+//! "#, "").unwrap_err();
+//! let places: Vec<_> = refused.faults().iter().map(|fault| fault.place.as_str()).collect();
+//! assert_eq!(places, [
+//!     "issuer[0].id",             // plain `http`; with `dangerous = { allow_http = ["keycloak"] }`?
+//!     "issuer[0].keys.cool_down", // under 1 s
+//! ]);
+//! # }
+//! # Ok::<_, portcullis::config::ConfigError>(())
+//! ```
+//!
+//! # Keys of the file
 //!
 //! Paths are relative to the folder of the policy file. Durations are text in hours, minutes and
-//! seconds: `"30s"`, `"15m"`, `"1h 30m"`; they are whole seconds and not negative. In TOML, the keys
-//! of the top level stand above the first `[table]`.
+//! seconds: `"30s"`, `"15m"`, `"1h 30m"`; they are whole seconds and not negative, but those that
+//! may be less than a second may have milliseconds: `"500ms"`. In TOML, the keys of the top level
+//! stand above the first `[table]`.
 //!
 //! | Top level | Value | Not there |
 //! |-----------|-------|-----------|
@@ -83,7 +126,9 @@
 //!
 //! | `[[issuer]]` | Value | Not there |
 //! |--------------|-------|-----------|
-//! | `id` | what stands in `iss`, byte by byte; each once | refused |
+//! | `id` | what stands in `iss`, byte by byte; each once | refused, unless: |
+//! | `template` | the same with one `{tenant}` in it, for every issuer of this form (feature `remote-jwks`; see [`Issuer`](crate::Issuer::template)); not beside `id` | |
+//! | `max_tenants` | how many issuers of a `template` there are at a time, at least 1 | 1000 |
 //! | `audiences` | a list of what this service is called in `aud`, at least one | refused, unless: |
 //! | `client_ids_instead_of_audience` | a list of clients, for tokens without `aud` (see [`Issuer`](crate::Issuer::client_ids_instead_of_audience)); not beside `audiences` | |
 //! | `algorithms` | a list of the [names](crate::Algorithm) it signs with; of a key file, at least one key must go with one of them | refused |
@@ -91,14 +136,35 @@
 //! | `token_type` | `"jwt"`, `"at+jwt"` (with the claims of RFC 9068), or a list of both | both, by type only |
 //! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys |
 //! | `claims` | a table; its durations stand above those of the top level, its other rules hold besides | |
-//! | `dangerous` | a table with `unlimited_lifetime` only | nothing is weakened |
+//! | `dangerous` | a table with `unlimited_lifetime` and `allow_http` only | nothing is weakened |
 //!
 //! | `issuer.keys`, at least one; all are used | Value |
 //! |---|---|
+//! | `jwks_url` | the address of a JWK set (feature `remote-jwks`), in which `{tenant}` stands for that of a `template`; not beside `discovery` |
+//! | `discovery` | `true`: the JWK set that the issuer's metadata name (feature `remote-jwks`; see [`RemoteJwks`](crate::RemoteJwks::discovery)) |
 //! | `jwks_file` | the path of a JWK set, at most 256 KiB and 100 keys |
 //! | `pem_file` | the path of public keys or certificates in PEM |
 //! | `key_id` | the id of the keys in `pem_file`, at most 1 KiB. Not there: they have none |
 //! | `secrets` | a list of tables, one per shared secret |
+//!
+//! | `issuer.keys`, beside `jwks_url` or `discovery` | Value (see [`RemoteJwksOptions`](crate::remote::RemoteJwksOptions)) | Not there |
+//! |---|---|---|
+//! | `fresh_for` | for how long a set is fresh whose answer does not say, 1 s to 24 h | `"5m"` |
+//! | `min_fresh` | the shortest time that an answer can ask for, 1 s to `max_fresh` | `"1m"` |
+//! | `max_fresh` | the longest, 1 s to 24 h | `"1h"` |
+//! | `refresh_at_percent` | after which part of this time the set is fetched anew, 1 to 90 | `80` |
+//! | `cool_down` | from a fetch to the next that an unknown key id causes, 1 s to 1 h | `"30s"` |
+//! | `max_wait` | how long a request waits for keys, 0 to 60 s | `"2s"` |
+//! | `max_waiting` | how many requests wait at a time, 0 to 100000 | `64` |
+//! | `first_retry` | from a first failure to the next fetch, at most, 100 ms to 1 h | `"1s"` |
+//! | `max_retry` | from any failure to the next fetch, at most, `first_retry` to 1 h | `"1m"` |
+//! | `max_stale` | how long keys serve after the last fetch that succeeded, `fresh_for` to 7 days | `"24h"` |
+//! | `connect_timeout` | how long a connection may take, 1 ms to 60 s | `"2s"` |
+//! | `timeout` | how long a whole answer may take, 1 ms to 60 s | `"5s"` |
+//! | `max_bytes` | how long an answer may be, 1 KiB to 4 MiB | `262144` |
+//! | `max_keys` | how many entries a set may have, 1 to 1000 | `100` |
+//! | `same_origin` | `true`: refuses metadata that name keys at another scheme, host or port | `false` |
+//! | `load_at_start` | `true`: fetches while the policy is built, which fails if that does; not beside `template` | `false` |
 //!
 //! | `issuer.keys.secrets` | Value | Not there |
 //! |---|---|---|
@@ -126,17 +192,20 @@
 //! | `problem_base` | what stands before the code in the problem's `type` | `about:blank` |
 //! | `details` | `false`: clients are told the error code and no more | `true` |
 //!
-//! | `[dangerous]` | Value | Lost |
+//! | `[dangerous]`, `[issuer.dangerous]` | Value | Lost |
 //! |------------|-------|------|
 //! | `unlimited_lifetime` | `true`; not beside `max_lifetime` | a leaked token may work for years |
 //! | `query_parameter` | a name; one more of the `sources` | secrecy: URLs stand in logs |
 //! | `cookie` | a name without `__Host-`; one more of the `sources` | the certainty who set it |
+//! | `allow_http` | of an issuer only: a list of hosts, such as `["keycloak"]`, whose keys are fetched without TLS | the certainty whose keys they are |
 //!
 //! The two sources of `[dangerous]` come besides `"bearer"` where `sources` is not there; with
 //! `sources = []` they are the only ones.
 mod fault;
 mod node;
 mod read;
+#[cfg_attr(not(feature = "remote-jwks"), path = "no_remote.rs")]
+mod remote;
 mod sites;
 mod table;
 #[cfg(test)]
@@ -197,7 +266,8 @@ impl PolicyConfig {
 
     /// A builder with these settings, for what data cannot say. Paths in it start from `base`.
     ///
-    /// Opens the key files. Secrets are read when the policy is built.
+    /// Opens the key files. Secrets are read, and keys fetched with `load_at_start`, when the policy
+    /// is built.
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@ use jiff::fmt::friendly::SpanParser;
 
 use super::fault::{ConfigError, Problem};
 use super::node::{Lines, Node};
+use super::remote::{self, PlainHosts};
 use super::sites::{IssuerSite, Sites};
 use super::table::{Faults, Table, Value};
 use crate::claims::{ClaimRules, ClaimValue, TokenType};
@@ -156,21 +157,29 @@ fn read_issuer(
     faults: &mut Faults,
 ) -> Option<Issuer> {
     let mut table = value.table("a table", faults)?;
-    let id = read_id(&mut table, sites, faults);
+    let (name, identity) = read_identity(&mut table, sites, faults);
+    let mut site =
+        IssuerSite { name, identity, place: table.place.clone(), ..IssuerSite::default() };
     let algorithms =
         table.require("algorithms", faults).map(|value| read_algorithms(value, faults));
-    let mut secrets = Vec::new();
+    let (mut unlimited, mut plain_hosts) = (None, None);
+    let dangerous = table.take("dangerous").and_then(|value| value.table("a table", faults));
+    if let Some(mut table) = dangerous {
+        unlimited = read_unlimited(&mut table, faults);
+        plain_hosts = remote::read_plain_hosts(table.take("allow_http"), faults);
+        table.finish(faults);
+    }
     let keys = table.require("keys", faults).and_then(|value| {
-        value.table("a table: { jwks_file = \"…\" }, or with `pem_file` or `secrets`", faults)
+        value.table("a table: { jwks_file = \"…\" }, or with another origin of keys", faults)
     });
-    let keys = keys.map(|table| read_keys(table, &id, base, &mut secrets, faults));
-    let issuer = Issuer::new(id.as_str())
+    let keys = keys.map(|table| read_keys(table, plain_hosts, base, &mut site, faults));
+    let issuer = remote::issuer(&site)
         .algorithms(algorithms.unwrap_or_default())
         .keys(keys.unwrap_or_default());
 
     let audiences = table.take("audiences");
     let clients = table.take("client_ids_instead_of_audience");
-    let by_client = audiences.is_none() && clients.is_some();
+    site.by_client = audiences.is_none() && clients.is_some();
     let names = match (audiences, clients) {
         (Some(value), other) => {
             if let Some(other) = other {
@@ -190,7 +199,7 @@ fn read_issuer(
         || vec![table.place.clone()],
         |names| names.into_iter().map(|(_, name)| name).collect(),
     );
-    let mut issuer = if by_client {
+    let mut issuer = if site.by_client {
         issuer.client_ids_instead_of_audience(names)
     } else {
         issuer.audiences(names)
@@ -202,32 +211,31 @@ fn read_issuer(
     if is_on(table.take("require_key_id"), faults) {
         issuer = issuer.require_key_id();
     }
-    let unlimited = table.take("dangerous").and_then(|value| {
-        let mut table = value.table("a table", faults)?;
-        let unlimited = read_unlimited(&mut table, faults);
-        table.finish(faults);
-        unlimited
-    });
+    issuer = remote::read_max_tenants(table.take("max_tenants"), issuer, &site, faults);
     issuer = issuer.claims(read_claims(table.take("claims"), unlimited, faults));
-    let place = table.place.clone();
-    sites.issuers.push(IssuerSite { id, place, by_client, secrets });
+    sites.issuers.push(site);
     table.finish_with(faults, mistaken_key);
     Some(issuer)
 }
 
-/// An identifier that no other issuer has. Where it is missing or taken, which is noted, the place
-/// does instead.
-fn read_id(table: &mut Table, sites: &Sites, faults: &mut Faults) -> String {
-    let id = table.require("id", faults);
-    let Some(id) = id.and_then(|value| value.string("a string: what stands in `iss`", faults))
-    else {
-        return table.place.clone();
+/// A name that no other issuer has, and the place where it stands. Where it is missing, empty or
+/// taken, which is noted, the place of the issuer does instead.
+fn read_identity(table: &mut Table, sites: &Sites, faults: &mut Faults) -> (String, String) {
+    let own = table.place.clone();
+    let Some(value) = remote::take_identity(table, faults) else { return (own.clone(), own) };
+    let place = value.place.clone();
+    let Some(name) = value.string("a string: what stands in `iss`", faults) else {
+        return (own, place);
     };
-    if sites.issuers.iter().any(|other| other.id == id) {
-        faults.add(table.at("id"), Problem::Policy(Fault::DuplicateIssuer { issuer: id }));
-        return table.place.clone();
-    }
-    id
+    let fault = if name.is_empty() {
+        Fault::EmptyIssuer
+    } else if sites.issuers.iter().any(|other| other.name == name) {
+        Fault::DuplicateIssuer { issuer: name }
+    } else {
+        return (name, place);
+    };
+    faults.add(place.as_str(), Problem::Policy(fault));
+    (own, place)
 }
 
 fn read_algorithms(value: Value, faults: &mut Faults) -> Vec<Algorithm> {
@@ -254,25 +262,26 @@ fn read_types(value: Value, faults: &mut Faults) -> Option<Vec<TokenType>> {
 
 fn read_keys(
     mut table: Table,
-    issuer: &str,
+    plain_hosts: Option<PlainHosts>,
     base: &Path,
-    secrets: &mut Vec<(String, String)>,
+    site: &mut IssuerSite,
     faults: &mut Faults,
 ) -> Keys {
-    let mut keys = Keys::default();
     let path = |value: Option<Value>, faults: &mut Faults| {
         let value = value?;
         let place = value.place.clone();
         Some((place, base.join(value.string("the path of a file", faults)?)))
     };
 
+    let fetched = remote::read_keys(&mut table, plain_hosts, site, faults);
     let jwks_file = table.take("jwks_file");
     let pem_file = table.take("pem_file");
     let listed = table.take("secrets");
-    if jwks_file.is_none() && pem_file.is_none() && listed.is_none() {
-        let keys = &["jwks_file", "pem_file", "secrets"];
+    if fetched.is_none() && jwks_file.is_none() && pem_file.is_none() && listed.is_none() {
+        let keys = remote::ORIGINS;
         faults.add(table.place.as_str(), Problem::MissingOneOf { keys });
     }
+    let mut keys = fetched.unwrap_or_default();
     let key_id = table.take("key_id");
     if let Some(key_id) = key_id.as_ref().filter(|_| pem_file.is_none()) {
         faults.add(key_id.place.as_str(), Problem::Needs { key: "pem_file" });
@@ -294,7 +303,7 @@ fn read_keys(
         match file.open() {
             Ok(file) => keys = keys.and(file),
             Err(error) => {
-                let fault = Fault::KeyFile { issuer: issuer.to_owned(), error };
+                let fault = Fault::KeyFile { issuer: site.name.clone(), error };
                 faults.add(place, Problem::Policy(fault));
             }
         }
@@ -310,7 +319,7 @@ fn read_keys(
     for value in listed.into_iter().flatten() {
         let place = value.place.clone();
         if let Some(secret) = read_secret(value, base, faults) {
-            secrets.push((secret.label(), place));
+            site.secrets.push((secret.label(), place));
             keys = keys.and(secret);
         }
     }
@@ -398,12 +407,8 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// A key that nobody knows but whoever thinks that keys are fetched, or that a secret could stand
-/// in a policy.
+/// A key that nobody knows but whoever thinks that a secret could stand in a policy.
 fn mistaken_key(key: &str, value: &Value, _: Option<&'static str>) -> Option<Problem> {
-    if matches!(key, "jwks_url" | "jwks_uri" | "discovery") {
-        return Some(Problem::NotFetched);
-    }
     let key = key.to_ascii_lowercase();
     let is_literal = value.is_string() && (key.contains("secret") || key.contains("password"));
     is_literal.then_some(Problem::LiteralSecret)
@@ -504,14 +509,29 @@ fn read_claim_value(value: Value, faults: &mut Faults) -> Option<ClaimValue> {
     }
 }
 
-fn read_duration(value: Value, faults: &mut Faults) -> Option<Duration> {
+pub(super) fn read_duration(value: Value, faults: &mut Faults) -> Option<Duration> {
+    read_duration_in(value, Duration::from_secs(1), Problem::Duration, faults)
+}
+
+/// A duration that may have a part of a second.
+#[cfg(feature = "remote-jwks")]
+pub(super) fn read_fine_duration(value: Value, faults: &mut Faults) -> Option<Duration> {
+    read_duration_in(value, Duration::from_millis(1), Problem::FineDuration, faults)
+}
+
+fn read_duration_in(
+    value: Value,
+    unit: Duration,
+    otherwise: Problem,
+    faults: &mut Faults,
+) -> Option<Duration> {
     const PARSER: SpanParser = SpanParser::new();
     let place = value.place.clone();
     let text = value.string("a duration with its unit: \"15m\"", faults)?;
     let duration = PARSER.parse_unsigned_duration(&text).ok();
-    let duration = duration.filter(|duration| duration.subsec_nanos() == 0);
+    let duration = duration.filter(|duration| duration.as_nanos() % unit.as_nanos() == 0);
     if duration.is_none() {
-        faults.add(place, Problem::Duration);
+        faults.add(place, otherwise);
     }
     duration
 }
@@ -623,6 +643,6 @@ fn read_presentation(value: Value, faults: &mut Faults) -> Presentation {
     presentation
 }
 
-fn is_on(value: Option<Value>, faults: &mut Faults) -> bool {
+pub(super) fn is_on(value: Option<Value>, faults: &mut Faults) -> bool {
     value.and_then(|value| value.boolean(faults)).unwrap_or(false)
 }

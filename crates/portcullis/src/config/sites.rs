@@ -2,6 +2,8 @@
 use super::fault::Problem;
 use super::table::Faults;
 use crate::keys::SecretFault;
+#[cfg(feature = "remote-jwks")]
+use crate::keys::remote::RemoteJwksError;
 use crate::policy::Fault;
 use crate::source::{Kind, TokenSource};
 
@@ -16,14 +18,28 @@ pub(super) struct Sites {
 }
 
 /// Where an issuer's settings came from.
+#[derive(Default)]
 pub(super) struct IssuerSite {
     /// Of no other issuer.
-    pub(super) id: String,
+    pub(super) name: String,
+    /// The place of its name.
+    pub(super) identity: String,
     pub(super) place: String,
+    /// Whether its keys are fetched from where its metadata say.
+    #[cfg(feature = "remote-jwks")]
+    pub(super) is_discovered: bool,
     /// Whether it names clients in the place of audiences.
     pub(super) by_client: bool,
     /// What a fault calls each secret, and its place.
     pub(super) secrets: Vec<(String, String)>,
+}
+
+#[cfg(feature = "remote-jwks")]
+impl IssuerSite {
+    /// Whether its name stands for many.
+    pub(super) fn is_template(&self) -> bool {
+        self.identity.strip_prefix(&self.place) == Some(".template")
+    }
 }
 
 impl Sites {
@@ -48,8 +64,8 @@ impl Sites {
         let itself = |place: String| (place.clone(), vec![place]);
         match fault {
             Fault::NoIssuer => itself("issuer".to_owned()),
-            Fault::DuplicateIssuer { issuer } => alone(self.below(issuer, "id")),
-            Fault::EmptyIssuer => alone(self.below("", "id")),
+            Fault::DuplicateIssuer { issuer } => alone(self.identity(issuer)),
+            Fault::EmptyIssuer => alone(self.identity("")),
             Fault::NoAlgorithm { issuer } => itself(self.below(issuer, "algorithms")),
             Fault::NoKeys { issuer } => itself(self.below(issuer, "keys")),
             Fault::NoAudience { issuer } => {
@@ -75,6 +91,12 @@ impl Sites {
                 (self.secret(issuer, secret), causes)
             }
             Fault::KeyFile { issuer, .. } => alone(self.below(issuer, "keys")),
+            #[cfg(feature = "remote-jwks")]
+            Fault::RemoteKeys { issuer, error } => self.remote_keys(issuer, error),
+            #[cfg(feature = "remote-jwks")]
+            Fault::Template { issuer } => itself(self.identity(issuer)),
+            #[cfg(feature = "remote-jwks")]
+            Fault::NoTenants { issuer } => alone(self.below(issuer, "max_tenants")),
             Fault::Leeway { place, .. } => alone(self.claim_setting(place, "leeway")),
             Fault::ZeroDuration { place, setting } => alone(self.claim_setting(place, setting)),
             Fault::Contradiction { place, claim } => {
@@ -94,13 +116,43 @@ impl Sites {
         }
     }
 
-    fn issuer(&self, id: &str) -> Option<&IssuerSite> {
-        self.issuers.iter().find(|site| site.id == id)
+    #[cfg(feature = "remote-jwks")]
+    fn remote_keys(&self, issuer: &str, error: &RemoteJwksError) -> (String, Vec<String>) {
+        let below = |key| self.below(issuer, key);
+        match error {
+            RemoteJwksError::Address { .. } => {
+                let is_discovered = self.issuer(issuer).is_some_and(|site| site.is_discovered);
+                let address =
+                    if is_discovered { self.identity(issuer) } else { below("keys.jwks_url") };
+                // Of a name that is at fault, no address can be made; and a host without TLS may be
+                // named by what is.
+                (address.clone(), vec![address, below("dangerous")])
+            }
+            RemoteJwksError::FirstFetch(_) => (below("keys.load_at_start"), Vec::new()),
+            RemoteJwksError::Settings(faults)
+                if faults.iter().any(|fault| fault.setting == "allow_http") =>
+            {
+                (below("dangerous.allow_http"), Vec::new())
+            }
+            // The others were judged when they were read.
+            RemoteJwksError::Settings(_) | RemoteJwksError::Thread(_) => {
+                (below("keys"), Vec::new())
+            }
+        }
+    }
+
+    fn issuer(&self, name: &str) -> Option<&IssuerSite> {
+        self.issuers.iter().find(|site| site.name == name)
+    }
+
+    /// The place of an issuer's name.
+    fn identity(&self, name: &str) -> String {
+        self.issuer(name).map_or("issuer", |site| &site.identity).to_owned()
     }
 
     /// The place of an issuer's setting.
-    fn below(&self, id: &str, key: &str) -> String {
-        match self.issuer(id) {
+    fn below(&self, name: &str, key: &str) -> String {
+        match self.issuer(name) {
             Some(site) => format!("{}.{key}", site.place),
             None => "issuer".to_owned(),
         }
@@ -120,7 +172,7 @@ impl Sites {
     /// The place of a duration, by what the fault calls whose rules it is in.
     fn claim_setting(&self, whose: &str, setting: &str) -> String {
         match whose.strip_prefix("issuer `").and_then(|rest| rest.strip_suffix('`')) {
-            Some(id) => self.below(id, &format!("claims.{setting}")),
+            Some(name) => self.below(name, &format!("claims.{setting}")),
             None => format!("claims.{setting}"),
         }
     }

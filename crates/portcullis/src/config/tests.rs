@@ -1,3 +1,8 @@
+#[cfg(not(feature = "remote-jwks"))]
+mod no_remote;
+#[cfg(feature = "remote-jwks")]
+mod remote;
+
 use core::time::Duration;
 use std::collections::BTreeSet;
 
@@ -208,6 +213,19 @@ const FULL_JSON: &str = r#"{
   },
   "dangerous": { "query_parameter": "access_token", "cookie": "token", "unlimited_lifetime": false }
 }"#;
+
+/// With the issuers that need a feature, where it is on.
+fn full_json() -> serde_json::Value {
+    #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "there are none"))]
+    let mut full: serde_json::Value = serde_json::from_str(FULL_JSON).expect("JSON");
+    #[cfg(feature = "remote-jwks")]
+    {
+        let more: serde_json::Value = serde_json::from_str(remote::FULL_JSON).expect("JSON");
+        let more = more["issuer"].as_array().expect("a list").clone();
+        full["issuer"].as_array_mut().expect("a list").extend(more);
+    }
+    full
+}
 
 /// What the claims of `FULL` allow, with `(from, to)` replaced.
 fn full_token(replace: (&str, &str)) -> String {
@@ -630,7 +648,7 @@ token_limit = 5
 [issuer.keys]
 jwks_file = "nowhere.json"
 pem_file = "jwks.json"
-jwks_url = "https://a/jwks"
+jwks_uri = "https://a/jwks"
 [[issuer.keys.secrets]]
 file = "short.key"
 accept_until = 2026-12-31T00:00:00
@@ -710,6 +728,13 @@ cookie = 1
 skip_signature = true
 "#;
 
+/// An issuer without a name, which may be a template where there are any.
+const NAMELESS: (usize, &str, &str) = if cfg!(feature = "remote-jwks") {
+    (53, "issuer[2]", "MissingOneOf")
+} else {
+    (53, "issuer[2].id", "Missing")
+};
+
 /// Line, place, and the name of what is wrong.
 const FAULTS: &[(usize, &str, &str)] = &[
     (1, "sources[2]", "UnknownValue"),
@@ -742,7 +767,7 @@ const FAULTS: &[(usize, &str, &str)] = &[
     (19, "issuer[0].token_limit", "UnknownKey"),
     (21, "issuer[0].keys.jwks_file", "Policy(KeyFile"),
     (22, "issuer[0].keys.pem_file", "Policy(KeyFile"),
-    (23, "issuer[0].keys.jwks_url", "NotFetched"),
+    (23, "issuer[0].keys.jwks_uri", "UnknownKey"),
     (24, "issuer[0].keys.secrets[0]", "Policy(Secret"),
     (26, "issuer[0].keys.secrets[0].accept_until", "NoOffset"),
     (28, "issuer[0].keys.secrets[1].value", "LiteralSecret"),
@@ -759,7 +784,7 @@ const FAULTS: &[(usize, &str, &str)] = &[
     (49, "issuer[1].algorithms", "Policy(NoAlgorithm"),
     (50, "issuer[1].token_type", "Policy(NoTokenType"),
     (51, "issuer[1].keys", "MissingOneOf"),
-    (53, "issuer[2].id", "Missing"),
+    NAMELESS,
     (53, "issuer[2].algorithms", "Missing"),
     (53, "issuer[2]", "MissingOneOf"),
     (54, "issuer[2].keys", "WrongType"),
@@ -1008,7 +1033,7 @@ fn an_end_is_a_date_and_a_time_with_an_offset() {
     assert_eq!(found("1798675200"), Problem::WrongType { expected, found: "an integer" });
 }
 
-/// Each table of `FULL_JSON` and its place, but for those whose keys are claims.
+/// Each table of a policy in JSON and its place, but for those whose keys are claims.
 fn tables(
     value: &serde_json::Value,
     pointer: &str,
@@ -1037,10 +1062,10 @@ fn tables(
 #[test]
 fn an_unknown_key_is_refused_in_every_table_and_every_known_one_is_documented() {
     let folder = folder();
-    let full: serde_json::Value = serde_json::from_str(FULL_JSON).expect("JSON");
+    let full = full_json();
     let mut found = Vec::new();
     tables(&full, "", "", &mut found);
-    assert_eq!(found.len(), 14);
+    assert_eq!(found.len(), if cfg!(feature = "remote-jwks") { 19 } else { 14 });
     for (pointer, place) in found {
         let mut changed = full.clone();
         let table = changed.pointer_mut(&pointer).and_then(|table| table.as_object_mut());
@@ -1069,9 +1094,26 @@ fn an_unknown_key_is_refused_in_every_table_and_every_known_one_is_documented() 
 }
 
 #[test]
+fn jwks_uri_is_told_what_is_meant() {
+    let keys = "keys = { jwks_uri = \"https://a/jwks\" }";
+    let error = refused(&ISSUER.replace("keys = { secrets = [{ file = \"raw.key\" }] }", keys));
+    let found: Vec<_> = error.faults().iter().map(ToString::to_string).collect();
+    let fetched = if cfg!(feature = "remote-jwks") { "`jwks_url`, `discovery`, " } else { "" };
+    assert_eq!(
+        found,
+        [
+            format!(
+                "line 6: issuer[0].keys: is missing one of {fetched}`jwks_file`, `pem_file`, `secrets`"
+            ),
+            "line 6: issuer[0].keys.jwks_uri: unknown key; is `jwks_url` meant?".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn null_is_no_value_of_any_key() {
     let folder = folder();
-    let full: serde_json::Value = serde_json::from_str(FULL_JSON).expect("JSON");
+    let full = full_json();
     let mut found = Vec::new();
     tables(&full, "", "", &mut found);
     for (pointer, place) in found {
@@ -1226,6 +1268,17 @@ fn any_tree() -> impl Strategy<Value = serde_json::Value> {
         "unlimited_lifetime",
         "realm",
         "allowed_origins",
+        // Not `load_at_start`: nothing is fetched.
+        "template",
+        "max_tenants",
+        "jwks_url",
+        "discovery",
+        "cool_down",
+        "max_wait",
+        "max_fresh",
+        "refresh_at_percent",
+        "same_origin",
+        "allow_http",
         "zzz",
     ]);
     let text = prop::sample::select(vec![
@@ -1245,6 +1298,8 @@ fn any_tree() -> impl Strategy<Value = serde_json::Value> {
         "__Host-a",
         "PATH",
         "https://a",
+        "https://{tenant}",
+        "500ms",
         "",
         "\0",
         "é\"\\\n",

@@ -14,10 +14,12 @@ pub enum KeyFault {
     Json(JsonFault),
     /// The JWK set has no array `keys` (RFC 7517 §5).
     NotASet,
-    /// More than 100 keys.
+    /// More keys than are allowed: 100, unless a remote key set allows another number.
     TooManyKeys {
         /// How many there are.
         found: usize,
+        /// How many are allowed.
+        allowed: usize,
     },
     /// More than 256 KiB.
     TooLarge {
@@ -102,7 +104,9 @@ impl fmt::Display for KeyFault {
         match self {
             Self::Json(fault) => write!(f, "the key set {fault}"),
             Self::NotASet => f.write_str("not a JWK set: it has no array `keys`"),
-            Self::TooManyKeys { found } => write!(f, "{found} keys are more than the 100 allowed"),
+            Self::TooManyKeys { found, allowed } => {
+                write!(f, "{found} keys are more than the {allowed} allowed")
+            }
             Self::TooLarge { length } => write!(f, "{length} bytes are more than the 256 KiB allowed"),
             Self::NoUsableKey { skipped } => {
                 f.write_str("no usable key")?;

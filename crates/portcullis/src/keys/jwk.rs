@@ -19,13 +19,13 @@ use crate::token::{Json, read_object, read_tree};
 pub(super) const MAX_BYTES: usize = 256 * 1024;
 
 /// Providers publish 2 to 10 keys.
-const MAX_KEYS: usize = 100;
+pub(super) const MAX_KEYS: usize = 100;
 
 /// RFC 7518 §6.2.2, §6.3.2, §6.4.1 and RFC 8037 §2: what gives a key away.
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The verification keys of each entry of a JWK set, or why it has none.
-pub(super) fn read_set(input: &[u8]) -> Result<Vec<Entry>, KeyFault> {
+pub(super) fn read_set(input: &str, max_keys: usize) -> Result<Vec<Entry>, KeyFault> {
     struct Keys<'de>(Option<Option<Vec<&'de RawValue>>>);
     impl<'de> Sink<'de> for Keys<'de> {
         fn member<A: MapAccess<'de>>(
@@ -43,12 +43,12 @@ pub(super) fn read_set(input: &[u8]) -> Result<Vec<Entry>, KeyFault> {
         }
     }
     let mut keys = Keys(None);
-    let result = read_object(text(input)?, &mut keys);
+    let result = read_object(input, &mut keys);
     match (keys.0, result) {
         (Some(None), _) | (None, Ok(())) => Err(KeyFault::NotASet),
         (_, Err(fault)) => Err(KeyFault::Json(fault)),
-        (Some(Some(entries)), Ok(())) if entries.len() > MAX_KEYS => {
-            Err(KeyFault::TooManyKeys { found: entries.len() })
+        (Some(Some(entries)), Ok(())) if entries.len() > max_keys => {
+            Err(KeyFault::TooManyKeys { found: entries.len(), allowed: max_keys })
         }
         (Some(Some(entries)), Ok(())) => {
             Ok(entries.into_iter().map(|entry| Entry::read(entry.get())).collect())
@@ -58,7 +58,7 @@ pub(super) fn read_set(input: &[u8]) -> Result<Vec<Entry>, KeyFault> {
 
 /// The verification keys of a single JWK.
 pub(super) fn read_key(input: &[u8]) -> Result<Vec<VerificationKey>, KeyFault> {
-    Entry::read(text(input)?).keys
+    Entry::read(text(input, MAX_BYTES)?).keys
 }
 
 pub(super) struct Entry {
@@ -67,8 +67,9 @@ pub(super) struct Entry {
     pub(super) keys: Result<Vec<VerificationKey>, KeyFault>,
 }
 
-fn text(input: &[u8]) -> Result<&str, KeyFault> {
-    if input.len() > MAX_BYTES {
+/// The text of what has at most so many bytes.
+pub(super) fn text(input: &[u8], max_bytes: usize) -> Result<&str, KeyFault> {
+    if input.len() > max_bytes {
         return Err(KeyFault::TooLarge { length: input.len() });
     }
     core::str::from_utf8(input).map_err(|_| KeyFault::Json(crate::token::JsonFault::NotAnObject))

@@ -3,8 +3,8 @@
 //! - A [`VerificationKey`] is a key prepared for exactly one [`Algorithm`].
 //! - A [`KeySet`] holds the keys read from a JWK set, PEM or DER. [`Secret`]s are shared keys, read
 //!   from memory, a file or the environment. Both may serve one issuer.
-//! - A [`KeySource`] gives the current set: a [`KeyFile`] re-reads its file when it changes; your
-//!   own source may fetch.
+//! - A [`KeySource`] gives the current set: a [`KeyFile`] re-reads its file when it changes, remote
+//!   keys (feature `remote-jwks`) are fetched; or your own.
 //!
 //! The key id in a token only looks up: a key with an id serves tokens that name this id, a key
 //! without one is a candidate for every token, and a token without an id sees all keys of its
@@ -14,6 +14,8 @@ mod file;
 mod jwk;
 mod pem;
 mod public;
+#[cfg(feature = "remote-jwks")]
+pub mod remote;
 mod secret;
 mod set;
 
@@ -148,8 +150,8 @@ impl fmt::Debug for KeyQuery<'_> {
 
 /// Somewhere that an issuer's public keys come from and may change.
 ///
-/// [`KeySet`] and [`KeyFile`] are sources. Implement it for your own: a vault, a database, an
-/// endpoint.
+/// [`KeySet`] and [`KeyFile`] are sources, and with the feature `remote-jwks` `RemoteJwks`.
+/// Implement it for your own: a vault, a database.
 pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     /// The keys at this moment. Asked for every token: it must not wait, and should not lock.
     fn keys(&self) -> KeySet;

@@ -73,9 +73,13 @@ impl KeySet {
     ///
     /// The set is not one JSON object with an array `keys`, too large, or has no usable key.
     pub fn from_jwks(json: impl AsRef<[u8]>) -> Result<Self, KeyFault> {
+        Self::from_jwks_text(jwk::text(json.as_ref(), jwk::MAX_BYTES)?, jwk::MAX_KEYS)
+    }
+
+    pub(super) fn from_jwks_text(json: &str, max_keys: usize) -> Result<Self, KeyFault> {
         let mut keys = Vec::new();
         let mut skipped = Vec::new();
-        for (index, entry) in jwk::read_set(json.as_ref())?.into_iter().enumerate() {
+        for (index, entry) in jwk::read_set(json, max_keys)?.into_iter().enumerate() {
             match entry.keys {
                 Ok(prepared) => keys.extend(prepared),
                 Err(fault) => skipped.push(SkippedKey { index, key_id: entry.id, fault }),
@@ -171,6 +175,13 @@ impl KeySet {
             .iter()
             .map(|key| old.iter().find(|old| old.is_same_as(key)).unwrap_or(key).clone());
         Self(Arc::new(Inner { keys: keys.collect(), skipped: self.0.skipped.clone() }))
+    }
+
+    /// Whether `successor`, which took over what both have, has no other keys.
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn has_same_keys(&self, successor: &Self) -> bool {
+        let is_in = |key: &Arc<_>, set: &Self| set.iter().any(|other| Arc::ptr_eq(key, other));
+        self.iter().all(|key| is_in(key, successor)) && successor.iter().all(|key| is_in(key, self))
     }
 
     /// Withdraws the keys that `successor` no longer has.
@@ -396,7 +407,7 @@ mod tests {
         };
         let set = KeySet::from_jwks(entries(100)).unwrap();
         assert_eq!((set.len(), set.skipped().len()), (1, 99));
-        assert_eq!(refused(entries(101)), KeyFault::TooManyKeys { found: 101 });
+        assert_eq!(refused(entries(101)), KeyFault::TooManyKeys { found: 101, allowed: 100 });
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
-use super::{BadCookie, Policy, Rules};
+use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers};
 use crate::claims::{ClaimRules, MaxLifetime, NameTable};
 use crate::error::Error;
 use crate::presentation::{Presentation, Refusal};
@@ -203,9 +203,10 @@ impl PolicyBuilder {
         check_rules("the policy", &self.rules, &mut faults);
 
         let mut names = NameTable::default();
-        let mut issuers: Vec<Arc<super::TrustedIssuer>> = Vec::new();
+        let mut issuers: Vec<Trusted> = Vec::new();
         for issuer in self.issuers {
-            let place = format!("issuer `{}`", issuer.id());
+            let name = issuer.name().to_owned();
+            let place = format!("issuer `{name}`");
             check_durations(&place, issuer.rules(), &mut faults);
             let rules = issuer.rules().over(&self.rules);
             // What is wrong with the policy's own rules was said above.
@@ -214,10 +215,10 @@ impl PolicyBuilder {
             }
             let rules = rules.compile(&mut names);
             let issuer = issuer.prepare(rules, &mut faults);
-            if issuers.iter().any(|other| other.id == issuer.id) {
-                faults.push(Fault::DuplicateIssuer { issuer: issuer.id.to_string() });
+            if issuers.iter().any(|other| other.is_same_as(&issuer)) {
+                faults.push(Fault::DuplicateIssuer { issuer: name });
             }
-            issuers.push(Arc::new(issuer));
+            issuers.push(issuer);
         }
 
         let sources = self.sources.unwrap_or_else(|| vec![TokenSource::bearer()]);
@@ -231,6 +232,10 @@ impl PolicyBuilder {
         for setting in self.presentation.unwritable() {
             faults.push(Fault::Text { setting });
         }
+        BuildError::check(faults)?;
+        // Last, since it may take a while: with nothing else at fault.
+        let mut faults = Vec::new();
+        let issuers = TrustedIssuers::start(issuers, &mut faults);
         BuildError::check(faults)?;
 
         let origins =

@@ -1,6 +1,8 @@
 use core::fmt;
 use core::time::Duration;
 
+#[cfg(feature = "remote-jwks")]
+use crate::keys::remote::RemoteJwksError;
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::signature::Algorithm;
 use crate::token::TokenLimits;
@@ -101,6 +103,26 @@ pub enum Fault {
         /// Why.
         error: KeyFileError,
     },
+    /// Remote keys that do not start.
+    #[cfg(feature = "remote-jwks")]
+    RemoteKeys {
+        /// The issuer's identifier.
+        issuer: String,
+        /// Why.
+        error: RemoteJwksError,
+    },
+    /// An issuer's template without `{tenant}`, with more than one, or with one that is a whole host.
+    #[cfg(feature = "remote-jwks")]
+    Template {
+        /// The template.
+        issuer: String,
+    },
+    /// Room for no tenant at all.
+    #[cfg(feature = "remote-jwks")]
+    NoTenants {
+        /// The template.
+        issuer: String,
+    },
     /// A leeway over 10 minutes.
     Leeway {
         /// Whose rules.
@@ -198,6 +220,17 @@ impl fmt::Display for Fault {
                 write!(f, "issuer `{issuer}`: {secret}: {fault}")
             }
             Self::KeyFile { issuer, error } => write!(f, "issuer `{issuer}`: {error}"),
+            #[cfg(feature = "remote-jwks")]
+            Self::RemoteKeys { issuer, error } => write!(f, "issuer `{issuer}`: {error}"),
+            #[cfg(feature = "remote-jwks")]
+            Self::Template { issuer } => write!(
+                f,
+                "issuer `{issuer}`: a template has exactly one `{{tenant}}`, which is not all of a host or the end of its name; an issuer without tenants is named by its identifier"
+            ),
+            #[cfg(feature = "remote-jwks")]
+            Self::NoTenants { issuer } => {
+                write!(f, "issuer `{issuer}`: `max_tenants` of 0 lets nobody in")
+            }
             Self::Leeway { place, leeway } => {
                 write!(
                     f,

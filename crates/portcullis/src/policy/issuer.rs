@@ -1,9 +1,13 @@
 use core::fmt;
 use std::sync::Arc;
 
-use super::TrustedIssuer;
 use super::fault::Fault;
+#[cfg(feature = "remote-jwks")]
+use super::tenants::{TenantRule, Tenants};
+use super::{Trusted, TrustedIssuer};
 use crate::claims::{AudienceRule, ClaimRules, CompiledRules, TokenType};
+#[cfg(feature = "remote-jwks")]
+use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
 use crate::signature::{Algorithm, Family};
 
@@ -47,8 +51,27 @@ use crate::signature::{Algorithm, Family};
 /// ```
 #[must_use]
 pub struct Issuer<State = Complete> {
-    id: String,
+    id: Identity,
     state: State,
+}
+
+/// Whose tokens.
+#[derive(Debug)]
+enum Identity {
+    One(String),
+    #[cfg(feature = "remote-jwks")]
+    Each(TenantRule),
+}
+
+impl Identity {
+    /// What a message calls it.
+    fn name(&self) -> &str {
+        match self {
+            Self::One(id) => id,
+            #[cfg(feature = "remote-jwks")]
+            Self::Each(rule) => rule.name(),
+        }
+    }
 }
 
 /// State of an [`Issuer`]: its algorithms must be listed.
@@ -77,13 +100,64 @@ pub struct Complete {
     types: Vec<TokenType>,
     requires_key_id: bool,
     rules: ClaimRules,
+    #[cfg(feature = "remote-jwks")]
+    max_tenants: usize,
 }
 
 impl Issuer<WantsAlgorithms> {
     /// The issuer that calls itself `id` in `iss`. Compared byte by byte, so the trailing slash
     /// counts (RFC 8725 §3.8, RFC 9068 §4).
     pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), state: WantsAlgorithms(()) }
+        Self { id: Identity::One(id.into()), state: WantsAlgorithms(()) }
+    }
+
+    /// Every issuer of this form, with one `{tenant}` in it:
+    ///
+    /// ```
+    /// use portcullis::{Algorithm, Issuer, Policy, RemoteJwks};
+    ///
+    /// let policy = Policy::builder()
+    ///     .issuer(
+    ///         Issuer::template("https://id.example/{tenant}/")
+    ///             .algorithms([Algorithm::ES256])
+    ///             .keys(RemoteJwks::discovery()) // each has its own
+    ///             .audience("https://orders.example"),
+    ///     )
+    ///     .build()?;
+    /// # let _ = policy;
+    /// # Ok::<_, portcullis::BuildError>(())
+    /// ```
+    ///
+    /// `{tenant}` stands for 1 to 64 of the characters `A` to `Z`, `a` to `z`, `0` to `9`, `-` and
+    /// `_`: no dot and no slash, so that an address made of it leads nowhere else.
+    ///
+    /// An issuer is made when the first token of it comes, whose request waits for its keys. Since
+    /// anybody can invent tenants, there is at most one new issuer a second; tokens of other new
+    /// ones get 503, so that while somebody does invent some, a tenant that is really new needs
+    /// several tries. Of [`max_tenants`](Issuer::max_tenants) at a time, those of which no token
+    /// ever verified give way to new ones, and those of which one did never do, unless their keys
+    /// have expired: where anybody can register as a tenant of the provider, name the tenants
+    /// instead.
+    ///
+    /// Keys by [discovery](RemoteJwks::discovery), and those of an address with `{tenant}` in it,
+    /// are of each tenant alone; all other keys serve every tenant.
+    #[cfg(feature = "remote-jwks")]
+    pub fn template(template: impl Into<String>) -> Self {
+        Self {
+            id: Identity::Each(TenantRule::template(template.into())),
+            state: WantsAlgorithms(()),
+        }
+    }
+
+    /// Every issuer that `is_trusted` says yes to, as [`template`](Self::template) otherwise. An
+    /// identifier of over 1 KiB is not asked about.
+    ///
+    /// Whatever it says yes to is asked for keys, at an address that the sender of a token wrote:
+    /// compare the whole identifier with what you know, never a part of it.
+    #[cfg(feature = "remote-jwks")]
+    pub fn matching(is_trusted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        let rule = TenantRule::Predicate(Arc::new(is_trusted));
+        Self { id: Identity::Each(rule), state: WantsAlgorithms(()) }
     }
 
     /// The algorithms that it signs with, under exactly these names (RFC 8725 §3.1).
@@ -96,8 +170,8 @@ impl Issuer<WantsAlgorithms> {
 }
 
 impl Issuer<WantsKeys> {
-    /// Its keys: a [`KeySet`], a [`KeyFile`], one or several [`Secret`]s, or [`Keys`] of several
-    /// origins. They never verify another issuer's tokens.
+    /// Its keys: a [`KeySet`], a [`KeyFile`], one or several [`Secret`]s, remote keys (feature
+    /// `remote-jwks`), or [`Keys`] of several origins. They never verify another issuer's tokens.
     pub fn keys(self, keys: impl Into<Keys>) -> Issuer<WantsAudience> {
         let state = WantsAudience { algorithms: self.state.algorithms, keys: keys.into() };
         Issuer { id: self.id, state }
@@ -134,7 +208,16 @@ impl Issuer<WantsAudience> {
         let rules = ClaimRules::default();
         Issuer {
             id: self.id,
-            state: Complete { algorithms, keys, audience, types, requires_key_id: false, rules },
+            state: Complete {
+                algorithms,
+                keys,
+                audience,
+                types,
+                requires_key_id: false,
+                rules,
+                #[cfg(feature = "remote-jwks")]
+                max_tenants: super::tenants::MAX_TENANTS,
+            },
         }
     }
 }
@@ -170,8 +253,18 @@ impl Issuer {
         self
     }
 
-    pub(super) fn id(&self) -> &str {
-        &self.id
+    /// How many issuers of a [template](Issuer::template) or predicate there are at a time, at least
+    /// one.
+    ///
+    /// Not called: 1000. Each that is known has its keys fetched every few minutes.
+    #[cfg(feature = "remote-jwks")]
+    pub fn max_tenants(mut self, tenants: usize) -> Self {
+        self.state.max_tenants = tenants;
+        self
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.id.name()
     }
 
     pub(super) fn rules(&self) -> &ClaimRules {
@@ -179,11 +272,12 @@ impl Issuer {
     }
 
     /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
-    pub(super) fn prepare(self, rules: CompiledRules, faults: &mut Vec<Fault>) -> TrustedIssuer {
-        let Self { id, state: Complete { algorithms, keys, audience, types, requires_key_id, .. } } =
-            self;
-        let issuer = || id.clone();
-        if id.is_empty() {
+    pub(super) fn prepare(self, rules: CompiledRules, faults: &mut Vec<Fault>) -> Trusted {
+        let name = self.name().to_owned();
+        let Self { id, state } = self;
+        let Complete { algorithms, keys, audience, types, requires_key_id, .. } = state;
+        let issuer = || name.clone();
+        if name.is_empty() {
             faults.push(Fault::EmptyIssuer);
         }
         if algorithms.is_empty() {
@@ -204,6 +298,8 @@ impl Issuer {
         let found = faults.len();
         let mut fixed = KeySet::empty();
         let mut sources: Vec<Arc<dyn KeySource>> = Vec::new();
+        #[cfg(feature = "remote-jwks")]
+        let (mut remotes, mut plans) = (Vec::new(), Vec::new());
         // What keys a file or a source of the user's own will have, nobody knows now. But never
         // has a file of public keys a secret, or a file of a secret a public key.
         let (mut may_bring_secrets, mut may_bring_public_keys) = (false, false);
@@ -242,6 +338,17 @@ impl Issuer {
                     sources.push(source);
                     may_bring_public_keys = true;
                 }
+                #[cfg(feature = "remote-jwks")]
+                Part::Remote(remote) => {
+                    sources.push(Arc::new(remote.clone()));
+                    remotes.push(remote);
+                    may_bring_public_keys = true;
+                }
+                #[cfg(feature = "remote-jwks")]
+                Part::Plan(plan) => {
+                    plans.push(plan);
+                    may_bring_public_keys = true;
+                }
             }
         }
         // Keys that are refused, or not there at all, are fault enough.
@@ -264,14 +371,30 @@ impl Issuer {
         if !fixed.is_empty() {
             sources.insert(0, Arc::new(fixed));
         }
-        TrustedIssuer {
-            id: id.into_boxed_str(),
+        let trusted = TrustedIssuer {
+            id: name.clone().into_boxed_str(),
             algorithms,
             keys: sources,
+            #[cfg(feature = "remote-jwks")]
+            remotes,
             requires_key_id,
             audience,
             types,
             rules,
+        };
+        match id {
+            #[cfg(not(feature = "remote-jwks"))]
+            Identity::One(_) => Trusted::One(trusted),
+            #[cfg(feature = "remote-jwks")]
+            Identity::One(_) => {
+                let found = plans.iter().filter_map(|plan| plan.check(&name).err());
+                faults.extend(found.map(|error| Fault::RemoteKeys { issuer: issuer(), error }));
+                Trusted::One(trusted, plans)
+            }
+            #[cfg(feature = "remote-jwks")]
+            Identity::Each(rule) => {
+                Trusted::Each(Tenants::new(rule, trusted, plans, state.max_tenants, faults))
+            }
         }
     }
 }
@@ -307,6 +430,11 @@ enum Part {
     Secret(Secret),
     File(KeyFile),
     Source(Arc<dyn KeySource>),
+    #[cfg(feature = "remote-jwks")]
+    Remote(RemoteJwks),
+    /// Remote keys that start with the policy.
+    #[cfg(feature = "remote-jwks")]
+    Plan(RemoteJwksOptions),
 }
 
 impl Keys {
@@ -332,6 +460,20 @@ impl From<KeySet> for Keys {
 impl From<KeyFile> for Keys {
     fn from(file: KeyFile) -> Self {
         Self(vec![Part::File(file)])
+    }
+}
+
+#[cfg(feature = "remote-jwks")]
+impl From<RemoteJwks> for Keys {
+    fn from(remote: RemoteJwks) -> Self {
+        Self(vec![Part::Remote(remote)])
+    }
+}
+
+#[cfg(feature = "remote-jwks")]
+impl From<RemoteJwksOptions> for Keys {
+    fn from(options: RemoteJwksOptions) -> Self {
+        Self(vec![Part::Plan(options)])
     }
 }
 

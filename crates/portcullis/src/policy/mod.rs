@@ -2,6 +2,9 @@
 mod builder;
 mod fault;
 mod issuer;
+#[cfg(feature = "remote-jwks")]
+mod tenants;
+mod trusted;
 
 use core::fmt;
 use core::time::Duration;
@@ -10,13 +13,14 @@ use std::sync::Arc;
 pub use self::builder::PolicyBuilder;
 pub use self::fault::{BuildError, Fault};
 pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};
+pub(crate) use self::trusted::{Party, TrustedIssuer};
+use self::trusted::{Trusted, TrustedIssuers};
 use crate::admission::{Admission, Rejection};
-use crate::claims::{self, AudienceRule, CompiledRules, NameTable, TokenType};
+use crate::claims::{self, NameTable};
 use crate::error::Error;
-use crate::keys::{KeyError, KeySource};
+use crate::keys::KeyError;
 use crate::presentation::CompiledPresentation;
 use crate::request::RequestView;
-use crate::signature::Algorithm;
 use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
 use crate::time::{Clock, UnixTime};
 use crate::token::TokenLimits;
@@ -41,22 +45,11 @@ pub(crate) struct Rules {
     pub(crate) admits_preflights: bool,
     pub(crate) limits: TokenLimits,
     pub(crate) refuses_brought_keys: bool,
-    pub(crate) issuers: Vec<Arc<TrustedIssuer>>,
+    pub(crate) issuers: TrustedIssuers,
     /// Claims that rules of any issuer name.
     pub(crate) names: NameTable,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) presentation: CompiledPresentation,
-}
-
-/// An issuer with all that its tokens are held to.
-pub(crate) struct TrustedIssuer {
-    pub(crate) id: Box<str>,
-    pub(crate) algorithms: Vec<Algorithm>,
-    pub(crate) keys: Vec<Arc<dyn KeySource>>,
-    pub(crate) requires_key_id: bool,
-    pub(crate) audience: AudienceRule,
-    pub(crate) types: Vec<TokenType>,
-    pub(crate) rules: CompiledRules,
 }
 
 /// What a bad token in a cookie does where a request without a token would pass.
@@ -212,6 +205,25 @@ impl Policy {
         end.saturating_since(self.now())
     }
 
+    /// The remote keys of its issuers, those of tenants that are known now included: to wait for
+    /// them, to fetch them anew, or to see how they are.
+    #[cfg(feature = "remote-jwks")]
+    pub fn remote_keys(&self) -> Vec<crate::RemoteJwks> {
+        self.rules.issuers.remotes()
+    }
+
+    /// Waits until all [`remote_keys`](Self::remote_keys) are there, however often that takes a new
+    /// try: for before a server listens, or for a readiness probe.
+    #[cfg(feature = "remote-jwks")]
+    pub async fn ready(&self) {
+        let all = self.remote_keys();
+        // All are fetched at once.
+        all.iter().for_each(|keys| drop(keys.want()));
+        for keys in &all {
+            keys.ready().await;
+        }
+    }
+
     /// The present, on the policy's clock.
     pub fn now(&self) -> UnixTime {
         self.rules.clock.now()
@@ -282,9 +294,8 @@ fn is_preflight<V: RequestView + ?Sized>(request: &V) -> bool {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let issuers: Vec<_> = self.rules.issuers.iter().map(|issuer| &issuer.id).collect();
         f.debug_struct("Policy")
-            .field("issuers", &issuers)
+            .field("issuers", &self.rules.issuers)
             .field("anonymous", &self.anonymous)
             .finish_non_exhaustive()
     }

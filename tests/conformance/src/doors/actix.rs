@@ -15,13 +15,16 @@ use super::{ANONYMOUS, INSIDE, JSON, Member, OPEN, Server, Stop};
 /// hyper has no such limit; actix-web's own of 5 s would end connections under a slow client.
 const KEEP_ALIVE: Duration = Duration::from_secs(3600);
 
+/// More than one, so that what they have in common counts.
+const WORKERS: usize = 2;
+
 pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop, Server)> {
     let policy = policy.clone();
     let (send_handle, handle) = mpsc::channel();
     let thread = thread::Builder::new().name("door".into()).spawn(move || {
         System::new().block_on(async {
             let server = HttpServer::new(move || App::new().configure(|app| routes(app, &policy)))
-                .workers(1)
+                .workers(WORKERS)
                 .disable_signals()
                 .tcp_nodelay(true)
                 .keep_alive(KEEP_ALIVE)

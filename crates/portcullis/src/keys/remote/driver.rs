@@ -1,0 +1,453 @@
+//! Does what the schedule says: fetches, takes keys over, wakes those who wait.
+use core::fmt;
+use core::mem;
+use core::time::Duration;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::fetch::{FetchError, FetchFault, Fetched, Memory, Place, Source};
+use super::http::Caching;
+use super::schedule::{Action, Answer, Input, Moment, Report, Schedule, WaiterId};
+use super::settings::Settings;
+use super::watch::{Event, Health};
+use crate::keys::set::Inner;
+use crate::keys::{KeyQuery, KeySet, KeysUnavailable};
+use crate::signature::Algorithm;
+
+pub(super) type Observer = dyn Fn(&str, &Event) + Send + Sync;
+
+/// What a key set's handles, the requests that wait for it and its driver have in common.
+pub(super) struct Shared {
+    pub(super) source: Source,
+    observer: Option<Arc<Observer>>,
+    /// Read by every request, without a lock.
+    current: ArcSwap<Inner>,
+    /// Held for moments, never across I/O, and only where a key is not known.
+    engine: Mutex<Engine>,
+    /// Wakes the driver.
+    work: Notify,
+    /// Whether there are keys to serve.
+    serves: watch::Sender<bool>,
+    start: Instant,
+}
+
+struct Engine {
+    schedule: Schedule,
+    /// What the driver has to do yet.
+    pending: Vec<Action>,
+    waiting: HashMap<WaiterId, oneshot::Sender<Answer>>,
+    last_waiter: u64,
+    generation: u64,
+    last_error: Option<FetchError>,
+    is_over: bool,
+}
+
+impl Shared {
+    pub(super) fn new(source: Source, observer: Option<Arc<Observer>>) -> Self {
+        let engine = Engine {
+            schedule: Schedule::new(source.settings.clone()),
+            pending: Vec::new(),
+            waiting: HashMap::new(),
+            last_waiter: 0,
+            generation: 0,
+            last_error: None,
+            is_over: false,
+        };
+        Self {
+            source,
+            observer,
+            current: ArcSwap::new(KeySet::empty().0),
+            engine: Mutex::new(engine),
+            work: Notify::new(),
+            serves: watch::Sender::new(false),
+            start: Instant::now(),
+        }
+    }
+
+    pub(super) fn keys(&self) -> KeySet {
+        KeySet(self.current.load_full())
+    }
+
+    /// Whether the key that a token names is there, or for a token that names none, any.
+    fn has(&self, key_id: Option<&str>, algorithm: Algorithm) -> bool {
+        let is_meant = |id: Option<&str>| key_id.is_none() || id == key_id;
+        self.keys().iter().any(|key| key.algorithm() == algorithm && is_meant(key.id()))
+    }
+
+    fn now(&self) -> Moment {
+        Instant::now().saturating_duration_since(self.start)
+    }
+
+    fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, engine: &mut Engine, input: Input) {
+        let now = self.now();
+        let woke_at = engine.schedule.wake_at(now);
+        let mut actions = Vec::new();
+        engine.schedule.handle(now, input, &mut actions);
+        for action in actions {
+            match action {
+                Action::Answer { waiter, answer } => {
+                    if let Some(waiter) = engine.waiting.remove(&waiter) {
+                        // Whoever no longer waits does not mind.
+                        let _ = waiter.send(answer);
+                    }
+                }
+                action => engine.pending.push(action),
+            }
+        }
+        // Most tokens with an unknown key id change nothing, and wake nobody.
+        let wakes_at = engine.schedule.wake_at(now);
+        let is_sooner = wakes_at.is_some_and(|at| woke_at.is_none_or(|before| at < before));
+        if is_sooner || !engine.pending.is_empty() {
+            self.work.notify_one();
+        }
+    }
+
+    /// Somebody wants keys, without waiting for them here.
+    pub(super) fn want(&self) -> watch::Receiver<bool> {
+        self.tell(&mut self.engine(), Input::Wanted);
+        self.serves.subscribe()
+    }
+
+    /// Fetches whatever the schedule says.
+    pub(super) async fn refresh(self: Arc<Self>) -> Result<(), FetchError> {
+        let waiter = {
+            let mut engine = self.engine();
+            if engine.is_over {
+                return Err(FetchError::new(self.source.address(), FetchFault::Ended));
+            }
+            let (waiter, answer) = engine.add_waiter();
+            self.tell(&mut engine, Input::Refresh { waiter });
+            Waiter { shared: Arc::clone(&self), id: waiter, answer }
+        };
+        match waiter.answer().await {
+            Some(Answer::Look { .. }) => Ok(()),
+            _ => match &self.engine().last_error {
+                Some(error) => Err(error.clone()),
+                None => Err(FetchError::new(self.source.address(), FetchFault::Ended)),
+            },
+        }
+    }
+
+    /// Looks for the key of a token. `None`: there is no such key.
+    pub(super) fn seek(self: &Arc<Self>, query: &KeyQuery<'_>) -> Option<Seeking> {
+        let key_id = query.key_id.map(Box::<str>::from);
+        let until = self.now().saturating_add(self.source.settings.max_wait);
+        let question = Question { key_id, algorithm: query.algorithm, until };
+        match self.ask(&question) {
+            Asked::Answered(Answer::Unknown) => None,
+            asked => Some(Seeking { shared: Arc::clone(self), question, asked }),
+        }
+    }
+
+    fn ask(self: &Arc<Self>, question: &Question) -> Asked {
+        let mut engine = self.engine();
+        if engine.is_over {
+            return Asked::Answered(Answer::Unavailable { retry_after: None });
+        }
+        // It may have come since the request looked; keys are taken over under this lock.
+        if self.has(question.key_id.as_deref(), question.algorithm) {
+            return Asked::Answered(Answer::Look { began_before: false });
+        }
+        let (id, mut answer) = engine.add_waiter();
+        self.tell(&mut engine, Input::Missed { waiter: id, until: question.until });
+        match answer.try_recv() {
+            Ok(answer) => Asked::Answered(answer),
+            Err(_) => Asked::Waits(Waiter { shared: Arc::clone(self), id, answer }),
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let engine = self.engine();
+        let keys = self.keys();
+        let (now, wall) = (self.now(), std::time::SystemTime::now());
+        let schedule = &engine.schedule;
+        let age = schedule.loaded_at().map(|at| now.saturating_sub(at));
+        let cools_down = schedule.cools_down_until(now).map(|until| until.saturating_sub(now));
+        Health {
+            serves: schedule.serves(),
+            keys: keys.len(),
+            skipped: keys.skipped().to_vec(),
+            generation: engine.generation,
+            age,
+            last_success: age.and_then(|age| wall.checked_sub(age)),
+            last_error: engine.last_error.clone(),
+            failures: schedule.failures(),
+            cooling_down_until: cools_down.and_then(|rest| wall.checked_add(rest)),
+            throttled: schedule.throttled(),
+        }
+    }
+
+    /// Puts `new` in the place of the keys at hand.
+    fn take_over(&self, new: KeySet) -> KeySet {
+        let old = self.keys();
+        let new = new.succeeding(&old);
+        // In this order: a key that stays is never missing.
+        self.current.store(Arc::clone(&new.0));
+        old.give_way_to(&new);
+        new
+    }
+
+    fn announce(&self, event: &Event) {
+        let issuer = &*self.source.issuer;
+        // A panic of whoever listens must not end the driver: there would be no keys. The panic
+        // hook has said so.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "tracing")]
+            super::watch::trace(issuer, event);
+            if let Some(observer) = &self.observer {
+                observer(issuer, event);
+            }
+        }));
+    }
+
+    /// Takes in how a fetch ended.
+    fn ended(&self, result: Result<Fetched, FetchError>) {
+        let luck = luck();
+        let mut engine = self.engine();
+        let event = match result {
+            Ok(Fetched { keys, caching }) => {
+                let fresh_for = fresh_for(&self.source.settings, caching);
+                let event = keys.and_then(|keys| {
+                    let old = self.keys();
+                    let keys = self.take_over(keys);
+                    let is_same = old.has_same_keys(&keys);
+                    engine.generation += u64::from(!is_same);
+                    let generation = engine.generation;
+                    (!is_same).then_some(Event::Refreshed { generation, keys })
+                });
+                engine.last_error = None;
+                self.tell(&mut engine, Input::Loaded { fresh_for, luck });
+                Some(event.unwrap_or(Event::Unchanged))
+            }
+            Err(error) => {
+                let retry_after = error.retry_after();
+                engine.last_error = Some(error);
+                self.tell(&mut engine, Input::Failed { retry_after, luck });
+                None
+            }
+        };
+        self.serves.send_replace(engine.schedule.serves());
+        drop(engine);
+        if let Some(event) = event {
+            self.announce(&event);
+        }
+    }
+
+    fn event(&self, report: Report) -> Option<Event> {
+        Some(match report {
+            Report::UnknownKey => Event::UnknownKey,
+            Report::Throttled { ends_in } => Event::Throttled { ends_in },
+            Report::Failed { retry_in } => {
+                Event::Failed { error: self.engine().last_error.clone()?, retry_in }
+            }
+            Report::StaleServed { age, ends_in } => Event::StaleServed { age, ends_in },
+            Report::Expired => Event::Expired,
+        })
+    }
+}
+
+impl Engine {
+    fn add_waiter(&mut self) -> (WaiterId, oneshot::Receiver<Answer>) {
+        self.last_waiter += 1;
+        let id = WaiterId(self.last_waiter);
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.insert(id, sender);
+        (id, receiver)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// Which key a request asks for, and for how long.
+struct Question {
+    key_id: Option<Box<str>>,
+    algorithm: Algorithm,
+    until: Moment,
+}
+
+enum Asked {
+    Answered(Answer),
+    Waits(Waiter),
+}
+
+/// A request that may have to wait for a fetch.
+pub(super) struct Seeking {
+    shared: Arc<Shared>,
+    question: Question,
+    asked: Asked,
+}
+
+impl Seeking {
+    pub(super) async fn wait(self) -> Result<(), KeysUnavailable> {
+        let Self { shared, question, mut asked } = self;
+        loop {
+            let answer = match asked {
+                Asked::Answered(answer) => Some(answer),
+                Asked::Waits(waiter) => waiter.answer().await,
+            };
+            match answer {
+                // The fetch may have been answered before the key was published.
+                Some(Answer::Look { began_before: true })
+                    if !shared.has(question.key_id.as_deref(), question.algorithm) =>
+                {
+                    asked = shared.ask(&question);
+                }
+                Some(Answer::Look { .. } | Answer::Unknown) => return Ok(()),
+                Some(Answer::Unavailable { retry_after }) => {
+                    return Err(KeysUnavailable { retry_after });
+                }
+                None => return Err(KeysUnavailable::default()),
+            }
+        }
+    }
+}
+
+/// Somebody who waits. Gives the place free when dropped.
+struct Waiter {
+    shared: Arc<Shared>,
+    id: WaiterId,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Waiter {
+    /// Nothing if the driver is gone.
+    async fn answer(mut self) -> Option<Answer> {
+        (&mut self.answer).await.ok()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut engine = self.shared.engine();
+        if engine.waiting.remove(&self.id).is_some() {
+            self.shared.tell(&mut engine, Input::Left { waiter: self.id });
+        }
+    }
+}
+
+/// Runs until `stop` is closed.
+pub(super) async fn drive(shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) {
+    let _end = End(Arc::clone(&shared));
+    let mut memory = Memory::default();
+    // Never more than one.
+    let mut fetches = JoinSet::new();
+    loop {
+        let (actions, wake_at) = {
+            let mut engine = shared.engine();
+            (mem::take(&mut engine.pending), engine.schedule.wake_at(shared.now()))
+        };
+        for action in actions {
+            match action {
+                Action::Fetch => {
+                    let (shared, mut memory) = (Arc::clone(&shared), mem::take(&mut memory));
+                    fetches.spawn(async move {
+                        let result = shared.source.fetch(&mut memory, shared.now()).await;
+                        (memory, result)
+                    });
+                }
+                Action::Expire => {
+                    let engine = shared.engine();
+                    // Others may have come since.
+                    if !engine.schedule.serves() {
+                        shared.take_over(KeySet::empty());
+                        shared.serves.send_replace(false);
+                        memory.forget_set();
+                    }
+                }
+                Action::Report(report) => {
+                    if let Some(event) = shared.event(report) {
+                        shared.announce(&event);
+                    }
+                }
+                Action::Answer { .. } => {}
+            }
+        }
+        let wake = async {
+            match wake_at {
+                Some(at) => tokio::time::sleep_until(shared.start + at).await,
+                None => core::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = &mut stop => return,
+            Some(ended) = fetches.join_next() => {
+                let result = match ended {
+                    Ok((kept, result)) => {
+                        memory = kept;
+                        result
+                    }
+                    Err(_) => Err(FetchError::new(shared.source.address(), FetchFault::Panicked)),
+                };
+                shared.ended(match result {
+                    // A set that expired meanwhile has to come whole.
+                    Ok(Fetched { keys: None, .. }) if shared.keys().is_empty() => {
+                        memory.forget_set();
+                        Err(FetchError::new(
+                            shared.source.address(),
+                            FetchFault::Status { status: 304 },
+                        ))
+                    }
+                    result => result,
+                });
+            }
+            () = shared.work.notified() => {}
+            () = wake => shared.tell(&mut shared.engine(), Input::Tick),
+        }
+    }
+}
+
+/// The end of a driver, be it by a panic: keys that nobody keeps current are not served.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let Self(shared) = self;
+        let mut engine = shared.engine();
+        engine.is_over = true;
+        engine.waiting.clear();
+        shared.take_over(KeySet::empty());
+        shared.serves.send_replace(false);
+    }
+}
+
+/// For how long a set that came with `caching` is fresh.
+fn fresh_for(settings: &Settings, caching: Caching) -> Duration {
+    let Settings { fresh_for, min_fresh, max_fresh, .. } = *settings;
+    match caching {
+        Caching { no_store: true, .. } => min_fresh,
+        Caching { max_age: Some(max_age), .. } => max_age.clamp(min_fresh, max_fresh),
+        Caching { max_age: None, .. } => fresh_for,
+    }
+}
+
+/// A random number from 0 to 1.
+fn luck() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness there is no jitter, and no harm.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
+}
+
+impl Source {
+    /// The address that stands for the whole.
+    fn address(&self) -> &url::Url {
+        match &self.place {
+            Place::Keys(url) | Place::Metadata([url, _]) => url,
+        }
+    }
+}

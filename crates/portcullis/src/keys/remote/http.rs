@@ -1,0 +1,198 @@
+//! The little of HTTP that fetching keys takes.
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::time::Duration;
+
+/// Fetches over HTTP: what a key set is asked for with.
+///
+/// The default is reqwest with rustls and the certificates of the operating system, and without
+/// proxies. For a private certificate authority, a client certificate or a proxy, configure a
+/// `reqwest::ClientBuilder` and make it a client by [`portcullis::reqwest::client`](crate::reqwest);
+/// any other HTTP library fits this trait.
+///
+/// All fetches of a program run on one thread: an implementation must not block it. It runs within
+/// a tokio runtime that has I/O and time. Key sets are also guarded from outside: a fetch that
+/// takes longer than its [timeout](HttpRequest::timeout) is dropped, one that panics has failed,
+/// and a body that is too large is refused.
+pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
+    /// Sends a GET, and reads the answer.
+    ///
+    /// # Errors
+    ///
+    /// There is no whole answer: it could not be had, or is longer than
+    /// [`max_bytes`](HttpRequest::max_bytes). An answer with an error status is an answer. A
+    /// redirect is one too: do not follow it.
+    fn get(&self, request: HttpRequest) -> HttpFuture;
+}
+
+/// The future of [`HttpClient::get`].
+pub type HttpFuture = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send>>;
+
+/// What to GET.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// The address, `https` unless plain `http` was allowed.
+    pub url: String,
+    /// Header fields, with names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// How long the body may be, decompressed, in bytes. Stop reading beyond.
+    pub max_bytes: usize,
+    /// For how long to wait for the whole answer.
+    pub timeout: Duration,
+}
+
+/// An answer, decompressed.
+#[derive(Clone, Default)]
+pub struct HttpResponse {
+    /// The status.
+    pub status: u16,
+    /// Header fields. Those whose values are no text may be left out.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// The value of the only header of this name. One that is there twice says nothing.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        match (values.next(), values.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// There was no whole answer.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HttpError {
+    /// It did not come in time.
+    Timeout,
+    /// It is longer than allowed.
+    TooLarge,
+    /// Anything else, in words for an operator: not resolved, refused, no trusted certificate.
+    Failed(String),
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::TooLarge => f.write_str("an answer that is too large"),
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl core::error::Error for HttpError {}
+
+/// What an answer says about when to ask again (RFC 9111, RFC 9110 §10.2.3).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Caching {
+    /// `max-age` less `Age`.
+    pub(super) max_age: Option<Duration>,
+    /// `no-store` or `no-cache`.
+    pub(super) no_store: bool,
+}
+
+impl Caching {
+    /// Not by a library: `headers` has these, and brings SHA-1 and a second base64.
+    pub(super) fn read(response: &HttpResponse) -> Self {
+        let mut caching = Self::default();
+        let fields =
+            response.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case("cache-control"));
+        for directive in fields.flat_map(|(_, value)| value.split(',')) {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+            match name.trim().to_ascii_lowercase().as_str() {
+                "no-store" | "no-cache" => caching.no_store = true,
+                "max-age" => caching.max_age = caching.max_age.or(seconds(value)),
+                _ => {}
+            }
+        }
+        let age = response.header("age").and_then(seconds).unwrap_or_default();
+        caching.max_age = caching.max_age.map(|max_age| max_age.saturating_sub(age));
+        caching
+    }
+}
+
+/// `Retry-After`, in seconds or as a date.
+pub(super) fn retry_after(response: &HttpResponse, now: std::time::SystemTime) -> Option<Duration> {
+    let value = response.header("retry-after")?;
+    seconds(value)
+        .or_else(|| httpdate::parse_http_date(value.trim()).ok()?.duration_since(now).ok())
+}
+
+/// RFC 9111 §1.2.2: more than can be counted is as much as can be.
+fn seconds(text: &str) -> Option<Duration> {
+    let text = text.trim().trim_matches('"');
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| Duration::from_secs(text.parse().unwrap_or(u32::MAX.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn response(headers: &[(&str, &str)]) -> HttpResponse {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        HttpResponse { headers: headers.collect(), ..HttpResponse::default() }
+    }
+
+    #[test]
+    fn max_age_counts_less_what_the_answer_has_aged() {
+        for (headers, max_age) in [
+            (&[][..], None),
+            (&[("cache-control", "public")], None),
+            (&[("cache-control", "max-age=300")], Some(300)),
+            (&[("Cache-Control", "public, Max-Age=300, immutable")], Some(300)),
+            (&[("cache-control", "max-age=\"300\"")], Some(300)),
+            (&[("cache-control", "public"), ("cache-control", "max-age=300")], Some(300)),
+            (&[("cache-control", "max-age=300, max-age=900")], Some(300)),
+            (&[("cache-control", "max-age=300"), ("age", "100")], Some(200)),
+            (&[("cache-control", "max-age=300"), ("age", "301")], Some(0)),
+            (&[("cache-control", "max-age=300"), ("age", "old")], Some(300)),
+            (&[("cache-control", "max-age=300"), ("age", "1"), ("age", "2")], Some(300)),
+            (&[("cache-control", "max-age=-1")], None),
+            (&[("cache-control", "max-age=")], None),
+            (&[("cache-control", "max-age=1e3")], None),
+            (&[("cache-control", "s-maxage=300")], None),
+            (&[("cache-control", "max-age=99999999999999999999")], Some(u64::from(u32::MAX))),
+        ] {
+            let caching = Caching::read(&response(headers));
+            let max_age = max_age.map(Duration::from_secs);
+            assert_eq!(caching, Caching { max_age, no_store: false }, "{headers:?}");
+        }
+        for value in ["no-store", "no-cache", "private, No-Store", "max-age=300, no-cache=\"x\""] {
+            assert!(Caching::read(&response(&[("cache-control", value)])).no_store, "{value}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_to_come() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        for (value, expected) in [
+            ("120", Some(120)),
+            (" 120 ", Some(120)),
+            ("Fri, 15 Jan 2027 08:01:00 GMT", Some(60)),
+            ("Fri, 15 Jan 2027 07:59:00 GMT", None),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let found = retry_after(&response(&[("Retry-After", value)]), now);
+            assert_eq!(found, expected.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(retry_after(&response(&[]), now), None);
+    }
+}

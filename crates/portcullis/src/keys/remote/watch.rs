@@ -1,0 +1,158 @@
+//! What is seen of a remote key set from outside.
+use core::fmt;
+use core::time::Duration;
+use std::time::SystemTime;
+
+use super::fetch::FetchError;
+use crate::keys::{KeySet, SkippedKey};
+
+/// How a remote key set is doing.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Whether there are keys to serve. Where not, tokens of the issuer get 503.
+    pub serves: bool,
+    /// How many keys there are, one for each algorithm that a public key serves.
+    pub keys: usize,
+    /// The entries of the set that are not used, and why.
+    pub skipped: Vec<SkippedKey>,
+    /// How many times other keys were taken over.
+    pub generation: u64,
+    /// How long ago the last fetch that succeeded did so. From then on the keys serve for
+    /// [`max_stale`](super::RemoteJwksOptions::max_stale).
+    pub age: Option<Duration>,
+    /// When that was.
+    pub last_success: Option<SystemTime>,
+    /// Why the last fetch failed, if it did.
+    pub last_error: Option<FetchError>,
+    /// How many fetches failed since one succeeded.
+    pub failures: u32,
+    /// Until when an unknown key id causes no fetch, if for now it causes none.
+    pub cooling_down_until: Option<SystemTime>,
+    /// How many requests with an unknown key id were answered at once, since it was too soon for a
+    /// fetch, or too many waited for one.
+    pub throttled: u64,
+}
+
+/// What happened to a remote key set.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Other keys are in use.
+    Refreshed {
+        /// How many times that happened.
+        generation: u64,
+        /// The keys. See [`skipped`](KeySet::skipped) for the entries that are not used.
+        keys: KeySet,
+    },
+    /// The keys at hand are still the current ones.
+    Unchanged,
+    /// A fetch failed.
+    Failed {
+        /// Why.
+        error: FetchError,
+        /// When the next one is due.
+        retry_in: Duration,
+    },
+    /// A token names a key that is not known, which is now looked for, or when the cool-down is
+    /// over. Said once before each fetch, not for each token.
+    UnknownKey,
+    /// A request with an unknown key id was answered at once, since it is too soon for a fetch, or
+    /// too many wait for one. Said once between two fetches; [`Health::throttled`] counts.
+    Throttled {
+        /// In how long the next fetch may begin.
+        ends_in: Duration,
+    },
+    /// After a failure: the keys at hand go on being served.
+    StaleServed {
+        /// How long ago they were the current ones.
+        age: Duration,
+        /// How long they serve yet.
+        ends_in: Duration,
+    },
+    /// The keys are too old: there are none now, and tokens of the issuer get 503.
+    Expired,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refreshed { keys, .. } => {
+                write!(f, "new keys: {}, entries skipped: {}", keys.len(), keys.skipped().len())
+            }
+            Self::Unchanged => f.write_str("keys unchanged"),
+            Self::Failed { error, retry_in } => {
+                write!(f, "keys not fetched, next try in {retry_in:.1?}: {error}")
+            }
+            Self::UnknownKey => f.write_str("a token names an unknown key: looking for it"),
+            Self::Throttled { ends_in } => {
+                write!(f, "tokens name unknown keys: next fetch in {ends_in:.1?} at the earliest")
+            }
+            Self::StaleServed { age, ends_in } => {
+                write!(f, "keys of {age:.0?} ago are served, for {ends_in:.0?} at most")
+            }
+            Self::Expired => f.write_str("keys too old to be served: tokens get 503"),
+        }
+    }
+}
+
+/// Tells `tracing`.
+#[cfg(feature = "tracing")]
+pub(super) fn trace(issuer: &str, event: &Event) {
+    match event {
+        Event::Refreshed { generation, keys } => {
+            tracing::info!(?issuer, generation, keys = keys.len(), "remote keys refreshed");
+            for skipped in keys.skipped() {
+                tracing::warn!(?issuer, %skipped, "remote key skipped");
+            }
+        }
+        Event::Unchanged => tracing::debug!(?issuer, "remote keys unchanged"),
+        Event::Failed { error, retry_in } => {
+            tracing::warn!(?issuer, %error, ?retry_in, "remote keys not fetched");
+        }
+        Event::UnknownKey => tracing::info!(?issuer, "unknown key id, looking for it"),
+        Event::Throttled { ends_in } => {
+            tracing::warn!(?issuer, ?ends_in, "unknown key ids, too soon for a fetch");
+        }
+        Event::StaleServed { age, ends_in } => {
+            tracing::warn!(?issuer, ?age, ?ends_in, "stale remote keys served");
+        }
+        Event::Expired => tracing::error!(?issuer, "remote keys too old to be served"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::remote::FetchFault;
+
+    #[test]
+    fn an_event_says_what_happened_and_what_comes_of_it() {
+        let url = url::Url::parse("https://id.example/jwks").expect("an address");
+        let error = FetchError::new(&url, FetchFault::Status { status: 500 });
+        let (short, long) = (Duration::from_millis(1234), Duration::from_secs(3600));
+        for (event, text) in [
+            (
+                Event::Refreshed { generation: 3, keys: KeySet::empty() },
+                "new keys: 0, entries skipped: 0",
+            ),
+            (Event::Unchanged, "keys unchanged"),
+            (
+                Event::Failed { error, retry_in: short },
+                "keys not fetched, next try in 1.2s: https://id.example/jwks: status 500",
+            ),
+            (Event::UnknownKey, "a token names an unknown key: looking for it"),
+            (
+                Event::Throttled { ends_in: short },
+                "tokens name unknown keys: next fetch in 1.2s at the earliest",
+            ),
+            (
+                Event::StaleServed { age: long, ends_in: short },
+                "keys of 3600s ago are served, for 1s at most",
+            ),
+            (Event::Expired, "keys too old to be served: tokens get 503"),
+        ] {
+            assert_eq!(event.to_string(), text);
+        }
+    }
+}

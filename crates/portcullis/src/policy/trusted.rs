@@ -1,0 +1,165 @@
+//! The issuers of a policy, as the pipeline asks for them.
+use core::fmt;
+use std::sync::Arc;
+
+use super::fault::Fault;
+#[cfg(feature = "remote-jwks")]
+use super::tenants::{Tenant, Tenants};
+use crate::claims::{AudienceRule, CompiledRules, TokenType};
+use crate::keys::KeySource;
+#[cfg(feature = "remote-jwks")]
+use crate::keys::KeysUnavailable;
+#[cfg(feature = "remote-jwks")]
+use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
+use crate::signature::Algorithm;
+
+/// An issuer with all that its tokens are held to.
+#[cfg_attr(feature = "remote-jwks", derive(Clone))]
+pub(crate) struct TrustedIssuer {
+    pub(crate) id: Box<str>,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) keys: Vec<Arc<dyn KeySource>>,
+    /// Those of the keys that are remote.
+    #[cfg(feature = "remote-jwks")]
+    pub(crate) remotes: Vec<RemoteJwks>,
+    pub(crate) requires_key_id: bool,
+    pub(crate) audience: AudienceRule,
+    pub(crate) types: Vec<TokenType>,
+    pub(crate) rules: CompiledRules,
+}
+
+#[cfg(feature = "remote-jwks")]
+impl TrustedIssuer {
+    pub(super) fn add(&mut self, remote: RemoteJwks) {
+        self.keys.push(Arc::new(remote.clone()));
+        self.remotes.push(remote);
+    }
+}
+
+/// One issuer, or a rule that makes them. Nothing is fetched yet.
+pub(super) enum Trusted {
+    #[cfg(not(feature = "remote-jwks"))]
+    One(TrustedIssuer),
+    #[cfg(feature = "remote-jwks")]
+    One(TrustedIssuer, Vec<RemoteJwksOptions>),
+    #[cfg(feature = "remote-jwks")]
+    Each(Tenants),
+}
+
+impl Trusted {
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            #[cfg(not(feature = "remote-jwks"))]
+            (Self::One(one), Self::One(other)) => one.id == other.id,
+            #[cfg(feature = "remote-jwks")]
+            (Self::One(one, _), Self::One(other, _)) => one.id == other.id,
+            #[cfg(feature = "remote-jwks")]
+            (Self::Each(one), Self::Each(other)) => one.is_same_as(other),
+            #[cfg(feature = "remote-jwks")]
+            _ => false,
+        }
+    }
+}
+
+/// All of a policy.
+#[derive(Default)]
+pub(crate) struct TrustedIssuers {
+    named: Vec<Arc<TrustedIssuer>>,
+    #[cfg(feature = "remote-jwks")]
+    tenants: Vec<Tenants>,
+}
+
+/// Whose token it is.
+pub(crate) enum Party<'r> {
+    Issuer(&'r Arc<TrustedIssuer>),
+    #[cfg(feature = "remote-jwks")]
+    Tenant(Arc<Tenant>),
+    /// An issuer that a rule trusts, and that is not made yet.
+    #[cfg(feature = "remote-jwks")]
+    Stranger(&'r Tenants),
+}
+
+impl TrustedIssuers {
+    /// Starts what is fetched. What does not start goes to `faults`.
+    pub(super) fn start(all: Vec<Trusted>, faults: &mut Vec<Fault>) -> Self {
+        let mut started = Self::default();
+        for trusted in all {
+            match trusted {
+                #[cfg(not(feature = "remote-jwks"))]
+                Trusted::One(issuer) => started.named.push(Arc::new(issuer)),
+                #[cfg(feature = "remote-jwks")]
+                Trusted::One(mut issuer, plans) => {
+                    for plan in plans {
+                        match plan.start_for(&*issuer.id) {
+                            Ok(remote) => issuer.add(remote),
+                            Err(error) => {
+                                let issuer = issuer.id.to_string();
+                                faults.push(Fault::RemoteKeys { issuer, error });
+                            }
+                        }
+                    }
+                    started.named.push(Arc::new(issuer));
+                }
+                #[cfg(feature = "remote-jwks")]
+                Trusted::Each(tenants) => started.tenants.push(tenants.start(faults)),
+            }
+        }
+        #[cfg(not(feature = "remote-jwks"))]
+        let _ = faults;
+        started
+    }
+
+    /// The issuer that calls itself exactly so. Named ones before rules.
+    pub(crate) fn find(&self, id: &str) -> Option<Party<'_>> {
+        let named = self.named.iter().find(|issuer| *issuer.id == *id).map(Party::Issuer);
+        #[cfg(feature = "remote-jwks")]
+        let named = named.or_else(|| self.tenants.iter().find_map(|tenants| tenants.find(id)));
+        named
+    }
+
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn remotes(&self) -> Vec<RemoteJwks> {
+        let named = self.named.iter().flat_map(|issuer| issuer.remotes.iter().cloned());
+        named.chain(self.tenants.iter().flat_map(Tenants::remotes)).collect()
+    }
+}
+
+impl fmt::Debug for TrustedIssuers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        list.entries(self.named.iter().map(|issuer| &issuer.id));
+        #[cfg(feature = "remote-jwks")]
+        list.entries(self.tenants.iter().map(Tenants::name));
+        list.finish()
+    }
+}
+
+impl Party<'_> {
+    /// What its tokens are held to. Of a stranger, all but identifier and keys.
+    pub(crate) fn terms(&self) -> &Arc<TrustedIssuer> {
+        match self {
+            Self::Issuer(issuer) => issuer,
+            #[cfg(feature = "remote-jwks")]
+            Self::Tenant(tenant) => tenant.issuer(),
+            #[cfg(feature = "remote-jwks")]
+            Self::Stranger(tenants) => tenants.terms(),
+        }
+    }
+
+    /// Makes an issuer of a stranger, if there is room for one.
+    #[cfg(feature = "remote-jwks")]
+    pub(crate) fn settle(self, id: &str) -> Result<Self, KeysUnavailable> {
+        match self {
+            Self::Stranger(tenants) => tenants.settle(id).map(Self::Tenant),
+            settled => Ok(settled),
+        }
+    }
+
+    /// One of its tokens has verified.
+    pub(crate) fn prove(&self) {
+        #[cfg(feature = "remote-jwks")]
+        if let Self::Tenant(tenant) = self {
+            tenant.prove();
+        }
+    }
+}
