@@ -8,20 +8,24 @@ TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 
-.PHONY: demo test fmt lint docs unit features serde-json bench tools
+.PHONY: demo test fmt lint docs unit features serde-json bench tools interop-tools
 
 demo: tools
 	$(CARGO) run --locked --release -p quickstart -- --check
 	@echo
 	@echo 'To leave it running and try for yourself: cargo run --release -p quickstart'
 
-test: tools fmt lint docs unit serde-json features
+test: tools interop-tools fmt lint docs unit serde-json features
 	@echo 'make test: all passed'
 
 # The crypto library is C and assembly.
 tools:
 	@command -v $(CARGO) >/dev/null || { echo 'Rust is missing: install it with rustup'; exit 1; }
 	@command -v cc >/dev/null || { echo 'A C compiler is missing: on Debian, apt-get install gcc libc6-dev'; exit 1; }
+
+# An OpenID Provider and libraries of other languages, which tests/interop runs against.
+interop-tools:
+	@tests/interop/install.sh
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -32,9 +36,11 @@ lint:
 docs:
 	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features portcullis/,$(FEATURES))
 
+# No test of tests/interop is left out here.
+unit: export PORTCULLIS_INTEROP = required
 # For how long keys rotate under load.
 unit: export PORTCULLIS_SOAK_SECONDS = 60
-unit:
+unit: interop-tools
 	$(CARGO) test --locked --workspace $(addprefix --features portcullis/,$(FEATURES))
 
 serde-json:

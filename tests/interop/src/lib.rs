@@ -1,0 +1,22 @@
+//! Peers that are not ours: what Portcullis fetches and verifies here was made by others.
+//!
+//! [`Provider`] is a real OpenID Provider in a process of its own, [`Mint`] a library that signs.
+//! Both need a [`Tool`], and a test leaves out what it cannot do without one.
+mod mint;
+mod provider;
+mod tool;
+
+pub use self::mint::{Mint, Minted};
+pub use self::provider::{Hits, JwksMode, OldKeys, Provider};
+pub use self::tool::{Missing, Tool};
+
+use core::time::Duration;
+use std::path::PathBuf;
+
+/// A peer that takes longer than this is broken. Starting one takes a second.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Something in this crate's folder.
+fn path(relative: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), relative].iter().collect()
+}
