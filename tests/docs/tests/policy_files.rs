@@ -44,3 +44,21 @@ fn the_secrets_of_the_rotation_make_a_policy() {
     );
     Policy::from_toml_str(&policy, folder.path()).expect("a policy");
 }
+
+#[test]
+fn the_keys_of_the_readme_are_found_by_discovery() {
+    let policy = format!(
+        "[[issuer]]\nid = \"https://id.example\"\naudiences = [\"https://orders.example\"]\n\
+         algorithms = [\"ES256\"]\n{}",
+        block("discovery")
+    );
+    let policy = Policy::from_toml_str(&policy, "").expect("a policy");
+    assert_eq!(policy.remote_keys().len(), 1);
+}
+
+/// Told twice, to those who read the README and to those who read the crate's docs.
+#[test]
+fn the_story_of_a_rotation_is_that_of_the_crate() {
+    let story = include_str!("../../../crates/portcullis/src/keys/remote/rotation.md");
+    assert!(README.contains(story));
+}
