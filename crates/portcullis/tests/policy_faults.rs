@@ -446,7 +446,9 @@ mod remote_keys {
     use std::net::TcpListener;
 
     use portcullis::RemoteJwks;
-    use portcullis::remote::{AddressFault, FetchFault, RemoteJwksError, RemoteJwksOptions};
+    use portcullis::remote::{
+        AddressFault, FetchFault, RemoteJwksError, RemoteJwksOptions, SettingFault,
+    };
 
     use super::*;
 
@@ -481,7 +483,16 @@ mod remote_keys {
         let plain = "http://id.example/jwks";
         let unfit = "http://id.example/{tenant}";
         let bad = |text: &str| Fault::Template { issuer: text.to_owned() };
-        let none = |text: &str| Fault::NoTenants { issuer: text.to_owned() };
+        let none = |text: &str| Fault::Tenants {
+            issuer: text.to_owned(),
+            fault: SettingFault { setting: "max_tenants", allowed: "at least 1" },
+        };
+        let interval = Fault::Tenants {
+            issuer: TEMPLATE.to_owned(),
+            fault: SettingFault { setting: "tenant_interval", allowed: "1 ms to 60 s" },
+        };
+        let every =
+            |interval| template(TEMPLATE, RemoteJwks::discovery()).tenant_interval(interval);
         let of_any = Issuer::matching(|_| true)
             .algorithms([Algorithm::ES256])
             .keys(RemoteJwks::discovery())
@@ -512,6 +523,8 @@ mod remote_keys {
             ),
             (none(TEMPLATE), of(template(TEMPLATE, RemoteJwks::discovery()).max_tenants(0))),
             (none("(predicate)"), of(of_any)),
+            (interval.clone(), of(every(Duration::ZERO))),
+            (interval, of(every(Duration::from_secs(61)))),
             (
                 Fault::DuplicateIssuer { issuer: TEMPLATE.to_owned() },
                 of(template(TEMPLATE, RemoteJwks::discovery()))

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! plays a provider with the tenants `acme` and `umbrella`, and prints a `curl` line for each. The
-//! service knows neither of them before their first token comes.
+//! service knows neither of them before their first token comes. Since anybody can invent tenants,
+//! there is one new one a second: the other is told 503 and `Retry-After: 1` until then.
 use std::error::Error;
 
 use actix_web::{App, HttpServer, web};

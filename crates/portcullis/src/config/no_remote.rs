@@ -65,13 +65,14 @@ pub(super) fn read_plain_hosts(value: Option<Value>, faults: &mut Faults) -> Opt
     None
 }
 
-pub(super) fn read_max_tenants(
-    value: Option<Value>,
+pub(super) fn read_tenant_bounds(
+    table: &mut Table,
     issuer: Issuer,
     _: &IssuerSite,
     faults: &mut Faults,
 ) -> Issuer {
-    refuse(value, faults);
+    refuse(table.take("max_tenants"), faults);
+    refuse(table.take("tenant_interval"), faults);
     issuer
 }
 

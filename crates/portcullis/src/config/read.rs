@@ -211,7 +211,7 @@ fn read_issuer(
     if is_on(table.take("require_key_id"), faults) {
         issuer = issuer.require_key_id();
     }
-    issuer = remote::read_max_tenants(table.take("max_tenants"), issuer, &site, faults);
+    issuer = remote::read_tenant_bounds(&mut table, issuer, &site, faults);
     issuer = issuer.claims(read_claims(table.take("claims"), unlimited, faults));
     sites.issuers.push(site);
     table.finish_with(faults, mistaken_key);

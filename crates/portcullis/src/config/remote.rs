@@ -188,21 +188,30 @@ pub(super) fn read_plain_hosts(value: Option<Value>, faults: &mut Faults) -> Opt
     Some(PlainHosts { place, hosts: hosts.into_iter().map(|(_, host)| host).collect() })
 }
 
-pub(super) fn read_max_tenants(
-    value: Option<Value>,
-    issuer: Issuer,
+pub(super) fn read_tenant_bounds(
+    table: &mut Table,
+    mut issuer: Issuer,
     site: &IssuerSite,
     faults: &mut Faults,
 ) -> Issuer {
-    let Some(value) = value else { return issuer };
-    let place = value.place.clone();
-    if !site.is_template() {
-        faults.add(place.as_str(), Problem::Needs { key: "template" });
+    let mut take = |key, faults: &mut Faults| {
+        let value = table.take(key)?;
+        if !site.is_template() {
+            faults.add(value.place.as_str(), Problem::Needs { key: "template" });
+        }
+        Some(value)
+    };
+    if let Some(value) = take("max_tenants", faults) {
+        let place = value.place.clone();
+        match value.integer("a number", faults).map(usize::try_from) {
+            Some(Ok(tenants)) => issuer = issuer.max_tenants(tenants),
+            Some(Err(_)) => faults.add(place, Problem::OutOfRange { expected: "1 or more" }),
+            None => {}
+        }
     }
-    match value.integer("a number", faults).map(usize::try_from) {
-        Some(Ok(tenants)) => return issuer.max_tenants(tenants),
-        Some(Err(_)) => faults.add(place, Problem::OutOfRange { expected: "1 or more" }),
-        None => {}
+    let interval = take("tenant_interval", faults);
+    match interval.and_then(|value| read_fine_duration(value, faults)) {
+        Some(interval) => issuer.tenant_interval(interval),
+        None => issuer,
     }
-    issuer
 }

@@ -96,7 +96,7 @@ impl Sites {
             #[cfg(feature = "remote-jwks")]
             Fault::Template { issuer } => itself(self.identity(issuer)),
             #[cfg(feature = "remote-jwks")]
-            Fault::NoTenants { issuer } => alone(self.below(issuer, "max_tenants")),
+            Fault::Tenants { issuer, fault } => alone(self.below(issuer, fault.setting)),
             Fault::Leeway { place, .. } => alone(self.claim_setting(place, "leeway")),
             Fault::ZeroDuration { place, setting } => alone(self.claim_setting(place, setting)),
             Fault::Contradiction { place, claim } => {

@@ -1271,6 +1271,7 @@ fn any_tree() -> impl Strategy<Value = serde_json::Value> {
         // Not `load_at_start`: nothing is fetched.
         "template",
         "max_tenants",
+        "tenant_interval",
         "jwks_url",
         "discovery",
         "cool_down",

@@ -2,7 +2,7 @@ use core::fmt;
 use core::time::Duration;
 
 #[cfg(feature = "remote-jwks")]
-use crate::keys::remote::RemoteJwksError;
+use crate::keys::remote::{RemoteJwksError, SettingFault};
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::signature::Algorithm;
 use crate::token::TokenLimits;
@@ -117,11 +117,13 @@ pub enum Fault {
         /// The template.
         issuer: String,
     },
-    /// Room for no tenant at all.
+    /// A bound on the issuers of a template or predicate that makes no sense.
     #[cfg(feature = "remote-jwks")]
-    NoTenants {
+    Tenants {
         /// The template.
         issuer: String,
+        /// Which, and what it may be.
+        fault: SettingFault,
     },
     /// A leeway over 10 minutes.
     Leeway {
@@ -228,9 +230,7 @@ impl fmt::Display for Fault {
                 "issuer `{issuer}`: a template has exactly one `{{tenant}}`, which is not all of a host or the end of its name; an issuer without tenants is named by its identifier"
             ),
             #[cfg(feature = "remote-jwks")]
-            Self::NoTenants { issuer } => {
-                write!(f, "issuer `{issuer}`: `max_tenants` of 0 lets nobody in")
-            }
+            Self::Tenants { issuer, fault } => write!(f, "issuer `{issuer}`: {fault}"),
             Self::Leeway { place, leeway } => {
                 write!(
                     f,

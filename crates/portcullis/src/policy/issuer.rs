@@ -1,9 +1,11 @@
 use core::fmt;
+#[cfg(feature = "remote-jwks")]
+use core::time::Duration;
 use std::sync::Arc;
 
 use super::fault::Fault;
 #[cfg(feature = "remote-jwks")]
-use super::tenants::{TenantRule, Tenants};
+use super::tenants::{Bounds, TenantRule, Tenants};
 use super::{Trusted, TrustedIssuer};
 use crate::claims::{AudienceRule, ClaimRules, CompiledRules, TokenType};
 #[cfg(feature = "remote-jwks")]
@@ -101,7 +103,7 @@ pub struct Complete {
     requires_key_id: bool,
     rules: ClaimRules,
     #[cfg(feature = "remote-jwks")]
-    max_tenants: usize,
+    tenants: Bounds,
 }
 
 impl Issuer<WantsAlgorithms> {
@@ -132,8 +134,8 @@ impl Issuer<WantsAlgorithms> {
     /// `_`: no dot and no slash, so that an address made of it leads nowhere else.
     ///
     /// An issuer is made when the first token of it comes, whose request waits for its keys. Since
-    /// anybody can invent tenants, there is at most one new issuer a second; tokens of other new
-    /// ones get 503, so that while somebody does invent some, a tenant that is really new needs
+    /// anybody can invent tenants, there is at most one new issuer a
+    /// [second](Issuer::tenant_interval); tokens of other new ones get 503, so that while somebody does invent some, a tenant that is really new needs
     /// several tries. Of [`max_tenants`](Issuer::max_tenants) at a time, those of which no token
     /// ever verified give way to new ones, and those of which one did never do, unless their keys
     /// have expired: where anybody can register as a tenant of the provider, name the tenants
@@ -216,7 +218,7 @@ impl Issuer<WantsAudience> {
                 requires_key_id: false,
                 rules,
                 #[cfg(feature = "remote-jwks")]
-                max_tenants: super::tenants::MAX_TENANTS,
+                tenants: Bounds::default(),
             },
         }
     }
@@ -259,7 +261,18 @@ impl Issuer {
     /// Not called: 1000. Each that is known has its keys fetched every few minutes.
     #[cfg(feature = "remote-jwks")]
     pub fn max_tenants(mut self, tenants: usize) -> Self {
-        self.state.max_tenants = tenants;
+        self.state.tenants.most = tenants;
+        self
+    }
+
+    /// How long after a new issuer of a [template](Issuer::template) or predicate comes the next,
+    /// 1 ms to 60 s. Until then, tokens of other new ones get 503 with this as `Retry-After`.
+    ///
+    /// Not called: 1 s, which is what one who invents tenants can cause in fetches. After a restart
+    /// every tenant is new: where there are hundreds, allow more.
+    #[cfg(feature = "remote-jwks")]
+    pub fn tenant_interval(mut self, interval: Duration) -> Self {
+        self.state.tenants.interval = interval;
         self
     }
 
@@ -393,7 +406,7 @@ impl Issuer {
             }
             #[cfg(feature = "remote-jwks")]
             Identity::Each(rule) => {
-                Trusted::Each(Tenants::new(rule, trusted, plans, state.max_tenants, faults))
+                Trusted::Each(Tenants::new(rule, trusted, plans, state.tenants, faults))
             }
         }
     }

@@ -15,13 +15,33 @@ use tokio::time::Instant;
 use super::fault::Fault;
 use super::trusted::{Party, TrustedIssuer};
 use crate::keys::KeysUnavailable;
-use crate::keys::remote::{RemoteJwks, RemoteJwksOptions, TENANT};
+use crate::keys::remote::{RemoteJwks, RemoteJwksOptions, SettingFault, TENANT};
 
-/// How many issuers of a rule there are at a time, unless set otherwise.
-pub(super) const MAX_TENANTS: usize = 1000;
+/// What bounds the issuers of a rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// How many there are at a time.
+    pub(super) most: usize,
+    /// How long after a new one comes the next.
+    pub(super) interval: Duration,
+}
 
-/// How long after a new issuer comes the next.
-const INTERVAL: Duration = Duration::from_secs(1);
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { most: 1000, interval: Duration::from_secs(1) }
+    }
+}
+
+impl Bounds {
+    fn faults(self) -> impl Iterator<Item = SettingFault> {
+        let intervals = Duration::from_millis(1)..=Duration::from_secs(60);
+        let most = (self.most == 0)
+            .then_some(SettingFault { setting: "max_tenants", allowed: "at least 1" });
+        let interval = (!intervals.contains(&self.interval))
+            .then_some(SettingFault { setting: "tenant_interval", allowed: "1 ms to 60 s" });
+        most.into_iter().chain(interval)
+    }
+}
 
 /// The longest tenant in a template. A UUID has 36 characters.
 const MAX_LABEL: usize = 64;
@@ -96,7 +116,7 @@ pub(crate) struct Tenants {
     terms: Arc<TrustedIssuer>,
     /// The keys that each has for itself.
     plans: Vec<RemoteJwksOptions>,
-    most: usize,
+    bounds: Bounds,
     /// Read without a lock.
     known: ArcSwap<HashMap<Box<str>, Arc<Tenant>>>,
     /// When the last one was made. Held while one is.
@@ -128,7 +148,7 @@ impl Tenants {
         rule: TenantRule,
         terms: TrustedIssuer,
         plans: Vec<RemoteJwksOptions>,
-        most: usize,
+        bounds: Bounds,
         faults: &mut Vec<Fault>,
     ) -> Self {
         let issuer = || rule.name().to_owned();
@@ -136,9 +156,8 @@ impl Tenants {
         if matches!(&rule, TenantRule::Template { text, parts: None } if !text.is_empty()) {
             faults.push(Fault::Template { issuer: issuer() });
         }
-        if most == 0 {
-            faults.push(Fault::NoTenants { issuer: issuer() });
-        }
+        let found = bounds.faults();
+        faults.extend(found.map(|fault| Fault::Tenants { issuer: issuer(), fault }));
         // What is wrong with the keys of any tenant is wrong with those of this one.
         let (example, label) = match &rule {
             TenantRule::Template { parts: Some((before, after)), .. } => {
@@ -158,7 +177,7 @@ impl Tenants {
             rule,
             terms: Arc::new(terms),
             plans,
-            most,
+            bounds,
             known: ArcSwap::default(),
             last: Mutex::new(None),
         }
@@ -213,7 +232,8 @@ impl Tenants {
 
     /// Makes an issuer, unless one was made just now, or there is no room.
     pub(super) fn settle(&self, id: &str) -> Result<Arc<Tenant>, KeysUnavailable> {
-        let unavailable = KeysUnavailable { retry_after: Some(INTERVAL) };
+        let Bounds { most, interval } = self.bounds;
+        let unavailable = KeysUnavailable { retry_after: Some(interval) };
         // A user's predicate does not run under the lock.
         self.rule.tenant(id).ok_or(unavailable)?;
         let label = self.rule.label(id);
@@ -223,18 +243,18 @@ impl Tenants {
             return Ok(Arc::clone(tenant));
         }
         let now = Instant::now();
-        if last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
+        if last.is_some_and(|last| now.saturating_duration_since(last) < interval) {
             return Err(unavailable);
         }
         // Counts also where it fails: that costs time, and a line in the log.
         *last = Some(now);
         let mut next = HashMap::clone(&known);
-        if next.len() >= self.most {
+        if next.len() >= most {
             let replaced = next.iter().filter(|(_, tenant)| tenant.gives_way());
             let oldest = replaced.min_by_key(|(_, tenant)| tenant.made).map(|(id, _)| id.clone());
             let Some(oldest) = oldest else {
                 #[cfg(feature = "tracing")]
-                tracing::warn!(rule = self.name(), most = self.most, "no room for a new issuer");
+                tracing::warn!(rule = self.name(), most, "no room for a new issuer");
                 return Err(KeysUnavailable::default());
             };
             next.remove(&oldest);
@@ -269,6 +289,8 @@ impl Tenant {
 
 #[cfg(test)]
 mod tests {
+    const INTERVAL: Duration = Duration::from_secs(1);
+
     use core::panic::AssertUnwindSafe;
     use core::sync::atomic::AtomicUsize;
     use std::panic::catch_unwind;
@@ -515,7 +537,10 @@ mod tests {
         );
         assert_eq!(
             faults(vec![template(TEMPLATE).max_tenants(0)]),
-            [Fault::NoTenants { issuer: TEMPLATE.to_owned() }]
+            [Fault::Tenants {
+                issuer: TEMPLATE.to_owned(),
+                fault: SettingFault { setting: "max_tenants", allowed: "at least 1" },
+            }]
         );
         assert_eq!(
             faults(vec![template(TEMPLATE), template(TEMPLATE)]),
@@ -541,6 +566,19 @@ mod tests {
         assert_eq!(settle(&tenants, "second"), Ok(()));
         assert_eq!(settle(&tenants, "third"), Err(WITHIN_THE_SECOND));
         assert_eq!(count(&tenants), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_issuers_come_as_fast_as_they_may() {
+        let interval = Duration::from_millis(50);
+        let tenants =
+            rule(complete(Issuer::template(TEMPLATE), remote()).tenant_interval(interval));
+        for tenant in ["first", "second", "third"] {
+            assert_eq!(settle(&tenants, tenant), Ok(()));
+            let refused = KeysUnavailable { retry_after: Some(interval) };
+            assert_eq!(settle(&tenants, "early"), Err(refused));
+            advance(interval).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -56,6 +56,8 @@ fn so_do_templates_and_hosts_without_tls() {
     assert_eq!(found(&both), needs_feature("issuer[0].template"));
     let number = format!("{ISSUER}max_tenants = 5");
     assert_eq!(found(&number), needs_feature("issuer[0].max_tenants"));
+    let interval = format!("{ISSUER}tenant_interval = \"2s\"");
+    assert_eq!(found(&interval), needs_feature("issuer[0].tenant_interval"));
     let hosts = format!("{ISSUER}dangerous = {{ allow_http = [\"keycloak\"] }}");
     assert_eq!(found(&hosts), needs_feature("issuer[0].dangerous.allow_http"));
 }

@@ -36,6 +36,7 @@ allow_http = ["keycloak"]
 [[issuer]]
 template    = "https://id.example/{tenant}/"
 max_tenants = 5
+tenant_interval = "250ms"
 audiences   = ["b"]
 algorithms  = ["EdDSA"]
 keys        = { jwks_url = "https://id.example/{tenant}/keys", discovery = false, jwks_file = "jwks.json" }
@@ -67,7 +68,7 @@ pub(super) const FULL_JSON: &str = r#"{ "issuer": [{
     "dangerous": { "allow_http": ["keycloak"] }
   }, {
     "template": "https://id.example/{tenant}/",
-    "max_tenants": 5,
+    "max_tenants": 5, "tenant_interval": "250ms",
     "audiences": ["b"],
     "algorithms": ["EdDSA"],
     "keys": { "jwks_url": "https://id.example/{tenant}/keys", "discovery": false, "jwks_file": "jwks.json" }
@@ -144,10 +145,11 @@ fn settings_arrive_from_every_format() {
                         .and(crate::KeyFile::jwks(folder.path().join("jwks.json")).open().unwrap()),
                 )
                 .audience("b")
-                .max_tenants(5),
+                .max_tenants(5)
+                .tenant_interval(Duration::from_millis(250)),
         );
     let by_code = format!("{by_code:?}");
-    assert!(by_code.contains("max_tenants: 5"), "{by_code}");
+    assert!(by_code.contains("Bounds { most: 5, interval: 250ms }"), "{by_code}");
     assert!(by_code.contains("TenantRule(\"https://id.example/{tenant}/\")"), "{by_code}");
     let by_serde: PolicyConfig = toml::from_str(FULL).expect("TOML");
     let from_json: PolicyConfig = serde_json::from_str(FULL_JSON).expect("JSON");
@@ -308,6 +310,8 @@ fn each_default_is_the_documented_one() {
     let tenants = with_template("https://{tenant}", "discovery = true");
     assert_eq!(settings(&tenants), settings(&format!("{tenants}max_tenants = 1000")));
     assert_ne!(settings(&tenants), settings(&format!("{tenants}max_tenants = 999")));
+    assert_eq!(settings(&tenants), settings(&format!("{tenants}tenant_interval = \"1s\"")));
+    assert_ne!(settings(&tenants), settings(&format!("{tenants}tenant_interval = \"2s\"")));
 }
 
 #[test]
@@ -421,7 +425,7 @@ max_wait = "61s"
         "line 14: issuer[1].id: issuer `accounts.example`: `accounts.example`: not an absolute `https` URL".to_owned(),
         "line 19: issuer[1].keys.timeout: issuer `accounts.example`: `timeout` must be 1 ms to 60 s".to_owned(),
         format!("line 22: issuer[2].template: issuer `{template}`: `https://id.example/tenant`: a URL with a user name, a fragment or an unfit query"),
-        format!("line 23: issuer[2].max_tenants: issuer `{template}`: `max_tenants` of 0 lets nobody in"),
+        format!("line 23: issuer[2].max_tenants: issuer `{template}`: `max_tenants` must be at least 1"),
         format!("line 28: issuer[2].keys.max_wait: issuer `{template}`: `max_wait` must be 0 to 60 s"),
     ];
     assert_eq!(said(text), expected);
@@ -568,6 +572,14 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
             one("template", wrong("a string: what stands in `iss`", "an integer")),
         ),
         (format!("{plain}max_tenants = 7"), one("max_tenants", Problem::Needs { key: "template" })),
+        (
+            format!("{plain}tenant_interval = \"2s\""),
+            one("tenant_interval", Problem::Needs { key: "template" }),
+        ),
+        (
+            format!("{}tenant_interval = 2", template("discovery = true")),
+            one("tenant_interval", wrong("a duration with its unit: \"15m\"", "an integer")),
+        ),
         (
             format!("{}max_tenants = \"7\"", template("discovery = true")),
             one("max_tenants", wrong("a number", "a string")),

@@ -86,7 +86,6 @@ impl Settings {
 }
 
 /// A setting of a remote key set that is out of its bounds.
-#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SettingFault {
     /// Its name.
