@@ -17,9 +17,12 @@ mod payload;
 
 use core::fmt;
 use core::ops::Range;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use std::sync::LazyLock;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use base64::engine::{Simd, general_purpose::NO_PAD};
 use memchr::memchr_iter;
 
 pub(crate) use self::header::{Header, TypeHeader};
@@ -283,9 +286,15 @@ fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.')
 }
 
+/// AVX2 or NEON, where the machine has it.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static BASE64URL: LazyLock<Simd> = LazyLock::new(|| Simd::url_safe(NO_PAD));
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+
 /// Decodes strict base64url: RFC 7515 §2, RFC 4648 §3.5 (trailing bits must be zero).
 fn decode(text: &[u8], to: &mut [u8], part: Part) -> Result<usize, TokenError> {
-    URL_SAFE_NO_PAD.decode_slice(text, to).map_err(|error| match error {
+    BASE64URL.decode_slice(text, to).map_err(|error| match error {
         base64::DecodeSliceError::OutputSliceTooSmall => TokenError::PartTooLong(part),
         base64::DecodeSliceError::DecodeError(_) => TokenError::Base64(part),
     })
@@ -320,6 +329,43 @@ impl Span {
         match self {
             Self::At(range) => &input[range.start as usize..range.end as usize],
             Self::Owned(string) => string,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The vector instructions take over in longer text, and must be as strict there.
+        #[test]
+        fn base64_is_decoded_as_strictly_at_any_length(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let plain = |text: &[u8]| URL_SAFE_NO_PAD.decode(text).ok();
+            let ours = |text: &[u8]| {
+                let mut buffer = [0; 512];
+                let length = decode(text, &mut buffer, Part::Payload).ok()?;
+                Some(buffer[..length].to_vec())
+            };
+            let mut text = URL_SAFE_NO_PAD.encode(&bytes).into_bytes();
+            prop_assert_eq!(ours(&text), Some(bytes));
+            if !text.is_empty() {
+                let at = at.index(text.len());
+                text[at] = byte;
+                prop_assert_eq!(ours(&text), plain(&text));
+                // Mostly a length, or stray bits, that nothing encodes to.
+                text.truncate(at);
+                prop_assert_eq!(ours(&text), plain(&text));
+                text.push(b'=');
+                prop_assert_eq!(ours(&text), None);
+            }
         }
     }
 }
