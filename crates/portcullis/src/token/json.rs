@@ -208,6 +208,8 @@ impl<'de> Scan<'de> {
     ) -> Result<(), A::Error> {
         let start = self.names.len();
         let mut many: Option<HashSet<_>> = None;
+        // A bit for each name seen: where a name's bit is new, so is the name.
+        let mut marks = 0;
         while let Some(name) = next {
             // An object with such a member means something else to `serde_json::Value` once
             // `arbitrary_precision` or `raw_value` is on: a handler must not read what we did not.
@@ -215,14 +217,16 @@ impl<'de> Scan<'de> {
                 return Err(self.fail(JsonFault::ReservedMember));
             }
             let seen = &self.names[start..];
+            let mark = mark(&name);
             let duplicate = if seen.len() < MANY {
-                seen.contains(&name)
+                marks & mark != 0 && seen.contains(&name)
             } else {
                 !many.get_or_insert_with(|| seen.iter().cloned().collect()).insert(name.clone())
             };
             if duplicate {
                 return Err(self.fail(JsonFault::DuplicateMember));
             }
+            marks |= mark;
             take(Value { name: &name, scan: self, map })?;
             if many.is_none() {
                 self.names.push(name);
@@ -232,6 +236,12 @@ impl<'de> Scan<'de> {
         self.names.truncate(start);
         Ok(())
     }
+}
+
+/// One of 64 bits, by what mostly tells names apart: their ends and their lengths.
+fn mark(name: &str) -> u64 {
+    let end = name.bytes().rev().take(3);
+    1 << (end.fold(name.len(), |sum, byte| sum * 7 + usize::from(byte)) % 64)
 }
 
 /// Visits the outermost object.
