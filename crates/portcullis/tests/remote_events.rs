@@ -18,6 +18,9 @@ mod network;
 
 const URL: &str = "https://id.example/keys";
 
+/// What takes longer never comes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Passes on level and message of every event. The keys are fetched by a thread of their own, so
 /// it has to be that of the whole program.
 struct Told(Sender<(Level, String)>);
@@ -61,10 +64,9 @@ impl Ears {
     /// The next event, which `tracing` was told of too.
     #[track_caller]
     fn hear(&self, level: Level, message: &str) -> Event {
-        let patience = Duration::from_secs(30);
-        let told = self.told.recv_timeout(patience).expect("an event");
+        let told = self.told.recv_timeout(PATIENCE).expect("an event");
         assert_eq!((told.0, told.1.as_str()), (level, message));
-        let (issuer, event) = self.events.recv_timeout(patience).expect("an event");
+        let (issuer, event) = self.events.recv_timeout(PATIENCE).expect("an event");
         assert_eq!(issuer, "https://id.example");
         event
     }
@@ -80,18 +82,13 @@ fn each_event_is_told_to_the_observer_and_to_tracing() {
     let issuer = TestIssuer::new("https://id.example");
     network.serve_keys(URL, &issuer);
 
-    let keys = RemoteJwks::url(URL)
-        .client(network.clone())
-        .fresh_for(Duration::from_secs(3))
-        .max_stale(Duration::from_secs(3))
-        .max_wait(Duration::ZERO)
-        .cool_down(Duration::from_secs(60))
-        .on_event(move |issuer, event| {
+    let options = RemoteJwks::url(URL).client(network.clone()).max_wait(Duration::ZERO).on_event(
+        move |issuer, event| {
             // After the test nobody listens.
             let _ = send.send((issuer.to_owned(), event.clone()));
-        })
-        .start_for(issuer.name())
-        .unwrap();
+        },
+    );
+    let keys = options.clone().start_for(issuer.name()).unwrap();
     let trusted = Issuer::new(issuer.name())
         .algorithms([Algorithm::ES256])
         .keys(keys.clone())
@@ -129,14 +126,18 @@ fn each_event_is_told_to_the_observer_and_to_tracing() {
     let event = ears.hear(Level::WARN, "stale remote keys served");
     assert!(matches!(event, Event::StaleServed { .. }), "{event:?}");
 
-    // Whatever else fails meanwhile.
-    loop {
-        let (level, message) = ears.told.recv_timeout(Duration::from_secs(30)).unwrap();
-        if message == "remote keys too old to be served" {
-            assert_eq!(level, Level::ERROR);
-            break;
-        }
-    }
-    assert!(ears.events.iter().any(|(_, event)| matches!(event, Event::Expired)));
-    assert!(!keys.health().serves);
+    drop((policy, keys));
+
+    network.serve_keys(URL, &issuer);
+    let second = Duration::from_secs(1);
+    let short = options.fresh_for(second).max_stale(second).start_for(issuer.name()).unwrap();
+    runtime.block_on(short.refresh_now()).unwrap();
+    network.answer(URL, 500, "");
+    // Whatever else is said meanwhile.
+    while ears.told.recv_timeout(PATIENCE).unwrap()
+        != (Level::ERROR, "remote keys too old to be served".to_owned())
+    {}
+    let is_expired = |event: &(String, Event)| matches!(event.1, Event::Expired);
+    while !is_expired(&ears.events.recv_timeout(PATIENCE).unwrap()) {}
+    assert!(!short.health().serves);
 }
