@@ -10,8 +10,8 @@ use base64::prelude::*;
 use http::Request;
 use portcullis::remote::{AddressFault, Event, FetchError, FetchFault, RemoteJwksOptions};
 use portcullis::{
-    Algorithm, ClaimsError, Error, Issuer, KeyError, KeyFault, Keys, RemoteJwks, Secret,
-    SignatureError, SourceError,
+    Algorithm, ClaimsError, Error, Issuer, KeyError, KeyFault, Keys, KeysUnavailable, RemoteJwks,
+    Secret, SignatureError, SourceError,
 };
 use portcullis_attacks::{Answer, Door, NOW, Network, bearer, issuer, metadata, policy_for, token};
 use portcullis_testkit::key_server::{self, KeyServer};
@@ -420,7 +420,8 @@ async fn a_set_that_has_expired_fails_closed() {
     assert_unavailable("expired", &door.ask(request(&good())).await);
     let forged = issuer().impostor().token(ES256).mint();
     assert_unavailable("forged", &door.ask(request(&forged)).await);
-    assert_eq!(door.policy().recheck(&verified), Err(KeyError::Withdrawn.into()));
+    let unavailable = KeyError::Unavailable(KeysUnavailable { retry_after: None });
+    assert_eq!(door.policy().recheck(&verified), Err(unavailable.into()));
     let health = door.policy().remote_keys()[0].health();
     assert_eq!((health.serves, health.keys), (false, 0));
 }

@@ -18,7 +18,7 @@ use self::trusted::{Trusted, TrustedIssuers};
 use crate::admission::{Admission, Rejection};
 use crate::claims::{self, NameTable};
 use crate::error::Error;
-use crate::keys::KeyError;
+use crate::keys::{KeyError, KeysUnavailable};
 use crate::presentation::CompiledPresentation;
 use crate::request::RequestView;
 use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
@@ -162,9 +162,7 @@ impl Policy {
         verify::verify(&self.rules, token.as_ref(), self.now(), Seeking::Possible).map_err(
             |blocked| match blocked {
                 Blocked::Refused(error) => error,
-                Blocked::Waits(_) => {
-                    KeyError::Unavailable(crate::keys::KeysUnavailable::default()).into()
-                }
+                Blocked::Waits(_) => KeyError::Unavailable(KeysUnavailable::default()).into(),
             },
         )
     }
@@ -174,13 +172,16 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// The token would no longer be accepted.
+    /// The token would no longer be accepted, or there are no keys at the moment to accept it by.
     pub fn recheck(&self, token: &VerifiedToken) -> Result<(), Error> {
         let now = self.now();
         claims::check_times(token.parts(), &token.trusted_issuer().rules, now)?;
-        let key = token.key();
-        if key.is_live(now) && key.is_in(&token.trusted_issuer().keys) {
+        let (key, sources) = (token.key(), &token.trusted_issuer().keys);
+        if key.is_live(now) && key.is_in(sources) {
             Ok(())
+        } else if sources.iter().all(|source| source.keys().is_empty()) {
+            // Remote keys that were out of reach for too long: nobody took this one back.
+            Err(KeyError::Unavailable(KeysUnavailable::default()).into())
         } else {
             Err(KeyError::Withdrawn.into())
         }
