@@ -135,11 +135,11 @@ impl Issuer<WantsAlgorithms> {
     ///
     /// An issuer is made when the first token of it comes, whose request waits for its keys. Since
     /// anybody can invent tenants, there is at most one new issuer a
-    /// [second](Issuer::tenant_interval); tokens of other new ones get 503, so that while somebody does invent some, a tenant that is really new needs
-    /// several tries. Of [`max_tenants`](Issuer::max_tenants) at a time, those of which no token
-    /// ever verified give way to new ones, and those of which one did never do, unless their keys
-    /// have expired: where anybody can register as a tenant of the provider, name the tenants
-    /// instead.
+    /// [second](Issuer::tenant_interval); tokens of other new ones get 503, so that while somebody
+    /// does invent some, a tenant that is really new needs several tries. Of
+    /// [`max_tenants`](Issuer::max_tenants) at a time, those of which no token ever verified give
+    /// way to new ones, and those of which one did never do, unless their keys have expired: where
+    /// anybody can register as a tenant of the provider, name the tenants instead.
     ///
     /// Keys by [discovery](RemoteJwks::discovery), and those of an address with `{tenant}` in it,
     /// are of each tenant alone; all other keys serve every tenant.

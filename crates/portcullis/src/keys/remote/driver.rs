@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::fetch::{FetchError, FetchFault, Fetched, Memory, Place, Source};
+use super::fetch::{FetchError, FetchFault, Fetched, Memory, Source};
 use super::http::Caching;
 use super::schedule::{Action, Answer, Input, Moment, Report, Schedule, WaiterId};
 use super::settings::Settings;
@@ -441,13 +441,4 @@ fn luck() -> f64 {
     // Without randomness there is no jitter, and no harm.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
-}
-
-impl Source {
-    /// The address that stands for the whole.
-    fn address(&self) -> &url::Url {
-        match &self.place {
-            Place::Keys(url) | Place::Metadata([url, _]) => url,
-        }
-    }
 }

@@ -72,6 +72,13 @@ impl Memory {
 }
 
 impl Source {
+    /// The address that stands for the whole.
+    pub(super) fn address(&self) -> &Url {
+        match &self.place {
+            Place::Keys(url) | Place::Metadata([url, _]) => url,
+        }
+    }
+
     pub(super) async fn fetch(
         &self,
         memory: &mut Memory,
