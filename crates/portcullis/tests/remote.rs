@@ -24,6 +24,7 @@ use tokio::runtime;
 
 use self::network::Network;
 
+#[expect(unreachable_pub, reason = "other crates include it too")]
 mod network;
 
 use Algorithm::{ES256, HS256};

@@ -13,7 +13,7 @@ use tracing::{Level, Metadata, Subscriber};
 
 use self::network::Network;
 
-#[expect(dead_code, reason = "a folder of several tests")]
+#[expect(dead_code, unreachable_pub, reason = "other crates include it too")]
 mod network;
 
 const URL: &str = "https://id.example/keys";

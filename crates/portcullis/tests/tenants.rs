@@ -15,6 +15,7 @@ use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
 
 use self::network::Network;
 
+#[expect(unreachable_pub, reason = "other crates include it too")]
 mod network;
 
 use Algorithm::ES256;

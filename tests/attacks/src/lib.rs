@@ -4,6 +4,9 @@
 //! row of the design's list of them; the table in `README.md` says which is which. What is common
 //! to all is here: a [`Door`] in front of a service that counts who reached it, and a [`Network`]
 //! that keys are fetched from.
+// Shared with the tests of the core. No crate can hold it for both: it would switch the feature
+// `remote-jwks` on for every test there.
+#[path = "../../../crates/portcullis/tests/network/mod.rs"]
 mod network;
 
 use core::future::Future;

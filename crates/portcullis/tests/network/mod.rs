@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 /// What each address answers, and who was asked. Clones are one network.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Network(Arc<Inner>);
+pub struct Network(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -27,26 +27,26 @@ enum Page {
 
 impl Network {
     /// Nobody is there: every address answers 404.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// From now on `url` answers this.
-    pub(crate) fn answer(&self, url: impl Into<String>, status: u16, text: impl Into<String>) {
+    pub fn answer(&self, url: impl Into<String>, status: u16, text: impl Into<String>) {
         self.put(url, Page::Text(status, text.into()));
     }
 
     /// From now on `url` answers with the keys of `issuer`.
-    pub(crate) fn serve_keys(&self, url: impl Into<String>, issuer: &TestIssuer) {
+    pub fn serve_keys(&self, url: impl Into<String>, issuer: &TestIssuer) {
         self.put(url, Page::Keys(issuer.clone()));
     }
 
     /// An issuer with all that discovery takes.
-    pub(crate) fn publish(&self, issuer: &TestIssuer) {
+    pub fn publish(&self, issuer: &TestIssuer) {
         let base = issuer.name().trim_end_matches('/');
         let keys = format!("{base}/keys");
-        let metadata = serde_json::json!({ "issuer": issuer.name(), "jwks_uri": keys });
-        self.answer(format!("{base}/.well-known/openid-configuration"), 200, metadata.to_string());
+        let metadata = metadata(issuer.name(), &keys);
+        self.answer(format!("{base}/.well-known/openid-configuration"), 200, metadata);
         self.serve_keys(keys, issuer);
     }
 
@@ -55,22 +55,22 @@ impl Network {
     }
 
     /// No answer comes until [`release`](Self::release).
-    pub(crate) fn hold(&self) {
+    pub fn hold(&self) {
         self.0.is_held.send_replace(true);
     }
 
     /// Answers come again.
-    pub(crate) fn release(&self) {
+    pub fn release(&self) {
         self.0.is_held.send_replace(false);
     }
 
     /// Every address that was asked, in this order.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         self.0.asked.borrow().clone()
     }
 
     /// Waits until `url` was asked so often.
-    pub(crate) async fn wait_for(&self, url: &str, times: usize) {
+    pub async fn wait_for(&self, url: &str, times: usize) {
         let mut asked = self.0.asked.subscribe();
         let is_enough =
             |asked: &Vec<String>| asked.iter().filter(|one| *one == url).count() >= times;
@@ -94,4 +94,9 @@ impl HttpClient for Network {
             Ok(HttpResponse { status, headers: Vec::new(), body: body.into_bytes() })
         })
     }
+}
+
+/// Metadata of this issuer.
+pub fn metadata(issuer: &str, jwks_uri: &str) -> String {
+    serde_json::json!({ "issuer": issuer, "jwks_uri": jwks_uri }).to_string()
 }
