@@ -75,9 +75,9 @@ impl Shared {
     }
 
     /// Whether the key that a token names is there, or for a token that names none, any.
-    fn has(&self, key_id: Option<&str>, algorithm: Algorithm) -> bool {
-        let is_meant = |id: Option<&str>| key_id.is_none() || id == key_id;
-        self.keys().iter().any(|key| key.algorithm() == algorithm && is_meant(key.id()))
+    fn has(&self, query: &KeyQuery<'_>) -> bool {
+        let is_meant = |id: Option<&str>| query.key_id.is_none() || id == query.key_id;
+        self.keys().iter().any(|key| key.algorithm() == query.algorithm && is_meant(key.id()))
     }
 
     fn now(&self) -> Moment {
@@ -140,26 +140,28 @@ impl Shared {
 
     /// Looks for the key of a token. `None`: there is no such key.
     pub(super) fn seek(self: &Arc<Self>, query: &KeyQuery<'_>) -> Option<Seeking> {
-        let key_id = query.key_id.map(Box::<str>::from);
         let until = self.now().saturating_add(self.source.settings.max_wait);
-        let question = Question { key_id, algorithm: query.algorithm, until };
-        match self.ask(&question) {
+        match self.ask(query, until) {
             Asked::Answered(Answer::Unknown) => None,
-            asked => Some(Seeking { shared: Arc::clone(self), question, asked }),
+            asked => {
+                let key_id = query.key_id.map(Box::from);
+                let algorithm = query.algorithm;
+                Some(Seeking { shared: Arc::clone(self), key_id, algorithm, until, asked })
+            }
         }
     }
 
-    fn ask(self: &Arc<Self>, question: &Question) -> Asked {
+    fn ask(self: &Arc<Self>, query: &KeyQuery<'_>, until: Moment) -> Asked {
         let mut engine = self.engine();
         if engine.is_over {
             return Asked::Answered(Answer::Unavailable { retry_after: None });
         }
         // It may have come since the request looked; keys are taken over under this lock.
-        if self.has(question.key_id.as_deref(), question.algorithm) {
+        if self.has(query) {
             return Asked::Answered(Answer::Look { began_before: false });
         }
         let (id, mut answer) = engine.add_waiter();
-        self.tell(&mut engine, Input::Missed { waiter: id, until: question.until });
+        self.tell(&mut engine, Input::Missed { waiter: id, until });
         match answer.try_recv() {
             Ok(answer) => Asked::Answered(answer),
             Err(_) => Asked::Waits(Waiter { shared: Arc::clone(self), id, answer }),
@@ -272,28 +274,24 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Which key a request asks for, and for how long.
-struct Question {
-    key_id: Option<Box<str>>,
-    algorithm: Algorithm,
-    until: Moment,
-}
-
 enum Asked {
     Answered(Answer),
     Waits(Waiter),
 }
 
-/// A request that may have to wait for a fetch.
+/// A request that may have to wait for a fetch: for which key, and for how long.
 pub(super) struct Seeking {
     shared: Arc<Shared>,
-    question: Question,
+    key_id: Option<Box<str>>,
+    algorithm: Algorithm,
+    until: Moment,
     asked: Asked,
 }
 
 impl Seeking {
     pub(super) async fn wait(self) -> Result<(), KeysUnavailable> {
-        let Self { shared, question, mut asked } = self;
+        let Self { shared, key_id, algorithm, until, mut asked } = self;
+        let query = KeyQuery { key_id: key_id.as_deref(), algorithm };
         loop {
             let answer = match asked {
                 Asked::Answered(answer) => Some(answer),
@@ -301,10 +299,8 @@ impl Seeking {
             };
             match answer {
                 // The fetch may have been answered before the key was published.
-                Some(Answer::Look { began_before: true })
-                    if !shared.has(question.key_id.as_deref(), question.algorithm) =>
-                {
-                    asked = shared.ask(&question);
+                Some(Answer::Look { began_before: true }) if !shared.has(&query) => {
+                    asked = shared.ask(&query, until);
                 }
                 Some(Answer::Look { .. } | Answer::Unknown) => return Ok(()),
                 Some(Answer::Unavailable { retry_after }) => {
