@@ -1,6 +1,8 @@
 //! Tokens that pass, and the three ways to verify them.
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use aws_lc_rs::hmac;
@@ -8,7 +10,10 @@ use aws_lc_rs::signature::{self as aws, ParsedPublicKey};
 use base64::prelude::*;
 use http::Request;
 use jsonwebtoken as jwt;
-use portcullis::{Algorithm, Issuer, KeySet, Keys, Policy, Secret};
+use portcullis::{
+    Algorithm, Issuer, KeySet, Keys, Policy, RevocationSource, RevocationStatus, Secret,
+    VerifiedToken,
+};
 use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -79,6 +84,8 @@ pub struct Case {
     shape: Shape,
     issuer: TestIssuer,
     policy: Policy,
+    remembering: Policy,
+    revoking: Policy,
     signed: Vec<Signed>,
     raw: Raw,
     /// `None`: jsonwebtoken does not know the algorithm.
@@ -161,17 +168,21 @@ impl Case {
 
     fn new(issuer: &TestIssuer, algorithm: Algorithm, shape: Shape) -> Self {
         let key = issuer.key(algorithm);
-        let keys = match key.secret() {
-            Some(secret) => Keys::from(Secret::new(secret).id(key.id())),
-            None => KeySet::from_jwks(issuer.jwks_of(&[algorithm])).expect("keys").into(),
+        let policy = || {
+            let keys = match key.secret() {
+                Some(secret) => Keys::from(Secret::new(secret).id(key.id())),
+                None => KeySet::from_jwks(issuer.jwks_of(&[algorithm])).expect("keys").into(),
+            };
+            let trusted = Issuer::new(ISSUER).algorithms([algorithm]).keys(keys);
+            Policy::builder().issuer(trusted.audience(AUDIENCE))
         };
-        let trusted = Issuer::new(ISSUER).algorithms([algorithm]).keys(keys).audience(AUDIENCE);
-        let policy = Policy::builder().issuer(trusted).build().expect("a policy");
         let mut case = Self {
             algorithm,
             shape,
             issuer: issuer.clone(),
-            policy,
+            policy: policy().token_cache(0).build().expect("a policy"),
+            remembering: policy().build().expect("a policy"),
+            revoking: policy().revocation(Revoked::new()).build().expect("a policy"),
             signed: Vec::new(),
             raw: raw_key(key),
             decode: decoding_key(key),
@@ -184,7 +195,9 @@ impl Case {
     /// A fast answer that is wrong would be measured with pride.
     fn prove(&self) {
         for index in 0..TOKENS {
-            self.policy.verify_token_now(self.token(index)).expect("the policy accepts");
+            for policy in [&self.policy, &self.remembering, &self.revoking] {
+                policy.verify_token_now(self.token(index)).expect("the policy accepts");
+            }
             assert!(self.verify_raw(index), "aws-lc-rs accepts");
             match self.shape {
                 Shape::Nine => drop(self.decode::<NineClaims>(index)),
@@ -242,9 +255,19 @@ impl Case {
         &self.issuer
     }
 
-    /// The policy that accepts the tokens, and no others.
+    /// The policy that accepts the tokens, and no others, and verifies each in full.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The same, as it is where nothing is said of a cache: it has seen all the tokens.
+    pub fn remembering(&self) -> &Policy {
+        &self.remembering
+    }
+
+    /// The same, where 10,000 other tokens were revoked.
+    pub fn revoking(&self) -> &Policy {
+        &self.revoking
     }
 
     /// The `index`th token, round and round.
@@ -276,6 +299,33 @@ impl Case {
     pub fn decode<T: DeserializeOwned>(&self, index: usize) -> Option<jwt::TokenData<T>> {
         let (key, validation) = self.decode.as_ref()?;
         Some(jwt::decode(self.token(index), key, validation).expect("jsonwebtoken accepts"))
+    }
+}
+
+/// Token ids that were revoked, as a source in memory has them.
+#[derive(Debug)]
+struct Revoked {
+    ids: HashSet<String>,
+    generation: AtomicU64,
+}
+
+impl Revoked {
+    fn new() -> Self {
+        let ids = (0..10_000).map(|n| format!("revoked-{n}")).collect();
+        Self { ids, generation: AtomicU64::new(10_000) }
+    }
+}
+
+impl RevocationSource for Revoked {
+    fn generation(&self) -> Option<u64> {
+        Some(self.generation.load(Ordering::Acquire))
+    }
+
+    fn status(&self, token: &VerifiedToken) -> RevocationStatus {
+        match token.token_id() {
+            Some(id) if !self.ids.contains(id) => RevocationStatus::Active,
+            _ => RevocationStatus::Revoked,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::env;
 use std::process::Command;
 
-use portcullis::VerifyLayer;
+use portcullis::{Policy, VerifyLayer};
 use portcullis_benches::adapters::{Actix, Axum};
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape};
@@ -45,6 +45,15 @@ fn main() {
             Shape::Nine => print_verification::<NineClaims>(length, case),
             Shape::Keycloak => print_verification::<KeycloakClaims>(length, case),
         }
+    }
+
+    println!("\n## Remembered token, ns\n");
+    println!(
+        "| token | added | with 10,000 revocations | typed claims, more | two threads, tokens apart |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: |");
+    for case in ["ES256", "ES256 Keycloak"].into_iter().filter(|name| is_asked_for(name)) {
+        print_remembered(length, Case::named(case));
     }
 
     println!("\n## Refusal, ns\n");
@@ -100,6 +109,37 @@ fn print_verification<T: DeserializeOwned + Send + Sync + 'static>(length: Lengt
     };
     println!(
         "| {case} | {bytes} | {raw:.2} | {bare:.2} | {decode} | {layer:.2} | {added:.2} | {decode_added} | {ratio} | {typed:.2} | {typed_added:.2} |"
+    );
+}
+
+fn print_remembered(length: Length, case: &Case) {
+    let layer = |policy: &Policy| VerifyLayer::new(policy.clone());
+    let mut remembered = layer(case.remembering()).layer(Bare);
+    let mut revoking = layer(case.revoking()).layer(Bare);
+    let mut reading = layer(case.remembering()).layer(Reads::<NineClaims>::new());
+    let rounds = Rounds::run(
+        length,
+        [
+            Contender::new(|index| case.request(index), |request| call::call(&mut Bare, request)),
+            Contender::new(
+                |index| case.request(index),
+                |request| call::call(&mut remembered, request),
+            ),
+            Contender::new(
+                |index| case.request(index),
+                |request| call::call(&mut revoking, request),
+            ),
+            Contender::new(
+                |index| case.request(index),
+                |request| call::call(&mut reading, request),
+            ),
+        ],
+    );
+    println!(
+        "| {case} | {:.0} | {:.0} | {:.0} |",
+        rounds.median_of(|[bare, remembered, ..]| remembered - bare),
+        rounds.median_of(|[bare, _, revoking, _]| revoking - bare),
+        rounds.median_of(|[_, remembered, _, reading]| reading - remembered),
     );
 }
 

@@ -235,11 +235,11 @@ mod tests {
         issuer.rotate(Algorithm::ES256);
         assert!(verify(&policy, issuer.token(Algorithm::ES256).mint()).is_ok());
         assert!(verify(&policy, &before).is_ok());
-        assert_eq!(policy.recheck(&verified), Ok(()));
+        assert_eq!(policy.recheck_now(&verified), Ok(()));
 
         issuer.retire("es256-1");
         assert_eq!(verify(&policy, &before).err(), Some(KeyError::Unknown.into()));
-        assert_eq!(policy.recheck(&verified), Err(KeyError::Withdrawn.into()));
+        assert_eq!(policy.recheck_now(&verified), Err(KeyError::Withdrawn.into()));
 
         issuer.retire("es256-2");
         let token = issuer.token(Algorithm::ES256).mint();

@@ -3,6 +3,7 @@
 use crate::claims::{Claim, ClaimsError};
 use crate::error::Error;
 use crate::keys::KeyError;
+use crate::revocation::RevocationError;
 use crate::signature::SignatureError;
 use crate::source::{CrossSiteError, SourceError};
 use crate::token::TokenError;
@@ -19,6 +20,7 @@ pub(crate) enum Answer {
     NotYetValid,
     TooOld,
     ClaimMissing,
+    Revoked,
     Unsuitable,
     CrossSite,
     Unavailable,
@@ -26,7 +28,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::TokenMissing,
         Self::SeveralTokens,
         Self::Malformed,
@@ -36,6 +38,7 @@ impl Answer {
         Self::NotYetValid,
         Self::TooOld,
         Self::ClaimMissing,
+        Self::Revoked,
         Self::Unsuitable,
         Self::CrossSite,
         Self::Unavailable,
@@ -96,6 +99,8 @@ impl Answer {
                     | Claim::Predicate(_),
                 ) => Self::ClaimMissing,
             },
+            Error::Revocation(RevocationError::Revoked) => Self::Revoked,
+            Error::Revocation(RevocationError::Unavailable(_)) => Self::Unavailable,
             Error::Shape(_) => Self::Unsuitable,
             Error::NotInstalled => Self::Misconfigured,
         }
@@ -112,7 +117,8 @@ impl Answer {
             | Self::Expired
             | Self::NotYetValid
             | Self::TooOld
-            | Self::ClaimMissing => http::StatusCode::UNAUTHORIZED,
+            | Self::ClaimMissing
+            | Self::Revoked => http::StatusCode::UNAUTHORIZED,
             Self::SeveralTokens => http::StatusCode::BAD_REQUEST,
             Self::Unsuitable | Self::CrossSite => http::StatusCode::FORBIDDEN,
             Self::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
@@ -130,7 +136,8 @@ impl Answer {
             | Self::Expired
             | Self::NotYetValid
             | Self::TooOld
-            | Self::ClaimMissing => "token-invalid",
+            | Self::ClaimMissing
+            | Self::Revoked => "token-invalid",
             Self::Unsuitable => "token-unsuitable",
             Self::CrossSite => "cross-site-request",
             Self::Unavailable => "verification-unavailable",
@@ -148,7 +155,8 @@ impl Answer {
             | Self::Expired
             | Self::NotYetValid
             | Self::TooOld
-            | Self::ClaimMissing => "Invalid access token",
+            | Self::ClaimMissing
+            | Self::Revoked => "Invalid access token",
             Self::Unsuitable => "Unsuitable access token",
             Self::CrossSite => "Cross-site request refused",
             Self::Unavailable => "Temporarily unavailable",
@@ -167,6 +175,7 @@ impl Answer {
             Self::NotYetValid => "The access token is not valid yet.",
             Self::TooOld => "The access token is too old.",
             Self::ClaimMissing => "The access token lacks a required claim.",
+            Self::Revoked => "The access token has been revoked.",
             Self::Unsuitable => "The access token does not carry what this resource needs.",
             Self::CrossSite => "The request did not come from an allowed origin.",
             Self::Unavailable => "Access tokens cannot be verified at the moment.",
@@ -186,7 +195,8 @@ impl Answer {
             | Self::Expired
             | Self::NotYetValid
             | Self::TooOld
-            | Self::ClaimMissing => Some(Some("invalid_token")),
+            | Self::ClaimMissing
+            | Self::Revoked => Some(Some("invalid_token")),
             Self::Unsuitable | Self::CrossSite | Self::Unavailable | Self::Misconfigured => None,
         }
     }

@@ -3,6 +3,7 @@ use core::fmt;
 
 use crate::claims::{Claim, ClaimsError};
 use crate::keys::KeyError;
+use crate::revocation::RevocationError;
 use crate::signature::SignatureError;
 use crate::source::{CrossSiteError, SourceError};
 use crate::token::TokenError;
@@ -27,6 +28,8 @@ pub enum Error {
     Signature(SignatureError),
     /// Its claims do not satisfy the policy.
     Claims(ClaimsError),
+    /// It was taken back, or may have been.
+    Revocation(RevocationError),
     /// It verified, but its claims do not have the shape that a handler asks for.
     Shape(ShapeError),
     /// A handler asks for a token on a route that no policy stands in front of.
@@ -65,13 +68,23 @@ impl Error {
                 }
                 ClaimsError::Rule(_) => "claim_rule",
             },
+            Self::Revocation(RevocationError::Revoked) => "revoked",
+            Self::Revocation(RevocationError::Unavailable(_)) => "revocation_unavailable",
             Self::Shape(_) => "claims_shape",
             Self::NotInstalled => "not_installed",
         }
     }
 
+    /// Whether the server could not tell: never the client's fault.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        matches!(
+            self,
+            Self::Key(KeyError::Unavailable(_)) | Self::Revocation(RevocationError::Unavailable(_))
+        )
+    }
+
     /// Every [`reason`](Self::reason) there is.
-    pub const REASONS: [&'static str; 26] = [
+    pub const REASONS: [&'static str; 28] = [
         "token_missing",
         "several_tokens",
         "cross_site",
@@ -96,6 +109,8 @@ impl Error {
         "bound",
         "claim_missing",
         "claim_rule",
+        "revoked",
+        "revocation_unavailable",
         "claims_shape",
         "not_installed",
     ];
@@ -110,6 +125,7 @@ impl fmt::Display for Error {
             Self::Key(error) => error.fmt(f),
             Self::Signature(error) => error.fmt(f),
             Self::Claims(error) => error.fmt(f),
+            Self::Revocation(error) => error.fmt(f),
             Self::Shape(error) => error.fmt(f),
             Self::NotInstalled => f.write_str(
                 "no policy stands in front of this route: add `VerifyLayer` (tower, axum) or `Verify` (actix-web) around it; in axum, routes added after `.layer` are not covered",
@@ -136,5 +152,6 @@ from_step!(
     Key: KeyError,
     Signature: SignatureError,
     Claims: ClaimsError,
+    Revocation: RevocationError,
     Shape: ShapeError,
 );

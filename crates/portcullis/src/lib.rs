@@ -50,8 +50,10 @@ mod token;
 mod verified;
 
 mod admission;
+mod cache;
 mod error;
 mod policy;
+mod revocation;
 mod verify;
 
 mod challenge;
@@ -68,6 +70,7 @@ pub mod reqwest;
 mod time;
 
 pub use crate::admission::{Admission, Rejection};
+pub use crate::cache::TokenCacheStats;
 pub use crate::claims::{Claim, ClaimRules, ClaimValue, ClaimsError, MaxLifetime, TokenType};
 pub use crate::error::Error;
 #[cfg(feature = "remote-jwks")]
@@ -84,6 +87,9 @@ pub use crate::policy::{
 };
 pub use crate::presentation::{Presentation, Refusal};
 pub use crate::request::RequestView;
+pub use crate::revocation::{
+    RevocationAnswer, RevocationError, RevocationSource, RevocationStatus, RevocationUnavailable,
+};
 pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
 pub use crate::source::{
     CookieError, CrossSiteError, SameSite, SourceError, TokenCookie, TokenSource,

@@ -1,18 +1,21 @@
 use core::any::{Any, TypeId};
 use core::fmt;
+use core::mem::size_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use memchr::memchr_iter;
 use serde::de::DeserializeOwned;
 
 use crate::keys::VerificationKey;
-use crate::policy::TrustedIssuer;
+use crate::revocation::NEVER;
 use crate::signature::{Algorithm, Authentic};
 use crate::time::UnixTime;
 use crate::token::{Parts, TypeHeader};
 
 /// For how many claims types a token remembers what it was read as: the layers and extractors of
-/// one request ask for one or two.
-const REMEMBERED_TYPES: usize = 4;
+/// one request ask for one or two. Each is counted in full when the token is remembered.
+const REMEMBERED_TYPES: usize = 2;
 
 /// A token that passed every check of a policy. Only verification makes one. Cheap to clone.
 ///
@@ -27,20 +30,22 @@ pub struct VerifiedToken(Arc<Inner>);
 struct Inner {
     parts: Parts,
     key: Arc<VerificationKey>,
-    issuer: Arc<TrustedIssuer>,
+    /// The generation of revocations in which it was last found active.
+    active_in: AtomicU64,
     claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; REMEMBERED_TYPES],
 }
 
 impl VerifiedToken {
-    pub(crate) fn new(authentic: Authentic, issuer: &Arc<TrustedIssuer>) -> Self {
+    pub(crate) fn new(authentic: Authentic) -> Self {
         let Authentic { parts, key } = authentic;
         let claims = [const { OnceLock::new() }; REMEMBERED_TYPES];
-        Self(Arc::new(Inner { parts, key, issuer: Arc::clone(issuer), claims }))
+        Self(Arc::new(Inner { parts, key, active_in: AtomicU64::new(NEVER), claims }))
     }
 
     /// The issuer (`iss`), as the policy names it.
     pub fn issuer(&self) -> &str {
-        &self.0.issuer.id
+        // Verification refuses a token without `iss`.
+        self.0.parts.payload.issuer.as_ref().map_or("", |text| text.get(self.payload()))
     }
 
     /// Whom the token is about (`sub`). Unique only together with the issuer (RFC 7519 §4.1.2).
@@ -97,7 +102,8 @@ impl VerifiedToken {
 
     /// All claims as a `T`.
     ///
-    /// Read at most once per token for each of the first four types asked for, and shared.
+    /// Read at most once per token for each of the first two types asked for, and shared; as long
+    /// as the policy remembers the token, by all requests that bring it.
     ///
     /// # Errors
     ///
@@ -138,12 +144,35 @@ impl VerifiedToken {
         &self.0.parts
     }
 
-    pub(crate) fn trusted_issuer(&self) -> &Arc<TrustedIssuer> {
-        &self.0.issuer
-    }
-
     pub(crate) fn key(&self) -> &VerificationKey {
         &self.0.key
+    }
+
+    /// Whether it was found active in this generation of revocations.
+    pub(crate) fn is_active_in(&self, generation: u64) -> bool {
+        generation != NEVER && self.0.active_in.load(Ordering::Acquire) == generation
+    }
+
+    pub(crate) fn set_active_in(&self, generation: u64) {
+        self.0.active_in.store(generation, Ordering::Release);
+    }
+
+    /// Whether both came of one verification.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How many bytes it takes at most, the claims types that it remembers included.
+    ///
+    /// A struct of claims takes about as much as the text that it was read from; a tree of JSON
+    /// values, for each value up to some 64 bytes besides.
+    pub(crate) fn footprint(&self) -> usize {
+        const VALUE: usize = 64;
+        const MOST_CLAIMS: usize = 16;
+        let payload = self.payload();
+        let values = memchr_iter(b',', payload.as_bytes()).count();
+        let claims = payload.len() + VALUE * (1 + values.saturating_sub(MOST_CLAIMS));
+        size_of::<Inner>() + self.0.parts.heap_size() + REMEMBERED_TYPES * claims
     }
 }
 

@@ -6,10 +6,11 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::admission::{Admission, Rejection};
-use crate::claims::{self, ClaimsError};
+use crate::claims::{self, ClaimsError, Valid};
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
 use crate::policy::{Party, Rules, TrustedIssuer};
+use crate::revocation::PendingAnswers;
 use crate::signature::Authentic;
 use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, Unverified};
@@ -19,7 +20,16 @@ use crate::verified::VerifiedToken;
 pub(crate) enum Blocked {
     Refused(Error),
     /// No key is known for it, and these may find one.
-    Waits(Vec<Seek>),
+    Keys(Vec<Seek>),
+    /// Whether it was revoked is not known yet.
+    Revocation(Pending),
+}
+
+/// A token of which all is known but whether it was revoked.
+pub(crate) struct Pending {
+    token: VerifiedToken,
+    generation: u64,
+    answers: PendingAnswers,
 }
 
 impl<E: Into<Error>> From<E> for Blocked {
@@ -39,12 +49,75 @@ pub(crate) enum Seeking {
 /// Verifies the text of a token with what is in memory.
 pub(crate) fn verify(
     rules: &Rules,
-    token: &[u8],
+    text: &[u8],
     now: UnixTime,
     seeking: Seeking,
 ) -> Result<VerifiedToken, Blocked> {
+    let remembered = recall(rules, text, now);
+    let is_remembered = remembered.is_some();
+    // Read before the sources are asked: what is revoked meanwhile raises it.
+    let generation = rules.revocations.generation();
+    let Valid(token) = match remembered {
+        Some(Valid(token)) if token.is_active_in(generation) => return Ok(token),
+        Some(valid) => valid,
+        None => prove(rules, text, now, seeking)?,
+    };
+    match rules.revocations.ask(&token) {
+        Ok(None) => {
+            token.set_active_in(generation);
+            if !is_remembered {
+                rules.cache.insert(text, &token);
+            }
+            Ok(token)
+        }
+        Ok(Some(answers)) => Err(Blocked::Revocation(Pending { token, generation, answers })),
+        Err(error) => {
+            if is_remembered {
+                rules.cache.forget(text, &token);
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// A token that verified before under the same bytes, if it still would.
+fn recall(rules: &Rules, text: &[u8], now: UnixTime) -> Option<Valid> {
+    let token = rules.cache.get(text)?;
+    let holds = rules.issuers.find(token.issuer()).is_some_and(|party| {
+        party.is_settled()
+            && party.terms().vouches_for_remembered(token.key(), now)
+            && claims::check_again(&token, party.terms(), now).is_ok()
+    });
+    if holds {
+        Some(Valid(token))
+    } else {
+        rules.cache.forget(text, &token);
+        None
+    }
+}
+
+/// Checks what may have changed about a token since it verified, all but whether it was revoked.
+pub(crate) fn check_again(
+    rules: &Rules,
+    token: &VerifiedToken,
+    now: UnixTime,
+) -> Result<(), Error> {
+    let party = rules.issuers.find(token.issuer()).ok_or(ClaimsError::Issuer)?;
+    claims::check_again(token, party.terms(), now)?;
+    if party.terms().vouches_for(token.key(), now) {
+        Ok(())
+    } else if party.terms().keys.iter().all(|source| source.keys().is_empty()) {
+        // Remote keys that were out of reach for too long: nobody took this one back.
+        Err(KeyError::Unavailable(KeysUnavailable::default()).into())
+    } else {
+        Err(KeyError::Withdrawn.into())
+    }
+}
+
+/// Verifies all but whether the token was revoked.
+fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<Valid, Blocked> {
     let mut signature = SignatureBuffer::new();
-    let token = Unverified::parse(token, rules.limits, rules.names.names(), &mut signature)?;
+    let token = Unverified::parse(text, rules.limits, rules.names.names(), &mut signature)?;
 
     let party = party(rules, &token)?;
     // Cheap before expensive: this turns away, and lets nothing in.
@@ -76,29 +149,43 @@ pub(crate) fn verify(
     };
     let token = claims::check(token, issuer, &rules.names, now)?;
     party.prove();
-    // Revocation goes here: it takes a `Valid` token and gives a verified one.
-    Ok(token.0)
+    Ok(token)
 }
 
-/// Verifies the text of a token once `seeks` have come to an end.
+/// Verifies the text of a token once what it waits for has come.
 pub(crate) async fn resume(
     rules: &Rules,
-    token: &[u8],
-    seeks: Vec<Seek>,
+    text: &[u8],
+    blocked: Blocked,
 ) -> Result<VerifiedToken, Error> {
-    let mut unavailable = None;
-    for seek in seeks {
-        if let Err(error) = seek.await {
-            unavailable = Some(error);
+    let blocked = match blocked {
+        Blocked::Keys(seeks) => {
+            let mut unavailable = None;
+            for seek in seeks {
+                if let Err(error) = seek.await {
+                    unavailable = Some(error);
+                }
+            }
+            // Waiting took time, and the keys may be others: all is asked anew.
+            match verify(rules, text, rules.clock.now(), Seeking::Over(unavailable)) {
+                Ok(token) => return Ok(token),
+                Err(blocked) => blocked,
+            }
+        }
+        blocked => blocked,
+    };
+    match blocked {
+        Blocked::Refused(error) => Err(error),
+        // Nobody is told to look twice.
+        Blocked::Keys(_) => Err(KeyError::Unknown.into()),
+        Blocked::Revocation(Pending { token, generation, answers }) => {
+            answers.settle().await?;
+            check_again(rules, &token, rules.clock.now())?;
+            token.set_active_in(generation);
+            rules.cache.insert(text, &token);
+            Ok(token)
         }
     }
-    // Waiting took time, and the keys may be others: all is asked anew.
-    verify(rules, token, rules.clock.now(), Seeking::Over(unavailable)).map_err(|blocked| {
-        match blocked {
-            Blocked::Refused(error) => error,
-            Blocked::Waits(_) => KeyError::Unknown.into(),
-        }
-    })
 }
 
 /// What becomes of a token whose key is not in memory; `otherwise` where nobody can look for it.
@@ -112,7 +199,7 @@ fn seek(
         Seeking::Possible => {
             let seeks: Vec<_> =
                 issuer.keys.iter().filter_map(|source| source.seek(query)).collect();
-            if seeks.is_empty() { otherwise.into().into() } else { Blocked::Waits(seeks) }
+            if seeks.is_empty() { otherwise.into().into() } else { Blocked::Keys(seeks) }
         }
         // Unknown is not invalid where one of the sources could not be asked.
         Seeking::Over(Some(unavailable)) => KeyError::Unavailable(unavailable).into(),

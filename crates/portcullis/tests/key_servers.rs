@@ -535,12 +535,12 @@ async fn a_key_that_was_taken_out_is_refused_with_the_next_request() {
     scene.issuer.retire("es256-1");
     let new = scene.token();
     assert_eq!(scene.see_at_once(&new), UNKNOWN, "nobody looks before the cool-down is over");
-    assert_eq!(scene.policy.recheck(&held), Ok(()));
+    assert_eq!(scene.policy.recheck_now(&held), Ok(()));
 
     scene.refresh().await.unwrap();
     assert_eq!(scene.end().await, (End::OtherKeys, 2));
     assert_eq!(scene.see_at_once(&old), UNKNOWN);
-    assert_eq!(scene.policy.recheck(&held), Err(Error::Key(KeyError::Withdrawn)));
+    assert_eq!(scene.policy.recheck_now(&held), Err(Error::Key(KeyError::Withdrawn)));
     assert_eq!(scene.see_at_once(&new), ACCEPTED);
     let health = scene.keys.health();
     assert_eq!((health.keys, health.generation), (1, 2));
@@ -556,7 +556,7 @@ async fn a_token_by_a_new_key_brings_the_new_set_and_ends_the_old_key() {
 
     assert_eq!(scene.see(scene.token()).await, ACCEPTED);
     assert_eq!(scene.end().await, (End::OtherKeys, 2));
-    assert_eq!(scene.policy.recheck(&held), Err(Error::Key(KeyError::Withdrawn)));
+    assert_eq!(scene.policy.recheck_now(&held), Err(Error::Key(KeyError::Withdrawn)));
     // Waits for one more fetch: it could have been published again.
     assert_eq!(scene.see(old).await, UNKNOWN);
     assert_eq!(scene.end().await, (End::SameKeys, 3));
@@ -589,7 +589,7 @@ async fn a_key_of_the_same_id_that_is_another_takes_the_old_ones_place() {
     assert_eq!(other.key(Algorithm::ES256).id(), scene.issuer.key(Algorithm::ES256).id());
     scene.server.serve_keys(PATH, &other, ES256);
     scene.refresh().await.unwrap();
-    assert_eq!(scene.policy.recheck(&held), Err(Error::Key(KeyError::Withdrawn)));
+    assert_eq!(scene.policy.recheck_now(&held), Err(Error::Key(KeyError::Withdrawn)));
     assert!(scene.policy.verify_token_now(scene.token()).is_err());
     assert!(scene.policy.verify_token_now(other.token(Algorithm::ES256).mint()).is_ok());
 }

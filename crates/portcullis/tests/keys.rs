@@ -609,10 +609,10 @@ mod rotation {
         let by_old = policy.verify_token_now(signed_by(&old).mint()).unwrap();
         let by_new = policy.verify_token_now(signed_by(&new).mint()).unwrap();
         clock.set(END - 1);
-        assert_eq!(policy.recheck(&by_old), Ok(()));
+        assert_eq!(policy.recheck_now(&by_old), Ok(()));
         clock.set(END);
-        assert_eq!(policy.recheck(&by_old), Err(Error::Key(KeyError::Withdrawn)));
-        assert_eq!(policy.recheck(&by_new), Ok(()));
+        assert_eq!(policy.recheck_now(&by_old), Err(Error::Key(KeyError::Withdrawn)));
+        assert_eq!(policy.recheck_now(&by_new), Ok(()));
     }
 
     #[test]
@@ -1236,19 +1236,19 @@ mod files {
         let policy = policy(&[ES256], file.clone());
         let removed = policy.verify_token_now(fixture.token(0)).unwrap();
         let kept = policy.verify_token_now(fixture.token(1)).unwrap();
-        assert_eq!(policy.recheck(&removed), Ok(()));
+        assert_eq!(policy.recheck_now(&removed), Ok(()));
 
         fixture.write(&[2, 1]);
         file.reload().unwrap();
-        assert_eq!(policy.recheck(&removed), Err(Error::Key(KeyError::Withdrawn)));
-        assert_eq!(policy.recheck(&kept), Ok(()));
+        assert_eq!(policy.recheck_now(&removed), Err(Error::Key(KeyError::Withdrawn)));
+        assert_eq!(policy.recheck_now(&kept), Ok(()));
         assert_eq!(refusal(&policy, fixture.token(0)), Some(UNKNOWN_KEY));
 
         // Back again, it signs new verifications; what was withdrawn stays so.
         fixture.write(&[0, 1]);
         file.reload().unwrap();
         assert_eq!(refusal(&policy, fixture.token(0)), None);
-        assert_eq!(policy.recheck(&removed), Err(Error::Key(KeyError::Withdrawn)));
+        assert_eq!(policy.recheck_now(&removed), Err(Error::Key(KeyError::Withdrawn)));
     }
 
     #[test]
@@ -1261,7 +1261,7 @@ mod files {
         let successor = SigningKey::generate(ES256).with_id("k0");
         replace(&fixture.path, &jwks_text(&[&successor]));
         file.reload().unwrap();
-        assert_eq!(policy.recheck(&verified), Err(Error::Key(KeyError::Withdrawn)));
+        assert_eq!(policy.recheck_now(&verified), Err(Error::Key(KeyError::Withdrawn)));
         assert_eq!(refusal(&policy, fixture.token(0)), Some(BAD_SIGNATURE));
     }
 
@@ -1291,7 +1291,7 @@ mod files {
             assert_eq!(file.status(), status(0, Some(fault.clone())));
             assert_eq!(events.recv_timeout(LONG), Ok(Err(fault.clone())));
             assert_eq!(fixture.accepted(&policy), [true, true, false]);
-            assert_eq!(policy.recheck(&verified), Ok(()));
+            assert_eq!(policy.recheck_now(&verified), Ok(()));
             // Said once, and still true.
             assert_eq!(file.reload(), Err(fixture.error(fault)));
             assert_eq!(events.try_recv(), Err(mpsc::TryRecvError::Empty));
@@ -1300,7 +1300,7 @@ mod files {
         assert_eq!(file.reload(), Ok(()));
         assert_eq!(file.status(), status(1, None));
         assert_eq!(fixture.accepted(&policy), [true, false, true]);
-        assert_eq!(policy.recheck(&verified), Ok(()));
+        assert_eq!(policy.recheck_now(&verified), Ok(()));
     }
 
     #[test]
@@ -1375,7 +1375,7 @@ mod files {
         let both: String = [0, 1].map(|key| fixture.keys[key].public_pem().unwrap()).concat();
         replace(&fixture.path, &both);
         file.reload().unwrap();
-        assert_eq!(policy.recheck(&verified), Ok(()));
+        assert_eq!(policy.recheck_now(&verified), Ok(()));
         let by_second = test_issuer().token(ES256).signed_by(&fixture.keys[1]).key_id("k0").mint();
         assert_eq!(refusal(&policy, &by_second), None);
 

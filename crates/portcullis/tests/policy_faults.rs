@@ -208,6 +208,8 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         ),
         (Fault::TokenLimit { limit: 0 }, builder().token_limit(0)),
         (Fault::TokenLimit { limit: 65_537 }, builder().token_limit(65_537)),
+        (Fault::TokenCache { bytes: (1 << 20) - 1 }, builder().token_cache((1 << 20) - 1)),
+        (Fault::TokenCache { bytes: (1 << 30) + 1 }, builder().token_cache((1 << 30) + 1)),
         (
             Fault::Origin { origin: "https://app.example/".into() },
             builder().allowed_origins(["https://app.example/", "https://app.example"]),
@@ -284,6 +286,9 @@ fn what_is_at_the_limit_is_accepted() {
         ("age", builder().max_age(Duration::from_secs(1))),
         ("one byte", builder().token_limit(1)),
         ("64 KiB", builder().token_limit(64 * 1024)),
+        ("no cache", builder().token_cache(0)),
+        ("a cache of 1 MiB", builder().token_cache(1 << 20)),
+        ("a cache of 1 GiB", builder().token_cache(1 << 30)),
         ("any cookie", builder().sources([dangerous::cookie("token")])),
         ("query", builder().sources([dangerous::query("access_token")])),
         ("origins", builder().allowed_origins(["http://localhost:3000", "https://[::1]:8443"])),

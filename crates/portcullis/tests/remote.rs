@@ -171,7 +171,7 @@ async fn one_set_given_to_two_policies_is_fetched_once_and_both_see_a_rotation()
     for (policy, token) in policies.iter().zip(&verified) {
         assert_eq!(at_once(policy, good(&issuer)), PASSES);
         assert_eq!(at_once(policy, &former), UNKNOWN);
-        assert_eq!(policy.recheck(token), Err(Error::Key(KeyError::Withdrawn)));
+        assert_eq!(policy.recheck_now(token), Err(Error::Key(KeyError::Withdrawn)));
     }
     assert_eq!(keys.health().generation, 2);
 }
@@ -186,16 +186,16 @@ async fn a_key_that_is_gone_from_the_set_is_refused_with_the_next_request() {
     // The set has both.
     refresh().await;
     assert_eq!(at_once(&policy, &stays), PASSES);
-    assert_eq!(policy.recheck(&token), Ok(()));
+    assert_eq!(policy.recheck_now(&token), Ok(()));
     issuer.retire("es256-1");
     assert_eq!(at_once(&policy, &stays), PASSES);
     refresh().await;
     assert_eq!(at_once(&policy, &stays), UNKNOWN);
-    assert_eq!(policy.recheck(&token), Err(Error::Key(KeyError::Withdrawn)));
+    assert_eq!(policy.recheck_now(&token), Err(Error::Key(KeyError::Withdrawn)));
     // What verified under the key that stays does not suffer.
     let after = policy.verify_token(good(&issuer)).await.expect("a good token");
     refresh().await;
-    assert_eq!(policy.recheck(&after), Ok(()));
+    assert_eq!(policy.recheck_now(&after), Ok(()));
     assert_eq!(network.asked().len(), 4);
 }
 
@@ -208,7 +208,7 @@ async fn a_failed_fetch_takes_no_key_away() {
         network.answer(URL, status, text);
         assert!(keys.refresh_now().await.is_err(), "{status} {text}");
         assert_eq!(at_once(&policy, good(&issuer)), PASSES, "{status} {text}");
-        assert_eq!(policy.recheck(&token), Ok(()), "{status} {text}");
+        assert_eq!(policy.recheck_now(&token), Ok(()), "{status} {text}");
     }
     assert_eq!(keys.health().failures, 5);
 }

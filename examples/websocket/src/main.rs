@@ -35,7 +35,7 @@ async fn converse(mut socket: WebSocket, policy: Policy, token: VerifiedToken) {
         let pause = policy.time_left(&token).min(RECHECK);
         let received = timeout(pause, socket.recv()).await;
         // Before what came is looked at.
-        if let Err(error) = policy.recheck(&token) {
+        if let Err(error) = policy.recheck(&token).await {
             let reason = error.reason().into();
             let frame = CloseFrame { code: close_code::POLICY, reason };
             _ = socket.send(Message::Close(Some(frame))).await;

@@ -421,7 +421,7 @@ async fn a_set_that_has_expired_fails_closed() {
     let forged = issuer().impostor().token(ES256).mint();
     assert_unavailable("forged", &door.ask(request(&forged)).await);
     let unavailable = KeyError::Unavailable(KeysUnavailable { retry_after: None });
-    assert_eq!(door.policy().recheck(&verified), Err(unavailable.into()));
+    assert_eq!(door.policy().recheck_now(&verified), Err(unavailable.into()));
     let health = door.policy().remote_keys()[0].health();
     assert_eq!((health.serves, health.keys), (false, 0));
 }

@@ -116,14 +116,14 @@ async fn after_a_rotation_that_withdraws_the_old_keys_only_new_tokens_pass() {
     let policy = policy(&provider, Algorithm::ES256, keys(&provider));
     let old = provider.token(Algorithm::ES256).await;
     let verified = policy.verify_token(&old).await.expect("its key is published");
-    assert_eq!(policy.recheck(&verified), Ok(()));
+    assert_eq!(policy.recheck_now(&verified), Ok(()));
 
     provider.rotate(OldKeys::Withdrawn).await;
     let new = provider.token(Algorithm::ES256).await;
     assert_eq!(reason(&policy.verify_token(&new).await), "verified");
     assert_eq!(reason(&policy.verify_token(&old).await), "unknown_key");
     // A connection that it opened ends as well.
-    let error = policy.recheck(&verified).expect_err("its key is gone");
+    let error = policy.recheck_now(&verified).expect_err("its key is gone");
     assert_eq!(error.reason(), "key_withdrawn");
 }
 

@@ -80,7 +80,8 @@ impl AudienceRule {
     }
 }
 
-/// A token whose claims satisfy the policy. Only [`check`] makes one.
+/// A token whose claims satisfy the policy. [`check`] makes one, and the cache has some that
+/// [`check_again`] says still are.
 pub(crate) struct Valid(pub(crate) VerifiedToken);
 
 /// Turns away what could never pass, before the signature is paid for. Nothing passes by it:
@@ -99,7 +100,7 @@ pub(crate) fn screen(
 /// Checks an authentic token against everything the policy says of claims.
 pub(crate) fn check(
     authentic: Authentic,
-    issuer: &std::sync::Arc<TrustedIssuer>,
+    issuer: &TrustedIssuer,
     names: &NameTable,
     now: UnixTime,
 ) -> Result<Valid, ClaimsError> {
@@ -123,9 +124,20 @@ pub(crate) fn check(
         check_profile(parts)?;
     }
     rules.check_claims(claims, names)?;
-    let token = VerifiedToken::new(authentic, issuer);
+    let token = VerifiedToken::new(authentic);
     rules.check_predicates(&token)?;
     Ok(Valid(token))
+}
+
+/// Checks what may have changed about a token since it was checked: the time, and whatever the
+/// policy's predicates look at.
+pub(crate) fn check_again(
+    token: &VerifiedToken,
+    issuer: &TrustedIssuer,
+    now: UnixTime,
+) -> Result<(), ClaimsError> {
+    check_times(token.parts(), &issuer.rules, now)?;
+    issuer.rules.check_predicates(token)
 }
 
 fn check_type(parts: &Parts, issuer: &TrustedIssuer) -> Result<(), ClaimsError> {
@@ -138,11 +150,7 @@ fn check_type(parts: &Parts, issuer: &TrustedIssuer) -> Result<(), ClaimsError> 
 }
 
 /// RFC 7519 §4.1.4: the current time must be *before* the expiry.
-pub(crate) fn check_expiry(
-    parts: &Parts,
-    rules: &CompiledRules,
-    now: UnixTime,
-) -> Result<(), ClaimsError> {
+fn check_expiry(parts: &Parts, rules: &CompiledRules, now: UnixTime) -> Result<(), ClaimsError> {
     let at = parts.payload.expires_at.ok_or(ClaimsError::Missing { claim: "exp" })?;
     if now < at.saturating_add(rules.leeway) {
         Ok(())
@@ -152,11 +160,7 @@ pub(crate) fn check_expiry(
 }
 
 /// The time rules that hold again whenever a token is looked at anew.
-pub(crate) fn check_times(
-    parts: &Parts,
-    rules: &CompiledRules,
-    now: UnixTime,
-) -> Result<(), ClaimsError> {
+fn check_times(parts: &Parts, rules: &CompiledRules, now: UnixTime) -> Result<(), ClaimsError> {
     check_expiry(parts, rules, now)?;
     let claims = &parts.payload;
     let horizon = now.saturating_add(rules.leeway);

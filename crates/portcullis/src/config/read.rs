@@ -22,7 +22,7 @@ use crate::source::TokenSource;
 use crate::time::UnixTime;
 
 /// The keys of the top level.
-pub(super) const TOP_LEVEL: [&str; 12] = [
+pub(super) const TOP_LEVEL: [&str; 13] = [
     "issuer",
     "claims",
     "sources",
@@ -31,6 +31,7 @@ pub(super) const TOP_LEVEL: [&str; 12] = [
     "bad_cookie",
     "admit_preflights",
     "token_limit",
+    "token_cache",
     "refuse_brought_keys",
     "allow_anonymous",
     "presentation",
@@ -125,8 +126,16 @@ impl Settings {
         {
             builder = builder.bad_cookie(choice);
         }
-        if let Some(limit) = top.take("token_limit").and_then(|value| read_limit(value, faults)) {
+        if let Some(limit) =
+            top.take("token_limit").and_then(|value| read_bytes(value, "1 to 65536 bytes", faults))
+        {
             builder = builder.token_limit(limit);
+        }
+        if let Some(bytes) = top
+            .take("token_cache")
+            .and_then(|value| read_bytes(value, "0, or 1048576 to 1073741824 bytes", faults))
+        {
+            builder = builder.token_cache(bytes);
         }
         if is_on(top.take("prefer_header"), faults) {
             builder = builder.prefer_header();
@@ -613,14 +622,14 @@ fn read_unlimited(table: &mut Table, faults: &mut Faults) -> Option<String> {
     is_on(table.take("unlimited_lifetime"), faults).then_some(place)
 }
 
-fn read_limit(value: Value, faults: &mut Faults) -> Option<usize> {
+fn read_bytes(value: Value, expected: &'static str, faults: &mut Faults) -> Option<usize> {
     let place = value.place.clone();
     let bytes = value.integer("a number of bytes", faults)?;
-    let limit = usize::try_from(bytes).ok();
-    if limit.is_none() {
-        faults.add(place, Problem::OutOfRange { expected: "1 to 65536 bytes" });
+    let bytes = usize::try_from(bytes).ok();
+    if bytes.is_none() {
+        faults.add(place, Problem::OutOfRange { expected });
     }
-    limit
+    bytes
 }
 
 fn read_presentation(value: Value, faults: &mut Faults) -> Presentation {

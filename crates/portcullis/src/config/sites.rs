@@ -108,6 +108,7 @@ impl Sites {
             Fault::SourceName { name } | Fault::CookiePrefix { name } => alone(self.source(name)),
             Fault::CookieHeader => alone(self.source("cookie")),
             Fault::TokenLimit { .. } => alone("token_limit".to_owned()),
+            Fault::TokenCache { .. } => alone("token_cache".to_owned()),
             Fault::Origin { origin } => {
                 let own = self.origins.iter().find(|(_, own)| own == origin);
                 alone(own.map_or("allowed_origins", |(place, _)| place).to_owned())

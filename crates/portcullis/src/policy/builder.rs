@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
 use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers};
+use crate::cache::{self, TokenCache};
 use crate::claims::{ClaimRules, MaxLifetime, NameTable};
 use crate::error::Error;
 use crate::presentation::{Presentation, Refusal};
+use crate::revocation::{RevocationSource, Revocations};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 use crate::time::{Clock, SystemClock};
 use crate::token::TokenLimits;
@@ -28,6 +30,8 @@ pub struct PolicyBuilder {
     limits: TokenLimits,
     refuses_brought_keys: bool,
     anonymous: bool,
+    revocations: Revocations,
+    cache: usize,
     clock: Arc<dyn Clock>,
     presentation: Presentation,
 }
@@ -45,6 +49,8 @@ impl PolicyBuilder {
             limits: TokenLimits::default(),
             refuses_brought_keys: false,
             anonymous: false,
+            revocations: Revocations::default(),
+            cache: cache::DEFAULT_BYTES,
             clock: Arc::new(SystemClock),
             presentation: Presentation::default(),
         }
@@ -161,6 +167,32 @@ impl PolicyBuilder {
         self
     }
 
+    /// Asks whether a token was taken back. Call it once for each source.
+    ///
+    /// Not called: a token is good until it expires.
+    pub fn revocation(mut self, source: impl RevocationSource) -> Self {
+        self.revocations.0.push(Arc::new(source));
+        self
+    }
+
+    /// How many bytes the tokens may take that are remembered, 1 MiB to 1 GiB; 0 turns it off.
+    ///
+    /// A token that comes again, byte for byte, is then not verified in full: what cannot change is
+    /// remembered, which is the signature and the claims. Whatever can is asked again for every
+    /// request: the times, whether the key is still there, the policy's predicates, revocation. So
+    /// it changes nothing but the time that it takes, and no revocation comes later for it.
+    ///
+    /// Tokens are kept in memory in plain text until they give way to others, or come again after
+    /// they died. A token of 500 bytes takes at most 2 KiB; one that takes more than about half a
+    /// MiB, or a larger share of the room, is not remembered.
+    ///
+    /// Not called: 16 MiB, some 8,000 tokens of 500 bytes. On, since it gives the same answers for
+    /// a hundredth of the time.
+    pub fn token_cache(mut self, bytes: usize) -> Self {
+        self.cache = bytes;
+        self
+    }
+
     /// How refusals look. Replaces what a policy file said of it.
     ///
     /// Not called: the defaults of [`Presentation`].
@@ -226,6 +258,9 @@ impl PolicyBuilder {
         if !(1..=TokenLimits::MAX).contains(&self.limits.token) {
             faults.push(Fault::TokenLimit { limit: self.limits.token });
         }
+        if self.cache != 0 && !(cache::MIN_BYTES..=cache::MAX_BYTES).contains(&self.cache) {
+            faults.push(Fault::TokenCache { bytes: self.cache });
+        }
         for origin in self.origins.iter().filter(|origin| !is_origin(origin)) {
             faults.push(Fault::Origin { origin: origin.clone() });
         }
@@ -250,6 +285,8 @@ impl PolicyBuilder {
             refuses_brought_keys: self.refuses_brought_keys,
             issuers,
             names,
+            revocations: self.revocations,
+            cache: TokenCache::new(self.cache),
             clock: self.clock,
             presentation: self.presentation.compile(),
         };

@@ -167,6 +167,11 @@ pub enum Fault {
         /// The limit.
         limit: usize,
     },
+    /// Room for remembered tokens that is neither 0 nor 1 MiB to 1 GiB.
+    TokenCache {
+        /// The bytes.
+        bytes: usize,
+    },
     /// An allowed origin that no browser would send.
     Origin {
         /// The origin.
@@ -265,6 +270,10 @@ impl fmt::Display for Fault {
             Self::TokenLimit { limit } => {
                 write!(f, "a token limit of {limit} bytes: 1 to {} are accepted", TokenLimits::MAX)
             }
+            Self::TokenCache { bytes } => write!(
+                f,
+                "a token cache of {bytes} bytes: 1048576 (1 MiB) to 1073741824 (1 GiB) are accepted, and 0 for none"
+            ),
             Self::Origin { origin } => write!(
                 f,
                 "`{}` is no origin: write scheme, host and port as browsers do, `https://app.example`",

@@ -316,6 +316,7 @@ impl Issuer {
         // What keys a file or a source of the user's own will have, nobody knows now. But never
         // has a file of public keys a secret, or a file of a secret a public key.
         let (mut may_bring_secrets, mut may_bring_public_keys) = (false, false);
+        let mut has_own_source = false;
         let are_unused =
             |keys: &KeySet| algorithms.iter().all(|one| keys.most_matches(*one, false) == 0);
         for part in keys.0 {
@@ -349,6 +350,7 @@ impl Issuer {
                 }
                 Part::Source(source) => {
                     sources.push(source);
+                    has_own_source = true;
                     may_bring_public_keys = true;
                 }
                 #[cfg(feature = "remote-jwks")]
@@ -388,6 +390,7 @@ impl Issuer {
             id: name.clone().into_boxed_str(),
             algorithms,
             keys: sources,
+            has_own_source,
             #[cfg(feature = "remote-jwks")]
             remotes,
             requires_key_id,

@@ -16,11 +16,13 @@ pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, W
 pub(crate) use self::trusted::{Party, TrustedIssuer};
 use self::trusted::{Trusted, TrustedIssuers};
 use crate::admission::{Admission, Rejection};
-use crate::claims::{self, NameTable};
+use crate::cache::{TokenCache, TokenCacheStats};
+use crate::claims::NameTable;
 use crate::error::Error;
 use crate::keys::{KeyError, KeysUnavailable};
 use crate::presentation::CompiledPresentation;
 use crate::request::RequestView;
+use crate::revocation::{RevocationError, RevocationUnavailable, Revocations};
 use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
 use crate::time::{Clock, UnixTime};
 use crate::token::TokenLimits;
@@ -48,6 +50,8 @@ pub(crate) struct Rules {
     pub(crate) issuers: TrustedIssuers,
     /// Claims that rules of any issuer name.
     pub(crate) names: NameTable,
+    pub(crate) revocations: Revocations,
+    pub(crate) cache: TokenCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) presentation: CompiledPresentation,
 }
@@ -86,7 +90,7 @@ impl Policy {
         self
     }
 
-    /// Decides about a request: at once, unless a key source has to be waited for.
+    /// Decides about a request: at once, unless a key or revocation source has to be waited for.
     ///
     /// This is what the layers of every framework call.
     pub fn check<V: RequestView + ?Sized>(&self, request: &V) -> Check {
@@ -108,13 +112,13 @@ impl Policy {
         match verify::verify(rules, presented.token, self.now(), Seeking::Possible) {
             Ok(token) => Check::Done(Ok(Admission::verified(self.clone(), token))),
             Err(Blocked::Refused(error)) => Check::Done(self.refuse(error, &presented, request)),
-            Err(Blocked::Waits(seeks)) => {
+            Err(blocked) => {
                 let policy = self.clone();
                 let token = Box::from(presented.token);
                 let cookie = presented.cookie.map(Box::<str>::from);
                 let head = is_head(request);
                 Check::Wait(Waiting::new(async move {
-                    match verify::resume(&policy.rules, &token, seeks).await {
+                    match verify::resume(&policy.rules, &token, blocked).await {
                         Ok(token) => Ok(Admission::verified(policy, token)),
                         Err(error) => policy.refuse_cookie(error, cookie.as_deref(), head),
                     }
@@ -147,50 +151,62 @@ impl Policy {
         let token = token.as_ref();
         match verify::verify(&self.rules, token, self.now(), Seeking::Possible) {
             Ok(token) => Ok(token),
-            Err(Blocked::Refused(error)) => Err(error),
-            Err(Blocked::Waits(seeks)) => verify::resume(&self.rules, token, seeks).await,
+            Err(blocked) => verify::resume(&self.rules, token, blocked).await,
         }
     }
 
-    /// As [`verify_token`](Self::verify_token), without ever waiting: where a key source would
-    /// have to be waited for, the keys count as unavailable.
+    /// As [`verify_token`](Self::verify_token), without ever waiting: keys and revocations that
+    /// would have to be waited for count as unavailable.
     ///
     /// # Errors
     ///
-    /// The token does not verify, or its keys cannot be had at once.
+    /// The token does not verify, or what it takes cannot be had at once.
     pub fn verify_token_now(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
         verify::verify(&self.rules, token.as_ref(), self.now(), Seeking::Possible).map_err(
             |blocked| match blocked {
                 Blocked::Refused(error) => error,
-                Blocked::Waits(_) => KeyError::Unavailable(KeysUnavailable::default()).into(),
+                Blocked::Keys(_) => KeyError::Unavailable(KeysUnavailable::default()).into(),
+                Blocked::Revocation(_) => {
+                    RevocationError::Unavailable(RevocationUnavailable::default()).into()
+                }
             },
         )
     }
 
     /// Looks again at a token that this policy verified, for a connection that outlives a request:
-    /// has it expired, or has its key been withdrawn since?
+    /// has it expired, has its key been withdrawn, was it revoked since? Waits where a revocation
+    /// source has to be waited for.
     ///
     /// # Errors
     ///
-    /// The token would no longer be accepted, or there are no keys at the moment to accept it by.
-    pub fn recheck(&self, token: &VerifiedToken) -> Result<(), Error> {
-        let now = self.now();
-        claims::check_times(token.parts(), &token.trusted_issuer().rules, now)?;
-        let (key, sources) = (token.key(), &token.trusted_issuer().keys);
-        if key.is_live(now) && key.is_in(sources) {
-            Ok(())
-        } else if sources.iter().all(|source| source.keys().is_empty()) {
-            // Remote keys that were out of reach for too long: nobody took this one back.
-            Err(KeyError::Unavailable(KeysUnavailable::default()).into())
-        } else {
-            Err(KeyError::Withdrawn.into())
+    /// The token would no longer be accepted, or what it takes to accept it cannot be had.
+    pub async fn recheck(&self, token: &VerifiedToken) -> Result<(), Error> {
+        verify::check_again(&self.rules, token, self.now())?;
+        match self.rules.revocations.ask(token)? {
+            None => Ok(()),
+            Some(answers) => Ok(answers.settle().await?),
+        }
+    }
+
+    /// As [`recheck`](Self::recheck), without ever waiting: revocations that would have to be waited
+    /// for count as unavailable.
+    ///
+    /// # Errors
+    ///
+    /// The token would no longer be accepted, or what it takes to accept it cannot be had at once.
+    pub fn recheck_now(&self, token: &VerifiedToken) -> Result<(), Error> {
+        verify::check_again(&self.rules, token, self.now())?;
+        match self.rules.revocations.ask(token)? {
+            None => Ok(()),
+            Some(_) => Err(RevocationError::Unavailable(RevocationUnavailable::default()).into()),
         }
     }
 
     /// How long from now the token will still be accepted, leeway included and as long as its
     /// secret is, if nothing happens to its key. Nothing where it is over.
     pub fn time_left(&self, token: &VerifiedToken) -> Duration {
-        let rules = &token.trusted_issuer().rules;
+        let Some(party) = self.rules.issuers.find(token.issuer()) else { return Duration::ZERO };
+        let rules = &party.terms().rules;
         let mut end = token.expires_at().saturating_add(rules.leeway);
         if let Some(until) = token.key().accepted_until() {
             end = end.min(until);
@@ -223,6 +239,11 @@ impl Policy {
         for keys in &all {
             keys.ready().await;
         }
+    }
+
+    /// How its remembered tokens do. All zero where it remembers none.
+    pub fn token_cache(&self) -> TokenCacheStats {
+        self.rules.cache.stats()
     }
 
     /// The present, on the policy's clock.
@@ -270,7 +291,7 @@ impl Policy {
     ) -> Result<Admission, Rejection> {
         // Unavailable is not invalid: what could not be decided neither passes as anonymous nor
         // costs the user the cookie.
-        let is_invalid = !matches!(error, Error::Key(KeyError::Unavailable(_)));
+        let is_invalid = !error.is_unavailable();
         let rejection = Rejection::new(error, Some(self.clone()), head);
         match (cookie, self.rules.bad_cookie) {
             (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
@@ -308,6 +329,6 @@ impl fmt::Debug for Policy {
 pub enum Check {
     /// It is decided.
     Done(Result<Admission, Rejection>),
-    /// A key source has to be waited for. The future borrows nothing from the request.
+    /// A key or revocation source has to be waited for. The future borrows nothing from the request.
     Wait(Waiting),
 }

@@ -6,12 +6,13 @@ use super::fault::Fault;
 #[cfg(feature = "remote-jwks")]
 use super::tenants::{Tenant, Tenants};
 use crate::claims::{AudienceRule, CompiledRules, TokenType};
-use crate::keys::KeySource;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::KeysUnavailable;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
+use crate::keys::{KeySource, VerificationKey};
 use crate::signature::Algorithm;
+use crate::time::UnixTime;
 
 /// An issuer with all that its tokens are held to.
 #[cfg_attr(feature = "remote-jwks", derive(Clone))]
@@ -19,6 +20,8 @@ pub(crate) struct TrustedIssuer {
     pub(crate) id: Box<str>,
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) keys: Vec<Arc<dyn KeySource>>,
+    /// Some of the keys are of a source of the user's own, which takes keys away without a word.
+    pub(crate) has_own_source: bool,
     /// Those of the keys that are remote.
     #[cfg(feature = "remote-jwks")]
     pub(crate) remotes: Vec<RemoteJwks>,
@@ -28,11 +31,21 @@ pub(crate) struct TrustedIssuer {
     pub(crate) rules: CompiledRules,
 }
 
-#[cfg(feature = "remote-jwks")]
 impl TrustedIssuer {
+    #[cfg(feature = "remote-jwks")]
     pub(super) fn add(&mut self, remote: RemoteJwks) {
         self.keys.push(Arc::new(remote.clone()));
         self.remotes.push(remote);
+    }
+
+    /// Whether a key may verify its tokens.
+    pub(crate) fn vouches_for(&self, key: &VerificationKey, now: UnixTime) -> bool {
+        key.is_live(now) && key.is_in(&self.keys)
+    }
+
+    /// The same for a key that did verify one, which its source withdraws when it loses it.
+    pub(crate) fn vouches_for_remembered(&self, key: &VerificationKey, now: UnixTime) -> bool {
+        key.is_live(now) && (!self.has_own_source || key.is_in(&self.keys))
     }
 }
 
@@ -143,6 +156,17 @@ impl Party<'_> {
             Self::Tenant(tenant) => tenant.issuer(),
             #[cfg(feature = "remote-jwks")]
             Self::Stranger(tenants) => tenants.terms(),
+        }
+    }
+
+    /// Whether it is an issuer, with its keys.
+    pub(crate) fn is_settled(&self) -> bool {
+        match self {
+            Self::Issuer(_) => true,
+            #[cfg(feature = "remote-jwks")]
+            Self::Tenant(_) => true,
+            #[cfg(feature = "remote-jwks")]
+            Self::Stranger(_) => false,
         }
     }
 

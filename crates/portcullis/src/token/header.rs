@@ -26,6 +26,11 @@ pub(crate) enum TypeHeader {
 }
 
 impl Header {
+    /// How many bytes it holds elsewhere.
+    pub(super) fn heap_size(&self) -> usize {
+        self.key_id.as_ref().map_or(0, Span::heap_size)
+    }
+
     pub(super) fn read(input: &str) -> Result<Self, TokenError> {
         let mut reader = Reader {
             input,

@@ -63,6 +63,23 @@ impl Json<'_> {
         }
     }
 
+    /// How many bytes an owned one holds elsewhere.
+    pub(super) fn heap_size(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => 0,
+            Self::String(text) => text.len(),
+            Self::Array(items) => {
+                items.iter().map(|item| size_of::<Self>() + item.heap_size()).sum()
+            }
+            Self::Object(members) => {
+                let member = |(name, value): &(Cow<'_, str>, Self)| {
+                    size_of::<(Cow<'_, str>, Self)>() + name.len() + value.heap_size()
+                };
+                members.iter().map(member).sum()
+            }
+        }
+    }
+
     pub(crate) fn into_owned(self) -> Json<'static> {
         match self {
             Self::Null => Json::Null,

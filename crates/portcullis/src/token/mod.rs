@@ -184,6 +184,13 @@ pub(crate) struct Parts {
     pub(crate) text: Text,
 }
 
+impl Parts {
+    /// How many bytes it holds elsewhere.
+    pub(crate) fn heap_size(&self) -> usize {
+        self.text.text.capacity() + self.header.heap_size() + self.payload.heap_size()
+    }
+}
+
 /// Decoded header and payload, side by side in one buffer.
 pub(crate) struct Text {
     text: String,
@@ -322,6 +329,13 @@ impl Span {
             }
         }
         Self::Owned(string.into())
+    }
+
+    fn heap_size(&self) -> usize {
+        match self {
+            Self::At(_) => 0,
+            Self::Owned(string) => string.len(),
+        }
     }
 
     /// The string; `input` is the text it was read from.

@@ -46,6 +46,15 @@ impl Payload {
         Ok(reader.payload)
     }
 
+    /// How many bytes it holds elsewhere.
+    pub(super) fn heap_size(&self) -> usize {
+        let strings = [&self.issuer, &self.subject, &self.client_id, &self.token_id];
+        let audiences = self.audiences.as_deref().unwrap_or_default();
+        let strings = strings.into_iter().flatten().chain(audiences).map(Span::heap_size);
+        let kept = self.kept.iter().flatten().map(Json::heap_size);
+        size_of_val(audiences) + size_of_val(&*self.kept) + strings.chain(kept).sum::<usize>()
+    }
+
     /// The value of the claim with the `index`th of the names asked for.
     pub(crate) fn kept(&self, index: usize) -> Option<&Json<'static>> {
         self.kept.get(index)?.as_ref()

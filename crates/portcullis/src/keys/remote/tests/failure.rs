@@ -110,7 +110,7 @@ async fn keys_serve_for_24_hours_after_the_last_success_and_then_none() {
     assert!(rig.remote.keys().is_empty());
     assert_eq!(rig.names().iter().filter(|name| **name == "expired").count(), 1);
     let unavailable = KeyError::Unavailable(KeysUnavailable::default());
-    assert_eq!(policy.recheck(&verified), Err(unavailable.into()));
+    assert_eq!(policy.recheck_now(&verified), Err(unavailable.into()));
     // The keys cannot be had: that is not the client's fault.
     let refused = policy.verify_token(&token).await.unwrap_err();
     assert!(matches!(refused, Error::Key(KeyError::Unavailable(_))), "{refused:?}");

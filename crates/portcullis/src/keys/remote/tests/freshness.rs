@@ -148,14 +148,14 @@ async fn a_key_that_is_taken_away_is_refused_with_the_next_request() {
     rig.load(Reply::set([old.jwk(), new.jwk()])).await;
     let policy = rig.policy();
     let verified = policy.verify_token(old.token()).await.unwrap();
-    assert_eq!(policy.recheck(&verified), Ok(()));
+    assert_eq!(policy.recheck_now(&verified), Ok(()));
 
     rig.server.answers(KEYS, Reply::set([new.jwk()]));
     rig.remote.refresh_now().await.unwrap();
     assert_eq!(at_once(&policy, &old.token()), Some(Err(KeyError::Unknown.into())));
     assert_eq!(at_once(&policy, &new.token()), Some(Ok(())));
     // What was let in before is not either.
-    assert_eq!(policy.recheck(&verified), Err(KeyError::Withdrawn.into()));
+    assert_eq!(policy.recheck_now(&verified), Err(KeyError::Withdrawn.into()));
 }
 
 #[tokio::test(start_paused = true)]
