@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use portcullis::{
     Algorithm, BadCookie, ClaimsError, Error, Issuer, KeyQuery, KeySet, KeySource, Keys,
-    KeysUnavailable, Policy, PolicyBuilder, Presentation, Secret, Seek, TokenSource, TokenType,
-    UnixTime, dangerous,
+    KeysUnavailable, Policy, PolicyBuilder, Presentation, RevocationSource, RevocationStatus,
+    RevocationUnavailable, Secret, Seek, TokenSource, TokenType, UnixTime, VerifiedToken,
+    dangerous,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
 use serde::Deserialize;
@@ -80,6 +81,8 @@ pub enum Variant {
     NoKeys,
     /// The keys cannot be had.
     NoKeysForNow,
+    /// Some tokens were taken back, by what their id says.
+    Revocation,
 }
 
 impl Variant {
@@ -153,6 +156,11 @@ impl Variant {
             Self::NoKeysForNow => {
                 with_source(builder, Down(None)).sources(cookie()).bad_cookie(BadCookie::Anonymous)
             }
+            Self::Revocation => builder
+                .issuer(one_algorithm())
+                .revocation(ById)
+                .sources(cookie())
+                .bad_cookie(BadCookie::Anonymous),
         };
         builder.build().unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }
@@ -290,4 +298,31 @@ impl KeySource for Down {
         let retry_after = self.0;
         Some(Box::pin(async move { Err(KeysUnavailable { retry_after }) }))
     }
+}
+
+/// Tells from a token's id what becomes of it.
+#[derive(Debug)]
+struct ById;
+
+impl RevocationSource for ById {
+    fn status(&self, token: &VerifiedToken) -> RevocationStatus {
+        let retry_after = Some(Duration::from_millis(7_200));
+        match token.token_id() {
+            Some("revoked") => RevocationStatus::Revoked,
+            Some("unknown") => RevocationStatus::Unavailable(RevocationUnavailable::default()),
+            Some("later") => later(Ok(false)),
+            Some("later-revoked") => later(Ok(true)),
+            Some("later-unknown") => later(Err(RevocationUnavailable { retry_after })),
+            _ => RevocationStatus::Active,
+        }
+    }
+}
+
+/// Another thread answers.
+fn later(answer: Result<bool, RevocationUnavailable>) -> RevocationStatus {
+    RevocationStatus::Later(Box::pin(async move {
+        let (answered, answers) = oneshot::channel();
+        thread::spawn(move || answered.send(answer));
+        answers.await.unwrap_or(Err(RevocationUnavailable::default()))
+    }))
 }

@@ -71,6 +71,7 @@ pub fn rows() -> Vec<Row> {
         other_sources(),
         preflights(),
         sought_keys(),
+        revocation(),
         sizes(),
     ]
     .concat()
@@ -232,6 +233,10 @@ fn is_too_old() -> Answer {
 
 fn lacks_a_claim() -> Answer {
     token_invalid("The access token lacks a required claim")
+}
+
+fn was_revoked() -> Answer {
+    token_invalid("The access token has been revoked")
 }
 
 fn token_unsuitable() -> Answer {
@@ -1799,6 +1804,63 @@ fn sought_keys() -> Vec<Row> {
             unavailable("5"),
         ),
         gone("without a token nothing has to be verified", get("/optional"), text("anonymous")),
+    ]
+}
+
+fn revocation() -> Vec<Row> {
+    let with = |name: &str, request: Request, answer: Answer| {
+        row(Variant::Revocation, name, request, answer)
+    };
+    let id = |id: &str| token().claim("jti", id).mint();
+    vec![
+        with("a token that was not revoked passes", get("/optional").bearer(good()), text("alice")),
+        with("a revoked token is refused", whoami(id("revoked")), was_revoked()),
+        with(
+            "a revoked token is refused where anonymous requests pass",
+            get("/optional").bearer(id("revoked")),
+            was_revoked(),
+        ),
+        with(
+            "a revoked token in a cookie is a bad cookie",
+            get("/optional").token_cookie(id("revoked")),
+            text("anonymous"),
+        ),
+        with(
+            "what cannot be told of a token is no fault of the client's",
+            whoami(id("unknown")),
+            unavailable("5"),
+        ),
+        with(
+            "a cookie of which it cannot be told does not count as anonymous",
+            get("/optional").token_cookie(id("unknown")),
+            unavailable("5"),
+        ),
+        with(
+            "a request waits until it can be told",
+            get("/optional").bearer(id("later")),
+            text("alice"),
+        ),
+        with(
+            "an extractor finds the token that was waited for",
+            get("/typed").bearer(id("later")),
+            token_unsuitable(),
+        ),
+        with("a token can be revoked after a wait", whoami(id("later-revoked")), was_revoked()),
+        with(
+            "the answer to HEAD has no body after that wait",
+            head("/whoami").bearer(id("later-revoked")),
+            was_revoked().without_body(),
+        ),
+        with(
+            "what cannot be told after a wait says how long to wait, rounded up",
+            whoami(id("later-unknown")),
+            unavailable("8"),
+        ),
+        with(
+            "an expired token is refused for that, revoked or not",
+            whoami(token().claim("jti", "revoked").expired().mint()),
+            has_expired(),
+        ),
     ]
 }
 
