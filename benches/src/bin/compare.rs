@@ -2,14 +2,15 @@
 //!
 //! `compare [--rounds N] [--micros N] [NAME…]`: names are those of the first column; without one,
 //! all are measured.
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use std::env;
 use std::process::Command;
+use std::{env, thread};
 
 use portcullis::{Policy, VerifyLayer};
-use portcullis_benches::adapters::{Actix, Axum};
+use portcullis_benches::adapters::{Actix, Axum, Front, Tower};
 use portcullis_benches::call::{self, Bare, Reads};
-use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape};
+use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape, TOKENS};
 use portcullis_benches::rounds::{Contender, Length, Rounds};
 use portcullis_benches::{Case, Refused};
 use serde::de::DeserializeOwned;
@@ -49,11 +50,15 @@ fn main() {
 
     println!("\n## Remembered token, ns\n");
     println!(
-        "| token | added | with 10,000 revocations | typed claims, more | two threads, tokens apart |"
+        "| token | added | with 10,000 revocations | typed claims, more | beside another thread | with 10,000 revocations |"
     );
-    println!("| --- | ---: | ---: | ---: | ---: |");
-    for case in ["ES256", "ES256 Keycloak"].into_iter().filter(|name| is_asked_for(name)) {
-        print_remembered(length, Case::named(case));
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    for name in ["ES256", "ES256 Keycloak"].into_iter().filter(|name| is_asked_for(name)) {
+        let case = Case::named(name);
+        match case.shape() {
+            Shape::Nine => print_remembered::<NineClaims>(length, case),
+            Shape::Keycloak => print_remembered::<KeycloakClaims>(length, case),
+        }
     }
 
     println!("\n## Refusal, ns\n");
@@ -66,11 +71,16 @@ fn main() {
 
     println!("\n## Adapters, ns\n");
     println!(
-        "| token | tower adds | axum route | axum adds | axum / tower | actix-web route | actix-web adds | actix-web / tower |"
+        "| token | tower adds | axum adds | more than tower | axum / tower | a layer that does nothing, in axum | around the axum app adds | around / tower | actix-web adds | more than tower | actix-web / tower |"
     );
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for name in ["HS256", "ES256"].into_iter().filter(|name| is_asked_for(name)) {
-        print_adapters(length, Case::named(name));
+        let case = Case::named(name);
+        print_adapters(length, name, case, Front::Signature(case), case.policy());
+    }
+    if is_asked_for("ES256") {
+        let case = Case::named("ES256");
+        print_adapters(length, "ES256, remembered", case, Front::Nothing, case.remembering());
     }
 }
 
@@ -112,11 +122,11 @@ fn print_verification<T: DeserializeOwned + Send + Sync + 'static>(length: Lengt
     );
 }
 
-fn print_remembered(length: Length, case: &Case) {
+fn print_remembered<T: DeserializeOwned + Send + Sync + 'static>(length: Length, case: &Case) {
     let layer = |policy: &Policy| VerifyLayer::new(policy.clone());
     let mut remembered = layer(case.remembering()).layer(Bare);
     let mut revoking = layer(case.revoking()).layer(Bare);
-    let mut reading = layer(case.remembering()).layer(Reads::<NineClaims>::new());
+    let mut reading = layer(case.remembering()).layer(Reads::<T>::new());
     let rounds = Rounds::run(
         length,
         [
@@ -136,11 +146,46 @@ fn print_remembered(length: Length, case: &Case) {
         ],
     );
     println!(
-        "| {case} | {:.0} | {:.0} | {:.0} |",
+        "| {case} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
         rounds.median_of(|[bare, remembered, ..]| remembered - bare),
         rounds.median_of(|[bare, _, revoking, _]| revoking - bare),
         rounds.median_of(|[_, remembered, _, reading]| reading - remembered),
+        beside_another_thread(length, case, case.remembering()),
+        beside_another_thread(length, case, case.revoking()),
     );
+}
+
+/// What a remembered token adds while another thread does nothing but bring others.
+fn beside_another_thread(length: Length, case: &Case, policy: &Policy) -> f64 {
+    let service = || VerifyLayer::new(policy.clone()).layer(Bare);
+    let (is_over, half) = (AtomicBool::new(false), TOKENS / 2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut service = service();
+            for index in 0.. {
+                call::call(&mut service, case.request(half + index % half));
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let mut service = service();
+        let rounds = Rounds::run(
+            length,
+            [
+                Contender::new(
+                    |index| case.request(index % half),
+                    |request| call::call(&mut Bare, request),
+                ),
+                Contender::new(
+                    |index| case.request(index % half),
+                    |request| call::call(&mut service, request),
+                ),
+            ],
+        );
+        is_over.store(true, Ordering::Relaxed);
+        rounds.median_of(|[bare, remembered]| remembered - bare)
+    })
 }
 
 fn print_refusal(length: Length, refused: &Refused) {
@@ -165,39 +210,52 @@ fn print_refusal(length: Length, refused: &Refused) {
     );
 }
 
-fn print_adapters(length: Length, case: &Case) {
-    let mut protected = VerifyLayer::new(case.policy().clone()).layer(Bare);
-    let (mut axum, mut protected_axum) = (Axum::new(None), Axum::new(Some(case.policy())));
-    let (actix, protected_actix) = (Actix::new(None), Actix::new(Some(case.policy())));
+fn print_adapters(length: Length, name: &str, case: &Case, without: Front<'_>, policy: &Policy) {
+    let with = Front::Policy(policy);
+    let (mut tower, mut protected_tower) = (Tower::new(without), Tower::new(with));
+    let (mut axum, mut protected_axum) = (Axum::new(without), Axum::new(with));
+    let (actix, protected_actix) = (Actix::new(without), Actix::new(with));
+    let (mut open_axum, mut layered_axum) = (Axum::new(Front::Nothing), Axum::new(Front::Layer));
+    let mut around_axum = Axum::new(Front::Around(policy));
     let rounds = Rounds::run(
         length,
         [
-            Contender::new(|index| index, |index| case.verify_raw(index)),
-            Contender::new(|index| case.request(index), |request| call::call(&mut Bare, request)),
-            Contender::new(
-                |index| case.request(index),
-                |request| call::call(&mut protected, request),
-            ),
-            Contender::new(|index| Axum::request(case, index), |request| axum.call(request)),
+            Contender::new(|index| case.request(index), |request| tower.call(request)),
+            Contender::new(|index| case.request(index), |request| protected_tower.call(request)),
+            Contender::new(|index| Axum::request(case, index), |request| drop(axum.call(request))),
             Contender::new(
                 |index| Axum::request(case, index),
-                |request| protected_axum.call(request),
+                |request| drop(protected_axum.call(request)),
             ),
             Contender::new(|index| Actix::request(case, index), |request| actix.call(request)),
             Contender::new(
                 |index| Actix::request(case, index),
                 |request| protected_actix.call(request),
             ),
+            Contender::new(
+                |index| Axum::request(case, index),
+                |request| drop(open_axum.call(request)),
+            ),
+            Contender::new(
+                |index| Axum::request(case, index),
+                |request| drop(layered_axum.call(request)),
+            ),
+            Contender::new(
+                |index| Axum::request(case, index),
+                |request| drop(around_axum.call(request)),
+            ),
         ],
     );
-    let tower = rounds.median_of(|[raw, bare, tower, ..]| tower - raw - bare);
-    let axum = rounds.median_of(|[raw, _, _, without, with, ..]| with - without - raw);
-    let actix = rounds.median_of(|[raw, .., without, with]| with - without - raw);
+    let added = |without: usize| move |round: &[f64; 9]| round[without + 1] - round[without];
+    let [tower, axum, actix, layer] = [0, 2, 4, 6].map(|without| rounds.median_of(added(without)));
+    let beside = |without| rounds.median_of(move |round| added(without)(round) - added(0)(round));
+    let around = rounds.median_of(|round| round[8] - round[2]);
     println!(
-        "| {case} | {tower:.0} | {:.0} | {axum:.0} | {:.2} | {:.0} | {actix:.0} | {:.2} |",
-        rounds.median(3),
+        "| {name} | {tower:.0} | {axum:.0} | {:.0} | {:.2} | {layer:.0} | {around:.0} | {:.2} | {actix:.0} | {:.0} | {:.2} |",
+        beside(2),
         axum / tower,
-        rounds.median(5),
+        around / tower,
+        beside(4),
         actix / tower,
     );
 }
@@ -206,7 +264,7 @@ fn print_machine() {
     let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
         processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = thread::available_parallelism().map_or(0, usize::from);
     let rustc = Command::new("rustc").arg("--version").output();
     let rustc = rustc.map_or_else(|_| b"unknown rustc".to_vec(), |output| output.stdout);
     println!(

@@ -1,6 +1,4 @@
-//! [`portcullis`] for axum: extractors for what its policy verified.
-//!
-//! The layer is a tower layer and needs no adapter; it stands here again for convenience.
+//! [`portcullis`] for axum: a layer, and extractors for what its policy verified.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -66,9 +64,11 @@
 //! # Ok(()) }
 //! ```
 mod extract;
+mod layer;
 mod rejection;
 
 pub use self::extract::{Caller, Verified};
+pub use self::layer::{ResponseFuture, Verify, VerifyLayer};
 pub use self::rejection::Rejection;
 #[doc(no_inline)]
-pub use portcullis::{self, Policy, VerifyLayer};
+pub use portcullis::{self, Policy};

@@ -11,7 +11,11 @@
 //! 3. from an [`Issuer`] that the policy trusts, under an [`Algorithm`] that it lists for it;
 //! 4. signed by one of the keys of that issuer ([`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`];
 //!    with the feature `remote-jwks`, `RemoteJwks` fetches them);
-//! 5. whose claims say that it is an access token, for this service, now ([`ClaimRules`]).
+//! 5. whose claims say that it is an access token, for this service, now ([`ClaimRules`]);
+//! 6. that was not taken back ([`RevocationSource`], where the policy has one).
+//!
+//! A token that passed is [remembered](PolicyBuilder::token_cache); what can change about it is asked
+//! again for every request.
 //!
 //! ```
 //! use portcullis::{Algorithm, ClaimsError, Error, Issuer, KeySet, Policy};

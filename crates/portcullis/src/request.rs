@@ -1,4 +1,5 @@
 //! What verification may see of a request.
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 /// The parts of a request that decide about a token.
 ///
@@ -34,7 +35,7 @@ impl RequestView for http::request::Parts {
     }
 
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes)
+        values(&self.headers, name)
     }
 }
 
@@ -52,8 +53,17 @@ impl<B> RequestView for http::Request<B> {
     }
 
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers().get_all(name).into_iter().map(http::HeaderValue::as_bytes)
+        values(self.headers(), name)
     }
+}
+
+fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    // Where nearly every token is: a name that is known need not be parsed.
+    let values = match name {
+        "authorization" => headers.get_all(AUTHORIZATION),
+        name => headers.get_all(name),
+    };
+    values.into_iter().map(HeaderValue::as_bytes)
 }
 
 /// The only value of a header; nothing where there are several.

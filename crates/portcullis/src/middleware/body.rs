@@ -32,6 +32,14 @@ impl<B> ResponseBody<B> {
     pub(super) fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body } }
     }
+
+    /// The body as a framework's own type, made of either kind.
+    pub fn fold<T>(self, inner: impl FnOnce(B) -> T, refusal: impl FnOnce(Bytes) -> T) -> T {
+        match self.kind {
+            Kind::Inner { body } => inner(body),
+            Kind::Refusal { body } => refusal(body),
+        }
+    }
 }
 
 impl<B> From<Bytes> for ResponseBody<B> {

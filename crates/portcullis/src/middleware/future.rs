@@ -33,10 +33,17 @@ pin_project! {
             rejection: Option<Rejection>,
         },
         Waiting {
-            waiting: Waiting,
-            held: Option<(Request<B>, S)>,
+            // In a box, since it is rare and would make every future larger.
+            held: Option<Box<Held<S, B>>>,
         },
     }
+}
+
+/// What a request waits with.
+struct Held<S, B> {
+    waiting: Waiting,
+    request: Request<B>,
+    inner: S,
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
@@ -49,7 +56,8 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     }
 
     pub(super) fn waiting(waiting: Waiting, request: Request<B>, inner: S) -> Self {
-        Self { state: State::Waiting { waiting, held: Some((request, inner)) } }
+        let held = Box::new(Held { waiting, request, inner });
+        Self { state: State::Waiting { held: Some(held) } }
     }
 }
 
@@ -72,10 +80,11 @@ where
                 StateProjection::Refused { rejection } => {
                     return Poll::Ready(Ok(rejection.take().expect(TWICE).into_response()));
                 }
-                StateProjection::Waiting { waiting, held } => {
+                StateProjection::Waiting { held } => {
+                    let waiting = &mut held.as_mut().expect(TWICE).waiting;
                     match ready!(Pin::new(waiting).poll(context)) {
                         Ok(admission) => {
-                            let (mut request, mut inner) = held.take().expect(TWICE);
+                            let Held { mut request, mut inner, .. } = *held.take().expect(TWICE);
                             request.extensions_mut().insert(admission);
                             let future = inner.call(request);
                             state.set(State::Calling { future });
