@@ -16,9 +16,8 @@ fn main() {
     let program = Program::<Body>::new(library, || {
         Router::new().route("/orders/{id}", get(async || SUBJECT.to_owned()))
     })
-    .route("verified in full", async |case| app(case, in_full));
-    #[cfg(feature = "token-cache")]
-    let program = program.route("remembered", async |case| app(case, |builder| builder));
+    .route("verified in full", async |case| app(case, |builder| builder.token_cache(0)))
+    .route("remembered", async |case| app(case, |builder| builder));
     program.serve();
 }
 
@@ -32,13 +31,6 @@ fn app(case: &Case, set: fn(PolicyBuilder) -> PolicyBuilder) -> Router {
         Issuer::new(&case.issuer).algorithms([algorithm]).keys(keys).audience(&case.audience);
     let policy = set(Policy::builder().issuer(issuer)).build().expect("a policy");
     Router::new().route("/orders/{id}", get(read)).layer(VerifyLayer::new(policy))
-}
-
-/// No token is remembered.
-fn in_full(builder: PolicyBuilder) -> PolicyBuilder {
-    #[cfg(feature = "token-cache")]
-    let builder = builder.token_cache(0);
-    builder
 }
 
 async fn read(Verified(claims): Verified<Claims>) -> String {
