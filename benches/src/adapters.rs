@@ -121,7 +121,12 @@ impl Axum {
 
     /// A request with the `index`th token of `case`.
     pub fn request(case: &Case, index: usize) -> Request<Body> {
-        case.request(index).map(|()| Body::empty())
+        Self::request_from(case.request(index))
+    }
+
+    /// `request` as one that the route takes.
+    pub fn request_from(request: Request<()>) -> Request<Body> {
+        request.map(|()| Body::empty())
     }
 
     /// Calls the route.
@@ -170,7 +175,11 @@ impl Actix {
 
     /// A request with the `index`th token of `case`.
     pub fn request(case: &Case, index: usize) -> actix_http::Request {
-        let request = case.request(index);
+        Self::request_from(&case.request(index))
+    }
+
+    /// `request` as one that the route takes.
+    pub fn request_from(request: &Request<()>) -> actix_http::Request {
         let mut copy = TestRequest::with_uri(&request.uri().to_string());
         for (name, value) in request.headers() {
             copy = copy.insert_header((name.as_str(), value.as_bytes()));

@@ -11,8 +11,8 @@ use base64::prelude::*;
 use http::Request;
 use jsonwebtoken as jwt;
 use portcullis::{
-    Algorithm, Issuer, KeySet, Keys, Policy, RevocationSource, RevocationStatus, Secret,
-    VerifiedToken,
+    Algorithm, Issuer, KeySet, Keys, Policy, PolicyBuilder, RevocationSource, RevocationStatus,
+    Secret, VerifiedToken,
 };
 use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder};
 use serde::de::DeserializeOwned;
@@ -92,14 +92,16 @@ pub struct Case {
     decode: Option<(jwt::DecodingKey, jwt::Validation)>,
 }
 
-struct Signed {
+/// A token and what is at hand before its signature is verified.
+pub(crate) struct Signed {
     token: String,
     /// Up to the second dot.
     input: usize,
     signature: Vec<u8>,
 }
 
-enum Raw {
+/// A key, parsed, for the signature and nothing else.
+pub(crate) enum Raw {
     Hmac(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
@@ -173,8 +175,7 @@ impl Case {
                 Some(secret) => Keys::from(Secret::new(secret).id(key.id())),
                 None => KeySet::from_jwks(issuer.jwks_of(&[algorithm])).expect("keys").into(),
             };
-            let trusted = Issuer::new(ISSUER).algorithms([algorithm]).keys(keys);
-            Policy::builder().issuer(trusted.audience(AUDIENCE))
+            policy_builder(algorithm, keys)
         };
         let mut case = Self {
             algorithm,
@@ -184,7 +185,7 @@ impl Case {
             remembering: policy().build().expect("a policy"),
             revoking: policy().revocation(Revoked::new()).build().expect("a policy"),
             signed: Vec::new(),
-            raw: raw_key(key),
+            raw: Raw::of(key),
             decode: decoding_key(key),
         };
         case.signed = (0..TOKENS).map(|_| Signed::new(case.good().mint())).collect();
@@ -283,12 +284,7 @@ impl Case {
     /// Verifies the signature of the `index`th token and nothing else: what was signed and the
     /// decoded signature are at hand.
     pub fn verify_raw(&self, index: usize) -> bool {
-        let Signed { token, input, signature } = &self.signed[index % TOKENS];
-        let message = &token.as_bytes()[..*input];
-        match &self.raw {
-            Raw::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
-            Raw::Public(key) => key.verify_sig(message, signature).is_ok(),
-        }
+        self.raw.verify(&self.signed[index % TOKENS])
     }
 
     /// What jsonwebtoken reads of the `index`th token. `None`: it does not know the algorithm.
@@ -330,7 +326,7 @@ impl RevocationSource for Revoked {
 }
 
 impl Signed {
-    fn new(token: String) -> Self {
+    pub(crate) fn new(token: String) -> Self {
         let (input, signature) = token.rsplit_once('.').expect("a signed token");
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url");
         Self { input: input.len(), signature, token }
@@ -350,29 +346,52 @@ pub fn request(token: Option<&str>) -> Request<()> {
     request.body(()).expect("a request")
 }
 
-fn raw_key(key: &SigningKey) -> Raw {
-    let algorithm: &'static dyn aws::VerificationAlgorithm = match key.algorithm() {
-        Algorithm::HS256 => return hmac_key(hmac::HMAC_SHA256, key),
-        Algorithm::HS384 => return hmac_key(hmac::HMAC_SHA384, key),
-        Algorithm::HS512 => return hmac_key(hmac::HMAC_SHA512, key),
-        Algorithm::RS256 => &aws::RSA_PKCS1_2048_8192_SHA256,
-        Algorithm::RS384 => &aws::RSA_PKCS1_2048_8192_SHA384,
-        Algorithm::RS512 => &aws::RSA_PKCS1_2048_8192_SHA512,
-        Algorithm::PS256 => &aws::RSA_PSS_2048_8192_SHA256,
-        Algorithm::PS384 => &aws::RSA_PSS_2048_8192_SHA384,
-        Algorithm::PS512 => &aws::RSA_PSS_2048_8192_SHA512,
-        Algorithm::ES256 => &aws::ECDSA_P256_SHA256_FIXED,
-        Algorithm::ES384 => &aws::ECDSA_P384_SHA384_FIXED,
-        Algorithm::ES512 => &aws::ECDSA_P521_SHA512_FIXED,
-        Algorithm::EdDSA => &aws::ED25519,
-        other => panic!("{other} is not measured"),
-    };
-    let der = key.public_der().expect("a key pair");
-    Raw::Public(ParsedPublicKey::new(algorithm, der).expect("a public key"))
+impl Raw {
+    fn of(key: &SigningKey) -> Self {
+        Self::new(key.algorithm(), &raw_key(key))
+    }
+
+    /// `key` is a secret, or a public key as DER.
+    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Self {
+        let hmac = |hash| Self::Hmac(Box::new(hmac::Key::new(hash, key)));
+        let algorithm: &'static dyn aws::VerificationAlgorithm = match algorithm {
+            Algorithm::HS256 => return hmac(hmac::HMAC_SHA256),
+            Algorithm::HS384 => return hmac(hmac::HMAC_SHA384),
+            Algorithm::HS512 => return hmac(hmac::HMAC_SHA512),
+            Algorithm::RS256 => &aws::RSA_PKCS1_2048_8192_SHA256,
+            Algorithm::RS384 => &aws::RSA_PKCS1_2048_8192_SHA384,
+            Algorithm::RS512 => &aws::RSA_PKCS1_2048_8192_SHA512,
+            Algorithm::PS256 => &aws::RSA_PSS_2048_8192_SHA256,
+            Algorithm::PS384 => &aws::RSA_PSS_2048_8192_SHA384,
+            Algorithm::PS512 => &aws::RSA_PSS_2048_8192_SHA512,
+            Algorithm::ES256 => &aws::ECDSA_P256_SHA256_FIXED,
+            Algorithm::ES384 => &aws::ECDSA_P384_SHA384_FIXED,
+            Algorithm::ES512 => &aws::ECDSA_P521_SHA512_FIXED,
+            Algorithm::EdDSA => &aws::ED25519,
+            other => panic!("{other} is not measured"),
+        };
+        Self::Public(ParsedPublicKey::new(algorithm, key).expect("a public key"))
+    }
+
+    pub(crate) fn verify(&self, signed: &Signed) -> bool {
+        let Signed { token, input, signature } = signed;
+        let message = &token.as_bytes()[..*input];
+        match self {
+            Self::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
+            Self::Public(key) => key.verify_sig(message, signature).is_ok(),
+        }
+    }
 }
 
-fn hmac_key(hash: hmac::Algorithm, key: &SigningKey) -> Raw {
-    Raw::Hmac(Box::new(hmac::Key::new(hash, key.secret().expect("a secret"))))
+/// The secret, or the public key as DER.
+pub(crate) fn raw_key(key: &SigningKey) -> Vec<u8> {
+    key.secret().map_or_else(|| key.public_der().expect("a key pair"), <[u8]>::to_vec)
+}
+
+/// A policy that accepts the tokens of `algorithm`.
+pub(crate) fn policy_builder(algorithm: Algorithm, keys: Keys) -> PolicyBuilder {
+    let trusted = Issuer::new(ISSUER).algorithms([algorithm]).keys(keys).audience(AUDIENCE);
+    Policy::builder().issuer(trusted)
 }
 
 /// The same checks as the policy's, as far as jsonwebtoken has them.

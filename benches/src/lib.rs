@@ -6,6 +6,8 @@ pub mod call;
 pub mod case;
 pub mod refusal;
 pub mod rounds;
+pub mod vectors;
 
 pub use crate::case::Case;
 pub use crate::refusal::Refused;
+pub use crate::vectors::{Vector, Vectors};

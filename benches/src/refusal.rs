@@ -81,6 +81,11 @@ impl Refused {
         refused
     }
 
+    /// The token that is refused.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The policy that refuses.
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -97,10 +102,19 @@ impl Refused {
     ///
     /// If the request is not refused at once.
     pub fn decide(&self) -> Rejection {
-        match self.policy.check(&self.request) {
-            Check::Done(Err(rejection)) => rejection,
-            _ => panic!("{} is refused at once", self.name),
-        }
+        decide(&self.policy, &self.request)
+    }
+}
+
+/// Why `policy` turns `request` away.
+///
+/// # Panics
+///
+/// If it does not do so at once.
+pub fn decide(policy: &Policy, request: &Request<()>) -> Rejection {
+    match policy.check(request) {
+        Check::Done(Err(rejection)) => rejection,
+        _ => panic!("the request is refused at once"),
     }
 }
 
