@@ -1,0 +1,1 @@
+//! Bounds on what verification allocates: see `tests/bounds.rs`.

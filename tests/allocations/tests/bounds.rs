@@ -1,0 +1,121 @@
+//! What verification allocates, and no more.
+//!
+//! One allocation too many fails the row. When a path gets cheaper, lower its bound. What grows an
+//! allocation counts as another one, and counts are per thread.
+use core::fmt::Write as _;
+
+use allocation_counter::{AllocationInfo, measure};
+use portcullis::VerifyLayer;
+use portcullis_benches::call::{self, Bare, Reads};
+use portcullis_benches::case::NineClaims;
+use portcullis_benches::{Refused, Vector, refusal};
+use tower_layer::Layer;
+
+/// A request that passes: what exactly the layer allocates from the request to the response, and
+/// at most how many bytes of it.
+///
+/// Remembered tokens: a row of theirs comes here. What to reach: at most 3, all of them by
+/// `Extensions` and for the admission.
+#[rustfmt::skip]
+const ACCEPTED: [(&str, u64, u64); 5] = [
+    ("HS256",          8, 1744),
+    ("RS256",          8, 1747),
+    ("ES256",          8, 1747),
+    ("EdDSA",          8, 1747),
+    ("RS256 Keycloak", 10, 3129),
+];
+
+/// What the typed claims of [`NineClaims`] take in addition when the service reads them.
+const TYPED_CLAIMS: (u64, u64) = (7, 322);
+
+/// A request that is turned away: what the decision allocates at most, and how many bytes.
+///
+/// What to reach: one buffer.
+#[rustfmt::skip]
+const REFUSED: [(&str, u64, u64); 10] = [
+    ("missing",                   1, 88),
+    ("malformed: a foreign byte", 1, 88),
+    ("malformed: two parts",      1, 88),
+    ("malformed: a claim twice",  8, 1082),
+    ("unknown algorithm",         6, 895),
+    ("wrong audience",            5, 1175),
+    ("expired",                   5, 1175),
+    ("unknown issuer",            5, 1166),
+    ("unknown key",               5, 1175),
+    ("bad signature",             5, 1175),
+];
+
+/// What a policy takes where it is not told: no refusal needs as many bytes.
+const TOKEN_LIMIT: u64 = 16 * 1024;
+
+/// Of the second call: what is made once is made at the first.
+fn second(mut call: impl FnMut()) -> AllocationInfo {
+    call();
+    measure(call)
+}
+
+/// Of a request through the layer, to a service that is the floor or reads the claims.
+fn through_the_layer(vector: &Vector, reads: bool) -> AllocationInfo {
+    let layer = VerifyLayer::new(vector.policy().clone());
+    let (mut bare, mut reading) = (layer.layer(Bare), layer.layer(Reads::<NineClaims>::new()));
+    let mut requests = [vector.request(), vector.request()].into_iter();
+    second(|| {
+        let request = requests.next().expect("two requests for two calls");
+        drop(if reads {
+            call::call(&mut reading, request)
+        } else {
+            call::call(&mut bare, request)
+        });
+    })
+}
+
+/// What is wrong with all the rows, together.
+#[derive(Default)]
+struct Faults(String);
+
+impl Faults {
+    fn check(&mut self, name: &str, ok: bool, cost: AllocationInfo, bound: (u64, u64)) {
+        if !ok {
+            let now = (cost.count_total, cost.bytes_total);
+            writeln!(self.0, "{name}: {now:?}, where the table says {bound:?}").expect("memory");
+        }
+    }
+
+    fn assert_none(&self) {
+        assert!(self.0.is_empty(), "(allocations, bytes)\n{}", self.0);
+    }
+}
+
+#[test]
+fn an_accepted_request_costs_exactly_so_many_allocations() {
+    let mut faults = Faults::default();
+    for (name, count, bytes) in ACCEPTED {
+        let cost = through_the_layer(&Vector::accepted(name), false);
+        let ok = cost.count_total == count && cost.bytes_total <= bytes;
+        faults.check(name, ok, cost, (count, bytes));
+    }
+    let vector = Vector::accepted("HS256");
+    let mut cost = through_the_layer(&vector, true);
+    let without = through_the_layer(&vector, false);
+    cost.count_total -= without.count_total;
+    cost.bytes_total -= without.bytes_total;
+    let (count, bytes) = TYPED_CLAIMS;
+    let ok = cost.count_total == count && cost.bytes_total <= bytes;
+    faults.check("typed claims", ok, cost, TYPED_CLAIMS);
+    faults.assert_none();
+}
+
+#[test]
+fn a_refusal_is_decided_within_so_many_allocations() {
+    assert_eq!(REFUSED.map(|(name, ..)| name), Refused::NAMES);
+    let mut faults = Faults::default();
+    for (name, count, bytes) in REFUSED {
+        assert!(bytes < TOKEN_LIMIT, "{name}: a decision is not to take more than a token");
+        let vector = Vector::refused(name);
+        let request = vector.request();
+        let cost = second(|| drop(refusal::decide(vector.policy(), &request)));
+        let ok = cost.count_total <= count && cost.bytes_total <= bytes;
+        faults.check(name, ok, cost, (count, bytes));
+    }
+    faults.assert_none();
+}
