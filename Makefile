@@ -1,4 +1,4 @@
-# `make demo` shows it, `make test` proves it, `make bench` measures it.
+# `make demo` shows it, `make test` proves it, `make bench` measures it, `make counts` counts its instructions.
 CARGO ?= cargo
 export RUSTDOCFLAGS = -D warnings
 
@@ -8,7 +8,7 @@ TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 
-.PHONY: demo test fmt lint docs unit features serde-json bench tools interop-tools
+.PHONY: demo test fmt lint docs unit features serde-json bench counts tools interop-tools counts-tools
 
 demo: tools
 	$(CARGO) run --locked --release -p quickstart -- --check
@@ -26,6 +26,11 @@ tools:
 # An OpenID Provider and libraries of other languages, which tests/interop runs against.
 interop-tools:
 	@tests/interop/install.sh
+
+# valgrind, and what runs the benchmark under it.
+counts-tools: export CARGO := $(CARGO)
+counts-tools: tools
+	@benches/install.sh
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -55,3 +60,7 @@ features:
 bench: tools
 	$(CARGO) run --locked --release -p portcullis-benches --bin compare
 	$(CARGO) bench --locked -p portcullis-benches
+
+# Fails where a path costs more than recorded; `make counts RECORD=1` records what it costs now.
+counts: counts-tools
+	$(CARGO) run --locked --release -p portcullis-benches --bin counts --$(if $(RECORD), --record)
