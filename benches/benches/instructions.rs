@@ -8,7 +8,7 @@ use core::hint::black_box;
 use gungraun::{Callgrind, LibraryBenchmarkConfig};
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use portcullis::VerifyLayer;
-use portcullis_benches::adapters::{Actix, Axum};
+use portcullis_benches::adapters::{Actix, Axum, Front};
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::NineClaims;
 use portcullis_benches::vectors::ACCEPTED;
@@ -44,13 +44,27 @@ fn warm_bare(name: &str) -> Counted {
 }
 
 fn warm_layer(name: &str) -> Counted {
-    let vector = Vector::accepted(name);
+    through_the_layer(Vector::accepted(name))
+}
+
+fn warm_remembered(name: &str) -> Counted {
+    through_the_layer(Vector::remembered(name))
+}
+
+fn through_the_layer(vector: Vector) -> Counted {
     let mut protected = VerifyLayer::new(vector.policy().clone()).layer(Bare);
     warm(move || vector.request(), move |request| call::call(&mut protected, request))
 }
 
 fn warm_typed(name: &str) -> Counted {
-    let vector = Vector::accepted(name);
+    typed_claims(Vector::accepted(name))
+}
+
+fn warm_remembered_typed(name: &str) -> Counted {
+    typed_claims(Vector::remembered(name))
+}
+
+fn typed_claims(vector: Vector) -> Counted {
     let mut reading = VerifyLayer::new(vector.policy().clone()).layer(Reads::<NineClaims>::new());
     warm(move || vector.request(), move |request| call::call(&mut reading, request))
 }
@@ -82,13 +96,15 @@ fn warm_response(name: &str) -> Counted {
 
 fn warm_axum(name: &str, protected: bool) -> Counted {
     let vector = Vector::accepted(name);
-    let mut app = Axum::new(protected.then(|| vector.policy()));
+    let policy = Front::Policy(vector.policy());
+    let mut app = Axum::new(if protected { policy } else { Front::Nothing });
     warm(move || Axum::request_from(vector.request()), move |request| app.call(request))
 }
 
 fn warm_actix(name: &str, protected: bool) -> Counted {
     let vector = Vector::accepted(name);
-    let app = Actix::new(protected.then(|| vector.policy()));
+    let policy = Front::Policy(vector.policy());
+    let app = Actix::new(if protected { policy } else { Front::Nothing });
     warm(move || Actix::request_from(&vector.request()), move |request| app.call(request))
 }
 
@@ -124,8 +140,17 @@ fn typed(call: Counted) {
     call();
 }
 
-// Remembered tokens: their functions come here, with a policy that remembers. All others take one
-// that does not: see `Vector::new`.
+#[library_benchmark]
+#[benches::of(iter = ACCEPTED, setup = warm_remembered)]
+fn remembered(call: Counted) {
+    call();
+}
+
+#[library_benchmark]
+#[bench::of(args = ("HS256"), setup = warm_remembered_typed)]
+fn remembered_typed(call: Counted) {
+    call();
+}
 
 #[library_benchmark]
 #[benches::of(iter = Refused::NAMES, setup = warm_decision)]
@@ -155,7 +180,19 @@ fn actix(call: Counted) {
 
 library_benchmark_group!(
     name = all,
-    benchmarks = [bare, raw, raw_refused, layer, typed, decision, response, axum, actix]
+    benchmarks = [
+        bare,
+        raw,
+        raw_refused,
+        layer,
+        typed,
+        remembered,
+        remembered_typed,
+        decision,
+        response,
+        axum,
+        actix
+    ]
 );
 
 main!(

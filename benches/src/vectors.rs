@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use base64::prelude::*;
 use http::Request;
-use portcullis::{Algorithm, Clock, KeySet, Keys, Policy, Secret, SystemClock};
+use portcullis::{Algorithm, Clock, KeySet, Keys, Policy, PolicyBuilder, Secret, SystemClock};
 use portcullis_testkit::FixedClock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -78,15 +78,28 @@ pub struct Vector {
 }
 
 impl Vector {
-    /// The one of this name, which passes.
+    /// The one of this name, which passes and is not remembered.
     ///
     /// # Panics
     ///
     /// If the name is none of [`ACCEPTED`], or the policy refuses the token.
     pub fn accepted(name: &str) -> Self {
+        Self::passing(name, |policy| policy.token_cache(0))
+    }
+
+    /// The one of this name, which passes and is remembered.
+    ///
+    /// # Panics
+    ///
+    /// As [`accepted`](Self::accepted).
+    pub fn remembered(name: &str) -> Self {
+        Self::passing(name, |policy| policy)
+    }
+
+    fn passing(name: &str, set: fn(PolicyBuilder) -> PolicyBuilder) -> Self {
         let algorithm = name.split(' ').next().unwrap_or_default();
         let token = &Vectors::read().accepted[name];
-        let vector = Self::new(algorithm, Some(token.clone()));
+        let vector = Self::new(algorithm, Some(token.clone()), set);
         vector.policy.verify_token_now(token).expect("the policy accepts");
         vector
     }
@@ -97,21 +110,23 @@ impl Vector {
     ///
     /// If the name is none of [`Refused::NAMES`], or the policy accepts the request.
     pub fn refused(name: &str) -> Self {
-        let vector = Self::new("ES256", Vectors::read().refused[name].clone());
+        let token = Vectors::read().refused[name].clone();
+        let vector = Self::new("ES256", token, |policy| policy.token_cache(0));
         drop(refusal::decide(&vector.policy, &vector.request()));
         vector
     }
 
-    fn new(algorithm: &str, token: Option<String>) -> Self {
+    fn new(
+        algorithm: &str,
+        token: Option<String>,
+        set: fn(PolicyBuilder) -> PolicyBuilder,
+    ) -> Self {
         let vectors = Vectors::read();
         let key = &vectors.keys[algorithm];
         let algorithm: Algorithm = algorithm.parse().expect("the name of an algorithm");
         let raw = BASE64_URL_SAFE_NO_PAD.decode(&key.raw).expect("base64url");
-        // Remembered tokens: a policy that remembers none comes here.
-        let policy = case::policy_builder(algorithm, key.keys(&raw))
-            .clock(FixedClock::at(vectors.now))
-            .build()
-            .expect("a policy");
+        let policy = case::policy_builder(algorithm, key.keys(&raw));
+        let policy = set(policy.clock(FixedClock::at(vectors.now))).build().expect("a policy");
         Self { policy, token, raw: Raw::new(algorithm, &raw) }
     }
 

@@ -63,7 +63,7 @@ struct Record {
 
 /// What is counted, one table of [`Record`] after the other.
 struct Counts {
-    tables: [(&'static str, Rows); 4],
+    tables: [(&'static str, Rows); 5],
     /// What was subtracted: none of it is ours.
     subtracted: Rows,
 }
@@ -168,7 +168,11 @@ fn count() -> Counts {
         .map(|(place, name)| (name.to_owned(), at("layer", place) - at("raw", place) - bare))
         .collect();
     verification.push(("HS256, typed claims".to_owned(), of("typed", "of") - hs256 - bare));
-    // Remembered tokens: rows "remembered" and "remembered, typed claims" come here, less `bare`.
+    let mut remembered: Rows = (0..)
+        .zip(ACCEPTED)
+        .map(|(place, name)| (name.to_owned(), at("remembered", place) - bare))
+        .collect();
+    remembered.push(("HS256, typed claims".to_owned(), of("remembered_typed", "of") - bare));
     let decision = (0..)
         .zip(Refused::NAMES)
         .map(|(place, name)| {
@@ -193,6 +197,7 @@ fn count() -> Counts {
     Counts {
         tables: [
             ("verification", verification),
+            ("remembered", remembered),
             ("decision", decision),
             ("response", response),
             ("adapters", adapters.into()),

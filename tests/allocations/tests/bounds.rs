@@ -13,9 +13,6 @@ use tower_layer::Layer;
 
 /// A request that passes: what exactly the layer allocates from the request to the response, and
 /// at most how many bytes of it.
-///
-/// Remembered tokens: a row of theirs comes here. What to reach: at most 3, all of them by
-/// `Extensions` and for the admission.
 #[rustfmt::skip]
 const ACCEPTED: [(&str, u64, u64); 5] = [
     ("HS256",          8, 1744),
@@ -24,6 +21,9 @@ const ACCEPTED: [(&str, u64, u64); 5] = [
     ("EdDSA",          8, 1747),
     ("RS256 Keycloak", 10, 3129),
 ];
+
+/// A request with a remembered token: all of it is `Extensions`' and the admission in it.
+const REMEMBERED: (u64, u64) = (3, 204);
 
 /// What the typed claims of [`NineClaims`] take in addition when the service reads them.
 const TYPED_CLAIMS: (u64, u64) = (7, 322);
@@ -93,6 +93,14 @@ fn an_accepted_request_costs_exactly_so_many_allocations() {
         let cost = through_the_layer(&Vector::accepted(name), false);
         let ok = cost.count_total == count && cost.bytes_total <= bytes;
         faults.check(name, ok, cost, (count, bytes));
+    }
+    let remembered = ACCEPTED.map(|(name, ..)| (name, false)).into_iter();
+    // The claims that are read are remembered as well.
+    for (name, reads) in remembered.chain([("ES256", true)]) {
+        let cost = through_the_layer(&Vector::remembered(name), reads);
+        let (count, bytes) = REMEMBERED;
+        let ok = cost.count_total == count && cost.bytes_total <= bytes;
+        faults.check(&format!("remembered: {name}"), ok, cost, REMEMBERED);
     }
     let vector = Vector::accepted("HS256");
     let mut cost = through_the_layer(&vector, true);
