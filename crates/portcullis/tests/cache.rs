@@ -503,6 +503,11 @@ mod revocation {
         let token = provider.token(ES256).expires_at(NOW + 600).mint();
         let error = policy.verify_token(&token).await.expect_err("it expired");
         assert_eq!(error.reason(), "expired");
+        clock.set(NOW);
+        let patient = builder(&clock, keys_of(&provider)).build().unwrap();
+        let verified = patient.verify_token(&token).await.unwrap();
+        clock.set(NOW + 3600);
+        assert_eq!(patient.recheck(&verified).await.unwrap_err().reason(), "expired");
         assert_eq!(policy.token_cache().tokens, 0);
     }
 }
@@ -668,8 +673,11 @@ mod bounds {
         // A number in a tree of values takes 16 times what it takes as text.
         let numbers = bytes_of(provider.token(ES256).claim("n", vec![7; 1_000]));
         assert!(numbers > small + 2 * 1_000 * 32, "{numbers}");
-        // An owned string in a claim that a rule keeps.
-        assert!(bytes_of(provider.token(ES256).claim("x", "é\n".repeat(500))) > small + 1_000);
+        // Strings with escapes do not stand in the text.
+        let escaped = |length| provider.token(ES256).subject("é\n".repeat(length));
+        let (short, long) = (bytes_of(escaped(1)), bytes_of(escaped(501)));
+        // In the token, decoded, twice as claims, and by itself.
+        assert!(long > short + 500 * (5 + 4 + 2 * 4 + 3), "{short} {long}");
     }
 }
 
