@@ -170,13 +170,7 @@ impl Case {
 
     fn new(issuer: &TestIssuer, algorithm: Algorithm, shape: Shape) -> Self {
         let key = issuer.key(algorithm);
-        let policy = || {
-            let keys = match key.secret() {
-                Some(secret) => Keys::from(Secret::new(secret).id(key.id())),
-                None => KeySet::from_jwks(issuer.jwks_of(&[algorithm])).expect("keys").into(),
-            };
-            policy_builder(algorithm, keys)
-        };
+        let policy = || policy_of(issuer, algorithm);
         let mut case = Self {
             algorithm,
             shape,
@@ -264,6 +258,11 @@ impl Case {
     /// The same, as it is where nothing is said of a cache: it has seen all the tokens.
     pub fn remembering(&self) -> &Policy {
         &self.remembering
+    }
+
+    /// The same, made anew: it has seen none.
+    pub fn unused(&self) -> Policy {
+        policy_of(&self.issuer, self.algorithm).build().expect("a policy")
     }
 
     /// The same, where 10,000 other tokens were revoked.
@@ -386,6 +385,15 @@ impl Raw {
 /// The secret, or the public key as DER.
 pub(crate) fn raw_key(key: &SigningKey) -> Vec<u8> {
     key.secret().map_or_else(|| key.public_der().expect("a key pair"), <[u8]>::to_vec)
+}
+
+fn policy_of(issuer: &TestIssuer, algorithm: Algorithm) -> PolicyBuilder {
+    let key = issuer.key(algorithm);
+    let keys = match key.secret() {
+        Some(secret) => Keys::from(Secret::new(secret).id(key.id())),
+        None => KeySet::from_jwks(issuer.jwks_of(&[algorithm])).expect("keys").into(),
+    };
+    policy_builder(algorithm, keys)
 }
 
 /// A policy that accepts the tokens of `algorithm`.
