@@ -6,14 +6,12 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{Error as _, MapAccess};
 use serde_json::value::RawValue;
 
 use super::public::{Curve, PublicKey};
 use super::{KeyFault, VerificationKey};
 use crate::signature::{Algorithm, Family};
-use crate::token::json::{Sink, Value};
-use crate::token::{Json, read_object, read_tree};
+use crate::token::{Json, JsonFault, read_object, read_tree};
 
 /// The largest set read. Sets with certificate chains of a dozen keys have some 100 KiB.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
@@ -26,25 +24,18 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 
 /// The verification keys of each entry of a JWK set, or why it has none.
 pub(super) fn read_set(input: &str, max_keys: usize) -> Result<Vec<Entry>, KeyFault> {
-    struct Keys<'de>(Option<Option<Vec<&'de RawValue>>>);
-    impl<'de> Sink<'de> for Keys<'de> {
-        fn member<A: MapAccess<'de>>(
-            &mut self,
-            name: &str,
-            value: Value<'_, 'de, A>,
-        ) -> Result<(), A::Error> {
-            if name != "keys" {
-                return value.skip();
-            }
-            // Entries stay text: what is wrong with one costs no other.
-            let entries = serde_json::from_str(value.raw()?);
-            self.0 = Some(entries.ok());
-            if matches!(self.0, Some(None)) { Err(A::Error::custom("")) } else { Ok(()) }
+    let mut keys = None;
+    let result = read_object(input, |name, value| {
+        if name != "keys" {
+            return value.skip();
         }
-    }
-    let mut keys = Keys(None);
-    let result = read_object(input, &mut keys);
-    match (keys.0, result) {
+        // Entries stay text: what is wrong with one costs no other.
+        let entries = serde_json::from_str::<Vec<&RawValue>>(value.raw()?).ok();
+        let is_list = entries.is_some();
+        keys = Some(entries);
+        if is_list { Ok(()) } else { Err(JsonFault::NotAnObject) }
+    });
+    match (keys, result) {
         (Some(None), _) | (None, Ok(())) => Err(KeyFault::NotASet),
         (_, Err(fault)) => Err(KeyFault::Json(fault)),
         (Some(Some(entries)), Ok(())) if entries.len() > max_keys => {
@@ -72,7 +63,7 @@ pub(super) fn text(input: &[u8], max_bytes: usize) -> Result<&str, KeyFault> {
     if input.len() > max_bytes {
         return Err(KeyFault::TooLarge { length: input.len() });
     }
-    core::str::from_utf8(input).map_err(|_| KeyFault::Json(crate::token::JsonFault::NotAnObject))
+    core::str::from_utf8(input).map_err(|_| KeyFault::Json(JsonFault::NotAnObject))
 }
 
 impl Entry {

@@ -89,7 +89,23 @@ impl Algorithm {
 
     /// The algorithm of exactly this name: names are case-sensitive (RFC 7515 §4.1.1).
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+        Some(match name {
+            "HS256" => Self::HS256,
+            "HS384" => Self::HS384,
+            "HS512" => Self::HS512,
+            "RS256" => Self::RS256,
+            "RS384" => Self::RS384,
+            "RS512" => Self::RS512,
+            "PS256" => Self::PS256,
+            "PS384" => Self::PS384,
+            "PS512" => Self::PS512,
+            "ES256" => Self::ES256,
+            "ES384" => Self::ES384,
+            "ES512" => Self::ES512,
+            "EdDSA" => Self::EdDSA,
+            "Ed25519" => Self::Ed25519,
+            _ => return None,
+        })
     }
 
     pub(crate) const fn family(self) -> Family {
@@ -128,5 +144,22 @@ impl FromStr for Algorithm {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::from_name(name).ok_or(UnknownAlgorithm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_algorithm_is_known_by_its_name_and_by_no_other() {
+        for algorithm in Algorithm::ALL {
+            let name = algorithm.name();
+            assert_eq!(Algorithm::from_name(name), Some(algorithm));
+            for other in [name.to_lowercase(), format!("{name} "), name[1..].to_owned()] {
+                assert_eq!(Algorithm::from_name(&other), None, "{other}");
+            }
+        }
+        assert_eq!(Algorithm::from_name("none"), None);
     }
 }

@@ -1,7 +1,5 @@
-use serde::de::{Error as _, MapAccess};
-
-use super::json::{self, Json, Sink, Value};
-use super::{MAX_ID, Part, Span, TokenError};
+use super::json::{self, Value};
+use super::{Fault, MAX_ID, Part, Span, TokenError};
 use crate::signature::Algorithm;
 
 /// The JOSE header, as far as it may be asked: the algorithm is compared, the key id looks up.
@@ -38,10 +36,9 @@ impl Header {
             key_id: None,
             typ: TypeHeader::Absent,
             brings_key: false,
-            fault: None,
         };
-        json::read_object(input, &mut reader)
-            .map_err(|fault| reader.fault.unwrap_or(TokenError::Json(Part::Header, fault)))?;
+        json::read_object(input, |name, value| reader.member(name, value))
+            .map_err(|fault| fault.of(Part::Header))?;
         Ok(Self {
             algorithm: reader.algorithm.ok_or(TokenError::AlgorithmMissing)?,
             key_id: reader.key_id,
@@ -62,62 +59,51 @@ struct Reader<'de> {
     key_id: Option<Span>,
     typ: TypeHeader,
     brings_key: bool,
-    fault: Option<TokenError>,
 }
 
-impl<'de> Sink<'de> for Reader<'de> {
-    fn member<A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        value: Value<'_, 'de, A>,
-    ) -> Result<(), A::Error> {
-        let result = match name {
-            "alg" => match value.read()? {
+impl<'de> Reader<'de> {
+    fn member(&mut self, name: &str, value: Value<'_, 'de>) -> Result<(), Fault> {
+        match name {
+            "alg" => match value.string()? {
                 // Compared as it is: `none`, `None` and `NONE` are all unknown (RFC 8725bis §3.1).
-                Json::String(name) => Algorithm::from_name(&name)
-                    .ok_or(TokenError::AlgorithmUnknown)
-                    .map(|algorithm| self.algorithm = Some(algorithm)),
-                _ => Err(TokenError::AlgorithmMissing),
-            },
-            "kid" => match value.read()? {
-                Json::String(id) if id.len() > MAX_ID => Err(TokenError::KeyIdTooLong),
-                Json::String(id) => {
-                    self.key_id = Some(Span::new(id, self.input));
-                    Ok(())
+                Some(name) => {
+                    let algorithm = Algorithm::from_name(&name);
+                    self.algorithm = Some(algorithm.ok_or(TokenError::AlgorithmUnknown)?);
                 }
-                _ => Err(TokenError::HeaderType { member: "kid" }),
+                None => return Err(TokenError::AlgorithmMissing.into()),
             },
-            "typ" => match value.read()? {
-                Json::String(typ) => {
-                    self.typ = TypeHeader::of(&typ);
-                    Ok(())
+            "kid" => match value.string()? {
+                Some(id) if id.len() > MAX_ID => {
+                    return Err(TokenError::KeyIdTooLong.into());
                 }
-                _ => Err(TokenError::HeaderType { member: "typ" }),
+                Some(id) => self.key_id = Some(Span::new(id, self.input)),
+                None => return Err(TokenError::HeaderType { member: "kid" }.into()),
+            },
+            "typ" => match value.string()? {
+                Some(typ) => self.typ = TypeHeader::of(&typ),
+                None => return Err(TokenError::HeaderType { member: "typ" }.into()),
             },
             // RFC 7515 §4.1.10: `JWT` says that the payload is another token (RFC 7519 §5.2).
-            "cty" => match value.read()? {
-                Json::String(cty) if TypeHeader::of(&cty) == TypeHeader::Jwt => {
-                    Err(TokenError::HeaderUnsupported { member: "cty" })
+            "cty" => match value.string()? {
+                Some(cty) if TypeHeader::of(&cty) == TypeHeader::Jwt => {
+                    return Err(TokenError::HeaderUnsupported { member: "cty" }.into());
                 }
-                Json::String(_) => Ok(()),
-                _ => Err(TokenError::HeaderType { member: "cty" }),
+                Some(_) => {}
+                None => return Err(TokenError::HeaderType { member: "cty" }.into()),
             },
             // RFC 7515 §4.1.11: no extension is understood here, so none can be critical, and an
             // empty list is not allowed at all.
-            "crit" => Err(TokenError::HeaderUnsupported { member: "crit" }),
+            "crit" => return Err(TokenError::HeaderUnsupported { member: "crit" }.into()),
             // RFC 7797 §6: only together with `crit`.
-            "b64" => Err(TokenError::HeaderUnsupported { member: "b64" }),
-            "zip" => Err(TokenError::HeaderUnsupported { member: "zip" }),
+            "b64" => return Err(TokenError::HeaderUnsupported { member: "b64" }.into()),
+            "zip" => return Err(TokenError::HeaderUnsupported { member: "zip" }.into()),
             "jwk" | "jku" | "x5u" | "x5c" => {
                 self.brings_key = true;
-                return value.skip();
+                value.skip()?;
             }
-            _ => return value.skip(),
-        };
-        result.map_err(|fault| {
-            self.fault = Some(fault);
-            A::Error::custom("")
-        })
+            _ => value.skip()?,
+        }
+        Ok(())
     }
 }
 

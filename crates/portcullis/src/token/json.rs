@@ -1,14 +1,14 @@
 //! One pass over a JSON object that parses it, finds duplicate members and counts depth.
 //!
-//! `serde_json` does the reading; the visitors here only watch. What they see must not change when
-//! another crate of the program switches on `serde_json/arbitrary_precision` (numbers then arrive
-//! as maps with one magic member) or `raw_value` (which gives another member name a meaning).
+//! The reader is our own. What `serde_json` calls back for each value costs half as much again, and
+//! gives numbers as maps once another crate of the program switches on its `arbitrary_precision`.
+//! The tests hold this reader to taking what `serde_json` takes, and nothing else.
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 /// Deepest nesting of objects and arrays. Identity providers nest claims 3 to 5 deep (Keycloak's
 /// `resource_access.{client}.roles`); the recursion limit of most parsers is 128.
@@ -116,122 +116,170 @@ impl Json<'_> {
     }
 }
 
-/// Takes the members of the outermost object as they are read.
-pub(crate) trait Sink<'de> {
-    /// Takes one member. `value` must be consumed.
-    ///
-    /// # Errors
-    ///
-    /// Those of reading the value, or one made to stop: the sink then knows why.
-    fn member<A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        value: Value<'_, 'de, A>,
-    ) -> Result<(), A::Error>;
-}
-
-/// Reads `input`, which must be one object, into `sink`.
-pub(crate) fn read_object<'de>(
+/// Reads `input`, which must be one object, and gives each of its members to `take`: a name, and a
+/// value that must be consumed.
+///
+/// # Errors
+///
+/// What is wrong with the object, or what `take` stops with.
+pub(crate) fn read_object<'de, E: From<JsonFault>>(
     input: &'de str,
-    sink: &mut impl Sink<'de>,
-) -> Result<(), JsonFault> {
-    let mut scan = Scan { input, names: Vec::with_capacity(16), fault: JsonFault::NotAnObject };
-    let mut deserializer = serde_json::Deserializer::from_str(input);
-    deserializer
-        .deserialize_map(Outermost { scan: &mut scan, sink })
-        // Nothing but white space may follow.
-        .and_then(|()| deserializer.end())
-        .map_err(|_| scan.fault)
+    mut take: impl FnMut(&Cow<'de, str>, Value<'_, 'de>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut scan = Scan { input, at: 0, names: SmallVec::new() };
+    if scan.next() != Some(b'{') {
+        return Err(JsonFault::NotAnObject.into());
+    }
+    scan.members(&mut |name, scan| take(name, Value { scan }))?;
+    // Nothing but white space may follow.
+    if scan.next().is_some() {
+        return Err(JsonFault::NotAnObject.into());
+    }
+    Ok(())
 }
 
 /// Reads `input`, which must be one object, into a tree.
 pub(crate) fn read_tree(input: &str) -> Result<Vec<(Cow<'_, str>, Json<'_>)>, JsonFault> {
-    struct Tree<'de>(Vec<(Cow<'de, str>, Json<'de>)>);
-    impl<'de> Sink<'de> for Tree<'de> {
-        fn member<A: MapAccess<'de>>(
-            &mut self,
-            _: &str,
-            value: Value<'_, 'de, A>,
-        ) -> Result<(), A::Error> {
-            let name = value.name.clone();
-            self.0.push((name, value.read()?));
-            Ok(())
-        }
-    }
-    let mut tree = Tree(Vec::new());
-    read_object(input, &mut tree)?;
-    Ok(tree.0)
+    let mut tree = Vec::new();
+    read_object(input, |name, value| {
+        tree.push((name.clone(), value.read()?));
+        Ok::<_, JsonFault>(())
+    })?;
+    Ok(tree)
 }
 
 /// The value of a member, not read yet.
-pub(crate) struct Value<'a, 'de, A> {
-    name: &'a Cow<'de, str>,
+pub(crate) struct Value<'a, 'de> {
     scan: &'a mut Scan<'de>,
-    map: &'a mut A,
 }
 
-impl<'de, A: MapAccess<'de>> Value<'_, 'de, A> {
+impl<'de> Value<'_, 'de> {
     /// Reads it.
-    pub(crate) fn read(self) -> Result<Json<'de>, A::Error> {
-        self.map.next_value_seed(Walk::<true> { scan: self.scan, depth: 1, is_deep: true })
-    }
-
-    /// Reads it, with the same checks, but keeps nothing of what a container holds: a list of tiny
-    /// numbers takes 24 times its text.
-    pub(crate) fn read_shallow(self) -> Result<Json<'de>, A::Error> {
-        self.map.next_value_seed(Walk::<true> { scan: self.scan, depth: 1, is_deep: false })
+    pub(crate) fn read(self) -> Result<Json<'de>, JsonFault> {
+        self.scan.value(1)
     }
 
     /// Reads past it, with the same checks.
-    pub(crate) fn skip(self) -> Result<(), A::Error> {
-        let walk = Walk::<false> { scan: self.scan, depth: 1, is_deep: false };
-        self.map.next_value_seed(walk).map(drop)
+    pub(crate) fn skip(self) -> Result<(), JsonFault> {
+        self.scan.skip(1)
     }
 
-    /// Its text as it was written. What a container holds stays unchecked: take scalars only.
-    pub(crate) fn raw(self) -> Result<&'de str, A::Error> {
-        self.map.next_value::<&'de RawValue>().map(RawValue::get)
+    /// Reads it, with the same checks, and leaves it to be read again. Of a container it keeps
+    /// nothing: a list of tiny numbers takes 24 times its text.
+    pub(crate) fn peek(&mut self) -> Result<Json<'de>, JsonFault> {
+        let at = self.scan.at;
+        let value = match self.scan.next() {
+            Some(b'{') => self.scan.skip(1).map(|()| Json::Object(Vec::new())),
+            Some(b'[') => self.scan.skip(1).map(|()| Json::Array(Vec::new())),
+            _ => self.scan.value(1),
+        }?;
+        self.scan.at = at;
+        Ok(value)
+    }
+
+    /// Reads a string. `None`: it is something else, and was read past.
+    pub(crate) fn string(self) -> Result<Option<Cow<'de, str>>, JsonFault> {
+        if self.scan.next() == Some(b'"') {
+            return self.scan.string().map(Some);
+        }
+        self.skip().map(|()| None)
+    }
+
+    /// Reads a string, or an array of strings, and gives each to `take`. `false`: it is or holds
+    /// something else.
+    pub(crate) fn strings(self, mut take: impl FnMut(Cow<'de, str>)) -> Result<bool, JsonFault> {
+        if self.scan.next() != Some(b'[') {
+            return Ok(self.string()?.map(take).is_some());
+        }
+        let mut are_strings = true;
+        self.scan.items(&mut |scan| {
+            if scan.next() == Some(b'"') {
+                take(scan.string()?);
+                return Ok(());
+            }
+            are_strings = false;
+            scan.skip(2)
+        })?;
+        Ok(are_strings)
+    }
+
+    /// The text of a number. `None`: it is something else, and not read.
+    pub(crate) fn number(self) -> Result<Option<&'de str>, JsonFault> {
+        match self.scan.next() {
+            Some(b'"' | b'{' | b'[' | b't' | b'f' | b'n') => Ok(None),
+            _ => self.scan.number().map(Some),
+        }
+    }
+
+    /// Its text as it was written. What a container holds stays unchecked.
+    pub(crate) fn raw(self) -> Result<&'de str, JsonFault> {
+        let Scan { input, at, .. } = self.scan;
+        let mut values = serde_json::Deserializer::from_str(&input[*at..]).into_iter();
+        let Some(Ok(value)) = values.next() else { return Err(JsonFault::NotAnObject) };
+        *at += values.byte_offset();
+        Ok(RawValue::get(value))
     }
 }
 
+/// Where reading stands.
 struct Scan<'de> {
     input: &'de str,
+    at: usize,
     /// Names seen in the objects that are open, the outermost object's first.
-    names: Vec<Cow<'de, str>>,
-    /// What to answer if reading fails.
-    fault: JsonFault,
+    names: SmallVec<[Cow<'de, str>; MANY]>,
 }
 
 impl<'de> Scan<'de> {
-    fn fail<E: serde::de::Error>(&mut self, fault: JsonFault) -> E {
-        self.fault = fault;
-        E::custom("")
+    /// The byte that is next, white space aside. It stays.
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.input.as_bytes().get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
     }
 
-    /// Whether `name` is `serde_json`'s own way to say "a number follows", not a name of the input.
-    #[expect(clippy::ptr_arg, reason = "whether it was borrowed is the point")]
-    fn announces_number(&self, name: &Cow<'de, str>) -> bool {
-        let Cow::Borrowed(name) = name else { return false };
-        *name == "$serde_json::private::Number"
-            && !self.input.as_bytes().as_ptr_range().contains(&name.as_ptr())
+    /// Takes the next byte if it is one of these.
+    fn take_any(&mut self, bytes: &[u8]) -> bool {
+        let is_there = self.input.as_bytes().get(self.at).is_some_and(|own| bytes.contains(own));
+        self.at += usize::from(is_there);
+        is_there
     }
 
-    /// Reads the members of an object of which the first name, if any, was read.
-    fn members<A: MapAccess<'de>>(
+    /// Takes this byte, which must be next, white space aside.
+    fn expect(&mut self, byte: u8) -> Result<(), JsonFault> {
+        if self.next() != Some(byte) {
+            return Err(JsonFault::NotAnObject);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Reads the members of an object, whose brace is next.
+    fn members<E: From<JsonFault>>(
         &mut self,
-        map: &mut A,
-        mut next: Option<Cow<'de, str>>,
-        mut take: impl FnMut(Value<'_, 'de, A>) -> Result<(), A::Error>,
-    ) -> Result<(), A::Error> {
+        take: &mut impl FnMut(&Cow<'de, str>, &mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.at += 1;
+        if self.next() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
         let start = self.names.len();
         let mut many: Option<HashSet<_>> = None;
         // A bit for each name seen: where a name's bit is new, so is the name.
         let mut marks = 0;
-        while let Some(name) = next {
+        loop {
+            if self.next() != Some(b'"') {
+                return Err(JsonFault::NotAnObject.into());
+            }
+            let name = self.string()?;
             // An object with such a member means something else to `serde_json::Value` once
             // `arbitrary_precision` or `raw_value` is on: a handler must not read what we did not.
             if name.starts_with("$serde_json::private::") {
-                return Err(self.fail(JsonFault::ReservedMember));
+                return Err(JsonFault::ReservedMember.into());
             }
             let seen = &self.names[start..];
             let mark = mark(&name);
@@ -241,170 +289,416 @@ impl<'de> Scan<'de> {
                 !many.get_or_insert_with(|| seen.iter().cloned().collect()).insert(name.clone())
             };
             if duplicate {
-                return Err(self.fail(JsonFault::DuplicateMember));
+                return Err(JsonFault::DuplicateMember.into());
             }
             marks |= mark;
-            take(Value { name: &name, scan: self, map })?;
+            self.expect(b':')?;
+            take(&name, self)?;
             if many.is_none() {
                 self.names.push(name);
             }
-            next = map.next_key_seed(Name)?;
+            match self.next() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => break,
+                _ => return Err(JsonFault::NotAnObject.into()),
+            }
         }
+        self.at += 1;
         self.names.truncate(start);
         Ok(())
     }
+
+    /// Reads the items of an array, whose bracket is next.
+    fn items(
+        &mut self,
+        take: &mut impl FnMut(&mut Self) -> Result<(), JsonFault>,
+    ) -> Result<(), JsonFault> {
+        self.at += 1;
+        if self.next() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            take(self)?;
+            match self.next() {
+                Some(b',') => self.at += 1,
+                Some(b']') => break,
+                _ => return Err(JsonFault::NotAnObject),
+            }
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Reads any value; `depth` says how many containers are open.
+    fn value(&mut self, depth: u8) -> Result<Json<'de>, JsonFault> {
+        match self.next() {
+            Some(b'"') => self.string().map(Json::String),
+            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(JsonFault::TooDeep),
+            Some(b'{') => {
+                let mut members = Vec::new();
+                self.members(&mut |name, scan| {
+                    members.push((name.clone(), scan.value(depth + 1)?));
+                    Ok::<_, JsonFault>(())
+                })?;
+                Ok(Json::Object(members))
+            }
+            Some(b'[') => {
+                let mut items = Vec::new();
+                self.items(&mut |scan| {
+                    items.push(scan.value(depth + 1)?);
+                    Ok(())
+                })?;
+                Ok(Json::Array(items))
+            }
+            _ => self.scalar(),
+        }
+    }
+
+    /// As [`value`](Self::value), but keeps nothing.
+    fn skip(&mut self, depth: u8) -> Result<(), JsonFault> {
+        match self.next() {
+            Some(b'"') => self.string().map(drop),
+            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(JsonFault::TooDeep),
+            Some(b'{') => self.members(&mut |_, scan| scan.skip(depth + 1)),
+            Some(b'[') => self.items(&mut |scan| scan.skip(depth + 1)),
+            _ => self.scalar().map(drop),
+        }
+    }
+
+    /// Reads what is neither a container nor a string.
+    fn scalar(&mut self) -> Result<Json<'de>, JsonFault> {
+        match self.next() {
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'n') => self.word("null", Json::Null),
+            _ => Json::from_number(self.number()?).ok_or(JsonFault::NotAnObject),
+        }
+    }
+
+    fn word(&mut self, word: &str, value: Json<'de>) -> Result<Json<'de>, JsonFault> {
+        if !self.input[self.at..].starts_with(word) {
+            return Err(JsonFault::NotAnObject);
+        }
+        self.at += word.len();
+        Ok(value)
+    }
+
+    /// Reads a string, whose quote is next (RFC 8259 §7).
+    fn string(&mut self) -> Result<Cow<'de, str>, JsonFault> {
+        let start = self.at + 1;
+        let end = start + length_of_plain(&self.input.as_bytes()[start..]);
+        if self.input.as_bytes().get(end) != Some(&b'"') {
+            return self.string_with_escapes(end).map(Cow::Owned);
+        }
+        self.at = end + 1;
+        Ok(Cow::Borrowed(&self.input[start..end]))
+    }
+
+    /// As [`string`](Self::string); `end` is where the first escape stands, or what no string has.
+    #[cold]
+    fn string_with_escapes(&mut self, mut end: usize) -> Result<String, JsonFault> {
+        let bytes = self.input.as_bytes();
+        let mut text = self.input[self.at + 1..end].to_owned();
+        while bytes.get(end) == Some(&b'\\') {
+            let (char, length) = escape(&self.input[end..]).ok_or(JsonFault::NotAnObject)?;
+            let start = end + length;
+            end = start + length_of_plain(&bytes[start..]);
+            text.push(char);
+            text.push_str(&self.input[start..end]);
+        }
+        if bytes.get(end) != Some(&b'"') {
+            return Err(JsonFault::NotAnObject);
+        }
+        self.at = end + 1;
+        Ok(text)
+    }
+
+    /// Reads a number (RFC 8259 §6), and gives its text: not all are in range.
+    fn number(&mut self) -> Result<&'de str, JsonFault> {
+        let start = self.at;
+        self.take_any(b"-");
+        if !self.take_any(b"0") {
+            self.digits()?;
+        }
+        if self.take_any(b".") {
+            self.digits()?;
+        }
+        if self.take_any(b"eE") {
+            self.take_any(b"+-");
+            self.digits()?;
+        }
+        Ok(&self.input[start..self.at])
+    }
+
+    /// Takes digits, at least one.
+    fn digits(&mut self) -> Result<(), JsonFault> {
+        let rest = &self.input.as_bytes()[self.at..];
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += digits;
+        if digits == 0 { Err(JsonFault::NotAnObject) } else { Ok(()) }
+    }
 }
 
-/// One of 64 bits, by what mostly tells names apart: their ends and their lengths.
+/// How many bytes stand in front of the first that is a quote, a backslash or a control character.
+fn length_of_plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let (groups, rest) = bytes.as_chunks();
+    let mut length = 0;
+    for group in groups {
+        let group = u64::from_le_bytes(*group);
+        // Subtracting borrows into the top bit of the first byte that is smaller, or zero.
+        let smaller = |bytes: u64, than: u8| bytes.wrapping_sub(ONES * u64::from(than)) & !bytes;
+        let is = |byte: u8| smaller(group ^ (ONES * u64::from(byte)), 1);
+        let found = (is(b'"') | is(b'\\') | smaller(group, b' ')) & (ONES << 7);
+        if found != 0 {
+            return length + found.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..b' ');
+    length + rest.iter().take_while(is_plain).count()
+}
+
+/// The character that the escape in front of `text` stands for, and the escape's length.
+fn escape(text: &str) -> Option<(char, usize)> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 4)?;
+        // The standard library takes a sign, too.
+        let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        are_digits.then(|| u16::from_str_radix(digits, 16).ok())?
+    };
+    let char = match text.as_bytes().get(1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            // A character beyond U+FFFF is written as two; half of one is none.
+            let second = if text.get(6..8) == Some("\\u") { unit(8) } else { None };
+            let units = [Some(unit(2)?), second].into_iter().flatten();
+            let char = char::decode_utf16(units).next()?.ok()?;
+            return Some((char, 6 * char.len_utf16()));
+        }
+        _ => return None,
+    };
+    Some((char, 2))
+}
+
+/// One of 64 bits, by what mostly tells names apart: their last letters and their lengths.
 fn mark(name: &str) -> u64 {
-    let end = name.bytes().rev().take(3);
-    1 << (end.fold(name.len(), |sum, byte| sum * 7 + usize::from(byte)) % 64)
-}
-
-/// Visits the outermost object.
-struct Outermost<'s, 'de, S> {
-    scan: &'s mut Scan<'de>,
-    sink: &'s mut S,
-}
-
-impl<'de, S: Sink<'de>> Visitor<'de> for Outermost<'_, 'de, S> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { scan, sink } = self;
-        let first = map.next_key_seed(Name)?;
-        scan.members(&mut map, first, |value| sink.member(value.name, value))
-    }
-}
-
-/// Visits any value inside the outermost object, and keeps it or not.
-struct Walk<'s, 'de, const KEEP: bool> {
-    scan: &'s mut Scan<'de>,
-    /// How many containers are open.
-    depth: u8,
-    /// Keep what containers hold, too.
-    is_deep: bool,
-}
-
-impl<'de, const KEEP: bool> Walk<'_, 'de, KEEP> {
-    fn enter<E: serde::de::Error>(&mut self) -> Result<u8, E> {
-        if self.depth == MAX_DEPTH {
-            return Err(self.scan.fail(JsonFault::TooDeep));
-        }
-        Ok(self.depth + 1)
-    }
-}
-
-impl<'de, const KEEP: bool> DeserializeSeed<'de> for Walk<'_, 'de, KEEP> {
-    type Value = Json<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, const KEEP: bool> Visitor<'de> for Walk<'_, 'de, KEEP> {
-    type Value = Json<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Integer(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Integer(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
-        Ok(Json::Float(value))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::String(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
-        Ok(Json::String(if KEEP { Cow::Owned(text.to_owned()) } else { Cow::Borrowed("") }))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Json<'de>, A::Error> {
-        let depth = self.enter()?;
-        let Self { scan, is_deep, .. } = self;
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(Walk::<KEEP> { scan, depth, is_deep })? {
-            if is_deep {
-                items.push(item);
-            }
-        }
-        Ok(Json::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Json<'de>, A::Error> {
-        let first = map.next_key_seed(Name)?;
-        if first.as_ref().is_some_and(|name| self.scan.announces_number(name)) {
-            let text: String = map.next_value()?;
-            return Json::from_number(&text).ok_or_else(|| A::Error::custom(""));
-        }
-        let depth = self.enter()?;
-        let Self { scan, is_deep, .. } = self;
-        let mut members = Vec::new();
-        scan.members(&mut map, first, |value| {
-            let walk = Walk::<KEEP> { scan: value.scan, depth, is_deep };
-            let json = value.map.next_value_seed(walk)?;
-            if is_deep {
-                members.push((value.name.clone(), json));
-            }
-            Ok(())
-        })?;
-        Ok(Json::Object(members))
-    }
-}
-
-/// Reads a member's name, borrowed where it has no escapes.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Owned(name.to_owned()))
-    }
+    let last = name.bytes().next_back().unwrap_or_default();
+    1 << ((name.len() * 7 + usize::from(last)) % 64)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value as Theirs;
+
     use super::*;
+
+    /// Any JSON, most of it with few names, so that some come twice.
+    fn json() -> impl Strategy<Value = Theirs> {
+        let leaf = prop_oneof![
+            Just(Theirs::Null),
+            any::<bool>().prop_map(Theirs::from),
+            any::<i64>().prop_map(Theirs::from),
+            any::<u64>().prop_map(Theirs::from),
+            any::<f64>().prop_map(Theirs::from),
+            any::<String>().prop_map(Theirs::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Theirs::from),
+                proptest::collection::btree_map("[a-c\u{e9}\n]{0,9}", inner, 0..6)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    fn is_same(ours: &Json<'_>, theirs: &Theirs) -> bool {
+        match (ours, theirs) {
+            (Json::Null, Theirs::Null) => true,
+            (Json::Bool(ours), Theirs::Bool(theirs)) => ours == theirs,
+            (Json::Integer(ours), Theirs::Number(theirs)) => {
+                theirs.as_i128().or(theirs.as_u64().map(i128::from)) == Some(*ours)
+            }
+            (Json::Float(ours), Theirs::Number(theirs)) => {
+                theirs.as_f64().is_some_and(|theirs| theirs.to_bits() == ours.to_bits())
+            }
+            (Json::String(ours), Theirs::String(theirs)) => ours == theirs,
+            (Json::Array(ours), Theirs::Array(theirs)) => {
+                ours.len() == theirs.len()
+                    && ours.iter().zip(theirs).all(|(ours, theirs)| is_same(ours, theirs))
+            }
+            (Json::Object(ours), Theirs::Object(theirs)) => is_same_object(ours, theirs),
+            _ => false,
+        }
+    }
+
+    fn is_same_object(
+        ours: &[(Cow<'_, str>, Json<'_>)],
+        theirs: &serde_json::Map<String, Theirs>,
+    ) -> bool {
+        ours.len() == theirs.len()
+            && ours
+                .iter()
+                .all(|(name, ours)| theirs.get(&**name).is_some_and(|theirs| is_same(ours, theirs)))
+    }
+
+    /// That `serde_json` takes the same text for the same value, but for what it is not asked to
+    /// find; and that all ways of reading a value check the same.
+    fn compare(input: &str) {
+        let ours = read_tree(input);
+        let theirs = serde_json::from_str::<Theirs>(input);
+        match (&ours, &theirs) {
+            (Ok(ours), Ok(Theirs::Object(theirs))) => {
+                assert!(is_same_object(ours, theirs), "{input:?}");
+            }
+            (Err(JsonFault::NotAnObject), Ok(theirs)) => assert!(!theirs.is_object(), "{input:?}"),
+            (Err(_), _) => {}
+            (Ok(_), _) => panic!("only we read {input:?}"),
+        }
+        let fault = ours.err();
+        let skipped = read_object(input, |_, value| value.skip());
+        assert_eq!(skipped.err(), fault, "skipped: {input:?}");
+        let peeked = read_object(input, |_, mut value| {
+            value.peek()?;
+            value.string()?;
+            Ok::<_, JsonFault>(())
+        });
+        assert_eq!(peeked.err(), fault, "peeked: {input:?}");
+        let as_strings = read_object(input, |_, value| value.strings(drop).map(drop));
+        assert_eq!(as_strings.err(), fault, "as strings: {input:?}");
+    }
+
+    #[test]
+    fn escapes_are_read_as_serde_json_reads_them() {
+        let mut escapes: Vec<_> =
+            (0..=0x7f).map(|byte| format!("\\{}", char::from(byte))).collect();
+        let units =
+            ["0000", "0041", "00e9", "d7FF", "d800", "DbfF", "dc00", "dfff", "e000", "ffff"];
+        for first in units.iter().chain(&["004", "+041", "00g1", "00\u{e9}", ""]) {
+            escapes.push(format!("\\u{first}"));
+            for second in units.iter().chain(&["-c00", "dc0"]) {
+                escapes.push(format!("\\u{first}\\u{second}"));
+                escapes.push(format!("\\u{first}\\\\u{second}"));
+            }
+        }
+        for escape in escapes {
+            for (before, after) in [("", ""), ("a", "b"), ("\u{e9}", "\u{1f600}\\n")] {
+                compare(&format!("{{\"{before}{escape}{after}\":\"{before}{escape}{after}\"}}"));
+            }
+            compare(&format!("{{\"a\":\"{escape}"));
+        }
+    }
+
+    /// What makes a difference when it stands at the wrong place.
+    const PIECES: [&str; 36] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"",
+        "\\",
+        "\"a\":",
+        "\"\\u0061\":",
+        "\"\\n\"",
+        "\\ud83d\\ude00",
+        "\\ud83d",
+        "\\ude00\\ud83d",
+        "\\u+061",
+        "\\x",
+        "\u{e9}",
+        "\u{1f600}",
+        "\n",
+        "\0",
+        "\u{1f}",
+        " ",
+        "0",
+        "-",
+        "-0",
+        "1",
+        ".",
+        ".5",
+        "e",
+        "E+9",
+        "1e400",
+        "18446744073709551616",
+        "true",
+        "nul",
+        "NaN",
+        "//",
+    ];
+
+    proptest! {
+        #[test]
+        fn what_serde_json_wrote_is_read_as_it_reads_it(
+            value in json(),
+            is_pretty in any::<bool>(),
+            pieces in proptest::collection::vec(
+                (any::<prop::sample::Index>(), prop::sample::select(&PIECES[..]), any::<bool>()),
+                0..3,
+            ),
+        ) {
+            let value = serde_json::json!({ "a": value });
+            let mut text = if is_pretty { format!("{value:#}") } else { value.to_string() };
+            compare(&text);
+            for (at, piece, replaces) in pieces {
+                let mut at = at.index(text.len());
+                while !text.is_char_boundary(at) {
+                    at -= 1;
+                }
+                let length = text[at..].chars().next().map_or(0, char::len_utf8);
+                let end = if replaces { at + length } else { at };
+                text.replace_range(at..end, piece);
+                compare(&text);
+            }
+        }
+
+        #[test]
+        fn pieces_in_any_order_are_read_as_serde_json_reads_them(
+            pieces in proptest::collection::vec(prop::sample::select(&PIECES[..]), 0..8),
+        ) {
+            compare(&format!("{{\"a\":{}}}", pieces.concat()));
+            compare(&format!("{{\"a\":\"{}\"}}", pieces.concat()));
+            compare(&pieces.concat());
+        }
+
+        #[test]
+        fn a_string_ends_where_it_ends_whatever_its_length(
+            bytes in proptest::collection::vec(prop::sample::select(&b"a\x7f\x80\xff !#[]\"\\\x1f\0"[..]), 0..40),
+            plain in 0..40usize,
+        ) {
+            let bytes = [vec![b'x'; plain], bytes].concat();
+            let end = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '));
+            prop_assert_eq!(length_of_plain(&bytes), end.unwrap_or(bytes.len()));
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_not_taken_stops_the_reading() {
+        let taken = read_object(r#"{"a":1}"#, |_, _| Ok::<_, JsonFault>(()));
+        assert_eq!(taken, Err(JsonFault::NotAnObject));
+    }
+
+    #[test]
+    fn the_text_of_a_value_may_hold_what_is_refused_elsewhere() {
+        let input = r#"{"a": [{"x":1,"x":"\ud800"}] ,"b":"c"}"#;
+        let mut texts = Vec::new();
+        let read = read_object(input, |_, value| {
+            texts.push(value.raw()?);
+            Ok::<_, JsonFault>(())
+        });
+        assert_eq!((read, &*texts), (Ok(()), &[r#"[{"x":1,"x":"\ud800"}]"#, r#""c""#][..]));
+    }
 
     fn nested(depth: usize) -> String {
         format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth))

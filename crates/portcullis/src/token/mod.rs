@@ -167,6 +167,34 @@ impl fmt::Display for TokenError {
 
 impl core::error::Error for TokenError {}
 
+/// What stops the reading of a part.
+enum Fault {
+    Json(JsonFault),
+    /// It is JSON, but says what it must not.
+    Token(TokenError),
+}
+
+impl Fault {
+    fn of(self, part: Part) -> TokenError {
+        match self {
+            Self::Json(fault) => TokenError::Json(part, fault),
+            Self::Token(error) => error,
+        }
+    }
+}
+
+impl From<JsonFault> for Fault {
+    fn from(fault: JsonFault) -> Self {
+        Self::Json(fault)
+    }
+}
+
+impl From<TokenError> for Fault {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
 /// A parsed token. Nothing in it may be believed: only the signature step consumes it.
 pub(crate) struct Unverified<'t> {
     /// What was signed: header and payload as they were sent (RFC 7515 §5.2).

@@ -1,7 +1,7 @@
-use serde::de::{Error as _, MapAccess};
+use smallvec::SmallVec;
 
-use super::json::{self, Json, Sink, Value};
-use super::{MAX_ID, Part, Span, TokenError};
+use super::json::{self, Json, Value};
+use super::{Fault, MAX_ID, Part, Span, TokenError};
 use crate::time::UnixTime;
 
 /// The claims that verification itself looks at. Strings point into the payload's text.
@@ -10,7 +10,7 @@ pub(crate) struct Payload {
     pub(crate) issuer: Option<Span>,
     pub(crate) subject: Option<Span>,
     /// `None`: no `aud`. A single string is a list of one (RFC 7519 §4.1.3).
-    pub(crate) audiences: Option<Vec<Span>>,
+    pub(crate) audiences: Option<SmallVec<[Span; 2]>>,
     pub(crate) client_id: Option<Span>,
     pub(crate) token_id: Option<Span>,
     pub(crate) expires_at: Option<UnixTime>,
@@ -39,10 +39,9 @@ impl Payload {
             input,
             names,
             payload: Self { kept: vec![None; names.len()], ..Self::default() },
-            fault: None,
         };
-        json::read_object(input, &mut reader)
-            .map_err(|fault| reader.fault.unwrap_or(TokenError::Json(Part::Payload, fault)))?;
+        json::read_object(input, |name, value| reader.member(name, value))
+            .map_err(|fault| fault.of(Part::Payload))?;
         Ok(reader.payload)
     }
 
@@ -75,92 +74,46 @@ struct Reader<'a, 'de> {
     input: &'de str,
     names: &'a [Box<str>],
     payload: Payload,
-    fault: Option<TokenError>,
-}
-
-impl<'de> Sink<'de> for Reader<'_, 'de> {
-    fn member<A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        value: Value<'_, 'de, A>,
-    ) -> Result<(), A::Error> {
-        let kept = self.names.iter().position(|asked| **asked == *name);
-        let result = match name {
-            "exp" | "nbf" | "iat" => {
-                let text = value.raw()?;
-                if let Some(index) = kept {
-                    self.payload.kept[index] = Json::from_number(text);
-                }
-                self.time(name, text)
-            }
-            _ if kept.is_none() && !Self::is_looked_at(name) => return value.skip(),
-            _ => {
-                // Of containers, only the list of audiences is ever looked into.
-                let json = if name == "aud" { value.read() } else { value.read_shallow() }?;
-                if let Some(index) = kept {
-                    self.payload.kept[index] = Some(json.clone().into_owned());
-                }
-                self.claim(name, json)
-            }
-        };
-        result.map_err(|fault| {
-            self.fault = Some(fault);
-            A::Error::custom("")
-        })
-    }
 }
 
 impl<'de> Reader<'_, 'de> {
-    fn is_looked_at(name: &str) -> bool {
-        matches!(
-            name,
-            "iss"
-                | "sub"
-                | "aud"
-                | "client_id"
-                | "jti"
-                | "cnf"
-                | "at_hash"
-                | "c_hash"
-                | "nonce"
-                | "s_hash"
-                | "events"
-        )
-    }
-
-    fn claim(&mut self, name: &str, value: Json<'de>) -> Result<(), TokenError> {
+    fn member(&mut self, name: &str, mut value: Value<'_, 'de>) -> Result<(), Fault> {
+        if let Some(index) = self.names.iter().position(|asked| **asked == *name) {
+            self.payload.kept[index] = Some(value.peek()?.into_owned());
+        }
         let payload = &mut self.payload;
         match name {
             "iss" => payload.issuer = Some(string("iss", value, self.input)?),
             "sub" => payload.subject = Some(string("sub", value, self.input)?),
             "client_id" => payload.client_id = Some(string("client_id", value, self.input)?),
             "jti" => {
-                if value.as_str().is_some_and(|id| id.len() > MAX_ID) {
-                    return Err(TokenError::TokenIdTooLong);
+                let id = string("jti", value, self.input)?;
+                if id.get(self.input).len() > MAX_ID {
+                    return Err(TokenError::TokenIdTooLong.into());
                 }
-                payload.token_id = Some(string("jti", value, self.input)?);
+                payload.token_id = Some(id);
             }
             "aud" => {
-                let audience = |item| string("aud", item, self.input);
-                payload.audiences = Some(match value {
-                    Json::Array(items) => {
-                        items.into_iter().map(audience).collect::<Result<_, _>>()?
-                    }
-                    single => vec![audience(single)?],
-                });
+                let mut audiences = SmallVec::new();
+                if !value.strings(|one| audiences.push(Span::new(one, self.input)))? {
+                    return Err(TokenError::ClaimType { claim: "aud" }.into());
+                }
+                payload.audiences = Some(audiences);
             }
-            "cnf" => payload.is_bound = true,
-            "at_hash" => payload.marks.at_hash = true,
-            "c_hash" => payload.marks.c_hash = true,
-            "nonce" => payload.marks.nonce = true,
-            "s_hash" => payload.marks.s_hash = true,
-            "events" => payload.marks.events = true,
-            _ => {}
+            "exp" | "nbf" | "iat" => self.time(name, value.number()?)?,
+            "cnf" => payload.is_bound = marked(value)?,
+            "at_hash" => payload.marks.at_hash = marked(value)?,
+            "c_hash" => payload.marks.c_hash = marked(value)?,
+            "nonce" => payload.marks.nonce = marked(value)?,
+            "s_hash" => payload.marks.s_hash = marked(value)?,
+            "events" => payload.marks.events = marked(value)?,
+            _ => value.skip()?,
         }
         Ok(())
     }
 
-    fn time(&mut self, name: &str, text: &str) -> Result<(), TokenError> {
+    /// `text` is that of a number, if the claim is one.
+    fn time(&mut self, name: &str, text: Option<&str>) -> Result<(), TokenError> {
         let payload = &mut self.payload;
         // A fraction never lengthens a token's life: the end is rounded down, a start up.
         let (claim, time, round): (_, _, fn(f64) -> f64) = match name {
@@ -168,16 +121,21 @@ impl<'de> Reader<'_, 'de> {
             "nbf" => ("nbf", &mut payload.not_before, f64::ceil),
             _ => ("iat", &mut payload.issued_at, f64::ceil),
         };
-        *time = Some(numeric_date(text, round).ok_or(TokenError::ClaimType { claim })?);
+        let date = text.and_then(|text| numeric_date(text, round));
+        *time = Some(date.ok_or(TokenError::ClaimType { claim })?);
         Ok(())
     }
 }
 
-fn string(claim: &'static str, value: Json<'_>, input: &str) -> Result<Span, TokenError> {
-    match value {
-        Json::String(text) => Ok(Span::new(text, input)),
-        _ => Err(TokenError::ClaimType { claim }),
-    }
+fn string(claim: &'static str, value: Value<'_, '_>, input: &str) -> Result<Span, Fault> {
+    let text = value.string()?.ok_or(TokenError::ClaimType { claim })?;
+    Ok(Span::new(text, input))
+}
+
+/// That a claim is there, whatever its value.
+fn marked(value: Value<'_, '_>) -> Result<bool, Fault> {
+    value.skip()?;
+    Ok(true)
 }
 
 /// RFC 7519 §2: a number of seconds, perhaps with a fraction. Before 1970, and beyond what a
