@@ -253,18 +253,15 @@ impl<'t> Unverified<'t> {
         names: &[Box<str>],
         signature: &'t mut SignatureBuffer,
     ) -> Result<Self, TokenError> {
-        let [header, payload, encoded_signature] = split(token, limits)?;
-        let signing_input = &token[..header.len() + 1 + payload.len()];
-
-        let signature_length = decode(encoded_signature, &mut signature.0, Part::Signature)?;
-        if header.len() * 3 / 4 > MAX_HEADER {
-            return Err(TokenError::PartTooLong(Part::Header));
+        if token.len() > limits.token {
+            return Err(TokenError::TooLong { length: token.len(), limit: limits.token });
         }
-        // One buffer for both. An estimate rounds up to whole groups of three bytes.
-        let mut text = vec![0; header.len() / 4 * 3 + payload.len() / 4 * 3 + 6];
-        let header_length = decode(header, &mut text, Part::Header)?;
-        let payload_length = decode(payload, &mut text[header_length..], Part::Payload)?;
-        text.truncate(header_length + payload_length);
+        let Decoded { signing_input, signature, text, header_length } =
+            Decoded::read(token, signature).map_err(|error| {
+                // RFC 8725bis §3.14: what holds a foreign byte is no token, whatever else is wrong
+                // with it. Nothing that decodes holds one, so only what does not is asked.
+                if is_of_alphabet(token) { error } else { TokenError::Character }
+            })?;
         // A character cut in two by the border is caught by the slicing below.
         let text = String::from_utf8(text).map_err(|error| {
             let header_is_fine = error.utf8_error().valid_up_to() >= header_length;
@@ -281,25 +278,43 @@ impl<'t> Unverified<'t> {
         let header = Header::read(header)?;
         let payload = Payload::read(payload, names)?;
         let text = Text { text, header_length };
+        Ok(Self { signing_input, signature, parts: Parts { header, payload, text } })
+    }
+}
+
+/// A token's parts, without base64url.
+struct Decoded<'t> {
+    signing_input: &'t [u8],
+    signature: &'t [u8],
+    /// Header and payload.
+    text: Vec<u8>,
+    header_length: usize,
+}
+
+impl<'t> Decoded<'t> {
+    fn read(token: &'t [u8], room: &'t mut SignatureBuffer) -> Result<Self, TokenError> {
+        let [header, payload, signature] = split(token)?;
+        let signature_length = decode(signature, &mut room.0, Part::Signature)?;
+        if header.len() * 3 / 4 > MAX_HEADER {
+            return Err(TokenError::PartTooLong(Part::Header));
+        }
+        // One buffer for both. An estimate rounds up to whole groups of three bytes. Not asked for
+        // full of zeros: glibc takes no such block from its thread's cache.
+        let mut text = Vec::with_capacity((header.len() + payload.len()) * 3 / 4 + 6);
+        append(header, &mut text, Part::Header)?;
+        let header_length = text.len();
+        append(payload, &mut text, Part::Payload)?;
         Ok(Self {
-            signing_input,
-            signature: &signature.0[..signature_length],
-            parts: Parts { header, payload, text },
+            signing_input: &token[..header.len() + 1 + payload.len()],
+            signature: &room.0[..signature_length],
+            text,
+            header_length,
         })
     }
 }
 
-/// Checks length and alphabet, and splits at the dots.
-fn split(token: &[u8], limits: TokenLimits) -> Result<[&[u8]; 3], TokenError> {
-    if token.len() > limits.token {
-        return Err(TokenError::TooLong { length: token.len(), limit: limits.token });
-    }
-    // RFC 8725bis §3.14: anything else than the alphabet and dots is refused, before any other
-    // look, so that nothing that is also something else (JSON, a percent-encoded text) goes on.
-    // Without an early end, so that it is compiled to look at many bytes at a time.
-    if !token.iter().fold(true, |all, byte| all & is_of_token(*byte)) {
-        return Err(TokenError::Character);
-    }
+/// Splits at the dots.
+fn split(token: &[u8]) -> Result<[&[u8]; 3], TokenError> {
     let mut dots = memchr_iter(b'.', token);
     // RFC 7516 §9 tells a JWE by its five parts.
     let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
@@ -317,8 +332,11 @@ fn split(token: &[u8], limits: TokenLimits) -> Result<[&[u8]; 3], TokenError> {
     Ok([header, payload, signature])
 }
 
-fn is_of_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.')
+/// Whether all of a token is base64url or dots.
+fn is_of_alphabet(token: &[u8]) -> bool {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
+    // Without an early end, so that it is compiled to look at many bytes at a time.
+    token.iter().fold(true, |all, byte| all & is_fine(*byte))
 }
 
 /// AVX2 or NEON, where the machine has it.
@@ -333,6 +351,11 @@ fn decode(text: &[u8], to: &mut [u8], part: Part) -> Result<usize, TokenError> {
         base64::DecodeSliceError::OutputSliceTooSmall => TokenError::PartTooLong(part),
         base64::DecodeSliceError::DecodeError(_) => TokenError::Base64(part),
     })
+}
+
+/// As [`decode`], to the end of `to`.
+fn append(text: &[u8], to: &mut Vec<u8>, part: Part) -> Result<(), TokenError> {
+    BASE64URL.decode_vec(text, to).map_err(|_| TokenError::Base64(part))
 }
 
 /// A string of the header or the payload: where it stands in the decoded text, or by itself where
@@ -382,6 +405,35 @@ mod tests {
 
     use super::*;
 
+    /// Whatever else is wrong with it, and in whatever part: a part as long as these is decoded by
+    /// vector instructions.
+    #[test]
+    fn a_foreign_byte_anywhere_is_told_as_such() {
+        let part = |length: usize| URL_SAFE_NO_PAD.encode(vec![b'{'; length]);
+        let tokens = [
+            format!("{}.{}.{}", part(100), part(100), part(100)),
+            format!("{}.{}.{}", part(7), part(8), part(9)),
+            format!("{}.{}", part(100), part(100)),
+            format!("..{}", part(2000)),
+        ];
+        let read = |token: &[u8]| {
+            let mut signature = SignatureBuffer::new();
+            Unverified::parse(token, TokenLimits::default(), &[], &mut signature).err()
+        };
+        for token in tokens {
+            assert!(read(token.as_bytes()).is_some_and(|error| error != TokenError::Character));
+            for at in 0..token.len() {
+                for byte in
+                    [b'=', b'+', b'/', b' ', b'\n', b'%', b'"', b'@', b'[', 0, 0x7f, 0x80, 0xff]
+                {
+                    let mut token = token.clone().into_bytes();
+                    token[at] = byte;
+                    assert_eq!(read(&token), Some(TokenError::Character), "{byte} at {at}");
+                }
+            }
+        }
+    }
+
     proptest! {
         /// The vector instructions take over in longer text, and must be as strict there.
         #[test]
@@ -393,8 +445,13 @@ mod tests {
             let plain = |text: &[u8]| URL_SAFE_NO_PAD.decode(text).ok();
             let ours = |text: &[u8]| {
                 let mut buffer = [0; 512];
-                let length = decode(text, &mut buffer, Part::Payload).ok()?;
-                Some(buffer[..length].to_vec())
+                let length = decode(text, &mut buffer, Part::Payload);
+                let mut appended = b"before".to_vec();
+                let result = append(text, &mut appended, Part::Payload);
+                assert_eq!(result.is_ok(), length.is_ok());
+                let decoded = &buffer[..length.ok()?];
+                assert_eq!(appended, [b"before", decoded].concat());
+                Some(decoded.to_vec())
             };
             let mut text = URL_SAFE_NO_PAD.encode(&bytes).into_bytes();
             prop_assert_eq!(ours(&text), Some(bytes));
