@@ -125,10 +125,7 @@ impl fmt::Debug for Admission {
 
 /// A request that is turned away: why, and how the response looks.
 #[derive(Clone, Debug)]
-pub struct Rejection(Box<Inner>);
-
-#[derive(Clone, Debug)]
-struct Inner {
+pub struct Rejection {
     error: Error,
     /// `None`: there is no policy in front of the route.
     policy: Option<Policy>,
@@ -140,22 +137,22 @@ struct Inner {
 
 impl Rejection {
     pub(crate) fn new(error: Error, policy: Option<Policy>, head: bool) -> Self {
-        Self(Box::new(Inner { error, policy, head, clears: None }))
+        Self { error, policy, head, clears: None }
     }
 
     pub(crate) fn clearing(mut self, cookie: &str) -> Self {
-        self.0.clears = Some(cookie.into());
+        self.clears = Some(cookie.into());
         self
     }
 
     /// Why.
     pub fn error(&self) -> &Error {
-        &self.0.error
+        &self.error
     }
 
     /// Why.
     pub fn into_error(self) -> Error {
-        self.0.error
+        self.error
     }
 
     /// The response for frameworks on version 1 of the `http` crate. Why stands in its extensions.
@@ -170,7 +167,7 @@ impl Rejection {
 
     /// The response, in no framework's types.
     pub fn refusal(&self) -> Refusal {
-        let Inner { error, policy, head, clears } = &*self.0;
+        let Self { error, policy, head, clears } = self;
         let mut refusal = match policy {
             Some(policy) => policy.presentation().refusal(error),
             None => presentation::without_policy(error),
@@ -187,7 +184,7 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.error.fmt(f)
+        self.error.fmt(f)
     }
 }
 
