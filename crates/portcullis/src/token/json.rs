@@ -1,8 +1,10 @@
 //! One pass over a JSON object that parses it, finds duplicate members and counts depth.
 //!
-//! The reader is our own. What `serde_json` calls back for each value costs half as much again, and
-//! gives numbers as maps once another crate of the program switches on its `arbitrary_precision`.
-//! The tests hold this reader to taking what `serde_json` takes, and nothing else.
+//! The reader is our own, since two bars demand it. Through the visitors of `serde_json` verification
+//! adds 2.3 µs to an ES256 signature, where 2.0 may be added, and 1.9 with this reader; and a refusal
+//! may allocate nothing but the token's text, where each error of `serde_json` is allocated. Nor does
+//! it change with the features that another crate of the program switches on. The tests hold it to
+//! taking what `serde_json` takes, and nothing else; `serde_json` is what a handler's claims are read by.
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
