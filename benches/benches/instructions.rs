@@ -4,6 +4,7 @@
 //! some times, before the count starts.
 #![allow(missing_docs, unused_qualifications, reason = "what gungraun's macros make")]
 use core::hint::black_box;
+use core::mem;
 
 use gungraun::{Callgrind, LibraryBenchmarkConfig};
 use gungraun::{library_benchmark, library_benchmark_group, main};
@@ -31,6 +32,10 @@ fn warm<I: 'static, O>(
         drop(black_box(call(black_box(input))));
     }
     let mut input = Some(prepare());
+    // What is freed must not be next to the end of the heap, since glibc then tidies up all of it;
+    // nor must the policy go with the last that holds it.
+    Box::leak(vec![0_u8; 4096].into_boxed_slice());
+    mem::forget(prepare);
     // Never freed: that would count.
     Box::leak(Box::new(move || {
         let input = input.take().expect("called once");
