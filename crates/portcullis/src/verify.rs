@@ -117,11 +117,13 @@ pub(crate) fn check_again(
 /// Verifies all but whether the token was revoked.
 fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<Valid, Blocked> {
     let mut signature = SignatureBuffer::new();
-    let token = Unverified::parse(text, rules.limits, rules.names.names(), &mut signature)?;
+    let token =
+        Unverified::parse(text, rules.limits, rules.names.names(), &rules.headers, &mut signature)?;
 
     let party = party(rules, &token)?;
     // Cheap before expensive: this turns away, and lets nothing in.
     claims::screen(&token.parts, party.terms(), now)?;
+    let has_new_header = token.has_new_header;
     let header = &token.parts.header;
     let algorithm = header.algorithm;
     let query = KeyQuery { key_id: header.key_id(token.parts.text.header()), algorithm };
@@ -149,6 +151,9 @@ fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<
     };
     let token = claims::check(token, issuer, &rules.names, now)?;
     party.prove();
+    if has_new_header {
+        rules.headers.remember(&token, now);
+    }
     Ok(token)
 }
 

@@ -12,7 +12,7 @@ use crate::presentation::{Presentation, Refusal};
 use crate::revocation::{RevocationSource, Revocations};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 use crate::time::{Clock, SystemClock};
-use crate::token::TokenLimits;
+use crate::token::{KnownHeaders, TokenLimits};
 
 /// RFC 7519 §4.1.4 speaks of "no more than a few minutes"; beyond ten, the clocks are wrong.
 const MAX_LEEWAY: Duration = Duration::from_secs(10 * 60);
@@ -287,6 +287,7 @@ impl PolicyBuilder {
             names,
             revocations: self.revocations,
             cache: TokenCache::new(self.cache),
+            headers: KnownHeaders::default(),
             clock: self.clock,
             presentation: self.presentation.compile(),
         };

@@ -25,7 +25,7 @@ use crate::request::RequestView;
 use crate::revocation::{RevocationError, RevocationUnavailable, Revocations};
 use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
 use crate::time::{Clock, UnixTime};
-use crate::token::TokenLimits;
+use crate::token::{KnownHeaders, TokenLimits};
 use crate::verified::VerifiedToken;
 use crate::verify::{self, Blocked, Seeking, Waiting};
 
@@ -52,6 +52,7 @@ pub(crate) struct Rules {
     pub(crate) names: NameTable,
     pub(crate) revocations: Revocations,
     pub(crate) cache: TokenCache,
+    pub(crate) headers: KnownHeaders,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) presentation: CompiledPresentation,
 }

@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::keys::{KeySet, Prepared, Secret};
-    use crate::token::{SignatureBuffer, TokenLimits};
+    use crate::token::{KnownHeaders, SignatureBuffer, TokenLimits};
 
     #[derive(Deserialize)]
     struct Case {
@@ -295,8 +295,9 @@ mod tests {
         candidates: &[Arc<VerificationKey>],
     ) -> Result<Algorithm, SignatureError> {
         let mut buffer = SignatureBuffer::new();
+        let (limits, headers) = (TokenLimits::default(), KnownHeaders::default());
         let token =
-            Unverified::parse(token.as_bytes(), TokenLimits::default(), &[], &mut buffer).unwrap();
+            Unverified::parse(token.as_bytes(), limits, &[], &headers, &mut buffer).unwrap();
         Authentic::check(token, candidates).map(|authentic| authentic.key.algorithm())
     }
 
@@ -328,8 +329,9 @@ mod tests {
             hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), input).as_ref().to_vec()
         });
         let mut buffer = SignatureBuffer::new();
+        let (limits, headers) = (TokenLimits::default(), KnownHeaders::default());
         let token =
-            Unverified::parse(token.as_bytes(), TokenLimits::default(), &[], &mut buffer).unwrap();
+            Unverified::parse(token.as_bytes(), limits, &[], &headers, &mut buffer).unwrap();
         let Ok(authentic) = Authentic::check(token, &candidates) else { panic!("it is signed") };
         assert!(Arc::ptr_eq(&authentic.key, &candidates[1]));
     }

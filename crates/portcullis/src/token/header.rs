@@ -6,6 +6,7 @@ use crate::signature::Algorithm;
 ///
 /// `jwk`, `jku`, `x5u` and `x5c` are never read, only noted (RFC 8725bis §3.10): a token does not
 /// bring the key that it is verified with.
+#[derive(Clone)]
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
     key_id: Option<Span>,

@@ -13,6 +13,7 @@
 //! Nothing here was verified. All of it was written by whoever sent the request.
 mod header;
 pub(crate) mod json;
+mod known;
 mod payload;
 
 use core::fmt;
@@ -28,6 +29,7 @@ use memchr::memchr_iter;
 pub(crate) use self::header::{Header, TypeHeader};
 pub use self::json::JsonFault;
 pub(crate) use self::json::{Json, read_object, read_tree};
+pub(crate) use self::known::KnownHeaders;
 pub(crate) use self::payload::Payload;
 
 /// The longest signature there is: RSA with 8192 bits.
@@ -201,6 +203,8 @@ pub(crate) struct Unverified<'t> {
     pub(crate) signing_input: &'t [u8],
     /// Decoded.
     pub(crate) signature: &'t [u8],
+    /// Nobody remembers it.
+    pub(crate) has_new_header: bool,
     pub(crate) parts: Parts,
 }
 
@@ -246,11 +250,13 @@ impl SignatureBuffer {
 }
 
 impl<'t> Unverified<'t> {
-    /// Reads `token`. Claims of these `names` are kept for rules about them.
+    /// Reads `token`, but for a header that `headers` know. Claims of these `names` are kept for rules
+    /// about them.
     pub(crate) fn parse(
         token: &'t [u8],
         limits: TokenLimits,
         names: &[Box<str>],
+        headers: &KnownHeaders,
         signature: &'t mut SignatureBuffer,
     ) -> Result<Self, TokenError> {
         if token.len() > limits.token {
@@ -275,10 +281,13 @@ impl<'t> Unverified<'t> {
             return Err(TokenError::Json(Part::Header, JsonFault::NotAnObject));
         };
 
-        let header = Header::read(header)?;
+        let known = headers.find(header);
+        let has_new_header = known.is_none();
+        let header = known.map_or_else(|| Header::read(header), Ok)?;
         let payload = Payload::read(payload, names)?;
         let text = Text { text, header_length };
-        Ok(Self { signing_input, signature, parts: Parts { header, payload, text } })
+        let parts = Parts { header, payload, text };
+        Ok(Self { signing_input, signature, has_new_header, parts })
     }
 }
 
@@ -418,7 +427,8 @@ mod tests {
         ];
         let read = |token: &[u8]| {
             let mut signature = SignatureBuffer::new();
-            Unverified::parse(token, TokenLimits::default(), &[], &mut signature).err()
+            let headers = KnownHeaders::default();
+            Unverified::parse(token, TokenLimits::default(), &[], &headers, &mut signature).err()
         };
         for token in tokens {
             assert!(read(token.as_bytes()).is_some_and(|error| error != TokenError::Character));
