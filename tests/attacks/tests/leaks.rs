@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use base64::prelude::*;
 use portcullis::{
     Admission, Algorithm, Check, ClaimRules, Encoding, Error, Issuer, KeyQuery, KeySet, KeySource,
-    Keys, KeysUnavailable, Policy, Presentation, Secret, Seek, TokenSource,
+    Keys, KeysUnavailable, Policy, PolicyBuilder, Presentation, RevocationSource, RevocationStatus,
+    RevocationUnavailable, Secret, Seek, TokenSource, VerifiedToken,
 };
 use portcullis_attacks::{NOW, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -56,6 +57,10 @@ fn marked(algorithm: Algorithm) -> TokenBuilder {
 }
 
 fn policy() -> Policy {
+    builder().build().expect("a policy")
+}
+
+fn builder() -> PolicyBuilder {
     let rules = ClaimRules::new()
         .exact("tenant", "LEAK-allowed")
         .forbid("forbidden")
@@ -69,8 +74,6 @@ fn policy() -> Policy {
         .sources([TokenSource::bearer(), TokenSource::cookie("__Host-token")])
         .refuse_brought_keys()
         .presentation(Presentation::new())
-        .build()
-        .expect("a policy")
 }
 
 #[derive(Debug, Deserialize)]
@@ -193,10 +196,43 @@ fn no_error_and_no_rejection_shows_anything_of_the_token() {
         "key_withdrawn",
         "keys_unavailable",
         "too_old",
+        "revoked",
+        "revocation_unavailable",
         "claims_shape",
         "not_installed",
     ];
     assert_eq!(never, elsewhere);
+}
+
+/// Says this of every token.
+#[derive(Debug)]
+struct Says(fn() -> RevocationStatus);
+
+impl RevocationSource for Says {
+    fn status(&self, _: &VerifiedToken) -> RevocationStatus {
+        (self.0)()
+    }
+}
+
+#[test]
+fn what_was_revoked_is_told_without_a_word_of_the_token() {
+    let text = good().mint();
+    let says: [fn() -> RevocationStatus; 2] = [
+        || RevocationStatus::Revoked,
+        || RevocationStatus::Unavailable(RevocationUnavailable::default()),
+    ];
+    for status in says {
+        let policy = builder().revocation(Says(status)).build().expect("a policy");
+        assert_silent("a policy", &debugged(&policy), &[&text]);
+        let error = policy.verify_token_now(&text).expect_err("it is refused");
+        assert_silent(error.reason(), &shown(&error), &[&text]);
+        let bearer = request("GET", &[("authorization", &format!("Bearer {text}"))]);
+        let check = policy.check(&bearer);
+        assert_silent(error.reason(), &debugged(&check), &[&text]);
+        let Check::Done(Err(rejection)) = check else { panic!("it is refused") };
+        let response = rejection.into_response::<Body>();
+        assert_silent(error.reason(), &debugged(&response), &[&text]);
+    }
 }
 
 /// A body whose text is seen.
