@@ -32,11 +32,15 @@ counts-tools: export CARGO := $(CARGO)
 counts-tools: tools
 	@benches/install.sh
 
+# The benchmarks beside others are workspaces of their own.
 fmt:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --all --check --manifest-path benches/peers/Cargo.toml
+	$(CARGO) fmt --all --check --manifest-path benches/servers/Cargo.toml
 
 lint:
 	$(CARGO) clippy --locked --workspace --all-targets $(addprefix --features portcullis/,$(FEATURES)) -- -D warnings
+	$(CARGO) clippy --locked -p portcullis-benches --bench instructions -- -D warnings
 
 docs:
 	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features portcullis/,$(FEATURES))
@@ -57,9 +61,9 @@ features:
 	$(foreach feature,$(FEATURES),$(CARGO) check --locked -p portcullis --no-default-features --features $(feature) &&) true
 	$(foreach feature,$(TESTKIT_FEATURES),$(CARGO) check --locked -p portcullis-testkit --no-default-features --features $(feature) &&) true
 
-bench: tools
-	$(CARGO) run --locked --release -p portcullis-benches --bin compare
-	$(CARGO) bench --locked -p portcullis-benches
+# Writes benches/RESULTS.md: half an hour on a machine that does nothing else.
+bench: counts-tools
+	benches/run.sh
 
 # Fails where a path costs more than recorded; `make counts RECORD=1` records what it costs now.
 counts: counts-tools

@@ -2,7 +2,7 @@
 use std::cell::Cell;
 
 use divan::Bencher;
-use portcullis::VerifyLayer;
+use portcullis::{Policy, VerifyLayer};
 use portcullis_benches::Case;
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape};
@@ -47,11 +47,30 @@ fn jsonwebtoken(bencher: Bencher<'_, '_>, name: &str) {
 
 #[divan::bench(args = Case::NAMES, sample_count = 300, sample_size = 4)]
 fn portcullis_layer(bencher: Bencher<'_, '_>, name: &str) {
-    let (case, number) = (Case::named(name), numbers());
-    let mut service = VerifyLayer::new(case.policy().clone()).layer(Bare);
+    let case = Case::named(name);
+    through_the_layer(bencher, case, case.policy());
+}
+
+fn through_the_layer(bencher: Bencher<'_, '_>, case: &Case, policy: &Policy) {
+    let number = numbers();
+    let mut service = VerifyLayer::new(policy.clone()).layer(Bare);
     bencher
         .with_inputs(|| case.request(number()))
         .bench_local_values(|request| call::call(&mut service, request));
+}
+
+/// A token that was seen before.
+#[divan::bench(args = Case::NAMES, sample_count = 1000, sample_size = 4)]
+fn remembered(bencher: Bencher<'_, '_>, name: &str) {
+    let case = Case::named(name);
+    through_the_layer(bencher, case, case.remembering());
+}
+
+/// The same, where 10,000 other tokens were revoked.
+#[divan::bench(sample_count = 1000, sample_size = 4)]
+fn remembered_beside_revoked_ones(bencher: Bencher<'_, '_>) {
+    let case = Case::named("ES256");
+    through_the_layer(bencher, case, case.revoking());
 }
 
 /// The layer, and a service that reads the claims as a type.

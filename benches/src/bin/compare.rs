@@ -1,36 +1,36 @@
 //! Everything side by side in one run, as markdown: see the README of this package.
-//!
-//! `compare [--rounds N] [--micros N] [NAME…]`: names are those of the first column; without one,
-//! all are measured.
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::process::Command;
-use std::{env, thread};
+use std::thread;
 
+use clap::Parser;
 use portcullis::{Policy, VerifyLayer};
 use portcullis_benches::adapters::{Actix, Axum, Front, Tower};
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape, TOKENS};
 use portcullis_benches::rounds::{Contender, Length, Rounds};
-use portcullis_benches::{Case, Refused};
+use portcullis_benches::{Case, Refused, refusal};
 use serde::de::DeserializeOwned;
 use tower_layer::Layer;
 
+/// Measures verification beside raw signatures and jsonwebtoken, and prints markdown.
+#[derive(Parser)]
+struct Arguments {
+    /// How often each contender has its turn.
+    #[arg(long, value_name = "N", default_value_t = 401)]
+    rounds: usize,
+    /// How long a turn lasts, in microseconds.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    micros: u64,
+    /// Names of rows, as in the first column. Without one, all are measured.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
 fn main() {
-    let mut length = Length { rounds: 401, turn: Duration::from_micros(500) };
-    let mut names = Vec::new();
-    let mut arguments = env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut number = || {
-            let number = arguments.next().and_then(|text| text.parse().ok());
-            number.unwrap_or_else(|| panic!("{argument} takes a number"))
-        };
-        match argument.as_str() {
-            "--rounds" => length.rounds = number() as usize,
-            "--micros" => length.turn = Duration::from_micros(number()),
-            _ => names.push(argument),
-        }
-    }
+    let Arguments { rounds, micros, names } = Arguments::parse();
+    let length = Length { rounds, turn: Duration::from_micros(micros) };
     let is_asked_for = |name: &str| names.is_empty() || names.iter().any(|asked| asked == name);
 
     print_machine();
@@ -62,8 +62,10 @@ fn main() {
     }
 
     println!("\n## Refusal, ns\n");
-    println!("| request | decision | response | through the layer, less the bare service |");
-    println!("| --- | ---: | ---: | ---: |");
+    println!(
+        "| request | decision | the same, where tokens are remembered | response | through the layer, less the bare service |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: |");
     for refused in Refused::NAMES.into_iter().filter(|name| is_asked_for(name)).map(Refused::named)
     {
         print_refusal(length, refused);
@@ -190,10 +192,12 @@ fn beside_another_thread(length: Length, case: &Case, policy: &Policy) -> f64 {
 
 fn print_refusal(length: Length, refused: &Refused) {
     let mut protected = VerifyLayer::new(refused.policy().clone()).layer(Bare);
+    let (remembering, request) = (Case::named("ES256").remembering(), refused.request());
     let rounds = Rounds::run(
         length,
         [
             Contender::new(|_| (), |()| refused.decide()),
+            Contender::new(|_| (), |()| refusal::decide(remembering, &request)),
             Contender::new(
                 |_| refused.decide(),
                 |rejection| rejection.into_response::<bytes::Bytes>(),
@@ -203,10 +207,11 @@ fn print_refusal(length: Length, refused: &Refused) {
         ],
     );
     println!(
-        "| {refused} | {:.0} | {:.0} | {:.0} |",
+        "| {refused} | {:.0} | {:.0} | {:.0} | {:.0} |",
         rounds.median(0),
         rounds.median(1),
-        rounds.median_of(|[_, _, bare, layer]| layer - bare)
+        rounds.median(2),
+        rounds.median_of(|[.., bare, layer]| layer - bare)
     );
 }
 

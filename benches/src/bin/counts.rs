@@ -9,6 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
+use clap::Parser;
 use portcullis_benches::vectors::ACCEPTED;
 use portcullis_benches::{Refused, Vectors};
 use serde::Deserialize;
@@ -24,30 +25,35 @@ const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors.json");
 /// Instructions by the names of paths, in the order in which they are shown.
 type Rows = Vec<(String, u64)>;
 
+/// Compares the instructions that verification costs with the record.
+#[derive(Parser)]
+struct Arguments {
+    /// Record what they are now.
+    #[arg(long)]
+    record: bool,
+    /// Make other keys and tokens. Record after it.
+    #[arg(long)]
+    vectors: bool,
+    /// Show the processor as this program sees it.
+    #[arg(long, hide = true)]
+    processor: bool,
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => compare(),
-        ["--record"] => {
-            fs::write(RECORD, record(&environment(), &count())).expect("the record is written");
-            println!("{RECORD} is written");
-            ExitCode::SUCCESS
-        }
-        ["--vectors"] => {
-            let vectors = serde_json::to_string_pretty(&Vectors::generate()).expect("JSON");
-            fs::write(VECTORS, vectors + "\n").expect("the vectors are written");
-            println!("{VECTORS} is written: what was recorded before was of other tokens");
-            ExitCode::SUCCESS
-        }
-        ["--processor"] => {
-            println!("{}", processor());
-            ExitCode::SUCCESS
-        }
-        _ => {
-            eprintln!("counts [--record | --vectors]");
-            ExitCode::FAILURE
-        }
+    let Arguments { record: records, vectors, processor: shows_processor } = Arguments::parse();
+    if vectors {
+        let vectors = serde_json::to_string_pretty(&Vectors::generate()).expect("JSON");
+        fs::write(VECTORS, vectors + "\n").expect("the vectors are written");
+        println!("{VECTORS} is written: what was recorded before was of other tokens");
+    } else if shows_processor {
+        println!("{}", processor());
+    } else if records {
+        fs::write(RECORD, record(&environment(), &count())).expect("the record is written");
+        println!("{RECORD} is written");
+    } else {
+        return compare();
     }
+    ExitCode::SUCCESS
 }
 
 /// What the counts depend on, other than this repository.

@@ -1,15 +1,13 @@
 //! Makes the tokens, builds and starts the programs, tries what each refuses, lets them take turns,
 //! and prints all of it as markdown: see the README of this workspace.
-//!
-//! `driver [--rounds N] [--millis N] [ALGORITHM…]`: without a name, all algorithms are measured.
 mod lock;
 mod program;
 mod tokens;
 
-use std::env;
 use std::io::Write;
 use std::process::Command;
 
+use clap::{Args, Parser};
 use peer::SUBJECT;
 use portcullis::Algorithm;
 use tempfile::NamedTempFile;
@@ -33,8 +31,13 @@ const PROGRAMS: [&str; 8] = [
 const ALGORITHMS: [Algorithm; 4] =
     [Algorithm::HS256, Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
+#[derive(Args)]
 struct Length {
+    /// How often each program has its turn.
+    #[arg(long, value_name = "N", default_value_t = 40)]
     rounds: usize,
+    /// How long a turn lasts, in milliseconds.
+    #[arg(long, value_name = "N", default_value_t = 20)]
     millis: u64,
 }
 
@@ -48,21 +51,18 @@ struct Contender {
     statuses: Vec<Vec<u16>>,
 }
 
+/// Measures routes of axum behind Portcullis and behind other libraries, and prints markdown.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    length: Length,
+    /// Algorithms: HS256, RS256, ES256, EdDSA. Without one, all of them.
+    #[arg(value_name = "ALGORITHM")]
+    algorithms: Vec<Algorithm>,
+}
+
 fn main() {
-    let mut length = Length { rounds: 40, millis: 20 };
-    let mut algorithms = Vec::new();
-    let mut arguments = env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut number = || {
-            let number = arguments.next().and_then(|text| text.parse().ok());
-            number.unwrap_or_else(|| panic!("{argument} takes a number"))
-        };
-        match argument.as_str() {
-            "--rounds" => length.rounds = number(),
-            "--millis" => length.millis = number() as u64,
-            name => algorithms.push(name.parse().expect("the name of an algorithm")),
-        }
-    }
+    let Arguments { length, mut algorithms } = Arguments::parse();
     if algorithms.is_empty() {
         algorithms.extend(ALGORITHMS);
     }
