@@ -65,11 +65,13 @@ pub struct TokenCacheStats {
     pub misses: u64,
     /// Tokens that gave way to others.
     pub evictions: u64,
-    /// Tokens that were found and no longer held: expired, their key withdrawn, revoked.
+    /// Tokens that were found and no longer held: expired, their key withdrawn, revoked. They count
+    /// as misses, too.
     pub deaths: u64,
     /// How many are remembered.
     pub tokens: usize,
-    /// What they are counted as, in bytes: never less than what they take.
+    /// What they are counted as, in bytes: what they take, claims that handlers read as structs
+    /// included. Claims that are read as trees of values may take some more.
     pub bytes: u64,
     /// How many bytes there may be.
     pub capacity: u64,

@@ -10,7 +10,7 @@ use crate::claims::{self, ClaimsError, Valid};
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
 use crate::policy::{Party, Rules, TrustedIssuer};
-use crate::revocation::PendingAnswers;
+use crate::revocation::{PendingAnswers, RevocationError};
 use crate::signature::Authentic;
 use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, Unverified};
@@ -72,7 +72,8 @@ pub(crate) fn verify(
         }
         Ok(Some(answers)) => Err(Blocked::Revocation(Pending { token, generation, answers })),
         Err(error) => {
-            if is_remembered {
+            // While it cannot be told, no request shall cost a signature.
+            if is_remembered && error == RevocationError::Revoked {
                 rules.cache.forget(text, &token);
             }
             Err(error.into())

@@ -399,9 +399,13 @@ mod revocation {
         assert_eq!(refusal(&policy, &token), None);
         revoked.0.is_down.store(true, Ordering::SeqCst);
         revoked.0.generation.fetch_add(1, Ordering::SeqCst);
-        assert_eq!(refusal(&policy, &token), Some(unavailable()));
+        let mut tally = Tally::of(&policy);
+        for _ in 0..2 {
+            assert_eq!(refusal(&policy, &token), Some(unavailable()));
+        }
         revoked.0.is_down.store(false, Ordering::SeqCst);
         assert_eq!(refusal(&policy, &token), None);
+        assert_eq!(tally.next(), (3, 0, 0, 1), "no signature was checked for any of them");
     }
 
     #[tokio::test]
