@@ -116,6 +116,7 @@ allowed_origins     = ["https://app.example"]
 bad_cookie          = "reject-and-clear"
 admit_preflights    = true
 token_limit         = 32768
+token_cache         = 2097152
 refuse_brought_keys = true
 allow_anonymous     = true
 
@@ -173,6 +174,7 @@ const FULL_JSON: &str = r#"{
   "bad_cookie": "reject-and-clear",
   "admit_preflights": true,
   "token_limit": 32768,
+  "token_cache": 2097152,
   "refuse_brought_keys": true,
   "allow_anonymous": true,
   "issuer": [{
@@ -1214,6 +1216,22 @@ fn a_fault_of_one_of_two_secrets_in_a_file_is_put_where_both_are() {
         "{ file = \"short.key\" }, { file = \"short.key\", encoding = \"hex\" }",
     ));
     assert_eq!(places(&error), ["issuer[0].keys.secrets", "issuer[0].keys.secrets"]);
+}
+
+#[test]
+fn the_room_for_remembered_tokens_is_a_number_of_bytes() {
+    let folder = folder();
+    for (bytes, capacity) in [("0", 0), ("1048576", 1 << 20), ("1_073_741_824", 1 << 30)] {
+        let policy = at(&format!("token_cache = {bytes}\n{ISSUER}"), &folder, NOW);
+        assert_eq!(policy.token_cache().capacity, capacity);
+    }
+    assert_eq!(at(ISSUER, &folder, NOW).token_cache().capacity, 16 << 20);
+    let expected = "0, or 1048576 to 1073741824 bytes";
+    let fault = ("token_cache".to_owned(), Problem::OutOfRange { expected });
+    assert_eq!(refused_with("token_cache = -1"), [fault]);
+    let [(place, problem)] = &refused_with("token_cache = 1000")[..] else { panic!("one fault") };
+    assert_eq!(place, "token_cache");
+    assert!(problem.to_string().contains("1048576 (1 MiB)"), "{problem}");
 }
 
 #[test]
