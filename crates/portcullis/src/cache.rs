@@ -22,13 +22,14 @@ use crate::verified::VerifiedToken;
 /// 16 MiB are some 8,000 tokens of 500 bytes: those who use one process within the life of a token.
 pub(crate) const DEFAULT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Under this, it is not one shard that works.
+/// Less would be some hundred tokens, and none at all of the largest.
 pub(crate) const MIN_BYTES: usize = 1024 * 1024;
 
+/// More is a mistake in the unit: it would be half a million tokens.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024 * 1024;
 
-/// What a token of 500 bytes takes at most. It says how many tokens that gave way are known again
-/// when they come back.
+/// What a token of 500 bytes takes at most. It says of how many tokens that gave way it is known that
+/// they did, so that they are kept longer when they come back.
 const TYPICAL: usize = 2048;
 
 /// What an entry takes beside its token: its place in the table and in the list, half a place for
@@ -164,7 +165,7 @@ impl Hash for Text {
 }
 
 impl Hash for Asked<'_> {
-    /// The end of its signature will do, under the secret of [`RandomState`]: it hangs on every
+    /// The end of its signature will do, under the secret of [`RandomState`]: it depends on every
     /// byte before it, and only what verified is remembered, so nobody fills a bucket. `SipHash` of
     /// a whole token would cost more than all else of a hit.
     fn hash<H: Hasher>(&self, state: &mut H) {
