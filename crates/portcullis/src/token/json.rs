@@ -652,6 +652,7 @@ mod tests {
         ) {
             let value = serde_json::json!({ "a": value });
             let mut text = if is_pretty { format!("{value:#}") } else { value.to_string() };
+            prop_assert!(read_tree(&text).is_ok());
             compare(&text);
             for (at, piece, replaces) in pieces {
                 let mut at = at.index(text.len());
@@ -717,8 +718,13 @@ mod tests {
         ] {
             assert_eq!(read_tree(input), Err(JsonFault::DuplicateMember), "{input}");
         }
+        // One name in several objects is none.
+        assert!(
+            read_tree(r#"{"a":{"b":1,"c":{"b":2}},"b":{"a":3},"c":[{"b":4},{"b":5}]}"#).is_ok()
+        );
         let many: Vec<_> = (0..200).map(|i| format!(r#""n{i}":{{"n{i}":0}}"#)).collect();
         assert!(read_tree(&format!("{{{}}}", many.join(","))).is_ok());
+        assert!(read_tree(&format!(r#"{{"x":{{{}}},"n7":{{}}}}"#, many.join(","))).is_ok());
         let twice = format!(r#"{{{},"n7":0}}"#, many.join(","));
         assert_eq!(read_tree(&twice), Err(JsonFault::DuplicateMember));
     }
@@ -728,8 +734,11 @@ mod tests {
         assert!(read_tree(&nested(16)).is_ok());
         assert_eq!(read_tree(&nested(17)), Err(JsonFault::TooDeep));
         assert_eq!(read_tree(&nested(10_000)), Err(JsonFault::TooDeep));
-        let arrays = format!(r#"{{"a":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
-        assert_eq!(read_tree(&arrays), Err(JsonFault::TooDeep));
+        let arrays = |depth| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(read_tree(&arrays(10_000)), Err(JsonFault::TooDeep));
+        let as_strings = |input: &str| read_object(input, |_, value| value.strings(drop).map(drop));
+        assert_eq!(as_strings(&arrays(15)), Ok(()));
+        assert_eq!(as_strings(&arrays(16)), Err(JsonFault::TooDeep));
     }
 
     #[test]
