@@ -183,11 +183,11 @@ impl PolicyBuilder {
     /// it changes nothing but the time that it takes, and no revocation comes later for it.
     ///
     /// Tokens are kept in memory in plain text until they give way to others, or come again after
-    /// they died. A token of 500 bytes takes at most 2 KiB; one that takes more than about half a
-    /// MiB, or a larger share of the room, is not remembered.
+    /// they died. A token of 500 bytes is counted as 2 KiB, two structs of claims that handlers read
+    /// included. A large one that is full of small values finds no room, and is verified each time.
     ///
-    /// Not called: 16 MiB, some 8,000 tokens of 500 bytes. On, since it gives the same answers for
-    /// a hundredth of the time.
+    /// Not called: 16 MiB, some 8,000 tokens of 500 bytes. On, since it gives the same answers in a
+    /// fraction of the time.
     pub fn token_cache(mut self, bytes: usize) -> Self {
         self.cache = bytes;
         self
