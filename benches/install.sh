@@ -4,16 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 cargo=${CARGO:-cargo}
 
-# The program, as Debian's package where that can be done.
-if ! command -v valgrind >/dev/null; then
-    if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
-        apt-get update -q
-        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends valgrind
-    else
-        echo "make counts needs valgrind, which is Debian's package of that name: install it first." >&2
-        exit 1
-    fi
-fi
+./need.sh valgrind
 
 # The runner has to be of the library's version, and is beside what cargo builds, not with your programs.
 version=$(sed -n '/^name = "gungraun"$/{n;s/^version = "\(.*\)"$/\1/p}' ../Cargo.lock)

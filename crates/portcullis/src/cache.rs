@@ -36,7 +36,8 @@ const TYPICAL: usize = 2048;
 /// one that gave way, and what the allocator adds.
 const ENTRY: usize = 192;
 
-/// The least bytes of a shard, so that a token of the default limit has room in it.
+/// The least bytes of a shard, so that a token of the default limit has room in it, unless it is full
+/// of small values.
 const SHARD: usize = 512 * 1024;
 
 /// The remembered tokens of one policy.
@@ -107,7 +108,8 @@ impl TokenCache {
         let Some(inner) = &self.0 else { return };
         // Dropped here, and not under the lock.
         let mut evicted = Vec::new();
-        inner.tokens.insert_with_lifecycle(Text(text.into()), token.clone(), &mut evicted);
+        let key = Text { bytes: text.into(), weight: text.len() + token.footprint() + ENTRY };
+        inner.tokens.insert_with_lifecycle(key, token.clone(), &mut evicted);
         if !evicted.is_empty() {
             inner.tally(text).evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
         }
@@ -153,14 +155,18 @@ impl fmt::Debug for TokenCache {
 
 /// The text of a token. Two are the same if all of their bytes are.
 #[derive(Eq, PartialEq)]
-struct Text(Box<[u8]>);
+struct Text {
+    bytes: Box<[u8]>,
+    /// What the entry takes in all. It does not change while the token is remembered.
+    weight: usize,
+}
 
 /// The text of a token that is looked up.
 struct Asked<'a>(&'a [u8]);
 
 impl Hash for Text {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Asked(&self.0).hash(state);
+        Asked(&self.bytes).hash(state);
     }
 }
 
@@ -178,17 +184,17 @@ impl Hash for Asked<'_> {
 
 impl Equivalent<Text> for Asked<'_> {
     fn equivalent(&self, key: &Text) -> bool {
-        *self.0 == *key.0
+        *self.0 == *key.bytes
     }
 }
 
-/// What an entry takes. It does not change while the token is remembered.
+/// Counts entries by their bytes.
 #[derive(Clone)]
 struct Bytes;
 
 impl Weighter<Text, VerifiedToken> for Bytes {
-    fn weight(&self, text: &Text, token: &VerifiedToken) -> u64 {
-        (text.0.len() + token.footprint() + ENTRY) as u64
+    fn weight(&self, text: &Text, _: &VerifiedToken) -> u64 {
+        text.weight as u64
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a request was turned away, a variant for each step.
 use core::fmt;
+use core::time::Duration;
 
 use crate::claims::{Claim, ClaimsError};
 use crate::keys::KeyError;
@@ -75,12 +76,16 @@ impl Error {
         }
     }
 
-    /// Whether the server could not tell: never the client's fault.
-    pub(crate) fn is_unavailable(&self) -> bool {
-        matches!(
-            self,
-            Self::Key(KeyError::Unavailable(_)) | Self::Revocation(RevocationError::Unavailable(_))
-        )
+    /// Where the server could not tell, which is never the client's fault: how long a client should
+    /// wait, if that is known.
+    pub(crate) fn unavailable(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Key(KeyError::Unavailable(keys)) => Some(keys.retry_after),
+            Self::Revocation(RevocationError::Unavailable(revocation)) => {
+                Some(revocation.retry_after)
+            }
+            _ => None,
+        }
     }
 
     /// Every [`reason`](Self::reason) there is.

@@ -13,8 +13,6 @@ use serde::Serialize;
 
 use crate::challenge::Answer;
 use crate::error::Error;
-use crate::keys::KeyError;
-use crate::revocation::RevocationError;
 
 /// What a client is told to wait where nothing better is known: about what a restart takes.
 const RETRY: Duration = Duration::from_secs(5);
@@ -199,14 +197,7 @@ pub(crate) struct CompiledPresentation {
 impl CompiledPresentation {
     pub(crate) fn refusal(&self, error: &Error) -> Refusal {
         let mut refusal = self.answers[Answer::to(error) as usize].clone();
-        let retry_after = match error {
-            Error::Key(KeyError::Unavailable(unavailable)) => Some(unavailable.retry_after),
-            Error::Revocation(RevocationError::Unavailable(unavailable)) => {
-                Some(unavailable.retry_after)
-            }
-            _ => None,
-        };
-        if let Some(wait) = retry_after {
+        if let Some(wait) = error.unavailable() {
             // RFC 9110 §10.2.3: whole seconds. Zero would ask for a storm.
             let wait = wait.unwrap_or(RETRY);
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);

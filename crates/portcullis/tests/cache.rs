@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -663,6 +663,42 @@ mod bounds {
         // In the token, decoded, twice as claims, and by itself.
         assert!(long > short + 500 * (5 + 4 + 2 * 4 + 3), "{short} {long}");
     }
+}
+
+#[test]
+fn no_request_waits_for_the_verification_of_anothers() {
+    const LONG: Duration = Duration::from_secs(10);
+    let provider = provider();
+    let (begun, begins) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let goes_on = Mutex::new(Some(goes_on));
+    // The first to ask stays until it is told to go on.
+    let rules = ClaimRules::new().predicate::<Value>("takes its time", move |_| {
+        let first = goes_on.lock().unwrap().take();
+        if let Some(goes_on) = first {
+            begun.send(()).unwrap();
+            goes_on.recv_timeout(LONG).unwrap();
+        }
+        true
+    });
+    let policy = builder(&FixedClock::at(NOW), keys_of(&provider)).claims(rules).build().unwrap();
+    let token = provider.token(ES256).mint();
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| refusal(&policy, &token));
+        begins.recv_timeout(LONG).unwrap();
+        let (done, is_done) = mpsc::channel();
+        let (policy, token) = (&policy, &token);
+        scope.spawn(move || {
+            // In full, and then remembered.
+            let refused = [refusal(policy, token), refusal(policy, token)];
+            done.send(refused).unwrap();
+        });
+        assert_eq!(is_done.recv_timeout(LONG), Ok([None, None]));
+        go_on.send(()).unwrap();
+        assert_eq!(slow.join().unwrap(), None);
+    });
+    let stats = policy.token_cache();
+    assert_eq!((stats.misses, stats.hits, stats.tokens), (2, 1, 1));
 }
 
 #[test]

@@ -292,7 +292,7 @@ impl Policy {
     ) -> Result<Admission, Rejection> {
         // Unavailable is not invalid: what could not be decided neither passes as anonymous nor
         // costs the user the cookie.
-        let is_invalid = !error.is_unavailable();
+        let is_invalid = error.unavailable().is_none();
         let rejection = Rejection::new(error, Some(self.clone()), head);
         match (cookie, self.rules.bad_cookie) {
             (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
