@@ -4,16 +4,17 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use std::sync::Arc;
 
 use crate::admission::{Admission, Rejection};
 use crate::claims::{self, ClaimsError, Valid};
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
 use crate::policy::{Party, Rules, TrustedIssuer};
-use crate::revocation::{PendingAnswers, RevocationError};
-use crate::signature::Authentic;
+use crate::revocation::{PendingAnswers, RevocationError, RevocationUnavailable};
+use crate::signature::{Algorithm, Authentic};
 use crate::time::UnixTime;
-use crate::token::{SignatureBuffer, Unverified};
+use crate::token::{SignatureBuffer, TokenLimits, Unverified};
 use crate::verified::VerifiedToken;
 
 /// Why a token is not verified, or not yet.
@@ -30,6 +31,19 @@ pub(crate) struct Pending {
     token: VerifiedToken,
     generation: u64,
     answers: PendingAnswers,
+}
+
+impl Blocked {
+    /// For who does not wait for what it waits for.
+    fn into_error(self) -> Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Keys(_) => KeyError::Unknown.into(),
+            Self::Revocation(_) => {
+                RevocationError::Unavailable(RevocationUnavailable::default()).into()
+            }
+        }
+    }
 }
 
 impl<E: Into<Error>> From<E> for Blocked {
@@ -121,10 +135,26 @@ fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<
     let token =
         Unverified::parse(text, rules.limits, rules.names.names(), &rules.headers, &mut signature)?;
 
-    let party = party(rules, &token)?;
+    let party = party(rules, &token, None)?;
     // Cheap before expensive: this turns away, and lets nothing in.
     claims::screen(&token.parts, party.terms(), now)?;
     let has_new_header = token.has_new_header;
+    let (token, party) = authenticate(token, party, now, seeking)?;
+    let token = claims::check(token, party.terms(), &rules.names, now)?;
+    party.prove();
+    if has_new_header {
+        rules.headers.remember(&token, now);
+    }
+    Ok(token)
+}
+
+/// Checks who signed a token, and nothing of its claims.
+fn authenticate<'r>(
+    token: Unverified<'_>,
+    party: Party<'r>,
+    now: UnixTime,
+    seeking: Seeking,
+) -> Result<(Authentic, Party<'r>), Blocked> {
     let header = &token.parts.header;
     let algorithm = header.algorithm;
     let query = KeyQuery { key_id: header.key_id(token.parts.text.header()), algorithm };
@@ -143,19 +173,58 @@ fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<
     let missing_id = query.key_id.filter(|_| candidates.iter().all(|key| key.id().is_none()));
     let missing_id = missing_id.map(Box::<str>::from);
 
-    let token = match Authentic::check(token, candidates.iter()) {
+    match Authentic::check(token, candidates.iter()) {
         Err(error) if missing_id.is_some() => {
             let query = KeyQuery { key_id: missing_id.as_deref(), algorithm };
-            return Err(seek(issuer, &query, seeking, error));
+            Err(seek(issuer, &query, seeking, error))
         }
-        checked => checked?,
-    };
-    let token = claims::check(token, issuer, &rules.names, now)?;
-    party.prove();
-    if has_new_header {
-        rules.headers.remember(&token, now);
+        checked => Ok((checked?, party)),
     }
-    Ok(token)
+}
+
+/// Another kind of token than an access token, signed by an issuer of the policy. Its claims are
+/// unchecked, and its type is.
+#[expect(dead_code, reason = "statements come next")]
+pub(crate) struct Statement {
+    pub(crate) authentic: Authentic,
+    pub(crate) issuer: Arc<TrustedIssuer>,
+}
+
+/// Checks who signed a token that is no access token, of at most `limit` bytes, and waits for the
+/// key. `algorithms`: other ones than the issuer's access tokens have.
+#[expect(dead_code, reason = "statements come next")]
+pub(crate) async fn authenticate_other(
+    rules: &Rules,
+    text: &[u8],
+    limit: usize,
+    algorithms: Option<&[Algorithm]>,
+) -> Result<Statement, Error> {
+    let attempt = |seeking| {
+        let mut signature = SignatureBuffer::new();
+        let limits = TokenLimits { token: limit };
+        let token = Unverified::parse(text, limits, &[], &rules.headers, &mut signature)?;
+        let party = party(rules, &token, algorithms)?;
+        let (authentic, party) = authenticate(token, party, rules.clock.now(), seeking)?;
+        party.prove();
+        Ok(Statement { authentic, issuer: Arc::clone(party.terms()) })
+    };
+    let seeks = match attempt(Seeking::Possible) {
+        Err(Blocked::Keys(seeks)) => seeks,
+        other => return other.map_err(Blocked::into_error),
+    };
+    let unavailable = sought(seeks).await;
+    attempt(Seeking::Over(unavailable)).map_err(Blocked::into_error)
+}
+
+/// Waits until all have looked for a key. What one of them could not do is told.
+async fn sought(seeks: Vec<Seek>) -> Option<KeysUnavailable> {
+    let mut unavailable = None;
+    for seek in seeks {
+        if let Err(error) = seek.await {
+            unavailable = Some(error);
+        }
+    }
+    unavailable
 }
 
 /// Verifies the text of a token once what it waits for has come.
@@ -166,12 +235,7 @@ pub(crate) async fn resume(
 ) -> Result<VerifiedToken, Error> {
     let blocked = match blocked {
         Blocked::Keys(seeks) => {
-            let mut unavailable = None;
-            for seek in seeks {
-                if let Err(error) = seek.await {
-                    unavailable = Some(error);
-                }
-            }
+            let unavailable = sought(seeks).await;
             // Waiting took time, and the keys may be others: all is asked anew.
             match verify(rules, text, rules.clock.now(), Seeking::Over(unavailable)) {
                 Ok(token) => return Ok(token),
@@ -215,14 +279,18 @@ fn seek(
 
 /// The issuer that the token names, if it may be asked for a key. RFC 8725 §3.8: keys are looked
 /// up by issuer, never across.
-fn party<'r>(rules: &'r Rules, token: &Unverified<'_>) -> Result<Party<'r>, ClaimsError> {
+fn party<'r>(
+    rules: &'r Rules,
+    token: &Unverified<'_>,
+    algorithms: Option<&[Algorithm]>,
+) -> Result<Party<'r>, ClaimsError> {
     let header = &token.parts.header;
     if rules.refuses_brought_keys && header.brings_key {
         return Err(ClaimsError::BringsKey);
     }
     let party = rules.issuers.find(id(token)?).ok_or(ClaimsError::Issuer)?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
-    if party.terms().algorithms.contains(&header.algorithm) {
+    if algorithms.unwrap_or(&party.terms().algorithms).contains(&header.algorithm) {
         Ok(party)
     } else {
         Err(ClaimsError::Algorithm)

@@ -21,6 +21,10 @@ pub(crate) enum TypeHeader {
     Absent,
     Jwt,
     AccessToken,
+    /// OpenID Connect Back-Channel Logout 1.0 §2.4.
+    LogoutToken,
+    /// Token Status List §5.1.
+    StatusList,
     Other,
 }
 
@@ -121,6 +125,10 @@ impl TypeHeader {
             Self::Jwt
         } else if name.eq_ignore_ascii_case("at+jwt") {
             Self::AccessToken
+        } else if name.eq_ignore_ascii_case("logout+jwt") {
+            Self::LogoutToken
+        } else if name.eq_ignore_ascii_case("statuslist+jwt") {
+            Self::StatusList
         } else {
             Self::Other
         }
