@@ -177,7 +177,7 @@ impl Case {
             issuer: issuer.clone(),
             policy: policy().token_cache(0).build().expect("a policy"),
             remembering: policy().build().expect("a policy"),
-            revoking: policy().revocation(Revoked::new()).build().expect("a policy"),
+            revoking: policy().revocation_source(Revoked::new()).build().expect("a policy"),
             signed: Vec::new(),
             raw: Raw::of(key),
             decode: decoding_key(key),

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this module weakens verification.
 use crate::claims::MaxLifetime;
+use crate::revocation::UnknownRevocation;
 use crate::source::{Kind, TokenSource};
 
 /// No bound on a token's lifetime, for
@@ -27,6 +28,16 @@ pub fn query(name: impl Into<String>) -> TokenSource {
 /// over plain HTTP can plant a cookie of its own, and so log a user into another's account.
 pub fn cookie(name: impl Into<String>) -> TokenSource {
     TokenSource(Kind::Cookie { name: name.into(), any_name: true })
+}
+
+/// Tokens of which nobody can tell whether they were taken back, for
+/// [`PolicyBuilder::unknown_revocation`](crate::PolicyBuilder::unknown_revocation).
+///
+/// Lost: revocation, whenever its store or source is out of reach. Whoever can bring that about
+/// brings revoked tokens back. What is known to be revoked is refused all the same.
+#[must_use]
+pub fn accept_unknown_revocation() -> UnknownRevocation {
+    UnknownRevocation { is_accepted: true }
 }
 
 /// Keys from a host without TLS, for

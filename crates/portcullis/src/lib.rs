@@ -91,8 +91,13 @@ pub use crate::policy::{
 };
 pub use crate::presentation::{Presentation, Refusal};
 pub use crate::request::RequestView;
+#[cfg(feature = "lookup")]
+pub use crate::revocation::RevocationLookup;
 pub use crate::revocation::{
-    RevocationAnswer, RevocationError, RevocationSource, RevocationStatus, RevocationUnavailable,
+    EnforcedRevocations, Misfit, Moment, Publishing, Revocable, Revocation, RevocationAnswer,
+    RevocationEntry, RevocationError, RevocationEvent, RevocationList, RevocationOptions,
+    RevocationSource, RevocationStats, RevocationStatus, RevocationStore, RevocationUnavailable,
+    Revocations, RevokeError, SnapshotError, StoreError, UnknownRevocation,
 };
 pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
 pub use crate::source::{

@@ -4,8 +4,11 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::Deserialize;
+
 /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted (RFC 7519 §2, `NumericDate`).
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[serde(transparent)]
 pub struct UnixTime(pub i64);
 
 impl UnixTime {

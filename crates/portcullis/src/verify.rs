@@ -11,7 +11,7 @@ use crate::claims::{self, ClaimsError, Valid};
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
 use crate::policy::{Party, Rules, TrustedIssuer};
-use crate::revocation::{PendingAnswers, RevocationError, RevocationUnavailable};
+use crate::revocation::{Asked, PendingAnswers, RevocationError, RevocationUnavailable};
 use crate::signature::{Algorithm, Authentic};
 use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, TokenLimits, Unverified};
@@ -77,14 +77,18 @@ pub(crate) fn verify(
         None => prove(rules, text, now, seeking)?,
     };
     match rules.revocations.ask(&token) {
-        Ok(None) => {
-            token.set_active_in(generation);
+        Ok(Asked::Later(answers)) => {
+            Err(Blocked::Revocation(Pending { token, generation, answers }))
+        }
+        Ok(asked) => {
+            if matches!(asked, Asked::Active) {
+                token.set_active_in(generation);
+            }
             if !is_remembered {
                 rules.cache.insert(text, &token);
             }
             Ok(token)
         }
-        Ok(Some(answers)) => Err(Blocked::Revocation(Pending { token, generation, answers })),
         Err(error) => {
             // While it cannot be told, no request shall cost a signature.
             if is_remembered && error == RevocationError::Revoked {
@@ -141,6 +145,7 @@ fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<
     let has_new_header = token.has_new_header;
     let (token, party) = authenticate(token, party, now, seeking)?;
     let token = claims::check(token, party.terms(), &rules.names, now)?;
+    rules.revocations.check_needs(&token.0)?;
     party.prove();
     if has_new_header {
         rules.headers.remember(&token, now);
@@ -249,9 +254,11 @@ pub(crate) async fn resume(
         // Nobody is told to look twice.
         Blocked::Keys(_) => Err(KeyError::Unknown.into()),
         Blocked::Revocation(Pending { token, generation, answers }) => {
-            answers.settle().await?;
+            let is_active = answers.settle().await?;
             check_again(rules, &token, rules.clock.now())?;
-            token.set_active_in(generation);
+            if is_active {
+                token.set_active_in(generation);
+            }
             rules.cache.insert(text, &token);
             Ok(token)
         }

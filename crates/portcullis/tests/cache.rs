@@ -354,7 +354,7 @@ mod revocation {
     fn counts_with_the_next_request_also_for_a_remembered_token() {
         let (provider, revoked) = (provider(), Revoked::default());
         let policy = builder(&FixedClock::at(NOW), keys_of(&provider))
-            .revocation(revoked.clone())
+            .revocation_source(revoked.clone())
             .build()
             .unwrap();
         let (good, bad) = (token(&provider, "good").mint(), token(&provider, "bad").mint());
@@ -377,7 +377,7 @@ mod revocation {
         let (provider, revoked) = (provider(), Revoked::default());
         revoked.0.cannot_tell_changes.store(true, Ordering::SeqCst);
         let policy = builder(&FixedClock::at(NOW), keys_of(&provider))
-            .revocation(revoked.clone())
+            .revocation_source(revoked.clone())
             .build()
             .unwrap();
         let token = token(&provider, "a").mint();
@@ -392,7 +392,7 @@ mod revocation {
     fn that_cannot_be_told_is_a_503_and_costs_a_remembered_token_nothing() {
         let (provider, revoked) = (provider(), Revoked::default());
         let policy = builder(&FixedClock::at(NOW), keys_of(&provider))
-            .revocation(revoked.clone())
+            .revocation_source(revoked.clone())
             .build()
             .unwrap();
         let token = token(&provider, "a").mint();
@@ -413,7 +413,7 @@ mod revocation {
         let (provider, revoked) = (provider(), Revoked::default());
         revoked.0.answers_later.store(true, Ordering::SeqCst);
         let policy = builder(&FixedClock::at(NOW), keys_of(&provider))
-            .revocation(revoked.clone())
+            .revocation_source(revoked.clone())
             .build()
             .unwrap();
         let token = token(&provider, "a").mint();
@@ -438,8 +438,8 @@ mod revocation {
         let provider = provider();
         let (one, other) = (Revoked::default(), Revoked::default());
         let policy = builder(&FixedClock::at(NOW), keys_of(&provider))
-            .revocation(one.clone())
-            .revocation(other.clone())
+            .revocation_source(one.clone())
+            .revocation_source(other.clone())
             .build()
             .unwrap();
         let token = token(&provider, "a").mint();
@@ -478,7 +478,7 @@ mod revocation {
     fn that_comes_while_the_source_is_asked_counts_with_the_next_request() {
         let provider = provider();
         let policy = builder(&FixedClock::at(NOW), keys_of(&provider))
-            .revocation(Late::default())
+            .revocation_source(Late::default())
             .build()
             .unwrap();
         let token = provider.token(ES256).mint();
@@ -501,8 +501,10 @@ mod revocation {
         }
         let provider = provider();
         let clock = FixedClock::at(NOW);
-        let policy =
-            builder(&clock, keys_of(&provider)).revocation(Slow(clock.clone())).build().unwrap();
+        let policy = builder(&clock, keys_of(&provider))
+            .revocation_source(Slow(clock.clone()))
+            .build()
+            .unwrap();
         let token = provider.token(ES256).expires_at(NOW + 600).mint();
         let error = policy.verify_token(&token).await.expect_err("it expired");
         assert_eq!(error.reason(), "expired");

@@ -2,8 +2,9 @@
 use std::time::Duration;
 
 use portcullis::{
-    Algorithm, ClaimRules, Fault, Issuer, KeyFault, KeyFile, KeySet, Keys, Policy, PolicyBuilder,
-    Presentation, Secret, SecretFault, TokenSource, TokenType, dangerous,
+    Algorithm, ClaimRules, Fault, Issuer, KeyFault, KeyFile, KeySet, Keys, Misfit, Policy,
+    PolicyBuilder, Presentation, Revocable, Revocations, Secret, SecretFault, TokenSource,
+    TokenType, dangerous,
 };
 use portcullis_testkit::{SigningKey, TestIssuer};
 
@@ -55,6 +56,24 @@ fn secret_and_file() -> Keys {
 fn p256_file() -> KeyFile {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/pem/p256-spki.pem");
     KeyFile::pem(file).open().expect("a usable key")
+}
+
+/// What the faults of an issuer's rules are said of.
+const OWN: &str = "issuer `https://issuer.example`";
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn misfit(place: &str, misfit: Misfit) -> Fault {
+    Fault::Revocations { place: place.to_owned(), misfit }
+}
+
+fn enforcing(kinds: impl IntoIterator<Item = Revocable>) -> PolicyBuilder {
+    builder().revocations(Revocations::in_memory().enforce(kinds))
+}
+
+fn unlimited() -> Revocations {
+    Revocations::options().max_lifetime(dangerous::unlimited_lifetime()).in_memory()
 }
 
 /// For each fault what has it, and only it.
@@ -210,6 +229,27 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         (Fault::TokenLimit { limit: 65_537 }, builder().token_limit(65_537)),
         (Fault::TokenCache { bytes: (1 << 20) - 1 }, builder().token_cache((1 << 20) - 1)),
         (Fault::TokenCache { bytes: (1 << 30) + 1 }, builder().token_cache((1 << 30) + 1)),
+        (misfit("the policy", Misfit::NoKind), enforcing([])),
+        (
+            misfit("the policy", Misfit::NoClaim { kind: Revocable::Version }),
+            enforcing([Revocable::Version]),
+        ),
+        (
+            misfit(OWN, Misfit::Lifetime { lifetime: Some(DAY + SECOND), longest: DAY }),
+            enforcing([Revocable::Token]).max_lifetime(DAY + SECOND),
+        ),
+        (
+            misfit(OWN, Misfit::Lifetime { lifetime: None, longest: DAY }),
+            enforcing([Revocable::Token]).max_lifetime(dangerous::unlimited_lifetime()),
+        ),
+        (
+            misfit(OWN, Misfit::Leeway { leeway: 31 * SECOND, most: 30 * SECOND }),
+            enforcing([Revocable::Token]).leeway(31 * SECOND),
+        ),
+        (
+            misfit(OWN, Misfit::NoLifetime { kind: Revocable::Subject }),
+            builder().revocations(unlimited().enforce([Revocable::Token, Revocable::Subject])),
+        ),
         (
             Fault::Origin { origin: "https://app.example/".into() },
             builder().allowed_origins(["https://app.example/", "https://app.example"]),
@@ -292,6 +332,13 @@ fn what_is_at_the_limit_is_accepted() {
         ("any cookie", builder().sources([dangerous::cookie("token")])),
         ("query", builder().sources([dangerous::query("access_token")])),
         ("origins", builder().allowed_origins(["http://localhost:3000", "https://[::1]:8443"])),
+        ("revocations of a day", enforcing([Revocable::Token]).max_lifetime(DAY)),
+        (
+            "revocations until",
+            builder()
+                .max_lifetime(dangerous::unlimited_lifetime())
+                .revocations(unlimited().enforce([Revocable::Token, Revocable::Key])),
+        ),
         ("two issuers", builder().issuer(named("https://issuer.example/"))),
         ("types", of(good().token_types([TokenType::AccessToken]))),
         ("algorithm twice", of(with_keys(&[Algorithm::ES256; 2], keys(Algorithm::ES256)))),

@@ -146,7 +146,7 @@ fn a_remembered_token_outlives_neither_its_key_nor_its_time_nor_its_revocation()
             .audience(TestIssuer::AUDIENCE);
         Policy::builder().clock(clock.clone()).issuer(issuer)
     };
-    let door = Door::new(policy().revocation(denylist.clone()));
+    let door = Door::new(policy().revocation_source(denylist.clone()));
     let seen = token(ES256).claim("jti", "seen").expires_at(NOW + 300).mint();
     let twin = hostile::ecdsa_twin(&seen);
     let both = [&seen, &twin];

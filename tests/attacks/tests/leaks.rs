@@ -222,7 +222,7 @@ fn what_was_revoked_is_told_without_a_word_of_the_token() {
         || RevocationStatus::Unavailable(RevocationUnavailable::default()),
     ];
     for status in says {
-        let policy = builder().revocation(Says(status)).build().expect("a policy");
+        let policy = builder().revocation_source(Says(status)).build().expect("a policy");
         assert_silent("a policy", &debugged(&policy), &[&text]);
         let error = policy.verify_token_now(&text).expect_err("it is refused");
         assert_silent(error.reason(), &shown(&error), &[&text]);

@@ -158,7 +158,7 @@ impl Variant {
             }
             Self::Revocation => builder
                 .issuer(one_algorithm())
-                .revocation(ById)
+                .revocation_source(ById)
                 .sources(cookie())
                 .bad_cookie(BadCookie::Anonymous),
         };

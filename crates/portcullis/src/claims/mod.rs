@@ -21,7 +21,7 @@ use core::fmt;
 
 pub use self::rules::MaxLifetime;
 pub use self::rules::{Claim, ClaimRules, ClaimValue};
-pub(crate) use self::rules::{CompiledRules, NameTable};
+pub(crate) use self::rules::{CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, NameTable};
 use crate::policy::TrustedIssuer;
 use crate::signature::Authentic;
 use crate::time::UnixTime;

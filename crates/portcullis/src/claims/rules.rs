@@ -8,6 +8,12 @@ use super::ClaimsError;
 use crate::token::{Json, Payload};
 use crate::verified::VerifiedToken;
 
+/// See [`ClaimRules::leeway`].
+pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+
+/// See [`ClaimRules::max_lifetime`].
+pub(crate) const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What a policy, or one issuer of it, asks of claims.
 ///
 /// ```
@@ -227,11 +233,9 @@ impl ClaimRules {
     }
 
     pub(crate) fn compile(self, names: &mut NameTable) -> CompiledRules {
-        const LEEWAY: Duration = Duration::from_secs(30);
-        const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
         CompiledRules {
-            leeway: self.leeway.unwrap_or(LEEWAY),
-            max_lifetime: self.max_lifetime.unwrap_or(MAX_LIFETIME.into()).0,
+            leeway: self.leeway.unwrap_or(DEFAULT_LEEWAY),
+            max_lifetime: self.max_lifetime.unwrap_or(DEFAULT_MAX_LIFETIME.into()).0,
             max_age: self.max_age,
             values: self.values.into_iter().map(|(name, rule)| (names.index(name), rule)).collect(),
             predicates: self.predicates,
@@ -258,7 +262,8 @@ impl NameTable {
         &self.0
     }
 
-    fn index(&mut self, name: Box<str>) -> usize {
+    /// Where the claim of this name is kept.
+    pub(crate) fn index(&mut self, name: Box<str>) -> usize {
         self.0.iter().position(|own| *own == name).unwrap_or_else(|| {
             self.0.push(name);
             self.0.len() - 1

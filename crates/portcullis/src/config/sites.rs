@@ -109,6 +109,7 @@ impl Sites {
             Fault::CookieHeader => alone(self.source("cookie")),
             Fault::TokenLimit { .. } => alone("token_limit".to_owned()),
             Fault::TokenCache { .. } => alone("token_cache".to_owned()),
+            Fault::Revocations { place, .. } => alone(self.claim_setting(place, "max_lifetime")),
             Fault::Origin { origin } => {
                 let own = self.origins.iter().find(|(_, own)| own == origin);
                 alone(own.map_or("allowed_origins", |(place, _)| place).to_owned())

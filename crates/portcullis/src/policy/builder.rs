@@ -9,7 +9,7 @@ use crate::cache::{self, TokenCache};
 use crate::claims::{ClaimRules, MaxLifetime, NameTable};
 use crate::error::Error;
 use crate::presentation::{Presentation, Refusal};
-use crate::revocation::{RevocationSource, Revocations};
+use crate::revocation::{EnforcedRevocations, RevocationSource, Sources, UnknownRevocation};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 use crate::time::{Clock, SystemClock};
 use crate::token::{KnownHeaders, TokenLimits};
@@ -30,7 +30,8 @@ pub struct PolicyBuilder {
     limits: TokenLimits,
     refuses_brought_keys: bool,
     anonymous: bool,
-    revocations: Revocations,
+    revocations: Sources,
+    enforced: Vec<EnforcedRevocations>,
     cache: usize,
     clock: Arc<dyn Clock>,
     presentation: Presentation,
@@ -49,7 +50,8 @@ impl PolicyBuilder {
             limits: TokenLimits::default(),
             refuses_brought_keys: false,
             anonymous: false,
-            revocations: Revocations::default(),
+            revocations: Sources::default(),
+            enforced: Vec::new(),
             cache: cache::DEFAULT_BYTES,
             clock: Arc::new(SystemClock),
             presentation: Presentation::default(),
@@ -167,11 +169,30 @@ impl PolicyBuilder {
         self
     }
 
-    /// Asks whether a token was taken back. Call it once for each source.
+    /// Refuses what was revoked, of the kinds that are [enforced](crate::Revocations::enforce). Call it
+    /// once for each list.
     ///
     /// Not called: a token is good until it expires.
-    pub fn revocation(mut self, source: impl RevocationSource) -> Self {
-        self.revocations.0.push(Arc::new(source));
+    pub fn revocations(mut self, enforced: EnforcedRevocations) -> Self {
+        self.enforced.push(enforced);
+        self
+    }
+
+    /// Asks a source of your own whether a token was taken back. Call it once for each source.
+    ///
+    /// Not called: nobody is asked but [`revocations`](Self::revocations).
+    pub fn revocation_source(mut self, source: impl RevocationSource) -> Self {
+        self.revocations.all.push(Arc::new(source));
+        self
+    }
+
+    /// What becomes of a token of which nobody can tell whether it was taken back: a store out of reach
+    /// for longer than its staleness, a source that does not answer.
+    ///
+    /// Not called: it is refused, and the client told 503. The other choice is
+    /// [`dangerous::accept_unknown_revocation`](crate::dangerous::accept_unknown_revocation).
+    pub fn unknown_revocation(mut self, choice: UnknownRevocation) -> Self {
+        self.revocations.unknown = choice;
         self
     }
 
@@ -246,11 +267,26 @@ impl PolicyBuilder {
                 check_rules(&place, &rules, &mut faults);
             }
             let rules = rules.compile(&mut names);
+            let misfits =
+                self.enforced.iter().filter_map(|enforced| enforced.check_rules(&rules).err());
+            faults
+                .extend(misfits.map(|misfit| Fault::Revocations { place: place.clone(), misfit }));
             let issuer = issuer.prepare(rules, &mut faults);
             if issuers.iter().any(|other| other.is_same_as(&issuer)) {
                 faults.push(Fault::DuplicateIssuer { issuer: name });
             }
             issuers.push(issuer);
+        }
+
+        let misfits = self.enforced.iter().filter_map(|enforced| enforced.check().err());
+        faults.extend(
+            misfits.map(|misfit| Fault::Revocations { place: "the policy".to_owned(), misfit }),
+        );
+        let mut revocations = self.revocations;
+        for enforced in self.enforced {
+            let enforced = enforced.compile(&mut names);
+            revocations.all.push(Arc::new(enforced.clone()));
+            revocations.enforced.push(enforced);
         }
 
         let sources = self.sources.unwrap_or_else(|| vec![TokenSource::bearer()]);
@@ -285,7 +321,7 @@ impl PolicyBuilder {
             refuses_brought_keys: self.refuses_brought_keys,
             issuers,
             names,
-            revocations: self.revocations,
+            revocations,
             cache: TokenCache::new(self.cache),
             headers: KnownHeaders::default(),
             clock: self.clock,

@@ -4,6 +4,7 @@ use core::time::Duration;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwksError, SettingFault};
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
+use crate::revocation::Misfit;
 use crate::signature::Algorithm;
 use crate::token::TokenLimits;
 
@@ -172,6 +173,13 @@ pub enum Fault {
         /// The bytes.
         bytes: usize,
     },
+    /// Revocations that cannot be enforced so.
+    Revocations {
+        /// Whose rules.
+        place: String,
+        /// Why.
+        misfit: Misfit,
+    },
     /// An allowed origin that no browser would send.
     Origin {
         /// The origin.
@@ -274,6 +282,7 @@ impl fmt::Display for Fault {
                 f,
                 "a token cache of {bytes} bytes: 1048576 (1 MiB) to 1073741824 (1 GiB) are accepted, and 0 for none"
             ),
+            Self::Revocations { place, misfit } => write!(f, "{place}: {misfit}"),
             Self::Origin { origin } => write!(
                 f,
                 "`{}` is no origin: write scheme, host and port as browsers do, `https://app.example`",

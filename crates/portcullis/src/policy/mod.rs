@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::keys::{KeyError, KeysUnavailable};
 use crate::presentation::CompiledPresentation;
 use crate::request::RequestView;
-use crate::revocation::{RevocationError, RevocationUnavailable, Revocations};
+use crate::revocation::{Asked, RevocationError, RevocationUnavailable, Sources};
 use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
 use crate::time::{Clock, UnixTime};
 use crate::token::{KnownHeaders, TokenLimits};
@@ -50,7 +50,7 @@ pub(crate) struct Rules {
     pub(crate) issuers: TrustedIssuers,
     /// Claims that rules of any issuer name.
     pub(crate) names: NameTable,
-    pub(crate) revocations: Revocations,
+    pub(crate) revocations: Sources,
     pub(crate) cache: TokenCache,
     pub(crate) headers: KnownHeaders,
     pub(crate) clock: Arc<dyn Clock>,
@@ -184,8 +184,8 @@ impl Policy {
     pub async fn recheck(&self, token: &VerifiedToken) -> Result<(), Error> {
         verify::check_again(&self.rules, token, self.now())?;
         match self.rules.revocations.ask(token)? {
-            None => Ok(()),
-            Some(answers) => Ok(answers.settle().await?),
+            Asked::Later(answers) => answers.settle().await.map(drop).map_err(Into::into),
+            Asked::Active | Asked::Unknown => Ok(()),
         }
     }
 
@@ -198,8 +198,10 @@ impl Policy {
     pub fn recheck_now(&self, token: &VerifiedToken) -> Result<(), Error> {
         verify::check_again(&self.rules, token, self.now())?;
         match self.rules.revocations.ask(token)? {
-            None => Ok(()),
-            Some(_) => Err(RevocationError::Unavailable(RevocationUnavailable::default()).into()),
+            Asked::Later(_) => {
+                Err(RevocationError::Unavailable(RevocationUnavailable::default()).into())
+            }
+            Asked::Active | Asked::Unknown => Ok(()),
         }
     }
 
@@ -240,6 +242,13 @@ impl Policy {
         for keys in &all {
             keys.ready().await;
         }
+    }
+
+    /// Whether it can decide about tokens now: there are keys of every issuer that is named, and every
+    /// revocation source can tell. For a readiness probe. Issuers that are made on demand do not
+    /// count: one tenant's trouble is not the service's.
+    pub fn is_ready(&self) -> bool {
+        self.rules.issuers.have_keys() && self.rules.revocations.are_available()
     }
 
     /// How its remembered tokens do. All zero where it remembers none.

@@ -130,6 +130,14 @@ impl TrustedIssuers {
         named
     }
 
+    /// Whether there is a key of every issuer that is named.
+    pub(super) fn have_keys(&self) -> bool {
+        let has_one = |issuer: &Arc<TrustedIssuer>| {
+            issuer.keys.iter().any(|source| !source.keys().is_empty())
+        };
+        self.named.iter().all(has_one)
+    }
+
     #[cfg(feature = "remote-jwks")]
     pub(super) fn remotes(&self) -> Vec<RemoteJwks> {
         let named = self.named.iter().flat_map(|issuer| issuer.remotes.iter().cloned());

@@ -1,0 +1,84 @@
+//! What operators see of revocation.
+use core::time::Duration;
+
+use super::what::Revocable;
+
+pub(super) type Observer = dyn Fn(&RevocationEvent) + Send + Sync;
+
+/// What happened to [`Revocations`](super::Revocations). It names nobody.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RevocationEvent {
+    /// Something was revoked through this handle.
+    Revoked {
+        /// What kind of thing.
+        kind: Revocable,
+    },
+    /// Something could not be revoked, or nobody can tell whether it was.
+    Failed {
+        /// What kind of thing.
+        kind: Revocable,
+    },
+    /// There is no room: nothing more is taken in until entries are over.
+    Full {
+        /// For how many entries there is room.
+        capacity: usize,
+    },
+    /// The list is believed: it has all that its store acknowledged.
+    Fresh,
+    /// The list is no longer believed. Said with the first request that meets it so.
+    Stale,
+    /// The store lost what it had, or may have: this process has given back what it holds.
+    Republished {
+        /// How many entries.
+        entries: usize,
+    },
+}
+
+impl RevocationEvent {
+    #[cfg(feature = "tracing")]
+    pub(super) fn trace(&self) {
+        match self {
+            Self::Revoked { kind } => tracing::info!(kind = kind.name(), "revoked"),
+            Self::Failed { kind } => tracing::warn!(kind = kind.name(), "not revoked"),
+            Self::Full { capacity } => {
+                tracing::error!(capacity, "no room for another revocation");
+            }
+            Self::Fresh => tracing::info!("revocations are fresh"),
+            Self::Stale => tracing::warn!("revocations are stale"),
+            Self::Republished { entries } => {
+                tracing::warn!(entries, "the store of revocations may have lost some: given back");
+            }
+        }
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn trace(&self) {}
+}
+
+/// How [`Revocations`](super::Revocations) do.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RevocationStats {
+    pub(super) entries: [usize; Revocable::ALL.len()],
+    /// For how many entries there is room.
+    pub capacity: usize,
+    /// How many entries came or changed since the start.
+    pub changes: u64,
+    /// How many entries found no room.
+    pub refused: u64,
+    /// Whether policies believe the list. Where nobody else writes to it, always.
+    pub is_fresh: bool,
+    /// How long ago the news was asked for that came last. `None`: it never came, or there is no store.
+    pub last_contact: Option<Duration>,
+    /// How many entries of the store's log are yet to be read. `None`: there is no store.
+    pub lag: Option<u64>,
+}
+
+impl RevocationStats {
+    /// How many entries there are of a kind, those that are over and not yet dropped included.
+    pub fn entries(&self, kind: Revocable) -> usize {
+        self.entries[kind.index()]
+    }
+}

@@ -1,0 +1,150 @@
+//! How revocations are kept.
+use core::fmt;
+use core::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::digest::DigestKey;
+use super::event::{Observer, RevocationEvent};
+use super::handle::Revocations;
+use super::list::{Bounds, ListSettings, RevocationList};
+use super::snapshot::{self, SnapshotError};
+use crate::claims::MaxLifetime;
+use crate::time::{Clock, SystemClock, UnixTime};
+
+/// As many as 45 MiB hold at most, and more than a service revokes within the life of its tokens.
+const CAPACITY: usize = 1_000_000;
+
+/// How [`Revocations`] are kept.
+#[derive(Clone)]
+#[must_use]
+pub struct RevocationOptions {
+    max_lifetime: MaxLifetime,
+    leeway: Duration,
+    capacity: usize,
+    refuses_issued_before_start: bool,
+    clock: Arc<dyn Clock>,
+    observer: Option<Arc<Observer>>,
+}
+
+impl Default for RevocationOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RevocationOptions {
+    /// The defaults of the setters.
+    pub fn new() -> Self {
+        Self {
+            max_lifetime: crate::claims::DEFAULT_MAX_LIFETIME.into(),
+            leeway: crate::claims::DEFAULT_LEEWAY,
+            capacity: CAPACITY,
+            refuses_issued_before_start: false,
+            clock: Arc::new(SystemClock),
+            observer: None,
+        }
+    }
+
+    /// The longest that a token lives: entries are kept for as long. A policy that accepts tokens of a
+    /// longer life does not build.
+    ///
+    /// Not called: 24 h, as for policies. With
+    /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime), only tokens and
+    /// sessions can be revoked, and each has to say until when.
+    pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
+        self.max_lifetime = limit.into();
+        self
+    }
+
+    /// The largest leeway of the policies that ask, in whole seconds. One with a larger one does not
+    /// build.
+    ///
+    /// Not called: 30 s, as for policies.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// For how many entries there is room. At the bound, to revoke more fails, and nothing that still
+    /// holds is dropped.
+    ///
+    /// An entry takes 24 to 48 bytes; one with an instant or a version, 33 to 66.
+    ///
+    /// Not called: 1,000,000.
+    pub fn capacity(mut self, entries: usize) -> Self {
+        self.capacity = entries;
+        self
+    }
+
+    /// Refuses all tokens that were issued before now, since nobody remembers which of them were
+    /// revoked: for [`in_memory`](Self::in_memory) where revocations must survive a restart, at the
+    /// price of a new login or refresh for everybody.
+    ///
+    /// Not called: what was revoked before the start is forgotten, but for what is
+    /// [restored](Self::restore).
+    pub fn refuse_issued_before_start(mut self) -> Self {
+        self.refuses_issued_before_start = true;
+        self
+    }
+
+    /// The clock by which entries are made, and are over: that of the policies.
+    ///
+    /// Not called: the machine's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Tells of what happens. Called by whoever meets it, a request perhaps: it must not wait.
+    ///
+    /// Not called: nobody is told, but for `tracing`.
+    pub fn on_event(mut self, observer: impl Fn(&RevocationEvent) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Revocations of this process alone. They are forgotten with it.
+    pub fn in_memory(self) -> Revocations {
+        Revocations::alone(self.list(DigestKey::random(), None))
+    }
+
+    /// As [`in_memory`](Self::in_memory), with what [`Revocations::save`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not whole, or has more entries than there is room for.
+    pub fn restore(self, path: impl AsRef<Path>) -> Result<Revocations, SnapshotError> {
+        snapshot::restore(path.as_ref(), |key| self.list(key, None)).map(Revocations::alone)
+    }
+
+    /// A list for a store that a fleet shares; see [`RevocationStore`](super::RevocationStore). Its
+    /// digests are keyed with the store's `key`, and it is believed for `max_staleness` after each
+    /// [`heard`](RevocationList::heard): not yet, to begin with.
+    pub fn shared(self, key: [u8; 16], max_staleness: Duration) -> RevocationList {
+        self.list(DigestKey(key), Some(max_staleness))
+    }
+
+    fn list(self, key: DigestKey, max_staleness: Option<Duration>) -> RevocationList {
+        let now = self.clock.now();
+        RevocationList::new(ListSettings {
+            key,
+            bounds: Bounds { max_lifetime: self.max_lifetime.0, leeway: self.leeway },
+            capacity: self.capacity,
+            start: self.refuses_issued_before_start.then_some(UnixTime(now.0)),
+            clock: self.clock,
+            observer: self.observer,
+            max_staleness,
+        })
+    }
+}
+
+impl fmt::Debug for RevocationOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationOptions")
+            .field("max_lifetime", &self.max_lifetime)
+            .field("leeway", &self.leeway)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
