@@ -97,7 +97,7 @@ pub use crate::revocation::{
     EnforcedRevocations, Misfit, Moment, Publishing, Revocable, Revocation, RevocationAnswer,
     RevocationEntry, RevocationError, RevocationEvent, RevocationList, RevocationOptions,
     RevocationSource, RevocationStats, RevocationStatus, RevocationStore, RevocationUnavailable,
-    Revocations, RevokeError, SnapshotError, StoreError, UnknownRevocation,
+    Revocations, RevokeError, SnapshotError, StoreError, UnknownRevocation, WeakRevocationList,
 };
 pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
 pub use crate::source::{

@@ -24,6 +24,13 @@ impl DigestKey {
         Self(random_bytes())
     }
 
+    /// A number that tells keys apart, and says nothing of them.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write(b"fingerprint");
+        hasher.finish()
+    }
+
     pub(super) fn digest(&self, kind: Revocable, issuer: &str, name: &str) -> Digest {
         let mut hasher = SipHasher24::new_with_key(&self.0);
         // With the length of the first, no two pairs are the same bytes.

@@ -2,8 +2,10 @@
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
 
 use super::digest::{Digest, DigestKey};
 use super::event::{Observer, RevocationEvent, RevocationStats};
@@ -36,7 +38,7 @@ pub(crate) struct Bounds {
 pub struct RevocationList(Arc<Inner>);
 
 struct Inner {
-    key: DigestKey,
+    key: ArcSwap<DigestKey>,
     bounds: Bounds,
     capacity: usize,
     clock: Arc<dyn Clock>,
@@ -104,6 +106,8 @@ impl Moment {
 /// digest is keyed.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct RevocationEntry {
+    /// Of the secret of its digest.
+    fingerprint: u64,
     kind: Revocable,
     digest: Digest,
     mark: u64,
@@ -134,17 +138,40 @@ impl RevocationEntry {
         self.ends
     }
 
+    /// Under which secret its digest was made: the [list's](RevocationList::fingerprint) at that time.
+    /// In a store whose secret is another one by now, it would mean nothing, and must be refused.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// An entry that was stored. `None`: no entry has such a key.
-    pub fn stored(key: &[u8], mark: u64, ends: u32) -> Option<Self> {
+    pub fn stored(fingerprint: u64, key: &[u8], mark: u64, ends: u32) -> Option<Self> {
         let (code, digest) = key.split_first()?;
         let digest = Digest(digest.try_into().ok()?);
-        Some(Self { kind: Revocable::of_code(*code)?, digest, mark, ends })
+        Some(Self { fingerprint, kind: Revocable::of_code(*code)?, digest, mark, ends })
     }
 }
 
 impl fmt::Debug for RevocationEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RevocationEntry").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// A [`RevocationList`] that is there as long as somebody else has it.
+#[derive(Clone)]
+pub struct WeakRevocationList(Weak<Inner>);
+
+impl fmt::Debug for WeakRevocationList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakRevocationList(..)")
+    }
+}
+
+impl WeakRevocationList {
+    /// `None`: no policy and no handle has it any more.
+    pub fn upgrade(&self) -> Option<RevocationList> {
+        self.0.upgrade().map(RevocationList)
     }
 }
 
@@ -173,7 +200,7 @@ impl RevocationList {
             is_stale: AtomicBool::new(true),
         });
         Self(Arc::new(Inner {
-            key,
+            key: ArcSwap::from_pointee(key),
             bounds,
             capacity,
             clock,
@@ -227,10 +254,12 @@ impl RevocationList {
             let ends = ends.saturating_add(leeway).saturating_add(MARGIN);
             u32::try_from(ends.0.max(0)).unwrap_or(u32::MAX)
         });
-        Ok(RevocationEntry { kind, digest: key.digest(kind, issuer, name), mark, ends })
+        let key = key.load();
+        let (fingerprint, digest) = (key.fingerprint(), key.digest(kind, issuer, name));
+        Ok(RevocationEntry { fingerprint, kind, digest, mark, ends })
     }
 
-    /// Takes an entry in. It counts with the next look-up. An entry that says less than what is there
+    /// Takes an entry in, made under the list's secret. It counts with the next look-up. An entry that says less than what is there
     /// already changes nothing.
     ///
     /// # Errors
@@ -301,6 +330,12 @@ impl RevocationList {
         }
     }
 
+    /// The list gave back to the store what it holds, since the store may have lost some: for
+    /// [`RevocationEvent::Republished`].
+    pub fn gave_back(&self, entries: usize) {
+        self.0.tell(&RevocationEvent::Republished { entries });
+    }
+
     /// How many entries of the store's log the list has yet to read: for [`RevocationStats::lag`].
     pub fn set_lag(&self, entries: u64) {
         if let Some(contact) = &self.0.contact {
@@ -312,10 +347,11 @@ impl RevocationList {
     pub fn entries(&self) -> Vec<RevocationEntry> {
         let inner = &*self.0;
         let now = inner.now();
+        let fingerprint = self.fingerprint();
         let mut entries = Vec::new();
         let mut add = |kind, digest, mark, ends| {
             if ends >= now {
-                entries.push(RevocationEntry { kind, digest, mark, ends });
+                entries.push(RevocationEntry { fingerprint, kind, digest, mark, ends });
             }
         };
         for (kind, table) in inner.sets() {
@@ -327,8 +363,32 @@ impl RevocationList {
         entries
     }
 
-    pub(super) fn key(&self) -> &DigestKey {
-        &self.0.key
+    /// Of the secret that digests are made with.
+    pub fn fingerprint(&self) -> u64 {
+        self.0.key.load().fingerprint()
+    }
+
+    /// The secret that digests are made with: for a store that lost it.
+    pub fn key(&self) -> [u8; 16] {
+        self.0.key.load().0
+    }
+
+    /// Forgets all, and makes digests with another secret from now on: the store was made anew, and
+    /// nobody who had the old one was there. The list is stale until the next [`heard`](Self::heard).
+    pub fn restart(&self, key: [u8; 16]) {
+        let inner = &*self.0;
+        self.lost();
+        inner.key.store(Arc::new(DigestKey(key)));
+        let sets = inner.sets().map(|(_, table)| table.clear());
+        let marks = inner.marks().map(|(_, table)| table.clear());
+        let cleared = sets.into_iter().chain(marks).sum();
+        inner.entries.fetch_sub(cleared, Ordering::Relaxed);
+        inner.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The same list, for a follower that ends with it.
+    pub fn downgrade(&self) -> WeakRevocationList {
+        WeakRevocationList(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -345,7 +405,7 @@ impl RevocationList {
         if !inner.is_used[kind.index()].load(Ordering::Acquire) {
             return false;
         }
-        let digest = inner.key.digest(kind, issuer, name);
+        let digest = inner.key.load().digest(kind, issuer, name);
         let (holds, ends) = match kind {
             Revocable::Token => (true, inner.tokens.get(&digest).map(|until| until.0)),
             Revocable::Session => (true, inner.sessions.get(&digest).map(|until| until.0)),
@@ -431,7 +491,7 @@ impl Inner {
     }
 
     fn merge(&self, entry: &RevocationEntry, now: u32) -> Result<bool, NoRoom> {
-        let RevocationEntry { kind, digest, mark, ends } = *entry;
+        let RevocationEntry { kind, digest, mark, ends, .. } = *entry;
         let (until, mark) = (Until(ends), Mark::new(mark, ends));
         let (entries, capacity) = (&self.entries, self.capacity);
         match kind {

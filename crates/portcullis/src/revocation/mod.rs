@@ -25,7 +25,7 @@ mod what;
 pub use self::enforce::{EnforcedRevocations, Misfit};
 pub use self::event::{RevocationEvent, RevocationStats};
 pub use self::handle::{Revocations, RevokeError};
-pub use self::list::{Moment, RevocationEntry, RevocationList};
+pub use self::list::{Moment, RevocationEntry, RevocationList, WeakRevocationList};
 #[cfg(feature = "lookup")]
 pub use self::lookup::RevocationLookup;
 pub use self::options::RevocationOptions;

@@ -82,14 +82,14 @@ fn write(list: &RevocationList, path: &Path) -> io::Result<()> {
     }
     let key = list.key();
     let mut file = BufWriter::new(options.open(&beside)?);
-    let mut hasher = SipHasher24::new_with_key(&key.0);
+    let mut hasher = SipHasher24::new_with_key(&key);
     let mut put = |bytes: &[u8]| {
         hasher.write(bytes);
         file.write_all(bytes)
     };
     let entries = list.entries();
     put(FORMAT)?;
-    put(&key.0)?;
+    put(&key)?;
     put(&(entries.len() as u64).to_le_bytes())?;
     for entry in entries {
         put(&entry.key())?;
@@ -129,7 +129,7 @@ fn read(
         let mut bytes = [0; ENTRY];
         file.read_exact(&mut bytes)?;
         hasher.write(&bytes);
-        let entry = entry(&bytes).ok_or(SnapshotFault::Broken)?;
+        let entry = entry(list.fingerprint(), &bytes).ok_or(SnapshotFault::Broken)?;
         list.apply(&entry).map_err(|_| SnapshotFault::Full)?;
     }
     let mut digest = [0; 16];
@@ -138,9 +138,9 @@ fn read(
     if is_whole { Ok(list) } else { Err(SnapshotFault::Broken) }
 }
 
-fn entry(bytes: &[u8; ENTRY]) -> Option<RevocationEntry> {
+fn entry(fingerprint: u64, bytes: &[u8; ENTRY]) -> Option<RevocationEntry> {
     let (key, rest) = bytes.split_first_chunk::<17>()?;
     let (mark, ends) = rest.split_first_chunk::<8>()?;
     let ends = u32::from_le_bytes(ends.try_into().ok()?);
-    RevocationEntry::stored(key, u64::from_le_bytes(*mark), ends)
+    RevocationEntry::stored(fingerprint, key, u64::from_le_bytes(*mark), ends)
 }

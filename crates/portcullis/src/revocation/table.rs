@@ -141,6 +141,18 @@ impl<S: Said> Table<S> {
         self.shards.iter().map(sweep).sum()
     }
 
+    /// Drops all. How many entries that were.
+    pub(super) fn clear(&self) -> usize {
+        let clear = |shard: &Shard<S>| {
+            let _writing = shard.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut map = shard.map.write().unwrap_or_else(PoisonError::into_inner);
+            let old = core::mem::take(&mut *map);
+            drop(map);
+            old.len()
+        };
+        self.shards.iter().map(clear).sum()
+    }
+
     pub(super) fn len(&self) -> usize {
         let len = |shard: &Shard<S>| shard.map.read().unwrap_or_else(PoisonError::into_inner).len();
         self.shards.iter().map(len).sum()

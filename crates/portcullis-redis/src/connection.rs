@@ -1,0 +1,225 @@
+//! To the server that takes writes.
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::address::Address;
+use crate::error::RedisError;
+
+/// How the server is found.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Server(Address),
+    /// The master that these say there is.
+    Sentinel {
+        sentinels: Vec<Address>,
+        name: String,
+        server: Address,
+    },
+    /// The node of a cluster that serves the slot of our keys.
+    Cluster {
+        nodes: Vec<Address>,
+    },
+}
+
+/// Opens connections.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    pub(crate) place: Place,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// For one answer.
+    pub(crate) timeout: Duration,
+    /// A key of ours, for its slot.
+    pub(crate) key: String,
+}
+
+/// A connection, and which server it leads to.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) redis: MultiplexedConnection,
+    /// Changes when the server starts anew, or continues another one's data.
+    pub(crate) incarnation: String,
+}
+
+/// TLS with what this process trusts, and with no provider of cryptography but ours.
+pub(crate) fn tls(root: Option<&[u8]>) -> Result<Arc<ClientConfig>, RedisError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| RedisError::Certificates)?;
+    let config = match root {
+        None => builder
+            .with_platform_verifier()
+            .map_err(|_| RedisError::Certificates)?
+            .with_no_client_auth(),
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|_| RedisError::Certificates)?;
+                roots.add(certificate).map_err(|_| RedisError::Certificates)?;
+            }
+            if roots.is_empty() {
+                return Err(RedisError::Certificates);
+            }
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+fn failed(reason: impl fmt::Display) -> RedisError {
+    RedisError::Connection { reason: reason.to_string() }
+}
+
+impl Connector {
+    /// A connection on which an answer may take `wait` longer than others.
+    pub(crate) async fn open(&self, wait: Duration) -> Result<Connection, RedisError> {
+        let address = self.find().await?;
+        let mut redis = self.dial(&address, wait).await?;
+        let info = info(&mut redis).await?;
+        if field(&info, "role") != Some("master") {
+            return Err(RedisError::Replica);
+        }
+        let policy = field(&info, "maxmemory_policy").unwrap_or("unknown");
+        if policy != "noeviction" {
+            return Err(RedisError::Evicts { policy: policy.to_owned() });
+        }
+        let incarnation = incarnation(&info)?;
+        Ok(Connection { redis, incarnation })
+    }
+
+    /// Where the server is that takes writes, as the first says that can be asked.
+    async fn find(&self) -> Result<Address, RedisError> {
+        let asked = match &self.place {
+            Place::Server(address) => return Ok(address.clone()),
+            Place::Sentinel { sentinels, .. } => sentinels,
+            Place::Cluster { nodes } => nodes,
+        };
+        let mut last = RedisError::Address;
+        for address in asked {
+            match self.ask(address).await {
+                Ok(found) => return Ok(found),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask(&self, address: &Address) -> Result<Address, RedisError> {
+        let redis = self.dial(address, Duration::ZERO).await?;
+        match &self.place {
+            Place::Sentinel { name, server, .. } => master(redis, name, server).await,
+            Place::Server(_) | Place::Cluster { .. } => self.node_of_slot(redis, address).await,
+        }
+    }
+
+    async fn node_of_slot(
+        &self,
+        mut node: MultiplexedConnection,
+        seed: &Address,
+    ) -> Result<Address, RedisError> {
+        type Range = (u64, u64, Vec<redis::Value>);
+        let slot: u64 =
+            redis::cmd("CLUSTER").arg("KEYSLOT").arg(&self.key).query_async(&mut node).await?;
+        let ranges: Vec<Vec<redis::Value>> =
+            redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut node).await?;
+        let ranges = ranges.into_iter().filter_map(|range| {
+            let mut range = range.into_iter();
+            let start = redis::from_redis_value(range.next()?).ok()?;
+            let end = redis::from_redis_value(range.next()?).ok()?;
+            let redis::Value::Array(master) = range.next()? else { return None };
+            Some::<Range>((start, end, master))
+        });
+        let mut ranges = ranges.filter(|(start, end, _)| (*start..=*end).contains(&slot));
+        let (.., master) = ranges.next().ok_or_else(|| failed("no node serves the slot"))?;
+        let mut master = master.into_iter();
+        let host: Option<String> =
+            master.next().and_then(|host| redis::from_redis_value(host).ok());
+        let port = master.next().and_then(|port| redis::from_redis_value(port).ok());
+        let port = port.ok_or_else(|| failed("a node of the cluster has no port"))?;
+        Ok(seed.at(&host.unwrap_or_default(), port))
+    }
+
+    async fn dial(
+        &self,
+        address: &Address,
+        wait: Duration,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let dial = async {
+            let stream =
+                TcpStream::connect((&*address.host, address.port)).await.map_err(failed)?;
+            stream.set_nodelay(true).map_err(failed)?;
+            match (&self.tls, address.is_tls) {
+                (Some(tls), true) => {
+                    let name = ServerName::try_from(address.host.to_string())
+                        .map_err(|_| RedisError::Address)?;
+                    let connector = TlsConnector::from(Arc::clone(tls));
+                    let stream = connector.connect(name, stream).await.map_err(failed)?;
+                    self.greet(&address.login, stream, wait).await
+                }
+                _ => self.greet(&address.login, stream, wait).await,
+            }
+        };
+        timeout(self.timeout, dial).await.map_err(|_| failed("no answer in time"))?
+    }
+
+    async fn greet<S>(
+        &self,
+        login: &RedisConnectionInfo,
+        stream: S,
+        wait: Duration,
+    ) -> Result<MultiplexedConnection, RedisError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.timeout + wait));
+        let (redis, driver) = MultiplexedConnection::new_with_config(login, stream, config).await?;
+        // It ends with the last clone of the connection.
+        tokio::spawn(driver);
+        Ok(redis)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
+}
+
+async fn master(
+    mut sentinel: MultiplexedConnection,
+    name: &str,
+    server: &Address,
+) -> Result<Address, RedisError> {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("get-master-addr-by-name").arg(name);
+    let master: Option<(String, u16)> = question.query_async(&mut sentinel).await?;
+    let (host, port) = master.ok_or_else(|| failed("Sentinel knows no such master"))?;
+    Ok(server.at(&host, port))
+}
+
+async fn info(redis: &mut MultiplexedConnection) -> Result<String, RedisError> {
+    Ok(redis::cmd("INFO").query_async(redis).await?)
+}
+
+/// What a server's `INFO` says of something.
+fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
+}
+
+/// Of the sections `server` and `replication`.
+pub(crate) fn incarnation(info: &str) -> Result<String, RedisError> {
+    let unknown = || failed("the server does not say which one it is");
+    let run = field(info, "run_id").ok_or_else(unknown)?;
+    let replication = field(info, "master_replid").ok_or_else(unknown)?;
+    Ok(format!("{run}:{replication}"))
+}

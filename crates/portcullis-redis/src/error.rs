@@ -1,0 +1,111 @@
+use core::fmt;
+use core::time::Duration;
+
+/// Redis cannot be used for revocations, or not now.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RedisError {
+    /// An address is not `redis://` or `rediss://`, a host, and perhaps user, password, port and
+    /// database.
+    Address,
+    /// The root certificates are not PEM, or there is none.
+    Certificates,
+    /// A setting that makes no sense.
+    Setting {
+        /// Which, and what it may be.
+        fault: &'static str,
+    },
+    /// No server was reached, or it did not answer in time.
+    Connection {
+        /// What the client says.
+        reason: String,
+    },
+    /// The server is a replica: it takes no writes.
+    Replica,
+    /// The server may drop keys when its memory is full.
+    Evicts {
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
+    /// Nobody made the store, or the server lost it.
+    Uninitialized,
+    /// The store was made by a version of this crate that this one does not know.
+    Format,
+    /// The store is there already, with other terms.
+    OtherTerms {
+        /// Its longest lifetime of tokens.
+        max_lifetime: Duration,
+        /// Its leeway.
+        leeway: Duration,
+    },
+    /// There is no room for all entries of the store: raise
+    /// [`capacity`](crate::RedisRevocations::capacity).
+    Full,
+    /// The log does not continue where it was read last.
+    Gap,
+    /// The log was read from another server than the state.
+    OtherServer,
+    /// The digests' key in the store is another one than that of the entry.
+    OtherKey,
+    /// Fewer replicas than asked for have a write.
+    Durability {
+        /// How many have it.
+        have: u64,
+    },
+}
+
+impl fmt::Display for RedisError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str(
+                "an address of Redis is `redis://` or, with TLS, `rediss://`, then `[user:password@]host[:port][/database]`",
+            ),
+            Self::Certificates => {
+                f.write_str("the root certificates are not PEM, or none of them can be used")
+            }
+            Self::Setting { fault } => f.write_str(fault),
+            Self::Connection { reason } => write!(f, "Redis was not reached: {reason}"),
+            Self::Replica => f.write_str(
+                "this Redis server is a replica: name the master, or use `sentinel` or `cluster`",
+            ),
+            Self::Evicts { policy } => write!(
+                f,
+                "this Redis server drops keys when its memory is full (`maxmemory-policy {policy}`), and with them revocations: set `noeviction`"
+            ),
+            Self::Uninitialized => f.write_str(
+                "there is no store of revocations: make it once with `initialize`; if there was one, the server lost its data",
+            ),
+            Self::Format => f.write_str(
+                "the store of revocations was made by another version: use that one, or another prefix",
+            ),
+            Self::OtherTerms { max_lifetime, leeway } => write!(
+                f,
+                "the store of revocations was made for tokens of {} s and a leeway of {} s: use the same, or another prefix",
+                max_lifetime.as_secs(),
+                leeway.as_secs()
+            ),
+            Self::Full => f.write_str(
+                "there is no room for all revocations of the store: raise `capacity`",
+            ),
+            Self::Gap => f.write_str("the log of revocations has a gap"),
+            Self::OtherServer => f.write_str("two connections led to two servers"),
+            Self::OtherKey => f.write_str("the store of revocations was made anew meanwhile"),
+            Self::Durability { have } => {
+                write!(f, "only {have} replicas of Redis have the write")
+            }
+        }
+    }
+}
+
+impl core::error::Error for RedisError {}
+
+impl From<redis::RedisError> for RedisError {
+    fn from(error: redis::RedisError) -> Self {
+        match error.code() {
+            Some("READONLY") => Self::Replica,
+            // What a server says may quote what it was sent.
+            Some(code) => Self::Connection { reason: format!("the server answers {code}") },
+            None => Self::Connection { reason: error.category().to_owned() },
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Revocations that a fleet shares, over Redis.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use portcullis_redis::{RedisRevocations, StoreTerms};
+//!
+//! # async fn start(provider: portcullis::PolicyBuilder) -> Result<(), Box<dyn std::error::Error>> {
+//! let redis = RedisRevocations::server("rediss://:password@redis.internal")?;
+//!
+//! // Once, when the service is set up: it makes the store.
+//! redis.initialize(StoreTerms::new(Duration::from_secs(15 * 60))).await?;
+//!
+//! // In each process.
+//! let revocations = redis.connect().await?;
+//! let policy = provider
+//!     .max_lifetime(Duration::from_secs(15 * 60))
+//!     .revocations(revocations.enforce([portcullis::Revocable::Token]))
+//!     .build()?;
+//!
+//! revocations.token("https://id.example", "the token's id", None).await?;
+//! # let _ = policy;
+//! # Ok(()) }
+//! ```
+//!
+//! Each process has the whole list in memory: requests ask no server. What one process revokes, Redis
+//! acknowledges, and the others read it from a log within milliseconds.
+//!
+//! # What is promised
+//!
+//! A process is *fresh as of* a moment, and believed for [`max_staleness`](RedisRevocations::max_staleness)
+//! from then; after that its policies answer 503, or
+//! [accept what nobody can tell](portcullis::dangerous::accept_unknown_revocation).
+//!
+//! 1. While Redis keeps its data, a process that is fresh as of a moment refuses everything whose
+//!    revocation was acknowledged before it.
+//! 2. After a loss of data or a failover, every process notices. None is fresh as of a later moment until
+//!    the survivors have given back what they hold, and only what no survivor held is lost. Survivors are
+//!    the processes that reach the store within its [recovery](StoreTerms::recovery) after the first did.
+//! 3. With [`durability`](RedisRevocations::durability), an acknowledged revocation is in so many
+//!    replicas, and so is every heartbeat: a master that was cut off from them makes nobody fresh.
+//!
+//! How this is kept:
+//!
+//! - The store is made once, by [`initialize`](RedisRevocations::initialize). A server without it is *not
+//!   ready*, never *empty and fresh*: who lost its data says so.
+//! - One script on the server counts a sequence up, writes the state and appends to the log. Followers
+//!   check that the sequence has no gap; where it has one (the log was trimmed, or lost), they read the
+//!   whole state anew.
+//! - A heartbeat is a write, so that no replica answers it, and carries which server it is (its run and its
+//!   replication id). The first from another server, or from the same one after a restart, begins a
+//!   recovery. Freshness counts from when the last heartbeat was sent whose number the list has reached.
+//! - A server that may drop keys (`maxmemory-policy` other than `noeviction`) is refused.
+//!
+//! What it does not do: without `durability`, Redis acknowledges what only its master has, and a master
+//! that is cut off from its replicas, but not from a process, keeps that process fresh. Set
+//! `min-replicas-to-write` on the server, or `durability` here.
+//!
+//! # What is in Redis
+//!
+//! Under `{prefix}:revocations:`, in one slot of a cluster: digests of what was revoked (keyed, so that
+//! they say nothing without the key, which stands beside them), an instant or version, and an end. Keys
+//! are dropped by Redis when the last entry in them is over. An entry takes some 100 bytes, and as much
+//! in the log, which has 100,000 entries at most. Redis 6.2 or later, or Valkey.
+mod address;
+mod connection;
+mod error;
+mod follower;
+mod store;
+
+use core::fmt;
+use core::time::Duration;
+
+use portcullis::{Clock, RevocationEvent, RevocationOptions, Revocations};
+use tokio::time::{Instant, sleep};
+
+use self::address::Address;
+use self::connection::{Connector, Place};
+pub use self::error::RedisError;
+use self::follower::Follower;
+use self::store::{Keys, Layout, Offer, Terms, Writer, hex, random};
+
+/// The port of Redis.
+const PORT: u16 = 6379;
+
+/// The port of Sentinel.
+const SENTINEL_PORT: u16 = 26379;
+
+/// Revocations in a Redis that a fleet shares.
+#[derive(Clone)]
+#[must_use]
+pub struct RedisRevocations {
+    place: Place,
+    prefix: String,
+    root: Option<Vec<u8>>,
+    max_staleness: Duration,
+    heartbeat: Duration,
+    timeout: Duration,
+    durability: u64,
+    log_length: usize,
+    options: RevocationOptions,
+}
+
+/// How the store is made. See [`RedisRevocations::initialize`].
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct StoreTerms {
+    max_lifetime: Duration,
+    leeway: Duration,
+    recovery: Duration,
+}
+
+impl StoreTerms {
+    /// For tokens that live at most so long, in whole seconds: policies with a longer
+    /// [maximum lifetime](portcullis::PolicyBuilder::max_lifetime) do not build.
+    pub fn new(max_lifetime: Duration) -> Self {
+        let leeway = Duration::from_secs(30);
+        Self { max_lifetime, leeway, recovery: Duration::from_secs(10) }
+    }
+
+    /// The largest leeway of the policies, in whole seconds.
+    ///
+    /// Not called: 30 s, as for policies.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// For how long after a loss or failover survivors may come back with what they hold, from the first
+    /// one on. Nobody is fresh until then; their lists still serve, for their
+    /// [staleness](RedisRevocations::max_staleness). A store that was just made takes as long before it
+    /// is used, since it might be one that was lost.
+    ///
+    /// Not called: 10 s. A process is back within a second of the server; Sentinels agree within a few.
+    pub fn recovery(mut self, recovery: Duration) -> Self {
+        self.recovery = recovery;
+        self
+    }
+}
+
+impl RedisRevocations {
+    fn new(place: Place) -> Self {
+        Self {
+            place,
+            prefix: "portcullis".to_owned(),
+            root: None,
+            max_staleness: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+            durability: 0,
+            log_length: 100_000,
+            options: RevocationOptions::new(),
+        }
+    }
+
+    /// One server: `redis://` or, with TLS, `rediss://`, then `[user:password@]host[:port][/database]`.
+    ///
+    /// # Errors
+    ///
+    /// It is no such address.
+    pub fn server(url: &str) -> Result<Self, RedisError> {
+        Ok(Self::new(Place::Server(Address::read(url, PORT)?)))
+    }
+
+    /// The master of that name, which one of these Sentinels knows. User, password, database and TLS of
+    /// `server` are for the master; its host is not used.
+    ///
+    /// # Errors
+    ///
+    /// One of them is no address.
+    pub fn sentinel<'u>(
+        sentinels: impl IntoIterator<Item = &'u str>,
+        name: impl Into<String>,
+        server: &str,
+    ) -> Result<Self, RedisError> {
+        let sentinels = addresses(sentinels, SENTINEL_PORT)?;
+        let server = Address::read(server, PORT)?;
+        Ok(Self::new(Place::Sentinel { sentinels, name: name.into(), server }))
+    }
+
+    /// A cluster, of which some nodes are named. All keys are in one slot.
+    ///
+    /// # Errors
+    ///
+    /// One of them is no address.
+    pub fn cluster<'u>(nodes: impl IntoIterator<Item = &'u str>) -> Result<Self, RedisError> {
+        Ok(Self::new(Place::Cluster { nodes: addresses(nodes, PORT)? }))
+    }
+
+    /// What names of keys begin with, between braces.
+    ///
+    /// Not called: `portcullis`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Trusts these certificates (PEM), and no others, with `rediss://`.
+    ///
+    /// Not called: those that the operating system trusts.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root = Some(pem.into());
+        self
+    }
+
+    /// For how long the list is believed without news: longer than
+    /// [a recovery](StoreTerms::recovery) takes, or each of them turns requests away.
+    ///
+    /// Not called: 60 s. It is how late a revocation can be where Redis is out of reach, and what an
+    /// outage may last before requests are refused.
+    pub fn max_staleness(mut self, staleness: Duration) -> Self {
+        self.max_staleness = staleness;
+        self
+    }
+
+    /// How often each process asks how far the log is. Revocations do not wait for it.
+    ///
+    /// Not called: 1 s.
+    pub fn heartbeat(mut self, every: Duration) -> Self {
+        self.heartbeat = every;
+        self
+    }
+
+    /// How long Redis may take for one answer, connections included.
+    ///
+    /// Not called: 2 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many replicas must have a write before it counts: a revocation that fewer have fails, and a
+    /// heartbeat makes nobody fresh. `WAIT`, and so a copy in memory; a replica may still be the wrong
+    /// one to promote if it is not the most recent.
+    ///
+    /// Not called: none, so that one server will do.
+    pub fn durability(mut self, replicas: u32) -> Self {
+        self.durability = replicas.into();
+        self
+    }
+
+    /// How many entries the log keeps, about. Whoever is further behind reads the whole state.
+    ///
+    /// Not called: 100,000.
+    pub fn log_length(mut self, entries: usize) -> Self {
+        self.log_length = entries;
+        self
+    }
+
+    /// For how many entries this process has room; see [`RevocationOptions::capacity`]. One that has not
+    /// enough for all is not fresh.
+    ///
+    /// Not called: 1,000,000.
+    pub fn capacity(mut self, entries: usize) -> Self {
+        self.options = self.options.capacity(entries);
+        self
+    }
+
+    /// See [`RevocationOptions::clock`]. Redis has its own.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.options = self.options.clock(clock);
+        self
+    }
+
+    /// See [`RevocationOptions::on_event`].
+    pub fn on_event(mut self, observer: impl Fn(&RevocationEvent) + Send + Sync + 'static) -> Self {
+        self.options = self.options.on_event(observer);
+        self
+    }
+
+    fn connector(&self, layout: &Layout) -> Result<Connector, RedisError> {
+        let needs_tls = match &self.place {
+            Place::Server(server) => server.is_tls,
+            Place::Sentinel { sentinels, server, .. } => {
+                server.is_tls || sentinels.iter().any(|sentinel| sentinel.is_tls)
+            }
+            Place::Cluster { nodes } => nodes.iter().any(|node| node.is_tls),
+        };
+        let tls = if needs_tls { Some(connection::tls(self.root.as_deref())?) } else { None };
+        Ok(Connector {
+            place: self.place.clone(),
+            tls,
+            timeout: self.timeout,
+            key: layout.keys.meta.clone(),
+        })
+    }
+
+    fn layout(&self) -> Result<Layout, RedisError> {
+        let fault = if self.prefix.is_empty() || self.prefix.contains(['{', '}']) {
+            "`prefix` is a name without braces"
+        } else if self.heartbeat.is_zero() || self.timeout.is_zero() {
+            "`heartbeat` and `timeout` are longer than nothing"
+        } else if self.max_staleness <= self.heartbeat {
+            "`max_staleness` is longer than `heartbeat`, or no process is ever fresh"
+        } else if self.log_length == 0 {
+            "`log_length` is at least 1"
+        } else {
+            return Ok(Layout {
+                keys: Keys::new(&self.prefix),
+                log_length: self.log_length,
+                durability: self.durability,
+                timeout: self.timeout,
+            });
+        };
+        Err(RedisError::Setting { fault })
+    }
+
+    /// Makes the store, if it is not there: once, when the fleet is set up, and again after Redis lost
+    /// its data. `false`: it was there.
+    ///
+    /// It may be called by every process that starts, but then a server that lost its data heals itself,
+    /// and what no process holds any more is forgotten without anybody having decided so.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be used, or the store is there with [other terms](RedisError::OtherTerms).
+    pub async fn initialize(&self, terms: StoreTerms) -> Result<bool, RedisError> {
+        if terms.max_lifetime.as_secs() == 0 {
+            return Err(RedisError::Setting { fault: "`max_lifetime` is at least a second" });
+        }
+        let layout = self.layout()?;
+        let mut connection = self.connector(&layout)?.open(Duration::ZERO).await?;
+        let StoreTerms { max_lifetime, leeway, recovery } = terms;
+        layout.initialize(&mut connection, Terms::new(max_lifetime, leeway), recovery).await
+    }
+
+    /// Connects, reads all, and follows from then on, in a task of the tokio runtime that this is called
+    /// in. The task ends with the last policy and handle that has the list.
+    ///
+    /// A store that was just made is waited for.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be used, there is no store, or there is not enough room for all entries.
+    pub async fn connect(&self) -> Result<Revocations, RedisError> {
+        let layout = self.layout()?;
+        let connector = self.connector(&layout)?;
+        let (key, terms) = self.first_beat(&connector, &layout).await?;
+        let options = self.options.clone().max_lifetime(terms.max_lifetime).leeway(terms.leeway);
+        let list = options.shared(key, self.max_staleness);
+        let writer = Writer::new(connector.clone(), layout.clone(), terms.width);
+        let id = hex(&random()?);
+        let mut follower = Follower::new(connector, layout, self.heartbeat, terms, id, &list);
+        let session = follower.start().await?;
+        tokio::spawn(follower.run(session));
+        Ok(Revocations::new(list, writer))
+    }
+
+    /// The key of the digests, and the terms of the store. A new store has no key until its recovery is
+    /// over.
+    async fn first_beat(
+        &self,
+        connector: &Connector,
+        layout: &Layout,
+    ) -> Result<([u8; 16], Terms), RedisError> {
+        let mut connection = connector.open(Duration::ZERO).await?;
+        // A key that nobody has made entries with.
+        let key = random()?;
+        let fingerprint = self.options.clone().shared(key, self.max_staleness).fingerprint();
+        let offer = Offer { key, fingerprint, is_in_use: false };
+        let start = Instant::now();
+        loop {
+            let beat = layout.beat(&mut connection, Some(offer)).await?;
+            if let Some(key) = beat.key {
+                return Ok((key, beat.terms));
+            }
+            #[cfg(feature = "tracing")]
+            tracing::debug!(waited = ?start.elapsed(), "the store of revocations is new");
+            let _ = start;
+            sleep(self.heartbeat.min(Duration::from_millis(100))).await;
+        }
+    }
+}
+
+fn addresses<'u>(
+    urls: impl IntoIterator<Item = &'u str>,
+    port: u16,
+) -> Result<Vec<Address>, RedisError> {
+    let addresses = urls.into_iter().map(|url| Address::read(url, port));
+    let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
+    if addresses.is_empty() { Err(RedisError::Address) } else { Ok(addresses) }
+}
+
+impl fmt::Debug for RedisRevocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisRevocations")
+            .field("place", &self.place)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
