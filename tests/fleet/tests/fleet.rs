@@ -1,21 +1,615 @@
 //! What `portcullis-redis` promises, with real servers and what happens to them.
+//!
+//! The promise, as `portcullis-redis` has it:
+//!
+//! 1. While Redis keeps its data, a process that is fresh as of a moment refuses everything whose
+//!    revocation was acknowledged before it.
+//! 2. After a loss of data or a failover, every process notices. None is fresh as of a later moment until
+//!    the survivors have given back what they hold, and only what no survivor held is lost.
+//! 3. With `durability`, an acknowledged revocation is in so many replicas, and so is every heartbeat.
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
-use portcullis_fleet_tests::{Member, Server, Verdict, eventually, token};
+use std::time::{Duration, Instant};
 
-#[tokio::test]
-async fn what_one_member_revokes_the_others_refuse() {
-    let server = Server::start().await;
+use portcullis::{BuildError, Fault, Misfit, Revocable, RevocationEvent, RevokeError};
+use portcullis_fleet_tests::{Door, ISSUER, Member, Server, Setup, Verdict, eventually, token};
+use portcullis_redis::{RedisError, RedisRevocations, StoreTerms};
+use portcullis_testkit::TestIssuer;
+
+async fn store() -> Server {
+    made(Server::start().await).await
+}
+
+async fn made(server: Server) -> Server {
     assert!(Member::initialize(&server.url()).await.unwrap());
-    assert!(!Member::initialize(&server.url()).await.unwrap());
-    let (one, other) = (Member::start(&server.url()).await, Member::start(&server.url()).await);
-    let (one, other) = (one.unwrap(), other.unwrap());
-    let (first, second) = (token("first"), token("second"));
-    eventually("fresh", async || one.revocations.is_fresh() && other.revocations.is_fresh()).await;
-    assert_eq!(other.verdict(&first), Verdict::Active);
+    server
+}
 
-    one.revoke("first").await;
-    assert_eq!(one.verdict(&first), Verdict::Revoked);
-    eventually("refused", async || other.verdict(&first) == Verdict::Revoked).await;
-    assert_eq!(other.verdict(&second), Verdict::Active);
+/// A member that is fresh.
+async fn fresh(url: &str) -> Member {
+    let member = Member::start(url).await.unwrap();
+    is_fresh(&member).await;
+    member
+}
+
+async fn is_fresh(member: &Member) {
+    eventually("fresh", async || member.revocations.is_fresh()).await;
+}
+
+/// Waits until a member has news that was asked for from now on.
+async fn has_news(member: &Member) {
+    let start = Instant::now();
+    let is_news = |age: Duration| age < start.elapsed();
+    eventually("news", async || member.revocations.stats().last_contact.is_some_and(is_news)).await;
+}
+
+/// A replica with all that its master has.
+async fn replica_of(port: u16) -> Server {
+    let replica = Server::configured([format!("replicaof 127.0.0.1 {port}")]).await;
+    eventually("linked", async || replica.info("master_link_status").await == "up").await;
+    replica
+}
+
+/// The number of the last entry that a server has.
+async fn sequence(server: &Server) -> u64 {
+    server.ask(&["HGET", "{portcullis}:revocations:meta", "sequence"]).await
+}
+
+async fn refuses(member: &Member, id: &str) {
+    let token = token(id);
+    eventually(id, async || member.verdict(&token) == Verdict::Revoked).await;
+}
+
+mod while_redis_keeps_its_data {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_one_member_revokes_the_others_refuse() {
+        let server = store().await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
+        let (first, second) = (token("first"), token("second"));
+        assert_eq!(other.verdict(&first), Verdict::Active);
+
+        one.revoke("first").await;
+        assert_eq!(one.verdict(&first), Verdict::Revoked);
+        refuses(&other, "first").await;
+        assert_eq!(other.verdict(&second), Verdict::Active);
+    }
+
+    #[tokio::test]
+    async fn a_member_with_news_of_a_later_moment_has_every_acknowledged_revocation() {
+        let server = store().await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
+        for number in 0..20 {
+            let id = format!("token {number}");
+            let token = token(&id);
+            one.revoke(&id).await;
+            has_news(&other).await;
+            assert_eq!(other.verdict(&token), Verdict::Revoked, "{id}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_member_that_starts_in_the_middle_has_all() {
+        let server = store().await;
+        let one = fresh(&server.url()).await;
+        let mut late = Vec::new();
+        for number in 0..300 {
+            one.revoke(&format!("token {number}")).await;
+            if number % 100 == 50 {
+                late.push(fresh(&server.url()).await);
+            }
+        }
+        for member in &late {
+            has_news(member).await;
+            for number in 0..300 {
+                let token = token(&format!("token {number}"));
+                assert_eq!(member.verdict(&token), Verdict::Revoked, "{number}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_trimmed_behind_a_follower_is_noticed() {
+        let server = store().await;
+        let door = Door::to(server.port()).await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&door.url()).await);
+        door.lead_to(None);
+        for number in 0..10 {
+            one.revoke(&format!("token {number}")).await;
+        }
+        let _: u64 = server.ask(&["XTRIM", "{portcullis}:revocations:log", "MAXLEN", "1"]).await;
+        door.lead_to(Some(server.port()));
+        has_news(&other).await;
+        for number in 0..10 {
+            let token = token(&format!("token {number}"));
+            assert_eq!(other.verdict(&token), Verdict::Revoked, "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_dropped_under_a_follower_is_noticed() {
+        let server = store().await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
+        one.revoke("before").await;
+        refuses(&other, "before").await;
+        let door = Door::to(server.port()).await;
+        let late = fresh(&door.url()).await;
+        door.lead_to(None);
+        one.revoke("between").await;
+        let _: u64 = server.ask(&["DEL", "{portcullis}:revocations:log"]).await;
+        door.lead_to(Some(server.port()));
+        has_news(&late).await;
+        assert_eq!(late.verdict(&token("between")), Verdict::Revoked);
+        one.revoke("after").await;
+        for member in [&other, &late] {
+            has_news(member).await;
+            assert_eq!(member.verdict(&token("after")), Verdict::Revoked);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_killed_and_comes_back_with_its_data_loses_nothing() {
+        let mut server = made(Server::durable().await).await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
+        one.revoke("before").await;
+        refuses(&other, "before").await;
+        server.kill();
+        // Both go on with what they have.
+        assert_eq!(one.verdict(&token("before")), Verdict::Revoked);
+        assert_eq!(other.verdict(&token("another")), Verdict::Active);
+        let refused = one.revocations.token(ISSUER, "meanwhile", None).await;
+        assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
+        server.restart().await;
+
+        has_news(&one).await;
+        has_news(&other).await;
+        one.revoke("after").await;
+        let new = fresh(&server.url()).await;
+        for id in ["before", "after"] {
+            for member in [&one, &other, &new] {
+                refuses(member, id).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hundred_thousand_revocations_reach_everybody_while_requests_run() {
+        const WRITERS: usize = 64;
+        const EACH: usize = 100_000 / WRITERS + 1;
+        let server = store().await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
+        let (active, doomed) = (token("active"), token("doomed"));
+        let policy = other.policy.clone();
+        let is_over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let over = std::sync::Arc::clone(&is_over);
+        let requests = std::thread::spawn(move || {
+            let mut count = 0_u64;
+            let mut was_refused = false;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(policy.verify_token_now(&active).is_ok());
+                let is_refused = policy.verify_token_now(&doomed).is_err();
+                assert!(is_refused || !was_refused, "it came back to life");
+                was_refused = is_refused;
+                count += 2;
+            }
+            (count, was_refused)
+        });
+        one.revoke("doomed").await;
+        let one = std::sync::Arc::new(one);
+        let writers = (0..WRITERS).map(|writer| {
+            let one = std::sync::Arc::clone(&one);
+            tokio::spawn(async move {
+                for number in 0..EACH {
+                    one.revoke(&format!("{writer}-{number}")).await;
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        has_news(&other).await;
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let (count, was_refused) = requests.join().unwrap();
+        assert!(count > 1_000 && was_refused, "{count}");
+        assert_eq!(other.revocations.stats().entries(Revocable::Token), WRITERS * EACH + 1);
+        for writer in [0, WRITERS / 2, WRITERS - 1] {
+            for number in [0, EACH / 2, EACH - 1] {
+                let token = token(&format!("{writer}-{number}"));
+                assert_eq!(other.verdict(&token), Verdict::Revoked);
+            }
+        }
+    }
+}
+
+mod after_a_loss {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_lost_its_data_is_not_ready_and_makes_nobody_fresh() {
+        let mut server = store().await;
+        let member = Member::with(
+            Member::settings(RedisRevocations::server(&server.url()).unwrap())
+                .max_staleness(Duration::from_millis(1500)),
+        );
+        let member = member.await.unwrap();
+        is_fresh(&member).await;
+        member.revoke("held").await;
+        server.restart().await;
+
+        eventually("stale", async || !member.revocations.is_fresh()).await;
+        assert_eq!(member.verdict(&token("any")), Verdict::Unavailable);
+        assert_eq!(member.verdict(&token("held")), Verdict::Revoked);
+        let started = Member::start(&server.url()).await;
+        assert_eq!(started.err(), Some(RedisError::Uninitialized));
+        let refused = member.revocations.token(ISSUER, "another", None).await;
+        assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn survivors_give_back_what_they_hold_before_anybody_is_fresh() {
+        let mut server = store().await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
+        one.revoke("held by both").await;
+        refuses(&other, "held by both").await;
+        one.revocations.subject(ISSUER, "mallory", None).await.unwrap();
+        server.restart().await;
+        assert!(Member::initialize(&server.url()).await.unwrap());
+        let start = Instant::now();
+
+        // It waits for the survivors' key, and for what they hold.
+        let new = Member::start(&server.url()).await.unwrap();
+        let id = "held by both";
+        while !new.revocations.is_fresh() {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // The recovery of these stores is a second.
+        assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+        assert_eq!(new.verdict(&token(id)), Verdict::Revoked);
+        assert_eq!(new.revocations.stats().entries(Revocable::Subject), 1);
+        has_news(&one).await;
+        has_news(&other).await;
+        other.revoke("later").await;
+        refuses(&one, "later").await;
+        refuses(&new, "later").await;
+    }
+
+    #[tokio::test]
+    async fn a_promoted_replica_that_lacks_the_last_writes_gets_them_back() {
+        let mut master = store().await;
+        let link = Door::to(master.port()).await;
+        let replica = replica_of(link.port()).await;
+        let door = Door::to(master.port()).await;
+        let (one, other) = (fresh(&door.url()).await, fresh(&door.url()).await);
+        let doomed = fresh(&door.url()).await;
+        one.revoke("replicated").await;
+        eventually("replicated", async || {
+            let offset = master.info("master_repl_offset").await;
+            replica.info("slave_repl_offset").await == offset
+        })
+        .await;
+
+        link.lead_to(None);
+        one.revoke("unreplicated").await;
+        for member in [&other, &doomed] {
+            refuses(member, "unreplicated").await;
+        }
+        master.kill();
+        let _: String = replica.ask(&["REPLICAOF", "NO", "ONE"]).await;
+        assert_eq!(sequence(&replica).await, 1);
+        drop(doomed);
+        door.lead_to(Some(replica.port()));
+
+        let new = fresh(&door.url()).await;
+        for id in ["replicated", "unreplicated"] {
+            assert_eq!(new.verdict(&token(id)), Verdict::Revoked, "{id}");
+        }
+        has_news(&one).await;
+        has_news(&other).await;
+        // Numbers that the old master gave are given anew, and nobody takes one for the other.
+        new.revoke("later").await;
+        new.revoke("latest").await;
+        for member in [&one, &other] {
+            for id in ["replicated", "unreplicated", "later", "latest"] {
+                refuses(member, id).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_no_survivor_held_is_lost() {
+        let mut master = store().await;
+        let link = Door::to(master.port()).await;
+        let replica = replica_of(link.port()).await;
+        let door = Door::to(master.port()).await;
+        let survivor = fresh(&door.url()).await;
+        let own = Door::to(master.port()).await;
+        let doomed = fresh(&own.url()).await;
+        doomed.revoke("held by all").await;
+        refuses(&survivor, "held by all").await;
+        eventually("replicated", async || {
+            replica.info("slave_repl_offset").await == master.info("master_repl_offset").await
+        })
+        .await;
+
+        link.lead_to(None);
+        door.lead_to(None);
+        doomed.revoke("held by nobody else").await;
+        drop(doomed);
+        master.kill();
+        let _: String = replica.ask(&["REPLICAOF", "NO", "ONE"]).await;
+        door.lead_to(Some(replica.port()));
+        has_news(&survivor).await;
+        assert_eq!(survivor.verdict(&token("held by all")), Verdict::Revoked);
+        assert_eq!(survivor.verdict(&token("held by nobody else")), Verdict::Active);
+    }
+
+    #[tokio::test]
+    async fn data_that_is_flushed_under_a_running_server_is_noticed() {
+        let server = store().await;
+        let one = fresh(&server.url()).await;
+        one.revoke("held").await;
+        let _: String = server.ask(&["FLUSHALL"]).await;
+        assert!(Member::initialize(&server.url()).await.unwrap());
+        let new = fresh(&server.url()).await;
+        assert_eq!(new.verdict(&token("held")), Verdict::Revoked);
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_too_late_takes_over_what_the_store_has() {
+        let mut server = store().await;
+        let door = Door::to(server.port()).await;
+        let late = fresh(&door.url()).await;
+        late.revoke("lost").await;
+        door.lead_to(None);
+        server.restart().await;
+        assert!(Member::initialize(&server.url()).await.unwrap());
+        // Nobody came in time: the store has another key by now.
+        let new = fresh(&server.url()).await;
+        new.revoke("new").await;
+        door.lead_to(Some(server.port()));
+        has_news(&late).await;
+        assert_eq!(late.verdict(&token("new")), Verdict::Revoked);
+        late.revoke("newer").await;
+        refuses(&new, "newer").await;
+    }
+}
+
+mod out_of_reach {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_hangs_beyond_the_bound_makes_members_stale_until_it_goes_on() {
+        let server = store().await;
+        let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = std::sync::Arc::clone(&events);
+        let member = Member::with(
+            Member::settings(RedisRevocations::server(&server.url()).unwrap())
+                .max_staleness(Duration::from_millis(1500))
+                .on_event(move |event| told.lock().unwrap().push(*event)),
+        );
+        let member = member.await.unwrap();
+        is_fresh(&member).await;
+        member.revoke("revoked").await;
+        server.pause();
+        // Within the bound it goes on with what it has.
+        assert_eq!(member.verdict(&token("active")), Verdict::Active);
+        eventually("stale", async || !member.revocations.is_fresh()).await;
+        assert_eq!(member.verdict(&token("active")), Verdict::Unavailable);
+        assert_eq!(member.verdict(&token("revoked")), Verdict::Revoked);
+        assert!(!member.policy.is_ready());
+        // Where the policy says so by name, it goes on.
+        assert_eq!(member.open_verdict(&token("active")), Verdict::Active);
+        assert_eq!(member.open_verdict(&token("revoked")), Verdict::Revoked);
+        let refused = member.revocations.token(ISSUER, "another", None).await;
+        assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
+
+        server.resume();
+        is_fresh(&member).await;
+        assert_eq!(member.verdict(&token("active")), Verdict::Active);
+        assert!(member.policy.is_ready());
+        let events = events.lock().unwrap();
+        let stale = events.iter().position(|event| *event == RevocationEvent::Stale).unwrap();
+        assert!(events[..stale].contains(&RevocationEvent::Fresh));
+        assert!(events[stale..].contains(&RevocationEvent::Fresh));
+    }
+
+    #[tokio::test]
+    async fn a_member_without_room_for_all_is_not_fresh() {
+        let server = store().await;
+        let one = fresh(&server.url()).await;
+        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
+        let small = Member::with(settings.clone().capacity(2)).await.unwrap();
+        is_fresh(&small).await;
+        for id in ["first", "second"] {
+            one.revoke(id).await;
+            refuses(&small, id).await;
+        }
+        one.revoke("third").await;
+        eventually("stale", async || !small.revocations.is_fresh()).await;
+        assert_eq!(small.verdict(&token("third")), Verdict::Unavailable);
+        assert_eq!(small.verdict(&token("first")), Verdict::Revoked);
+        assert_eq!(small.revocations.stats().refused, 1);
+        let refused = Member::with(settings.capacity(2)).await;
+        assert_eq!(refused.err(), Some(RedisError::Full));
+    }
+
+    #[tokio::test]
+    async fn without_enough_replicas_nothing_is_acknowledged_and_nobody_fresh() {
+        let server = store().await;
+        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
+        let refused = Member::with(settings.clone().durability(1)).await;
+        assert_eq!(refused.err(), Some(RedisError::Durability { have: 0 }));
+
+        let replica = replica_of(server.port()).await;
+        let member = Member::with(settings.durability(1).max_staleness(Duration::from_secs(2)));
+        let member = member.await.unwrap();
+        is_fresh(&member).await;
+        member.revoke("in both").await;
+
+        drop(replica);
+        let refused = member.revocations.token(ISSUER, "in one", None).await;
+        assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
+        eventually("stale", async || !member.revocations.is_fresh()).await;
+    }
+}
+
+mod at_the_start {
+    use super::*;
+
+    async fn refused(url: &str) -> RedisError {
+        Member::start(url).await.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_without_the_store_is_not_ready() {
+        let server = Server::start().await;
+        assert_eq!(refused(&server.url()).await, RedisError::Uninitialized);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_evicts_is_refused() {
+        for policy in ["allkeys-lru", "volatile-ttl", "allkeys-random"] {
+            let server = Server::configured([format!("maxmemory-policy {policy}")]).await;
+            let expected = RedisError::Evicts { policy: policy.to_owned() };
+            assert_eq!(refused(&server.url()).await, expected);
+            assert_eq!(Member::initialize(&server.url()).await.err(), Some(expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replica_is_refused() {
+        let server = store().await;
+        let replica = Server::configured([format!("replicaof 127.0.0.1 {}", server.port())]).await;
+        assert_eq!(refused(&replica.url()).await, RedisError::Replica);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_or_wants_a_password_is_told() {
+        let mut server = Server::configured(["requirepass hidden"]).await;
+        let error = refused(&server.url()).await;
+        assert!(
+            matches!(&error, RedisError::Connection { reason } if reason.contains("NOAUTH")),
+            "{error}"
+        );
+        let wrong = refused(&format!("redis://:wrong@127.0.0.1:{}", server.port())).await;
+        assert!(!format!("{wrong} {wrong:?}").contains(":wrong"), "{wrong}");
+        let right = format!("redis://:hidden@127.0.0.1:{}", server.port());
+        assert!(Member::initialize(&right).await.unwrap());
+        fresh(&right).await;
+        server.kill();
+        assert!(matches!(refused(&right).await, RedisError::Connection { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_store_with_other_terms_is_not_made_over() {
+        let server = store().await;
+        let redis = RedisRevocations::server(&server.url()).unwrap();
+        let longer = StoreTerms::new(Duration::from_secs(901));
+        let (max_lifetime, leeway) = (Duration::from_secs(900), Duration::from_secs(30));
+        let expected = RedisError::OtherTerms { max_lifetime, leeway };
+        assert_eq!(redis.initialize(longer).await, Err(expected));
+        // Under another name it is another store.
+        assert_eq!(redis.prefix("other").initialize(longer).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_policy_with_a_longer_lifetime_than_the_store_does_not_build() {
+        let server = store().await;
+        let member = fresh(&server.url()).await;
+        let longer = TestIssuer::new(ISSUER)
+            .policy_builder()
+            .max_lifetime(Duration::from_secs(901))
+            .revocations(member.revocations.enforce([Revocable::Token]));
+        let error: BuildError = longer.build().err().unwrap();
+        let [Fault::Revocations { misfit, .. }] = error.faults() else { panic!("{error}") };
+        let (lifetime, longest) = (Some(Duration::from_secs(901)), Duration::from_secs(900));
+        assert_eq!(*misfit, Misfit::Lifetime { lifetime, longest });
+    }
+
+    #[tokio::test]
+    async fn two_prefixes_are_two_stores() {
+        let server = store().await;
+        let redis = RedisRevocations::server(&server.url()).unwrap().prefix("other");
+        assert!(redis.initialize(Member::terms()).await.unwrap());
+        let (one, other) =
+            (fresh(&server.url()).await, Member::with(Member::settings(redis)).await.unwrap());
+        is_fresh(&other).await;
+        one.revoke("revoked").await;
+        has_news(&other).await;
+        assert_eq!(other.verdict(&token("revoked")), Verdict::Active);
+    }
+}
+
+mod ways_to_a_server {
+    use super::*;
+
+    #[tokio::test]
+    async fn over_sentinel_the_promoted_master_is_found() {
+        let mut master = Server::start().await;
+        let replica = Server::configured([format!("replicaof 127.0.0.1 {}", master.port())]).await;
+        let sentinel = Server::with(Setup {
+            is_sentinel: true,
+            lines: vec![
+                format!("sentinel monitor main 127.0.0.1 {} 1", master.port()),
+                "sentinel down-after-milliseconds main 300".to_owned(),
+                "sentinel failover-timeout main 2000".to_owned(),
+            ],
+            ..Setup::default()
+        })
+        .await;
+        let sentinels = [sentinel.url()];
+        let redis = || {
+            let sentinels = sentinels.iter().map(String::as_str);
+            RedisRevocations::sentinel(sentinels, "main", "redis://unused").unwrap()
+        };
+        assert!(redis().initialize(Member::terms()).await.unwrap());
+        eventually("replicated", async || {
+            sentinel.ask::<Vec<Vec<String>>>(&["SENTINEL", "REPLICAS", "main"]).await.len() == 1
+                && replica.info("master_link_status").await == "up"
+        })
+        .await;
+        let member = Member::with(Member::settings(redis())).await.unwrap();
+        is_fresh(&member).await;
+        member.revoke("before").await;
+        master.kill();
+        has_news(&member).await;
+        member.revoke("after").await;
+        let new = Member::with(Member::settings(redis())).await.unwrap();
+        is_fresh(&new).await;
+        for id in ["before", "after"] {
+            assert_eq!(new.verdict(&token(id)), Verdict::Revoked, "{id}");
+        }
+        assert_eq!(replica.info("role").await, "master");
+    }
+
+    #[tokio::test]
+    async fn in_a_cluster_the_node_of_the_slot_is_found() {
+        let nodes = [
+            Server::configured(["cluster-enabled yes", "cluster-require-full-coverage no"]).await,
+            Server::configured(["cluster-enabled yes", "cluster-require-full-coverage no"]).await,
+        ];
+        // Only one of them serves our slot, and the other knows which.
+        let slot: u64 = nodes[0].ask(&["CLUSTER", "KEYSLOT", "{portcullis}"]).await;
+        let slot = slot.to_string();
+        let _: String = nodes[1].ask(&["CLUSTER", "ADDSLOTS", &slot]).await;
+        let port = nodes[1].port().to_string();
+        let _: String = nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &port]).await;
+        eventually("met", async || {
+            let slots: Vec<redis::Value> = nodes[0].ask(&["CLUSTER", "SLOTS"]).await;
+            !slots.is_empty()
+                && nodes[0].ask::<String>(&["CLUSTER", "INFO"]).await.contains("cluster_state:ok")
+        })
+        .await;
+        let url = nodes[0].url();
+        let redis = RedisRevocations::cluster([url.as_str()]).unwrap();
+        eventually("made", async || redis.initialize(Member::terms()).await.is_ok()).await;
+        let one = Member::with(Member::settings(redis.clone())).await.unwrap();
+        let other = Member::with(Member::settings(redis)).await.unwrap();
+        is_fresh(&one).await;
+        is_fresh(&other).await;
+        one.revoke("revoked").await;
+        refuses(&other, "revoked").await;
+    }
 }
