@@ -1,12 +1,14 @@
 //! Real Redis servers on free loopback ports, and members of a fleet.
 mod door;
 mod member;
+mod process;
 mod server;
 
 use core::time::Duration;
 
 pub use self::door::Door;
 pub use self::member::{ISSUER, Member, Verdict, token};
+pub use self::process::Process;
 pub use self::server::{Server, Setup};
 
 /// Waits until something holds, for as long as a test may take for it.

@@ -1,6 +1,9 @@
 use core::time::Duration;
 
-use portcullis::{Algorithm, Error, Policy, Revocable, RevocationError, Revocations, dangerous};
+use portcullis::{
+    Algorithm, Error, Issuer, KeySet, Policy, Revocable, RevocationError, Revocations,
+    UnknownRevocation, dangerous,
+};
 use portcullis_redis::{RedisError, RedisRevocations, StoreTerms};
 use portcullis_testkit::TestIssuer;
 
@@ -67,18 +70,36 @@ impl Member {
     ///
     /// Those of [`RedisRevocations::connect`].
     pub async fn with(redis: RedisRevocations) -> Result<Self, RedisError> {
+        let keys = KeySet::from_jwks(TestIssuer::new(ISSUER).jwks_of(&[Algorithm::ES256]));
+        Self::with_keys(redis, keys.expect("the provider's keys")).await
+    }
+
+    /// Starts one that is told the provider's keys.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RedisRevocations::connect`].
+    ///
+    /// # Panics
+    ///
+    /// They are no keys for ES256.
+    pub async fn with_keys(redis: RedisRevocations, keys: KeySet) -> Result<Self, RedisError> {
         let revocations = redis.connect().await?;
-        let provider = provider();
-        let builder = || {
-            provider
-                .policy_builder()
+        let policy = |unknown| {
+            let issuer = Issuer::new(ISSUER)
+                .algorithms([Algorithm::ES256])
+                .keys(keys.clone())
+                .audience(TestIssuer::AUDIENCE);
+            Policy::builder()
+                .issuer(issuer)
                 .max_lifetime(Duration::from_secs(900))
                 .revocations(revocations.enforce([Revocable::Token, Revocable::Subject]))
+                .unknown_revocation(unknown)
+                .build()
+                .expect("a policy")
         };
-        let policy = builder().build().expect("a policy");
-        let open = builder().unknown_revocation(dangerous::accept_unknown_revocation());
-        let open = open.build().expect("a policy");
-        Ok(Self { revocations, policy, open })
+        let open = policy(dangerous::accept_unknown_revocation());
+        Ok(Self { policy: policy(UnknownRevocation::default()), open, revocations })
     }
 
     /// What it says of a token.
@@ -114,13 +135,8 @@ fn verdict(policy: &Policy, token: &str) -> Verdict {
     }
 }
 
-/// Its keys are the same in every process.
-pub(crate) fn provider() -> TestIssuer {
-    TestIssuer::new(ISSUER)
-}
-
 /// A token of an id.
 pub fn token(id: &str) -> String {
     let lifetime = Duration::from_secs(600);
-    provider().token(Algorithm::ES256).claim("jti", id).expires_in(lifetime).mint()
+    TestIssuer::new(ISSUER).token(Algorithm::ES256).claim("jti", id).expires_in(lifetime).mint()
 }

@@ -12,7 +12,9 @@
 use std::time::{Duration, Instant};
 
 use portcullis::{BuildError, Fault, Misfit, Revocable, RevocationEvent, RevokeError};
-use portcullis_fleet_tests::{Door, ISSUER, Member, Server, Setup, Verdict, eventually, token};
+use portcullis_fleet_tests::{
+    Door, ISSUER, Member, Process, Server, Setup, Verdict, eventually, token,
+};
 use portcullis_redis::{RedisError, RedisRevocations, StoreTerms};
 use portcullis_testkit::TestIssuer;
 
@@ -74,6 +76,35 @@ mod while_redis_keeps_its_data {
         assert_eq!(one.verdict(&first), Verdict::Revoked);
         refuses(&other, "first").await;
         assert_eq!(other.verdict(&second), Verdict::Active);
+    }
+
+    #[tokio::test]
+    async fn what_one_of_three_processes_revokes_the_others_refuse() {
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_member");
+        let server = store().await;
+        let mut members = Vec::new();
+        for _ in 0..3 {
+            members.push(Process::start(PROGRAM.as_ref(), &server.url()).await);
+        }
+        for round in 0..30 {
+            let (id, other) = (format!("token {round}"), token("another"));
+            let token = token(&id);
+            for member in &mut members {
+                assert_eq!(member.ask(&format!("check {token}")).await, "Active");
+            }
+            let told = members[round % 3].ask(&format!("revoke {id}")).await;
+            assert!(told.starts_with("acknowledged "), "{told}");
+            for member in &mut members {
+                let told = member.ask(&format!("await {token}")).await;
+                assert!(told.starts_with("refused "), "{told}");
+                assert_eq!(member.ask(&format!("check {other}")).await, "Active");
+            }
+        }
+        // One that was killed and comes back has all of it.
+        members[0].kill().await;
+        members[0] = Process::start(PROGRAM.as_ref(), &server.url()).await;
+        let first = token("token 0");
+        assert_eq!(members[0].ask(&format!("check {first}")).await, "Revoked");
     }
 
     #[tokio::test]
@@ -543,7 +574,59 @@ mod at_the_start {
 }
 
 mod ways_to_a_server {
+    use std::fs;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer as Authority, KeyPair};
+
     use super::*;
+
+    /// Files of a certificate for this host, and the authority that signed it, as PEM.
+    fn certificate(folder: &std::path::Path) -> String {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority_key = KeyPair::generate().unwrap();
+        let root = authority.self_signed(&authority_key).unwrap().pem();
+        let authority = Authority::new(authority, authority_key);
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = certificate.signed_by(&key, &authority).unwrap();
+        fs::write(folder.join("certificate.pem"), certificate.pem()).unwrap();
+        fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+        root
+    }
+
+    #[tokio::test]
+    async fn over_tls_only_a_server_with_a_trusted_certificate_is_talked_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = certificate(folder.path());
+        let port = Server::start().await.port();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let _server = Server::configured([
+            format!("tls-port {port}"),
+            format!("tls-cert-file {}", at("certificate.pem")),
+            format!("tls-key-file {}", at("key.pem")),
+            "tls-auth-clients no".to_owned(),
+        ])
+        .await;
+        let url = format!("rediss://localhost:{port}");
+        let redis = RedisRevocations::server(&url).unwrap();
+        let trusting = redis.clone().root_certificates(root);
+        assert!(trusting.initialize(Member::terms()).await.unwrap());
+        let one = Member::with(Member::settings(trusting.clone())).await.unwrap();
+        let other = Member::with(Member::settings(trusting)).await.unwrap();
+        is_fresh(&one).await;
+        is_fresh(&other).await;
+        one.revoke("revoked").await;
+        refuses(&other, "revoked").await;
+
+        let another = certificate(tempfile::tempdir().unwrap().path());
+        for redis in [redis.clone(), redis.clone().root_certificates(another)] {
+            let refused = redis.initialize(Member::terms()).await;
+            assert!(matches!(refused, Err(RedisError::Connection { .. })), "{refused:?}");
+        }
+        let refused = redis.root_certificates("no certificate").initialize(Member::terms()).await;
+        assert_eq!(refused, Err(RedisError::Certificates));
+    }
 
     #[tokio::test]
     async fn over_sentinel_the_promoted_master_is_found() {

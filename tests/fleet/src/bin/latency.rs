@@ -1,0 +1,55 @@
+//! How long it takes until what one process revoked is refused by two others: over one Redis on
+//! loopback, as a table.
+use std::error::Error;
+use std::path::PathBuf;
+
+use portcullis_fleet_tests::{Member, Process, Server, token};
+
+const ROUNDS: usize = 1000;
+
+fn times(line: &str) -> Vec<u128> {
+    line.split(' ').filter_map(|word| word.parse().ok()).collect()
+}
+
+fn row(name: &str, mut micros: Vec<u128>) {
+    micros.sort_unstable();
+    let at = |percent: usize| micros[(micros.len() - 1) * percent / 100];
+    println!("| {name} | {} | {} | {} |", at(50), at(99), at(100));
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut program = PathBuf::from(std::env::current_exe()?);
+    program.set_file_name("member");
+    let server = Server::start().await;
+    Member::initialize(&server.url()).await?;
+    let mut members = Vec::new();
+    for _ in 0..3 {
+        members.push(Process::start(&program, &server.url()).await);
+    }
+    let [one, others @ ..] = &mut members[..] else { return Ok(()) };
+    let (mut acknowledged, mut from_call, mut from_answer) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let id = format!("round {round}");
+        let token = token(&id);
+        for other in &mut *others {
+            other.tell(&format!("await {token}")).await;
+        }
+        let told = times(&one.ask(&format!("revoke {id}")).await);
+        let [start, end] = told[..] else { return Err("no times".into()) };
+        acknowledged.push((end - start) / 1000);
+        for other in &mut *others {
+            let refused = times(&other.hear().await)[0];
+            from_call.push(refused.saturating_sub(start) / 1000);
+            from_answer.push(refused.saturating_sub(end) / 1000);
+        }
+    }
+    println!(
+        "{ROUNDS} revocations at one process, each awaited by two others, in µs; they look every 0.1 ms.\n"
+    );
+    println!("| from, to | median | 99 % | longest |\n| --- | --- | --- | --- |");
+    row("`revoke` called, acknowledged", acknowledged);
+    row("`revoke` called, refused elsewhere", from_call);
+    row("acknowledged, refused elsewhere", from_answer);
+    Ok(())
+}
