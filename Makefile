@@ -8,14 +8,14 @@ TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 
-.PHONY: demo test fmt lint docs unit features serde-json bench counts tools interop-tools counts-tools
+.PHONY: demo test fmt lint docs unit features serde-json bench counts tools interop-tools fleet-tools counts-tools
 
 demo: tools
 	$(CARGO) run --locked --release -p quickstart -- --check
 	@echo
 	@echo 'To leave it running and try for yourself: cargo run --release -p quickstart'
 
-test: tools interop-tools fmt lint docs unit serde-json features
+test: tools interop-tools fleet-tools fmt lint docs unit serde-json features
 	@echo 'make test: all passed'
 
 # The crypto library is C and assembly.
@@ -26,6 +26,10 @@ tools:
 # An OpenID Provider and libraries of other languages, which tests/interop runs against.
 interop-tools:
 	@tests/interop/install.sh
+
+# A Redis server, which tests/fleet starts its own of.
+fleet-tools:
+	@scripts/need.sh redis-server
 
 # valgrind, and what runs the benchmark under it.
 counts-tools: export CARGO := $(CARGO)
@@ -49,7 +53,7 @@ docs:
 unit: export PORTCULLIS_INTEROP = required
 # For how long keys rotate under load.
 unit: export PORTCULLIS_SOAK_SECONDS = 60
-unit: interop-tools
+unit: interop-tools fleet-tools
 	$(CARGO) test --locked --workspace $(addprefix --features portcullis/,$(FEATURES))
 
 serde-json:
@@ -59,6 +63,7 @@ serde-json:
 features:
 	$(CARGO) check --locked -p portcullis --no-default-features
 	$(foreach feature,$(FEATURES),$(CARGO) check --locked -p portcullis --no-default-features --features $(feature) &&) true
+	$(CARGO) check --locked -p portcullis-redis --no-default-features
 	$(foreach feature,$(TESTKIT_FEATURES),$(CARGO) check --locked -p portcullis-testkit --no-default-features --features $(feature) &&) true
 
 # Writes benches/RESULTS.md: half an hour on a machine that does nothing else.

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 cargo=${CARGO:-cargo}
 
-./need.sh valgrind
+../scripts/need.sh valgrind
 
 # The runner has to be of the library's version, and is beside what cargo builds, not with your programs.
 version=$(sed -n '/^name = "gungraun"$/{n;s/^version = "\(.*\)"$/\1/p}' ../Cargo.lock)

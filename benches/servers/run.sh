@@ -2,7 +2,7 @@
 # Builds the servers and compares them. Arguments are those of `pairs`: try --help.
 set -euo pipefail
 cd "$(dirname "$0")"
-../need.sh wrk
+../../scripts/need.sh wrk
 
 # One at a time, so that none gets features which only another asks for. What the project has built is used again.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/../../target}"

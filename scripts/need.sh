@@ -8,6 +8,6 @@ if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
     apt-get update -q
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$program"
 else
-    echo "The benchmarks need $program, which is Debian's package of that name: install it first." >&2
+    echo "$program is missing, which is Debian's package of that name: install it first." >&2
     exit 1
 fi
