@@ -12,7 +12,8 @@
 //! 4. signed by one of the keys of that issuer ([`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`];
 //!    with the feature `remote-jwks`, `RemoteJwks` fetches them);
 //! 5. whose claims say that it is an access token, for this service, now ([`ClaimRules`]);
-//! 6. that was not taken back ([`RevocationSource`], where the policy has one).
+//! 6. that was not taken back ([`RevocationSource`], where the policy has one; with the feature
+//!    `status-list`, `StatusLists` asks the list that the token names).
 //!
 //! A token that passed is [remembered](PolicyBuilder::token_cache); what can change about it is asked
 //! again for every request.
@@ -58,6 +59,8 @@ mod cache;
 mod error;
 mod policy;
 mod revocation;
+#[cfg(feature = "status-list")]
+mod status_list;
 mod verify;
 
 mod challenge;
@@ -103,6 +106,8 @@ pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
 pub use crate::source::{
     CookieError, CrossSiteError, SameSite, SourceError, TokenCookie, TokenSource,
 };
+#[cfg(feature = "status-list")]
+pub use crate::status_list::{StatusListError, StatusListFault, StatusLists, StatusListsError};
 pub use crate::time::{Clock, SystemClock, UnixTime};
 pub use crate::token::{JsonFault, Part, TokenError};
 pub use crate::verified::{ShapeError, VerifiedToken};

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::keys::VerificationKey;
 use crate::revocation::NEVER;
 use crate::signature::{Algorithm, Authentic};
+#[cfg(feature = "status-list")]
+use crate::status_list::StatusClaim;
 use crate::time::UnixTime;
 use crate::token::{Parts, TypeHeader};
 
@@ -33,13 +35,23 @@ struct Inner {
     /// The generation of revocations in which it was last found active.
     active_in: AtomicU64,
     claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; REMEMBERED_TYPES],
+    /// Read when a policy first asks for it.
+    #[cfg(feature = "status-list")]
+    status: OnceLock<StatusClaim>,
 }
 
 impl VerifiedToken {
     pub(crate) fn new(authentic: Authentic) -> Self {
         let Authentic { parts, key } = authentic;
         let claims = [const { OnceLock::new() }; REMEMBERED_TYPES];
-        Self(Arc::new(Inner { parts, key, active_in: AtomicU64::new(NEVER), claims }))
+        Self(Arc::new(Inner {
+            parts,
+            key,
+            active_in: AtomicU64::new(NEVER),
+            claims,
+            #[cfg(feature = "status-list")]
+            status: OnceLock::new(),
+        }))
     }
 
     /// The issuer (`iss`), as the policy names it.
@@ -148,6 +160,12 @@ impl VerifiedToken {
         &self.0.key
     }
 
+    /// Where its status is. Read once.
+    #[cfg(feature = "status-list")]
+    pub(crate) fn status(&self) -> &StatusClaim {
+        self.0.status.get_or_init(|| StatusClaim::read(self.issuer(), self.payload()))
+    }
+
     /// Whether it was found active in this generation of revocations.
     pub(crate) fn is_active_in(&self, generation: u64) -> bool {
         generation != NEVER && self.0.active_in.load(Ordering::Acquire) == generation
@@ -172,7 +190,11 @@ impl VerifiedToken {
         let payload = self.payload();
         let values = memchr_iter(b',', payload.as_bytes()).count();
         let claims = payload.len() + VALUE * (1 + values.saturating_sub(MOST_CLAIMS));
-        size_of::<Inner>() + self.0.parts.heap_size() + REMEMBERED_TYPES * claims
+        #[cfg(feature = "status-list")]
+        let claims_read = self.0.status.get().map_or(0, StatusClaim::heap_size);
+        #[cfg(not(feature = "status-list"))]
+        let claims_read = 0;
+        size_of::<Inner>() + self.0.parts.heap_size() + claims_read + REMEMBERED_TYPES * claims
     }
 }
 

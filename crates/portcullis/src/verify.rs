@@ -146,6 +146,8 @@ fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<
     let (token, party) = authenticate(token, party, now, seeking)?;
     let token = claims::check(token, party.terms(), &rules.names, now)?;
     rules.revocations.check_needs(&token.0)?;
+    #[cfg(feature = "status-list")]
+    rules.status.check(&token.0)?;
     party.prove();
     if has_new_header {
         rules.headers.remember(&token, now);
@@ -189,7 +191,7 @@ fn authenticate<'r>(
 
 /// Another kind of token than an access token, signed by an issuer of the policy. Its claims are
 /// unchecked, and its type is.
-#[expect(dead_code, reason = "statements come next")]
+#[cfg_attr(not(feature = "status-list"), expect(dead_code, reason = "nothing asks for one"))]
 pub(crate) struct Statement {
     pub(crate) authentic: Authentic,
     pub(crate) issuer: Arc<TrustedIssuer>,
@@ -197,7 +199,7 @@ pub(crate) struct Statement {
 
 /// Checks who signed a token that is no access token, of at most `limit` bytes, and waits for the
 /// key. `algorithms`: other ones than the issuer's access tokens have.
-#[expect(dead_code, reason = "statements come next")]
+#[cfg_attr(not(feature = "status-list"), expect(dead_code, reason = "nothing asks for one"))]
 pub(crate) async fn authenticate_other(
     rules: &Rules,
     text: &[u8],

@@ -82,6 +82,13 @@ fn table() -> Vec<(Fault, PolicyBuilder)> {
     let mut table = table_of_any_keys();
     #[cfg(feature = "remote-jwks")]
     table.extend(remote_keys::table());
+    #[cfg(feature = "status-list")]
+    table.push((
+        Fault::StatusLists {
+            error: portcullis::StatusListsError::Origin { origin: "status.example".into() },
+        },
+        builder().status_lists(portcullis::StatusLists::new().allow_origin("status.example")),
+    ));
     table
 }
 
@@ -300,8 +307,11 @@ fn every_fault_there_is_is_tested() {
         .filter_map(|(at, line)| {
             let line =
                 line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase))?;
-            let is_remote = at > 0 && lines[at - 1] == "    #[cfg(feature = \"remote-jwks\")]";
-            let is_there = !is_remote || cfg!(feature = "remote-jwks");
+            let needs = |feature: &str| {
+                at > 0 && lines[at - 1] == format!("    #[cfg(feature = \"{feature}\")]")
+            };
+            let is_there = (!needs("remote-jwks") || cfg!(feature = "remote-jwks"))
+                && (!needs("status-list") || cfg!(feature = "status-list"));
             is_there.then(|| line.trim_end_matches([' ', '{', ',']))
         })
         .collect();

@@ -1,11 +1,9 @@
 //! Ways round a revocation.
-#![expect(clippy::unwrap_used, reason = "a test may fail by it")]
-
 use std::time::Duration;
 
 use portcullis::{
-    Algorithm, Claim, ClaimsError, EnforcedRevocations, Error, Issuer, KeyError, KeySet, Part,
-    Policy, Revocable, Revocation, RevocationError, Revocations, RevokeError, TokenError, UnixTime,
+    Algorithm, Claim, ClaimsError, EnforcedRevocations, Error, Issuer, KeyError, KeySet, Policy,
+    Revocable, Revocation, RevocationError, Revocations, RevokeError, TokenError, UnixTime,
     dangerous,
 };
 use portcullis_attacks::{Door, NOW, issuer, policy_for, request, token, trusted};

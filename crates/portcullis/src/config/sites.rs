@@ -97,6 +97,9 @@ impl Sites {
             Fault::Template { issuer } => itself(self.identity(issuer)),
             #[cfg(feature = "remote-jwks")]
             Fault::Tenants { issuer, fault } => alone(self.below(issuer, fault.setting)),
+            // Only code can ask for them, which may add to what a file says.
+            #[cfg(feature = "status-list")]
+            Fault::StatusLists { .. } => alone("status_lists".to_owned()),
             Fault::Leeway { place, .. } => alone(self.claim_setting(place, "leeway")),
             Fault::ZeroDuration { place, setting } => alone(self.claim_setting(place, setting)),
             Fault::Contradiction { place, claim } => {

@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::presentation::{Presentation, Refusal};
 use crate::revocation::{EnforcedRevocations, RevocationSource, Sources, UnknownRevocation};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
+#[cfg(feature = "status-list")]
+use crate::status_list::{StatusLists, StatusRule};
 use crate::time::{Clock, SystemClock};
 use crate::token::{KnownHeaders, TokenLimits};
 
@@ -32,6 +34,8 @@ pub struct PolicyBuilder {
     anonymous: bool,
     revocations: Sources,
     enforced: Vec<EnforcedRevocations>,
+    #[cfg(feature = "status-list")]
+    status_lists: Option<StatusLists>,
     cache: usize,
     clock: Arc<dyn Clock>,
     presentation: Presentation,
@@ -52,6 +56,8 @@ impl PolicyBuilder {
             anonymous: false,
             revocations: Sources::default(),
             enforced: Vec::new(),
+            #[cfg(feature = "status-list")]
+            status_lists: None,
             cache: cache::DEFAULT_BYTES,
             clock: Arc::new(SystemClock),
             presentation: Presentation::default(),
@@ -196,6 +202,15 @@ impl PolicyBuilder {
         self
     }
 
+    /// Asks the list that a token names whether it was taken back, once it passed every other check.
+    ///
+    /// Not called: the claim `status` is not looked at.
+    #[cfg(feature = "status-list")]
+    pub fn status_lists(mut self, lists: StatusLists) -> Self {
+        self.status_lists = Some(lists);
+        self
+    }
+
     /// How many bytes the tokens may take that are remembered, 1 MiB to 1 GiB; 0 turns it off.
     ///
     /// A token that comes again, byte for byte, is then not verified in full: what cannot change is
@@ -303,10 +318,25 @@ impl PolicyBuilder {
         for setting in self.presentation.unwritable() {
             faults.push(Fault::Text { setting });
         }
+        #[cfg(feature = "status-list")]
+        faults.extend(
+            self.status_lists
+                .iter()
+                .flat_map(StatusLists::faults)
+                .map(|error| Fault::StatusLists { error }),
+        );
         BuildError::check(faults)?;
         // Last, since it may take a while: with nothing else at fault.
         let mut faults = Vec::new();
         let issuers = TrustedIssuers::start(issuers, &mut faults);
+        #[cfg(feature = "status-list")]
+        let status_lists = self.status_lists.and_then(|lists| match StatusLists::thread() {
+            Ok(thread) => Some((lists, thread)),
+            Err(error) => {
+                faults.push(Fault::StatusLists { error });
+                None
+            }
+        });
         BuildError::check(faults)?;
 
         let origins =
@@ -322,12 +352,28 @@ impl PolicyBuilder {
             issuers,
             names,
             revocations,
+            #[cfg(feature = "status-list")]
+            status: StatusRule::default(),
             cache: TokenCache::new(self.cache),
             headers: KnownHeaders::default(),
             clock: self.clock,
             presentation: self.presentation.compile(),
         };
-        Ok(Policy { rules: Arc::new(rules), anonymous: self.anonymous })
+        #[cfg(not(feature = "status-list"))]
+        let rules = Arc::new(rules);
+        // A list is verified by the rules that it is part of.
+        #[cfg(feature = "status-list")]
+        let rules = Arc::new_cyclic(|own| match status_lists {
+            Some((lists, thread)) => {
+                let mut rules = rules;
+                rules.status = lists.rule();
+                let lists = lists.start(Arc::clone(&rules.clock), thread, own.clone());
+                rules.revocations.all.push(Arc::new(lists));
+                rules
+            }
+            None => rules,
+        });
+        Ok(Policy { rules, anonymous: self.anonymous })
     }
 }
 

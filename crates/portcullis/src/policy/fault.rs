@@ -6,6 +6,8 @@ use crate::keys::remote::{RemoteJwksError, SettingFault};
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::revocation::Misfit;
 use crate::signature::Algorithm;
+#[cfg(feature = "status-list")]
+use crate::status_list::StatusListsError;
 use crate::token::TokenLimits;
 
 /// A policy that would be weak, or whose decisions do not fit together. Lists every fault at once.
@@ -126,6 +128,12 @@ pub enum Fault {
         /// Which, and what it may be.
         fault: SettingFault,
     },
+    /// Status lists that do not start.
+    #[cfg(feature = "status-list")]
+    StatusLists {
+        /// Why.
+        error: StatusListsError,
+    },
     /// A leeway over 10 minutes.
     Leeway {
         /// Whose rules.
@@ -244,6 +252,8 @@ impl fmt::Display for Fault {
             ),
             #[cfg(feature = "remote-jwks")]
             Self::Tenants { issuer, fault } => write!(f, "issuer `{issuer}`: {fault}"),
+            #[cfg(feature = "status-list")]
+            Self::StatusLists { error } => write!(f, "status lists: {error}"),
             Self::Leeway { place, leeway } => {
                 write!(
                     f,

@@ -24,6 +24,8 @@ use crate::presentation::CompiledPresentation;
 use crate::request::RequestView;
 use crate::revocation::{Asked, RevocationError, RevocationUnavailable, Sources};
 use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
+#[cfg(feature = "status-list")]
+use crate::status_list::StatusRule;
 use crate::time::{Clock, UnixTime};
 use crate::token::{KnownHeaders, TokenLimits};
 use crate::verified::VerifiedToken;
@@ -51,6 +53,9 @@ pub(crate) struct Rules {
     /// Claims that rules of any issuer name.
     pub(crate) names: NameTable,
     pub(crate) revocations: Sources,
+    /// What is asked of the claim `status`.
+    #[cfg(feature = "status-list")]
+    pub(crate) status: StatusRule,
     pub(crate) cache: TokenCache,
     pub(crate) headers: KnownHeaders,
     pub(crate) clock: Arc<dyn Clock>,

@@ -132,7 +132,7 @@ pub(crate) fn read_object<'de, E: From<JsonFault>>(
     if scan.next() != Some(b'{') {
         return Err(JsonFault::NotAnObject.into());
     }
-    scan.members(&mut |name, scan| take(name, Value { scan }))?;
+    scan.members(&mut |name, scan| take(name, Value { scan, depth: 1 }))?;
     // Nothing but white space may follow.
     if scan.next().is_some() {
         return Err(JsonFault::NotAnObject.into());
@@ -153,17 +153,19 @@ pub(crate) fn read_tree(input: &str) -> Result<Vec<(Cow<'_, str>, Json<'_>)>, Js
 /// The value of a member, not read yet.
 pub(crate) struct Value<'a, 'de> {
     scan: &'a mut Scan<'de>,
+    /// How many containers are open.
+    depth: u8,
 }
 
 impl<'de> Value<'_, 'de> {
     /// Reads it.
     pub(crate) fn read(self) -> Result<Json<'de>, JsonFault> {
-        self.scan.value(1)
+        self.scan.value(self.depth)
     }
 
     /// Reads past it, with the same checks.
     pub(crate) fn skip(self) -> Result<(), JsonFault> {
-        self.scan.skip(1)
+        self.scan.skip(self.depth)
     }
 
     /// Reads it, with the same checks, and leaves it to be read again. Of a container it keeps
@@ -171,9 +173,9 @@ impl<'de> Value<'_, 'de> {
     pub(crate) fn peek(&mut self) -> Result<Json<'de>, JsonFault> {
         let at = self.scan.at;
         let value = match self.scan.next() {
-            Some(b'{') => self.scan.skip(1).map(|()| Json::Object(Vec::new())),
-            Some(b'[') => self.scan.skip(1).map(|()| Json::Array(Vec::new())),
-            _ => self.scan.value(1),
+            Some(b'{') => self.scan.skip(self.depth).map(|()| Json::Object(Vec::new())),
+            Some(b'[') => self.scan.skip(self.depth).map(|()| Json::Array(Vec::new())),
+            _ => self.scan.value(self.depth),
         }?;
         self.scan.at = at;
         Ok(value)
@@ -200,9 +202,36 @@ impl<'de> Value<'_, 'de> {
                 return Ok(());
             }
             are_strings = false;
-            scan.skip(2)
+            scan.skip(self.depth + 1)
         })?;
         Ok(are_strings)
+    }
+
+    /// Reads an object, and gives each of its members to `take`, as [`read_object`] does. `None`: it
+    /// is something else, and was read past.
+    #[cfg(feature = "status-list")]
+    pub(crate) fn members<E: From<JsonFault>>(
+        self,
+        mut take: impl FnMut(&Cow<'de, str>, Value<'_, 'de>) -> Result<(), E>,
+    ) -> Result<Option<()>, E> {
+        if self.scan.next() != Some(b'{') {
+            self.skip()?;
+            return Ok(None);
+        }
+        let depth = self.depth + 1;
+        self.scan.members(&mut |name, scan| take(name, Value { scan, depth })).map(Some)
+    }
+
+    /// Reads a number that is written without sign, fraction and exponent. `None`: it is something
+    /// else, and was read past.
+    #[cfg(feature = "status-list")]
+    pub(crate) fn integer(mut self) -> Result<Option<u64>, JsonFault> {
+        let value = self.peek()?;
+        self.skip()?;
+        Ok(match value {
+            Json::Integer(number) => u64::try_from(number).ok(),
+            _ => None,
+        })
     }
 
     /// The text of a number. `None`: it is something else, and not read.
@@ -788,6 +817,33 @@ mod tests {
             [r#"{"a":1e309}"#, r#"{"a":[{"b":-1e400}]}"#, r#"{"a":1e99999999999999999999}"#]
         {
             assert_eq!(read_tree(beyond), Err(JsonFault::NotAnObject), "{beyond}");
+        }
+    }
+
+    #[cfg(feature = "status-list")]
+    #[test]
+    fn an_object_that_is_read_member_by_member_is_held_to_the_same_rules() {
+        fn walk(value: Value<'_, '_>) -> Result<(), JsonFault> {
+            let mut value = value;
+            match value.peek()? {
+                Json::Object(_) => value.members(|_, value| walk(value)).map(drop),
+                _ => value.skip(),
+            }
+        }
+        let nested = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        for text in [
+            nested(16),
+            nested(17),
+            r#"{"a":{"b":1,"b":2}}"#.to_owned(),
+            r#"{"a":{"b":{"\u0063":1,"c":2}}}"#.to_owned(),
+            r#"{"a":{"b":1},"c":{"b":1}}"#.to_owned(),
+            r#"{"a":{"b":[1,{"c":1}]},"d":{}}"#.to_owned(),
+            r#"{"a":{"b":1}"#.to_owned(),
+            r#"{"a":{"b":1,}}"#.to_owned(),
+            r#"{"a":{"$serde_json::private::Number":"1"}}"#.to_owned(),
+        ] {
+            let walked = read_object(&text, |_, value| walk(value));
+            assert_eq!(walked, read_tree(&text).map(drop), "{text}");
         }
     }
 

@@ -28,6 +28,8 @@ use memchr::memchr_iter;
 
 pub(crate) use self::header::{Header, TypeHeader};
 pub use self::json::JsonFault;
+#[cfg(feature = "status-list")]
+pub(crate) use self::json::Value;
 pub(crate) use self::json::{Json, read_object, read_tree};
 pub(crate) use self::known::KnownHeaders;
 pub(crate) use self::payload::Payload;

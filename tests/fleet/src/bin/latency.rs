@@ -1,7 +1,6 @@
 //! How long it takes until what one process revoked is refused by two others: over one Redis on
 //! loopback, as a table.
 use std::error::Error;
-use std::path::PathBuf;
 
 use portcullis_fleet_tests::{Member, Process, Server, token};
 
@@ -19,7 +18,7 @@ fn row(name: &str, mut micros: Vec<u128>) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut program = PathBuf::from(std::env::current_exe()?);
+    let mut program = std::env::current_exe()?;
     program.set_file_name("member");
     let server = Server::start().await;
     Member::initialize(&server.url()).await?;

@@ -41,11 +41,11 @@ impl core::error::Error for AddressFault {}
 
 /// Hosts besides loopback that may be asked without TLS.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PlainHosts(pub(super) Vec<String>);
+pub(crate) struct PlainHosts(pub(crate) Vec<String>);
 
 impl PlainHosts {
     /// Reads an address of a user's own.
-    pub(super) fn parse(&self, text: &str) -> Result<Url, AddressFault> {
+    pub(crate) fn parse(&self, text: &str) -> Result<Url, AddressFault> {
         // The parser is a browser's, and takes `https:\\evil.example\.id.example` for an address of
         // `evil.example`. An issuer is trusted by how its identifier reads.
         let is_strict = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'))
@@ -77,7 +77,7 @@ impl PlainHosts {
 }
 
 /// An address of a user's own for a message: without what may be a secret in it.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     let (before, after) = text.split_once("//").unwrap_or(("", text));
     let host = after.split('/').next().unwrap_or_default();

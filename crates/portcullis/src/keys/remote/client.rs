@@ -71,7 +71,7 @@ fn failed(error: ::reqwest::Error) -> HttpError {
 
 /// A client that is made when it is first used, by the thread that fetches: it reads the
 /// certificates of the operating system.
-pub(super) struct DefaultClient {
+pub(crate) struct DefaultClient {
     connect_timeout: Duration,
     secure: Made,
     /// For plain `http`, which a system without any certificates can do as well.

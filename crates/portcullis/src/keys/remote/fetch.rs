@@ -181,20 +181,30 @@ impl Source {
         let Settings { timeout, max_bytes, .. } = self.settings;
         let mut all = vec![("accept", "application/json, */*;q=0.5".to_owned())];
         all.extend(headers);
-        let request =
-            HttpRequest { url: url.as_str().to_owned(), headers: all, max_bytes, timeout };
-        let response = tokio::time::timeout(timeout, self.client.get(request)).await;
-        let fault = match response.unwrap_or(Err(HttpError::Timeout)) {
-            Ok(response) if response.body.len() <= max_bytes => return Ok(response),
-            Ok(_) | Err(HttpError::TooLarge) => FetchFault::TooLarge { allowed: max_bytes },
-            Err(HttpError::Timeout) => FetchFault::Timeout { after: timeout },
-            Err(HttpError::Failed(reason)) => FetchFault::Connection(reason),
-        };
-        Err(FetchError::new(url, fault))
+        get(&*self.client, url, all, max_bytes, timeout).await
     }
 }
 
-fn check_status(url: &Url, response: &HttpResponse) -> Result<(), FetchError> {
+/// Asks for a whole answer, of whatever status, and guards the client from outside.
+pub(crate) async fn get(
+    client: &dyn HttpClient,
+    url: &Url,
+    headers: Vec<(&'static str, String)>,
+    max_bytes: usize,
+    timeout: Duration,
+) -> Result<HttpResponse, FetchError> {
+    let request = HttpRequest { url: url.as_str().to_owned(), headers, max_bytes, timeout };
+    let response = tokio::time::timeout(timeout, client.get(request)).await;
+    let fault = match response.unwrap_or(Err(HttpError::Timeout)) {
+        Ok(response) if response.body.len() <= max_bytes => return Ok(response),
+        Ok(_) | Err(HttpError::TooLarge) => FetchFault::TooLarge { allowed: max_bytes },
+        Err(HttpError::Timeout) => FetchFault::Timeout { after: timeout },
+        Err(HttpError::Failed(reason)) => FetchFault::Connection(reason),
+    };
+    Err(FetchError::new(url, fault))
+}
+
+pub(crate) fn check_status(url: &Url, response: &HttpResponse) -> Result<(), FetchError> {
     let fault = match response.status {
         200 => return Ok(()),
         // 304 is none, and was not asked for.
@@ -279,7 +289,7 @@ pub enum FetchFault {
 }
 
 impl FetchError {
-    pub(super) fn new(url: &Url, fault: FetchFault) -> Self {
+    pub(crate) fn new(url: &Url, fault: FetchFault) -> Self {
         // A key for an interface may stand in the query.
         let mut url = url.clone();
         url.set_query(None);
@@ -297,7 +307,7 @@ impl FetchError {
     }
 
     /// When the server wants to be asked again.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 

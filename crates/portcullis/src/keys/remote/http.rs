@@ -4,7 +4,8 @@ use core::future::Future;
 use core::pin::Pin;
 use core::time::Duration;
 
-/// Fetches over HTTP: what a key set is asked for with.
+/// Fetches over HTTP: what a key set is asked for with, and with the feature `status-list` a list of
+/// statuses.
 ///
 /// The default is reqwest with rustls and the certificates of the operating system, and without
 /// proxies. For a private certificate authority, a client certificate or a proxy, configure a
@@ -12,7 +13,7 @@ use core::time::Duration;
 /// any other HTTP library fits this trait.
 ///
 /// All fetches of a program run on one thread: an implementation must not block it. It runs within
-/// a tokio runtime that has I/O and time. Key sets are also guarded from outside: a fetch that
+/// a tokio runtime that has I/O and time. They are also guarded from outside: a fetch that
 /// takes longer than its [timeout](HttpRequest::timeout) is dropped, one that panics has failed,
 /// and a body that is too large is refused.
 pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
@@ -56,7 +57,7 @@ pub struct HttpResponse {
 
 impl HttpResponse {
     /// The value of the only header of this name. One that is there twice says nothing.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
         match (values.next(), values.next()) {
             (Some((_, value)), None) => Some(value),

@@ -52,15 +52,18 @@ use tokio::sync::{oneshot, watch as channel};
 use url::Host;
 
 pub use self::address::AddressFault;
-use self::address::{PlainHosts, metadata_addresses, shown};
+use self::address::metadata_addresses;
+pub(crate) use self::address::{PlainHosts, shown};
 pub use self::client::ReqwestClient;
 use self::driver::{Observer, Shared, drive};
 pub use self::fetch::{FetchError, FetchFault};
 use self::fetch::{Place, Source};
+#[cfg(feature = "status-list")]
+pub(crate) use self::fetch::{check_status, get};
 pub use self::http::{HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};
 pub use self::settings::SettingFault;
 pub(crate) use self::settings::Settings;
-use self::thread::Thread;
+pub(crate) use self::thread::Thread;
 pub use self::watch::{Event, Health};
 use super::{KeyQuery, KeySet, KeySource, Seek};
 use crate::dangerous::AllowHttp;

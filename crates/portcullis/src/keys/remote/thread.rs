@@ -1,4 +1,4 @@
-//! The thread on which all remote key sets of a program are fetched.
+//! The thread on which all remote key sets of a program are fetched, and status lists.
 //!
 //! A task of the user's own runtime would end with it: with the first test function, or the worker
 //! of actix-web that happened to start it. And a policy is built where no runtime is.
@@ -22,14 +22,14 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Ends when the last key set that holds it is gone.
 #[derive(Debug)]
-pub(super) struct Thread {
+pub(crate) struct Thread {
     tasks: mpsc::UnboundedSender<Task>,
     /// Shared, since each reads the certificates of the operating system. One for each time-out.
     clients: Mutex<Vec<Arc<DefaultClient>>>,
 }
 
 impl Thread {
-    pub(super) fn get() -> io::Result<Arc<Self>> {
+    pub(crate) fn get() -> io::Result<Arc<Self>> {
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = current.upgrade() {
             return Ok(thread);
@@ -55,12 +55,12 @@ impl Thread {
         Ok(thread)
     }
 
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         // The thread ends only when this sender is gone.
         let _ = self.tasks.send(Box::pin(task));
     }
 
-    pub(super) fn client(&self, connect_timeout: Duration) -> Arc<DefaultClient> {
+    pub(crate) fn client(&self, connect_timeout: Duration) -> Arc<DefaultClient> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = clients.iter().find(|own| own.connect_timeout() == connect_timeout) {
             return Arc::clone(known);

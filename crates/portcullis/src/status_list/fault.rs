@@ -1,0 +1,192 @@
+use core::fmt;
+use core::time::Duration;
+
+use crate::claims::ClaimsError;
+use crate::error::Error;
+use crate::keys::remote::{AddressFault, FetchError, SettingFault, shown};
+use crate::token::{JsonFault, TokenError};
+
+/// Why a status list could not be asked. For an operator: the client is told 503.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StatusListError {
+    issuer: String,
+    uri: String,
+    fault: StatusListFault,
+}
+
+/// What is wrong with a status list, or with where it is.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StatusListFault {
+    /// Nothing is fetched from its address.
+    Address(AddressFault),
+    /// Its address is neither of the issuer's origin nor of one that was
+    /// [allowed](super::StatusLists::allow_origin).
+    OtherOrigin,
+    /// As many lists as there may be are being fetched, or half as many for this issuer alone.
+    NoRoom,
+    /// It was not fetched.
+    Fetch(FetchError),
+    /// What came says that it is something else than `application/statuslist+jwt`.
+    ContentType,
+    /// It is no token that the issuer signed to be a list and that is good now: its signature, its
+    /// `typ`, `iss`, `iat`, `exp`, `nbf` or `ttl`.
+    Token(Error),
+    /// It is the list of another address: `sub`.
+    Subject,
+    /// It was issued before the one that is at hand.
+    Older,
+    /// `status_list` has no `bits` of 1, 2, 4 or 8, or no `lst` that is one whole zlib stream in
+    /// base64url.
+    Malformed,
+    /// The list has more bytes than allowed, decompressed.
+    TooLarge {
+        /// How many are.
+        allowed: usize,
+    },
+    /// It was not fetched and verified in time.
+    Timeout {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The HTTP client or a source of keys panicked.
+    Panicked,
+    /// The policy is gone.
+    Ended,
+}
+
+impl StatusListError {
+    pub(super) fn new(issuer: &str, uri: &str, fault: StatusListFault) -> Self {
+        Self { issuer: issuer.to_owned(), uri: shown(uri), fault }
+    }
+
+    /// Whose list it is.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Its address as the token has it, without user, query and fragment.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// What is wrong.
+    pub fn fault(&self) -> &StatusListFault {
+        &self.fault
+    }
+}
+
+impl StatusListFault {
+    /// When the server wants to be asked again.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Fetch(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for StatusListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fault {
+            // It names the address itself.
+            StatusListFault::Fetch(error) => error.fmt(f),
+            fault => write!(f, "{}: {fault}", self.uri.escape_debug()),
+        }
+    }
+}
+
+impl core::error::Error for StatusListError {}
+
+impl fmt::Display for StatusListFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(fault) => fault.fmt(f),
+            Self::OtherOrigin => {
+                f.write_str("of another origin than the issuer: allow it, if the lists are there")
+            }
+            Self::NoRoom => f.write_str("too many lists are being fetched"),
+            Self::Fetch(error) => error.fmt(f),
+            Self::ContentType => f.write_str("an answer that is no `application/statuslist+jwt`"),
+            Self::Token(error) => write!(f, "the list: {error}"),
+            Self::Subject => f.write_str("the list of another address: `sub`"),
+            Self::Older => f.write_str("a list that was issued before the one at hand"),
+            Self::Malformed => f.write_str("no list of statuses that can be read"),
+            Self::TooLarge { allowed } => {
+                write!(f, "a list of more than the {allowed} bytes allowed")
+            }
+            Self::Timeout { after } => write!(f, "no list within {after:?}"),
+            Self::Panicked => f.write_str("the HTTP client or a source of keys panicked"),
+            Self::Ended => f.write_str("the policy is gone"),
+        }
+    }
+}
+
+impl core::error::Error for StatusListFault {}
+
+impl From<Error> for StatusListFault {
+    fn from(error: Error) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<ClaimsError> for StatusListFault {
+    fn from(error: ClaimsError) -> Self {
+        Self::Token(error.into())
+    }
+}
+
+impl From<TokenError> for StatusListFault {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error.into())
+    }
+}
+
+impl From<JsonFault> for StatusListFault {
+    fn from(_: JsonFault) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<FetchError> for StatusListFault {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(error)
+    }
+}
+
+impl From<AddressFault> for StatusListFault {
+    fn from(fault: AddressFault) -> Self {
+        Self::Address(fault)
+    }
+}
+
+/// Why status lists do not start.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StatusListsError {
+    /// A setting is out of its bounds.
+    Setting(SettingFault),
+    /// An allowed origin that is none, or that has no TLS.
+    Origin {
+        /// The origin.
+        origin: String,
+    },
+    /// The thread that fetches cannot be had.
+    Thread(String),
+}
+
+impl fmt::Display for StatusListsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting(fault) => fault.fmt(f),
+            Self::Origin { origin } => write!(
+                f,
+                "`{}` is no origin of lists: write scheme, host and port, `https://status.example`",
+                origin.escape_debug()
+            ),
+            Self::Thread(reason) => write!(f, "the thread that fetches lists: {reason}"),
+        }
+    }
+}
+
+impl core::error::Error for StatusListsError {}
