@@ -1,0 +1,641 @@
+//! The list of what was revoked, and what a policy makes of it.
+#![expect(clippy::unwrap_used, reason = "a test may fail by it")]
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use portcullis::Algorithm::EdDSA;
+use portcullis::{
+    Error, KeySource, Moment, Policy, PolicyBuilder, Publishing, Revocable, Revocation,
+    RevocationEntry, RevocationError, RevocationEvent, RevocationSource, RevocationStatus,
+    RevocationStore, RevocationUnavailable, Revocations, RevokeError, StoreError, UnixTime,
+    VerifiedToken, dangerous,
+};
+use portcullis_testkit::{FixedClock, TestIssuer};
+
+const NOW: i64 = 1_800_000_000;
+const NAME: &str = "https://issuer.example";
+const REVOKED: Error = Error::Revocation(RevocationError::Revoked);
+
+fn provider() -> TestIssuer {
+    TestIssuer::new(NAME).at(NOW)
+}
+
+fn token(id: &str) -> String {
+    provider().token(EdDSA).claim("jti", id).mint()
+}
+
+fn builder() -> PolicyBuilder {
+    provider().policy_builder()
+}
+
+fn policy(revocations: &Revocations) -> Policy {
+    builder().revocations(revocations.enforce([Revocable::Token])).build().unwrap()
+}
+
+fn error(policy: &Policy, token: &str) -> Option<Error> {
+    policy.verify_token_now(token).err()
+}
+
+fn unavailable(seconds: u64) -> Error {
+    let retry_after = Some(Duration::from_secs(seconds));
+    RevocationError::Unavailable(RevocationUnavailable { retry_after }).into()
+}
+
+fn options() -> portcullis::RevocationOptions {
+    Revocations::options().clock(FixedClock::at(NOW))
+}
+
+mod in_memory {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_kind_is_enforced_only_where_the_policy_says_so() {
+        let revocations = options().in_memory();
+        let token = provider()
+            .token(EdDSA)
+            .claim("jti", "id")
+            .claim("sid", "session")
+            .claim("ver", 3)
+            .subject("alice")
+            .claim("client_id", "app")
+            .mint();
+        let key_id = provider().key(EdDSA).id().to_owned();
+        let policies: Vec<_> = Revocable::ALL
+            .into_iter()
+            .map(|kind| {
+                let enforced = revocations.enforce([kind]).version_claims(["ver"]);
+                (kind, builder().revocations(enforced).build().unwrap())
+            })
+            .collect();
+        for (kind, revoke) in [
+            (Revocable::Token, revocations.token(NAME, "id", None).await),
+            (Revocable::Session, revocations.session(NAME, "session").await),
+            (Revocable::Subject, revocations.subject(NAME, "alice", None).await),
+            (Revocable::Version, revocations.version(NAME, "alice", 4).await),
+            (Revocable::Client, revocations.client(NAME, "app", None).await),
+            (Revocable::Issuer, revocations.issuer(NAME, None).await),
+            (Revocable::Key, revocations.key(NAME, key_id).await),
+        ] {
+            revoke.unwrap();
+            assert_eq!(revocations.stats().entries(kind), 1, "{kind}");
+        }
+        for (kind, policy) in &policies {
+            assert_eq!(error(policy, &token), Some(REVOKED), "{kind}");
+        }
+        // What is issued later, or in a later version, passes where it goes by that.
+        let later = provider()
+            .at(NOW + 60)
+            .token(EdDSA)
+            .claim("jti", "another")
+            .claim("sid", "another")
+            .claim("ver", 4)
+            .subject("alice")
+            .claim("client_id", "app")
+            .mint();
+        for (kind, enforced) in policies
+            .iter()
+            .map(|(kind, _)| (kind, revocations.enforce([*kind]).version_claims(["ver"])))
+        {
+            let policy =
+                provider().at(NOW + 60).policy_builder().revocations(enforced).build().unwrap();
+            let expected = (*kind == Revocable::Key).then_some(REVOKED);
+            assert_eq!(error(&policy, &later), expected, "{kind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_instant_is_inclusive_and_by_default_covers_a_fast_clock() {
+        let mint = |issued: i64| {
+            let token = provider().token(EdDSA).subject("alice").claim("iat", issued);
+            token.without("nbf").expires_at(NOW + 600).mint()
+        };
+        let at = |offset: i64, until: Option<i64>| async move {
+            let revocations = options().in_memory();
+            let until = until.map(|until| UnixTime(NOW + until));
+            revocations.subject(NAME, "alice", until).await.unwrap();
+            let enforced = revocations.enforce([Revocable::Subject]);
+            let policy = builder().revocations(enforced).build().unwrap();
+            error(&policy, &mint(NOW + offset)) == Some(REVOKED)
+        };
+        assert!(at(0, Some(0)).await);
+        assert!(!at(1, Some(0)).await);
+        assert!(at(-1, Some(-1)).await);
+        assert!(!at(0, Some(-1)).await);
+        // 30 s is the leeway: no token is accepted that was issued later.
+        assert!(at(30, None).await);
+        assert!(!at(30, Some(29)).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_revoked_is_refused_with_the_next_request_of_a_remembered_token() {
+        let revocations = options().in_memory();
+        let policy = policy(&revocations);
+        let (stolen, good) = (token("stolen"), token("good"));
+        for _ in 0..3 {
+            assert_eq!(error(&policy, &stolen), None);
+            assert_eq!(error(&policy, &good), None);
+        }
+        let verified = policy.verify_token_now(&stolen).unwrap();
+        revocations.token(NAME, "stolen", None).await.unwrap();
+        assert_eq!(error(&policy, &stolen), Some(REVOKED));
+        assert_eq!(error(&policy, &good), None);
+        assert_eq!(policy.recheck_now(&verified), Err(REVOKED));
+        assert_eq!(policy.recheck(&verified).await, Err(REVOKED));
+    }
+
+    #[test]
+    fn no_look_up_misses_an_entry_while_the_list_grows() {
+        const EACH: u64 = 20_000;
+        let list = options().shared([7; 16], Duration::from_secs(60));
+        list.heard(Moment::now());
+        let entry = |number: u64| {
+            // Spread as digests are.
+            let mut key = [1; 17];
+            let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            key[1..9].copy_from_slice(&mixed.to_le_bytes());
+            key[9..].copy_from_slice(&mixed.rotate_left(23).to_le_bytes());
+            RevocationEntry::stored(0, &key, 0, u32::MAX).unwrap()
+        };
+        let revocations = Revocations::new(list.clone(), NoStore);
+        let policy = policy(&revocations);
+        let stolen = token("stolen");
+        let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        rt.block_on(revocations.token(NAME, "stolen", None)).unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut count = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(error(&policy, &stolen), Some(REVOKED));
+                    count += 1;
+                }
+                count
+            });
+            let writers: Vec<_> = (0..2)
+                .map(|writer| {
+                    let list = list.clone();
+                    scope.spawn(move || {
+                        for number in 0..EACH {
+                            list.apply(&entry(writer * EACH + number)).unwrap();
+                        }
+                    })
+                })
+                .collect();
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            is_over.store(true, Ordering::Relaxed);
+            assert!(reader.join().unwrap() > 0);
+        });
+        let entries = revocations.stats().entries(Revocable::Token);
+        assert_eq!(entries, usize::try_from(2 * EACH + 1).unwrap());
+        assert_eq!(list.entries().len(), entries);
+    }
+
+    #[tokio::test]
+    async fn what_was_issued_before_the_start_is_refused_where_it_is_asked_for() {
+        let revocations = options().refuse_issued_before_start().in_memory();
+        let policy = policy(&revocations);
+        let mint = |issued: i64| provider().token(EdDSA).claim("iat", issued).mint();
+        assert_eq!(error(&policy, &mint(NOW - 1)), Some(REVOKED));
+        assert_eq!(error(&policy, &mint(NOW)), None);
+    }
+
+    #[tokio::test]
+    async fn what_happens_is_told_and_counted() {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&events);
+        let revocations = options()
+            .capacity(1)
+            .on_event(move |event| told.lock().unwrap().push(*event))
+            .in_memory();
+        revocations.token(NAME, "one", None).await.unwrap();
+        revocations.subject(NAME, "two", None).await.unwrap_err();
+        let (token, subject) = (Revocable::Token, Revocable::Subject);
+        assert_eq!(
+            *events.lock().unwrap(),
+            [
+                RevocationEvent::Revoked { kind: token },
+                RevocationEvent::Full { capacity: 1 },
+                RevocationEvent::Failed { kind: subject },
+            ]
+        );
+        let stats = revocations.stats();
+        assert_eq!((stats.capacity, stats.changes, stats.refused), (1, 1, 1));
+        assert_eq!((stats.is_fresh, stats.last_contact, stats.lag), (true, None, None));
+        assert_eq!((stats.entries(token), stats.entries(subject)), (1, 0));
+    }
+
+    #[test]
+    fn a_revocation_is_read_from_json_and_nothing_that_is_almost_one() {
+        let read = |json: &str| serde_json::from_str::<Revocation>(json);
+        let issuer = NAME.to_owned();
+        for (json, expected) in [
+            (
+                r#"{"revoke":"token","issuer":"https://issuer.example","token_id":"id","until":1}"#,
+                Revocation::Token {
+                    issuer: issuer.clone(),
+                    token_id: "id".into(),
+                    until: Some(UnixTime(1)),
+                },
+            ),
+            (
+                r#"{"revoke":"version","issuer":"https://issuer.example","subject":"alice","current":4}"#,
+                Revocation::Version { issuer: issuer.clone(), subject: "alice".into(), current: 4 },
+            ),
+            (
+                r#"{"revoke":"issuer","issuer":"https://issuer.example"}"#,
+                Revocation::Issuer { issuer: issuer.clone(), issued_until: None },
+            ),
+            (
+                r#"{"revoke":"key","issuer":"https://issuer.example","key_id":"key"}"#,
+                Revocation::Key { issuer, key_id: "key".into(), until: None },
+            ),
+        ] {
+            assert_eq!(read(json).unwrap(), expected);
+        }
+        for json in [
+            "{}",
+            r#"{"revoke":"everything","issuer":"a"}"#,
+            r#"{"revoke":"token","issuer":"a"}"#,
+            // A misspelled member must not make a revocation of something else.
+            r#"{"revoke":"subject","issuer":"a","subject":"b","issued_untill":1}"#,
+            r#"{"revoke":"version","issuer":"a","subject":"b","current":-1}"#,
+            r#"{"revoke":"token","issuer":"a","token_id":"b","until":"soon"}"#,
+            r#"{"revoke":"token","issuer":"a","token_id":"b","token_id":"c"}"#,
+        ] {
+            assert!(read(json).is_err(), "{json}");
+        }
+    }
+}
+
+mod snapshots {
+    use super::*;
+
+    async fn saved() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("revocations");
+        let revocations = options().in_memory();
+        revocations.token(NAME, "stolen", None).await.unwrap();
+        revocations.subject(NAME, "mallory", None).await.unwrap();
+        revocations.version(NAME, "bob", u64::MAX).await.unwrap();
+        revocations.key(NAME, "key").await.unwrap();
+        revocations.save(&path).unwrap();
+        (folder, path)
+    }
+
+    #[tokio::test]
+    async fn what_was_saved_is_there_after_a_restart() {
+        let (_folder, path) = saved().await;
+        let revocations = options().restore(&path).unwrap();
+        let enforced = revocations
+            .enforce([Revocable::Token, Revocable::Subject, Revocable::Version, Revocable::Key])
+            .version_claims(["ver"]);
+        let policy = builder().revocations(enforced).build().unwrap();
+        let token = |id: &str, subject: &str, version: u64| {
+            let token = provider().token(EdDSA).claim("jti", id).subject(subject);
+            token.claim("ver", version).mint()
+        };
+        assert_eq!(error(&policy, &token("good", "alice", 1)), None);
+        assert_eq!(error(&policy, &token("stolen", "alice", 1)), Some(REVOKED));
+        assert_eq!(error(&policy, &token("good", "mallory", 1)), Some(REVOKED));
+        assert_eq!(error(&policy, &token("good", "bob", u64::MAX - 1)), Some(REVOKED));
+        assert_eq!(error(&policy, &token("good", "bob", u64::MAX)), None);
+        assert_eq!(revocations.stats().entries(Revocable::Key), 1);
+        // And may be saved again, in place.
+        revocations.token(NAME, "another", None).await.unwrap();
+        revocations.save(&path).unwrap();
+        let again = options().restore(&path).unwrap();
+        assert_eq!(again.stats().entries(Revocable::Token), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_not_brought_back() {
+        let (_folder, path) = saved().await;
+        let clock = FixedClock::at(NOW + 2 * 86_400);
+        let revocations = Revocations::options().clock(clock).restore(&path).unwrap();
+        assert_eq!(revocations.stats().entries(Revocable::Token), 0);
+        assert_eq!(revocations.stats().entries(Revocable::Key), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_whole_is_refused_byte_by_byte() {
+        let (_folder, path) = saved().await;
+        let whole = fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            options().restore(&path).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(&whole), None);
+        for length in 0..whole.len() {
+            let error = refused(&whole[..length]).unwrap();
+            assert!(error.contains("not all of it"), "{length}: {error}");
+        }
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            assert!(refused(&flipped).is_some(), "{at}");
+        }
+        let longer = [&whole[..], b"x"].concat();
+        assert!(refused(&longer).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_or_finds_no_room_is_told() {
+        let (folder, path) = saved().await;
+        let missing = options().restore(folder.path().join("missing")).err().unwrap();
+        assert!(missing.is_not_found(), "{missing}");
+        let full = options().capacity(3).restore(&path).err().unwrap();
+        assert!(full.to_string().contains("raise `capacity`") && !full.is_not_found(), "{full}");
+        let unwritable = options().in_memory().save(folder.path()).err().unwrap();
+        assert!(!unwritable.is_not_found(), "{unwritable}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn only_the_owner_reads_it_and_no_name_is_in_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_folder, path) = saved().await;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let bytes = fs::read(&path).unwrap();
+        for name in ["stolen", "mallory", NAME] {
+            assert!(!bytes.windows(name.len()).any(|window| window == name.as_bytes()), "{name}");
+        }
+    }
+}
+
+/// A store that acknowledges all.
+#[derive(Debug)]
+struct NoStore;
+
+impl RevocationStore for NoStore {
+    fn publish(&self, _: RevocationEntry) -> Publishing {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A store that acknowledges nothing.
+#[derive(Debug)]
+struct Down;
+
+impl RevocationStore for Down {
+    fn publish(&self, _: RevocationEntry) -> Publishing {
+        Box::pin(async { Err(StoreError::new("down")) })
+    }
+}
+
+mod shared_by_a_fleet {
+    use super::*;
+
+    const STALENESS: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_list_is_believed_only_once_it_was_heard_and_not_after_it_was_lost() {
+        let list = options().shared([1; 16], STALENESS);
+        let revocations = Revocations::new(list.clone(), NoStore);
+        let policy = policy(&revocations);
+        let (token, stolen) = (token("good"), token("stolen"));
+        assert_eq!(error(&policy, &token), Some(unavailable(5)));
+        assert!(!policy.is_ready() && !revocations.is_fresh());
+        list.heard(Moment::now());
+        assert_eq!(error(&policy, &token), None);
+        assert!(policy.is_ready() && revocations.is_fresh());
+        revocations.token(NAME, "stolen", None).await.unwrap();
+        list.lost();
+        // Remembered or not; and what is known to be revoked is told as such.
+        assert_eq!(error(&policy, &token), Some(unavailable(5)));
+        assert_eq!(error(&policy, &stolen), Some(REVOKED));
+        list.heard(Moment::now());
+        assert_eq!(error(&policy, &token), None);
+    }
+
+    #[tokio::test]
+    async fn what_the_store_does_not_acknowledge_is_not_revoked_and_told() {
+        let list = options().shared([1; 16], STALENESS);
+        list.heard(Moment::now());
+        let revocations = Revocations::new(list, Down);
+        let refused = revocations.token(NAME, "id", None).await;
+        assert_eq!(refused, Err(RevokeError::Store(StoreError::new("down"))));
+        assert_eq!(revocations.stats().entries(Revocable::Token), 0);
+    }
+
+    #[tokio::test]
+    async fn a_list_without_room_is_not_believed_until_all_was_read_anew() {
+        let list = options().capacity(1).shared([1; 16], STALENESS);
+        list.heard(Moment::now());
+        let revocations = Revocations::new(list.clone(), NoStore);
+        revocations.token(NAME, "one", None).await.unwrap();
+        // The fleet has it, and this process says that it has not.
+        revocations.token(NAME, "two", None).await.unwrap();
+        assert!(!revocations.is_fresh());
+        list.heard(Moment::now());
+        assert!(!revocations.is_fresh());
+        list.begin();
+        list.heard(Moment::now());
+        assert!(revocations.is_fresh());
+    }
+
+    #[tokio::test]
+    async fn a_list_that_starts_anew_forgets_all_and_makes_other_digests() {
+        let list = options().shared([1; 16], STALENESS);
+        list.heard(Moment::now());
+        let revocations = Revocations::new(list.clone(), NoStore);
+        let policy = policy(&revocations);
+        revocations.token(NAME, "id", None).await.unwrap();
+        let (entries, fingerprint) = (list.entries(), list.fingerprint());
+        assert_eq!(entries[0].fingerprint(), fingerprint);
+        list.restart([2; 16]);
+        assert_eq!(revocations.stats().entries(Revocable::Token), 0);
+        assert_ne!(list.fingerprint(), fingerprint);
+        assert_eq!(error(&policy, &token("id")), Some(unavailable(5)));
+        list.heard(Moment::now());
+        // An entry under the old secret stands for nothing.
+        list.apply(&entries[0]).unwrap();
+        assert_eq!(error(&policy, &token("id")), None);
+        revocations.token(NAME, "id", None).await.unwrap();
+        assert_eq!(error(&policy, &token("id")), Some(REVOKED));
+    }
+
+    #[test]
+    fn an_entry_is_the_same_after_it_was_stored() {
+        let list = options().shared([1; 16], STALENESS);
+        let revocations = Revocations::new(list.clone(), NoStore);
+        let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        rt.block_on(revocations.subject(NAME, "alice", UnixTime(NOW + 100))).unwrap();
+        let [entry] = list.entries()[..] else { panic!("one entry") };
+        assert_eq!((entry.kind(), entry.mark()), (Revocable::Subject, 1_800_000_100));
+        assert_eq!(entry.ends(), 1_800_000_100 + 86_400 + 30 + 60);
+        let stored =
+            RevocationEntry::stored(entry.fingerprint(), &entry.key(), entry.mark(), entry.ends());
+        assert_eq!(stored, Some(entry));
+        for key in [&[][..], &[3; 16], &[3; 18], &[0; 17], &[8; 17]] {
+            assert_eq!(RevocationEntry::stored(0, key, 0, 0), None, "{key:?}");
+        }
+        for kind in Revocable::ALL {
+            assert_eq!(Revocable::of_code(kind.code()), Some(kind));
+        }
+    }
+}
+
+mod of_ones_own {
+    use super::*;
+
+    /// Says what it is told to.
+    #[derive(Debug)]
+    struct Says(fn() -> RevocationStatus);
+
+    impl RevocationSource for Says {
+        fn status(&self, _: &VerifiedToken) -> RevocationStatus {
+            (self.0)()
+        }
+    }
+
+    fn unknown() -> RevocationStatus {
+        RevocationStatus::Unavailable(RevocationUnavailable::default())
+    }
+
+    fn later(answer: Result<bool, RevocationUnavailable>) -> RevocationStatus {
+        RevocationStatus::Later(Box::pin(async move { answer }))
+    }
+
+    #[tokio::test]
+    async fn what_nobody_can_tell_is_refused_unless_the_policy_says_otherwise_by_name() {
+        let failed = || later(Err(RevocationUnavailable::default()));
+        let unavailable =
+            Error::Revocation(RevocationError::Unavailable(RevocationUnavailable::default()));
+        let all: [(fn() -> RevocationStatus, _, _); 6] = [
+            (|| RevocationStatus::Active, None, None),
+            (|| RevocationStatus::Revoked, Some(REVOKED), Some(REVOKED)),
+            (unknown, Some(unavailable.clone()), None),
+            (|| later(Ok(false)), None, None),
+            (|| later(Ok(true)), Some(REVOKED), Some(REVOKED)),
+            (failed, Some(unavailable.clone()), None),
+        ];
+        let token = token("id");
+        for (at, (says, refusing, accepting)) in all.into_iter().enumerate() {
+            let policy = builder().revocation_source(Says(says)).build().unwrap();
+            let open = builder()
+                .revocation_source(Says(says))
+                .unknown_revocation(dangerous::accept_unknown_revocation())
+                .build()
+                .unwrap();
+            for _ in 0..2 {
+                assert_eq!(policy.verify_token(&token).await.err(), refusing, "{at}");
+                assert_eq!(open.verify_token(&token).await.err(), accepting, "{at}");
+            }
+        }
+        // One that knows is heard, whatever another does not know.
+        let both = builder()
+            .revocation_source(Says(unknown))
+            .revocation_source(Says(|| RevocationStatus::Revoked))
+            .unknown_revocation(dangerous::accept_unknown_revocation())
+            .build()
+            .unwrap();
+        assert_eq!(both.verify_token(&token).await.err(), Some(REVOKED));
+        let waiting = builder()
+            .revocation_source(Says(unknown))
+            .revocation_source(Says(|| later(Ok(true))))
+            .unknown_revocation(dangerous::accept_unknown_revocation())
+            .build()
+            .unwrap();
+        assert_eq!(waiting.verify_token(&token).await.err(), Some(REVOKED));
+    }
+
+    /// Knows nothing until it is told that it does; its number stays.
+    #[derive(Debug)]
+    struct Wakes(Arc<AtomicBool>);
+
+    impl RevocationSource for Wakes {
+        fn generation(&self) -> Option<u64> {
+            Some(0)
+        }
+
+        fn status(&self, _: &VerifiedToken) -> RevocationStatus {
+            if self.0.load(Ordering::SeqCst) { RevocationStatus::Revoked } else { unknown() }
+        }
+
+        fn is_available(&self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn what_passed_since_nobody_could_tell_is_asked_about_again() {
+        let knows = Arc::new(AtomicBool::new(false));
+        let policy = builder()
+            .revocation_source(Wakes(Arc::clone(&knows)))
+            .unknown_revocation(dangerous::accept_unknown_revocation())
+            .build()
+            .unwrap();
+        let token = token("id");
+        assert!(!policy.is_ready());
+        assert_eq!(error(&policy, &token), None);
+        assert_eq!(error(&policy, &token), None);
+        knows.store(true, Ordering::SeqCst);
+        assert!(policy.is_ready());
+        assert_eq!(error(&policy, &token), Some(REVOKED));
+    }
+
+    #[cfg(feature = "lookup")]
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_is_waited_for_within_its_limit() {
+        use portcullis::RevocationLookup;
+        use tokio::time::{Instant, sleep};
+
+        let source = || {
+            RevocationLookup::new(Duration::from_millis(50), async |token: VerifiedToken| {
+                match token.token_id() {
+                    Some("slow") => sleep(Duration::from_secs(60)).await,
+                    Some("failing") => return Err(RevocationUnavailable::default()),
+                    _ => sleep(Duration::from_millis(49)).await,
+                }
+                Ok(token.token_id() == Some("stolen"))
+            })
+        };
+        let policy = builder().revocation_source(source()).build().unwrap();
+        let open = builder()
+            .revocation_source(source())
+            .unknown_revocation(dangerous::accept_unknown_revocation())
+            .build()
+            .unwrap();
+        let unavailable =
+            Error::Revocation(RevocationError::Unavailable(RevocationUnavailable::default()));
+        for (id, expected, when_open, millis) in [
+            ("good", None, None, 49),
+            ("stolen", Some(REVOKED), Some(REVOKED), 49),
+            ("slow", Some(unavailable.clone()), None, 50),
+            ("failing", Some(unavailable), None, 0),
+        ] {
+            let token = token(id);
+            // Remembered or not, it is asked.
+            for _ in 0..2 {
+                let start = Instant::now();
+                assert_eq!(policy.verify_token(&token).await.err(), expected, "{id}");
+                let waited = start.elapsed().as_millis();
+                assert!((millis..millis + 2).contains(&waited), "{id}: {waited} ms");
+                assert_eq!(open.verify_token(&token).await.err(), when_open, "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_policy_without_keys_is_not_ready() {
+    #[derive(Debug)]
+    struct Empty;
+
+    impl KeySource for Empty {
+        fn keys(&self) -> portcullis::KeySet {
+            portcullis::KeySet::empty()
+        }
+    }
+
+    let issuer = portcullis::Issuer::new(NAME)
+        .algorithms([EdDSA])
+        .keys(portcullis::Keys::source(Empty))
+        .audience(TestIssuer::AUDIENCE);
+    assert!(!Policy::builder().issuer(issuer).build().unwrap().is_ready());
+    assert!(builder().build().unwrap().is_ready());
+}
