@@ -10,6 +10,8 @@ export CARGO_TARGET_DIR
 
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
+scripts/need.sh redis-server
+"$cargo" build --quiet --locked --release -p portcullis-fleet-tests --bins
 run() { "$cargo" run --quiet --locked --release "$@"; }
 
 {
@@ -23,6 +25,12 @@ run() { "$cargo" run --quiet --locked --release "$@"; }
     echo '## Allocations and memory'
     echo
     run -p portcullis-benches --bin allocations
+    echo
+    echo '## Revocation'
+    echo
+    run -p portcullis-benches --bin revocation
+    echo
+    run -p portcullis-fleet-tests --bin latency
     echo
     echo '## Instructions'
     echo

@@ -1,8 +1,9 @@
 //! Tokens that pass, and the three ways to verify them.
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::future::Future as _;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use aws_lc_rs::hmac;
@@ -11,8 +12,8 @@ use base64::prelude::*;
 use http::Request;
 use jsonwebtoken as jwt;
 use portcullis::{
-    Algorithm, Issuer, KeySet, Keys, Policy, PolicyBuilder, RevocationSource, RevocationStatus,
-    Secret, VerifiedToken,
+    Algorithm, Issuer, KeySet, Keys, Policy, PolicyBuilder, Revocable, Revocations, Secret,
+    UnixTime,
 };
 use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder};
 use serde::de::DeserializeOwned;
@@ -177,7 +178,10 @@ impl Case {
             issuer: issuer.clone(),
             policy: policy().token_cache(0).build().expect("a policy"),
             remembering: policy().build().expect("a policy"),
-            revoking: policy().revocation_source(Revoked::new()).build().expect("a policy"),
+            revoking: policy()
+                .revocations(revoked(10_000).enforce([Revocable::Token]))
+                .build()
+                .expect("a policy"),
             signed: Vec::new(),
             raw: Raw::of(key),
             decode: decoding_key(key),
@@ -265,6 +269,16 @@ impl Case {
         policy_of(&self.issuer, self.algorithm).build().expect("a policy")
     }
 
+    /// A policy like [`policy`](Self::policy), which remembers, and asks a list.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot.
+    pub fn asking(&self, revocations: &Revocations) -> Policy {
+        let policy = policy_of(&self.issuer, self.algorithm);
+        policy.revocations(revocations.enforce([Revocable::Token])).build().expect("a policy")
+    }
+
     /// The same, where 10,000 other tokens were revoked.
     pub fn revoking(&self) -> &Policy {
         &self.revoking
@@ -297,31 +311,29 @@ impl Case {
     }
 }
 
-/// Token ids that were revoked, as a source in memory has them.
-#[derive(Debug)]
-struct Revoked {
-    ids: HashSet<String>,
-    generation: AtomicU64,
+/// A list on which so many other tokens stand.
+///
+/// # Panics
+///
+/// If they find no room.
+pub fn revoked(entries: usize) -> Revocations {
+    let revocations = Revocations::options().capacity(entries.max(1)).in_memory();
+    for entry in 0..entries {
+        revoke(&revocations, &format!("revoked-{entry}"), None);
+    }
+    revocations
 }
 
-impl Revoked {
-    fn new() -> Self {
-        let ids = (0..10_000).map(|n| format!("revoked-{n}")).collect();
-        Self { ids, generation: AtomicU64::new(10_000) }
-    }
-}
-
-impl RevocationSource for Revoked {
-    fn generation(&self) -> Option<u64> {
-        Some(self.generation.load(Ordering::Acquire))
-    }
-
-    fn status(&self, token: &VerifiedToken) -> RevocationStatus {
-        match token.token_id() {
-            Some(id) if !self.ids.contains(id) => RevocationStatus::Active,
-            _ => RevocationStatus::Revoked,
-        }
-    }
+/// Revokes another token.
+///
+/// # Panics
+///
+/// If it finds no room.
+pub fn revoke(revocations: &Revocations, id: &str, until: Option<UnixTime>) {
+    let revoking = pin!(revocations.token(ISSUER, id, until));
+    // In memory there is nothing to wait for.
+    let revoked = revoking.poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!(revoked, Poll::Ready(Ok(())));
 }
 
 impl Signed {

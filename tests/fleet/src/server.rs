@@ -89,7 +89,8 @@ impl Server {
             command.arg("--sentinel");
         }
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.process = Some(process.expect("`redis-server`: `tests/fleet/install.sh` installs it"));
+        self.process =
+            Some(process.expect("`redis-server`: `scripts/need.sh redis-server` installs it"));
         let ready = async {
             while self.try_ask::<String>(&["PING"]).await.is_err() {
                 let process = self.process.as_mut().expect("just started");

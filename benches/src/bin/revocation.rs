@@ -1,0 +1,134 @@
+//! What revocation costs: memory, look-ups, requests; as markdown.
+use core::hint::black_box;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::fs;
+use std::thread;
+use std::time::Instant;
+
+use portcullis::{Policy, Revocations, UnixTime, VerifiedToken, VerifyLayer};
+use portcullis_benches::Case;
+use portcullis_benches::call::{self, Bare};
+use portcullis_benches::case::{revoke, revoked};
+use portcullis_benches::rounds::{Contender, Length, Rounds};
+use tower_layer::Layer;
+
+/// More tokens than caches of the processor have lines for, on their way through a large list.
+const TOKENS: usize = 4096;
+
+const LENGTH: Length = Length { rounds: 201, turn: Duration::from_micros(1000) };
+
+/// What the process has in memory, and had at most, in MiB.
+fn memory(name: &str) -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
+    kib.unwrap_or(f64::NAN) / 1024.0
+}
+
+fn list(entries: usize) -> Revocations {
+    let (before, start) = (memory("VmRSS"), Instant::now());
+    let revocations = revoked(entries);
+    let took = start.elapsed();
+    let (after, peak) = (memory("VmRSS"), memory("VmHWM"));
+    println!(
+        "| {entries} | {:.0} | {:.0} | {:.0} |",
+        after - before,
+        peak - before,
+        took.as_secs_f64() * 1e9 / entries.max(1) as f64
+    );
+    revocations
+}
+
+fn main() {
+    println!("| entries | MiB | MiB at most, growth included | ns to revoke one |");
+    println!("| ---: | ---: | ---: | ---: |");
+    let lists = [0, 10_000, 10_000_000].map(list);
+
+    let case = Case::named("EdDSA");
+    let without = case.remembering();
+    let policies = lists.each_ref().map(|revocations| case.asking(revocations));
+    let tokens: Vec<VerifiedToken> = (0..TOKENS)
+        .map(|_| without.verify_token_now(case.good().mint()).expect("a good token"))
+        .collect();
+    let recheck = |policy: &Policy, token: &VerifiedToken| {
+        policy.recheck_now(token).expect("nobody revoked it");
+    };
+    // As after a verification, the token is in the processor's cache; the list need not be.
+    let token = |index: usize| {
+        let token = &tokens[index % TOKENS];
+        recheck(without, token);
+        black_box(token.token_id().map(str::len));
+        token
+    };
+    let rounds = Rounds::run(
+        LENGTH,
+        [
+            Contender::new(token, |token| recheck(without, token)),
+            Contender::new(token, |token| recheck(&policies[0], token)),
+            Contender::new(token, |token| recheck(&policies[1], token)),
+            Contender::new(token, |token| recheck(&policies[2], token)),
+        ],
+    );
+    println!("\nA look-up: what it adds to looking again at one of {TOKENS} tokens, ns.\n");
+    println!("| no entries | 10,000 | 10,000,000 |\n| ---: | ---: | ---: |");
+    let added = |list: usize| rounds.median_of(move |round| round[list] - round[0]);
+    println!("| {:.0} | {:.0} | {:.0} |", added(1), added(2), added(3));
+
+    let service = |policy: &Policy| VerifyLayer::new(policy.clone()).layer(Bare);
+    let mut plain = service(without);
+    let [mut none, mut some, mut many] = policies.each_ref().map(service);
+    let mut moving = service(&policies[2]);
+    let is_moving = AtomicBool::new(false);
+    let is_over = AtomicBool::new(false);
+    let request = |index| case.request(index);
+    thread::scope(|scope| {
+        // A thousand revocations a second, while it is their turn.
+        scope.spawn(|| {
+            let mut number = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                if is_moving.load(Ordering::Relaxed) {
+                    // The list has room for ten million, and has them: these are among them.
+                    let id = format!("revoked-{}", number % 10_000_000);
+                    revoke(&lists[2], &id, Some(UnixTime(4_000_000_000 + number)));
+                    number += 1;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let rounds = Rounds::run(
+            LENGTH,
+            [
+                Contender::new(request, |request| call::call(&mut Bare, request)),
+                Contender::new(request, |request| call::call(&mut plain, request)),
+                Contender::new(request, |request| call::call(&mut none, request)),
+                Contender::new(request, |request| call::call(&mut some, request)),
+                Contender::new(request, |request| call::call(&mut many, request)),
+                Contender::new(
+                    |index| {
+                        is_moving.store(true, Ordering::Relaxed);
+                        case.request(index)
+                    },
+                    |request| {
+                        let response = call::call(&mut moving, request);
+                        is_moving.store(false, Ordering::Relaxed);
+                        response
+                    },
+                ),
+            ],
+        );
+        is_over.store(true, Ordering::Relaxed);
+        println!("\nA remembered token through the layer, over the bare service.\n");
+        println!("| | ns | million requests a second, one thread |\n| --- | ---: | ---: |");
+        for (name, contender) in [
+            ("without revocation", 1),
+            ("no entries", 2),
+            ("10,000 entries", 3),
+            ("10,000,000 entries", 4),
+            ("10,000,000 entries, a thousand more a second", 5),
+        ] {
+            let added = rounds.median_of(move |round| round[contender] - round[0]);
+            println!("| {name} | {added:.0} | {:.2} |", 1e3 / rounds.median(contender));
+        }
+    });
+}
