@@ -12,7 +12,7 @@
 //! 4. signed by one of the keys of that issuer ([`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`];
 //!    with the feature `remote-jwks`, `RemoteJwks` fetches them);
 //! 5. whose claims say that it is an access token, for this service, now ([`ClaimRules`]);
-//! 6. that was not taken back ([`RevocationSource`], where the policy has one; with the feature
+//! 6. that was not taken back ([`Revocations`] and [`RevocationSource`], where the policy has one; with the feature
 //!    `status-list`, `StatusLists` asks the list that the token names).
 //!
 //! A token that passed is [remembered](PolicyBuilder::token_cache); what can change about it is asked
