@@ -17,6 +17,9 @@ const FORMAT: &str = "1";
 /// How many entries one script writes: for some milliseconds the server does nothing else.
 pub(crate) const BATCH: usize = 500;
 
+/// How far Redis's clock may be ahead of those of the processes, in seconds: it drops what is over.
+const SLACK: u64 = 600;
+
 /// For how long one who gives back what it holds is waited for, from one batch to the next.
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -322,10 +325,11 @@ fn read_beat(sent: Moment, reply: &[String]) -> Result<Beat, RedisError> {
     })
 }
 
-/// In which second the bucket is over that has an entry of this end. Beyond what an entry can say: never.
+/// In which second the bucket is dropped that has an entry of this end: after all of its entries are over.
+/// Beyond what an entry can say: never.
 fn bucket_end(ends: u32, width: u32) -> u64 {
-    // From then on no entry of it holds.
-    (u64::from(ends) / u64::from(width.max(1)) + 1) * u64::from(width.max(1)) + 1
+    let width = u64::from(width.max(1));
+    (u64::from(ends) / width + 1) * width + SLACK
 }
 
 /// An entry as it stands in the state and in the log.
@@ -425,5 +429,49 @@ fn unacknowledged(error: RedisError) -> StoreError {
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("place", &self.connector).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_outlives_its_entries_and_one_without_end_is_never_dropped() {
+        for width in [60, 61, 900, 5_400, u32::MAX] {
+            for ends in [0, 1, 59, 60, 61, 1_800_000_000, 4_000_000_000] {
+                let end = bucket_end(ends, width);
+                assert!(end >= u64::from(ends) + SLACK, "{ends} {width}");
+                assert!(end <= u64::from(ends) + u64::from(width) + SLACK, "{ends} {width}");
+            }
+            assert!(bucket_end(u32::MAX, width) > u64::from(u32::MAX));
+        }
+    }
+
+    #[test]
+    fn a_key_is_the_same_after_it_was_written_as_text() {
+        for key in [[0; 16], [255; 16], core::array::from_fn(|at| at as u8)] {
+            assert_eq!(unhex(&hex(&key)), Some(key));
+        }
+        for text in ["", "0", &"0".repeat(31), &"0".repeat(33), &"g".repeat(32)] {
+            assert_eq!(unhex(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_store_says_that_is_not_ours_is_refused() {
+        let good = ["1", "epoch", "3", "0", "17", "", "", "900", "30", "60"].map(str::to_owned);
+        let read = |reply: &[String]| read_beat(Moment::now(), reply);
+        let beat = read(&good).unwrap();
+        assert_eq!((beat.term, beat.sequence, beat.is_recovering), (3, 17, false));
+        assert_eq!(beat.terms, Terms::new(Duration::from_secs(900), Duration::from_secs(30)));
+        assert_eq!(read(&[]).err(), Some(RedisError::Uninitialized));
+        assert_eq!(read(&good[1..]).err(), Some(RedisError::Format));
+        for (at, text) in [(0, "2"), (2, "x"), (4, "-1"), (5, "short"), (7, ""), (9, "4294967296")]
+        {
+            let mut reply = good.clone();
+            reply[at] = text.to_owned();
+            assert_eq!(read(&reply).err(), Some(RedisError::Format), "{at}");
+        }
     }
 }
