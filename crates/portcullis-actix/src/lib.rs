@@ -64,9 +64,12 @@ mod extract;
 mod middleware;
 mod rejection;
 mod request;
+mod response;
+mod routes;
 
 pub use self::extract::{Caller, Optional, Verified};
 pub use self::middleware::{ResponseFuture, Verify, VerifyService};
 pub use self::rejection::Rejection;
+pub use self::routes::{back_channel_logout, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

@@ -74,7 +74,7 @@ where
         if is_decided {
             return ResponseFuture::calling(self.service.call(request));
         }
-        match self.policy.check(&View(&request)) {
+        match self.policy.check(&View(request.request())) {
             Check::Done(Ok(admission)) => {
                 request.extensions_mut().insert(admission);
                 ResponseFuture::calling(self.service.call(request))

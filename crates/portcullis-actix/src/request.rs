@@ -1,8 +1,8 @@
-use actix_web::dev::ServiceRequest;
+use actix_web::HttpRequest;
 use portcullis::RequestView;
 
 /// actix-web speaks version 0.2 of the `http` crate: names cross as text, values as bytes.
-pub(crate) struct View<'a>(pub(crate) &'a ServiceRequest);
+pub(crate) struct View<'a>(pub(crate) &'a HttpRequest);
 
 impl RequestView for View<'_> {
     fn method(&self) -> &str {

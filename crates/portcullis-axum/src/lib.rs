@@ -66,9 +66,11 @@
 mod extract;
 mod layer;
 mod rejection;
+mod routes;
 
 pub use self::extract::{Caller, Verified};
 pub use self::layer::{ResponseFuture, Verify, VerifyLayer};
 pub use self::rejection::Rejection;
+pub use self::routes::{back_channel_logout, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

@@ -22,13 +22,14 @@ pub(crate) enum Answer {
     ClaimMissing,
     Revoked,
     Unsuitable,
+    Forbidden,
     CrossSite,
     Unavailable,
     Misconfigured,
 }
 
 impl Answer {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::TokenMissing,
         Self::SeveralTokens,
         Self::Malformed,
@@ -40,6 +41,7 @@ impl Answer {
         Self::ClaimMissing,
         Self::Revoked,
         Self::Unsuitable,
+        Self::Forbidden,
         Self::CrossSite,
         Self::Unavailable,
         Self::Misconfigured,
@@ -102,6 +104,7 @@ impl Answer {
             Error::Revocation(RevocationError::Revoked) => Self::Revoked,
             Error::Revocation(RevocationError::Unavailable(_)) => Self::Unavailable,
             Error::Shape(_) => Self::Unsuitable,
+            Error::Forbidden(_) => Self::Forbidden,
             Error::NotInstalled => Self::Misconfigured,
         }
     }
@@ -120,7 +123,7 @@ impl Answer {
             | Self::ClaimMissing
             | Self::Revoked => http::StatusCode::UNAUTHORIZED,
             Self::SeveralTokens => http::StatusCode::BAD_REQUEST,
-            Self::Unsuitable | Self::CrossSite => http::StatusCode::FORBIDDEN,
+            Self::Unsuitable | Self::Forbidden | Self::CrossSite => http::StatusCode::FORBIDDEN,
             Self::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
             Self::Misconfigured => http::StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -139,6 +142,7 @@ impl Answer {
             | Self::ClaimMissing
             | Self::Revoked => "token-invalid",
             Self::Unsuitable => "token-unsuitable",
+            Self::Forbidden => "scope-insufficient",
             Self::CrossSite => "cross-site-request",
             Self::Unavailable => "verification-unavailable",
             Self::Misconfigured => "misconfigured",
@@ -158,6 +162,7 @@ impl Answer {
             | Self::ClaimMissing
             | Self::Revoked => "Invalid access token",
             Self::Unsuitable => "Unsuitable access token",
+            Self::Forbidden => "Insufficient scope",
             Self::CrossSite => "Cross-site request refused",
             Self::Unavailable => "Temporarily unavailable",
             Self::Misconfigured => "Server misconfigured",
@@ -177,6 +182,7 @@ impl Answer {
             Self::ClaimMissing => "The access token lacks a required claim.",
             Self::Revoked => "The access token has been revoked.",
             Self::Unsuitable => "The access token does not carry what this resource needs.",
+            Self::Forbidden => "The access token does not allow this request.",
             Self::CrossSite => "The request did not come from an allowed origin.",
             Self::Unavailable => "Access tokens cannot be verified at the moment.",
             Self::Misconfigured => "This resource is not protected as it was meant to be.",
@@ -189,6 +195,7 @@ impl Answer {
             // RFC 6750 §3.1: no error information where no credentials were sent.
             Self::TokenMissing => Some(None),
             Self::SeveralTokens => Some(Some("invalid_request")),
+            Self::Forbidden => Some(Some("insufficient_scope")),
             Self::Malformed
             | Self::Unverifiable
             | Self::NotForThisResource

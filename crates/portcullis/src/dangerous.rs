@@ -3,6 +3,7 @@
 //! Nothing outside this module weakens verification.
 use crate::claims::MaxLifetime;
 use crate::revocation::UnknownRevocation;
+use crate::routes::LogoutTokenTypes;
 use crate::source::{Kind, TokenSource};
 
 /// No bound on a token's lifetime, for
@@ -38,6 +39,17 @@ pub fn cookie(name: impl Into<String>) -> TokenSource {
 #[must_use]
 pub fn accept_unknown_revocation() -> UnknownRevocation {
     UnknownRevocation { is_accepted: true }
+}
+
+/// Logout tokens whose `typ` is absent or `JWT`, beside those that say `logout+jwt`, for
+/// [`BackChannelLogout::token_types`](crate::routes::BackChannelLogout::token_types).
+///
+/// Lost: the type as a line between kinds of token (OpenID Connect Back-Channel Logout 1.0 §4.1).
+/// `events` still has to say that it is a logout token, and no access or ID token has that; another
+/// kind of event of the same provider may. For providers that do not send the type.
+#[must_use]
+pub fn untyped_logout_tokens() -> LogoutTokenTypes {
+    LogoutTokenTypes { accepts_untyped: true }
 }
 
 /// Keys from a host without TLS, for

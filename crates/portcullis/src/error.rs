@@ -2,6 +2,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::authorize::Forbidden;
 use crate::claims::{Claim, ClaimsError};
 use crate::keys::KeyError;
 use crate::revocation::RevocationError;
@@ -33,6 +34,8 @@ pub enum Error {
     Revocation(RevocationError),
     /// It verified, but its claims do not have the shape that a handler asks for.
     Shape(ShapeError),
+    /// It verified, but the route asks for more.
+    Forbidden(Forbidden),
     /// A handler asks for a token on a route that no policy stands in front of.
     NotInstalled,
 }
@@ -72,6 +75,7 @@ impl Error {
             Self::Revocation(RevocationError::Revoked) => "revoked",
             Self::Revocation(RevocationError::Unavailable(_)) => "revocation_unavailable",
             Self::Shape(_) => "claims_shape",
+            Self::Forbidden(_) => "forbidden",
             Self::NotInstalled => "not_installed",
         }
     }
@@ -89,7 +93,7 @@ impl Error {
     }
 
     /// Every [`reason`](Self::reason) there is.
-    pub const REASONS: [&'static str; 28] = [
+    pub const REASONS: [&'static str; 29] = [
         "token_missing",
         "several_tokens",
         "cross_site",
@@ -117,6 +121,7 @@ impl Error {
         "revoked",
         "revocation_unavailable",
         "claims_shape",
+        "forbidden",
         "not_installed",
     ];
 }
@@ -132,6 +137,7 @@ impl fmt::Display for Error {
             Self::Claims(error) => error.fmt(f),
             Self::Revocation(error) => error.fmt(f),
             Self::Shape(error) => error.fmt(f),
+            Self::Forbidden(error) => error.fmt(f),
             Self::NotInstalled => f.write_str(
                 "no policy stands in front of this route: add `VerifyLayer` (tower, axum) or `Verify` (actix-web) around it; in axum, routes added after `.layer` are not covered",
             ),
@@ -159,4 +165,5 @@ from_step!(
     Claims: ClaimsError,
     Revocation: RevocationError,
     Shape: ShapeError,
+    Forbidden: Forbidden,
 );

@@ -55,6 +55,7 @@ mod token;
 mod verified;
 
 mod admission;
+mod authorize;
 mod cache;
 mod error;
 mod policy;
@@ -66,6 +67,7 @@ mod verify;
 mod challenge;
 pub mod middleware;
 mod presentation;
+pub mod routes;
 
 #[cfg(feature = "config")]
 pub mod config;
@@ -77,6 +79,7 @@ pub mod reqwest;
 mod time;
 
 pub use crate::admission::{Admission, Rejection};
+pub use crate::authorize::Forbidden;
 pub use crate::cache::TokenCacheStats;
 pub use crate::claims::{Claim, ClaimRules, ClaimValue, ClaimsError, MaxLifetime, TokenType};
 pub use crate::error::Error;
@@ -102,6 +105,8 @@ pub use crate::revocation::{
     RevocationSource, RevocationStats, RevocationStatus, RevocationStore, RevocationUnavailable,
     Revocations, RevokeError, SnapshotError, StoreError, UnknownRevocation, WeakRevocationList,
 };
+#[doc(inline)]
+pub use crate::routes::{BackChannelLogout, RevocationAdmin};
 pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
 pub use crate::source::{
     CookieError, CrossSiteError, SameSite, SourceError, TokenCookie, TokenSource,

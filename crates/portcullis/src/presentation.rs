@@ -15,7 +15,10 @@ use crate::challenge::Answer;
 use crate::error::Error;
 
 /// What a client is told to wait where nothing better is known: about what a restart takes.
-const RETRY: Duration = Duration::from_secs(5);
+pub(crate) const RETRY: Duration = Duration::from_secs(5);
+
+/// Code, title and detail of a problem.
+pub(crate) type Texts = (&'static str, &'static str, &'static str);
 
 type Hook = dyn Fn(&Error, &mut Refusal) + Send + Sync;
 
@@ -110,7 +113,7 @@ impl Presentation {
     /// Writes every answer that there can be, so that a refusal only copies one.
     pub(crate) fn compile(self) -> CompiledPresentation {
         let answers = Answer::ALL.map(|answer| self.write(answer));
-        CompiledPresentation { answers: Box::new(answers), hook: self.hook }
+        CompiledPresentation { answers: Box::new(answers), settings: self }
     }
 
     fn write(&self, answer: Answer) -> Refusal {
@@ -121,7 +124,8 @@ impl Presentation {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // RFC 9111 §5.2.2.5: an answer about credentials is for nobody else.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Refusal { status: answer.status(), headers, body: self.problem(answer) }
+        let (status, texts) = (answer.status(), (answer.code(), answer.title(), answer.detail()));
+        Refusal { status, headers, body: self.problem(status, texts) }
     }
 
     /// Parameters in a fixed order, each at most once, joined as RFC 9110 §11.6.1 has it.
@@ -149,7 +153,8 @@ impl Presentation {
         challenge
     }
 
-    fn problem(&self, answer: Answer) -> Bytes {
+    /// Problem details (RFC 9457) of this code, title and detail.
+    fn problem(&self, status: StatusCode, (code, title, detail): Texts) -> Bytes {
         #[derive(Serialize)]
         struct Problem<'a> {
             r#type: String,
@@ -161,16 +166,22 @@ impl Presentation {
         }
         let problem = Problem {
             r#type: match &self.problem_base {
-                Some(base) => format!("{base}{}", answer.code()),
+                Some(base) => format!("{base}{code}"),
                 None => "about:blank".to_owned(),
             },
-            title: answer.title(),
-            status: answer.status().as_u16(),
-            detail: (!self.without_details).then(|| answer.detail()),
-            code: answer.code(),
+            title,
+            status: status.as_u16(),
+            detail: (!self.without_details).then_some(detail),
+            code,
         };
         serde_json::to_vec(&problem).map(Bytes::from).unwrap_or_default()
     }
+}
+
+/// RFC 9110 §10.2.3: whole seconds. Zero would ask for a storm.
+pub(crate) fn retry_after(wait: Duration) -> HeaderValue {
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+    HeaderValue::from(seconds)
 }
 
 /// Values that were checked when the policy was built.
@@ -191,22 +202,24 @@ impl fmt::Debug for Presentation {
 /// Every answer, written.
 pub(crate) struct CompiledPresentation {
     answers: Box<[Refusal; Answer::ALL.len()]>,
-    hook: Option<Arc<Hook>>,
+    settings: Presentation,
 }
 
 impl CompiledPresentation {
     pub(crate) fn refusal(&self, error: &Error) -> Refusal {
         let mut refusal = self.answers[Answer::to(error) as usize].clone();
         if let Some(wait) = error.unavailable() {
-            // RFC 9110 §10.2.3: whole seconds. Zero would ask for a storm.
-            let wait = wait.unwrap_or(RETRY);
-            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-            refusal.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            refusal.headers.insert(RETRY_AFTER, retry_after(wait.unwrap_or(RETRY)));
         }
-        if let Some(hook) = &self.hook {
+        if let Some(hook) = &self.settings.hook {
             hook(error, &mut refusal);
         }
         refusal
+    }
+
+    /// Problem details of a route's own.
+    pub(crate) fn problem(&self, status: StatusCode, texts: Texts) -> Bytes {
+        self.settings.problem(status, texts)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::policy::{Party, Rules, TrustedIssuer};
 use crate::revocation::{Asked, PendingAnswers, RevocationError, RevocationUnavailable};
 use crate::signature::{Algorithm, Authentic};
 use crate::time::UnixTime;
-use crate::token::{SignatureBuffer, TokenLimits, Unverified};
+use crate::token::{Parts, SignatureBuffer, TokenLimits, Unverified};
 use crate::verified::VerifiedToken;
 
 /// Why a token is not verified, or not yet.
@@ -191,27 +191,29 @@ fn authenticate<'r>(
 
 /// Another kind of token than an access token, signed by an issuer of the policy. Its claims are
 /// unchecked, and its type is.
-#[cfg_attr(not(feature = "status-list"), expect(dead_code, reason = "nothing asks for one"))]
 pub(crate) struct Statement {
     pub(crate) authentic: Authentic,
     pub(crate) issuer: Arc<TrustedIssuer>,
 }
 
 /// Checks who signed a token that is no access token, of at most `limit` bytes, and waits for the
-/// key. `algorithms`: other ones than the issuer's access tokens have.
-#[cfg_attr(not(feature = "status-list"), expect(dead_code, reason = "nothing asks for one"))]
+/// key. `algorithms`: other ones than the issuer's access tokens have. `screen` may turn it away before
+/// a key is looked for and the signature paid for; what it says of a token is to be asked again.
 pub(crate) async fn authenticate_other(
     rules: &Rules,
     text: &[u8],
     limit: usize,
     algorithms: Option<&[Algorithm]>,
+    screen: impl Fn(&Parts, &TrustedIssuer, UnixTime) -> Result<(), ClaimsError>,
 ) -> Result<Statement, Error> {
     let attempt = |seeking| {
         let mut signature = SignatureBuffer::new();
         let limits = TokenLimits { token: limit };
         let token = Unverified::parse(text, limits, &[], &rules.headers, &mut signature)?;
         let party = party(rules, &token, algorithms)?;
-        let (authentic, party) = authenticate(token, party, rules.clock.now(), seeking)?;
+        let now = rules.clock.now();
+        screen(&token.parts, party.terms(), now)?;
+        let (authentic, party) = authenticate(token, party, now, seeking)?;
         party.prove();
         Ok(Statement { authentic, issuer: Arc::clone(party.terms()) })
     };

@@ -199,6 +199,7 @@ fn no_error_and_no_rejection_shows_anything_of_the_token() {
         "revoked",
         "revocation_unavailable",
         "claims_shape",
+        "forbidden",
         "not_installed",
     ];
     assert_eq!(never, elsewhere);

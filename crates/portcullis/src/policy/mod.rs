@@ -22,7 +22,9 @@ use crate::error::Error;
 use crate::keys::{KeyError, KeysUnavailable};
 use crate::presentation::CompiledPresentation;
 use crate::request::RequestView;
-use crate::revocation::{Asked, RevocationError, RevocationUnavailable, Sources};
+use crate::revocation::{
+    Asked, Revocable, RevocationError, RevocationUnavailable, Revocations, Sources,
+};
 use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusRule;
@@ -274,6 +276,22 @@ impl Policy {
     /// Whether both are one policy, apart from whom they let pass without a token.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.rules, &other.rules)
+    }
+
+    /// This policy, but no request without a token passes.
+    pub(crate) fn without_anonymous(mut self) -> Self {
+        self.anonymous = false;
+        self
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether what is revoked of this kind there is refused here.
+    pub(crate) fn enforces(&self, kind: Revocable, revocations: &Revocations) -> bool {
+        let enforced = &self.rules.revocations.enforced;
+        enforced.iter().any(|enforced| enforced.enforces(kind, revocations.list()))
     }
 
     pub(crate) fn presentation(&self) -> &CompiledPresentation {

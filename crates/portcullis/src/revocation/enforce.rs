@@ -343,6 +343,11 @@ fn key_id(token: &VerifiedToken) -> Option<&str> {
 }
 
 impl Enforced {
+    /// Whether what this list has of the kind is refused.
+    pub(crate) fn enforces(&self, kind: Revocable, list: &RevocationList) -> bool {
+        self.list.is_same_as(list) && self.checks.iter().any(|check| check.kind == kind)
+    }
+
     /// Whether a token that has just verified can be taken back at all.
     pub(crate) fn check_needs(&self, token: &VerifiedToken) -> Result<(), Error> {
         if self.needs_issued_at && token.issued_at().is_none() {

@@ -77,6 +77,10 @@ impl Revocations {
         Self { list, store: None }
     }
 
+    pub(crate) fn list(&self) -> &RevocationList {
+        &self.list
+    }
+
     /// What a policy asks of it: for [`PolicyBuilder::revocations`](crate::PolicyBuilder::revocations).
     pub fn enforce(&self, kinds: impl IntoIterator<Item = Revocable>) -> EnforcedRevocations {
         EnforcedRevocations::new(self.list.clone(), kinds)

@@ -391,6 +391,10 @@ impl RevocationList {
         WeakRevocationList(Arc::downgrade(&self.0))
     }
 
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn bounds(&self) -> Bounds {
         self.0.bounds
     }

@@ -1,0 +1,54 @@
+use core::convert::Infallible;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+/// What the core answers, in actix-web's types.
+pub(crate) fn response<'a>(
+    code: u16,
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    body: &[u8],
+) -> HttpResponse {
+    let mut builder = HttpResponseBuilder::new(status(code));
+    let mut unsent_length = None;
+    for (name, value) in headers {
+        if name == "content-length" && body.is_empty() {
+            unsent_length = core::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        }
+        builder.append_header((name, value));
+    }
+    match unsent_length {
+        Some(length) => builder.body(Unsent { length }),
+        None => builder.body(body.to_vec()),
+    }
+}
+
+pub(crate) fn status(code: u16) -> StatusCode {
+    // Both versions of the `http` crate know the same codes.
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The body of a response to HEAD. actix-web writes `Content-Length` from the size of the body,
+/// and no other.
+struct Unsent {
+    length: u64,
+}
+
+impl MessageBody for Unsent {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}

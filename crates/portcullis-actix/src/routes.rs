@@ -1,0 +1,102 @@
+use core::future::poll_fn;
+use core::pin::Pin;
+
+use actix_web::dev::HttpServiceFactory;
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use futures_core::Stream;
+use portcullis::routes::{BackChannelLogout, BoundedBody, Reply, RevocationAdmin};
+
+use crate::rejection::Rejection;
+use crate::request::View;
+use crate::response;
+
+/// The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0) at `path`: see
+/// [`BackChannelLogout`].
+///
+/// It answers to every method: 405 to all but POST. Why a logout failed, a
+/// [`LogoutError`](portcullis::routes::LogoutError), stands in the response's extensions.
+///
+/// ```
+/// use actix_web::App;
+/// use portcullis_actix::Policy;
+/// use portcullis_actix::portcullis::routes::LogoutFault;
+/// use portcullis_actix::portcullis::{BackChannelLogout, Revocations};
+///
+/// # fn app(policy: Policy, revocations: Revocations) -> Result<(), LogoutFault> {
+/// let logout = BackChannelLogout::new(policy, revocations, ["web"])?;
+/// let app = App::new()
+///     .service(portcullis_actix::back_channel_logout("/backchannel-logout", logout.clone()));
+/// # let _ = app;
+/// # Ok(()) }
+/// ```
+pub fn back_channel_logout(
+    path: &str,
+    receiver: BackChannelLogout,
+) -> impl HttpServiceFactory + 'static {
+    web::resource(path).to(move |request: HttpRequest, payload: web::Payload| {
+        let receiver = receiver.clone();
+        async move {
+            let body = read(payload, receiver.body()).await;
+            respond(receiver.receive(&View(&request), body).await)
+        }
+    })
+}
+
+/// The routes of administrators in a scope at `path`, behind the policy and the rule of
+/// [`RevocationAdmin`].
+///
+/// Why a revocation failed, an [`AdminError`](portcullis::routes::AdminError), stands in the response's
+/// extensions.
+///
+/// ```
+/// use actix_web::App;
+/// use portcullis_actix::Policy;
+/// use portcullis_actix::portcullis::{RevocationAdmin, Revocations};
+///
+/// # fn app(policy: Policy, revocations: Revocations) {
+/// let admin = RevocationAdmin::new(revocations, policy, "the operators' client", |token| {
+///     token.client_id() == Some("operators")
+/// });
+/// let app = App::new()
+///     .service(portcullis_actix::revocation_admin("/admin/revocations", admin.clone()));
+/// # let _ = app; }
+/// ```
+pub fn revocation_admin(path: &str, admin: RevocationAdmin) -> impl HttpServiceFactory + 'static {
+    let route = web::resource("").to(move |request: HttpRequest, payload: web::Payload| {
+        let admin = admin.clone();
+        async move {
+            let view = View(&request);
+            match admin.admit(&view).await {
+                Ok(administrator) => {
+                    let body = read(payload, administrator.body()).await;
+                    respond(administrator.answer(&view, body).await)
+                }
+                Err(rejection) => Rejection::from(rejection).error_response(),
+            }
+        }
+    });
+    web::scope(path).service(route)
+}
+
+/// Reads no more than there is room for.
+async fn read(mut payload: web::Payload, mut body: BoundedBody) -> BoundedBody {
+    while let Some(piece) = poll_fn(|context| Pin::new(&mut payload).poll_next(context)).await {
+        match piece {
+            Ok(piece) if body.push(&piece) => {}
+            Ok(_) => break,
+            Err(_) => {
+                body.break_off();
+                break;
+            }
+        }
+    }
+    body
+}
+
+fn respond<E: Clone + Send + Sync + 'static>(reply: Reply<E>) -> HttpResponse {
+    let mut response = response::response(reply.status(), reply.headers(), reply.body());
+    if let Some(error) = reply.into_error() {
+        response.extensions_mut().insert(error);
+    }
+    response
+}

@@ -1,0 +1,292 @@
+//! Revocation by administrators.
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde::{Serialize, Serializer};
+
+use super::body::{self, BodyFault, BoundedBody};
+use super::reply::Reply;
+use crate::admission::{Admission, Rejection};
+use crate::authorize::Forbidden;
+use crate::policy::Policy;
+use crate::presentation::{self, RETRY, Texts};
+use crate::request::RequestView;
+use crate::revocation::{Revocable, Revocation, RevocationStats, Revocations, RevokeError};
+use crate::verified::VerifiedToken;
+
+/// The largest body. A revocation names an issuer and one more thing.
+const BODY: usize = 16 * 1024;
+
+/// How long a client is told to wait where there is no room: entries are over by and by.
+const FULL: Duration = Duration::from_secs(60);
+
+/// The routes of administrators: to revoke, and to see how revocation does. They are behind a policy
+/// and a rule of their own, and cannot be had without.
+///
+/// | request | answer |
+/// | --- | --- |
+/// | `POST`, a [`Revocation`] as `application/json` of at most 16 KiB | 204: this process refuses it from now on, and the store has acknowledged it |
+/// | `GET` | 200, the [stats](RevocationStats) as JSON |
+///
+/// | refused | answer |
+/// | --- | --- |
+/// | no token, or a bad one; also where the policy allows anonymous requests | the policy's: 401 and so on |
+/// | a token that does not meet the rule | 403 `scope-insufficient`, through the policy's presentation and hook ([`Error::Forbidden`](crate::Error::Forbidden)) |
+/// | another method; another media type; a larger body | 405; 415; 413 |
+/// | JSON that is no revocation, or that does not say all there is to say | 400 `revocation-invalid` |
+/// | the store does not acknowledge it, or there is no room | 503 `revocation-unavailable` with `Retry-After`. To try again is right and does no harm: the store may come back, and room comes as entries end. |
+///
+/// Answers are problem details as the policy presents them, repeat nothing of the request, and have
+/// `Cache-Control: no-store`. Where the policy takes tokens from cookies, its cross-site check holds here
+/// as well.
+///
+/// Nothing checks that a policy enforces what is revoked, nor that such a token or subject exists.
+///
+/// ```
+/// use portcullis::{RevocationAdmin, Revocations};
+/// use portcullis_testkit::TestIssuer;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Scope {
+///     scope: String,
+/// }
+///
+/// let policy = TestIssuer::new("https://id.example").policy();
+/// let revocations = Revocations::in_memory();
+/// let admin = RevocationAdmin::new(revocations, policy, "scope revocations:write", |token| {
+///     let claims = token.claims::<Scope>();
+///     claims.is_ok_and(|claims| claims.scope.split(' ').any(|scope| scope == "revocations:write"))
+/// });
+/// # let _ = admin;
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RevocationAdmin {
+    revocations: Revocations,
+    policy: Policy,
+    rule: Arc<str>,
+    holds: Arc<dyn Fn(&VerifiedToken) -> bool + Send + Sync>,
+}
+
+impl RevocationAdmin {
+    /// Lets in who has a token that `policy` verifies and for which `holds` is true. `rule` says in
+    /// logs what that is.
+    pub fn new(
+        revocations: Revocations,
+        policy: Policy,
+        rule: impl Into<String>,
+        holds: impl Fn(&VerifiedToken) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (rule, holds) = (rule.into().into(), Arc::new(holds));
+        Self { revocations, policy: policy.without_anonymous(), rule, holds }
+    }
+
+    /// Decides who is asking, before the body is read.
+    ///
+    /// # Errors
+    ///
+    /// It is no administrator.
+    pub async fn admit<V: RequestView + ?Sized>(
+        &self,
+        request: &V,
+    ) -> Result<Administrator, Rejection> {
+        let head = request.method() == "HEAD";
+        let admission = self.policy.verify(request).await?;
+        let token = Admission::require(Some(&admission), head)?;
+        if (self.holds)(token) {
+            Ok(Administrator { admin: self.clone() })
+        } else {
+            Err(admission.reject(Forbidden::new(Arc::clone(&self.rule)), head))
+        }
+    }
+}
+
+impl fmt::Debug for RevocationAdmin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationAdmin").field("rule", &self.rule).finish_non_exhaustive()
+    }
+}
+
+/// Who may revoke. Only [`RevocationAdmin::admit`] makes one.
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    admin: RevocationAdmin,
+}
+
+impl Administrator {
+    /// Where the request's body is read into, before [`answer`](Self::answer).
+    pub fn body(&self) -> BoundedBody {
+        BoundedBody::new(BODY)
+    }
+
+    /// Does what the request asks for, and waits for the store of the revocations.
+    pub async fn answer<V: RequestView + ?Sized>(
+        &self,
+        request: &V,
+        body: BoundedBody,
+    ) -> Reply<AdminError> {
+        match request.method() {
+            "POST" => match self.revoke(request, &body).await {
+                Ok(()) => Reply::new(StatusCode::NO_CONTENT),
+                Err(error) => self.problem(error),
+            },
+            "GET" => self.stats(),
+            "HEAD" => self.stats().without_body(),
+            _ => self.problem(AdminError::Method),
+        }
+    }
+
+    async fn revoke<V: RequestView + ?Sized>(
+        &self,
+        request: &V,
+        body: &BoundedBody,
+    ) -> Result<(), AdminError> {
+        // A page of another origin cannot send this type without being asked about (Fetch, CORS).
+        if !body::is_of_type(request, "application/json") {
+            return Err(AdminError::MediaType);
+        }
+        let json = body.read().map_err(AdminError::Body)?;
+        let revocation: Revocation =
+            serde_json::from_slice(json).map_err(|_| AdminError::Malformed)?;
+        self.admin.revocations.revoke(&revocation).await.map_err(AdminError::Revoke)
+    }
+
+    fn stats(&self) -> Reply<AdminError> {
+        let stats = self.admin.revocations.stats();
+        let body = serde_json::to_vec(&Stats::of(&stats)).unwrap_or_default();
+        Reply::new(StatusCode::OK).with_body("application/json", body)
+    }
+
+    fn problem(&self, error: AdminError) -> Reply<AdminError> {
+        let (status, texts) = error.answer();
+        let body = self.admin.policy.presentation().problem(status, texts);
+        let reply = Reply::new(status).with_body("application/problem+json", body);
+        let reply = match &error {
+            AdminError::Method => reply.allowing("GET, HEAD, POST"),
+            AdminError::Revoke(RevokeError::Full { .. }) => {
+                reply.retry_after(presentation::retry_after(FULL))
+            }
+            AdminError::Revoke(RevokeError::Store(_)) => {
+                reply.retry_after(presentation::retry_after(RETRY))
+            }
+            _ => reply,
+        };
+        reply.because(error)
+    }
+}
+
+/// [`RevocationStats`] as JSON.
+#[derive(Serialize)]
+struct Stats {
+    entries: Entries,
+    capacity: usize,
+    changes: u64,
+    refused: u64,
+    fresh: bool,
+    last_contact_ms: Option<u64>,
+    lag: Option<u64>,
+}
+
+struct Entries(RevocationStats);
+
+impl Stats {
+    fn of(stats: &RevocationStats) -> Self {
+        let milliseconds = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            entries: Entries(*stats),
+            capacity: stats.capacity,
+            changes: stats.changes,
+            refused: stats.refused,
+            fresh: stats.is_fresh,
+            last_contact_ms: stats.last_contact.map(milliseconds),
+            lag: stats.lag,
+        }
+    }
+}
+
+impl Serialize for Entries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Revocable::ALL.map(|kind| (kind.name(), self.0.entries(kind))))
+    }
+}
+
+/// Why nothing was revoked, or may not have been: for logs and for the extensions of the response. It
+/// names nobody.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AdminError {
+    /// There is no such method.
+    Method,
+    /// The body is no JSON.
+    MediaType,
+    /// The body is not used.
+    Body(BodyFault),
+    /// The body is no [`Revocation`].
+    Malformed,
+    /// It was not revoked, or may not have been.
+    Revoke(RevokeError),
+}
+
+impl AdminError {
+    fn answer(&self) -> (StatusCode, Texts) {
+        const INVALID: (&str, &str) = ("revocation-invalid", "Invalid revocation");
+        let invalid = |detail| (StatusCode::BAD_REQUEST, (INVALID.0, INVALID.1, detail));
+        match self {
+            Self::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                ("method-not-allowed", "Method not allowed", "There is GET, HEAD and POST."),
+            ),
+            Self::MediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                ("media-type-unsupported", "Unsupported media type", "The body must be JSON."),
+            ),
+            Self::Body(BodyFault::TooLarge { .. }) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                ("body-too-large", "Body too large", "The body is larger than a revocation is."),
+            ),
+            Self::Body(BodyFault::Broken) => invalid("The body broke off."),
+            Self::Malformed => invalid("The body is no revocation."),
+            Self::Revoke(error) => match error {
+                RevokeError::Nameless(_) => {
+                    invalid("The issuer, or what is to be revoked, is empty.")
+                }
+                RevokeError::Instant => invalid("An instant before 1970 revokes nothing."),
+                RevokeError::NoEnd(_) => invalid(
+                    "There is no bound on the lifetime of tokens: say until when it is revoked.",
+                ),
+                RevokeError::NoLifetime(_) => invalid(
+                    "There is no bound on the lifetime of tokens: nobody knows how long to remember this.",
+                ),
+                RevokeError::Full { .. } => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ("revocation-unavailable", "Not revoked", "There is no room for it."),
+                ),
+                RevokeError::Store(_) => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    (
+                        "revocation-unavailable",
+                        "Not revoked",
+                        "It was not acknowledged, and may be revoked all the same: try again.",
+                    ),
+                ),
+            },
+        }
+    }
+}
+
+impl fmt::Display for AdminError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method => f.write_str("there is no such method"),
+            Self::MediaType => f.write_str("the body is not of the type `application/json`"),
+            Self::Body(fault) => fault.fmt(f),
+            Self::Malformed => f.write_str("the body is no revocation"),
+            Self::Revoke(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for AdminError {}

@@ -1,0 +1,18 @@
+//! Routes that come with the library, for the adapters to put into a framework: what they take, what
+//! they do, and what they answer.
+//!
+//! - [`BackChannelLogout`] receives the logout tokens of an OpenID Provider.
+//! - [`RevocationAdmin`] lets administrators revoke, and see how revocation does.
+//!
+//! `portcullis-axum` and `portcullis-actix` have a function for each that makes a route of it. Whoever
+//! serves another framework reads the request's body into the [`BoundedBody`] of the route, and
+//! translates the [`Reply`].
+mod admin;
+mod body;
+mod logout;
+mod reply;
+
+pub use self::admin::{AdminError, Administrator, RevocationAdmin};
+pub use self::body::{BodyFault, BoundedBody};
+pub use self::logout::{BackChannelLogout, LogoutError, LogoutFault, LogoutTokenTypes};
+pub use self::reply::Reply;
