@@ -1,12 +1,16 @@
 use core::future::poll_fn;
 use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use axum::Router;
 use axum::routing::{MethodRouter, any};
 use axum_core::body::Body;
 use axum_core::extract::Request;
-use http_body::Body as _;
-use portcullis::routes::{BackChannelLogout, BoundedBody, RevocationAdmin};
+use axum_core::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body as _, Frame};
+use portcullis::routes::{BackChannelLogout, BoundedBody, Reply, RevocationAdmin};
 
 /// The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0), for a route: see
 /// [`BackChannelLogout`].
@@ -33,7 +37,7 @@ where
     any(move |request: Request| async move {
         let (head, body) = request.into_parts();
         let body = read(body, receiver.body()).await;
-        receiver.receive(&head, body).await.into_response::<Body>()
+        respond(receiver.receive(&head, body).await)
     })
 }
 
@@ -65,7 +69,7 @@ where
         match admin.admit(&head).await {
             Ok(administrator) => {
                 let body = read(body, administrator.body()).await;
-                administrator.answer(&head, body).await.into_response::<Body>()
+                respond(administrator.answer(&head, body).await)
             }
             Err(rejection) => rejection.into_response::<Body>(),
         }
@@ -87,4 +91,32 @@ async fn read(mut pieces: Body, mut body: BoundedBody) -> BoundedBody {
         }
     }
     body
+}
+
+fn respond<E: Clone + Send + Sync + 'static>(reply: Reply<E>) -> Response {
+    let response = reply.into_response::<Body>();
+    if response.status() == StatusCode::NO_CONTENT {
+        return response.map(|_| Body::new(NoContent));
+    }
+    response
+}
+
+/// The body of 204, which must not say how long it is (RFC 9110 §8.6). Over HTTP/2, axum says so of every
+/// body of which it knows.
+struct NoContent;
+
+impl http_body::Body for NoContent {
+    type Data = Bytes;
+    type Error = core::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
 }

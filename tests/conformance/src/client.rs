@@ -36,13 +36,22 @@ pub struct Request {
     pub host: String,
     /// All other headers.
     pub headers: Vec<(&'static str, Vec<u8>)>,
+    /// The body.
+    pub body: Bytes,
 }
 
 impl Request {
     /// A request to `api.example` without further headers.
     pub fn new(method: &'static str, target: impl Into<String>) -> Self {
         let (target, host) = (target.into(), "api.example".to_owned());
-        Self { method, target, host, headers: Vec::new() }
+        Self { method, target, host, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
     }
 
     /// Adds a header.
@@ -52,8 +61,14 @@ impl Request {
         self
     }
 
-    fn build(&self, protocol: Protocol) -> http::Request<Full<Bytes>> {
-        let mut request = http::Request::new(Full::default());
+    /// The request as a client sends it, and as a server that does no more than that sees it.
+    ///
+    /// # Panics
+    ///
+    /// It is none.
+    #[must_use]
+    pub fn build(&self, protocol: Protocol) -> http::Request<Full<Bytes>> {
+        let mut request = http::Request::new(Full::from(self.body.clone()));
         *request.method_mut() = Method::from_bytes(self.method.as_bytes()).expect("a method");
         let target = match protocol {
             Protocol::Http1 => {

@@ -20,10 +20,18 @@ const WORKERS: usize = 2;
 
 pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop, Server)> {
     let policy = policy.clone();
+    serve(listener, move |app| routes(app, &policy))
+}
+
+/// Serves an app that has these routes.
+pub(super) fn serve(
+    listener: TcpListener,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<(Stop, Server)> {
     let (send_handle, handle) = mpsc::channel();
     let thread = thread::Builder::new().name("door".into()).spawn(move || {
         System::new().block_on(async {
-            let server = HttpServer::new(move || App::new().configure(|app| routes(app, &policy)))
+            let server = HttpServer::new(move || App::new().configure(configure.clone()))
                 .workers(WORKERS)
                 .disable_signals()
                 .tcp_nodelay(true)

@@ -21,6 +21,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 
+use actix_web::web::ServiceConfig;
 use clap::ValueEnum;
 use portcullis::Policy;
 use serde::Deserialize;
@@ -55,6 +56,31 @@ impl Door {
         }?;
         Ok(Running { address, stop: Some(stop), thread: Some(thread) })
     }
+}
+
+/// Starts a server of this axum router.
+///
+/// # Errors
+///
+/// The listener or a thread cannot be had.
+pub fn serve_axum(router: ::axum::Router, listener: TcpListener) -> io::Result<Running> {
+    let address = listener.local_addr()?;
+    let (stop, thread) = server::start(router, listener)?;
+    Ok(Running { address, stop: Some(stop), thread: Some(thread) })
+}
+
+/// Starts a server of an actix-web app with these routes.
+///
+/// # Errors
+///
+/// The listener or a thread cannot be had.
+pub fn serve_actix(
+    configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    listener: TcpListener,
+) -> io::Result<Running> {
+    let address = listener.local_addr()?;
+    let (stop, thread) = actix::serve(listener, configure)?;
+    Ok(Running { address, stop: Some(stop), thread: Some(thread) })
 }
 
 type Stop = Box<dyn FnOnce() + Send>;
