@@ -1,8 +1,10 @@
-// A certified OpenID Provider (oidc-provider) on loopback. It issues JWT access tokens (RFC 9068) to the client `svc`.
+// A certified OpenID Provider (oidc-provider) on loopback. It issues JWT access tokens (RFC 9068) to the client `svc`, and to
+// `web` for users who log in there: under any name, with any password.
 //
-//   node provider.mjs [--stdin]
+//   node provider.mjs [--stdin] [--logout URL]
 //
 // Prints one line of JSON when it is ready. `--stdin`: ends when its standard input does, and so with whoever started it.
+// `--logout`: where `web` is told that a user logged out (OpenID Connect Back-Channel Logout 1.0).
 // The last segment of `resource` names the algorithm:
 //
 //   curl -u svc:svc-secret -d 'grant_type=client_credentials&resource=https://api.example/ES256' ISSUER/token
@@ -12,15 +14,17 @@
 //   POST /control/rotate {"keep_old": bool}   new keys sign from now on; are the old ones still published?
 //   POST /control/jwks_mode {"mode": M}       what /jwks answers: ok, 500, garbage, empty, or hang: nothing until the next mode
 //   GET  /control/hits                        how often /jwks and the discovery document were asked for
+//   GET  /control/logouts                     how many logout tokens were acknowledged, and how many not
 import { generateKeyPair, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import { parseArgs, promisify } from 'node:util';
 
-// The provider warns, from its import on, that keys in memory and an old Node.js are not for production.
+// The provider warns, from its import on, that keys in memory, pages for development and an old Node.js are not for production.
 console.warn = () => {};
+console.info = () => {};
 const { default: Provider } = await import('oidc-provider');
 
-const { values: flags } = parseArgs({ options: { stdin: { type: 'boolean' } } });
+const { values: flags } = parseArgs({ options: { logout: { type: 'string' }, stdin: { type: 'boolean' } } });
 
 const FAMILIES = [
   ['rsa', 'rsa', { modulusLength: 2048 }],
@@ -30,6 +34,7 @@ const FAMILIES = [
   ['ed25519', 'ed25519', {}],
 ];
 let generation = 0;
+const logouts = { acknowledged: 0, failed: 0 };
 
 // Without "alg", as many providers publish theirs: one RSA key signs RS* and PS*, one of Ed25519 signs EdDSA and Ed25519.
 async function makeKeys() {
@@ -45,15 +50,25 @@ function provider(issuer, keys) {
   const provider = new Provider(issuer, {
     clients: [{
       client_id: 'svc', client_secret: 'svc-secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+    }, {
+      client_id: 'web', client_secret: 'web-secret', redirect_uris: ['http://127.0.0.1:9/callback'],
+      post_logout_redirect_uris: ['http://127.0.0.1:9/bye'],
+      ...(flags.logout && { backchannel_logout_uri: flags.logout, backchannel_logout_session_required: true }),
     }],
     jwks: { keys },
     cookies: { keys: [randomBytes(16).toString('hex')] },
-    extraTokenClaims: async () => ({ tenant: 'acme' }),
+    findAccount: async (ctx, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
+    // Of its own, it puts the session into ID and logout tokens alone.
+    extraTokenClaims: async (ctx, token) => ({ tenant: 'acme', ...(token.sid && { sid: token.sid }) }),
+    // Its own fetch refuses to talk to loopback.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
     features: {
+      backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
-      devInteractions: { enabled: false },
+      devInteractions: { enabled: true },
       resourceIndicators: {
         enabled: true,
+        useGrantedResource: async () => true,
         getResourceServerInfo: async (ctx, resource) => ({
           scope: 'orders:read',
           audience: resource,
@@ -65,6 +80,8 @@ function provider(issuer, keys) {
     },
   });
   provider.on('server_error', (ctx, error) => console.error(error));
+  provider.on('backchannel.success', () => { logouts.acknowledged += 1; });
+  provider.on('backchannel.error', () => { logouts.failed += 1; });
   return provider.callback();
 }
 
@@ -99,6 +116,8 @@ async function control(request, response) {
     }
     case '/control/hits':
       return reply(hits);
+    case '/control/logouts':
+      return reply(logouts);
     default:
       return response.writeHead(404).end();
   }

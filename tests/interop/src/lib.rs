@@ -2,12 +2,14 @@
 //!
 //! [`Provider`] is a real OpenID Provider in a process of its own, [`Mint`] a library that signs.
 //! Both need a [`Tool`], and a test leaves out what it cannot do without one.
+mod browser;
 mod mint;
 mod provider;
 mod tool;
 
+pub use self::browser::Browser;
 pub use self::mint::{Mint, Minted};
-pub use self::provider::{Hits, JwksMode, OldKeys, Provider};
+pub use self::provider::{Hits, JwksMode, Logouts, OldKeys, Provider};
 pub use self::tool::{Missing, Tool};
 
 use core::time::Duration;

@@ -55,6 +55,15 @@ pub struct Hits {
     pub jwks: u32,
 }
 
+/// How many logout tokens it sent.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+pub struct Logouts {
+    /// That were answered 200 or 204.
+    pub acknowledged: u32,
+    /// That were not.
+    pub failed: u32,
+}
+
 impl Provider {
     /// All that it signs with. Its keys name no algorithm: the one of RSA serves six, that of
     /// Ed25519 two.
@@ -81,15 +90,34 @@ impl Provider {
         if Tool::Node.or_leave_out() { Some(Self::start().await) } else { None }
     }
 
+    /// As [`or_leave_out`](Self::or_leave_out). Where a user of the client `web` logs out, it says so
+    /// at this address.
+    ///
+    /// # Panics
+    ///
+    /// Its tools are missing where they are required, or it does not start.
+    pub async fn with_logout_or_leave_out(url: &str) -> Option<Self> {
+        if Tool::Node.or_leave_out() {
+            Some(Self::start_with(&["--logout", url]).await)
+        } else {
+            None
+        }
+    }
+
     /// Starts one.
     ///
     /// # Panics
     ///
     /// It does not start.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(flags: &[&str]) -> Self {
         let mut process = Command::new("node")
             .arg(path("provider/provider.mjs"))
             .arg("--stdin")
+            .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -179,6 +207,12 @@ impl Provider {
     pub async fn hits(&self) -> Hits {
         let hits = self.control("hits", Value::Null).await;
         serde_json::from_value(hits).expect("both are counted")
+    }
+
+    /// How many of its logout tokens were answered how.
+    pub async fn logouts(&self) -> Logouts {
+        let logouts = self.control("logouts", Value::Null).await;
+        serde_json::from_value(logouts).expect("both are counted")
     }
 
     /// Ends it. Nothing answers at its address any more.
