@@ -1,4 +1,4 @@
-//! [`portcullis`] for actix-web: middleware and extractors.
+//! [`portcullis`] for actix-web: middleware, extractors, and routes.
 //!
 //! ```
 //! use actix_web::{App, Responder, web};
@@ -27,6 +27,11 @@
 //!
 //! Take [`Optional`] rather than `Option` for an extractor that can do without a token: actix-web's
 //! own `Option` swallows every error, also that of a route that nothing protects.
+//!
+//! # Logout
+//!
+//! [`back_channel_logout`] receives a provider's logout tokens, [`revocation_admin`] lets
+//! administrators revoke.
 //!
 //! # Testing
 //!

@@ -1,4 +1,4 @@
-//! [`portcullis`] for axum: a layer, and extractors for what its policy verified.
+//! [`portcullis`] for axum: a layer, extractors for what its policy verified, and routes.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -29,6 +29,11 @@
 //! `Router::layer` covers only the routes that were added before it: put it last. A handler that
 //! asks for a token on a route without the layer answers 500, says in the response's extensions what
 //! was forgotten, and never lets the request in.
+//!
+//! # Logout
+//!
+//! [`back_channel_logout`] receives a provider's logout tokens, [`revocation_admin`] lets
+//! administrators revoke.
 //!
 //! # Testing
 //!

@@ -3,10 +3,12 @@ use core::fmt::{Debug, Display};
 use std::sync::{Arc, Mutex};
 
 use base64::prelude::*;
+use http::Request;
 use portcullis::{
-    Admission, Algorithm, Check, ClaimRules, Encoding, Error, Issuer, KeyQuery, KeySet, KeySource,
-    Keys, KeysUnavailable, Policy, PolicyBuilder, Presentation, RevocationSource, RevocationStatus,
-    RevocationUnavailable, Secret, Seek, TokenSource, VerifiedToken,
+    Admission, Algorithm, BackChannelLogout, Check, ClaimRules, Encoding, Error, Issuer, KeyQuery,
+    KeySet, KeySource, Keys, KeysUnavailable, Policy, PolicyBuilder, Presentation, Revocable,
+    RevocationAdmin, RevocationSource, RevocationStatus, RevocationUnavailable, Revocations,
+    Secret, Seek, TokenSource, VerifiedToken,
 };
 use portcullis_attacks::{NOW, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -234,6 +236,78 @@ fn what_was_revoked_is_told_without_a_word_of_the_token() {
         let response = rejection.into_response::<Body>();
         assert_silent(error.reason(), &debugged(&response), &[&text]);
     }
+}
+
+#[tokio::test]
+async fn the_routes_show_nothing_of_what_they_are_sent() {
+    const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+    let revocations = Revocations::in_memory();
+    let policy = policy_for([trusted(&[ES256])])
+        .revocations(revocations.enforce([Revocable::Subject]))
+        .build()
+        .expect("a policy");
+    let logout = BackChannelLogout::new(policy.clone(), revocations.clone(), ["web"]);
+    let logout = logout.expect("a receiver");
+    let admin = RevocationAdmin::new(revocations, policy, "a rule", |token| {
+        token.claims_json().contains("operator")
+    });
+    assert_silent("the routes", &debugged(&(&logout, &admin)), &[]);
+    let send = |content_type: &str| {
+        let request = Request::post("/LEAK").header("x-LEAK", "LEAK");
+        request.header("content-type", content_type)
+    };
+    let good = || {
+        let token = marked(ES256).typ("logout+jwt").audience("web");
+        token.claim("sid", "LEAK-sid").claim("events", json!({ EVENT: { "LEAK": "LEAK" } }))
+    };
+    for token in [
+        good(),
+        good().claim("nonce", "LEAK"),
+        good().claim("events", json!({ "LEAK": {} })),
+        good().without("sub"),
+        good().claim("sid", json!(["LEAK"])),
+        good().audience("LEAK"),
+        good().claim("iss", "https://LEAK.example"),
+        good().raw_payload("LEAK"),
+    ] {
+        let token = token.mint();
+        let mut body = logout.body();
+        body.push(format!("logout_token={token}&LEAK=LEAK").as_bytes());
+        assert_silent("a body", &debugged(&body), &[&token]);
+        let request = send("application/x-www-form-urlencoded").body(()).expect("a request");
+        let reply = logout.receive(&request, body).await;
+        if let Some(error) = reply.error() {
+            assert_silent("a logout", &shown(error), &[&token]);
+        }
+        assert_silent("a reply", &debugged(&reply), &[&token]);
+        assert_silent("an answer", &debugged(&reply.into_response::<Body>()), &[&token]);
+    }
+
+    let operator = marked(ES256).subject("LEAK-two").claim("role", "operator").mint();
+    let request = send("application/json").header("authorization", format!("Bearer {operator}"));
+    let request = request.body(()).expect("a request");
+    let administrator = admin.admit(&request).await.expect("an operator");
+    assert_silent("an administrator", &debugged(&administrator), &[&operator]);
+    for json in [
+        r#"{"revoke":"LEAK"}"#,
+        r#"{"revoke":"subject","issuer":"LEAK","subject":""}"#,
+        r#"{"revoke":"subject","issuer":"LEAK","subject":"LEAK"}"#,
+        "LEAK",
+    ] {
+        let mut body = administrator.body();
+        body.push(json.as_bytes());
+        let reply = administrator.answer(&request, body).await;
+        if let Some(error) = reply.error() {
+            assert_silent("a revocation", &shown(error), &[&operator]);
+        }
+        assert_silent("an answer", &debugged(&reply.into_response::<Body>()), &[&operator]);
+    }
+    let user = marked(ES256).subject("LEAK-three").mint();
+    let request = send("application/json").header("authorization", format!("Bearer {user}"));
+    let request = request.body(()).expect("a request");
+    let rejection = admin.admit(&request).await.expect_err("a user");
+    assert_eq!(rejection.error().reason(), "forbidden");
+    assert_silent("a user", &shown(&rejection), &[&user]);
 }
 
 /// A body whose text is seen.

@@ -186,8 +186,7 @@ impl BackChannelLogout {
         match result {
             Ok(()) => Reply::new(StatusCode::OK),
             Err(error) => {
-                #[cfg(feature = "tracing")]
-                tracing::warn!(%error, "back-channel logout failed");
+                error.trace();
                 error.into_reply()
             }
         }
@@ -436,6 +435,22 @@ pub enum LogoutError {
 }
 
 impl LogoutError {
+    #[cfg(feature = "tracing")]
+    fn trace(&self) {
+        match self {
+            // What says so is a logout token of an issuer.
+            Self::NotEnforced | Self::Revoke(_) => {
+                tracing::warn!(error = %self, "nobody was logged out");
+            }
+            // Anybody can cause these, and as often as they like.
+            _ => tracing::debug!(error = %self, "a logout was refused"),
+        }
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    fn trace(&self) {}
+
     /// `error` and `error_description` of §2.8, which has them from RFC 6749 §5.2.
     fn texts(&self) -> (&'static str, &'static str) {
         const INVALID: &str = "invalid_request";
