@@ -740,6 +740,30 @@ async fn a_body_that_breaks_off_or_has_no_end_revokes_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_body_that_is_too_large_is_answered_before_it_ends() {
+    let doors = Doors::open(|| Service::new(&[Revocable::Subject]));
+    let operator = format!("authorization: Bearer {}\r\n", operator().mint());
+    for (path, kind, more, status) in
+        [(LOGOUT, FORM, String::new(), " 400 "), (ADMIN, JSON, operator, " 413 ")]
+    {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n{more}transfer-encoding: chunked\r\n\r\n"
+        );
+        for (name, service, address) in doors.servers() {
+            let mut stream = TcpStream::connect(address).expect("a connection");
+            // Who waits for the end waits in vain.
+            stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+            let piece = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+            let _ = stream.write_all(format!("{head}{}", piece.repeat(3)).as_bytes());
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(String::from_utf8_lossy(&answer).contains(status.trim_end()), "{name}");
+            assert_eq!(service.changes(), 0, "{name}");
+        }
+    }
+}
+
 // Administrators.
 
 fn operator() -> TokenBuilder {

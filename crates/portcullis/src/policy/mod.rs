@@ -278,12 +278,6 @@ impl Policy {
         Arc::ptr_eq(&self.rules, &other.rules)
     }
 
-    /// This policy, but no request without a token passes.
-    pub(crate) fn without_anonymous(mut self) -> Self {
-        self.anonymous = false;
-        self
-    }
-
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules
     }

@@ -81,7 +81,7 @@ impl RevocationAdmin {
         holds: impl Fn(&VerifiedToken) -> bool + Send + Sync + 'static,
     ) -> Self {
         let (rule, holds) = (rule.into().into(), Arc::new(holds));
-        Self { revocations, policy: policy.without_anonymous(), rule, holds }
+        Self { revocations, policy, rule, holds }
     }
 
     /// Decides who is asking, before the body is read.
@@ -95,6 +95,7 @@ impl RevocationAdmin {
     ) -> Result<Administrator, Rejection> {
         let head = request.method() == "HEAD";
         let admission = self.policy.verify(request).await?;
+        // Also where the policy lets others in without a token, or preflights.
         let token = Admission::require(Some(&admission), head)?;
         if (self.holds)(token) {
             Ok(Administrator { admin: self.clone() })

@@ -59,7 +59,7 @@ const MAX_LIFETIME: Duration = Duration::from_secs(10 * 60);
 ///
 /// The answer is 200 without a body, or 400 with `error` and `error_description` (§2.8), whatever went
 /// wrong: `invalid_request`, or `temporarily_unavailable` where a key cannot be had or the revocation
-/// was not acknowledged. Every answer has `Cache-Control: no-store`.
+/// was not acknowledged. To another method, it is 405. Every answer has `Cache-Control: no-store`.
 ///
 /// The route needs no other protection: it must be reachable for the provider, without a token, a
 /// cookie or a CSRF check. Where several issuers are trusted, each can log out its own users alone.
