@@ -40,6 +40,9 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What takes tokens back: [`Revocations`], and through them a provider's logout tokens
+//! ([`BackChannelLogout`]) and administrators ([`RevocationAdmin`]).
+//!
 //! A stolen token works until it expires: keep lifetimes short. ID tokens mostly look like access
 //! tokens: never list a client's id as an audience.
 //!

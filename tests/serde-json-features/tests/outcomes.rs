@@ -1,7 +1,7 @@
 //! What passes, what does not, and why: the same under every feature of `serde_json`.
 use portcullis::{
     Algorithm, Claim, ClaimRules, ClaimsError, Error, Issuer, JsonFault, KeyFault, KeySet, Part,
-    Policy, Secret, TokenError, UnixTime, dangerous,
+    Policy, Revocation, Secret, TokenError, UnixTime, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde::Deserialize;
@@ -541,5 +541,68 @@ fn claims_of_a_handler() {
         (r#""other":7"#, unmet()),
     ] {
         assert_eq!(read(members), expected, "{members}");
+    }
+}
+
+#[test]
+fn revocations() {
+    let text = str::to_owned;
+    let (issuer, until) = (text("i"), Some(UnixTime(NOW)));
+    for (json, revocation) in [
+        (
+            r#"{"revoke":"token","issuer":"i","token_id":"t","until":1800000000}"#,
+            Revocation::Token { issuer: issuer.clone(), token_id: text("t"), until },
+        ),
+        (
+            r#"{"until":null,"token_id":"t","issuer":"i","revoke":"token"}"#,
+            Revocation::Token { issuer: issuer.clone(), token_id: text("t"), until: None },
+        ),
+        (
+            r#"{"revoke":"session","issuer":"i","session":"s","until":1800000000}"#,
+            Revocation::Session { issuer: issuer.clone(), session: text("s"), until },
+        ),
+        (
+            r#"{"issued_until":1800000000,"revoke":"subject","issuer":"i","subject":"s"}"#,
+            Revocation::Subject { issuer: issuer.clone(), subject: text("s"), issued_until: until },
+        ),
+        (
+            r#"{"revoke":"version","issuer":"i","subject":"s","current":18446744073709551615}"#,
+            Revocation::Version { issuer: issuer.clone(), subject: text("s"), current: u64::MAX },
+        ),
+        (
+            r#"{"revoke":"client","issuer":"i","client":"c"}"#,
+            Revocation::Client { issuer: issuer.clone(), client: text("c"), issued_until: None },
+        ),
+        (
+            r#"{"revoke":"issuer","issuer":"i","issued_until":1800000000}"#,
+            Revocation::Issuer { issuer: issuer.clone(), issued_until: until },
+        ),
+        (
+            r#"{"revoke":"key","issuer":"i","key_id":"k","until":1800000000}"#,
+            Revocation::Key { issuer: issuer.clone(), key_id: text("k"), until },
+        ),
+    ] {
+        assert_eq!(serde_json::from_str(json).ok(), Some(revocation), "{json}");
+    }
+    for json in [
+        r#"{"revoke":"token","issuer":"i","token_id":"t","until":1.5}"#,
+        r#"{"revoke":"token","issuer":"i","token_id":"t","until":"1800000000"}"#,
+        r#"{"revoke":"token","issuer":"i","token_id":"t","until":99999999999999999999}"#,
+        r#"{"revoke":"token","issuer":"i","token_id":"t","until":{"$serde_json::private::Number":"1"}}"#,
+        r#"{"revoke":"token","issuer":"i","token_id":"t","issued_until":1}"#,
+        r#"{"revoke":"token","issuer":"i","token_id":"t","current":null}"#,
+        r#"{"revoke":"token","issuer":"i"}"#,
+        r#"{"revoke":"token","token_id":"t"}"#,
+        r#"{"revoke":"token","issuer":"i","token_id":null}"#,
+        r#"{"revoke":"subject","issuer":"i","subject":"s","subject":"t"}"#,
+        r#"{"revoke":"subject","issuer":"i","subject":"s","session":"s"}"#,
+        r#"{"revoke":"version","issuer":"i","subject":"s"}"#,
+        r#"{"revoke":"version","issuer":"i","subject":"s","current":-1}"#,
+        r#"{"revoke":"issuer","issuer":"i","subject":"s"}"#,
+        r#"{"revoke":"nothing","issuer":"i"}"#,
+        r#"{"revoke":7,"issuer":"i"}"#,
+        r#"{"issuer":"i","token_id":"t"}"#,
+    ] {
+        assert_eq!(serde_json::from_str::<Revocation>(json).ok(), None, "{json}");
     }
 }

@@ -81,3 +81,64 @@ pub(super) fn is_of_type<V: RequestView + ?Sized>(request: &V, expected: &str) -
         value[..end].trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_kept_up_to_the_limit_and_nothing_of_it_beyond() {
+        let mut body = BoundedBody::new(4);
+        assert!(body.push(b"ab"));
+        assert!(body.push(b""));
+        assert!(body.push(b"cd"));
+        assert_eq!(body.read(), Ok(&b"abcd"[..]));
+        assert!(!body.push(b"e"));
+        assert_eq!(body.read(), Err(BodyFault::TooLarge { limit: 4 }));
+        assert_eq!(body.bytes.capacity(), 0);
+        // What comes later does not make it whole.
+        assert!(!body.push(b""));
+        body.break_off();
+        assert_eq!(body.read(), Err(BodyFault::TooLarge { limit: 4 }));
+    }
+
+    #[test]
+    fn a_body_that_broke_off_is_not_used() {
+        let mut body = BoundedBody::new(4);
+        body.push(b"ab");
+        body.break_off();
+        assert!(!body.push(b"cd"));
+        assert_eq!(body.read(), Err(BodyFault::Broken));
+    }
+
+    #[test]
+    fn a_media_type_is_said_once_in_any_case_and_with_any_parameters() {
+        let is_json = |values: &[&str]| {
+            let mut request = http::Request::new(());
+            for value in values {
+                let value = value.parse().expect("a header");
+                request.headers_mut().append("content-type", value);
+            }
+            is_of_type(&request, "application/json")
+        };
+        for values in [
+            "application/json",
+            "APPLICATION/Json",
+            "application/json;a=b",
+            " application/json ; x",
+        ] {
+            assert!(is_json(&[values]), "{values}");
+        }
+        for values in [
+            &[][..],
+            &[""],
+            &["application/json5"],
+            &["text/application/json"],
+            &["application/json, text/plain"],
+            &["text/plain; application/json"],
+            &["application/json", "application/json"],
+        ] {
+            assert!(!is_json(values), "{values:?}");
+        }
+    }
+}
