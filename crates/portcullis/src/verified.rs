@@ -36,8 +36,9 @@ struct Inner {
     active_in: AtomicU64,
     claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; REMEMBERED_TYPES],
     /// Read when a policy first asks for it.
+    /// In a box, since most tokens name no list.
     #[cfg(feature = "status-list")]
-    status: OnceLock<StatusClaim>,
+    status: OnceLock<Box<StatusClaim>>,
 }
 
 impl VerifiedToken {
@@ -163,7 +164,8 @@ impl VerifiedToken {
     /// Where its status is. Read once.
     #[cfg(feature = "status-list")]
     pub(crate) fn status(&self) -> &StatusClaim {
-        self.0.status.get_or_init(|| StatusClaim::read(self.issuer(), self.payload()))
+        let read = || Box::new(StatusClaim::read(self.issuer(), self.payload()));
+        self.0.status.get_or_init(read)
     }
 
     /// Whether it was found active in this generation of revocations.
@@ -191,7 +193,8 @@ impl VerifiedToken {
         let values = memchr_iter(b',', payload.as_bytes()).count();
         let claims = payload.len() + VALUE * (1 + values.saturating_sub(MOST_CLAIMS));
         #[cfg(feature = "status-list")]
-        let claims_read = self.0.status.get().map_or(0, StatusClaim::heap_size);
+        let claims_read =
+            self.0.status.get().map_or(0, |claim| size_of::<StatusClaim>() + claim.heap_size());
         #[cfg(not(feature = "status-list"))]
         let claims_read = 0;
         size_of::<Inner>() + self.0.parts.heap_size() + claims_read + REMEMBERED_TYPES * claims

@@ -474,8 +474,15 @@ mod out_of_reach {
         assert_eq!(refused.err(), Some(RedisError::Durability { have: 0 }));
 
         let replica = replica_of(server.port()).await;
-        let member = Member::with(settings.durability(1).max_staleness(Duration::from_secs(2)));
-        let member = member.await.unwrap();
+        // A master takes a moment to count a replica that has just come.
+        let settings = settings.durability(1).max_staleness(Duration::from_secs(2));
+        let mut member = None;
+        eventually("durable", async || {
+            member = Member::with(settings.clone()).await.ok();
+            member.is_some()
+        })
+        .await;
+        let member = member.unwrap();
         is_fresh(&member).await;
         member.revoke("in both").await;
 
