@@ -388,6 +388,40 @@ mod after_a_loss {
     }
 
     #[tokio::test]
+    async fn a_store_made_anew_with_other_terms_makes_nobody_fresh_who_was_built_for_the_old() {
+        let mut server = store().await;
+        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
+        let old = Member::with(settings.clone().max_staleness(Duration::from_secs(2))).await;
+        let old = old.unwrap();
+        is_fresh(&old).await;
+        server.restart().await;
+        let longer = StoreTerms::new(Duration::from_secs(1800)).recovery(Duration::ZERO);
+        assert!(settings.initialize(longer).await.unwrap());
+        let new = fresh(&server.url()).await;
+        eventually("stale", async || !old.revocations.is_fresh()).await;
+        // The old one asks as often as the new one does.
+        for _ in 0..20 {
+            has_news(&new).await;
+            assert!(!old.revocations.is_fresh());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_new_store_could_not_understand_is_not_acknowledged() {
+        let server = store().await;
+        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
+        // It is not to notice in time.
+        let settings = settings.heartbeat(Duration::from_secs(15));
+        let unaware = Member::with(settings.max_staleness(Duration::from_secs(60))).await.unwrap();
+        let _: String = server.ask(&["FLUSHALL"]).await;
+        assert!(Member::initialize(&server.url()).await.unwrap());
+        let new = fresh(&server.url()).await;
+        let refused = unaware.revocations.token(ISSUER, "id", None).await;
+        assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
+        assert_eq!(new.verdict(&token("id")), Verdict::Active);
+    }
+
+    #[tokio::test]
     async fn who_comes_back_too_late_takes_over_what_the_store_has() {
         let mut server = store().await;
         let door = Door::to(server.port()).await;

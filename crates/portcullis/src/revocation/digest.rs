@@ -2,7 +2,7 @@
 use core::fmt;
 use core::hash::Hasher;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::what::Revocable;
 use crate::signature::random_bytes;
@@ -26,13 +26,13 @@ impl DigestKey {
 
     /// A number that tells keys apart, and says nothing of them.
     pub(super) fn fingerprint(&self) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.0);
+        let mut hasher = SipHasher24::new_with_key(&self.0);
         hasher.write(b"fingerprint");
         hasher.finish()
     }
 
     pub(super) fn digest(&self, kind: Revocable, issuer: &str, name: &str) -> Digest {
-        let mut hasher = SipHasher13::new_with_key(&self.0);
+        let mut hasher = SipHasher24::new_with_key(&self.0);
         // With the length of the first, no two pairs are the same bytes.
         hasher.write(&[kind.code()]);
         hasher.write(&(issuer.len() as u64).to_le_bytes());

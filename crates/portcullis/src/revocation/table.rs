@@ -124,6 +124,11 @@ impl<S: Said> Table<S> {
         }
         let mut map = shard.map.write().unwrap_or_else(PoisonError::into_inner);
         Ok(match map.entry(digest) {
+            // What is over says nothing more.
+            Entry::Occupied(mut entry) if entry.get().ends() < now => {
+                entry.insert(said);
+                true
+            }
             Entry::Occupied(mut entry) => entry.get_mut().merge(said),
             Entry::Vacant(entry) => {
                 entry.insert(said);
@@ -281,6 +286,19 @@ mod tests {
         let left = entries.load(Ordering::Relaxed);
         assert_eq!(left, table.len());
         assert!((1_000..6_000).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn what_is_over_and_not_yet_swept_adds_nothing_to_what_is_said_anew() {
+        let (table, entries) = (Table::new(), AtomicUsize::new(0));
+        for (said, now, expected) in [
+            (Mark::new(9, 5), 0, Mark::new(9, 5)),
+            (Mark::new(1, 8), 5, Mark::new(9, 8)),
+            (Mark::new(2, 12), 9, Mark::new(2, 12)),
+        ] {
+            assert_eq!(table.merge(digest(1), said, &entries, 10, now), Ok(true));
+            assert_eq!(table.get(&digest(1)), Some(expected));
+        }
     }
 
     #[test]
