@@ -50,6 +50,8 @@ pub(crate) struct Follower {
     is_behind: bool,
     /// The number of the last entry that the list has.
     position: u64,
+    /// The number of the last entry that the store was heard to have.
+    known: u64,
 }
 
 /// A store, from one recovery to the next.
@@ -96,6 +98,7 @@ impl Follower {
             origin: None,
             is_behind: true,
             position: 0,
+            known: 0,
         }
     }
 
@@ -180,7 +183,8 @@ impl Follower {
         beat: Beat,
     ) -> Result<(), RedisError> {
         let mut beat = beat;
-        if self.origin.as_ref() != Some(&Origin::of(&beat)) {
+        let origin = Origin::of(&beat);
+        if self.origin.as_ref() != Some(&origin) {
             // A store that was just made has no key until somebody chose one.
             let key = beat.key.ok_or(RedisError::Uninitialized)?;
             if key != list.key() {
@@ -193,11 +197,15 @@ impl Follower {
         if self.is_behind {
             // The position first, then all of the state, then what came meanwhile, from the log.
             beat = self.beat(session, list).await?;
+            if Origin::of(&beat) != origin {
+                // It became another store meanwhile, and that one was given nothing yet.
+                return Err(RedisError::OtherServer);
+            }
             list.begin();
             let take = |entry: &RevocationEntry| list.apply(entry).map_err(|_| RedisError::Full);
             self.layout.read(&mut session.main, list.fingerprint(), take).await?;
             self.position = beat.sequence;
-            self.origin = Some(Origin::of(&beat));
+            self.origin = Some(origin);
             self.is_behind = false;
         }
         self.wait_for(session, list, &beat);
@@ -221,15 +229,17 @@ impl Follower {
 
     /// The list is fresh as of this heartbeat once it has reached its number, unless others may still
     /// give back what the store lost.
-    fn wait_for(&self, session: &mut Session, list: &RevocationList, beat: &Beat) {
-        list.set_lag(beat.sequence.saturating_sub(self.position));
+    fn wait_for(&mut self, session: &mut Session, list: &RevocationList, beat: &Beat) {
+        self.known = beat.sequence;
         if !beat.is_recovering && session.waiting.len() < WAITING {
             session.waiting.push_back((beat.sequence, beat.sent));
         }
         self.hear(session, list);
     }
 
+    /// Says how far the list is.
     fn hear(&self, session: &mut Session, list: &RevocationList) {
+        list.set_lag(self.known.saturating_sub(self.position));
         while let Some((number, sent)) = session.waiting.front().copied() {
             if number > self.position {
                 break;

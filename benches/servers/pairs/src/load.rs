@@ -55,7 +55,8 @@ impl Load {
     /// The first words of what wrk says of itself.
     pub(crate) fn version() -> Result<String, Fault> {
         let output = Command::new("wrk").arg("-v").output();
-        let output = output.map_err(|_| "wrk is missing: `scripts/need.sh wrk` installs it")?.stdout;
+        let output =
+            output.map_err(|_| "wrk is missing: `scripts/need.sh wrk` installs it")?.stdout;
         let text = String::from_utf8(output)?;
         let words: Vec<_> = text.split_whitespace().take(2).collect();
         Ok(words.join(" "))
