@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use portcullis::{Admission, Algorithm, KeyFile};
+use portcullis::{Admission, Algorithm, KeyFile, Moment, Revocations};
 use portcullis_testkit::TestIssuer;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -83,4 +83,26 @@ fn a_handler_on_a_route_without_its_layer_says_what_was_forgotten() {
     let [(level, text)] = said.as_slice() else { panic!("one event, not {said:?}") };
     assert_eq!(*level, Level::ERROR);
     assert!(text.contains("VerifyLayer"), "{text}");
+}
+
+#[test]
+fn what_is_revoked_says_of_what_kind_it_is_and_no_name() {
+    let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let said = events(|| {
+        let revocations = Revocations::options().capacity(1).in_memory();
+        rt.block_on(revocations.token("https://id.example", "LEAK", None)).unwrap();
+        rt.block_on(revocations.subject("https://id.example", "LEAK", None)).unwrap_err();
+        let list = Revocations::options().shared([0; 16], std::time::Duration::from_secs(60));
+        list.heard(Moment::now());
+        list.lost();
+        list.gave_back(7);
+    });
+    let levels: Vec<_> = said.iter().map(|(level, _)| *level).collect();
+    let expected = [Level::INFO, Level::ERROR, Level::WARN, Level::INFO, Level::WARN, Level::WARN];
+    assert_eq!(levels, expected, "{said:?}");
+    for ((_, text), part) in
+        said.iter().zip(["token", "capacity=1", "subject", "fresh", "stale", "7"])
+    {
+        assert!(text.contains(part) && !text.contains("LEAK"), "{text}");
+    }
 }

@@ -1,13 +1,16 @@
 //! The policies that the rows of the table are about.
+use std::future::{Future as _, ready};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use portcullis::{
     Algorithm, BadCookie, ClaimsError, Error, Issuer, KeyQuery, KeySet, KeySource, Keys,
-    KeysUnavailable, Policy, PolicyBuilder, Presentation, RevocationSource, RevocationStatus,
-    RevocationUnavailable, Secret, Seek, TokenSource, TokenType, UnixTime, VerifiedToken,
-    dangerous,
+    KeysUnavailable, Policy, PolicyBuilder, Presentation, Publishing, Revocable, RevocationEntry,
+    RevocationSource, RevocationStatus, RevocationStore, RevocationUnavailable, Revocations,
+    Secret, Seek, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
 use serde::Deserialize;
@@ -83,6 +86,10 @@ pub enum Variant {
     NoKeysForNow,
     /// Some tokens were taken back, by what their id says.
     Revocation,
+    /// Something of each kind stands on a list, and all kinds but keys and issuers are enforced.
+    RevocationList,
+    /// Nobody knows whether the list is all there is.
+    StaleRevocationList,
 }
 
 impl Variant {
@@ -161,6 +168,14 @@ impl Variant {
                 .revocation_source(ById)
                 .sources(cookie())
                 .bad_cookie(BadCookie::Anonymous),
+            Self::RevocationList => {
+                enforcing(builder, &revoked(Revocations::options().clock(clock()).in_memory()))
+            }
+            Self::StaleRevocationList => {
+                let list = Revocations::options().clock(clock());
+                let list = list.shared([0; 16], Duration::from_secs(60));
+                enforcing(builder, &revoked(Revocations::new(list, Acknowledges)))
+            }
         };
         builder.build().unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }
@@ -297,6 +312,47 @@ impl KeySource for Down {
     fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
         let retry_after = self.0;
         Some(Box::pin(async move { Err(KeysUnavailable { retry_after }) }))
+    }
+}
+
+fn clock() -> FixedClock {
+    FixedClock::at(NOW)
+}
+
+fn enforcing(builder: PolicyBuilder, revocations: &Revocations) -> PolicyBuilder {
+    let kinds = [
+        Revocable::Token,
+        Revocable::Session,
+        Revocable::Subject,
+        Revocable::Version,
+        Revocable::Client,
+    ];
+    let enforced = revocations.enforce(kinds).version_claims(["ver"]);
+    builder.issuer(one_algorithm()).revocations(enforced)
+}
+
+/// Something of each kind.
+fn revoked(revocations: Revocations) -> Revocations {
+    let handle = revocations.clone();
+    let revoking = pin!(async move {
+        handle.token(ISSUER, "stolen", None).await?;
+        handle.session(ISSUER, "ended").await?;
+        handle.subject(ISSUER, "mallory", UnixTime(NOW - 60)).await?;
+        handle.version(ISSUER, "bob", 3).await?;
+        handle.client(ISSUER, "broken-app", None).await
+    });
+    let done = revoking.poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!(done, Poll::Ready(Ok(())), "nothing is waited for");
+    revocations
+}
+
+/// A store that takes all, and that nobody follows.
+#[derive(Debug)]
+struct Acknowledges;
+
+impl RevocationStore for Acknowledges {
+    fn publish(&self, _: RevocationEntry) -> Publishing {
+        Box::pin(ready(Ok(())))
     }
 }
 

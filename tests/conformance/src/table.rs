@@ -72,6 +72,7 @@ pub fn rows() -> Vec<Row> {
         preflights(),
         sought_keys(),
         revocation(),
+        revocation_list(),
         sizes(),
     ]
     .concat()
@@ -1861,6 +1862,70 @@ fn revocation() -> Vec<Row> {
             whoami(token().claim("jti", "revoked").expired().mint()),
             has_expired(),
         ),
+    ]
+}
+
+fn revocation_list() -> Vec<Row> {
+    let on = |name: &str, request: Request, answer: Answer| {
+        row(Variant::RevocationList, name, request, answer)
+    };
+    let stale = |name: &str, request: Request, answer: Answer| {
+        row(Variant::StaleRevocationList, name, request, answer)
+    };
+    // It has all that the kinds go by.
+    let whole = || token().claim("jti", "good").claim("sid", "session").claim("ver", 3);
+    let with = |claim: &str, value: &str| whole().claim(claim, value).mint();
+    vec![
+        on(
+            "a token that stands on no list passes",
+            get("/optional").bearer(whole().mint()),
+            text("alice"),
+        ),
+        on("a token is revoked by its id", whoami(with("jti", "stolen")), was_revoked()),
+        on("a session is revoked by `sid`", whoami(with("sid", "ended")), was_revoked()),
+        on(
+            "a subject is logged out everywhere",
+            whoami(whole().subject("mallory").claim("iat", NOW - 60).mint()),
+            was_revoked(),
+        ),
+        on(
+            "and can log in again",
+            get("/optional").bearer(with("sub", "mallory")),
+            text("mallory"),
+        ),
+        on(
+            "a subject's tokens of an older version are refused",
+            whoami(whole().subject("bob").claim("ver", 2).mint()),
+            was_revoked(),
+        ),
+        on(
+            "those of its version pass",
+            get("/optional").bearer(whole().subject("bob").mint()),
+            text("bob"),
+        ),
+        on("a client is revoked", whoami(with("client_id", "broken-app")), was_revoked()),
+        on(
+            "a name of one kind stands for no other",
+            get("/optional").bearer(whole().subject("stolen").claim("sid", "mallory").mint()),
+            text("stolen"),
+        ),
+        on(
+            "a token without an id is refused",
+            whoami(whole().without("jti").mint()),
+            lacks_a_claim(),
+        ),
+        on("one without `iat`", whoami(whole().without("iat").mint()), lacks_a_claim()),
+        on("one without `sid`", whoami(whole().without("sid").mint()), lacks_a_claim()),
+        on("one without a subject", whoami(whole().without("sub").mint()), lacks_a_claim()),
+        on("one without a version", whoami(whole().without("ver").mint()), lacks_a_claim()),
+        on("a version is a number", whoami(whole().claim("ver", "3").mint()), lacks_a_claim()),
+        stale(
+            "a list that may lack entries lets nobody in",
+            whoami(whole().mint()),
+            unavailable("5"),
+        ),
+        stale("what stands on it is refused as such", whoami(with("jti", "stolen")), was_revoked()),
+        stale("without a token nothing is asked", get("/optional"), text("anonymous")),
     ]
 }
 
