@@ -173,7 +173,7 @@ impl Hash for Text {
 impl Hash for Asked<'_> {
     /// The end of its signature will do, under the secret of [`RandomState`]: it depends on every
     /// byte before it, and only what verified is remembered, so nobody fills a bucket. `SipHash` of
-    /// a whole token would cost more than all else of a hit.
+    /// a whole token would make a hit half as dear again.
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self.0.last_chunk::<16>() {
             Some(end) => state.write(end),
