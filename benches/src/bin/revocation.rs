@@ -31,12 +31,11 @@ fn list(entries: usize) -> Revocations {
     let revocations = revoked(entries);
     let took = start.elapsed();
     let (after, peak) = (memory("VmRSS"), memory("VmHWM"));
-    println!(
-        "| {entries} | {:.0} | {:.0} | {:.0} |",
-        after - before,
-        peak - before,
-        took.as_secs_f64() * 1e9 / entries.max(1) as f64
-    );
+    let each = match entries {
+        0 => "–".to_owned(),
+        _ => format!("{:.0}", took.as_secs_f64() * 1e9 / entries as f64),
+    };
+    println!("| {entries} | {:.0} | {:.0} | {each} |", after - before, peak - before);
     revocations
 }
 
