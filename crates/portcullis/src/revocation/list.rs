@@ -259,8 +259,8 @@ impl RevocationList {
         Ok(RevocationEntry { fingerprint, kind, digest, mark, ends })
     }
 
-    /// Takes an entry in, made under the list's secret. It counts with the next look-up. An entry that says less than what is there
-    /// already changes nothing.
+    /// Takes an entry in, made under the list's secret. It counts with the next look-up. One that says
+    /// less than what is there already changes nothing.
     ///
     /// # Errors
     ///
