@@ -407,6 +407,17 @@ async fn without_a_bound_on_lifetimes_nothing_is_forgotten_too_early() {
         revocations.subject(&name, "alice", None).await,
         Err(RevokeError::NoLifetime(Revocable::Subject))
     );
+    // Nobody can say when the last token of a session or of a key ends.
+    let until = Some(UnixTime(NOW + 1_000));
+    let session = Revocation::Session { issuer: name.clone(), session: "one".into(), until };
+    let key = |until| Revocation::Key { issuer: name.clone(), key_id: "key".into(), until };
+    for (revocation, expected) in [
+        (session, Err(RevokeError::NoLifetime(Revocable::Session))),
+        (key(until), Err(RevokeError::NoLifetime(Revocable::Key))),
+        (key(None), Ok(())),
+    ] {
+        assert_eq!(revocations.revoke(&revocation).await, expected);
+    }
     let policy: Policy = policy_for([trusted(&[ES256])])
         .clock(clock.clone())
         .max_lifetime(dangerous::unlimited_lifetime())

@@ -115,10 +115,9 @@ impl EnforcedRevocations {
         let bounds = self.list.bounds();
         match (rules.max_lifetime, bounds.max_lifetime) {
             (_, None) => {
-                let is_timeless = |kind: &&Revocable| {
-                    !matches!(kind, Revocable::Token | Revocable::Session | Revocable::Key)
-                };
-                if let Some(kind) = self.kinds.iter().find(is_timeless) {
+                let needs_one =
+                    |kind: &&Revocable| !matches!(kind, Revocable::Token | Revocable::Key);
+                if let Some(kind) = self.kinds.iter().find(needs_one) {
                     return Err(Misfit::NoLifetime { kind: *kind });
                 }
             }

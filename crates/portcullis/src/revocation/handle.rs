@@ -267,7 +267,7 @@ pub enum RevokeError {
     Nameless(Revocable),
     /// An instant before 1970.
     Instant,
-    /// Without a bound on tokens' lifetime, a token or session is revoked until some time.
+    /// Without a bound on tokens' lifetime, a token is revoked until its `exp`, which has to be said.
     NoEnd(Revocable),
     /// Without a bound on tokens' lifetime, nobody knows how long to remember it.
     NoLifetime(Revocable),

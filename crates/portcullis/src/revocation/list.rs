@@ -235,8 +235,10 @@ impl RevocationList {
         let latest = now.saturating_add(leeway);
         let (mark, ends) = match (scope, max_lifetime) {
             (Scope::All { until: None }, _) if kind == Revocable::Key => (0, None),
-            (Scope::All { until: Some(until) }, None) => (0, Some(until)),
-            (Scope::All { until: None }, None) => return Err(RevokeError::NoEnd(kind)),
+            // Of one token it can be said when it ends; not of all that a session or a key has.
+            (Scope::All { until }, None) if kind == Revocable::Token => {
+                (0, Some(until.ok_or(RevokeError::NoEnd(kind))?))
+            }
             (_, None) => return Err(RevokeError::NoLifetime(kind)),
             (Scope::All { until }, Some(lifetime)) => {
                 (0, Some(latest.saturating_add(lifetime).max(until.unwrap_or(now))))

@@ -50,8 +50,8 @@ impl RevocationOptions {
     /// longer life does not build.
     ///
     /// Not called: 24 h, as for policies. With
-    /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime), only tokens and
-    /// sessions can be revoked, and each has to say until when.
+    /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime), only single tokens can be
+    /// revoked, each until its `exp`, and keys, for ever.
     pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
         self.max_lifetime = limit.into();
         self
