@@ -619,17 +619,6 @@ fn a_receiver_that_could_log_nobody_out_is_not_made() {
     let elsewhere = Revocations::in_memory();
     let other = builder().revocations(elsewhere.enforce([Revocable::Subject])).build();
     assert_eq!(fault(other.expect("a policy"), &["web"]), Some(LogoutFault::NotEnforced));
-    // Nobody could say for how long a session is to be remembered.
-    let boundless =
-        Revocations::options().max_lifetime(dangerous::unlimited_lifetime()).in_memory();
-    let enforced = boundless.enforce([Revocable::Session]);
-    let policy = builder()
-        .max_lifetime(dangerous::unlimited_lifetime())
-        .revocations(enforced)
-        .build()
-        .expect("a policy");
-    let receiver = BackChannelLogout::new(policy, boundless, ["web"]);
-    assert_eq!(receiver.err(), Some(LogoutFault::NotEnforced));
 }
 
 #[tokio::test]

@@ -305,11 +305,9 @@ impl BackChannelLogout {
         Ok(issued)
     }
 
-    /// Whether access tokens are refused that this kind of revocation is about. Without a bound on
-    /// their lifetime, nobody could say for how long.
+    /// Whether access tokens are refused that this kind of revocation is about.
     fn enforces(&self, kind: Revocable) -> bool {
         self.policy.enforces(kind, &self.revocations)
-            && self.revocations.list().bounds().max_lifetime.is_some()
     }
 }
 
@@ -386,8 +384,7 @@ impl<'t> Said<'t> {
 pub enum LogoutFault {
     /// No client is named, or one by an empty name.
     NoClient,
-    /// The policy enforces neither subjects nor sessions of these revocations, or they have no bound on
-    /// the lifetime of tokens.
+    /// The policy enforces neither subjects nor sessions of these revocations.
     NotEnforced,
 }
 
@@ -398,7 +395,7 @@ impl fmt::Display for LogoutFault {
                 "logout tokens name a client as their audience: name the id of at least one, and no empty one"
             }
             Self::NotEnforced => {
-                "the policy enforces neither subjects nor sessions of these revocations, so that nobody would be logged out: `.revocations(revocations.enforce([Revocable::Subject]))`, with a `max_lifetime`"
+                "the policy enforces neither subjects nor sessions of these revocations, so that nobody would be logged out: `.revocations(revocations.enforce([Revocable::Subject]))`"
             }
         })
     }
