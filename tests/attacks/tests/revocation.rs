@@ -347,7 +347,7 @@ async fn an_end_or_instant_of_nonsense_neither_panics_nor_revokes_less() {
 }
 
 #[tokio::test]
-async fn whichever_claim_holds_the_id_a_revoked_one_is_refused() {
+async fn whichever_claim_says_it_a_revoked_token_is_refused() {
     // Entra's habit: `uti`. A token with both is refused if either is revoked.
     let revocations = revocations();
     let door = door(revocations.enforce([Revocable::Token]).token_id_claims(["uti", "jti"]));
@@ -363,6 +363,19 @@ async fn whichever_claim_holds_the_id_a_revoked_one_is_refused() {
     refuses(&door, &with(Some("good"), Some("stolen")), &REVOKED);
     refuses(&door, &with(Some("stolen"), Some("good")), &REVOKED);
     refuses(&door, &with(None, None), &lacks("uti"));
+
+    // Of two versions, the lower counts.
+    let kind = [Revocable::Version];
+    let door = self::door(revocations.enforce(kind).version_claims(["ver", "generation"]));
+    revocations.version(issuer().name(), "alice", 3).await.unwrap();
+    let with = |versions: &[(&str, u64)]| {
+        let token = token(ES256).subject("alice");
+        versions.iter().fold(token, |token, (name, version)| token.claim(*name, *version)).mint()
+    };
+    door.admits(&with(&[("ver", 3)]));
+    door.admits(&with(&[("ver", 3), ("generation", 4)]));
+    refuses(&door, &with(&[("ver", 2), ("generation", 4)]), &REVOKED);
+    refuses(&door, &with(&[("ver", 4), ("generation", 2)]), &REVOKED);
 }
 
 #[test]
