@@ -422,6 +422,23 @@ mod after_a_loss {
     }
 
     #[tokio::test]
+    async fn a_store_that_lost_its_head_alone_is_made_anew() {
+        let server = store().await;
+        let one = fresh(&server.url()).await;
+        for id in ["first", "second"] {
+            one.revoke(id).await;
+        }
+        let _: u64 = server.ask(&["DEL", "{portcullis}:revocations:meta"]).await;
+        assert!(Member::initialize(&server.url()).await.unwrap());
+        has_news(&one).await;
+        one.revoke("third").await;
+        let new = fresh(&server.url()).await;
+        for id in ["first", "second", "third"] {
+            assert_eq!(new.verdict(&token(id)), Verdict::Revoked, "{id}");
+        }
+    }
+
+    #[tokio::test]
     async fn who_comes_back_too_late_takes_over_what_the_store_has() {
         let mut server = store().await;
         let door = Door::to(server.port()).await;
