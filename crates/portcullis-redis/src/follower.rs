@@ -164,7 +164,7 @@ impl Follower {
             fingerprint: list.fingerprint(),
             is_in_use: self.origin.is_some(),
         };
-        let beat = self.layout.beat(&mut session.main, Some(offer)).await?;
+        let beat = self.layout.beat(&mut session.main, offer).await?;
         if session.main.incarnation != session.log.incarnation {
             return Err(RedisError::OtherServer);
         }

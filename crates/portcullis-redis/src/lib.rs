@@ -73,7 +73,7 @@ use core::fmt;
 use core::time::Duration;
 
 use portcullis::{Clock, RevocationEvent, RevocationOptions, Revocations};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use self::address::Address;
 use self::connection::{Connector, Place};
@@ -359,15 +359,13 @@ impl RedisRevocations {
         let key = random()?;
         let fingerprint = self.options.clone().shared(key, self.max_staleness).fingerprint();
         let offer = Offer { key, fingerprint, is_in_use: false };
-        let start = Instant::now();
         loop {
-            let beat = layout.beat(&mut connection, Some(offer)).await?;
+            let beat = layout.beat(&mut connection, offer).await?;
             if let Some(key) = beat.key {
                 return Ok((key, beat.terms));
             }
             #[cfg(feature = "tracing")]
-            tracing::debug!(waited = ?start.elapsed(), "the store of revocations is new");
-            let _ = start;
+            tracing::debug!("the store of revocations is new: waiting for survivors of another");
             sleep(self.heartbeat.min(Duration::from_millis(100))).await;
         }
     }

@@ -142,17 +142,11 @@ impl Layout {
     pub(crate) async fn beat(
         &self,
         connection: &mut Connection,
-        offer: Option<Offer>,
+        offer: Offer,
     ) -> Result<Beat, RedisError> {
         // Once more where the connection's server became another one since it was asked.
         for _ in 0..2 {
             let sent = Moment::now();
-            let (key, fingerprint, in_use) = match offer {
-                Some(Offer { key, fingerprint, is_in_use }) => {
-                    (hex(&key), fingerprint.to_string(), u8::from(is_in_use))
-                }
-                None => Default::default(),
-            };
             let mut pipe = redis::pipe();
             pipe.atomic()
                 .cmd("INFO")
@@ -165,9 +159,9 @@ impl Layout {
                 .arg(&self.keys.meta)
                 .arg(&self.keys.publishing)
                 .arg(&connection.incarnation)
-                .arg(key)
-                .arg(fingerprint)
-                .arg(in_use);
+                .arg(hex(&offer.key))
+                .arg(offer.fingerprint.to_string())
+                .arg(u8::from(offer.is_in_use));
             let (server, replication, reply): (String, String, Vec<String>) =
                 pipe.query_async(&mut connection.redis).await?;
             let now = incarnation(&format!("{server}\r\n{replication}"))?;

@@ -22,7 +22,7 @@ if meta[3] ~= ARGV[1] then
 end
 local ends = tonumber(meta[5]) + tonumber(meta[6])
 -- Those who hold entries come first with the key that these were made with.
-if not meta[8] and ARGV[2] ~= '' and (ARGV[4] == '1' or now >= ends) then
+if not meta[8] and (ARGV[4] == '1' or now >= ends) then
   meta[8] = ARGV[2]
   meta[9] = ARGV[3]
   redis.call('HSET', KEYS[1], 'key', ARGV[2], 'fingerprint', ARGV[3])
