@@ -61,8 +61,8 @@
 //! Under `{prefix}:revocations:`, in one slot of a cluster: digests of what was revoked (keyed, so that
 //! they say nothing without the key, which stands beside them), an instant or version, and an end. Keys
 //! are dropped by Redis when the last entry in them is over. An entry takes some 110 bytes, and 60
-//! in the log, which has 100,000 entries at most. Redis 6.2 or later, or Valkey, with a clock that is at most
-//! ten minutes ahead.
+//! in the log, which has 100,000 entries at most. Tested with Redis 7.0. Its clock may be ten minutes ahead, at
+//! most.
 mod address;
 mod connection;
 mod error;
