@@ -4,7 +4,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rules};
 use crate::presentation::{self, Refusal};
 use crate::source::{SourceError, TokenCookie};
 use crate::verified::VerifiedToken;
@@ -14,39 +14,57 @@ use crate::verified::VerifiedToken;
 /// It carries its policy, so that an extractor answers as the layer would.
 ///
 /// ```compile_fail
-/// # use portcullis::{Admission, Policy};
+/// # use portcullis::{Admission, VerifiedToken};
 /// // Nobody else makes one, so that a layer further in can believe it.
-/// fn let_in(policy: Policy) -> Admission { Admission { policy, token: None } }
+/// fn let_in(token: VerifiedToken) -> Admission { Admission::verified(token) }
 /// ```
 #[derive(Clone)]
-pub struct Admission {
-    policy: Policy,
-    token: Option<VerifiedToken>,
+pub struct Admission(Caller);
+
+#[derive(Clone)]
+enum Caller {
+    Anonymous {
+        rules: Arc<Rules>,
+        /// Whether all requests without a token pass, and not only preflights.
+        are_allowed: bool,
+    },
+    /// The token has the rules.
+    Verified(VerifiedToken),
 }
 
 impl Admission {
-    pub(crate) fn anonymous(policy: Policy) -> Self {
-        Self { policy, token: None }
+    pub(crate) fn anonymous(rules: Arc<Rules>, are_allowed: bool) -> Self {
+        Self(Caller::Anonymous { rules, are_allowed })
     }
 
-    pub(crate) fn verified(policy: Policy, token: VerifiedToken) -> Self {
-        Self { policy, token: Some(token) }
+    pub(crate) fn verified(token: VerifiedToken) -> Self {
+        Self(Caller::Verified(token))
     }
 
     /// The token. `None`: the request had none, and the policy allows that.
     pub fn token(&self) -> Option<&VerifiedToken> {
-        self.token.as_ref()
-    }
-
-    /// The policy that let it in.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+        match &self.0 {
+            Caller::Verified(token) => Some(token),
+            Caller::Anonymous { .. } => None,
+        }
     }
 
     /// For a layer: whether `policy` already let the request in, so that it need not look again.
     pub fn is_by(&self, policy: &Policy) -> bool {
-        self.policy.is_same_as(policy)
-            && (self.token.is_some() || self.policy.allows_anonymous() == policy.allows_anonymous())
+        policy.is_by(
+            self.rules(),
+            match &self.0 {
+                Caller::Verified(_) => None,
+                Caller::Anonymous { are_allowed, .. } => Some(*are_allowed),
+            },
+        )
+    }
+
+    fn rules(&self) -> &Arc<Rules> {
+        match &self.0 {
+            Caller::Verified(token) => token.rules(),
+            Caller::Anonymous { rules, .. } => rules,
+        }
     }
 
     /// For an extractor that asks for a token; `found` is what the request's extensions hold, and
@@ -57,7 +75,7 @@ impl Admission {
     /// The request has no token, or no policy stands in front of the route.
     pub fn require(found: Option<&Self>, head: bool) -> Result<&VerifiedToken, Rejection> {
         let admission = Self::installed(found, head)?;
-        admission.token.as_ref().ok_or_else(|| admission.reject(SourceError::Missing, head))
+        admission.token().ok_or_else(|| admission.reject(SourceError::Missing, head))
     }
 
     /// For an extractor that can do without.
@@ -98,13 +116,13 @@ impl Admission {
         &self,
         head: bool,
     ) -> Result<Option<Arc<T>>, Rejection> {
-        let claims = self.token.as_ref().map(VerifiedToken::claims).transpose();
+        let claims = self.token().map(VerifiedToken::claims).transpose();
         claims.map_err(|error| self.reject(error, head))
     }
 
     /// Turns the request away after all.
     pub fn reject(&self, error: impl Into<Error>, head: bool) -> Rejection {
-        Rejection::new(error.into(), Some(self.policy.clone()), head)
+        Rejection::new(error.into(), Some(Arc::clone(self.rules())), head)
     }
 
     fn installed(found: Option<&Self>, head: bool) -> Result<&Self, Rejection> {
@@ -119,16 +137,16 @@ impl Admission {
 
 impl fmt::Debug for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admission").field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("Admission").field("token", &self.token()).finish_non_exhaustive()
     }
 }
 
 /// A request that is turned away: why, and how the response looks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Rejection {
     error: Error,
     /// `None`: there is no policy in front of the route.
-    policy: Option<Policy>,
+    rules: Option<Arc<Rules>>,
     /// The request's method is HEAD.
     head: bool,
     /// The cookie that the response takes away.
@@ -136,8 +154,8 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    pub(crate) fn new(error: Error, policy: Option<Policy>, head: bool) -> Self {
-        Self { error, policy, head, clears: None }
+    pub(crate) fn new(error: Error, rules: Option<Arc<Rules>>, head: bool) -> Self {
+        Self { error, rules, head, clears: None }
     }
 
     pub(crate) fn clearing(mut self, cookie: &str) -> Self {
@@ -167,9 +185,9 @@ impl Rejection {
 
     /// The response, in no framework's types.
     pub fn refusal(&self) -> Refusal {
-        let Self { error, policy, head, clears } = self;
-        let mut refusal = match policy {
-            Some(policy) => policy.presentation().refusal(error),
+        let Self { error, rules, head, clears } = self;
+        let mut refusal = match rules {
+            Some(rules) => rules.presentation.refusal(error),
             None => presentation::without_policy(error),
         };
         if let Some(name) = clears {
@@ -179,6 +197,12 @@ impl Rejection {
             refusal.drop_body();
         }
         refusal
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection").field("error", &self.error).finish_non_exhaustive()
     }
 }
 

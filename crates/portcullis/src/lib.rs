@@ -96,7 +96,7 @@ pub use crate::keys::{
 pub use crate::middleware::VerifyLayer;
 pub use crate::policy::{
     BadCookie, BuildError, Check, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder,
-    WantsAlgorithms, WantsAudience, WantsKeys,
+    ReplaceablePolicy, WantsAlgorithms, WantsAudience, WantsKeys,
 };
 pub use crate::presentation::{Presentation, Refusal};
 pub use crate::request::RequestView;

@@ -8,6 +8,7 @@ use memchr::memchr_iter;
 use serde::de::DeserializeOwned;
 
 use crate::keys::VerificationKey;
+use crate::policy::Rules;
 use crate::revocation::NEVER;
 use crate::signature::{Algorithm, Authentic};
 #[cfg(feature = "status-list")]
@@ -32,6 +33,8 @@ pub struct VerifiedToken(Arc<Inner>);
 struct Inner {
     parts: Parts,
     key: Arc<VerificationKey>,
+    /// By which it was verified.
+    rules: Arc<Rules>,
     /// The generation of revocations in which it was last found active.
     active_in: AtomicU64,
     claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; REMEMBERED_TYPES],
@@ -42,12 +45,13 @@ struct Inner {
 }
 
 impl VerifiedToken {
-    pub(crate) fn new(authentic: Authentic) -> Self {
+    pub(crate) fn new(authentic: Authentic, rules: Arc<Rules>) -> Self {
         let Authentic { parts, key } = authentic;
         let claims = [const { OnceLock::new() }; REMEMBERED_TYPES];
         Self(Arc::new(Inner {
             parts,
             key,
+            rules,
             active_in: AtomicU64::new(NEVER),
             claims,
             #[cfg(feature = "status-list")]
@@ -159,6 +163,10 @@ impl VerifiedToken {
 
     pub(crate) fn key(&self) -> &VerificationKey {
         &self.0.key
+    }
+
+    pub(crate) fn rules(&self) -> &Arc<Rules> {
+        &self.0.rules
     }
 
     /// Where its status is. Read once.

@@ -10,7 +10,7 @@ use crate::admission::{Admission, Rejection};
 use crate::claims::{self, ClaimsError, Valid};
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
-use crate::policy::{Party, Rules, TrustedIssuer};
+use crate::policy::{Party, Rules, TrustedIssuer, Verifier};
 use crate::revocation::{Asked, PendingAnswers, RevocationError, RevocationUnavailable};
 use crate::signature::{Algorithm, Authentic};
 use crate::time::UnixTime;
@@ -44,6 +44,14 @@ impl Blocked {
             }
         }
     }
+
+    /// For who cannot wait: what may come counts as unavailable.
+    pub(crate) fn into_error_now(self) -> Error {
+        match self {
+            Self::Keys(_) => KeyError::Unavailable(KeysUnavailable::default()).into(),
+            other => other.into_error(),
+        }
+    }
 }
 
 impl<E: Into<Error>> From<E> for Blocked {
@@ -62,12 +70,13 @@ pub(crate) enum Seeking {
 
 /// Verifies the text of a token with what is in memory.
 pub(crate) fn verify(
-    rules: &Rules,
+    verifier: &Verifier,
     text: &[u8],
     now: UnixTime,
     seeking: Seeking,
 ) -> Result<VerifiedToken, Blocked> {
-    let remembered = recall(rules, text, now);
+    let Verifier { rules, cache, .. } = verifier;
+    let remembered = recall(verifier, text, now);
     let is_remembered = remembered.is_some();
     // Read before the sources are asked: what is revoked meanwhile raises it.
     let generation = rules.revocations.generation();
@@ -85,14 +94,14 @@ pub(crate) fn verify(
                 token.set_active_in(generation);
             }
             if !is_remembered {
-                rules.cache.insert(text, &token);
+                cache.insert(text, &token);
             }
             Ok(token)
         }
         Err(error) => {
             // While it cannot be told, no request shall cost a signature.
             if is_remembered && error == RevocationError::Revoked {
-                rules.cache.forget(text, &token);
+                cache.forget(text, &token);
             }
             Err(error.into())
         }
@@ -100,8 +109,9 @@ pub(crate) fn verify(
 }
 
 /// A token that verified before under the same bytes, if it still would.
-fn recall(rules: &Rules, text: &[u8], now: UnixTime) -> Option<Valid> {
-    let token = rules.cache.get(text)?;
+fn recall(verifier: &Verifier, text: &[u8], now: UnixTime) -> Option<Valid> {
+    let Verifier { rules, cache, .. } = verifier;
+    let token = cache.get(text)?;
     let holds = rules.issuers.find(token.issuer()).is_some_and(|party| {
         party.is_settled()
             && party.terms().vouches_for_remembered(token.key(), now)
@@ -110,7 +120,7 @@ fn recall(rules: &Rules, text: &[u8], now: UnixTime) -> Option<Valid> {
     if holds {
         Some(Valid(token))
     } else {
-        rules.cache.forget(text, &token);
+        cache.forget(text, &token);
         None
     }
 }
@@ -134,7 +144,12 @@ pub(crate) fn check_again(
 }
 
 /// Verifies all but whether the token was revoked.
-fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<Valid, Blocked> {
+fn prove(
+    rules: &Arc<Rules>,
+    text: &[u8],
+    now: UnixTime,
+    seeking: Seeking,
+) -> Result<Valid, Blocked> {
     let mut signature = SignatureBuffer::new();
     let token =
         Unverified::parse(text, rules.limits, rules.names.names(), &rules.headers, &mut signature)?;
@@ -144,7 +159,7 @@ fn prove(rules: &Rules, text: &[u8], now: UnixTime, seeking: Seeking) -> Result<
     claims::screen(&token.parts, party.terms(), now)?;
     let has_new_header = token.has_new_header;
     let (token, party) = authenticate(token, party, now, seeking)?;
-    let token = claims::check(token, party.terms(), &rules.names, now)?;
+    let token = claims::check(token, party.terms(), rules, now)?;
     rules.revocations.check_needs(&token.0)?;
     #[cfg(feature = "status-list")]
     rules.status.check(&token.0)?;
@@ -238,15 +253,16 @@ async fn sought(seeks: Vec<Seek>) -> Option<KeysUnavailable> {
 
 /// Verifies the text of a token once what it waits for has come.
 pub(crate) async fn resume(
-    rules: &Rules,
+    verifier: &Verifier,
     text: &[u8],
     blocked: Blocked,
 ) -> Result<VerifiedToken, Error> {
+    let Verifier { rules, cache, .. } = verifier;
     let blocked = match blocked {
         Blocked::Keys(seeks) => {
             let unavailable = sought(seeks).await;
             // Waiting took time, and the keys may be others: all is asked anew.
-            match verify(rules, text, rules.clock.now(), Seeking::Over(unavailable)) {
+            match verify(verifier, text, rules.clock.now(), Seeking::Over(unavailable)) {
                 Ok(token) => return Ok(token),
                 Err(blocked) => blocked,
             }
@@ -263,7 +279,7 @@ pub(crate) async fn resume(
             if is_active {
                 token.set_active_in(generation);
             }
-            rules.cache.insert(text, &token);
+            cache.insert(text, &token);
             Ok(token)
         }
     }

@@ -18,11 +18,12 @@
 mod rules;
 
 use core::fmt;
+use std::sync::Arc;
 
 pub use self::rules::MaxLifetime;
 pub use self::rules::{Claim, ClaimRules, ClaimValue};
 pub(crate) use self::rules::{CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, NameTable};
-use crate::policy::TrustedIssuer;
+use crate::policy::{Rules, TrustedIssuer};
 use crate::signature::Authentic;
 use crate::time::UnixTime;
 use crate::token::{Parts, TypeHeader};
@@ -101,7 +102,7 @@ pub(crate) fn screen(
 pub(crate) fn check(
     authentic: Authentic,
     issuer: &TrustedIssuer,
-    names: &NameTable,
+    policy: &Arc<Rules>,
     now: UnixTime,
 ) -> Result<Valid, ClaimsError> {
     let parts = &authentic.parts;
@@ -123,8 +124,8 @@ pub(crate) fn check(
     if issuer.types.iter().all(|accepted| *accepted == TokenType::AccessToken) {
         check_profile(parts)?;
     }
-    rules.check_claims(claims, names)?;
-    let token = VerifiedToken::new(authentic);
+    rules.check_claims(claims, &policy.names)?;
+    let token = VerifiedToken::new(authentic, Arc::clone(policy));
     rules.check_predicates(&token)?;
     Ok(Valid(token))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
-use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers};
+use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
 use crate::claims::{ClaimRules, MaxLifetime, NameTable};
 use crate::error::Error;
@@ -354,7 +354,6 @@ impl PolicyBuilder {
             revocations,
             #[cfg(feature = "status-list")]
             status: StatusRule::default(),
-            cache: TokenCache::new(self.cache),
             headers: KnownHeaders::default(),
             clock: self.clock,
             presentation: self.presentation.compile(),
@@ -373,7 +372,8 @@ impl PolicyBuilder {
             }
             None => rules,
         });
-        Ok(Policy { rules, anonymous: self.anonymous })
+        let cache = TokenCache::new(self.cache);
+        Ok(Policy::fixed(Verifier { rules, cache }, self.anonymous))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Which tokens are let in.
 mod builder;
 mod fault;
+mod in_force;
 mod issuer;
+mod replaceable;
 #[cfg(feature = "remote-jwks")]
 mod tenants;
 mod trusted;
@@ -10,22 +12,25 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 pub use self::builder::PolicyBuilder;
 pub use self::fault::{BuildError, Fault};
+use self::in_force::InForce;
 pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};
+pub use self::replaceable::ReplaceablePolicy;
 pub(crate) use self::trusted::{Party, TrustedIssuer};
 use self::trusted::{Trusted, TrustedIssuers};
 use crate::admission::{Admission, Rejection};
 use crate::cache::{TokenCache, TokenCacheStats};
 use crate::claims::NameTable;
 use crate::error::Error;
-use crate::keys::{KeyError, KeysUnavailable};
 use crate::presentation::CompiledPresentation;
 use crate::request::RequestView;
 use crate::revocation::{
     Asked, Revocable, RevocationError, RevocationUnavailable, Revocations, Sources,
 };
-use crate::source::{self, AllowedOrigins, Precedence, Presented, SourceError, TokenSource};
+use crate::source::{AllowedOrigins, Precedence, TokenSource};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusRule;
 use crate::time::{Clock, UnixTime};
@@ -33,14 +38,35 @@ use crate::token::{KnownHeaders, TokenLimits};
 use crate::verified::VerifiedToken;
 use crate::verify::{self, Blocked, Seeking, Waiting};
 
-/// Which tokens are let in, and what those are told that are not. Immutable, cheap to clone, and
-/// the same for every framework.
+/// Which tokens are let in, and what those are told that are not. Cheap to clone, and the same for
+/// every framework.
 ///
-/// Made by [`Policy::builder`], or from a file by [`config`](crate::config) (feature `config`).
+/// Made by [`Policy::builder`], or from a file by [`config`](crate::config) (feature `config`). It never
+/// changes, unless it is that of a [`ReplaceablePolicy`], whose holder alone can replace it.
 #[derive(Clone)]
 pub struct Policy {
-    rules: Arc<Rules>,
+    standing: Standing,
     anonymous: bool,
+}
+
+#[derive(Clone)]
+enum Standing {
+    Fixed(Arc<Verifier>),
+    Replaceable(Arc<ArcSwap<FixedPolicy>>),
+}
+
+/// A policy that nobody replaces.
+#[derive(Clone)]
+struct FixedPolicy {
+    verifier: Arc<Verifier>,
+    anonymous: bool,
+}
+
+/// What verifies tokens, and the tokens that it verified. They hold the rules, which therefore know
+/// nothing of them.
+pub(crate) struct Verifier {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) cache: TokenCache,
 }
 
 pub(crate) struct Rules {
@@ -58,7 +84,6 @@ pub(crate) struct Rules {
     /// What is asked of the claim `status`.
     #[cfg(feature = "status-list")]
     pub(crate) status: StatusRule,
-    pub(crate) cache: TokenCache,
     pub(crate) headers: KnownHeaders,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) presentation: CompiledPresentation,
@@ -102,37 +127,7 @@ impl Policy {
     ///
     /// This is what the layers of every framework call.
     pub fn check<V: RequestView + ?Sized>(&self, request: &V) -> Check {
-        let rules = &*self.rules;
-        let presented = match source::find(&rules.sources, rules.precedence, request) {
-            Ok(presented) => presented,
-            Err(SourceError::Missing)
-                if self.anonymous || (rules.admits_preflights && is_preflight(request)) =>
-            {
-                return Check::Done(Ok(Admission::anonymous(self.clone())));
-            }
-            Err(error) => return Check::Done(Err(self.rejection(error, request))),
-        };
-        if presented.cookie.is_some()
-            && let Err(error) = rules.origins.check(request)
-        {
-            return Check::Done(Err(self.rejection(error, request)));
-        }
-        match verify::verify(rules, presented.token, self.now(), Seeking::Possible) {
-            Ok(token) => Check::Done(Ok(Admission::verified(self.clone(), token))),
-            Err(Blocked::Refused(error)) => Check::Done(self.refuse(error, &presented, request)),
-            Err(blocked) => {
-                let policy = self.clone();
-                let token = Box::from(presented.token);
-                let cookie = presented.cookie.map(Box::<str>::from);
-                let head = is_head(request);
-                Check::Wait(Waiting::new(async move {
-                    match verify::resume(&policy.rules, &token, blocked).await {
-                        Ok(token) => Ok(Admission::verified(policy, token)),
-                        Err(error) => policy.refuse_cookie(error, cookie.as_deref(), head),
-                    }
-                }))
-            }
-        }
+        self.with(|in_force| in_force.check(request))
     }
 
     /// Decides about a request, and waits where [`check`](Self::check) has to.
@@ -157,9 +152,14 @@ impl Policy {
     /// The token does not verify, or its keys cannot be had.
     pub async fn verify_token(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
         let token = token.as_ref();
-        match verify::verify(&self.rules, token, self.now(), Seeking::Possible) {
+        let attempt = self.with(|InForce { verifier, .. }| {
+            let now = verifier.rules.clock.now();
+            verify::verify(verifier, token, now, Seeking::Possible)
+                .map_err(|blocked| (Arc::clone(verifier), blocked))
+        });
+        match attempt {
             Ok(token) => Ok(token),
-            Err(blocked) => verify::resume(&self.rules, token, blocked).await,
+            Err((verifier, blocked)) => verify::resume(&verifier, token, blocked).await,
         }
     }
 
@@ -170,15 +170,11 @@ impl Policy {
     ///
     /// The token does not verify, or what it takes cannot be had at once.
     pub fn verify_token_now(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
-        verify::verify(&self.rules, token.as_ref(), self.now(), Seeking::Possible).map_err(
-            |blocked| match blocked {
-                Blocked::Refused(error) => error,
-                Blocked::Keys(_) => KeyError::Unavailable(KeysUnavailable::default()).into(),
-                Blocked::Revocation(_) => {
-                    RevocationError::Unavailable(RevocationUnavailable::default()).into()
-                }
-            },
-        )
+        let attempt = self.with(|InForce { verifier, .. }| {
+            let now = verifier.rules.clock.now();
+            verify::verify(verifier, token.as_ref(), now, Seeking::Possible)
+        });
+        attempt.map_err(Blocked::into_error_now)
     }
 
     /// Looks again at a token that this policy verified, for a connection that outlives a request:
@@ -189,8 +185,7 @@ impl Policy {
     ///
     /// The token would no longer be accepted, or what it takes to accept it cannot be had.
     pub async fn recheck(&self, token: &VerifiedToken) -> Result<(), Error> {
-        verify::check_again(&self.rules, token, self.now())?;
-        match self.rules.revocations.ask(token)? {
+        match self.ask_again(token)? {
             Asked::Later(answers) => answers.settle().await.map(drop).map_err(Into::into),
             Asked::Active | Asked::Unknown => Ok(()),
         }
@@ -203,8 +198,7 @@ impl Policy {
     ///
     /// The token would no longer be accepted, or what it takes to accept it cannot be had at once.
     pub fn recheck_now(&self, token: &VerifiedToken) -> Result<(), Error> {
-        verify::check_again(&self.rules, token, self.now())?;
-        match self.rules.revocations.ask(token)? {
+        match self.ask_again(token)? {
             Asked::Later(_) => {
                 Err(RevocationError::Unavailable(RevocationUnavailable::default()).into())
             }
@@ -212,10 +206,19 @@ impl Policy {
         }
     }
 
+    fn ask_again(&self, token: &VerifiedToken) -> Result<Asked, Error> {
+        self.with(|InForce { verifier, .. }| {
+            let rules = &*verifier.rules;
+            verify::check_again(rules, token, rules.clock.now())?;
+            Ok(rules.revocations.ask(token)?)
+        })
+    }
+
     /// How long from now the token will still be accepted, leeway included and as long as its
     /// secret is, if nothing happens to its key. Nothing where it is over.
     pub fn time_left(&self, token: &VerifiedToken) -> Duration {
-        let Some(party) = self.rules.issuers.find(token.issuer()) else { return Duration::ZERO };
+        let policy = self.rules();
+        let Some(party) = policy.issuers.find(token.issuer()) else { return Duration::ZERO };
         let rules = &party.terms().rules;
         let mut end = token.expires_at().saturating_add(rules.leeway);
         if let Some(until) = token.key().accepted_until() {
@@ -229,14 +232,14 @@ impl Policy {
                     .saturating_add(Duration::from_secs(1)),
             );
         }
-        end.saturating_since(self.now())
+        end.saturating_since(policy.clock.now())
     }
 
     /// The remote keys of its issuers, those of tenants that are known now included: to wait for
     /// them, to fetch them anew, or to see how they are.
     #[cfg(feature = "remote-jwks")]
     pub fn remote_keys(&self) -> Vec<crate::RemoteJwks> {
-        self.rules.issuers.remotes()
+        self.rules().issuers.remotes()
     }
 
     /// Waits until all [`remote_keys`](Self::remote_keys) are there, however often that takes a new
@@ -255,97 +258,68 @@ impl Policy {
     /// revocation source can tell. For a readiness probe. Issuers that are made on demand do not
     /// count: one tenant's trouble is not the service's.
     pub fn is_ready(&self) -> bool {
-        self.rules.issuers.have_keys() && self.rules.revocations.are_available()
+        let rules = self.rules();
+        rules.issuers.have_keys() && rules.revocations.are_available()
     }
 
     /// How its remembered tokens do. All zero where it remembers none.
     pub fn token_cache(&self) -> TokenCacheStats {
-        self.rules.cache.stats()
+        self.with(|InForce { verifier, .. }| verifier.cache.stats())
     }
 
     /// The present, on the policy's clock.
     pub fn now(&self) -> UnixTime {
-        self.rules.clock.now()
+        self.rules().clock.now()
     }
 
     /// Whether a request without a token passes.
     pub fn allows_anonymous(&self) -> bool {
-        self.anonymous
+        self.with(|in_force| in_force.anonymous)
     }
 
-    /// Whether both are one policy, apart from whom they let pass without a token.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.rules, &other.rules)
+    /// Whether a request that these rules let in passes here, too. `anonymous`: without a token, where
+    /// this says whether all such requests may.
+    pub(crate) fn is_by(&self, rules: &Arc<Rules>, anonymous: Option<bool>) -> bool {
+        self.with(|in_force| {
+            Arc::ptr_eq(&in_force.verifier.rules, rules)
+                && anonymous.is_none_or(|allowed| allowed == in_force.anonymous)
+        })
     }
 
-    pub(crate) fn rules(&self) -> &Rules {
-        &self.rules
+    /// The rules that hold now.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.with(|in_force| Arc::clone(&in_force.verifier.rules))
     }
 
     /// Whether what is revoked of this kind there is refused here.
     pub(crate) fn enforces(&self, kind: Revocable, revocations: &Revocations) -> bool {
-        let enforced = &self.rules.revocations.enforced;
+        let enforced = &self.rules().revocations.enforced;
         enforced.iter().any(|enforced| enforced.enforces(kind, revocations.list()))
     }
 
-    pub(crate) fn presentation(&self) -> &CompiledPresentation {
-        &self.rules.presentation
+    fn fixed(verifier: Verifier, anonymous: bool) -> Self {
+        Self { standing: Standing::Fixed(Arc::new(verifier)), anonymous }
     }
 
-    fn rejection<V: RequestView + ?Sized>(
-        &self,
-        error: impl Into<Error>,
-        request: &V,
-    ) -> Rejection {
-        Rejection::new(error.into(), Some(self.clone()), is_head(request))
-    }
-
-    fn refuse<V: RequestView + ?Sized>(
-        &self,
-        error: Error,
-        presented: &Presented<'_>,
-        request: &V,
-    ) -> Result<Admission, Rejection> {
-        self.refuse_cookie(error, presented.cookie, is_head(request))
-    }
-
-    /// Refuses a token, which perhaps came in a cookie.
-    fn refuse_cookie(
-        &self,
-        error: Error,
-        cookie: Option<&str>,
-        head: bool,
-    ) -> Result<Admission, Rejection> {
-        // Unavailable is not invalid: what could not be decided neither passes as anonymous nor
-        // costs the user the cookie.
-        let is_invalid = error.unavailable().is_none();
-        let rejection = Rejection::new(error, Some(self.clone()), head);
-        match (cookie, self.rules.bad_cookie) {
-            (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
-                Ok(Admission::anonymous(self.clone()))
+    /// What is in force at one moment. Waits for nobody.
+    fn with<R>(&self, look: impl FnOnce(InForce<'_>) -> R) -> R {
+        let anonymous = self.anonymous;
+        match &self.standing {
+            Standing::Fixed(verifier) => look(InForce { verifier, anonymous }),
+            Standing::Replaceable(standing) => {
+                let standing = standing.load();
+                let anonymous = anonymous || standing.anonymous;
+                look(InForce { verifier: &standing.verifier, anonymous })
             }
-            (Some(name), BadCookie::RejectAndClear) if is_invalid => Err(rejection.clearing(name)),
-            _ => Err(rejection),
         }
     }
-}
-
-fn is_head<V: RequestView + ?Sized>(request: &V) -> bool {
-    request.method() == "HEAD"
-}
-
-/// The CORS protocol of the Fetch standard: a preflight never carries credentials.
-fn is_preflight<V: RequestView + ?Sized>(request: &V) -> bool {
-    request.method() == "OPTIONS"
-        && request.header("origin").next().is_some()
-        && request.header("access-control-request-method").next().is_some()
 }
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
-            .field("issuers", &self.rules.issuers)
-            .field("anonymous", &self.anonymous)
+            .field("issuers", &self.rules().issuers)
+            .field("anonymous", &self.allows_anonymous())
             .finish_non_exhaustive()
     }
 }

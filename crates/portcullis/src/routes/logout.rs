@@ -197,7 +197,7 @@ impl BackChannelLogout {
         let screen = |parts: &Parts, issuer: &TrustedIssuer, now| self.screen(parts, issuer, now);
         let algorithms = self.algorithms.as_deref();
         let Statement { authentic, issuer } =
-            verify::authenticate_other(rules, token.as_bytes(), TOKEN, algorithms, screen)
+            verify::authenticate_other(&rules, token.as_bytes(), TOKEN, algorithms, screen)
                 .await
                 .map_err(LogoutError::Token)?;
         let revocation = self.check(&authentic.parts, &issuer, rules.clock.now())?;

@@ -1,0 +1,68 @@
+use core::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{FixedPolicy, Policy, Standing};
+
+/// A policy that can be replaced while it serves.
+///
+/// Whoever has its [`policy`](Self::policy) - layers, routes, handlers - decides by the new one from the
+/// next request on, and waits for nobody meanwhile. Only who has this value can replace it.
+///
+/// A request that waits for a key is decided by the policy that it came to. The new policy remembers no
+/// tokens yet. Connections that outlive a request ask the new one: [`Policy::recheck`].
+///
+/// ```
+/// use portcullis::ReplaceablePolicy;
+/// use portcullis_testkit::TestIssuer;
+/// use portcullis::Algorithm;
+///
+/// let (ours, theirs) = (TestIssuer::new("https://id.example"), TestIssuer::new("https://other.example"));
+/// let token = theirs.token(Algorithm::ES256).mint();
+///
+/// let replaceable = ReplaceablePolicy::new(&ours.policy());
+/// let policy = replaceable.policy(); // for `VerifyLayer::new`, and wherever else a policy goes
+/// assert!(policy.verify_token_now(&token).is_err());
+///
+/// replaceable.replace(&theirs.policy());
+/// assert!(policy.verify_token_now(&token).is_ok());
+/// ```
+#[derive(Clone)]
+pub struct ReplaceablePolicy(Arc<ArcSwap<FixedPolicy>>);
+
+impl ReplaceablePolicy {
+    /// Starts with this policy.
+    #[must_use]
+    pub fn new(first: &Policy) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(first.as_fixed())))
+    }
+
+    /// The policy, which is always the one that was put in last.
+    ///
+    /// [`Policy::allow_anonymous`] on it holds whatever it is replaced by.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy { standing: Standing::Replaceable(Arc::clone(&self.0)), anonymous: false }
+    }
+
+    /// Puts another one in its place. Of a replaceable policy, the one that it is now.
+    pub fn replace(&self, next: &Policy) {
+        self.0.store(Arc::new(next.as_fixed()));
+    }
+}
+
+impl Policy {
+    fn as_fixed(&self) -> FixedPolicy {
+        self.with(|in_force| FixedPolicy {
+            verifier: Arc::clone(in_force.verifier),
+            anonymous: in_force.anonymous,
+        })
+    }
+}
+
+impl fmt::Debug for ReplaceablePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReplaceablePolicy").field(&self.policy()).finish()
+    }
+}
