@@ -1,14 +1,16 @@
+use std::fmt;
 use std::future::{Ready, ready};
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::Method;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use portcullis::{Admission, VerifiedToken};
+use portcullis::{Admission, Requires, ResponseForm, VerifiedToken};
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;
+use crate::request::View;
 
 /// The verified claims, as a `T`. They are read once per token and shared.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Verified<T> {
     type Future = Ready<Result<Self, Rejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let claims = Admission::require_claims(request.extensions().get(), is_head(request));
+        let claims = Admission::require_claims(request.extensions().get(), form(request));
         ready(claims.map(Self).map_err(Rejection::from))
     }
 }
@@ -56,7 +58,7 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let extensions = request.extensions();
-        let token = Admission::require(extensions.get(), is_head(request)).cloned();
+        let token = Admission::require(extensions.get(), form(request)).cloned();
         ready(token.map(Self).map_err(Rejection::from))
     }
 }
@@ -73,7 +75,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Optional<Verif
     type Future = Ready<Result<Self, Rejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let claims = Admission::optional_claims(request.extensions().get(), is_head(request));
+        let claims = Admission::optional_claims(request.extensions().get(), form(request));
         ready(claims.map(|claims| Self(claims.map(Verified))).map_err(Rejection::from))
     }
 }
@@ -84,11 +86,60 @@ impl FromRequest for Optional<Caller> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let extensions = request.extensions();
-        let token = Admission::optional(extensions.get(), is_head(request));
+        let token = Admission::optional(extensions.get(), form(request));
         ready(token.map(|token| Self(token.cloned().map(Caller))).map_err(Rejection::from))
     }
 }
 
-fn is_head(request: &HttpRequest) -> bool {
-    request.method() == Method::HEAD
+/// The verified token of a request that meets the requirement `R`, which so stands in the handler's signature.
+///
+/// ```
+/// use portcullis_actix::Authorized;
+/// use portcullis_actix::portcullis::{self, Requirement};
+///
+/// portcullis::requirement! {
+///     /// May see orders.
+///     pub ReadOrders = Requirement::scope("orders:read");
+/// }
+///
+/// async fn orders(caller: Authorized<ReadOrders>) -> String {
+///     format!("orders of {}", caller.subject().unwrap_or("nobody"))
+/// }
+/// # let _ = orders;
+/// ```
+pub struct Authorized<R>(pub VerifiedToken, PhantomData<R>);
+
+impl<R> Clone for Authorized<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<R> fmt::Debug for Authorized<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Authorized").field(&self.0).finish()
+    }
+}
+
+impl<R> Deref for Authorized<R> {
+    type Target = VerifiedToken;
+
+    fn deref(&self) -> &VerifiedToken {
+        &self.0
+    }
+}
+
+impl<R: Requires> FromRequest for Authorized<R> {
+    type Error = Rejection;
+    type Future = Ready<Result<Self, Rejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let extensions = request.extensions();
+        let token = Admission::authorize(extensions.get(), R::requirement(), form(request));
+        ready(token.map(|token| Self(token.clone(), PhantomData)).map_err(Rejection::from))
+    }
+}
+
+fn form(request: &HttpRequest) -> ResponseForm {
+    ResponseForm::of(&View(request))
 }

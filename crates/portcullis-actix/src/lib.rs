@@ -72,8 +72,8 @@ mod request;
 mod response;
 mod routes;
 
-pub use self::extract::{Caller, Optional, Verified};
-pub use self::middleware::{ResponseFuture, Verify, VerifyService};
+pub use self::extract::{Authorized, Caller, Optional, Verified};
+pub use self::middleware::{Require, RequireService, ResponseFuture, Verify, VerifyService};
 pub use self::rejection::Rejection;
 pub use self::routes::{back_channel_logout, revocation_admin};
 #[doc(no_inline)]

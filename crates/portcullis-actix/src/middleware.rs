@@ -9,7 +9,7 @@ use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
-use portcullis::{Admission, Check, Policy, Waiting};
+use portcullis::{Admission, Check, Policy, Requirement, ResponseForm, Waiting};
 
 use crate::rejection::Rejection;
 use crate::request::View;
@@ -87,8 +87,82 @@ where
     }
 }
 
+/// Lets only tokens through that meet a [`Requirement`]. Stands behind [`Verify`], and answers as it does; without
+/// one in front, with 500.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use portcullis_actix::{Policy, Require, Verify};
+///
+/// # fn app(policy: Policy) {
+/// let orders = web::resource("/orders").wrap(Require::scope("orders:read")).get(async || "orders");
+/// let app = App::new().service(orders).wrap(Verify::new(policy));
+/// # let _ = app; }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Require {
+    requirement: Requirement,
+}
+
+impl Require {
+    /// Lets in what meets `requirement`.
+    pub fn new(requirement: Requirement) -> Self {
+        Self { requirement }
+    }
+
+    /// Lets in what has this scope: see [`Requirement::scope`].
+    pub fn scope(scope: impl Into<String>) -> Self {
+        Self::new(Requirement::scope(scope))
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Require
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = RequireService<S>;
+    type InitError = ();
+    type Future = Ready<Result<RequireService<S>, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        let requirement = self.requirement.clone();
+        std::future::ready(Ok(RequireService { service, requirement }))
+    }
+}
+
+/// The service that [`Require`] makes.
+#[derive(Debug)]
+pub struct RequireService<S> {
+    service: S,
+    requirement: Requirement,
+}
+
+impl<S, B> Service<ServiceRequest> for RequireService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = ResponseFuture<S>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> ResponseFuture<S> {
+        let form = ResponseForm::of(&View(request.request()));
+        let refused =
+            Admission::authorize(request.extensions().get(), &self.requirement, form).err();
+        match refused {
+            None => ResponseFuture::calling(self.service.call(request)),
+            Some(rejection) => ResponseFuture::refused(request, rejection),
+        }
+    }
+}
+
 pin_project! {
-    /// The future of [`VerifyService`].
+    /// The future of [`VerifyService`] and [`RequireService`].
     pub struct ResponseFuture<S>
     where
         S: Service<ServiceRequest>,

@@ -42,7 +42,7 @@ pub fn back_channel_logout(
     })
 }
 
-/// The routes of administrators in a scope at `path`, behind the policy and the rule of
+/// The routes of administrators in a scope at `path`, behind the policy and the requirement of
 /// [`RevocationAdmin`].
 ///
 /// Why a revocation failed, an [`AdminError`](portcullis::routes::AdminError), stands in the response's
@@ -51,12 +51,10 @@ pub fn back_channel_logout(
 /// ```
 /// use actix_web::App;
 /// use portcullis_actix::Policy;
-/// use portcullis_actix::portcullis::{RevocationAdmin, Revocations};
+/// use portcullis_actix::portcullis::{Requirement, RevocationAdmin, Revocations};
 ///
 /// # fn app(policy: Policy, revocations: Revocations) {
-/// let admin = RevocationAdmin::new(revocations, policy, "the operators' client", |token| {
-///     token.client_id() == Some("operators")
-/// });
+/// let admin = RevocationAdmin::new(revocations, policy, Requirement::client("operators"));
 /// let app = App::new()
 ///     .service(portcullis_actix::revocation_admin("/admin/revocations", admin.clone()));
 /// # let _ = app; }

@@ -1,10 +1,11 @@
+use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::Method;
 use http::request::Parts;
-use portcullis::{Admission, VerifiedToken};
+use portcullis::{Admission, Requires, ResponseForm, VerifiedToken};
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;
@@ -41,7 +42,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self(Admission::require_claims(found(parts), is_head(parts))?))
+        Ok(Self(Admission::require_claims(found(parts), ResponseForm::of(parts))?))
     }
 }
 
@@ -53,7 +54,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        Ok(Admission::optional_claims(found(parts), is_head(parts))?.map(Self))
+        Ok(Admission::optional_claims(found(parts), ResponseForm::of(parts))?.map(Self))
     }
 }
 
@@ -75,7 +76,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self(Admission::require(found(parts), is_head(parts))?.clone()))
+        Ok(Self(Admission::require(found(parts), ResponseForm::of(parts))?.clone()))
     }
 }
 
@@ -83,14 +84,58 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        Ok(Admission::optional(found(parts), is_head(parts))?.cloned().map(Self))
+        Ok(Admission::optional(found(parts), ResponseForm::of(parts))?.cloned().map(Self))
+    }
+}
+
+/// The verified token of a request that meets the requirement `R`, which so stands in the handler's signature.
+///
+/// ```
+/// use portcullis_axum::Authorized;
+/// use portcullis_axum::portcullis::{self, Requirement};
+///
+/// portcullis::requirement! {
+///     /// May see orders.
+///     pub ReadOrders = Requirement::scope("orders:read");
+/// }
+///
+/// async fn orders(caller: Authorized<ReadOrders>) -> String {
+///     format!("orders of {}", caller.subject().unwrap_or("nobody"))
+/// }
+/// # let _ = orders;
+/// ```
+pub struct Authorized<R>(pub VerifiedToken, PhantomData<R>);
+
+impl<R> Clone for Authorized<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<R> fmt::Debug for Authorized<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Authorized").field(&self.0).finish()
+    }
+}
+
+impl<R> Deref for Authorized<R> {
+    type Target = VerifiedToken;
+
+    fn deref(&self) -> &VerifiedToken {
+        &self.0
+    }
+}
+
+impl<R: Requires, S: Sync> FromRequestParts<S> for Authorized<R> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let form = ResponseForm::of(parts);
+        let token = Admission::authorize(found(parts), R::requirement(), form)?;
+        Ok(Self(token.clone(), PhantomData))
     }
 }
 
 fn found(parts: &Parts) -> Option<&Admission> {
     parts.extensions.get()
-}
-
-fn is_head(parts: &Parts) -> bool {
-    parts.method == Method::HEAD
 }

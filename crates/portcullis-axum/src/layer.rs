@@ -9,7 +9,8 @@ use axum_core::response::Response;
 use bytes::Bytes;
 use http::Request;
 use pin_project_lite::pin_project;
-use portcullis::{Policy, middleware};
+use portcullis::middleware::{self, ResponseBody};
+use portcullis::{Policy, Requirement};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -44,54 +45,91 @@ impl VerifyLayer {
 }
 
 impl<S> Layer<S> for VerifyLayer {
-    type Service = Verify<S>;
+    type Service = Guarded<middleware::Verify<S>>;
 
-    fn layer(&self, inner: S) -> Verify<S> {
-        Verify(self.0.layer(inner))
+    fn layer(&self, inner: S) -> Self::Service {
+        Guarded(self.0.layer(inner))
     }
 }
 
-/// The service that [`VerifyLayer`] makes.
+/// Lets only tokens through that meet a [`Requirement`]. Stands behind [`VerifyLayer`], and answers as it does;
+/// without one in front, with 500.
+///
+/// Take `route_layer`, which leaves a path without a route at 404:
+///
+/// ```
+/// use axum::{Router, routing::{get, post}};
+/// use portcullis_axum::{Policy, RequireLayer, VerifyLayer};
+///
+/// fn app(policy: Policy) -> Router {
+///     Router::new()
+///         .route("/orders", get(async || "orders").route_layer(RequireLayer::scope("orders:read")))
+///         .layer(VerifyLayer::new(policy))
+/// }
+/// # let _ = app;
+/// ```
 #[derive(Clone, Debug)]
-pub struct Verify<S>(middleware::Verify<S>);
+#[must_use]
+pub struct RequireLayer(portcullis::RequireLayer);
 
-impl<S, B, R> Service<Request<B>> for Verify<S>
+impl RequireLayer {
+    /// Lets in what meets `requirement`.
+    pub fn new(requirement: Requirement) -> Self {
+        Self(portcullis::RequireLayer::new(requirement))
+    }
+
+    /// Lets in what has this scope: see [`Requirement::scope`].
+    pub fn scope(scope: impl Into<String>) -> Self {
+        Self::new(Requirement::scope(scope))
+    }
+}
+
+impl<S> Layer<S> for RequireLayer {
+    type Service = Guarded<middleware::Require<S>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Guarded(self.0.layer(inner))
+    }
+}
+
+/// The service that [`VerifyLayer`] and [`RequireLayer`] make.
+#[derive(Clone, Debug)]
+pub struct Guarded<S>(S);
+
+impl<S, B, R> Service<Request<B>> for Guarded<S>
 where
-    S: Service<Request<B>, Response = http::Response<R>> + Clone,
+    S: Service<Request<B>, Response = http::Response<ResponseBody<R>>>,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         ResponseFuture { future: self.0.call(request) }
     }
 }
 
 pin_project! {
-    /// The future of [`Verify`].
-    pub struct ResponseFuture<S, B>
-    where
-        S: Service<Request<B>>,
-    {
+    /// The future of [`Guarded`].
+    pub struct ResponseFuture<F> {
         #[pin]
-        future: middleware::ResponseFuture<S, B>,
+        future: F,
     }
 }
 
-impl<S, B, R> Future for ResponseFuture<S, B>
+impl<F, R, E> Future for ResponseFuture<F>
 where
-    S: Service<Request<B>, Response = http::Response<R>>,
+    F: Future<Output = Result<http::Response<ResponseBody<R>>, E>>,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    type Output = Result<Response, S::Error>;
+    type Output = Result<Response, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // `Body::new` leaves a `Body` as it is.
@@ -100,7 +138,7 @@ where
     }
 }
 
-impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
+impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

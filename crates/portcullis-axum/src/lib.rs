@@ -73,8 +73,8 @@ mod layer;
 mod rejection;
 mod routes;
 
-pub use self::extract::{Caller, Verified};
-pub use self::layer::{ResponseFuture, Verify, VerifyLayer};
+pub use self::extract::{Authorized, Caller, Verified};
+pub use self::layer::{Guarded, RequireLayer, ResponseFuture, VerifyLayer};
 pub use self::rejection::Rejection;
 pub use self::routes::{back_channel_logout, revocation_admin};
 #[doc(no_inline)]

@@ -41,7 +41,7 @@ where
     })
 }
 
-/// The routes of administrators, behind the policy and the rule of [`RevocationAdmin`]: a router to
+/// The routes of administrators, behind the policy and the requirement of [`RevocationAdmin`]: a router to
 /// nest.
 ///
 /// Why a revocation failed, an [`AdminError`](portcullis::routes::AdminError), stands in the response's
@@ -50,12 +50,10 @@ where
 /// ```
 /// use axum::Router;
 /// use portcullis_axum::Policy;
-/// use portcullis_axum::portcullis::{RevocationAdmin, Revocations};
+/// use portcullis_axum::portcullis::{Requirement, RevocationAdmin, Revocations};
 ///
 /// fn app(policy: Policy, revocations: Revocations) -> Router {
-///     let admin = RevocationAdmin::new(revocations, policy, "the operators' client", |token| {
-///         token.client_id() == Some("operators")
-///     });
+///     let admin = RevocationAdmin::new(revocations, policy, Requirement::client("operators"));
 ///     Router::new().nest("/admin/revocations", portcullis_axum::revocation_admin(admin))
 /// }
 /// # let _ = app;

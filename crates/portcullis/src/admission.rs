@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::authorize::Requirement;
 use crate::error::Error;
 use crate::policy::{Policy, Rules};
-use crate::presentation::{self, Refusal};
+use crate::presentation::{self, Refusal, ResponseForm};
 use crate::source::{SourceError, TokenCookie};
 use crate::verified::VerifiedToken;
 
@@ -68,14 +69,14 @@ impl Admission {
     }
 
     /// For an extractor that asks for a token; `found` is what the request's extensions hold, and
-    /// `head` whether its method is HEAD.
+    /// `form` what it wants: [`ResponseForm::of`].
     ///
     /// # Errors
     ///
     /// The request has no token, or no policy stands in front of the route.
-    pub fn require(found: Option<&Self>, head: bool) -> Result<&VerifiedToken, Rejection> {
-        let admission = Self::installed(found, head)?;
-        admission.token().ok_or_else(|| admission.reject(SourceError::Missing, head))
+    pub fn require(found: Option<&Self>, form: ResponseForm) -> Result<&VerifiedToken, Rejection> {
+        let admission = Self::installed(found, form)?;
+        admission.token().ok_or_else(|| admission.reject(SourceError::Missing, form))
     }
 
     /// For an extractor that can do without.
@@ -83,8 +84,11 @@ impl Admission {
     /// # Errors
     ///
     /// No policy stands in front of the route.
-    pub fn optional(found: Option<&Self>, head: bool) -> Result<Option<&VerifiedToken>, Rejection> {
-        Ok(Self::installed(found, head)?.token())
+    pub fn optional(
+        found: Option<&Self>,
+        form: ResponseForm,
+    ) -> Result<Option<&VerifiedToken>, Rejection> {
+        Ok(Self::installed(found, form)?.token())
     }
 
     /// For an extractor of typed claims.
@@ -94,10 +98,10 @@ impl Admission {
     /// As [`require`](Self::require), or the claims are no `T`.
     pub fn require_claims<T: DeserializeOwned + Send + Sync + 'static>(
         found: Option<&Self>,
-        head: bool,
+        form: ResponseForm,
     ) -> Result<Arc<T>, Rejection> {
-        let admission = Self::installed(found, head)?;
-        admission.claims(head)?.ok_or_else(|| admission.reject(SourceError::Missing, head))
+        let admission = Self::installed(found, form)?;
+        admission.claims(form)?.ok_or_else(|| admission.reject(SourceError::Missing, form))
     }
 
     /// For an extractor of typed claims that can do without.
@@ -107,30 +111,46 @@ impl Admission {
     /// As [`optional`](Self::optional), or the claims are no `T`.
     pub fn optional_claims<T: DeserializeOwned + Send + Sync + 'static>(
         found: Option<&Self>,
-        head: bool,
+        form: ResponseForm,
     ) -> Result<Option<Arc<T>>, Rejection> {
-        Self::installed(found, head)?.claims(head)
+        Self::installed(found, form)?.claims(form)
+    }
+
+    /// For a layer or an extractor that asks for more than the policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`require`](Self::require), or the token does not meet the requirement.
+    pub fn authorize<'a>(
+        found: Option<&'a Self>,
+        requirement: &Requirement,
+        form: ResponseForm,
+    ) -> Result<&'a VerifiedToken, Rejection> {
+        let admission = Self::installed(found, form)?;
+        let token = Self::require(Some(admission), form)?;
+        requirement.check(token).map_err(|error| admission.reject(error, form))?;
+        Ok(token)
     }
 
     fn claims<T: DeserializeOwned + Send + Sync + 'static>(
         &self,
-        head: bool,
+        form: ResponseForm,
     ) -> Result<Option<Arc<T>>, Rejection> {
         let claims = self.token().map(VerifiedToken::claims).transpose();
-        claims.map_err(|error| self.reject(error, head))
+        claims.map_err(|error| self.reject(error, form))
     }
 
     /// Turns the request away after all.
-    pub fn reject(&self, error: impl Into<Error>, head: bool) -> Rejection {
-        Rejection::new(error.into(), Some(Arc::clone(self.rules())), head)
+    pub fn reject(&self, error: impl Into<Error>, form: ResponseForm) -> Rejection {
+        Rejection::new(error.into(), Some(Arc::clone(self.rules())), form)
     }
 
-    fn installed(found: Option<&Self>, head: bool) -> Result<&Self, Rejection> {
+    fn installed(found: Option<&Self>, form: ResponseForm) -> Result<&Self, Rejection> {
         found.ok_or_else(|| {
             // The client is told nothing that helps, and no policy's hook sees it.
             #[cfg(feature = "tracing")]
             tracing::error!("{}", Error::NotInstalled);
-            Rejection::new(Error::NotInstalled, None, head)
+            Rejection::new(Error::NotInstalled, None, form)
         })
     }
 }
@@ -147,15 +167,14 @@ pub struct Rejection {
     error: Error,
     /// `None`: there is no policy in front of the route.
     rules: Option<Arc<Rules>>,
-    /// The request's method is HEAD.
-    head: bool,
+    form: ResponseForm,
     /// The cookie that the response takes away.
     clears: Option<Box<str>>,
 }
 
 impl Rejection {
-    pub(crate) fn new(error: Error, rules: Option<Arc<Rules>>, head: bool) -> Self {
-        Self { error, rules, head, clears: None }
+    pub(crate) fn new(error: Error, rules: Option<Arc<Rules>>, form: ResponseForm) -> Self {
+        Self { error, rules, form, clears: None }
     }
 
     pub(crate) fn clearing(mut self, cookie: &str) -> Self {
@@ -185,7 +204,7 @@ impl Rejection {
 
     /// The response, in no framework's types.
     pub fn refusal(&self) -> Refusal {
-        let Self { error, rules, head, clears } = self;
+        let Self { error, rules, form, clears } = self;
         let mut refusal = match rules {
             Some(rules) => rules.presentation.refusal(error),
             None => presentation::without_policy(error),
@@ -193,10 +212,7 @@ impl Rejection {
         if let Some(name) = clears {
             refusal.clear_cookie(&TokenCookie::unchecked(name.to_string()).clear());
         }
-        if *head {
-            refusal.drop_body();
-        }
-        refusal
+        refusal.into_form(*form, error)
     }
 }
 

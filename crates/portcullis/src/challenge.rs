@@ -23,13 +23,14 @@ pub(crate) enum Answer {
     Revoked,
     Unsuitable,
     Forbidden,
+    AuthenticationInsufficient,
     CrossSite,
     Unavailable,
     Misconfigured,
 }
 
 impl Answer {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::TokenMissing,
         Self::SeveralTokens,
         Self::Malformed,
@@ -42,6 +43,7 @@ impl Answer {
         Self::Revoked,
         Self::Unsuitable,
         Self::Forbidden,
+        Self::AuthenticationInsufficient,
         Self::CrossSite,
         Self::Unavailable,
         Self::Misconfigured,
@@ -104,8 +106,11 @@ impl Answer {
             Error::Revocation(RevocationError::Revoked) => Self::Revoked,
             Error::Revocation(RevocationError::Unavailable(_)) => Self::Unavailable,
             Error::Shape(_) => Self::Unsuitable,
+            Error::Forbidden(error) if error.needs_authentication() => {
+                Self::AuthenticationInsufficient
+            }
             Error::Forbidden(_) => Self::Forbidden,
-            Error::NotInstalled => Self::Misconfigured,
+            Error::Requirement(_) | Error::NotInstalled => Self::Misconfigured,
         }
     }
 
@@ -121,7 +126,9 @@ impl Answer {
             | Self::NotYetValid
             | Self::TooOld
             | Self::ClaimMissing
-            | Self::Revoked => http::StatusCode::UNAUTHORIZED,
+            | Self::Revoked
+            // RFC 9470 §3.
+            | Self::AuthenticationInsufficient => http::StatusCode::UNAUTHORIZED,
             Self::SeveralTokens => http::StatusCode::BAD_REQUEST,
             Self::Unsuitable | Self::Forbidden | Self::CrossSite => http::StatusCode::FORBIDDEN,
             Self::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
@@ -143,6 +150,7 @@ impl Answer {
             | Self::Revoked => "token-invalid",
             Self::Unsuitable => "token-unsuitable",
             Self::Forbidden => "scope-insufficient",
+            Self::AuthenticationInsufficient => "authentication-insufficient",
             Self::CrossSite => "cross-site-request",
             Self::Unavailable => "verification-unavailable",
             Self::Misconfigured => "misconfigured",
@@ -163,6 +171,7 @@ impl Answer {
             | Self::Revoked => "Invalid access token",
             Self::Unsuitable => "Unsuitable access token",
             Self::Forbidden => "Insufficient scope",
+            Self::AuthenticationInsufficient => "Stronger authentication required",
             Self::CrossSite => "Cross-site request refused",
             Self::Unavailable => "Temporarily unavailable",
             Self::Misconfigured => "Server misconfigured",
@@ -183,6 +192,9 @@ impl Answer {
             Self::Revoked => "The access token has been revoked.",
             Self::Unsuitable => "The access token does not carry what this resource needs.",
             Self::Forbidden => "The access token does not allow this request.",
+            Self::AuthenticationInsufficient => {
+                "A stronger or more recent authentication is needed."
+            }
             Self::CrossSite => "The request did not come from an allowed origin.",
             Self::Unavailable => "Access tokens cannot be verified at the moment.",
             Self::Misconfigured => "This resource is not protected as it was meant to be.",
@@ -196,6 +208,7 @@ impl Answer {
             Self::TokenMissing => Some(None),
             Self::SeveralTokens => Some(Some("invalid_request")),
             Self::Forbidden => Some(Some("insufficient_scope")),
+            Self::AuthenticationInsufficient => Some(Some("insufficient_user_authentication")),
             Self::Malformed
             | Self::Unverifiable
             | Self::NotForThisResource
@@ -207,4 +220,55 @@ impl Answer {
             Self::Unsuitable | Self::CrossSite | Self::Unavailable | Self::Misconfigured => None,
         }
     }
+    /// Whether a client should get a token, or another one.
+    pub(crate) fn wants_token(self) -> bool {
+        match self {
+            Self::TokenMissing
+            | Self::Malformed
+            | Self::Unverifiable
+            | Self::NotForThisResource
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::TooOld
+            | Self::ClaimMissing
+            | Self::Revoked => true,
+            Self::SeveralTokens
+            | Self::Unsuitable
+            | Self::Forbidden
+            | Self::AuthenticationInsufficient
+            | Self::CrossSite
+            | Self::Unavailable
+            | Self::Misconfigured => false,
+        }
+    }
+
+    /// The status of a gRPC call.
+    pub(crate) fn grpc_status(self) -> GrpcStatus {
+        match self {
+            Self::TokenMissing
+            | Self::Malformed
+            | Self::Unverifiable
+            | Self::NotForThisResource
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::TooOld
+            | Self::ClaimMissing
+            | Self::Revoked
+            | Self::AuthenticationInsufficient => GrpcStatus::Unauthenticated,
+            Self::SeveralTokens => GrpcStatus::InvalidArgument,
+            Self::Unsuitable | Self::Forbidden | Self::CrossSite => GrpcStatus::PermissionDenied,
+            Self::Unavailable => GrpcStatus::Unavailable,
+            Self::Misconfigured => GrpcStatus::Internal,
+        }
+    }
+}
+
+/// The status codes of gRPC that an answer may have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum GrpcStatus {
+    InvalidArgument = 3,
+    PermissionDenied = 7,
+    Internal = 13,
+    Unavailable = 14,
+    Unauthenticated = 16,
 }

@@ -2,7 +2,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::authorize::Forbidden;
+use crate::authorize::{Forbidden, RequirementFault};
 use crate::claims::{Claim, ClaimsError};
 use crate::keys::KeyError;
 use crate::revocation::RevocationError;
@@ -36,6 +36,8 @@ pub enum Error {
     Shape(ShapeError),
     /// It verified, but the route asks for more.
     Forbidden(Forbidden),
+    /// The route asks for what nobody can have.
+    Requirement(RequirementFault),
     /// A handler asks for a token on a route that no policy stands in front of.
     NotInstalled,
 }
@@ -75,7 +77,9 @@ impl Error {
             Self::Revocation(RevocationError::Revoked) => "revoked",
             Self::Revocation(RevocationError::Unavailable(_)) => "revocation_unavailable",
             Self::Shape(_) => "claims_shape",
+            Self::Forbidden(error) if error.needs_authentication() => "insufficient_authentication",
             Self::Forbidden(_) => "forbidden",
+            Self::Requirement(_) => "requirement_fault",
             Self::NotInstalled => "not_installed",
         }
     }
@@ -93,7 +97,7 @@ impl Error {
     }
 
     /// Every [`reason`](Self::reason) there is.
-    pub const REASONS: [&'static str; 29] = [
+    pub const REASONS: [&'static str; 31] = [
         "token_missing",
         "several_tokens",
         "cross_site",
@@ -121,7 +125,9 @@ impl Error {
         "revoked",
         "revocation_unavailable",
         "claims_shape",
+        "insufficient_authentication",
         "forbidden",
+        "requirement_fault",
         "not_installed",
     ];
 }
@@ -138,6 +144,7 @@ impl fmt::Display for Error {
             Self::Revocation(error) => error.fmt(f),
             Self::Shape(error) => error.fmt(f),
             Self::Forbidden(error) => error.fmt(f),
+            Self::Requirement(fault) => fault.fmt(f),
             Self::NotInstalled => f.write_str(
                 "no policy stands in front of this route: add `VerifyLayer` (tower, axum) or `Verify` (actix-web) around it; in axum, routes added after `.layer` are not covered",
             ),
@@ -166,4 +173,5 @@ from_step!(
     Revocation: RevocationError,
     Shape: ShapeError,
     Forbidden: Forbidden,
+    Requirement: RequirementFault,
 );

@@ -82,7 +82,7 @@ pub mod reqwest;
 mod time;
 
 pub use crate::admission::{Admission, Rejection};
-pub use crate::authorize::Forbidden;
+pub use crate::authorize::{ClaimPath, Forbidden, Requirement, RequirementFault, Requires};
 pub use crate::cache::TokenCacheStats;
 pub use crate::claims::{Claim, ClaimRules, ClaimValue, ClaimsError, MaxLifetime, TokenType};
 pub use crate::error::Error;
@@ -93,12 +93,12 @@ pub use crate::keys::{
     KeyFileStatus, KeyQuery, KeySet, KeySource, KeysUnavailable, MAX_CANDIDATES, Secret,
     SecretFault, Seek, SkippedKey, VerificationKey, Weakness,
 };
-pub use crate::middleware::VerifyLayer;
+pub use crate::middleware::{RequireLayer, VerifyLayer};
 pub use crate::policy::{
     BadCookie, BuildError, Check, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder,
     ReplaceablePolicy, WantsAlgorithms, WantsAudience, WantsKeys,
 };
-pub use crate::presentation::{Presentation, Refusal};
+pub use crate::presentation::{Presentation, Refusal, ResponseForm};
 pub use crate::request::RequestView;
 #[cfg(feature = "lookup")]
 pub use crate::revocation::RevocationLookup;

@@ -11,8 +11,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::authorize::{Forbidden, is_scope};
 use crate::challenge::Answer;
 use crate::error::Error;
+use crate::request::{self, RequestView};
 
 /// What a client is told to wait where nothing better is known: about what a restart takes.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
@@ -41,6 +43,7 @@ pub struct Presentation {
     realm: Option<String>,
     resource_metadata: Option<String>,
     problem_base: Option<String>,
+    scopes: Vec<String>,
     without_details: bool,
     hook: Option<Arc<Hook>>,
 }
@@ -75,6 +78,16 @@ impl Presentation {
         self
     }
 
+    /// The scopes that a client should ask for first: those of whom it takes most (RFC 6750 §3). They are in
+    /// the challenge to a request without a token, or with a bad one; what a route asks for besides, it says
+    /// itself.
+    ///
+    /// Not called: that challenge names none.
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Tells clients the error and the code, and no more of why.
     ///
     /// Not called: a sentence says whether the token has expired, is not for this resource, …
@@ -104,9 +117,11 @@ impl Presentation {
         let is_bad = |text: &String| {
             text.bytes().any(|byte| !(b' '..=b'~').contains(&byte) || matches!(byte, b'"' | b'\\'))
         };
+        let scopes = self.scopes.iter().any(|scope| !is_scope(scope)).then_some("scopes");
         texts
             .map(|(setting, text)| text.as_ref().is_some_and(is_bad).then_some(setting))
             .into_iter()
+            .chain([scopes])
             .flatten()
     }
 
@@ -118,8 +133,8 @@ impl Presentation {
 
     fn write(&self, answer: Answer) -> Refusal {
         let mut headers = HeaderMap::with_capacity(4);
-        if let Some(error) = answer.challenge() {
-            headers.insert(WWW_AUTHENTICATE, header_value(&self.challenge(answer, error)));
+        if answer.challenge().is_some() {
+            headers.insert(WWW_AUTHENTICATE, self.challenge(answer, None));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // RFC 9111 §5.2.2.5: an answer about credentials is for nobody else.
@@ -128,16 +143,33 @@ impl Presentation {
         Refusal { status, headers, body: self.problem(status, texts) }
     }
 
-    /// Parameters in a fixed order, each at most once, joined as RFC 9110 §11.6.1 has it.
-    fn challenge(&self, answer: Answer, error: Option<&str>) -> String {
+    /// Parameters in a fixed order, each at most once, joined as RFC 9110 §11.6.1 has it. `forbidden`: what
+    /// the route asks for.
+    fn challenge(&self, answer: Answer, forbidden: Option<&Forbidden>) -> HeaderValue {
+        let error = answer.challenge().flatten();
         let description =
             error.filter(|_| !self.without_details).map(|_| answer.detail().trim_end_matches('.'));
+        let scopes = match forbidden {
+            Some(forbidden) => forbidden.scopes().collect::<Vec<_>>(),
+            None if answer.wants_token() => self.scopes.iter().map(String::as_str).collect(),
+            None => Vec::new(),
+        };
+        let listed = |items: Vec<&str>| (!items.is_empty()).then(|| items.join(" "));
+        let step_up = forbidden.filter(|forbidden| forbidden.needs_authentication());
+        let acr_values = step_up.map(|forbidden| forbidden.acr_values().collect());
+        let max_age = step_up.and_then(Forbidden::max_age).map(|age| age.as_secs().to_string());
         let parameters = [
             ("realm", self.realm.as_deref()),
             ("error", error),
             ("error_description", description),
+            ("scope", listed(scopes).as_deref()),
+            // RFC 9470 §3.
+            ("acr_values", acr_values.and_then(listed).as_deref()),
+            ("max_age", max_age.as_deref()),
+            // RFC 9728 §5.1.
             ("resource_metadata", self.resource_metadata.as_deref()),
-        ];
+        ]
+        .map(|(name, value)| (name, value.map(str::to_owned)));
         let mut challenge = String::from("Bearer");
         let mut separator = " ";
         for (name, value) in parameters {
@@ -145,12 +177,13 @@ impl Presentation {
                 challenge.push_str(separator);
                 challenge.push_str(name);
                 challenge.push_str("=\"");
-                challenge.push_str(value);
+                challenge.push_str(&value);
                 challenge.push('"');
                 separator = ", ";
             }
         }
-        challenge
+        // What is in it was checked when the policy was built, or the requirement made.
+        HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"))
     }
 
     /// Problem details (RFC 9457) of this code, title and detail.
@@ -184,11 +217,6 @@ pub(crate) fn retry_after(wait: Duration) -> HeaderValue {
     HeaderValue::from(seconds)
 }
 
-/// Values that were checked when the policy was built.
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
-}
-
 impl fmt::Debug for Presentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Presentation")
@@ -207,7 +235,12 @@ pub(crate) struct CompiledPresentation {
 
 impl CompiledPresentation {
     pub(crate) fn refusal(&self, error: &Error) -> Refusal {
-        let mut refusal = self.answers[Answer::to(error) as usize].clone();
+        let answer = Answer::to(error);
+        let mut refusal = self.answers[answer as usize].clone();
+        if let Error::Forbidden(forbidden) = error {
+            let challenge = self.settings.challenge(answer, Some(forbidden));
+            refusal.headers.insert(WWW_AUTHENTICATE, challenge);
+        }
         if let Some(wait) = error.unavailable() {
             refusal.headers.insert(RETRY_AFTER, retry_after(wait.unwrap_or(RETRY)));
         }
@@ -229,6 +262,41 @@ pub(crate) fn without_policy(error: &Error) -> Refusal {
         LazyLock::new(|| Presentation::default().compile());
     DEFAULT.refusal(error)
 }
+
+/// In which form a request wants a refusal.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ResponseForm {
+    /// Status, headers and body.
+    #[default]
+    Full,
+    /// To HEAD: without the body, of which the headers say how long it would be (RFC 9110 §9.3.2).
+    WithoutBody,
+    /// To a gRPC call: the status stands in `grpc-status`, and the response has no body.
+    Grpc,
+}
+
+impl ResponseForm {
+    /// What this request wants.
+    pub fn of<V: RequestView + ?Sized>(request: &V) -> Self {
+        match request.method() {
+            "HEAD" => Self::WithoutBody,
+            // The protocol knows no other method.
+            "POST" if is_grpc(request) => Self::Grpc,
+            _ => Self::Full,
+        }
+    }
+}
+
+/// gRPC over HTTP/2: `application/grpc`, perhaps with `+` and the encoding of the messages. Not `grpc-web`, which
+/// a layer further out turns into it.
+fn is_grpc<V: RequestView + ?Sized>(request: &V) -> bool {
+    let Some(value) = request::single(request, "content-type") else { return false };
+    let Some((start, rest)) = value.split_at_checked(GRPC.len()) else { return false };
+    start.eq_ignore_ascii_case(GRPC.as_bytes()) && matches!(rest.first(), None | Some(b'+' | b';'))
+}
+
+const GRPC: &str = "application/grpc";
 
 /// The response to a request that was turned away, in no framework's types.
 #[derive(Clone, Debug)]
@@ -293,10 +361,28 @@ impl Refusal {
         }
     }
 
-    /// RFC 9110 §9.3.2: the response to HEAD has no body. Its length, which frameworks would take
-    /// from the empty body, is that of the body to GET or is not there at all (§8.6).
-    pub(crate) fn drop_body(&mut self) {
-        self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-        self.body = Bytes::new();
+    pub(crate) fn into_form(mut self, form: ResponseForm, error: &Error) -> Self {
+        match form {
+            ResponseForm::Full => {}
+            // Its length, which frameworks would take from the empty body, is that of the body to GET or is
+            // not there at all (RFC 9110 §8.6).
+            ResponseForm::WithoutBody => {
+                self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+                self.body = Bytes::new();
+            }
+            ResponseForm::Grpc => {
+                let answer = Answer::to(error);
+                // Trailers-Only: gRPC over HTTP/2, "Responses". Its status is always 200.
+                self.status = StatusCode::OK;
+                self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+                self.headers.insert(GRPC_STATUS, HeaderValue::from(answer.grpc_status() as u16));
+                self.headers.insert(GRPC_MESSAGE, HeaderValue::from_static(answer.detail()));
+                self.body = Bytes::new();
+            }
+        }
+        self
     }
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use portcullis::{Admission, Algorithm, KeyFile, Moment, Revocations};
+use portcullis::{Admission, Algorithm, KeyFile, Moment, ResponseForm, Revocations};
 use portcullis_testkit::TestIssuer;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -79,7 +79,7 @@ fn a_key_file_that_cannot_be_used_says_so() {
 
 #[test]
 fn a_handler_on_a_route_without_its_layer_says_what_was_forgotten() {
-    let said = events(|| drop(Admission::require(None, false)));
+    let said = events(|| drop(Admission::require(None, ResponseForm::Full)));
     let [(level, text)] = said.as_slice() else { panic!("one event, not {said:?}") };
     assert_eq!(*level, Level::ERROR);
     assert!(text.contains("VerifyLayer"), "{text}");

@@ -134,6 +134,8 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
                 .client_ids_instead_of_audience([""])),
         ),
         (Fault::NoTokenType { issuer: issuer() }, of(good().token_types([]))),
+        (Fault::NoScopeClaim { issuer: issuer() }, of(good().scope_claims([""; 0]))),
+        (Fault::NoScopeClaim { issuer: issuer() }, of(good().scope_claims(["scope", ""]))),
         (
             Fault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::ES384 },
             of(with_keys(&[Algorithm::ES256, Algorithm::ES384], keys(Algorithm::ES256))),

@@ -6,9 +6,9 @@ use base64::prelude::*;
 use http::Request;
 use portcullis::{
     Admission, Algorithm, BackChannelLogout, Check, ClaimRules, Encoding, Error, Issuer, KeyQuery,
-    KeySet, KeySource, Keys, KeysUnavailable, Policy, PolicyBuilder, Presentation, Revocable,
-    RevocationAdmin, RevocationSource, RevocationStatus, RevocationUnavailable, Revocations,
-    Secret, Seek, TokenSource, VerifiedToken,
+    KeySet, KeySource, Keys, KeysUnavailable, Policy, PolicyBuilder, Presentation, Requirement,
+    ResponseForm, Revocable, RevocationAdmin, RevocationSource, RevocationStatus,
+    RevocationUnavailable, Revocations, Secret, Seek, TokenSource, VerifiedToken,
 };
 use portcullis_attacks::{NOW, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -201,7 +201,9 @@ fn no_error_and_no_rejection_shows_anything_of_the_token() {
         "revoked",
         "revocation_unavailable",
         "claims_shape",
+        "insufficient_authentication",
         "forbidden",
+        "requirement_fault",
         "not_installed",
     ];
     assert_eq!(never, elsewhere);
@@ -248,9 +250,7 @@ async fn the_routes_show_nothing_of_what_they_are_sent() {
         .expect("a policy");
     let logout = BackChannelLogout::new(policy.clone(), revocations.clone(), ["web"]);
     let logout = logout.expect("a receiver");
-    let admin = RevocationAdmin::new(revocations, policy, "a rule", |token| {
-        token.claims_json().contains("operator")
-    });
+    let admin = RevocationAdmin::new(revocations, policy, Requirement::role("role", "operator"));
     assert_silent("the routes", &debugged(&(&logout, &admin)), &[]);
     let send = |content_type: &str| {
         let request = Request::post("/LEAK").header("x-LEAK", "LEAK");
@@ -331,7 +331,8 @@ fn a_verified_token_and_its_admission_show_nothing_of_it() {
     assert_silent("a check", &debugged(&check), &[&text]);
     let Check::Done(Ok(admission)) = check else { panic!("the token is good") };
     assert_silent("an admission", &debugged(&admission), &[&text]);
-    let rejection = admission.reject(token.claims::<u8>().expect_err("no number"), false);
+    let rejection =
+        admission.reject(token.claims::<u8>().expect_err("no number"), ResponseForm::Full);
     assert_silent("a rejection after all", &shown(&rejection), &[&text]);
 }
 
@@ -517,7 +518,7 @@ fn a_source_is_asked_for_a_key_id_and_logs_none_by_its_debug() {
 
 #[test]
 fn an_extractor_without_its_layer_says_what_was_forgotten_and_nothing_else() {
-    let rejection = Admission::require(None, false).expect_err("no layer");
+    let rejection = Admission::require(None, ResponseForm::Full).expect_err("no layer");
     assert_eq!(rejection.refusal().status(), 500);
     assert_eq!(*rejection.error(), Error::NotInstalled);
 }

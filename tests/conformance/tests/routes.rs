@@ -9,8 +9,8 @@ use http_body_util::BodyExt as _;
 use portcullis::routes::{AdminError, LogoutFault};
 use portcullis::{
     Algorithm, BackChannelLogout, Error, Issuer, Policy, PolicyBuilder, Presentation, Publishing,
-    Revocable, RevocationAdmin, RevocationEntry, RevocationError, RevocationStore, Revocations,
-    StoreError, TokenSource, dangerous,
+    Requirement, Revocable, RevocationAdmin, RevocationEntry, RevocationError, RevocationStore,
+    Revocations, StoreError, TokenSource, dangerous,
 };
 use portcullis_conformance::client::{Answer, Protocol, Request, send};
 use portcullis_conformance::doors::{Running, serve_actix, serve_axum};
@@ -50,8 +50,8 @@ fn builder() -> PolicyBuilder {
     trusted().into_iter().fold(Policy::builder().clock(FixedClock::at(NOW)), PolicyBuilder::issuer)
 }
 
-fn is_operator(token: &portcullis::VerifiedToken) -> bool {
-    token.claims::<Value>().is_ok_and(|claims| claims["role"] == "operator")
+fn operators() -> Requirement {
+    Requirement::role("role", "operator")
 }
 
 impl Service {
@@ -73,8 +73,7 @@ impl Service {
         let admin = RevocationAdmin::new(
             revocations.clone(),
             policy.clone().allow_anonymous(),
-            "role operator",
-            is_operator,
+            operators(),
         );
         Self { revocations, policy, logout, admin }
     }
@@ -1021,7 +1020,7 @@ async fn without_a_bound_on_lifetimes_an_operator_says_until_when() {
         let policy = builder().build().expect("a policy");
         // The receiver is of no use here.
         let mut service = Service::new(&[Revocable::Subject]);
-        service.admin = RevocationAdmin::new(revocations.clone(), policy, "operator", is_operator);
+        service.admin = RevocationAdmin::new(revocations.clone(), policy, operators());
         service.revocations = revocations;
         service
     };
@@ -1047,7 +1046,7 @@ async fn problems_look_as_the_policy_presents_them() {
             .on_refusal(|error, refusal| refusal.set_header("x-reason", error.reason()));
         let policy = builder().presentation(presentation).build().expect("a policy");
         let revocations = service.revocations.clone();
-        service.admin = RevocationAdmin::new(revocations, policy, "role operator", is_operator);
+        service.admin = RevocationAdmin::new(revocations, policy, operators());
         service
     };
     let doors = Doors::open(service);
@@ -1085,7 +1084,7 @@ async fn why_it_failed_stands_in_the_responses_extensions_and_names_nobody() {
     let Some(Error::Forbidden(forbidden)) = response.extensions().get::<Error>() else {
         panic!("{response:?}");
     };
-    assert_eq!(forbidden.rule(), "role operator");
+    assert_eq!(forbidden.missing().collect::<Vec<_>>(), ["`operator` at `role`"]);
 
     let request = post(&logout_token().subject("LEAK").claim("sid", "LEAK")).header("x", "LEAK");
     let (head, body) = request.build(Protocol::Http1).into_parts();

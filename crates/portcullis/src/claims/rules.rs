@@ -119,6 +119,15 @@ impl ClaimValue {
             _ => false,
         }
     }
+
+    /// The same of a value that `serde_json` read.
+    pub(crate) fn equals(&self, json: &serde_json::Value) -> bool {
+        match self {
+            Self::String(own) => json.as_str() == Some(own),
+            Self::Integer(own) => json.as_i64() == Some(*own),
+            Self::Bool(own) => json.as_bool() == Some(*own),
+        }
+    }
 }
 
 impl ClaimRules {

@@ -137,6 +137,7 @@
 //! | `keys` | a table | refused |
 //! | `token_type` | `"jwt"`, `"at+jwt"` (with the claims of RFC 9068), or a list of both | both, by type only |
 //! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys |
+//! | `scope_claims` | a list of claims that scopes are in (see [`Issuer`](crate::Issuer::scope_claims)) | `scope` and `scp` |
 //! | `claims` | a table; its durations stand above those of the top level, its other rules hold besides | |
 //! | `dangerous` | a table with `unlimited_lifetime` and `allow_http` only | nothing is weakened |
 //!
@@ -192,6 +193,7 @@
 //! | `realm` | printable ASCII without `"` and `\`, as for all of these | no realm |
 //! | `resource_metadata` | the URL of the metadata (RFC 9728) | not said |
 //! | `problem_base` | what stands before the code in the problem's `type` | `about:blank` |
+//! | `scopes` | a list of scopes that a client should ask for first (see [`Presentation`](crate::Presentation::scopes)) | none are named |
 //! | `details` | `false`: clients are told the error code and no more | `true` |
 //!
 //! | `[dangerous]`, `[issuer.dangerous]` | Value | Lost |

@@ -220,6 +220,9 @@ fn read_issuer(
     if is_on(table.take("require_key_id"), faults) {
         issuer = issuer.require_key_id();
     }
+    if let Some(names) = read_strings(table.take("scope_claims"), "a list of claims", faults) {
+        issuer = issuer.scope_claims(names);
+    }
     issuer = remote::read_tenant_bounds(&mut table, issuer, &site, faults);
     issuer = issuer.claims(read_claims(table.take("claims"), unlimited, faults));
     sites.issuers.push(site);
@@ -645,11 +648,23 @@ fn read_presentation(value: Value, faults: &mut Faults) -> Presentation {
     if let Some(base) = text("problem_base") {
         presentation = presentation.problem_base(base);
     }
+    if let Some(scopes) = read_strings(table.take("scopes"), "a list of scopes", faults) {
+        presentation = presentation.scopes(scopes);
+    }
     if table.take("details").and_then(|value| value.boolean(faults)) == Some(false) {
         presentation = presentation.without_details();
     }
     table.finish(faults);
     presentation
+}
+
+fn read_strings(
+    value: Option<Value>,
+    expected: &'static str,
+    faults: &mut Faults,
+) -> Option<Vec<String>> {
+    let strings = value?.strings(expected, faults)?;
+    Some(strings.into_iter().map(|(_, text)| text).collect())
 }
 
 pub(super) fn is_on(value: Option<Value>, faults: &mut Faults) -> bool {

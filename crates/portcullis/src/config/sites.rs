@@ -74,6 +74,7 @@ impl Sites {
                 itself(self.below(issuer, key))
             }
             Fault::NoTokenType { issuer } => itself(self.below(issuer, "token_type")),
+            Fault::NoScopeClaim { issuer } => itself(self.below(issuer, "scope_claims")),
             Fault::UnusableAlgorithm { issuer, .. } => {
                 (self.below(issuer, "algorithms"), vec![self.below(issuer, "keys")])
             }

@@ -126,6 +126,7 @@ audiences  = ["https://api.example"]
 algorithms = ["EdDSA", "HS256"]
 token_type = "jwt"
 require_key_id = false
+scope_claims = ["permissions"]
 [issuer.keys]
 jwks_file = "jwks.json"
 pem_file  = "key.pem"
@@ -159,6 +160,7 @@ leeway = "1m 30s"
 realm             = "orders"
 resource_metadata = "https://api.example/.well-known/oauth-protected-resource"
 problem_base      = "https://api.example/problems/"
+scopes            = ["orders:read"]
 details           = false
 
 [dangerous]
@@ -183,6 +185,7 @@ const FULL_JSON: &str = r#"{
     "algorithms": ["EdDSA", "HS256"],
     "token_type": "jwt",
     "require_key_id": false,
+    "scope_claims": ["permissions"],
     "keys": {
       "jwks_file": "jwks.json",
       "pem_file": "key.pem",
@@ -211,6 +214,7 @@ const FULL_JSON: &str = r#"{
     "realm": "orders",
     "resource_metadata": "https://api.example/.well-known/oauth-protected-resource",
     "problem_base": "https://api.example/problems/",
+    "scopes": ["orders:read"],
     "details": false
   },
   "dangerous": { "query_parameter": "access_token", "cookie": "token", "unlimited_lifetime": false }
@@ -401,7 +405,7 @@ fn presentation_arrives_from_every_format() {
         };
         assert_eq!(
             header("www-authenticate"),
-            "Bearer realm=\"orders\", error=\"invalid_token\", resource_metadata=\"https://api.example/.well-known/oauth-protected-resource\""
+            "Bearer realm=\"orders\", error=\"invalid_token\", scope=\"orders:read\", resource_metadata=\"https://api.example/.well-known/oauth-protected-resource\""
         );
         assert!(header("set-cookie").starts_with("__Host-token=; Max-Age=0;"));
         let body = String::from_utf8_lossy(refusal.body()).into_owned();

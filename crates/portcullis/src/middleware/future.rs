@@ -12,7 +12,7 @@ use crate::admission::Rejection;
 use crate::verify::Waiting;
 
 pin_project! {
-    /// The future of [`Verify`](super::Verify).
+    /// The future of [`Verify`](super::Verify) and [`Require`](super::Require).
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
-use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
+use super::{BadCookie, Policy, Rules, ScopeImplies, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
 use crate::claims::{ClaimRules, MaxLifetime, NameTable};
 use crate::error::Error;
@@ -38,6 +38,7 @@ pub struct PolicyBuilder {
     status_lists: Option<StatusLists>,
     cache: usize,
     clock: Arc<dyn Clock>,
+    scope_implies: Option<Box<ScopeImplies>>,
     presentation: Presentation,
 }
 
@@ -60,6 +61,7 @@ impl PolicyBuilder {
             status_lists: None,
             cache: cache::DEFAULT_BYTES,
             clock: Arc::new(SystemClock),
+            scope_implies: None,
             presentation: Presentation::default(),
         }
     }
@@ -229,6 +231,27 @@ impl PolicyBuilder {
         self
     }
 
+    /// Says of a scope that a token has, the first, whether it implies another, for
+    /// [`Requirement::scope`](crate::Requirement::scope): `orders` may imply `orders:read`.
+    ///
+    /// Not called: a scope implies itself alone.
+    ///
+    /// ```
+    /// # use portcullis::PolicyBuilder;
+    /// # fn with_hierarchy(builder: PolicyBuilder) -> PolicyBuilder {
+    /// builder.scope_implies(|held, asked| {
+    ///     asked.strip_prefix(held).is_some_and(|rest| rest.starts_with(':'))
+    /// })
+    /// # }
+    /// ```
+    pub fn scope_implies(
+        mut self,
+        implies: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.scope_implies = Some(Box::new(implies));
+        self
+    }
+
     /// How refusals look. Replaces what a policy file said of it.
     ///
     /// Not called: the defaults of [`Presentation`].
@@ -356,6 +379,7 @@ impl PolicyBuilder {
             status: StatusRule::default(),
             headers: KnownHeaders::default(),
             clock: self.clock,
+            scope_implies: self.scope_implies,
             presentation: self.presentation.compile(),
         };
         #[cfg(not(feature = "status-list"))]

@@ -69,6 +69,11 @@ pub enum Fault {
         /// Its identifier.
         issuer: String,
     },
+    /// An issuer whose tokens' scopes are in no claim, or in one without a name.
+    NoScopeClaim {
+        /// Its identifier.
+        issuer: String,
+    },
     /// An algorithm that none of the issuer's keys can be used with.
     UnusableAlgorithm {
         /// The issuer's identifier.
@@ -222,6 +227,9 @@ impl fmt::Display for Fault {
             }
             Self::NoTokenType { issuer } => {
                 write!(f, "issuer `{issuer}`: no token type: leave the setting out, or name one")
+            }
+            Self::NoScopeClaim { issuer } => {
+                write!(f, "issuer `{issuer}`: no claim for scopes, or an empty one: leave the setting out, or name one")
             }
             Self::UnusableAlgorithm { issuer, algorithm } => {
                 write!(

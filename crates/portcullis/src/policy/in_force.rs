@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::{BadCookie, Check, Verifier};
 use crate::admission::{Admission, Rejection};
 use crate::error::Error;
+use crate::presentation::ResponseForm;
 use crate::request::RequestView;
 use crate::source::{self, Presented, SourceError};
 use crate::verify::{self, Blocked, Seeking, Waiting};
@@ -37,15 +38,15 @@ impl InForce<'_> {
         match verify::verify(self.verifier, presented.token, now, Seeking::Possible) {
             Ok(token) => Check::Done(Ok(Admission::verified(token))),
             Err(Blocked::Refused(error)) => {
-                Check::Done(self.refuse(error, presented.cookie, is_head(request)))
+                Check::Done(self.refuse(error, presented.cookie, ResponseForm::of(request)))
             }
-            Err(blocked) => self.wait(blocked, &presented, is_head(request)),
+            Err(blocked) => self.wait(blocked, &presented, ResponseForm::of(request)),
         }
     }
 
     /// The policy that a request came to is the one that decides about it, whatever replaces it
     /// meanwhile.
-    fn wait(self, blocked: Blocked, presented: &Presented<'_>, head: bool) -> Check {
+    fn wait(self, blocked: Blocked, presented: &Presented<'_>, form: ResponseForm) -> Check {
         let Self { verifier, anonymous } = self;
         let verifier = Arc::clone(verifier);
         let token = Box::from(presented.token);
@@ -55,7 +56,7 @@ impl InForce<'_> {
                 Ok(token) => Ok(Admission::verified(token)),
                 Err(error) => {
                     let in_force = InForce { verifier: &verifier, anonymous };
-                    in_force.refuse(error, cookie.as_deref(), head)
+                    in_force.refuse(error, cookie.as_deref(), form)
                 }
             }
         }))
@@ -66,13 +67,13 @@ impl InForce<'_> {
         self,
         error: Error,
         cookie: Option<&str>,
-        head: bool,
+        form: ResponseForm,
     ) -> Result<Admission, Rejection> {
         let rules = &self.verifier.rules;
         // Unavailable is not invalid: what could not be decided neither passes as anonymous nor
         // costs the user the cookie.
         let is_invalid = error.unavailable().is_none();
-        let rejection = Rejection::new(error, Some(Arc::clone(rules)), head);
+        let rejection = Rejection::new(error, Some(Arc::clone(rules)), form);
         match (cookie, rules.bad_cookie) {
             (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
                 Ok(self.anonymous_admission())
@@ -83,16 +84,16 @@ impl InForce<'_> {
     }
 
     fn rejection<V: RequestView + ?Sized>(self, error: impl Into<Error>, request: &V) -> Rejection {
-        Rejection::new(error.into(), Some(Arc::clone(&self.verifier.rules)), is_head(request))
+        Rejection::new(
+            error.into(),
+            Some(Arc::clone(&self.verifier.rules)),
+            ResponseForm::of(request),
+        )
     }
 
     fn anonymous_admission(self) -> Admission {
         Admission::anonymous(Arc::clone(&self.verifier.rules), self.anonymous)
     }
-}
-
-fn is_head<V: RequestView + ?Sized>(request: &V) -> bool {
-    request.method() == "HEAD"
 }
 
 /// The CORS protocol of the Fetch standard: a preflight never carries credentials.

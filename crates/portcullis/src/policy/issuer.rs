@@ -101,6 +101,7 @@ pub struct Complete {
     audience: AudienceRule,
     types: Vec<TokenType>,
     requires_key_id: bool,
+    scope_claims: Vec<String>,
     rules: ClaimRules,
     #[cfg(feature = "remote-jwks")]
     tenants: Bounds,
@@ -216,6 +217,7 @@ impl Issuer<WantsAudience> {
                 audience,
                 types,
                 requires_key_id: false,
+                scope_claims: ["scope", "scp"].map(Into::into).into(),
                 rules,
                 #[cfg(feature = "remote-jwks")]
                 tenants: Bounds::default(),
@@ -255,6 +257,17 @@ impl Issuer {
         self
     }
 
+    /// The claims that its tokens' scopes are in, for [`Requirement::scope`](crate::Requirement::scope): each a
+    /// string of scopes with single spaces between them, or, but for `scope`, a list of strings. Those of all
+    /// of them count.
+    ///
+    /// Not called: `scope` (RFC 8693 §4.2) and `scp` (Entra ID: a string; Okta: a list). Auth0 with role-based
+    /// access control has `permissions`.
+    pub fn scope_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.state.scope_claims = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// How many issuers of a [template](Issuer::template) or predicate there are at a time, at least
     /// one.
     ///
@@ -288,7 +301,8 @@ impl Issuer {
     pub(super) fn prepare(self, rules: CompiledRules, faults: &mut Vec<Fault>) -> Trusted {
         let name = self.name().to_owned();
         let Self { id, state } = self;
-        let Complete { algorithms, keys, audience, types, requires_key_id, .. } = state;
+        let Complete { algorithms, keys, audience, types, requires_key_id, scope_claims, .. } =
+            state;
         let issuer = || name.clone();
         if name.is_empty() {
             faults.push(Fault::EmptyIssuer);
@@ -302,6 +316,9 @@ impl Issuer {
         }
         if types.is_empty() {
             faults.push(Fault::NoTokenType { issuer: issuer() });
+        }
+        if scope_claims.is_empty() || scope_claims.iter().any(String::is_empty) {
+            faults.push(Fault::NoScopeClaim { issuer: issuer() });
         }
         let (AudienceRule::Audiences(names) | AudienceRule::ClientIds(names)) = &audience;
         if names.is_empty() || names.iter().any(|name| name.is_empty()) {
@@ -396,6 +413,7 @@ impl Issuer {
             requires_key_id,
             audience,
             types,
+            scope_claims: boxed(scope_claims).into(),
             rules,
         };
         match id {

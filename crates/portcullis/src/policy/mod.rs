@@ -86,8 +86,13 @@ pub(crate) struct Rules {
     pub(crate) status: StatusRule,
     pub(crate) headers: KnownHeaders,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whether who holds one scope has another.
+    pub(crate) scope_implies: Option<Box<ScopeImplies>>,
     pub(crate) presentation: CompiledPresentation,
 }
+
+/// Whether a scope that is held, the first, implies another.
+pub(crate) type ScopeImplies = dyn Fn(&str, &str) -> bool + Send + Sync;
 
 /// What a bad token in a cookie does where a request without a token would pass.
 ///

@@ -28,6 +28,7 @@ pub(crate) struct TrustedIssuer {
     pub(crate) requires_key_id: bool,
     pub(crate) audience: AudienceRule,
     pub(crate) types: Vec<TokenType>,
+    pub(crate) scope_claims: Arc<[Box<str>]>,
     pub(crate) rules: CompiledRules,
 }
 

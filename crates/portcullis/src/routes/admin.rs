@@ -1,7 +1,6 @@
 //! Revocation by administrators.
 use core::fmt;
 use core::time::Duration;
-use std::sync::Arc;
 
 use http::StatusCode;
 use serde::{Serialize, Serializer};
@@ -9,12 +8,11 @@ use serde::{Serialize, Serializer};
 use super::body::{self, BodyFault, BoundedBody};
 use super::reply::Reply;
 use crate::admission::{Admission, Rejection};
-use crate::authorize::Forbidden;
+use crate::authorize::Requirement;
 use crate::policy::Policy;
-use crate::presentation::{self, RETRY, Texts};
+use crate::presentation::{self, RETRY, ResponseForm, Texts};
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocation, RevocationStats, Revocations, RevokeError};
-use crate::verified::VerifiedToken;
 
 /// The largest body. A revocation names an issuer and one more thing.
 const BODY: usize = 16 * 1024;
@@ -23,7 +21,7 @@ const BODY: usize = 16 * 1024;
 const FULL: Duration = Duration::from_secs(60);
 
 /// The routes of administrators: to revoke, and to see how revocation does. They are behind a policy
-/// and a rule of their own, and cannot be had without.
+/// and a [`Requirement`], and cannot be had without.
 ///
 /// | request | answer |
 /// | --- | --- |
@@ -33,7 +31,7 @@ const FULL: Duration = Duration::from_secs(60);
 /// | refused | answer |
 /// | --- | --- |
 /// | no token, or a bad one; also where the policy allows anonymous requests | the policy's: 401 and so on |
-/// | a token that does not meet the rule | 403 `scope-insufficient`, through the policy's presentation and hook ([`Error::Forbidden`](crate::Error::Forbidden)) |
+/// | a token that does not meet the requirement | 403 `scope-insufficient`, through the policy's presentation and hook ([`Error::Forbidden`](crate::Error::Forbidden)) |
 /// | another method; another media type; a larger body | 405; 415; 413 |
 /// | JSON that is no revocation, or that does not say all there is to say | 400 `revocation-invalid` |
 /// | the store does not acknowledge it, or there is no room | 503 `revocation-unavailable` with `Retry-After`. To try again is right and does no harm: the store may come back, and room comes as entries end. |
@@ -45,21 +43,12 @@ const FULL: Duration = Duration::from_secs(60);
 /// Nothing checks that a policy enforces what is revoked, nor that such a token or subject exists.
 ///
 /// ```
-/// use portcullis::{RevocationAdmin, Revocations};
+/// use portcullis::{Requirement, RevocationAdmin, Revocations};
 /// use portcullis_testkit::TestIssuer;
-/// use serde::Deserialize;
-///
-/// #[derive(Deserialize)]
-/// struct Scope {
-///     scope: String,
-/// }
 ///
 /// let policy = TestIssuer::new("https://id.example").policy();
 /// let revocations = Revocations::in_memory();
-/// let admin = RevocationAdmin::new(revocations, policy, "scope revocations:write", |token| {
-///     let claims = token.claims::<Scope>();
-///     claims.is_ok_and(|claims| claims.scope.split(' ').any(|scope| scope == "revocations:write"))
-/// });
+/// let admin = RevocationAdmin::new(revocations, policy, Requirement::scope("revocations:write"));
 /// # let _ = admin;
 /// ```
 #[derive(Clone)]
@@ -67,21 +56,13 @@ const FULL: Duration = Duration::from_secs(60);
 pub struct RevocationAdmin {
     revocations: Revocations,
     policy: Policy,
-    rule: Arc<str>,
-    holds: Arc<dyn Fn(&VerifiedToken) -> bool + Send + Sync>,
+    requirement: Requirement,
 }
 
 impl RevocationAdmin {
-    /// Lets in who has a token that `policy` verifies and for which `holds` is true. `rule` says in
-    /// logs what that is.
-    pub fn new(
-        revocations: Revocations,
-        policy: Policy,
-        rule: impl Into<String>,
-        holds: impl Fn(&VerifiedToken) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        let (rule, holds) = (rule.into().into(), Arc::new(holds));
-        Self { revocations, policy, rule, holds }
+    /// Lets in who has a token that `policy` verifies and that meets `requirement`.
+    pub fn new(revocations: Revocations, policy: Policy, requirement: Requirement) -> Self {
+        Self { revocations, policy, requirement }
     }
 
     /// Decides who is asking, before the body is read.
@@ -93,21 +74,18 @@ impl RevocationAdmin {
         &self,
         request: &V,
     ) -> Result<Administrator, Rejection> {
-        let head = request.method() == "HEAD";
         let admission = self.policy.verify(request).await?;
         // Also where the policy lets others in without a token, or preflights.
-        let token = Admission::require(Some(&admission), head)?;
-        if (self.holds)(token) {
-            Ok(Administrator { admin: self.clone() })
-        } else {
-            Err(admission.reject(Forbidden::new(Arc::clone(&self.rule)), head))
-        }
+        Admission::authorize(Some(&admission), &self.requirement, ResponseForm::of(request))?;
+        Ok(Administrator { admin: self.clone() })
     }
 }
 
 impl fmt::Debug for RevocationAdmin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationAdmin").field("rule", &self.rule).finish_non_exhaustive()
+        f.debug_struct("RevocationAdmin")
+            .field("requirement", &self.requirement)
+            .finish_non_exhaustive()
     }
 }
 

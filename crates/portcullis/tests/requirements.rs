@@ -1,0 +1,430 @@
+//! What a route asks of a verified token.
+use std::time::Duration;
+
+use portcullis::{
+    Algorithm, ClaimPath, Error, Forbidden, Issuer, KeySet, Policy, Requirement, RequirementFault,
+    UnixTime, VerifiedToken,
+};
+use portcullis_testkit::{FixedClock, TestIssuer};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const NOW: i64 = 1_800_000_000;
+/// The default leeway.
+const LEEWAY: i64 = 30;
+
+fn issuer() -> TestIssuer {
+    TestIssuer::new("https://id.example").at(NOW)
+}
+
+fn trusted() -> Issuer {
+    let keys = KeySet::from_jwks(issuer().jwks_of(&[Algorithm::EdDSA])).expect("keys");
+    Issuer::new("https://id.example")
+        .algorithms([Algorithm::EdDSA])
+        .keys(keys)
+        .audience(TestIssuer::AUDIENCE)
+}
+
+fn policy() -> Policy {
+    Policy::builder().issuer(trusted()).clock(FixedClock::at(NOW)).build().expect("a policy")
+}
+
+fn verified_by(policy: &Policy, claims: &Value) -> VerifiedToken {
+    let token = issuer().token(Algorithm::EdDSA);
+    let claims = claims.as_object().expect("claims");
+    let token = claims.iter().fold(token, |token, (name, value)| token.claim(name, value.clone()));
+    policy.verify_token_now(token.mint()).expect("a good token")
+}
+
+fn verified(claims: &Value) -> VerifiedToken {
+    verified_by(&policy(), claims)
+}
+
+fn meets(requirement: &Requirement, claims: &Value) -> bool {
+    match requirement.check(&verified(claims)) {
+        Ok(()) => true,
+        Err(Error::Forbidden(_)) => false,
+        Err(error) => panic!("{claims}: {error}"),
+    }
+}
+
+fn forbidden(requirement: &Requirement, claims: &Value) -> Forbidden {
+    match requirement.check(&verified(claims)) {
+        Err(Error::Forbidden(forbidden)) => forbidden,
+        other => panic!("{claims}: {other:?}"),
+    }
+}
+
+fn missing(requirement: &Requirement, claims: &Value) -> Vec<String> {
+    forbidden(requirement, claims).missing().map(str::to_owned).collect()
+}
+
+/// `read` where `scope` or `scp` is so.
+#[test]
+fn a_scope_is_found_between_single_spaces_of_a_string_or_in_a_list_of_strings_alone() {
+    let read = Requirement::scope("read");
+    for claims in [
+        json!({ "scope": "read" }),
+        json!({ "scope": "write read" }),
+        json!({ "scope": "  read " }),
+        json!({ "scp": "write read" }),
+        json!({ "scp": ["write", "read"] }),
+        json!({ "scope": "write", "scp": ["read"] }),
+        json!({ "scope": 1, "scp": "read" }),
+    ] {
+        assert!(meets(&read, &claims), "{claims}");
+    }
+    for claims in [
+        json!({}),
+        json!({ "scope": "" }),
+        json!({ "scope": "write" }),
+        json!({ "scope": "read:all" }),
+        json!({ "scope": "READ" }),
+        json!({ "scope": "read\twrite" }),
+        json!({ "scope": "write\tread" }),
+        json!({ "scope": "read\nwrite" }),
+        json!({ "scope": "read\u{a0}write" }),
+        json!({ "scope": "read\u{2003}write" }),
+        json!({ "scope": "read,write" }),
+        json!({ "scope": "read\u{0}" }),
+        json!({ "scope": ["read"] }),
+        json!({ "scope": { "read": true } }),
+        json!({ "scope": true }),
+        json!({ "scope": null }),
+        json!({ "scp": ["write read"] }),
+        json!({ "scp": ["read", 1] }),
+        json!({ "scp": ["read", null] }),
+        json!({ "scp": ["read", ["read"]] }),
+        json!({ "scp": [["read"]] }),
+        json!({ "scp": { "read": true } }),
+        json!({ "scopes": "read" }),
+        json!({ "Scope": "read" }),
+        json!({ "permissions": ["read"] }),
+    ] {
+        assert!(!meets(&read, &claims), "{claims}");
+    }
+}
+
+#[test]
+fn the_claims_of_scopes_are_a_setting_of_the_issuer() {
+    let issuer = trusted().scope_claims(["permissions"]);
+    let policy =
+        Policy::builder().issuer(issuer).clock(FixedClock::at(NOW)).build().expect("a policy");
+    let read = Requirement::scope("read");
+    assert!(read.check(&verified_by(&policy, &json!({ "permissions": ["read"] }))).is_ok());
+    assert!(read.check(&verified_by(&policy, &json!({ "scope": "read", "scp": "read" }))).is_err());
+}
+
+#[test]
+fn a_scope_implies_what_the_policy_says_and_else_itself() {
+    let with_hierarchy = Policy::builder()
+        .issuer(trusted())
+        .clock(FixedClock::at(NOW))
+        .scope_implies(|held, asked| {
+            assert!(!held.is_empty() && !held.contains('\t'), "{held:?} is no scope");
+            asked.strip_prefix(held).is_some_and(|rest| rest.starts_with(':'))
+        })
+        .build()
+        .expect("a policy");
+    let read = Requirement::scope("orders:read");
+    for (scope, is_enough) in
+        [("orders", true), ("orders:read", true), ("orders:write", false), ("order", false)]
+    {
+        let token = verified_by(&with_hierarchy, &json!({ "scope": format!("x {scope}  y\tz") }));
+        assert_eq!(read.check(&token).is_ok(), is_enough, "{scope}");
+    }
+    assert!(!meets(&read, &json!({ "scope": "orders" })));
+}
+
+#[test]
+fn a_role_is_found_at_the_path_that_each_provider_has() {
+    for (path, claims) in [
+        (
+            ClaimPath::from(["realm_access", "roles"]),
+            json!({ "realm_access": { "roles": ["user", "admin"] } }),
+        ),
+        (
+            ClaimPath::from(["resource_access", "orders.api", "roles"]),
+            json!({ "resource_access": { "orders.api": { "roles": ["admin"] } } }),
+        ),
+        (ClaimPath::from("roles"), json!({ "roles": ["admin"] })),
+        (ClaimPath::from("roles"), json!({ "roles": "admin" })),
+        (ClaimPath::from("cognito:groups"), json!({ "cognito:groups": ["admin"] })),
+        (ClaimPath::from("permissions"), json!({ "permissions": ["admin"] })),
+        (
+            ClaimPath::from("https://api.example/roles"),
+            json!({ "https://api.example/roles": ["admin"] }),
+        ),
+        (
+            ClaimPath::names_of("urn:zitadel:iam:org:project:roles"),
+            json!({ "urn:zitadel:iam:org:project:roles": { "admin": { "1": "a.example" } } }),
+        ),
+        (ClaimPath::from(vec!["a".to_owned(), "b".to_owned()]), json!({ "a": { "b": ["admin"] } })),
+    ] {
+        assert!(meets(&Requirement::role(path.clone(), "admin"), &claims), "{path}");
+        assert!(!meets(&Requirement::role(path.clone(), "adm"), &claims), "{path}");
+        assert!(!meets(&Requirement::role(path.clone(), "admin"), &json!({})), "{path}");
+    }
+}
+
+#[test]
+fn a_role_claim_of_another_type_lists_nothing() {
+    let path = ["realm_access", "roles"];
+    let admin = Requirement::role(path, "admin");
+    for claims in [
+        json!({ "realm_access": ["admin"] }),
+        json!({ "realm_access": "roles" }),
+        json!({ "realm_access": null }),
+        json!({ "realm_access": { "roles": { "admin": true } } }),
+        json!({ "realm_access": { "roles": true } }),
+        json!({ "realm_access": { "roles": null } }),
+        json!({ "realm_access": { "roles": ["admin", 1] } }),
+        json!({ "realm_access": { "roles": ["admin", null] } }),
+        json!({ "realm_access": { "roles": [["admin"]] } }),
+        json!({ "realm_access": { "roles": "user admin" } }),
+        json!({ "realm_access": { "roles": ["Admin", "admin ", "admin\u{0}"] } }),
+        json!({ "realm_access.roles": ["admin"] }),
+        json!({ "roles": ["admin"] }),
+        json!([{ "admin": true }])[0].clone(),
+    ] {
+        assert!(!meets(&admin, &claims), "{claims}");
+    }
+    let named = Requirement::role(ClaimPath::names_of("roles"), "admin");
+    for claims in [json!({ "roles": ["admin"] }), json!({ "roles": "admin" })] {
+        assert!(!meets(&named, &claims), "{claims}");
+    }
+    assert!(meets(&named, &json!({ "roles": { "admin": null } })));
+}
+
+#[test]
+fn one_of_several_or_all_of_them() {
+    let claims = json!({ "scope": "a b", "roles": ["x", "y"] });
+    assert!(meets(&Requirement::all_scopes(["a", "b"]), &claims));
+    assert!(!meets(&Requirement::all_scopes(["a", "c"]), &claims));
+    assert!(meets(&Requirement::any_scope(["c", "b"]), &claims));
+    assert!(!meets(&Requirement::any_scope(["c", "d"]), &claims));
+    assert!(meets(&Requirement::all_roles("roles", ["x", "y"]), &claims));
+    assert!(!meets(&Requirement::all_roles("roles", ["x", "z"]), &claims));
+    assert!(meets(&Requirement::any_role("roles", ["z", "y"]), &claims));
+    assert!(!meets(&Requirement::any_role("roles", ["z"]), &claims));
+}
+
+#[test]
+fn a_claim_a_subject_a_client_an_issuer_is_compared_whole() {
+    let claims = json!({ "sub": "alice", "client_id": "web", "tid": "t1", "plan": 3, "beta": true, "a": { "b": "c" } });
+    for (requirement, is_met) in [
+        (Requirement::subject("alice"), true),
+        (Requirement::subject("Alice"), false),
+        (Requirement::client("web"), true),
+        (Requirement::client("we"), false),
+        (Requirement::issuer("https://id.example"), true),
+        (Requirement::issuer("https://id.example/"), false),
+        (Requirement::claim("tid", "t1"), true),
+        (Requirement::claim("tid", "t"), false),
+        (Requirement::claim("plan", 3), true),
+        (Requirement::claim("plan", "3"), false),
+        (Requirement::claim("plan", 4), false),
+        (Requirement::claim("beta", true), true),
+        (Requirement::claim("beta", false), false),
+        (Requirement::claim(["a", "b"], "c"), true),
+        (Requirement::claim("a", "c"), false),
+        (Requirement::claim("none", ""), false),
+    ] {
+        assert_eq!(meets(&requirement, &claims), is_met, "{requirement}");
+        assert_eq!(meets(&!requirement.clone(), &claims), !is_met, "not {requirement}");
+    }
+    // A list is none of its items.
+    assert!(!meets(&Requirement::claim("tid", "t1"), &json!({ "tid": ["t1"] })));
+    assert!(!meets(&Requirement::claim("plan", 3), &json!({ "plan": 3.5 })));
+}
+
+#[test]
+fn a_predicate_sees_the_claims_as_its_type_and_claims_of_another_shape_do_not_meet_it() {
+    #[derive(Deserialize)]
+    struct Plan {
+        seats: u32,
+    }
+    let roomy = Requirement::predicate("at least ten seats", |plan: &Plan| plan.seats >= 10);
+    assert!(meets(&roomy, &json!({ "seats": 10 })));
+    assert_eq!(missing(&roomy, &json!({ "seats": 9 })), ["at least ten seats"]);
+    assert!(!meets(&roomy, &json!({ "seats": "10" })));
+    assert!(!meets(&roomy, &json!({})));
+}
+
+#[test]
+fn step_up_goes_by_acr_and_by_the_age_of_auth_time() {
+    let gold = Requirement::acr_values(["gold", "silver"]);
+    for (claims, is_met) in [
+        (json!({ "acr": "gold" }), true),
+        (json!({ "acr": "silver" }), true),
+        (json!({ "acr": "Gold" }), false),
+        (json!({ "acr": "gold silver" }), false),
+        (json!({ "acr": ["gold"] }), false),
+        (json!({ "acr": 1 }), false),
+        (json!({}), false),
+    ] {
+        assert_eq!(meets(&gold, &claims), is_met, "{claims}");
+    }
+    let recent = Requirement::max_age(Duration::from_secs(300));
+    for (auth_time, is_met) in [
+        (json!(NOW), true),
+        (json!(NOW - 300 - LEEWAY), true),
+        (json!(NOW - 301 - LEEWAY), false),
+        (json!(0), false),
+        (json!(NOW + LEEWAY), true),
+        // In the future.
+        (json!(NOW + LEEWAY + 1), false),
+        (json!(i64::MAX), false),
+        (json!(u64::MAX), false),
+        (json!(1e300), false),
+        (json!(-1), false),
+        // A fraction makes it no younger.
+        (json!((NOW - 300 - LEEWAY) as f64 + 0.5), true),
+        (json!((NOW - 301 - LEEWAY) as f64 + 0.5), false),
+        (json!(1.8e9), true),
+        (json!(NOW.to_string()), false),
+        (json!(null), false),
+        (json!([NOW]), false),
+    ] {
+        assert_eq!(meets(&recent, &json!({ "auth_time": auth_time })), is_met, "{auth_time}");
+    }
+    assert!(!meets(&recent, &json!({})));
+    let forbidden = forbidden(&gold.and(recent), &json!({ "acr": "gold" }));
+    assert!(forbidden.needs_authentication());
+    // A new authentication needs both.
+    assert_eq!(forbidden.acr_values().collect::<Vec<_>>(), ["gold", "silver"]);
+    assert_eq!(forbidden.max_age(), Some(Duration::from_secs(300)));
+    assert_eq!(Error::from(forbidden).reason(), "insufficient_authentication");
+}
+
+#[test]
+fn the_age_of_an_authentication_is_told_by_the_policys_clock_at_each_call() {
+    let clock = FixedClock::at(NOW);
+    let policy =
+        Policy::builder().issuer(trusted()).clock(clock.clone()).build().expect("a policy");
+    let token = verified_by(&policy, &json!({ "auth_time": NOW }));
+    let recent = Requirement::max_age(Duration::from_secs(60));
+    assert_eq!(recent.check(&token), Ok(()));
+    clock.advance(Duration::from_secs(90));
+    assert_eq!(recent.check(&token), Ok(()));
+    clock.advance(Duration::from_secs(1));
+    assert!(recent.check(&token).is_err());
+    assert_eq!(policy.now(), UnixTime(NOW + 91));
+}
+
+#[test]
+fn what_is_missing_is_named_exactly_and_all_at_once() {
+    let refund = Requirement::all_scopes(["read", "write"])
+        .and(Requirement::role("roles", "accountant").or(Requirement::client("robot")))
+        .and(Requirement::max_age(Duration::from_secs(600)))
+        .and(!Requirement::subject("mallory"));
+    let claims = json!({ "scope": "read", "sub": "mallory" });
+    assert_eq!(
+        missing(&refund, &claims),
+        [
+            "the scope `write`",
+            "`accountant` at `roles` or the client `robot`",
+            "an authentication of the user in the last 600 s",
+            "anything but the subject that is asked for",
+        ]
+    );
+    let unmet = forbidden(&refund, &claims);
+    // What a new token needs has what this one has.
+    assert_eq!(unmet.scopes().collect::<Vec<_>>(), ["read", "write"]);
+    assert!(!unmet.needs_authentication(), "no authentication makes an accountant");
+    assert!(!format!("{unmet:?} {unmet}").contains("mallory"));
+    assert!(!format!("{refund:?} {refund}").contains("mallory"));
+    assert_eq!(Error::from(unmet).reason(), "forbidden");
+
+    let held =
+        json!({ "scope": "read write", "sub": "alice", "roles": "accountant", "auth_time": NOW });
+    assert!(meets(&refund, &held));
+}
+
+#[test]
+fn of_alternatives_the_first_that_is_in_reach_is_told() {
+    let scopes = |requirement: &Requirement, claims: &Value| {
+        forbidden(requirement, claims).scopes().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let none = json!({});
+    assert_eq!(scopes(&Requirement::any_scope(["a", "b"]), &none), ["a"]);
+    let admin_or = Requirement::role("roles", "admin").or(Requirement::all_scopes(["a", "b"]));
+    assert_eq!(scopes(&admin_or, &none), ["a", "b"]);
+    assert_eq!(
+        missing(&admin_or, &json!({ "scope": "a" })),
+        ["`admin` at `roles` or the scope `b`"]
+    );
+    assert_eq!(
+        missing(&admin_or, &none),
+        ["`admin` at `roles` or (the scope `a` and the scope `b`)"]
+    );
+    // Of what is met by the second, the second is what a new token needs.
+    let both = Requirement::any_scope(["a", "b"]).and(Requirement::scope("c"));
+    assert_eq!(scopes(&both, &json!({ "scope": "b" })), ["b", "c"]);
+    assert_eq!(missing(&both, &json!({ "scope": "b" })), ["the scope `c`"]);
+    // Once, however often it is asked for.
+    let twice = Requirement::scope("a").and(Requirement::all_scopes(["b", "a"]));
+    assert_eq!(scopes(&twice, &none), ["a", "b"]);
+    let gold_first =
+        Requirement::acr_values(["gold", "silver"]).and(Requirement::acr_values(["silver", "x"]));
+    assert_eq!(forbidden(&gold_first, &none).acr_values().collect::<Vec<_>>(), ["silver"]);
+    let youngest = Requirement::max_age(Duration::from_secs(9))
+        .and(Requirement::max_age(Duration::from_millis(5_900)));
+    assert_eq!(forbidden(&youngest, &none).max_age(), Some(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_requirement_that_says_nothing_or_what_no_challenge_carries_is_met_by_nobody() {
+    let empty = |list| RequirementFault::Empty { list };
+    let scope = |scope: &str| RequirementFault::Scope { scope: scope.to_owned() };
+    let acr = |value: &str| RequirementFault::AcrValue { value: value.to_owned() };
+    let token = verified(&json!({ "scope": "a", "roles": ["a", ""], "acr": "a", "": "a" }));
+    for (requirement, fault) in [
+        (Requirement::all_scopes([""; 0]), empty("scope")),
+        (Requirement::any_scope([""; 0]), empty("scope")),
+        (Requirement::all_roles("roles", [""; 0]), empty("role")),
+        (Requirement::any_role("roles", [""; 0]), empty("role")),
+        (Requirement::acr_values([""; 0]), empty("authentication context")),
+        (Requirement::scope(""), scope("")),
+        (Requirement::scope("a b"), scope("a b")),
+        (Requirement::scope("a\"b"), scope("a\"b")),
+        (Requirement::scope("a\\b"), scope("a\\b")),
+        (Requirement::scope("a\r\nx: y"), scope("a\r\nx: y")),
+        (Requirement::scope("ä"), scope("ä")),
+        (Requirement::scope("a\u{7f}"), scope("a\u{7f}")),
+        (Requirement::any_scope(["a", "b c"]), scope("b c")),
+        (Requirement::acr_values(["a", "b\"c"]), acr("b\"c")),
+        (Requirement::acr_values(["a b"]), acr("a b")),
+        (Requirement::role("", "a"), RequirementFault::Path),
+        (Requirement::role([""; 0], "a"), RequirementFault::Path),
+        (Requirement::claim(["a", ""], "a"), RequirementFault::Path),
+    ] {
+        let good = Requirement::scope("a");
+        for requirement in [
+            requirement.clone(),
+            !requirement.clone(),
+            good.clone().or(requirement.clone()),
+            good.clone().and(requirement.clone()),
+            !(requirement.clone().or(good.clone())),
+        ] {
+            assert_eq!(requirement.fault(), Some(&fault));
+            let error = requirement.check(&token).expect_err("nobody meets it");
+            assert_eq!(error, Error::Requirement(fault.clone()));
+            assert_eq!(error.reason(), "requirement_fault");
+        }
+    }
+    assert_eq!(Requirement::scope("a").fault(), None);
+}
+
+#[test]
+fn a_requirement_tells_what_it_asks_for() {
+    let requirement = Requirement::scope("a")
+        .and(Requirement::scope("b").or(Requirement::client("c")))
+        .and(!Requirement::any_scope(["x", "y"]))
+        .and(Requirement::acr_values(["gold", "silver"]))
+        .and(Requirement::issuer("https://id.example"));
+    assert_eq!(
+        requirement.to_string(),
+        "the scope `a` and (the scope `b` or the client `c`) and anything but (the scope `x` or the scope `y`) and an authentication by `gold` or `silver` and the issuer `https://id.example`"
+    );
+}
