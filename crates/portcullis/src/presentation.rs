@@ -377,6 +377,8 @@ impl Refusal {
                 self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
                 self.headers.insert(GRPC_STATUS, HeaderValue::from(answer.grpc_status() as u16));
                 self.headers.insert(GRPC_MESSAGE, HeaderValue::from_static(answer.detail()));
+                // Some frameworks would say so, and some not.
+                self.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
                 self.body = Bytes::new();
             }
         }

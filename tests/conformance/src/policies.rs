@@ -58,6 +58,8 @@ pub enum Variant {
     Presented,
     /// The same without details.
     Terse,
+    /// Scopes that a client should ask for first.
+    FirstScopes,
     /// A hook that edits most refusals and replaces some.
     Hooked,
     /// A cookie besides the header; pages of another origin may use it.
@@ -128,6 +130,9 @@ impl Variant {
             Self::Terse => {
                 builder.issuer(one_algorithm()).presentation(presentation().without_details())
             }
+            Self::FirstScopes => builder
+                .issuer(one_algorithm())
+                .presentation(Presentation::new().scopes(["orders:read", "profile"])),
             Self::Hooked => builder
                 .issuer(one_algorithm())
                 .sources(cookie())

@@ -73,6 +73,8 @@ pub fn rows() -> Vec<Row> {
         sought_keys(),
         revocation(),
         revocation_list(),
+        requirements(),
+        grpc(),
         sizes(),
     ]
     .concat()
@@ -164,6 +166,12 @@ impl Answer {
         self.headers.push((name.to_owned(), value.as_bytes().to_vec()));
         self.headers.sort_unstable();
         self
+    }
+
+    /// With one header of another value.
+    fn with_other(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(own, _)| own != name);
+        self.with(name, value)
     }
 
     /// As the answer to HEAD: the same headers (RFC 9110 §9.3.2).
@@ -1985,6 +1993,293 @@ fn sizes() -> Vec<Row> {
             "ninety other headers are no harm",
             (0..90).fold(whoami(good()), |request, _| request.header("x-padding", "p")),
             claims(),
+        ),
+    ]
+}
+
+fn scoped(scope: &str) -> TokenBuilder {
+    token().claim("scope", scope)
+}
+
+fn forbidden(challenge: &str) -> Answer {
+    Answer::problem(
+        403,
+        r#"{"type":"about:blank","title":"Insufficient scope","status":403,"detail":"The access token does not allow this request.","code":"scope-insufficient"}"#,
+    )
+    .with("www-authenticate", challenge)
+}
+
+fn needs_authentication(challenge: &str) -> Answer {
+    Answer::problem(
+        401,
+        r#"{"type":"about:blank","title":"Stronger authentication required","status":401,"detail":"A stronger or more recent authentication is needed.","code":"authentication-insufficient"}"#,
+    )
+    .with("www-authenticate", challenge)
+}
+
+/// What a route asks for besides the policy.
+fn requirements() -> Vec<Row> {
+    const LACKS_SCOPE: &str = r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read""#;
+    const REFUND: &str = r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read orders:write""#;
+    const STEP_UP: &str = r#"Bearer error="insufficient_user_authentication", error_description="A stronger or more recent authentication is needed", scope="orders:read", acr_values="gold silver", max_age="300""#;
+    let ask = |name: &str, target: &str, token: TokenBuilder, answer: Answer| {
+        row(Variant::Plain, name, get(target).bearer(token.mint()), answer)
+    };
+    let roles = |roles: serde_json::Value| {
+        scoped("orders:write orders:read").claim("realm_access", json!({ "roles": roles }))
+    };
+    let stepped_up =
+        |acr: &str, age: i64| scoped("orders:read").claim("acr", acr).claim("auth_time", NOW - age);
+    let inside = || text("inside");
+    let mut rows = vec![
+        row(
+            Variant::Plain,
+            "a requirement asks nothing of a request that the policy refuses",
+            get("/scoped"),
+            token_missing(),
+        ),
+        row(
+            Variant::Plain,
+            "a requirement asks nothing of a token that the policy refuses",
+            get("/scoped").bearer(scoped("orders:read").expired().mint()),
+            has_expired(),
+        ),
+        row(
+            Variant::Plain,
+            "a requirement asks for a token where anonymous requests pass",
+            get("/scoped-optional"),
+            token_missing(),
+        ),
+        ask(
+            "a requirement is met where anonymous requests pass",
+            "/scoped-optional",
+            scoped("orders:read"),
+            inside(),
+        ),
+        ask(
+            "a list of scopes in scp is a list of scopes",
+            "/scoped",
+            token().claim("scp", json!(["orders:write", "orders:read"])),
+            inside(),
+        ),
+        ask(
+            "a list in scp with something else among the scopes lists nothing",
+            "/scoped",
+            token().claim("scp", json!(["orders:read", 1])),
+            forbidden(LACKS_SCOPE),
+        ),
+        ask(
+            "a list in scope is no string of scopes",
+            "/scoped",
+            token().claim("scope", json!(["orders:read"])),
+            forbidden(LACKS_SCOPE),
+        ),
+        row(
+            Variant::Plain,
+            "the answer to HEAD on a route that asks for more has no body",
+            head("/scoped").bearer(good()),
+            forbidden(LACKS_SCOPE).without_body(),
+        ),
+        row(
+            Variant::Presented,
+            "what a route asks for stands between realm and metadata",
+            get("/scoped").bearer(good()),
+            Answer::problem(
+                403,
+                r#"{"type":"https://api.example/problems/scope-insufficient","title":"Insufficient scope","status":403,"detail":"The access token does not allow this request.","code":"scope-insufficient"}"#,
+            )
+            .with("www-authenticate", r#"Bearer realm="orders", error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read", resource_metadata="https://api.example/.well-known/oauth-protected-resource""#),
+        ),
+        row(
+            Variant::Presented,
+            "step-up stands between realm and metadata",
+            get("/stepped-up").bearer(good()),
+            Answer::problem(
+                401,
+                r#"{"type":"https://api.example/problems/authentication-insufficient","title":"Stronger authentication required","status":401,"detail":"A stronger or more recent authentication is needed.","code":"authentication-insufficient"}"#,
+            )
+            .with("www-authenticate", r#"Bearer realm="orders", error="insufficient_user_authentication", error_description="A stronger or more recent authentication is needed", scope="orders:read", acr_values="gold silver", max_age="300", resource_metadata="https://api.example/.well-known/oauth-protected-resource""#),
+        ),
+        row(
+            Variant::Terse,
+            "without details, what a route asks for is told all the same",
+            get("/scoped").bearer(good()),
+            Answer::problem(
+                403,
+                r#"{"type":"https://api.example/problems/scope-insufficient","title":"Insufficient scope","status":403,"code":"scope-insufficient"}"#,
+            )
+            .with("www-authenticate", r#"Bearer realm="orders", error="insufficient_scope", scope="orders:read", resource_metadata="https://api.example/.well-known/oauth-protected-resource""#),
+        ),
+        row(
+            Variant::Hooked,
+            "a hook sees what a route asks for and may add to it",
+            get("/scoped").bearer(good()),
+            forbidden(&LACKS_SCOPE.replace("Bearer ", "Bearer realm=\"orders\", "))
+                .with("x-reason", "forbidden"),
+        ),
+        row(
+            Variant::FirstScopes,
+            "the challenge to a request without a token names the scopes to ask for first",
+            get("/whoami"),
+            token_missing().with_other("www-authenticate", r#"Bearer scope="orders:read profile""#),
+        ),
+        row(
+            Variant::FirstScopes,
+            "the challenge to a bad token names the scopes to ask for first",
+            whoami(expired()),
+            has_expired().with_other(
+                "www-authenticate",
+                r#"Bearer error="invalid_token", error_description="The access token has expired", scope="orders:read profile""#,
+            ),
+        ),
+        row(
+            Variant::FirstScopes,
+            "a route names the scopes that it asks for, not those to ask for first",
+            get("/scoped").bearer(good()),
+            forbidden(LACKS_SCOPE),
+        ),
+        ask("all scopes and a role are met", "/refund", roles(json!(["user", "admin"])), inside()),
+        ask("a missing role names no scope as missing but all that it takes", "/refund", roles(json!([])), forbidden(REFUND)),
+        ask("a role claim of another type lists nothing", "/refund", roles(json!({ "admin": true })), forbidden(REFUND)),
+        ask("all scopes are named at once", "/refund", token(), forbidden(REFUND)),
+        ask(
+            "a scope that is held is named beside one that is missing",
+            "/refund",
+            scoped("orders:write").claim("realm_access", json!({ "roles": ["admin"] })),
+            forbidden(REFUND),
+        ),
+        ask("a recent and strong authentication is enough", "/stepped-up", stepped_up("silver", 330), inside()),
+        ask("a weak authentication is not", "/stepped-up", stepped_up("bronze", 0), needs_authentication(STEP_UP)),
+        ask("an old authentication is not", "/stepped-up", stepped_up("gold", 331), needs_authentication(STEP_UP)),
+        ask("an authentication in the future is not", "/stepped-up", stepped_up("gold", -31), needs_authentication(STEP_UP)),
+        ask(
+            "an authentication at no time is not",
+            "/stepped-up",
+            scoped("orders:read").claim("acr", "gold"),
+            needs_authentication(STEP_UP),
+        ),
+        ask("a missing scope and authentication are told at once", "/stepped-up", token(), needs_authentication(STEP_UP)),
+        ask(
+            "only a scope is missing after a strong authentication",
+            "/stepped-up",
+            token().claim("acr", "gold").claim("auth_time", NOW),
+            forbidden(LACKS_SCOPE),
+        ),
+        ask("who is not excluded passes", "/others", token(), inside()),
+        ask(
+            "who is excluded is told no scope",
+            "/others",
+            token().subject("mallory"),
+            forbidden(r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request""#),
+        ),
+        ask("a requirement that nobody can meet is the server's fault", "/faulty", scoped("orders:read orders:write"), misconfigured()),
+        ask("a requirement without a policy in front is the server's fault", "/unprotected-scoped", scoped("orders:read"), misconfigured()),
+        ask("an extractor of a requirement without a policy is the server's fault", "/unprotected-authorized", scoped("orders:read"), misconfigured()),
+    ];
+    for target in ["/scoped", "/authorized"] {
+        rows.push(ask(
+            &format!("{target} is for who has the scope"),
+            target,
+            scoped("profile orders:read"),
+            inside(),
+        ));
+        for (what, scope) in [
+            ("no scope", ""),
+            ("another scope", "orders:write"),
+            ("a tab between scopes", "profile\torders:read"),
+            ("a no-break space between scopes", "profile\u{a0}orders:read"),
+            ("a longer scope", "orders:read:all"),
+        ] {
+            rows.push(ask(
+                &format!("{target} is not for who has {what}"),
+                target,
+                scoped(scope),
+                forbidden(LACKS_SCOPE),
+            ));
+        }
+    }
+    rows
+}
+
+/// A call of gRPC wants its status in a header, and no body.
+fn grpc() -> Vec<Row> {
+    let call = |target: &str| post(target).header("content-type", "application/grpc+proto");
+    let status = |status: &str, message: &str| {
+        Answer::of(200, "application/grpc", "")
+            .with("cache-control", "no-store")
+            .with("grpc-status", status)
+            .with("grpc-message", message)
+    };
+    let row = |policy, name, sent: Request, expected| row(policy, name, sent, expected);
+    vec![
+        row(
+            Variant::Plain,
+            "a gRPC call without a token is unauthenticated",
+            call("/whoami"),
+            status("16", "This resource needs an access token.").with("www-authenticate", "Bearer"),
+        ),
+        row(
+            Variant::Plain,
+            "a gRPC call with a bad token is unauthenticated",
+            call("/whoami").bearer(expired()),
+            status("16", "The access token has expired.").with(
+                "www-authenticate",
+                r#"Bearer error="invalid_token", error_description="The access token has expired""#,
+            ),
+        ),
+        row(
+            Variant::Plain,
+            "a gRPC call with two tokens is invalid",
+            call("/whoami").bearer(good()).bearer(good()),
+            status("3", "The request carries more than one access token.").with(
+                "www-authenticate",
+                r#"Bearer error="invalid_request", error_description="The request carries more than one access token""#,
+            ),
+        ),
+        row(
+            Variant::Plain,
+            "a gRPC call without the scope is denied",
+            call("/scoped").bearer(good()),
+            status("7", "The access token does not allow this request.").with(
+                "www-authenticate",
+                r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read""#,
+            ),
+        ),
+        row(
+            Variant::Plain,
+            "a gRPC call with claims of another shape is denied",
+            call("/typed").bearer(good()),
+            status("7", "The access token does not carry what this resource needs."),
+        ),
+        row(
+            Variant::NoKeys,
+            "a gRPC call while keys cannot be had is unavailable",
+            call("/whoami").bearer(good()),
+            status("14", "Access tokens cannot be verified at the moment.").with("retry-after", "8"),
+        ),
+        row(
+            Variant::Plain,
+            "a gRPC call to a route without its policy fails inside",
+            call("/unprotected").bearer(good()),
+            status("13", "This resource is not protected as it was meant to be."),
+        ),
+        row(
+            Variant::Plain,
+            "a gRPC call with a good token passes",
+            call("/whoami").bearer(good()),
+            claims(),
+        ),
+        row(
+            Variant::Plain,
+            "gRPC-Web is no gRPC until somebody translates it",
+            post("/whoami").header("content-type", "application/grpc-web"),
+            token_missing(),
+        ),
+        row(
+            Variant::Plain,
+            "gRPC knows no other method than POST",
+            get("/whoami").header("content-type", "application/grpc"),
+            token_missing(),
         ),
     ]
 }

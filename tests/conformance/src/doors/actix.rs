@@ -5,12 +5,18 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::rt::System;
-use actix_web::{App, HttpServer, Responder, web};
-use portcullis_actix::{Caller, Optional, Policy, Verified, Verify};
+use actix_web::{App, Error, HttpServer, Resource, Responder, web};
+use portcullis::Requires;
+use portcullis_actix::{Authorized, Caller, Optional, Policy, Require, Verified, Verify};
 
-use super::{ANONYMOUS, INSIDE, JSON, Member, OPEN, Server, Stop};
+use super::{
+    ANONYMOUS, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund, Server, SteppedUp,
+    Stop,
+};
 
 /// hyper has no such limit; actix-web's own of 5 s would end connections under a slow client.
 const KEEP_ALIVE: Duration = Duration::from_secs(3600);
@@ -59,11 +65,38 @@ fn routes(app: &mut web::ServiceConfig, policy: &Policy) {
     app.service(web::resource("/whoami").wrap(protected.clone()).to(whoami))
         .service(web::resource("/optional").wrap(with_anonymous.clone()).to(optional))
         .service(web::resource("/typed").wrap(protected.clone()).to(typed))
-        .service(web::resource("/inside").wrap(protected).to(async || INSIDE))
-        .service(web::resource("/typed-optional").wrap(with_anonymous).to(typed_optional))
+        .service(web::resource("/inside").wrap(protected.clone()).to(async || INSIDE))
+        .service(web::resource("/typed-optional").wrap(with_anonymous.clone()).to(typed_optional))
+        .service(web::resource("/authorized").wrap(protected.clone()).to(authorized))
+        .service(required::<ReadOrders>("/scoped").wrap(protected.clone()))
+        .service(required::<Refund>("/refund").wrap(protected.clone()))
+        .service(required::<SteppedUp>("/stepped-up").wrap(protected.clone()))
+        .service(required::<Others>("/others").wrap(protected.clone()))
+        .service(required::<Faulty>("/faulty").wrap(protected))
+        .service(required::<ReadOrders>("/scoped-optional").wrap(with_anonymous))
+        .service(required::<ReadOrders>("/unprotected-scoped"))
+        .service(web::resource("/unprotected-authorized").to(authorized))
         .service(web::resource("/unprotected").to(whoami))
         .service(web::resource("/unprotected-optional").to(optional))
         .service(web::resource("/open").to(async || OPEN));
+}
+
+fn required<R: Requires>(
+    path: &str,
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<R>>,
+        Error = Error,
+        InitError = (),
+    > + use<R>,
+> {
+    web::resource(path).wrap(Require::new(R::requirement().clone())).to(async || INSIDE)
+}
+
+async fn authorized(_: Authorized<ReadOrders>) -> &'static str {
+    INSIDE
 }
 
 async fn whoami(Caller(token): Caller) -> impl Responder {

@@ -1,14 +1,19 @@
 //! An axum router, with the layer and the extractors.
+use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::any;
-use portcullis_axum::{Caller, Policy, Verified, VerifyLayer};
+use axum::routing::{MethodRouter, any};
+use portcullis::Requires;
+use portcullis_axum::{Authorized, Caller, Policy, RequireLayer, Verified, VerifyLayer};
 
-use super::{ANONYMOUS, INSIDE, JSON, Member, OPEN, Server, Stop, server};
+use super::{
+    ANONYMOUS, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund, Server, SteppedUp,
+    Stop, server,
+};
 
 pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop, Server)> {
     // `axum::serve` has no setting for the size of headers, so hyper serves this router.
@@ -22,11 +27,33 @@ fn router(policy: &Policy) -> Router {
         .route("/whoami", any(whoami).layer(protected.clone()))
         .route("/optional", any(optional).layer(with_anonymous.clone()))
         .route("/typed", any(typed).layer(protected.clone()))
-        .route("/inside", any(async || INSIDE).layer(protected))
-        .route("/typed-optional", any(typed_optional).layer(with_anonymous))
+        .route("/inside", any(async || INSIDE).layer(protected.clone()))
+        .route("/typed-optional", any(typed_optional).layer(with_anonymous.clone()))
+        .route("/authorized", any(authorized).layer(protected.clone()))
+        .route("/scoped", required::<ReadOrders>(&protected))
+        .route("/refund", required::<Refund>(&protected))
+        .route("/stepped-up", required::<SteppedUp>(&protected))
+        .route("/others", required::<Others>(&protected))
+        .route("/faulty", required::<Faulty>(&protected))
+        .route("/scoped-optional", required::<ReadOrders>(&with_anonymous))
+        .route(
+            "/unprotected-scoped",
+            any(async || INSIDE).layer(RequireLayer::new(ReadOrders::requirement().clone())),
+        )
+        .route("/unprotected-authorized", any(authorized))
         .route("/unprotected", any(whoami))
         .route("/unprotected-optional", any(optional))
         .route("/open", any(async || OPEN))
+}
+
+fn required<R: Requires>(policy: &VerifyLayer) -> MethodRouter {
+    any(async || INSIDE)
+        .layer::<_, Infallible>(RequireLayer::new(R::requirement().clone()))
+        .layer(policy.clone())
+}
+
+async fn authorized(_: Authorized<ReadOrders>) -> &'static str {
+    INSIDE
 }
 
 async fn whoami(Caller(token): Caller) -> impl IntoResponse {

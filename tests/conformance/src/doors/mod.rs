@@ -8,6 +8,14 @@
 //! | `/open` | no | `open` |
 //! | `/typed` | as it is | the claim `tenant` of a [`Member`]; 403 where the claims are none |
 //! | `/typed-optional` | with anonymous requests allowed | the same, or `anonymous` |
+//! | `/scoped` | as it is | `inside`, where the token has the scope `orders:read` |
+//! | `/authorized` | as it is | the same, by an extractor |
+//! | `/refund` | as it is | `inside`, where it has two scopes and one of two roles |
+//! | `/stepped-up` | as it is | `inside`, where the user authenticated well, and in the last 300 s |
+//! | `/others` | as it is | `inside`, for all but one subject |
+//! | `/faulty` | as it is | 500: it asks for a scope that no token can have |
+//! | `/scoped-optional` | with anonymous requests allowed | as `/scoped`: a requirement needs a token |
+//! | `/unprotected-scoped`, `/unprotected-authorized` | no | 500 |
 //! | `/unprotected` | no | 500: it asks for a token that nobody verified |
 //! | `/unprotected-optional` | no | 500, though it could do without |
 //!
@@ -20,10 +28,11 @@ mod tower;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use clap::ValueEnum;
-use portcullis::Policy;
+use portcullis::{Policy, Requirement};
 use serde::Deserialize;
 
 /// A framework, with a server that it is mostly run by.
@@ -142,6 +151,22 @@ impl core::fmt::Display for Member {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{} of {}", self.number, self.tenant)
     }
+}
+
+portcullis::requirement! {
+    /// May see orders.
+    pub ReadOrders = Requirement::scope("orders:read");
+    /// May pay back.
+    pub Refund = Requirement::all_scopes(["orders:read", "orders:write"])
+        .and(Requirement::any_role(["realm_access", "roles"], ["accountant", "admin"]));
+    /// Has just proved well who they are.
+    pub SteppedUp = Requirement::acr_values(["gold", "silver"])
+        .and(Requirement::max_age(Duration::from_secs(300)))
+        .and(Requirement::scope("orders:read"));
+    /// Is somebody else.
+    pub Others = !Requirement::subject("mallory");
+    /// Nobody.
+    pub Faulty = Requirement::scope("orders:read orders:write");
 }
 
 const JSON: &str = "application/json";

@@ -7,29 +7,65 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use http_body::Body as _;
-use http_body_util::{Either, Full};
+use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use portcullis::{Admission, Policy, Rejection, VerifyLayer};
+use portcullis::{Admission, Policy, Rejection, RequireLayer, Requires, ResponseForm, VerifyLayer};
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::{ANONYMOUS, INSIDE, JSON, Member, OPEN, Server, Stop, TEXT, server};
+use super::{
+    ANONYMOUS, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund, Server, SteppedUp,
+    Stop, TEXT, server,
+};
 
 type Body = Full<Bytes>;
 
 pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop, Server)> {
-    let protected = VerifyLayer::new(policy.clone()).layer(service_fn(answer));
-    let optional = VerifyLayer::new(policy.clone().allow_anonymous()).layer(service_fn(answer));
+    let layer = VerifyLayer::new(policy.clone());
+    let lenient = VerifyLayer::new(policy.clone().allow_anonymous());
+    let protected = layer.layer(service_fn(answer));
+    let optional = lenient.layer(service_fn(answer));
+    let [scoped, refund, stepped_up, others, faulty] = [
+        ReadOrders::requirement(),
+        Refund::requirement(),
+        SteppedUp::requirement(),
+        Others::requirement(),
+        Faulty::requirement(),
+    ]
+    .map(|requirement| RequireLayer::new(requirement.clone()).layer(service_fn(answer)));
+    let scoped_optional = lenient.layer(scoped.clone());
+    let unprotected_scoped = scoped.clone();
+    let [scoped, refund, stepped_up, others, faulty] =
+        [scoped, refund, stepped_up, others, faulty].map(|service| layer.layer(service));
     let routes = service_fn(move |request: Request<Incoming>| {
         let (protected, optional) = (protected.clone(), optional.clone());
+        let required = match request.uri().path() {
+            "/scoped" => Some(scoped.clone()),
+            "/refund" => Some(refund.clone()),
+            "/stepped-up" => Some(stepped_up.clone()),
+            "/others" => Some(others.clone()),
+            "/faulty" => Some(faulty.clone()),
+            "/scoped-optional" => Some(scoped_optional.clone()),
+            _ => None,
+        };
+        let unprotected_scoped = unprotected_scoped.clone();
         async move {
-            Ok::<_, Infallible>(match request.uri().path() {
-                "/whoami" | "/typed" | "/inside" => {
-                    protected.oneshot(request).await?.map(Either::Left)
+            if let Some(required) = required {
+                return Ok::<_, Infallible>(
+                    required.oneshot(request).await?.map(UnsyncBoxBody::new),
+                );
+            }
+            Ok(match request.uri().path() {
+                "/whoami" | "/typed" | "/inside" | "/authorized" => {
+                    protected.oneshot(request).await?.map(UnsyncBoxBody::new)
                 }
                 "/optional" | "/typed-optional" => {
-                    optional.oneshot(request).await?.map(Either::Left)
+                    optional.oneshot(request).await?.map(UnsyncBoxBody::new)
                 }
-                _ => answer(request).await?.map(Either::Right),
+                "/unprotected-scoped" => {
+                    unprotected_scoped.oneshot(request).await?.map(UnsyncBoxBody::new)
+                }
+                _ => answer(request).await?.map(UnsyncBoxBody::new),
             })
         }
     });
@@ -39,24 +75,36 @@ pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop,
 /// What stands behind the layer.
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let head = request.method() == Method::HEAD;
+    let form = ResponseForm::of(&request);
     let admission = request.extensions().get::<Admission>();
     let answer = match request.uri().path() {
-        "/whoami" | "/unprotected" => Admission::require(admission, head)
+        "/whoami" | "/unprotected" => Admission::require(admission, form)
             .map(|token| response(JSON, token.claims_json().to_owned())),
         "/optional" | "/unprotected-optional" => {
-            Admission::optional(admission, head).map(|token| {
+            Admission::optional(admission, form).map(|token| {
                 response(
                     TEXT,
                     token.and_then(|token| token.subject()).unwrap_or(ANONYMOUS).to_owned(),
                 )
             })
         }
-        "/typed" => Admission::require_claims::<Member>(admission, head)
+        "/typed" => Admission::require_claims::<Member>(admission, form)
             .map(|member| response(TEXT, member.to_string())),
-        "/typed-optional" => Admission::optional_claims::<Member>(admission, head).map(|member| {
+        "/typed-optional" => Admission::optional_claims::<Member>(admission, form).map(|member| {
             response(TEXT, member.map_or(ANONYMOUS.to_owned(), |member| member.to_string()))
         }),
-        "/inside" => Ok(response(TEXT, INSIDE.to_owned())),
+        "/authorized" | "/unprotected-authorized" => {
+            Admission::authorize(admission, ReadOrders::requirement(), form)
+                .map(|_| response(TEXT, INSIDE.to_owned()))
+        }
+        "/inside"
+        | "/scoped"
+        | "/refund"
+        | "/stepped-up"
+        | "/others"
+        | "/faulty"
+        | "/scoped-optional"
+        | "/unprotected-scoped" => Ok(response(TEXT, INSIDE.to_owned())),
         "/open" => Ok(response(TEXT, OPEN.to_owned())),
         _ => {
             let mut response = Response::new(Body::default());
