@@ -75,6 +75,7 @@ pub mod routes;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod dangerous;
+mod file;
 #[cfg(feature = "jsonwebtoken")]
 pub mod jsonwebtoken;
 #[cfg(feature = "remote-jwks")]

@@ -1,4 +1,5 @@
 use core::fmt::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::policy::Fault;
@@ -18,6 +19,12 @@ impl ConfigError {
     pub(super) fn new(mut faults: Vec<ConfigFault>) -> Self {
         faults.sort_by_key(|fault| fault.line);
         Self { file: None, faults }
+    }
+
+    /// The file can be read, and nothing can look whether it changes.
+    pub(super) fn unwatched(path: &Path, error: &io::Error) -> Self {
+        let problem = Problem::Unreadable { reason: format!("no thread to watch it: {error}") };
+        Self::new(vec![ConfigFault { place: String::new(), line: None, problem }]).in_file(path)
     }
 
     pub(super) fn in_file(self, path: &Path) -> Self {

@@ -57,8 +57,8 @@
 //! [`PolicyBuilder::from_toml_file`]. Another format is read by [`PolicyConfig`].
 //!
 //! Whoever can write the file decides who gets in: give it the permissions of the program itself.
-//! It is read once. Key files and secret files that it names are watched (see
-//! [`KeyFile`](crate::KeyFile)), environment variables and the file itself are not.
+//! It is read once, or with [`PolicyFile`] whenever it changes. Key files and secret files that it names are
+//! watched either way (see [`KeyFile`](crate::KeyFile)), environment variables are not.
 //!
 //! # Keys that are fetched
 //!
@@ -206,6 +206,7 @@
 //! The two sources of `[dangerous]` come besides `"bearer"` where `sources` is not there; with
 //! `sources = []` they are the only ones.
 mod fault;
+mod file;
 mod node;
 mod read;
 #[cfg_attr(not(feature = "remote-jwks"), path = "no_remote.rs")]
@@ -216,14 +217,17 @@ mod table;
 mod tests;
 
 use core::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
 
 pub use self::fault::{ConfigError, ConfigFault, Problem};
+pub use self::file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, PolicyFileStatus};
 use self::node::{Lines, Node};
 use self::read::Settings;
-use crate::keys::unreadable_reason;
+use crate::file::unreadable_reason;
 use crate::policy::{Policy, PolicyBuilder};
 
 /// A policy as data, read from any format that describes itself: JSON, YAML, or a part of your
@@ -288,7 +292,17 @@ impl PolicyConfig {
     /// There is a fault, or the policy would be refused by [`PolicyBuilder::build`]. The error lists
     /// every fault of either kind.
     pub fn build(self, base: impl AsRef<Path>) -> Result<Policy, ConfigError> {
-        Settings::read(self.root, self.lines, base.as_ref()).build()
+        self.build_with(base.as_ref(), core::convert::identity)
+    }
+}
+
+impl PolicyConfig {
+    fn build_with(
+        self,
+        base: &Path,
+        finish: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
+    ) -> Result<Policy, ConfigError> {
+        Settings::read(self.root, self.lines, base).build(finish)
     }
 }
 
@@ -362,13 +376,33 @@ fn from_file<T>(
     path: &Path,
     make: impl FnOnce(PolicyConfig, PathBuf) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
+    let content = crate::file::read(path, MAX_BYTES).map_err(|error| error.kind());
+    from_content(path, &content, make)
+}
+
+/// More is no policy.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// What was read of a file, or why it was not.
+type Content = Result<Zeroizing<Vec<u8>>, io::ErrorKind>;
+
+fn from_content<T>(
+    path: &Path,
+    content: &Content,
+    make: impl FnOnce(PolicyConfig, PathBuf) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
     let read = || {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let problem = Problem::Unreadable { reason: unreadable_reason(error.kind()) };
+        let text = match content {
+            Ok(content) if content.len() > MAX_BYTES => Err(io::ErrorKind::FileTooLarge),
+            Ok(content) => core::str::from_utf8(content).map_err(|_| io::ErrorKind::InvalidData),
+            Err(kind) => Err(*kind),
+        };
+        let text = text.map_err(|kind| {
+            let problem = Problem::Unreadable { reason: unreadable_reason(kind) };
             ConfigError::new(vec![ConfigFault { place: String::new(), line: None, problem }])
         })?;
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
-        make(PolicyConfig::from_toml_str(&text)?, base)
+        make(PolicyConfig::from_toml_str(text)?, base)
     };
     read().map_err(|error| error.in_file(path))
 }

@@ -73,9 +73,13 @@ impl Settings {
         Err(faults.into_error())
     }
 
-    pub(super) fn build(self) -> Result<Policy, ConfigError> {
+    /// `finish` adds what data cannot say.
+    pub(super) fn build(
+        self,
+        finish: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
+    ) -> Result<Policy, ConfigError> {
         let Self { builder, sites, mut faults } = self;
-        match builder.build() {
+        match finish(builder).build() {
             Ok(policy) if faults.is_empty() => Ok(policy),
             Ok(_) => Err(faults.into_error()),
             Err(refused) => {

@@ -1,11 +1,7 @@
 //! Keys in a file that may change while the service runs.
 use core::fmt;
-use core::time::Duration;
-use std::fs::File;
-use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -13,9 +9,7 @@ use zeroize::Zeroizing;
 
 use super::set::Inner;
 use super::{KeyFault, KeySet, KeySource, jwk};
-
-/// How often a file is looked at. Orchestrators take longer to bring a change to the file.
-const INTERVAL: Duration = Duration::from_secs(1);
+use crate::file::{self, Watch};
 
 /// A file of public keys, read again whenever its content changes.
 ///
@@ -40,8 +34,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct KeyFile {
     shared: Arc<Shared>,
-    /// Wakes the thread by being dropped.
-    _stop: Arc<mpsc::Sender<()>>,
+    _watch: Arc<Watch>,
 }
 
 type Reader = dyn Fn(&[u8]) -> Result<KeySet, KeyFault> + Send + Sync;
@@ -169,7 +162,7 @@ impl KeyFileOptions {
     /// The file cannot be read, or has no usable key.
     pub fn open(self) -> Result<KeyFile, KeyFileError> {
         let Self { path, read, observer } = self;
-        let opened = read_content(&path)
+        let opened = file::read(&path, jwk::MAX_BYTES)
             .map_err(|error| unreadable(error.kind()))
             .and_then(|content| Ok((read(&content)?, content)));
         let (keys, content) = match opened {
@@ -184,18 +177,8 @@ impl KeyFileOptions {
             read,
             observer,
         });
-        let (stop, stopped) = mpsc::channel();
-        let watched = Arc::downgrade(&shared);
-        let watch = move || {
-            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                let Some(shared) = watched.upgrade() else { return };
-                // A panic of the observer must not end the watch: a key that is taken out of the
-                // file would stay in use. The panic hook has said so.
-                let _ = catch_unwind(AssertUnwindSafe(|| shared.look()));
-            }
-        };
-        match std::thread::Builder::new().name("portcullis-keys".to_owned()).spawn(watch) {
-            Ok(_) => Ok(KeyFile { shared, _stop: Arc::new(stop) }),
+        match Watch::start("portcullis-keys", &shared, Shared::look) {
+            Ok(watch) => Ok(KeyFile { shared, _watch: Arc::new(watch) }),
             Err(error) => {
                 Err(KeyFileError { path: shared.path.clone(), fault: unreadable(error.kind()) })
             }
@@ -213,7 +196,7 @@ impl Shared {
     /// Reads the file and takes over what is new and good.
     fn look(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let content = read_content(&self.path).map_err(|error| error.kind());
+        let content = file::read(&self.path, jwk::MAX_BYTES).map_err(|error| error.kind());
         if content == state.content {
             return;
         }
@@ -261,28 +244,8 @@ impl Shared {
     }
 }
 
-fn read_content(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Opening a pipe would wait for whoever writes to it.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut content = Zeroizing::new(Vec::new());
-    // One byte over the limit is enough to see that it is too large.
-    File::open(path)?.take(jwk::MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
-    Ok(content)
-}
-
 fn unreadable(kind: io::ErrorKind) -> KeyFault {
-    KeyFault::Unreadable { reason: unreadable_reason(kind) }
-}
-
-/// Why a file cannot be read, in words of a user.
-pub(crate) fn unreadable_reason(kind: io::ErrorKind) -> String {
-    match kind {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::InvalidInput => "it is no regular file".to_owned(),
-        other => other.to_string(),
-    }
+    KeyFault::Unreadable { reason: file::unreadable_reason(kind) }
 }
 
 /// A [`KeyFile`] cannot be used as it is.
@@ -305,6 +268,8 @@ impl core::error::Error for KeyFileError {}
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::keys::{Encoding, Prepared, Secret, SecretFault, VerificationKey};
     use crate::signature::{Algorithm, Verifier};

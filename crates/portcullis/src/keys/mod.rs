@@ -26,8 +26,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 pub use self::fault::KeyFault;
-#[cfg(feature = "config")]
-pub(crate) use self::file::unreadable_reason;
 pub use self::file::{KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions, KeyFileStatus};
 #[cfg(feature = "jsonwebtoken")]
 pub(crate) use self::public::{Curve, PublicKey};

@@ -40,6 +40,8 @@ pub struct PolicyBuilder {
     clock: Arc<dyn Clock>,
     scope_implies: Option<Box<ScopeImplies>>,
     presentation: Presentation,
+    #[cfg(feature = "remote-jwks")]
+    former: Option<Arc<Rules>>,
 }
 
 impl PolicyBuilder {
@@ -63,6 +65,8 @@ impl PolicyBuilder {
             clock: Arc::new(SystemClock),
             scope_implies: None,
             presentation: Presentation::default(),
+            #[cfg(feature = "remote-jwks")]
+            former: None,
         }
     }
 
@@ -272,6 +276,17 @@ impl PolicyBuilder {
         self
     }
 
+    /// Takes over the remote keys of the policy that this one is to replace, for issuers that have the same
+    /// settings of keys in both. So a [`ReplaceablePolicy`](crate::ReplaceablePolicy) is never without keys for it,
+    /// and a provider that is down just then does no harm. Those of issuers made on demand are not taken over.
+    ///
+    /// Not called: all keys are fetched anew.
+    #[cfg(feature = "remote-jwks")]
+    pub fn succeeding(mut self, former: &Policy) -> Self {
+        self.former = Some(former.rules());
+        self
+    }
+
     /// The clock that tokens are held against.
     ///
     /// Not called: the machine's.
@@ -351,7 +366,11 @@ impl PolicyBuilder {
         BuildError::check(faults)?;
         // Last, since it may take a while: with nothing else at fault.
         let mut faults = Vec::new();
-        let issuers = TrustedIssuers::start(issuers, &mut faults);
+        #[cfg(feature = "remote-jwks")]
+        let former = self.former.as_deref().map(|rules| &rules.issuers);
+        #[cfg(not(feature = "remote-jwks"))]
+        let former = None;
+        let issuers = TrustedIssuers::start(issuers, former, &mut faults);
         #[cfg(feature = "status-list")]
         let status_lists = self.status_lists.and_then(|lists| match StatusLists::thread() {
             Ok(thread) => Some((lists, thread)),

@@ -12,13 +12,14 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 pub use self::builder::PolicyBuilder;
 pub use self::fault::{BuildError, Fault};
 use self::in_force::InForce;
 pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};
+use self::replaceable::Place;
 pub use self::replaceable::ReplaceablePolicy;
+#[cfg(feature = "config")]
+pub(crate) use self::replaceable::WeakReplaceablePolicy;
 pub(crate) use self::trusted::{Party, TrustedIssuer};
 use self::trusted::{Trusted, TrustedIssuers};
 use crate::admission::{Admission, Rejection};
@@ -52,7 +53,7 @@ pub struct Policy {
 #[derive(Clone)]
 enum Standing {
     Fixed(Arc<Verifier>),
-    Replaceable(Arc<ArcSwap<FixedPolicy>>),
+    Replaceable(Arc<Place>),
 }
 
 /// A policy that nobody replaces.
@@ -311,8 +312,8 @@ impl Policy {
         let anonymous = self.anonymous;
         match &self.standing {
             Standing::Fixed(verifier) => look(InForce { verifier, anonymous }),
-            Standing::Replaceable(standing) => {
-                let standing = standing.load();
+            Standing::Replaceable(place) => {
+                let standing = place.standing.load();
                 let anonymous = anonymous || standing.anonymous;
                 look(InForce { verifier: &standing.verifier, anonymous })
             }

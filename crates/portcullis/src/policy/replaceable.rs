@@ -29,13 +29,25 @@ use super::{FixedPolicy, Policy, Standing};
 /// assert!(policy.verify_token_now(&token).is_ok());
 /// ```
 #[derive(Clone)]
-pub struct ReplaceablePolicy(Arc<ArcSwap<FixedPolicy>>);
+pub struct ReplaceablePolicy(Arc<Place>);
+
+/// Where the policy stands.
+pub(super) struct Place {
+    pub(super) standing: ArcSwap<FixedPolicy>,
+    /// What replaces it, for as long as anybody has the policy.
+    #[cfg(feature = "config")]
+    keeps: std::sync::OnceLock<Arc<dyn core::any::Any + Send + Sync>>,
+}
 
 impl ReplaceablePolicy {
     /// Starts with this policy.
     #[must_use]
     pub fn new(first: &Policy) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(first.as_fixed())))
+        Self(Arc::new(Place {
+            standing: ArcSwap::from_pointee(first.as_fixed()),
+            #[cfg(feature = "config")]
+            keeps: std::sync::OnceLock::new(),
+        }))
     }
 
     /// The policy, which is always the one that was put in last.
@@ -48,7 +60,29 @@ impl ReplaceablePolicy {
 
     /// Puts another one in its place. Of a replaceable policy, the one that it is now.
     pub fn replace(&self, next: &Policy) {
-        self.0.store(Arc::new(next.as_fixed()));
+        self.0.standing.store(Arc::new(next.as_fixed()));
+    }
+
+    #[cfg(feature = "config")]
+    pub(crate) fn keep(&self, what: Arc<dyn core::any::Any + Send + Sync>) {
+        // Only once, by who made it.
+        let _ = self.0.keeps.set(what);
+    }
+
+    #[cfg(feature = "config")]
+    pub(crate) fn downgrade(&self) -> WeakReplaceablePolicy {
+        WeakReplaceablePolicy(Arc::downgrade(&self.0))
+    }
+}
+
+/// For what the policy keeps.
+#[cfg(feature = "config")]
+pub(crate) struct WeakReplaceablePolicy(std::sync::Weak<Place>);
+
+#[cfg(feature = "config")]
+impl WeakReplaceablePolicy {
+    pub(crate) fn upgrade(&self) -> Option<ReplaceablePolicy> {
+        self.0.upgrade().map(ReplaceablePolicy)
     }
 }
 

@@ -94,8 +94,8 @@ pub(crate) enum Party<'r> {
 }
 
 impl TrustedIssuers {
-    /// Starts what is fetched. What does not start goes to `faults`.
-    pub(super) fn start(all: Vec<Trusted>, faults: &mut Vec<Fault>) -> Self {
+    /// Starts what is fetched, but for what these have already. What does not start goes to `faults`.
+    pub(super) fn start(all: Vec<Trusted>, former: Option<&Self>, faults: &mut Vec<Fault>) -> Self {
         let mut started = Self::default();
         for trusted in all {
             match trusted {
@@ -104,7 +104,9 @@ impl TrustedIssuers {
                 #[cfg(feature = "remote-jwks")]
                 Trusted::One(mut issuer, plans) => {
                     for plan in plans {
-                        match plan.start_for(&*issuer.id) {
+                        let started = former.and_then(|former| former.remote(&issuer.id, &plan));
+                        let started = started.map_or_else(|| plan.start_for(&*issuer.id), Ok);
+                        match started {
                             Ok(remote) => issuer.add(remote),
                             Err(error) => {
                                 let issuer = issuer.id.to_string();
@@ -119,7 +121,7 @@ impl TrustedIssuers {
             }
         }
         #[cfg(not(feature = "remote-jwks"))]
-        let _ = faults;
+        let _ = (former, faults);
         started
     }
 
@@ -129,6 +131,13 @@ impl TrustedIssuers {
         #[cfg(feature = "remote-jwks")]
         let named = named.or_else(|| self.tenants.iter().find_map(|tenants| tenants.find(id)));
         named
+    }
+
+    /// The keys of an issuer that are fetched as `plan` says.
+    #[cfg(feature = "remote-jwks")]
+    fn remote(&self, issuer: &str, plan: &RemoteJwksOptions) -> Option<RemoteJwks> {
+        let issuer = self.named.iter().find(|named| *named.id == *issuer)?;
+        issuer.remotes.iter().find(|remote| remote.is_by(plan)).cloned()
     }
 
     /// Whether there is a key of every issuer that is named.

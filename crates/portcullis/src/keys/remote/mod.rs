@@ -110,6 +110,8 @@ pub struct RemoteJwks {
 
 struct Handle {
     shared: Arc<Shared>,
+    /// What it was started by.
+    options: RemoteJwksOptions,
     /// Ends the driver by being dropped.
     _stop: oneshot::Sender<()>,
     /// Ends with the last set.
@@ -117,6 +119,11 @@ struct Handle {
 }
 
 impl RemoteJwks {
+    /// Whether it was started by these options, or the same.
+    pub(crate) fn is_by(&self, options: &RemoteJwksOptions) -> bool {
+        self.handle.options.is_same_as(options)
+    }
+
     /// A JWK set at an address. In the keys of an issuer by
     /// [template](crate::Issuer::template), `{tenant}` in it stands for the tenant; without it, the
     /// set is one for all tenants.
@@ -392,7 +399,7 @@ impl RemoteJwksOptions {
     pub fn start_for(self, issuer: impl Into<String>) -> Result<RemoteJwks, RemoteJwksError> {
         let loads = self.settings.load_at_start;
         let thread = Thread::get().map_err(|error| RemoteJwksError::Thread(error.to_string()))?;
-        let shared = self.prepare(issuer.into(), |timeout| thread.client(timeout))?;
+        let shared = self.clone().prepare(issuer.into(), |timeout| thread.client(timeout))?;
         let (stop, stopped) = oneshot::channel();
         thread.spawn(drive(Arc::clone(&shared), stopped));
         if loads {
@@ -408,7 +415,26 @@ impl RemoteJwksOptions {
                 Err(_) => return Err(RemoteJwksError::Thread("it ended".to_owned())),
             }
         }
-        Ok(RemoteJwks { handle: Arc::new(Handle { shared, _stop: stop, _thread: thread }) })
+        let handle = Handle { shared, options: self, _stop: stop, _thread: thread };
+        Ok(RemoteJwks { handle: Arc::new(handle) })
+    }
+
+    /// Whether both fetch the same keys in the same way, and tell the same observer.
+    fn is_same_as(&self, other: &Self) -> bool {
+        let Self { url, settings, hosts, client, observer } = self;
+        let is_same_client = match (client, &other.client) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        let is_same_observer = match (observer, &other.observer) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        *url == other.url
+            && *settings == other.settings
+            && hosts.0 == other.hosts.0
+            && is_same_client
+            && is_same_observer
     }
 
     /// Finds the faults that starting would, but for those of a first fetch.

@@ -302,7 +302,14 @@ fn start_for(issuer: &str, options: RemoteJwksOptions) -> RemoteJwks {
     let (stop, stopped) = oneshot::channel();
     tokio::spawn(drive(Arc::clone(&shared), stopped));
     let thread = Thread::get().expect("a thread");
-    RemoteJwks { handle: Arc::new(Handle { shared, _stop: stop, _thread: thread }) }
+    RemoteJwks {
+        handle: Arc::new(Handle {
+            shared,
+            options: RemoteJwks::discovery(),
+            _stop: stop,
+            _thread: thread,
+        }),
+    }
 }
 
 fn name(event: &Event) -> &'static str {

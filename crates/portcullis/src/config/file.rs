@@ -1,0 +1,262 @@
+use core::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{ConfigError, Content, MAX_BYTES, from_content};
+use crate::file::{self, Watch};
+use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePolicy};
+
+/// A policy in a TOML file, which is replaced whenever the file's content changes.
+///
+/// The content is compared once a second. A new one replaces the policy only if it makes one that
+/// [`PolicyBuilder::build`] accepts. A broken one, or a file that went missing, keeps the policy that was good, and
+/// says so: to the [observer](PolicyFileOptions::on_event), in the [status](Self::status), and as a `tracing` warning
+/// (feature `tracing`). It is tried again every ten seconds, so that a key file which comes later is found.
+///
+/// Fetched keys of an issuer go over to the new policy where the file says the same of them; those of a new issuer are
+/// asked for at once. With `load_at_start`, a policy whose keys cannot be had is not taken over. The new policy
+/// remembers no tokens yet.
+///
+/// The file is looked at for as long as this, or a policy of it, is there. Whoever can write it decides who gets in.
+///
+/// ```no_run
+/// use portcullis::config::PolicyFile;
+///
+/// let file = PolicyFile::open("/etc/orders/policy.toml")?;
+/// let policy = file.policy(); // for `VerifyLayer::new`, and wherever else a policy goes
+/// # let _ = policy;
+/// # Ok::<_, portcullis::config::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct PolicyFile {
+    shared: Arc<Shared>,
+    policy: ReplaceablePolicy,
+}
+
+type Finish = dyn Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync;
+type Observer = dyn Fn(&PolicyFileEvent) + Send + Sync;
+
+struct Shared {
+    path: PathBuf,
+    finish: Box<Finish>,
+    observer: Option<Box<Observer>>,
+    /// Which keeps this.
+    policy: WeakReplaceablePolicy,
+    /// Held while the file is read, by nobody who answers a request.
+    state: Mutex<State>,
+}
+
+struct State {
+    /// What was read last, good or not.
+    content: Content,
+    status: PolicyFileStatus,
+    /// How often it was looked at since it failed.
+    looks: u32,
+}
+
+/// After how many looks what failed is tried again.
+const TRY_AGAIN: u32 = 10;
+
+/// How a [`PolicyFile`] is doing.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PolicyFileStatus {
+    /// How many times the policy was replaced since the file was opened.
+    pub reloads: u64,
+    /// Why the file as it is now is not used, and a policy read before is.
+    pub fault: Option<ConfigError>,
+}
+
+/// What happened to a [`PolicyFile`].
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum PolicyFileEvent {
+    /// Its new content is in force.
+    Reloaded,
+    /// Its new content makes no policy. The one before stays.
+    Failed {
+        /// Why.
+        error: ConfigError,
+    },
+}
+
+impl PolicyFile {
+    /// Opens a file with the defaults of [`options`](Self::options).
+    ///
+    /// # Errors
+    ///
+    /// As of [`Policy::from_toml_file`], or the thread that looks at the file cannot be had.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        Self::options(path).open()
+    }
+
+    /// For what data cannot say, and to be told of changes.
+    pub fn options(path: impl Into<PathBuf>) -> PolicyFileOptions {
+        let finish = Box::new(core::convert::identity);
+        PolicyFileOptions { path: path.into(), finish, observer: None }
+    }
+
+    /// The policy, which is always the one that the file said last.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy.policy()
+    }
+
+    /// Looks at the file now, rather than within a second.
+    ///
+    /// # Errors
+    ///
+    /// It makes no policy. The one before stays.
+    pub fn reload(&self) -> Result<(), ConfigError> {
+        self.shared.read_again(true);
+        self.status().fault.map_or(Ok(()), Err)
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> PolicyFileStatus {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).status.clone()
+    }
+}
+
+impl fmt::Debug for PolicyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyFile").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+/// A [`PolicyFile`] not opened yet.
+#[must_use]
+pub struct PolicyFileOptions {
+    path: PathBuf,
+    finish: Box<Finish>,
+    observer: Option<Box<Observer>>,
+}
+
+impl PolicyFileOptions {
+    /// Adds what data cannot say - a hook, a predicate, revocation - to every policy that the file makes.
+    ///
+    /// Not called: the file says all.
+    pub fn finish_with(
+        mut self,
+        finish: impl Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.finish = Box::new(finish);
+        self
+    }
+
+    /// Is told when the file changed, from the thread that looks at it.
+    ///
+    /// Not called: nobody is, but for `tracing`.
+    pub fn on_event(mut self, observer: impl Fn(&PolicyFileEvent) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Reads the file and starts to look at it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Policy::from_toml_file`], or the thread that looks at the file cannot be had.
+    pub fn open(self) -> Result<PolicyFile, ConfigError> {
+        let Self { path, finish, observer } = self;
+        let content = read(&path);
+        let first =
+            from_content(&path, &content, |config, base| config.build_with(&base, &finish))?;
+        let policy = ReplaceablePolicy::new(&first);
+        let shared = Arc::new(Shared {
+            path,
+            finish,
+            observer,
+            policy: policy.downgrade(),
+            state: Mutex::new(State { content, status: PolicyFileStatus::default(), looks: 0 }),
+        });
+        let watch = Watch::start("portcullis-policy", &shared, Shared::look)
+            .map_err(|error| ConfigError::unwatched(&shared.path, &error))?;
+        policy.keep(Arc::new((Arc::clone(&shared), watch)));
+        Ok(PolicyFile { shared, policy })
+    }
+}
+
+impl fmt::Debug for PolicyFileOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyFileOptions").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn look(&self) {
+        self.read_again(false);
+    }
+
+    /// Reads the file, and puts the policy that it makes in the place of the one before.
+    fn read_again(&self, at_once: bool) {
+        let Some(place) = self.policy.upgrade() else { return };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = read(&self.path);
+        if content == state.content {
+            state.looks = state.looks.wrapping_add(1);
+            // What failed may not fail again: a key file that it names is there now.
+            let is_due = at_once || state.looks.is_multiple_of(TRY_AGAIN);
+            if state.status.fault.is_none() || !is_due {
+                return;
+            }
+        }
+        let made = from_content(&self.path, &content, |config, base| {
+            config.build_with(&base, |builder| (self.finish)(succeed(builder, &place.policy())))
+        });
+        state.content = content;
+        let event = match made {
+            Ok(policy) => {
+                place.replace(&policy);
+                want_keys(&policy);
+                state.status.reloads += 1;
+                state.status.fault = None;
+                PolicyFileEvent::Reloaded
+            }
+            Err(error) if state.status.fault.as_ref() == Some(&error) => return,
+            Err(error) => {
+                state.status.fault = Some(error.clone());
+                PolicyFileEvent::Failed { error }
+            }
+        };
+        drop(state);
+        self.announce(&event);
+    }
+
+    fn announce(&self, event: &PolicyFileEvent) {
+        #[cfg(feature = "tracing")]
+        match event {
+            PolicyFileEvent::Reloaded => {
+                tracing::info!(path = %self.path.display(), "policy file reloaded");
+            }
+            PolicyFileEvent::Failed { error } => {
+                tracing::warn!(path = %self.path.display(), %error, "policy file not usable, the policy read before stays");
+            }
+        }
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+}
+
+fn read(path: &std::path::Path) -> Content {
+    file::read(path, MAX_BYTES).map_err(|error| error.kind())
+}
+
+fn succeed(builder: PolicyBuilder, former: &Policy) -> PolicyBuilder {
+    #[cfg(feature = "remote-jwks")]
+    return builder.succeeding(former);
+    #[cfg(not(feature = "remote-jwks"))]
+    {
+        let _ = former;
+        builder
+    }
+}
+
+/// Keys of an issuer that the policy before did not have.
+fn want_keys(policy: &Policy) {
+    #[cfg(feature = "remote-jwks")]
+    policy.remote_keys().iter().for_each(|keys| drop(keys.want()));
+    #[cfg(not(feature = "remote-jwks"))]
+    let _ = policy;
+}
