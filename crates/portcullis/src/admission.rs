@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::authorize::Requirement;
 use crate::error::Error;
+use crate::observe;
 use crate::policy::{Policy, Rules};
 use crate::presentation::{self, Refusal, ResponseForm};
 use crate::source::{SourceError, TokenCookie};
@@ -142,16 +143,16 @@ impl Admission {
 
     /// Turns the request away after all.
     pub fn reject(&self, error: impl Into<Error>, form: ResponseForm) -> Rejection {
-        Rejection::new(error.into(), Some(Arc::clone(self.rules())), form)
+        let rules = Arc::clone(self.rules());
+        let caller = self.token().filter(|_| rules.names_callers);
+        let error = error.into();
+        observe::refused(&error, caller);
+        Rejection { error, rules: Some(rules), form, clears: None }
     }
 
     fn installed(found: Option<&Self>, form: ResponseForm) -> Result<&Self, Rejection> {
-        found.ok_or_else(|| {
-            // The client is told nothing that helps, and no policy's hook sees it.
-            #[cfg(feature = "tracing")]
-            tracing::error!("{}", Error::NotInstalled);
-            Rejection::new(Error::NotInstalled, None, form)
-        })
+        // The client is told nothing that helps, and no policy's hook sees it.
+        found.ok_or_else(|| Rejection::new(Error::NotInstalled, None, form))
     }
 }
 
@@ -174,6 +175,7 @@ pub struct Rejection {
 
 impl Rejection {
     pub(crate) fn new(error: Error, rules: Option<Arc<Rules>>, form: ResponseForm) -> Self {
+        observe::refused(&error, None);
         Self { error, rules, form, clears: None }
     }
 

@@ -242,6 +242,30 @@ impl Answer {
         }
     }
 
+    /// Whose trouble it is.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn severity(self) -> Severity {
+        match self {
+            // Each visitor's first request.
+            Self::TokenMissing => Severity::Routine,
+            Self::SeveralTokens
+            | Self::Malformed
+            | Self::Unverifiable
+            | Self::NotForThisResource
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::TooOld
+            | Self::ClaimMissing
+            | Self::Revoked
+            | Self::Unsuitable
+            | Self::Forbidden
+            | Self::AuthenticationInsufficient
+            | Self::CrossSite => Severity::Client,
+            Self::Unavailable => Severity::Dependency,
+            Self::Misconfigured => Severity::Fault,
+        }
+    }
+
     /// The status of a gRPC call.
     pub(crate) fn grpc_status(self) -> GrpcStatus {
         match self {
@@ -261,6 +285,18 @@ impl Answer {
             Self::Misconfigured => GrpcStatus::Internal,
         }
     }
+}
+
+/// Whose trouble a refusal is.
+#[cfg(feature = "tracing")]
+pub(crate) enum Severity {
+    /// Nobody's.
+    Routine,
+    Client,
+    /// That of whom the server depends on.
+    Dependency,
+    /// The server's own.
+    Fault,
 }
 
 /// The status codes of gRPC that an answer may have.

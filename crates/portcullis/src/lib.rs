@@ -68,7 +68,10 @@ mod status_list;
 mod verify;
 
 mod challenge;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod middleware;
+mod observe;
 mod presentation;
 pub mod routes;
 

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use portcullis::{Admission, Algorithm, KeyFile, Moment, ResponseForm, Revocations};
+use portcullis::{
+    Admission, Algorithm, Error, KeyFile, Moment, Policy, Requirement, ResponseForm, Revocations,
+};
 use portcullis_testkit::TestIssuer;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -105,4 +107,91 @@ fn what_is_revoked_says_of_what_kind_it_is_and_no_name() {
     {
         assert!(text.contains(part) && !text.contains("LEAK"), "{text}");
     }
+}
+
+fn refusals(policy: &Policy, tokens: &[Option<String>]) -> Vec<(Level, String)> {
+    events(|| {
+        for token in tokens {
+            let mut request = http::Request::builder();
+            if let Some(token) = token {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            drop(policy.check(&request.body(()).expect("a request")));
+        }
+    })
+}
+
+#[test]
+fn a_refusal_is_one_event_with_its_reason_and_by_its_level_whose_trouble_it_is() {
+    let issuer = TestIssuer::new("https://id.example").at(1_800_000_000);
+    let token = || issuer.token(Algorithm::ES256).subject("LEAK").claim("jti", "LEAK");
+    let cases = [
+        (None, Level::DEBUG, "token_missing", 401),
+        (Some("LEAK".to_owned()), Level::INFO, "malformed", 401),
+        (Some(token().expired().mint()), Level::INFO, "expired", 401),
+        (Some(token().audience("LEAK").mint()), Level::INFO, "wrong_audience", 401),
+    ];
+    let tokens = cases.each_ref().map(|(token, ..)| token.clone());
+    let said = refusals(&issuer.policy(), &tokens);
+    assert_eq!(said.len(), cases.len(), "{said:?}");
+    for ((_, level, reason, status), (said_level, text)) in cases.iter().zip(&said) {
+        assert_eq!(said_level, level, "{text}");
+        assert!(text.contains(&format!("reason=\"{reason}\"")), "{text}");
+        assert!(text.contains(&format!("status={status}")), "{text}");
+        assert!(Error::REASONS.contains(reason));
+        assert!(!text.contains("LEAK") && !text.contains("eyJ"), "{text}");
+        assert!(!text.contains("subject") && !text.contains("token_id"), "{text}");
+    }
+    // What passes is no event.
+    assert_eq!(refusals(&issuer.policy(), &[Some(token().mint())]), []);
+
+    let unavailable = Revocations::options().shared([0; 16], std::time::Duration::from_secs(60));
+    let unavailable = Revocations::new(unavailable, Nobody).enforce([portcullis::Revocable::Token]);
+    let policy = issuer.policy_builder().revocations(unavailable).build().expect("a policy");
+    let said = refusals(&policy, &[Some(token().mint())]);
+    let [(level, text)] = said.as_slice() else { panic!("one event, not {said:?}") };
+    assert_eq!(*level, Level::WARN);
+    assert!(text.contains("reason=\"revocation_unavailable\" status=503"), "{text}");
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+impl portcullis::RevocationStore for Nobody {
+    fn publish(&self, _: portcullis::RevocationEntry) -> portcullis::Publishing {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[test]
+fn a_verified_caller_is_named_only_where_that_was_asked_for() {
+    let issuer = TestIssuer::new("https://id.example").at(1_800_000_000);
+    let token = issuer.token(Algorithm::ES256).subject("alice").claim("jti", "t-1").mint();
+    let admin = Requirement::scope("admin");
+    let ask = |policy: &Policy| {
+        let request = http::Request::builder().header("authorization", format!("Bearer {token}"));
+        let portcullis::Check::Done(Ok(admission)) =
+            policy.check(&request.body(()).expect("a request"))
+        else {
+            panic!("a good token")
+        };
+        drop(Admission::authorize(Some(&admission), &admin, ResponseForm::Full));
+    };
+    let silent = issuer.policy();
+    let said = events(|| ask(&silent));
+    let [(Level::INFO, text)] = said.as_slice() else { panic!("one event, not {said:?}") };
+    assert!(text.contains("reason=\"forbidden\" status=403"), "{text}");
+    assert!(text.contains("the scope `admin`"), "{text}");
+    assert!(!text.contains("alice") && !text.contains("t-1"), "{text}");
+
+    let naming = issuer.policy_builder().name_callers_in_logs().build().expect("a policy");
+    let said = events(|| ask(&naming));
+    let [(Level::INFO, text)] = said.as_slice() else { panic!("one event, not {said:?}") };
+    for part in ["issuer=\"https://id.example\"", "subject=\"alice\"", "token_id=\"t-1\""] {
+        assert!(text.contains(part), "{text}");
+    }
+    // Never of a token that did not verify, whatever it says.
+    let forged = issuer.token(Algorithm::ES256).subject("alice").expired().mint();
+    let said = refusals(&naming, &[Some(forged)]);
+    assert!(!said[0].1.contains("alice"), "{said:?}");
 }

@@ -38,6 +38,7 @@ pub struct PolicyBuilder {
     status_lists: Option<StatusLists>,
     cache: usize,
     clock: Arc<dyn Clock>,
+    names_callers: bool,
     scope_implies: Option<Box<ScopeImplies>>,
     presentation: Presentation,
     #[cfg(feature = "remote-jwks")]
@@ -63,6 +64,7 @@ impl PolicyBuilder {
             status_lists: None,
             cache: cache::DEFAULT_BYTES,
             clock: Arc::new(SystemClock),
+            names_callers: false,
             scope_implies: None,
             presentation: Presentation::default(),
             #[cfg(feature = "remote-jwks")]
@@ -235,6 +237,15 @@ impl PolicyBuilder {
         self
     }
 
+    /// Names issuer, subject and token id in the event of a refusal (feature `tracing`) where the token had
+    /// verified: a requirement of a route that it does not meet, claims of another shape.
+    ///
+    /// Not called: no event says anything of a token. Names of people in logs are personal data.
+    pub fn name_callers_in_logs(mut self) -> Self {
+        self.names_callers = true;
+        self
+    }
+
     /// Says of a scope that a token has, the first, whether it implies another, for
     /// [`Requirement::scope`](crate::Requirement::scope): `orders` may imply `orders:read`.
     ///
@@ -398,6 +409,7 @@ impl PolicyBuilder {
             status: StatusRule::default(),
             headers: KnownHeaders::default(),
             clock: self.clock,
+            names_callers: self.names_callers,
             scope_implies: self.scope_implies,
             presentation: self.presentation.compile(),
         };
@@ -415,6 +427,8 @@ impl PolicyBuilder {
             }
             None => rules,
         });
+        #[cfg(feature = "metrics")]
+        crate::metrics::describe();
         let cache = TokenCache::new(self.cache);
         Ok(Policy::fixed(Verifier { rules, cache }, self.anonymous))
     }

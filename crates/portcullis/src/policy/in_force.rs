@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::{BadCookie, Check, Verifier};
 use crate::admission::{Admission, Rejection};
 use crate::error::Error;
+use crate::observe::Stopwatch;
 use crate::presentation::ResponseForm;
 use crate::request::RequestView;
 use crate::source::{self, Presented, SourceError};
@@ -19,46 +20,73 @@ pub(super) struct InForce<'p> {
 
 impl InForce<'_> {
     pub(super) fn check<V: RequestView + ?Sized>(self, request: &V) -> Check {
+        let stopwatch = Stopwatch::start();
+        let presented = match self.find(request) {
+            Ok(presented) => presented,
+            Err(decided) => {
+                stopwatch.decided(&decided);
+                return Check::Done(decided);
+            }
+        };
+        let form = ResponseForm::of(request);
+        let rules = &self.verifier.rules;
+        let attempt =
+            verify::verify(self.verifier, presented.token, rules.clock.now(), Seeking::Possible);
+        let decided = match attempt {
+            Ok(token) => Ok(Admission::verified(token)),
+            Err(Blocked::Refused(error)) => self.refuse(error, presented.cookie, form),
+            Err(blocked) => return self.wait(blocked, &presented, form, stopwatch),
+        };
+        stopwatch.decided(&decided);
+        Check::Done(decided)
+    }
+
+    /// The token of a request, or what becomes of the request without one.
+    fn find<'r, V: RequestView + ?Sized>(
+        &'r self,
+        request: &'r V,
+    ) -> Result<Presented<'r>, Result<Admission, Rejection>> {
         let rules = &self.verifier.rules;
         let presented = match source::find(&rules.sources, rules.precedence, request) {
             Ok(presented) => presented,
             Err(SourceError::Missing)
                 if self.anonymous || (rules.admits_preflights && is_preflight(request)) =>
             {
-                return Check::Done(Ok(self.anonymous_admission()));
+                return Err(Ok(self.anonymous_admission()));
             }
-            Err(error) => return Check::Done(Err(self.rejection(error, request))),
+            Err(error) => return Err(Err(self.rejection(error, request))),
         };
         if presented.cookie.is_some()
             && let Err(error) = rules.origins.check(request)
         {
-            return Check::Done(Err(self.rejection(error, request)));
+            return Err(Err(self.rejection(error, request)));
         }
-        let now = rules.clock.now();
-        match verify::verify(self.verifier, presented.token, now, Seeking::Possible) {
-            Ok(token) => Check::Done(Ok(Admission::verified(token))),
-            Err(Blocked::Refused(error)) => {
-                Check::Done(self.refuse(error, presented.cookie, ResponseForm::of(request)))
-            }
-            Err(blocked) => self.wait(blocked, &presented, ResponseForm::of(request)),
-        }
+        Ok(presented)
     }
 
     /// The policy that a request came to is the one that decides about it, whatever replaces it
     /// meanwhile.
-    fn wait(self, blocked: Blocked, presented: &Presented<'_>, form: ResponseForm) -> Check {
+    fn wait(
+        self,
+        blocked: Blocked,
+        presented: &Presented<'_>,
+        form: ResponseForm,
+        stopwatch: Stopwatch,
+    ) -> Check {
         let Self { verifier, anonymous } = self;
         let verifier = Arc::clone(verifier);
         let token = Box::from(presented.token);
         let cookie = presented.cookie.map(Box::<str>::from);
         Check::Wait(Waiting::new(async move {
-            match verify::resume(&verifier, &token, blocked).await {
+            let decided = match verify::resume(&verifier, &token, blocked).await {
                 Ok(token) => Ok(Admission::verified(token)),
                 Err(error) => {
                     let in_force = InForce { verifier: &verifier, anonymous };
                     in_force.refuse(error, cookie.as_deref(), form)
                 }
-            }
+            };
+            stopwatch.decided(&decided);
+            decided
         }))
     }
 
@@ -73,13 +101,15 @@ impl InForce<'_> {
         // Unavailable is not invalid: what could not be decided neither passes as anonymous nor
         // costs the user the cookie.
         let is_invalid = error.unavailable().is_none();
-        let rejection = Rejection::new(error, Some(Arc::clone(rules)), form);
+        let reject = |error| Rejection::new(error, Some(Arc::clone(rules)), form);
         match (cookie, rules.bad_cookie) {
             (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
                 Ok(self.anonymous_admission())
             }
-            (Some(name), BadCookie::RejectAndClear) if is_invalid => Err(rejection.clearing(name)),
-            _ => Err(rejection),
+            (Some(name), BadCookie::RejectAndClear) if is_invalid => {
+                Err(reject(error).clearing(name))
+            }
+            _ => Err(reject(error)),
         }
     }
 

@@ -87,6 +87,8 @@ pub(crate) struct Rules {
     pub(crate) status: StatusRule,
     pub(crate) headers: KnownHeaders,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whether logs may say whose verified token was refused.
+    pub(crate) names_callers: bool,
     /// Whether who holds one scope has another.
     pub(crate) scope_implies: Option<Box<ScopeImplies>>,
     pub(crate) presentation: CompiledPresentation,

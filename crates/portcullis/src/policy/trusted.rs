@@ -148,6 +148,15 @@ impl TrustedIssuers {
         self.named.iter().all(has_one)
     }
 
+    /// How long ago the keys of each named issuer were fetched, of those that are.
+    #[cfg(all(feature = "metrics", feature = "remote-jwks"))]
+    pub(crate) fn key_ages(&self) -> impl Iterator<Item = (&str, core::time::Duration)> {
+        self.named.iter().filter_map(|issuer| {
+            let ages = issuer.remotes.iter().filter_map(|remote| remote.health().age);
+            Some((&*issuer.id, ages.max()?))
+        })
+    }
+
     #[cfg(feature = "remote-jwks")]
     pub(super) fn remotes(&self) -> Vec<RemoteJwks> {
         let named = self.named.iter().flat_map(|issuer| issuer.remotes.iter().cloned());

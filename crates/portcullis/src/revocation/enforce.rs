@@ -347,6 +347,11 @@ impl Enforced {
         self.list.is_same_as(list) && self.checks.iter().any(|check| check.kind == kind)
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn stats(&self) -> super::RevocationStats {
+        self.list.stats()
+    }
+
     /// Whether a token that has just verified can be taken back at all.
     pub(crate) fn check_needs(&self, token: &VerifiedToken) -> Result<(), Error> {
         if self.needs_issued_at && token.issued_at().is_none() {

@@ -81,4 +81,9 @@ impl RevocationStats {
     pub fn entries(&self, kind: Revocable) -> usize {
         self.entries[kind.index()]
     }
+
+    /// How many there are of all kinds.
+    pub fn total(&self) -> usize {
+        self.entries.iter().sum()
+    }
 }

@@ -1,0 +1,146 @@
+//! Metrics, through the [`metrics`](https://docs.rs/metrics) facade: whatever recorder a program installs gets them.
+//!
+//! | name | kind | labels | what |
+//! | --- | --- | --- | --- |
+//! | `portcullis_accepted_total` | counter | `caller`: `token` or `anonymous` | requests that a policy let in |
+//! | `portcullis_refused_total` | counter | `reason`: of [`Error::REASONS`] | requests that were turned away, by a policy or by what a route asks for besides |
+//! | `portcullis_unavailable_total` | counter | `reason` | the same, where the server could not tell (503): these are no client's fault |
+//! | `portcullis_decision_seconds` | histogram, s | `outcome`: `accepted`, `refused` or `unavailable` | how long a policy took to decide about a request, keys that it waited for included |
+//! | `portcullis_token_cache_hits_total` | counter | `policy` | tokens that were remembered, and held |
+//! | `portcullis_token_cache_misses_total` | counter | `policy` | tokens that were verified in full, or refused |
+//! | `portcullis_token_cache_bytes` | gauge, bytes | `policy` | what remembered tokens take |
+//! | `portcullis_key_set_age_seconds` | gauge, s | `policy`, `issuer` | since the keys of a named issuer were fetched (feature `remote-jwks`) |
+//! | `portcullis_revocation_lag` | gauge, entries | `policy` | how much of the store's log is yet to be read, of the list that has most |
+//! | `portcullis_revocation_age_seconds` | gauge, s | `policy` | since the news of revocations was asked for that came last, of the list with the oldest |
+//! | `portcullis_revocation_entries` | gauge, entries | `policy` | what stands on the lists |
+//! | `portcullis_ready` | gauge | `policy` | 1 where the policy can decide about tokens, else 0 ([`Policy::is_ready`]) |
+//!
+//! No label has anything of a request in it. The first four are counted as requests come. The others are taken by
+//! [`Policy::record_metrics`]: call it before each scrape.
+//!
+//! ```
+//! use portcullis_testkit::TestIssuer;
+//!
+//! let policy = TestIssuer::new("https://id.example").policy();
+//! // In the handler of `/metrics`, before the exporter renders:
+//! policy.record_metrics("orders");
+//! ```
+//!
+//! Install the recorder before the first policy is built, so that it learns what the metrics mean. Tokens that are
+//! checked by hand ([`Policy::verify_token`]) are no requests, and not counted.
+use core::time::Duration;
+use std::sync::Arc;
+
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+use crate::admission::{Admission, Rejection};
+use crate::error::Error;
+use crate::policy::Policy;
+
+/// Every name, in the order of the [table](self).
+pub const NAMES: [&str; 12] = [
+    ACCEPTED,
+    REFUSED,
+    UNAVAILABLE,
+    DECISION,
+    CACHE_HITS,
+    CACHE_MISSES,
+    CACHE_BYTES,
+    KEY_SET_AGE,
+    REVOCATION_LAG,
+    REVOCATION_AGE,
+    REVOCATION_ENTRIES,
+    READY,
+];
+
+const ACCEPTED: &str = "portcullis_accepted_total";
+const REFUSED: &str = "portcullis_refused_total";
+const UNAVAILABLE: &str = "portcullis_unavailable_total";
+const DECISION: &str = "portcullis_decision_seconds";
+const CACHE_HITS: &str = "portcullis_token_cache_hits_total";
+const CACHE_MISSES: &str = "portcullis_token_cache_misses_total";
+const CACHE_BYTES: &str = "portcullis_token_cache_bytes";
+const KEY_SET_AGE: &str = "portcullis_key_set_age_seconds";
+const REVOCATION_LAG: &str = "portcullis_revocation_lag";
+const REVOCATION_AGE: &str = "portcullis_revocation_age_seconds";
+const REVOCATION_ENTRIES: &str = "portcullis_revocation_entries";
+const READY: &str = "portcullis_ready";
+
+/// Tells the recorder what they mean.
+pub(crate) fn describe() {
+    describe_counter!(ACCEPTED, Unit::Count, "Requests that a policy let in");
+    describe_counter!(REFUSED, Unit::Count, "Requests that were turned away");
+    describe_counter!(
+        UNAVAILABLE,
+        Unit::Count,
+        "Requests turned away since the server could not tell"
+    );
+    describe_histogram!(DECISION, Unit::Seconds, "How long a policy took to decide");
+    describe_counter!(CACHE_HITS, Unit::Count, "Tokens that were remembered, and held");
+    describe_counter!(CACHE_MISSES, Unit::Count, "Tokens that were verified in full, or refused");
+    describe_gauge!(CACHE_BYTES, Unit::Bytes, "What remembered tokens take");
+    describe_gauge!(KEY_SET_AGE, Unit::Seconds, "Since an issuer's keys were fetched");
+    describe_gauge!(REVOCATION_LAG, Unit::Count, "Entries of the store's log yet to be read");
+    describe_gauge!(
+        REVOCATION_AGE,
+        Unit::Seconds,
+        "Since the last news of revocations was asked for"
+    );
+    describe_gauge!(REVOCATION_ENTRIES, Unit::Count, "Entries on the lists of revocations");
+    describe_gauge!(READY, "1 where the policy can decide about tokens");
+}
+
+pub(crate) fn count_refusal(error: &Error) {
+    let name = if error.unavailable().is_some() { UNAVAILABLE } else { REFUSED };
+    counter!(name, "reason" => error.reason()).increment(1);
+}
+
+pub(crate) fn count_decision(decision: &Result<Admission, Rejection>, took: Duration) {
+    let outcome = match decision {
+        Ok(admission) => {
+            let caller = if admission.token().is_some() { "token" } else { "anonymous" };
+            counter!(ACCEPTED, "caller" => caller).increment(1);
+            "accepted"
+        }
+        Err(rejection) if rejection.error().unavailable().is_some() => "unavailable",
+        Err(_) => "refused",
+    };
+    histogram!(DECISION, "outcome" => outcome).record(took);
+}
+
+impl Policy {
+    /// Records how its cache, keys and revocations are, under the label `policy`: see
+    /// [`metrics`](crate::metrics). Call it before each scrape.
+    pub fn record_metrics(&self, name: impl Into<String>) {
+        let name = Arc::<str>::from(name.into());
+        let policy = || metrics::SharedString::from(Arc::clone(&name));
+        let cache = self.token_cache();
+        counter!(CACHE_HITS, "policy" => policy()).absolute(cache.hits);
+        counter!(CACHE_MISSES, "policy" => policy()).absolute(cache.misses);
+        #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+        let whole = |number: u64| number as f64;
+        gauge!(CACHE_BYTES, "policy" => policy()).set(whole(cache.bytes));
+        gauge!(READY, "policy" => policy()).set(f64::from(u8::from(self.is_ready())));
+
+        let rules = self.rules();
+        #[cfg(feature = "remote-jwks")]
+        for (issuer, age) in rules.issuers.key_ages() {
+            let issuer = issuer.to_owned();
+            gauge!(KEY_SET_AGE, "policy" => policy(), "issuer" => issuer).set(age.as_secs_f64());
+        }
+        let lists: Vec<_> =
+            rules.revocations.enforced.iter().map(|enforced| enforced.stats()).collect();
+        if !lists.is_empty() {
+            let entries = lists.iter().map(crate::RevocationStats::total).sum::<usize>();
+            gauge!(REVOCATION_ENTRIES, "policy" => policy()).set(whole(entries as u64));
+        }
+        if let Some(lag) = lists.iter().filter_map(|stats| stats.lag).max() {
+            gauge!(REVOCATION_LAG, "policy" => policy()).set(whole(lag));
+        }
+        if let Some(age) = lists.iter().filter_map(|stats| stats.last_contact).max() {
+            gauge!(REVOCATION_AGE, "policy" => policy()).set(age.as_secs_f64());
+        }
+    }
+}
