@@ -75,6 +75,6 @@ mod routes;
 pub use self::extract::{Authorized, Caller, Optional, Verified};
 pub use self::middleware::{Require, RequireService, ResponseFuture, Verify, VerifyService};
 pub use self::rejection::Rejection;
-pub use self::routes::{back_channel_logout, revocation_admin};
+pub use self::routes::{back_channel_logout, readiness, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

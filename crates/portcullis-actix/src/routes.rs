@@ -4,7 +4,7 @@ use core::pin::Pin;
 use actix_web::dev::HttpServiceFactory;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use futures_core::Stream;
-use portcullis::routes::{BackChannelLogout, BoundedBody, Reply, RevocationAdmin};
+use portcullis::routes::{BackChannelLogout, BoundedBody, Readiness, Reply, RevocationAdmin};
 
 use crate::rejection::Rejection;
 use crate::request::View;
@@ -74,6 +74,24 @@ pub fn revocation_admin(path: &str, admin: RevocationAdmin) -> impl HttpServiceF
         }
     });
     web::scope(path).service(route)
+}
+
+/// The route of a readiness probe at `path`: see [`Readiness`].
+///
+/// ```
+/// use actix_web::App;
+/// use portcullis_actix::Policy;
+/// use portcullis_actix::portcullis::Readiness;
+///
+/// # fn app(policy: Policy) {
+/// let app = App::new().service(portcullis_actix::readiness("/ready", Readiness::new(policy)));
+/// # let _ = app; }
+/// ```
+pub fn readiness(path: &str, readiness: Readiness) -> impl HttpServiceFactory + 'static {
+    web::resource(path).to(move |request: HttpRequest| {
+        let reply = readiness.answer(&View(&request));
+        async move { respond(reply) }
+    })
 }
 
 /// Reads no more than there is room for.

@@ -76,6 +76,6 @@ mod routes;
 pub use self::extract::{Authorized, Caller, Verified};
 pub use self::layer::{Guarded, RequireLayer, ResponseFuture, VerifyLayer};
 pub use self::rejection::Rejection;
-pub use self::routes::{back_channel_logout, revocation_admin};
+pub use self::routes::{back_channel_logout, readiness, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

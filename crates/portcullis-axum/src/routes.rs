@@ -10,7 +10,7 @@ use axum_core::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as _, Frame};
-use portcullis::routes::{BackChannelLogout, BoundedBody, Reply, RevocationAdmin};
+use portcullis::routes::{BackChannelLogout, BoundedBody, Readiness, Reply, RevocationAdmin};
 
 /// The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0), for a route: see
 /// [`BackChannelLogout`].
@@ -73,6 +73,25 @@ where
         }
     });
     Router::new().route("/", route)
+}
+
+/// The route of a readiness probe: see [`Readiness`].
+///
+/// ```
+/// use axum::Router;
+/// use portcullis_axum::Policy;
+/// use portcullis_axum::portcullis::Readiness;
+///
+/// fn app(policy: Policy) -> Router {
+///     Router::new().route("/ready", portcullis_axum::readiness(Readiness::new(policy)))
+/// }
+/// # let _ = app;
+/// ```
+pub fn readiness<S>(readiness: Readiness) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    any(move |request: Request| async move { respond(readiness.answer(&request)) })
 }
 
 /// Reads no more than there is room for.

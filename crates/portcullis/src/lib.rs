@@ -113,7 +113,7 @@ pub use crate::revocation::{
     Revocations, RevokeError, SnapshotError, StoreError, UnknownRevocation, WeakRevocationList,
 };
 #[doc(inline)]
-pub use crate::routes::{BackChannelLogout, RevocationAdmin};
+pub use crate::routes::{BackChannelLogout, Readiness, RevocationAdmin};
 pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
 pub use crate::source::{
     CookieError, CrossSiteError, SameSite, SourceError, TokenCookie, TokenSource,

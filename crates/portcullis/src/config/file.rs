@@ -208,7 +208,9 @@ impl Shared {
         let event = match made {
             Ok(policy) => {
                 place.replace(&policy);
-                want_keys(&policy);
+                // Of an issuer that the policy before did not have.
+                #[cfg(feature = "remote-jwks")]
+                policy.want_keys();
                 state.status.reloads += 1;
                 state.status.fault = None;
                 PolicyFileEvent::Reloaded
@@ -251,12 +253,4 @@ fn succeed(builder: PolicyBuilder, former: &Policy) -> PolicyBuilder {
         let _ = former;
         builder
     }
-}
-
-/// Keys of an issuer that the policy before did not have.
-fn want_keys(policy: &Policy) {
-    #[cfg(feature = "remote-jwks")]
-    policy.remote_keys().iter().for_each(|keys| drop(keys.want()));
-    #[cfg(not(feature = "remote-jwks"))]
-    let _ = policy;
 }

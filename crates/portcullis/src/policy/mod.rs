@@ -254,17 +254,23 @@ impl Policy {
     /// try: for before a server listens, or for a readiness probe.
     #[cfg(feature = "remote-jwks")]
     pub async fn ready(&self) {
-        let all = self.remote_keys();
         // All are fetched at once.
-        all.iter().for_each(|keys| drop(keys.want()));
-        for keys in &all {
+        for keys in self.want_keys() {
             keys.ready().await;
         }
     }
 
+    /// Has keys fetched that are not there, without waiting for them.
+    #[cfg(feature = "remote-jwks")]
+    pub(crate) fn want_keys(&self) -> Vec<crate::RemoteJwks> {
+        let all = self.remote_keys();
+        all.iter().for_each(|keys| drop(keys.want()));
+        all
+    }
+
     /// Whether it can decide about tokens now: there are keys of every issuer that is named, and every
     /// revocation source can tell. For a readiness probe. Issuers that are made on demand do not
-    /// count: one tenant's trouble is not the service's.
+    /// count: one tenant's trouble is not the service's. [`Readiness`](crate::Readiness) is a route for it.
     pub fn is_ready(&self) -> bool {
         let rules = self.rules();
         rules.issuers.have_keys() && rules.revocations.are_available()

@@ -141,7 +141,7 @@ impl TrustedIssuers {
     }
 
     /// Whether there is a key of every issuer that is named.
-    pub(super) fn have_keys(&self) -> bool {
+    pub(crate) fn have_keys(&self) -> bool {
         let has_one = |issuer: &Arc<TrustedIssuer>| {
             issuer.keys.iter().any(|source| !source.keys().is_empty())
         };

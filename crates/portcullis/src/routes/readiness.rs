@@ -1,0 +1,99 @@
+//! Whether this service can decide about tokens.
+use core::fmt;
+
+use http::StatusCode;
+
+use super::reply::Reply;
+use crate::policy::Policy;
+use crate::presentation::{self, RETRY};
+use crate::request::RequestView;
+
+/// The route of a readiness probe: whether a policy can decide about tokens now.
+///
+/// | | answer |
+/// | --- | --- |
+/// | there are keys of every named issuer, and every revocation source can tell | 200 `{"ready":true,"keys":true,"revocation":true}` |
+/// | not so | 503 with `Retry-After`, and what is missing is `false` |
+/// | another method than GET and HEAD | 405 |
+///
+/// It needs no token, and says nothing of issuers. Not for liveness: a restart brings no provider back.
+///
+/// Where keys come from an address, nothing is fetched before somebody asks: call
+/// [`Policy::ready`](crate::Policy::ready) at the start (feature `remote-jwks`), or set `load_at_start`, lest a service
+/// that gets no requests until it is ready never is. The probe itself asks for them, too.
+///
+/// ```
+/// use portcullis::Readiness;
+/// use portcullis_testkit::TestIssuer;
+///
+/// let readiness = Readiness::new(TestIssuer::new("https://id.example").policy());
+/// let reply = readiness.answer(&http::Request::new(()));
+/// assert_eq!(reply.status(), 200);
+/// assert_eq!(reply.body(), br#"{"ready":true,"keys":true,"revocation":true}"#);
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Readiness {
+    policy: Policy,
+}
+
+impl Readiness {
+    /// Of this policy.
+    pub fn new(policy: Policy) -> Self {
+        Self { policy }
+    }
+
+    /// Answers a request.
+    pub fn answer<V: RequestView + ?Sized>(&self, request: &V) -> Reply<NotReady> {
+        match request.method() {
+            "GET" => self.state(),
+            "HEAD" => self.state().without_body(),
+            _ => Reply::new(StatusCode::METHOD_NOT_ALLOWED).allowing("GET, HEAD"),
+        }
+    }
+
+    fn state(&self) -> Reply<NotReady> {
+        let rules = self.policy.rules();
+        let (keys, revocation) = (rules.issuers.have_keys(), rules.revocations.are_available());
+        let is_ready = keys && revocation;
+        let body = format!(r#"{{"ready":{is_ready},"keys":{keys},"revocation":{revocation}}}"#);
+        if is_ready {
+            return Reply::new(StatusCode::OK).with_body("application/json", body);
+        }
+        #[cfg(feature = "remote-jwks")]
+        self.policy.want_keys();
+        Reply::new(StatusCode::SERVICE_UNAVAILABLE)
+            .with_body("application/json", body)
+            .retry_after(presentation::retry_after(RETRY))
+            .because(NotReady { keys, revocation })
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness").field("policy", &self.policy).finish()
+    }
+}
+
+/// What a policy lacks to decide about tokens.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NotReady {
+    /// Whether there are keys of every named issuer.
+    pub keys: bool,
+    /// Whether every revocation source can tell.
+    pub revocation: bool,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.keys, self.revocation) {
+            (true, true) => "not ready",
+            (false, true) => "not ready: the keys of an issuer cannot be had",
+            (true, false) => "not ready: what was revoked cannot be told",
+            (false, false) => "not ready: neither keys nor revocations can be had",
+        })
+    }
+}
+
+impl core::error::Error for NotReady {}
