@@ -94,6 +94,17 @@ mod issuer_and_audience {
     }
 
     #[test]
+    fn rules_that_an_issuer_is_given_twice_all_hold_and_the_later_duration() {
+        let first = ClaimRules::new().require("tenant").max_lifetime(secs(60));
+        let second = ClaimRules::new().require("plan").max_lifetime(secs(600));
+        let policy = policy_for(trusted().claims(first).claims(second));
+        admit(&policy, &token().claim("tenant", 1).claim("plan", 1));
+        let required = |name: &str| ClaimsError::Rule(Claim::Required(name.into()));
+        refuse(&policy, &token().claim("plan", 1), required("tenant"));
+        refuse(&policy, &token().claim("tenant", 1), required("plan"));
+    }
+
+    #[test]
     fn one_audience_of_the_token_has_to_be_one_of_ours() {
         let issuer = Issuer::new(NAME).algorithms([Algorithm::ES256]).keys(keys(NAME));
         let policy = policy_for(issuer.audiences(["orders", "bills"]));

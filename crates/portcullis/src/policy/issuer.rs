@@ -240,11 +240,13 @@ impl Issuer {
         self
     }
 
-    /// Rules for the claims of its tokens, above those of the policy.
+    /// Rules for the claims of its tokens, above those of the policy. Called again, all of them hold, and of two
+    /// durations the last.
     ///
     /// Not called: the rules of the policy hold.
+    #[expect(clippy::needless_pass_by_value, reason = "a builder takes its parts")]
     pub fn claims(mut self, rules: ClaimRules) -> Self {
-        self.state.rules = rules;
+        self.state.rules = rules.over(&self.state.rules);
         self
     }
 
