@@ -82,6 +82,8 @@ mod file;
 #[cfg(feature = "jsonwebtoken")]
 pub mod jsonwebtoken;
 #[cfg(feature = "remote-jwks")]
+pub mod provider;
+#[cfg(feature = "remote-jwks")]
 pub mod reqwest;
 mod time;
 

@@ -1,2 +1,6 @@
-//! The code in the project's README compiles and runs, as doctests of this crate.
+//! The code in the project's README and recipes compiles and runs, as doctests of this crate.
 #![cfg_attr(doctest, doc = include_str!("../../../README.md"))]
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/recipes/identity-providers.md")]
+mod identity_providers {}
