@@ -16,7 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
-use portcullis::{Admission, Algorithm, Error, Issuer, KeySet, Policy, PolicyBuilder, VerifyLayer};
+use portcullis::{
+    Admission, Algorithm, Error, Issuer, KeySet, Policy, PolicyBuilder, RequireLayer, Requirement,
+    VerifyLayer,
+};
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -58,6 +61,7 @@ pub fn token(algorithm: Algorithm) -> TokenBuilder {
 #[derive(Debug)]
 pub struct Door {
     policy: Policy,
+    requirement: Option<Requirement>,
 }
 
 /// How a request ended.
@@ -83,7 +87,13 @@ impl Door {
     /// If the policy is refused.
     #[must_use]
     pub fn new(policy: PolicyBuilder) -> Self {
-        Self { policy: policy.build().expect("a policy") }
+        Self { policy: policy.build().expect("a policy"), requirement: None }
+    }
+
+    /// The same service, which asks for more than the policy.
+    #[must_use]
+    pub fn requiring(self, requirement: Requirement) -> Self {
+        Self { requirement: Some(requirement), ..self }
     }
 
     /// A service behind a policy that trusts [`issuer`] with these algorithms.
@@ -121,9 +131,18 @@ impl Door {
             response.extensions_mut().insert(Reached { subject });
             async move { Ok::<_, core::convert::Infallible>(response) }
         });
-        let service = VerifyLayer::new(self.policy.clone()).layer(inner);
-        let Ok(response) = service.oneshot(request).await;
-        let (parts, _) = response.into_parts();
+        let layer = VerifyLayer::new(self.policy.clone());
+        let parts = match self.requirement.clone() {
+            Some(requirement) => {
+                let inner = RequireLayer::new(requirement).layer(inner);
+                let Ok(response) = layer.layer(inner).oneshot(request).await;
+                response.into_parts().0
+            }
+            None => {
+                let Ok(response) = layer.layer(inner).oneshot(request).await;
+                response.into_parts().0
+            }
+        };
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
