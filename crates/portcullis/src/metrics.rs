@@ -29,10 +29,12 @@
 //! Install the recorder before the first policy is built, so that it learns what the metrics mean. Tokens that are
 //! checked by hand ([`Policy::verify_token`]) are no requests, and not counted.
 use core::time::Duration;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Key, Label, Level, Metadata, Unit, counter, describe_counter, describe_gauge,
+    describe_histogram, gauge, histogram,
 };
 
 use crate::admission::{Admission, Rejection};
@@ -92,22 +94,37 @@ pub(crate) fn describe() {
     describe_gauge!(READY, "1 where the policy can decide about tokens");
 }
 
+// A label that is no literal would be allocated for each request.
+
 pub(crate) fn count_refusal(error: &Error) {
+    static LABELS: LazyLock<HashMap<&str, [Label; 1]>> = LazyLock::new(|| {
+        let labels = |reason| (reason, [Label::from_static_parts("reason", reason)]);
+        Error::REASONS.into_iter().map(labels).collect()
+    });
     let name = if error.unavailable().is_some() { UNAVAILABLE } else { REFUSED };
-    counter!(name, "reason" => error.reason()).increment(1);
+    if let Some(labels) = LABELS.get(error.reason()) {
+        let key = Key::from_static_labels(name, labels);
+        let metadata = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+        metrics::with_recorder(|recorder| recorder.register_counter(&key, &metadata).increment(1));
+    }
 }
 
 pub(crate) fn count_decision(decision: &Result<Admission, Rejection>, took: Duration) {
-    let outcome = match decision {
+    let duration = match decision {
         Ok(admission) => {
-            let caller = if admission.token().is_some() { "token" } else { "anonymous" };
-            counter!(ACCEPTED, "caller" => caller).increment(1);
-            "accepted"
+            match admission.token() {
+                Some(_) => counter!(ACCEPTED, "caller" => "token"),
+                None => counter!(ACCEPTED, "caller" => "anonymous"),
+            }
+            .increment(1);
+            histogram!(DECISION, "outcome" => "accepted")
         }
-        Err(rejection) if rejection.error().unavailable().is_some() => "unavailable",
-        Err(_) => "refused",
+        Err(rejection) if rejection.error().unavailable().is_some() => {
+            histogram!(DECISION, "outcome" => "unavailable")
+        }
+        Err(_) => histogram!(DECISION, "outcome" => "refused"),
     };
-    histogram!(DECISION, "outcome" => outcome).record(took);
+    duration.record(took);
 }
 
 impl Policy {
