@@ -41,7 +41,8 @@
 //! ```
 //!
 //! What takes tokens back: [`Revocations`], and through them a provider's logout tokens
-//! ([`BackChannelLogout`]) and administrators ([`RevocationAdmin`]).
+//! ([`BackChannelLogout`]) and administrators ([`RevocationAdmin`]). What tells clients where to get them:
+//! [`ProtectedResource`].
 //!
 //! A stolen token works until it expires: keep lifetimes short. ID tokens mostly look like access
 //! tokens: never list a client's id as an audience.
@@ -115,7 +116,7 @@ pub use crate::revocation::{
     Revocations, RevokeError, SnapshotError, StoreError, UnknownRevocation, WeakRevocationList,
 };
 #[doc(inline)]
-pub use crate::routes::{BackChannelLogout, Readiness, RevocationAdmin};
+pub use crate::routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin};
 pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
 pub use crate::source::{
     CookieError, CrossSiteError, SameSite, SourceError, TokenCookie, TokenSource,

@@ -1,10 +1,11 @@
 //! What a policy is refused for when it is built.
 use std::time::Duration;
 
+use portcullis::routes::ResourceMisfit;
 use portcullis::{
     Algorithm, ClaimRules, Fault, Issuer, KeyFault, KeyFile, KeySet, Keys, Misfit, Policy,
-    PolicyBuilder, Presentation, Revocable, Revocations, Secret, SecretFault, TokenSource,
-    TokenType, dangerous,
+    PolicyBuilder, Presentation, ProtectedResource, Revocable, Revocations, Secret, SecretFault,
+    TokenSource, TokenType, dangerous,
 };
 use portcullis_testkit::{SigningKey, TestIssuer};
 
@@ -286,7 +287,65 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             Fault::Text { setting: "resource_metadata" },
             builder().presentation(Presentation::new().resource_metadata("https://é.example")),
         ),
+        (
+            document_misfit(ResourceMisfit::Audience { resource: "https://api.example/".into() }),
+            builder().protected_resource(&resource("https://api.example/", ISSUER)),
+        ),
+        (
+            document_misfit(ResourceMisfit::Audience { resource: TestIssuer::AUDIENCE.into() }),
+            of(Issuer::new(ISSUER)
+                .algorithms([Algorithm::ES256])
+                .keys(keys(Algorithm::ES256))
+                .client_ids_instead_of_audience([TestIssuer::AUDIENCE]))
+            .protected_resource(&resource(TestIssuer::AUDIENCE, ISSUER)),
+        ),
+        // Another issuer's audience, and nobody is sent there.
+        (
+            document_misfit(ResourceMisfit::Audience { resource: "https://api.example/".into() }),
+            builder()
+                .issuer(
+                    Issuer::new("https://other.example")
+                        .algorithms([Algorithm::ES256])
+                        .keys(keys(Algorithm::ES256))
+                        .audience("https://api.example/"),
+                )
+                .protected_resource(&resource("https://api.example/", ISSUER)),
+        ),
+        // Nobody is sent anywhere.
+        (
+            document_misfit(ResourceMisfit::Audience { resource: "https://api.example/".into() }),
+            builder().protected_resource(
+                &ProtectedResource::builder("https://api.example/").build().expect("a resource"),
+            ),
+        ),
+        (
+            document_misfit(ResourceMisfit::AuthorizationServer {
+                server: "https://issuer.example/".into(),
+            }),
+            builder()
+                .protected_resource(&resource(TestIssuer::AUDIENCE, "https://issuer.example/")),
+        ),
+        (
+            document_misfit(ResourceMisfit::NoBearer),
+            builder()
+                .protected_resource(&resource(TestIssuer::AUDIENCE, ISSUER))
+                .sources([TokenSource::cookie("__Host-token")]),
+        ),
+        // Nothing but that there is nobody.
+        (
+            Fault::NoIssuer,
+            Policy::builder().protected_resource(&resource(TestIssuer::AUDIENCE, ISSUER)),
+        ),
     ]
+}
+
+fn resource(identifier: &str, server: &str) -> ProtectedResource {
+    let builder = ProtectedResource::builder(identifier).authorization_servers([server]);
+    builder.build().expect("a resource")
+}
+
+fn document_misfit(misfit: ResourceMisfit) -> Fault {
+    Fault::ProtectedResource { misfit }
 }
 
 #[test]

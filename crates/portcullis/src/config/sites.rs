@@ -114,6 +114,8 @@ impl Sites {
             Fault::TokenLimit { .. } => alone("token_limit".to_owned()),
             Fault::TokenCache { .. } => alone("token_cache".to_owned()),
             Fault::Revocations { place, .. } => alone(self.claim_setting(place, "max_lifetime")),
+            // Only code can name one.
+            Fault::ProtectedResource { .. } => alone("protected_resource".to_owned()),
             Fault::Origin { origin } => {
                 let own = self.origins.iter().find(|(_, own)| own == origin);
                 alone(own.map_or("allowed_origins", |(place, _)| place).to_owned())

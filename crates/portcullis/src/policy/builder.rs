@@ -10,6 +10,7 @@ use crate::claims::{ClaimRules, MaxLifetime, NameTable};
 use crate::error::Error;
 use crate::presentation::{Presentation, Refusal};
 use crate::revocation::{EnforcedRevocations, RevocationSource, Sources, UnknownRevocation};
+use crate::routes::ProtectedResource;
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 #[cfg(feature = "status-list")]
 use crate::status_list::{StatusLists, StatusRule};
@@ -41,6 +42,7 @@ pub struct PolicyBuilder {
     names_callers: bool,
     scope_implies: Option<Box<ScopeImplies>>,
     presentation: Presentation,
+    protected_resource: Option<ProtectedResource>,
     #[cfg(feature = "remote-jwks")]
     former: Option<Arc<Rules>>,
 }
@@ -67,6 +69,7 @@ impl PolicyBuilder {
             names_callers: false,
             scope_implies: None,
             presentation: Presentation::default(),
+            protected_resource: None,
             #[cfg(feature = "remote-jwks")]
             former: None,
         }
@@ -287,6 +290,17 @@ impl PolicyBuilder {
         self
     }
 
+    /// Puts the address of the resource's document into every challenge, before what the presentation says
+    /// of it, and holds the policy to the document: every authorization server must be an issuer that has the
+    /// resource's identifier for an audience, and `Authorization: Bearer` among the sources.
+    /// [`Presentation::resource_metadata`] puts any address there, and holds the policy to nothing.
+    ///
+    /// Not called: the challenge says what the presentation does.
+    pub fn protected_resource(mut self, resource: &ProtectedResource) -> Self {
+        self.protected_resource = Some(resource.clone());
+        self
+    }
+
     /// Takes over the remote keys of the policy that this one is to replace, for issuers that have the same
     /// settings of keys in both. So a [`ReplaceablePolicy`](crate::ReplaceablePolicy) is never without keys for it,
     /// and a provider that is down just then does no harm. Those of issuers made on demand are not taken over.
@@ -315,6 +329,16 @@ impl PolicyBuilder {
         let mut faults = Vec::new();
         if self.issuers.is_empty() {
             faults.push(Fault::NoIssuer);
+        }
+        let mut presentation = self.presentation;
+        if let Some(resource) = &self.protected_resource {
+            presentation = presentation.resource_metadata(resource.metadata_url());
+            // Without an issuer, that is fault enough.
+            if !self.issuers.is_empty() {
+                let misfits = resource.misfits(&self.issuers, self.sources.as_deref());
+                faults
+                    .extend(misfits.into_iter().map(|misfit| Fault::ProtectedResource { misfit }));
+            }
         }
         check_durations("the policy", &self.rules, &mut faults);
         check_rules("the policy", &self.rules, &mut faults);
@@ -364,7 +388,7 @@ impl PolicyBuilder {
         for origin in self.origins.iter().filter(|origin| !is_origin(origin)) {
             faults.push(Fault::Origin { origin: origin.clone() });
         }
-        for setting in self.presentation.unwritable() {
+        for setting in presentation.unwritable() {
             faults.push(Fault::Text { setting });
         }
         #[cfg(feature = "status-list")]
@@ -411,7 +435,7 @@ impl PolicyBuilder {
             clock: self.clock,
             names_callers: self.names_callers,
             scope_implies: self.scope_implies,
-            presentation: self.presentation.compile(),
+            presentation: presentation.compile(),
         };
         #[cfg(not(feature = "status-list"))]
         let rules = Arc::new(rules);

@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::keys::remote::{RemoteJwksError, SettingFault};
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::revocation::Misfit;
+use crate::routes::ResourceMisfit;
 use crate::signature::Algorithm;
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusListsError;
@@ -193,6 +194,11 @@ pub enum Fault {
         /// Why.
         misfit: Misfit,
     },
+    /// A protected resource whose document says what the policy does not keep.
+    ProtectedResource {
+        /// What that is.
+        misfit: ResourceMisfit,
+    },
     /// An allowed origin that no browser would send.
     Origin {
         /// The origin.
@@ -301,6 +307,7 @@ impl fmt::Display for Fault {
                 "a token cache of {bytes} bytes: 1048576 (1 MiB) to 1073741824 (1 GiB) are accepted, and 0 for none"
             ),
             Self::Revocations { place, misfit } => write!(f, "{place}: {misfit}"),
+            Self::ProtectedResource { misfit } => write!(f, "the protected resource: {misfit}"),
             Self::Origin { origin } => write!(
                 f,
                 "`{}` is no origin: write scheme, host and port as browsers do, `https://app.example`",

@@ -295,6 +295,20 @@ impl Issuer {
         self.id.name()
     }
 
+    /// Whether its tokens may be for this audience.
+    pub(crate) fn names_audience(&self, audience: &str) -> bool {
+        matches!(&self.state.audience, AudienceRule::Audiences(own) if own.iter().any(|own| **own == *audience))
+    }
+
+    /// Whether it could call itself so. What a predicate trusts, nobody knows beforehand.
+    pub(crate) fn may_be(&self, id: &str) -> bool {
+        match &self.id {
+            Identity::One(own) => own == id,
+            #[cfg(feature = "remote-jwks")]
+            Identity::Each(rule) => rule.may_be(id),
+        }
+    }
+
     pub(super) fn rules(&self) -> &ClaimRules {
         &self.state.rules
     }

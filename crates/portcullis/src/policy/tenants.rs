@@ -73,6 +73,11 @@ impl TenantRule {
         }
     }
 
+    /// Whether it could trust this issuer. What a predicate does, nobody knows beforehand.
+    pub(super) fn may_be(&self, id: &str) -> bool {
+        matches!(self, Self::Predicate(_)) || self.tenant(id).is_some()
+    }
+
     /// What stands for `{tenant}` in the addresses of an issuer that is trusted.
     fn label<'i>(&self, id: &'i str) -> Option<&'i str> {
         match self {

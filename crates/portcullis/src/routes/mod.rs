@@ -4,6 +4,7 @@
 //! - [`BackChannelLogout`] receives the logout tokens of an OpenID Provider.
 //! - [`RevocationAdmin`] lets administrators revoke, and see how revocation does.
 //! - [`Readiness`] says whether a policy can decide about tokens.
+//! - [`ProtectedResource`] tells clients who issues tokens for the service.
 //!
 //! `portcullis-axum` and `portcullis-actix` have a function for each that makes a route of it. Whoever
 //! serves another framework reads the request's body into the [`BoundedBody`] of the route, and
@@ -11,11 +12,16 @@
 mod admin;
 mod body;
 mod logout;
+mod metadata;
 mod readiness;
 mod reply;
 
 pub use self::admin::{AdminError, Administrator, RevocationAdmin};
 pub use self::body::{BodyFault, BoundedBody};
 pub use self::logout::{BackChannelLogout, LogoutError, LogoutFault, LogoutTokenTypes};
+pub use self::metadata::{
+    ProtectedResource, ProtectedResourceBuilder, ProtectedResourceError, ResourceFault,
+    ResourceMisfit, UrlFault,
+};
 pub use self::readiness::{NotReady, Readiness};
 pub use self::reply::Reply;

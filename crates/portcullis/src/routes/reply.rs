@@ -2,7 +2,7 @@ use core::fmt;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// What a route answers, in no framework's types.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ pub struct Reply<E> {
 }
 
 impl<E> Reply<E> {
-    /// An answer for nobody's cache (RFC 9111 §5.2.2.5), without a body.
+    /// An answer for nobody's cache (RFC 9111 §5.2.2.5), unless a header says otherwise, without a body.
     pub(super) fn new(status: StatusCode) -> Self {
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -29,6 +29,11 @@ impl<E> Reply<E> {
     pub(super) fn with_body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.body = body.into();
+        self
+    }
+
+    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
         self
     }
 
