@@ -4,7 +4,9 @@ use core::pin::Pin;
 use actix_web::dev::HttpServiceFactory;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use futures_core::Stream;
-use portcullis::routes::{BackChannelLogout, BoundedBody, Readiness, Reply, RevocationAdmin};
+use portcullis::routes::{
+    BackChannelLogout, BoundedBody, ProtectedResource, Readiness, Reply, RevocationAdmin,
+};
 
 use crate::rejection::Rejection;
 use crate::request::View;
@@ -91,6 +93,31 @@ pub fn readiness(path: &str, readiness: Readiness) -> impl HttpServiceFactory + 
     web::resource(path).to(move |request: HttpRequest| {
         let reply = readiness.answer(&View(&request));
         async move { respond(reply) }
+    })
+}
+
+/// The document of a protected resource (RFC 9728), at its well-known path. It belongs to the app itself and
+/// not to a scope, since the path begins there. See [`ProtectedResource`].
+///
+/// It needs no token: leave it outside the middleware.
+///
+/// ```
+/// use actix_web::{App, Responder, web};
+/// use portcullis_actix::portcullis::ProtectedResource;
+/// use portcullis_actix::{Policy, Verify};
+///
+/// # async fn orders() -> impl Responder { "orders" }
+/// # fn app(policy: Policy, resource: ProtectedResource) {
+/// let app = App::new()
+///     .service(portcullis_actix::protected_resource(resource.clone()))
+///     .service(web::resource("/orders").wrap(Verify::new(policy.clone())).get(orders));
+/// # let _ = app; }
+/// ```
+pub fn protected_resource(resource: ProtectedResource) -> impl HttpServiceFactory + 'static {
+    let path = resource.metadata_path().to_owned();
+    web::resource(path).to(move |request: HttpRequest| {
+        let response = respond(resource.answer(&View(&request)));
+        async move { response }
     })
 }
 

@@ -35,6 +35,10 @@
 //! [`back_channel_logout`] receives a provider's logout tokens, [`revocation_admin`] lets
 //! administrators revoke.
 //!
+//! # Discovery
+//!
+//! [`protected_resource`] tells clients who issues tokens for the service (RFC 9728).
+//!
 //! # Testing
 //!
 //! `portcullis-testkit` mints tokens, has a policy that trusts them, and finds routes that are open:
@@ -76,6 +80,6 @@ mod routes;
 pub use self::extract::{Authorized, Caller, Verified};
 pub use self::layer::{Guarded, RequireLayer, ResponseFuture, VerifyLayer};
 pub use self::rejection::Rejection;
-pub use self::routes::{back_channel_logout, readiness, revocation_admin};
+pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

@@ -10,7 +10,9 @@ use axum_core::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as _, Frame};
-use portcullis::routes::{BackChannelLogout, BoundedBody, Readiness, Reply, RevocationAdmin};
+use portcullis::routes::{
+    BackChannelLogout, BoundedBody, ProtectedResource, Readiness, Reply, RevocationAdmin,
+};
 
 /// The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0), for a route: see
 /// [`BackChannelLogout`].
@@ -92,6 +94,30 @@ where
     S: Clone + Send + Sync + 'static,
 {
     any(move |request: Request| async move { respond(readiness.answer(&request)) })
+}
+
+/// The document of a protected resource (RFC 9728), at its well-known path: a router to merge with that of
+/// the whole host, since the path begins there. See [`ProtectedResource`].
+///
+/// It needs no token: leave it outside the layer.
+///
+/// ```
+/// use axum::Router;
+/// use portcullis_axum::portcullis::ProtectedResource;
+/// use portcullis_axum::{Policy, VerifyLayer};
+///
+/// fn app(api: Router, policy: Policy, resource: ProtectedResource) -> Router {
+///     api.layer(VerifyLayer::new(policy)).merge(portcullis_axum::protected_resource(resource))
+/// }
+/// # let _ = app;
+/// ```
+pub fn protected_resource<S>(resource: ProtectedResource) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let path = resource.metadata_path().to_owned();
+    let route = any(async move |request: Request| respond(resource.answer(&request)));
+    Router::new().route(&path, route)
 }
 
 /// Reads no more than there is room for.

@@ -118,6 +118,19 @@ impl Answer {
         Self { status, headers, body: body.into() }
     }
 
+    /// The answer of the core, with what frameworks add to it: how long the body is.
+    pub fn of_core(response: http::Response<Bytes>) -> Self {
+        let (head, body) = response.into_parts();
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let mut answer = Self::new(head.status.as_u16(), headers, body);
+        if answer.status != 204 && answer.header("content-length").next().is_none() {
+            let length = answer.body.len().to_string().into_bytes();
+            answer.headers.push(("content-length".into(), length));
+            answer.headers.sort_unstable();
+        }
+        answer
+    }
+
     /// The values of a header.
     pub fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.headers.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_slice())

@@ -185,15 +185,7 @@ async fn ask_core(service: &Service, request: &Request) -> Answer {
             Err(rejection) => rejection.into_response(),
         }
     };
-    let headers = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let mut answer = Answer::new(response.status().as_u16(), headers, response.body().to_vec());
-    // The frameworks say how long a body is.
-    if answer.status != 204 && answer.header("content-length").next().is_none() {
-        let length = answer.body.len().to_string().into_bytes();
-        answer.headers.push(("content-length".into(), length));
-        answer.headers.sort_unstable();
-    }
-    answer
+    Answer::of_core(response)
 }
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
