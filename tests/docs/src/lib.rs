@@ -4,3 +4,7 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/recipes/identity-providers.md")]
 mod identity_providers {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/recipes/mcp.md")]
+mod mcp {}
