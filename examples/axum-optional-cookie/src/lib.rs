@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use portcullis::{BadCookie, BuildError, CookieError, PolicyBuilder, TokenCookie, TokenSource};
-use portcullis_axum::{Policy, Verified, VerifyLayer};
+use portcullis_axum::{Caller, Policy, Verified, VerifyLayer};
 use serde::Deserialize;
 
 /// The cookie that the token is in.
@@ -51,8 +51,9 @@ async fn login(State(app): State<App>, Json(Login { token }): Json<Login>) -> Re
     }
 }
 
-/// Behind the policy, so that another site cannot log you out.
-async fn logout(State(app): State<App>) -> impl IntoResponse {
+/// Behind the policy, so that another site cannot log you out; and only for who is logged in, since its
+/// form, sent without the cookie, would take the cookie away all the same.
+async fn logout(_: Caller, State(app): State<App>) -> impl IntoResponse {
     (StatusCode::NO_CONTENT, [(SET_COOKIE, app.cookie.clear())])
 }
 
@@ -154,5 +155,9 @@ mod tests {
         let (status, cookie, _) =
             send(logout().header("sec-fetch-site", "cross-site"), String::new()).await;
         assert_eq!((status, cookie), (403, None));
+        // Another site's form comes without the cookie, and its answer may still set it.
+        let form = Request::post("/logout").header("sec-fetch-site", "cross-site");
+        let (status, cookie, _) = send(form, String::new()).await;
+        assert_eq!((status, cookie), (401, None));
     }
 }
