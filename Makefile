@@ -8,14 +8,14 @@ TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 
-.PHONY: demo test fmt lint docs unit features serde-json bench counts tools interop-tools fleet-tools counts-tools
+.PHONY: demo test fmt lint docs unit features serde-json bench counts tools interop-tools fleet-tools browser-tools counts-tools
 
 demo: tools
 	$(CARGO) run --locked --release -p quickstart -- --check
 	@echo
 	@echo 'To leave it running and try for yourself: cargo run --release -p quickstart'
 
-test: tools interop-tools fleet-tools fmt lint docs unit serde-json features
+test: tools interop-tools fleet-tools browser-tools fmt lint docs unit serde-json features
 	@echo 'make test: all passed'
 
 # The crypto library is C and assembly.
@@ -30,6 +30,10 @@ interop-tools:
 # A Redis server, which tests/fleet starts its own of.
 fleet-tools:
 	@scripts/need.sh redis-server
+
+# Chromium and what drives it, which tests/browser starts its own of.
+browser-tools:
+	@scripts/need.sh chromedriver chromium-driver
 
 # valgrind, and what runs the benchmark under it.
 counts-tools: export CARGO := $(CARGO)
@@ -49,11 +53,12 @@ lint:
 docs:
 	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features portcullis/,$(FEATURES))
 
-# No test of tests/interop is left out here.
+# No test of tests/interop and tests/browser is left out here.
 unit: export PORTCULLIS_INTEROP = required
+unit: export PORTCULLIS_BROWSER = required
 # For how long keys rotate under load.
 unit: export PORTCULLIS_SOAK_SECONDS = 60
-unit: interop-tools fleet-tools
+unit: interop-tools fleet-tools browser-tools
 	$(CARGO) test --locked --workspace $(addprefix --features portcullis/,$(FEATURES))
 
 serde-json:

@@ -1,0 +1,131 @@
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::sites::{serve_pages, serve_tls};
+use crate::{Service, ThirdPartyCookies};
+
+/// A browser, the service, and the sites of others.
+#[derive(Debug)]
+pub struct Stage {
+    browser: Browser,
+    /// The service at [`API`](crate::API).
+    pub service: Service,
+}
+
+impl Stage {
+    /// Sets it up, or says on stderr that the test is left out. The browser sends what `SameSite` lets it.
+    ///
+    /// # Panics
+    ///
+    /// There is no browser where one is required, or it does not start.
+    pub async fn or_leave_out(service: Service) -> Option<Self> {
+        Self::with_or_leave_out(ThirdPartyCookies::Sent, service).await
+    }
+
+    /// As [`or_leave_out`](Self::or_leave_out), with a browser that is set so.
+    ///
+    /// # Panics
+    ///
+    /// There is no browser where one is required, or it does not start.
+    pub async fn with_or_leave_out(cookies: ThirdPartyCookies, service: Service) -> Option<Self> {
+        if !Browser::or_leave_out() {
+            return None;
+        }
+        let pages = serve_pages().await;
+        // `http://dev.example` is the service without TLS.
+        let hosts = format!(
+            "MAP api.app.example:443 127.0.0.1:{}, MAP dev.example:80 127.0.0.1:{}, \
+             MAP *.example:443 127.0.0.1:{}, MAP *.example:80 127.0.0.1:{pages}, \
+             MAP * ~NOTFOUND, EXCLUDE localhost",
+            serve_tls(service.port()).await,
+            service.port(),
+            serve_tls(pages).await,
+        );
+        Some(Self { browser: Browser::start(&hosts, cookies).await, service })
+    }
+
+    /// Opens a page, as if its address were typed in. The steps below are those of this page.
+    pub async fn open(&self, url: &str) {
+        self.browser.open(url).await;
+    }
+
+    /// Opens a page whose server sets a cookie.
+    pub async fn open_setting(&self, origin: &str, cookie: &str) {
+        let cookie = form_urlencoded::byte_serialize(cookie.as_bytes()).collect::<String>();
+        self.open(&format!("{origin}/?cookie={cookie}")).await;
+    }
+
+    /// Takes away the cookies that the server of this page would get.
+    pub async fn forget_cookies(&self, url: &str) {
+        self.open(url).await;
+        self.browser.forget_cookies().await;
+    }
+
+    /// Fetches, with credentials. Returns what the page's script sees: status and text, `opaque`, or
+    /// the name of an error.
+    pub async fn fetch(&self, method: &str, url: &str, init: Value) -> String {
+        let script = "
+            const answer = await fetch(arguments[1], { method: arguments[0], credentials: 'include', ...arguments[2] });
+            return answer.type === 'opaque' ? 'opaque' : `${answer.status} ${await answer.text()}`.trim();";
+        text(self.browser.run(script, vec![json!(method), json!(url), init]).await)
+    }
+
+    /// Sends a form to an address, whose answer takes the page's place.
+    pub async fn submit(&self, url: &str, enctype: &str, name: &str, value: &str) {
+        let script = "
+            const form = Object.assign(document.createElement('form'), { method: 'post', action: arguments[0], enctype: arguments[1] });
+            form.append(Object.assign(document.createElement('input'), { name: arguments[2], value: arguments[3] }));
+            document.body.append(form);
+            form.submit();";
+        let arguments = [url, enctype, name, value].map(Value::from).to_vec();
+        self.browser.run(script, arguments).await;
+    }
+
+    /// Sends an ordinary form.
+    pub async fn submit_form(&self, url: &str) {
+        self.submit(url, "application/x-www-form-urlencoded", "note", "buy milk").await;
+    }
+
+    /// Follows a link, whose answer takes the page's place.
+    pub async fn follow(&self, url: &str) {
+        let script = "
+            const link = Object.assign(document.createElement('a'), { href: arguments[0] });
+            document.body.append(link);
+            link.click();";
+        self.browser.run(script, vec![json!(url)]).await;
+    }
+
+    /// Opens a WebSocket: `open` or `error`.
+    pub async fn open_socket(&self, url: &str) -> String {
+        let script = "
+            const socket = new WebSocket(arguments[0]);
+            return await new Promise(done => socket.onopen = socket.onerror = event => done(event.type));";
+        text(self.browser.run(script, vec![json!(url)]).await)
+    }
+
+    /// What the page's scripts see of its cookies, after they set one themselves.
+    pub async fn set_cookie(&self, cookie: &str) -> String {
+        let script = "document.cookie = arguments[0]; return document.cookie;";
+        text(self.browser.run(script, vec![json!(cookie)]).await)
+    }
+
+    /// What the page's scripts see of its cookies.
+    pub async fn visible_cookies(&self) -> String {
+        text(self.browser.run("return document.cookie;", vec![]).await)
+    }
+
+    /// The names of the cookies that the page's server would get.
+    pub async fn cookies(&self) -> Vec<String> {
+        self.browser.cookies().await
+    }
+}
+
+/// What a fetch needs to send a token as JSON.
+#[must_use]
+pub fn login(token: &str) -> Value {
+    json!({ "headers": { "Content-Type": "application/json" }, "body": json!({ "token": token }).to_string() })
+}
+
+fn text(value: Value) -> String {
+    if let Value::String(text) = value { text } else { value.to_string() }
+}
