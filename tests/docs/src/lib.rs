@@ -2,6 +2,10 @@
 #![cfg_attr(doctest, doc = include_str!("../../../README.md"))]
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/recipes/cookies-in-a-single-page-app.md")]
+mod cookies_in_a_single_page_app {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/recipes/identity-providers.md")]
 mod identity_providers {}
 
