@@ -1,4 +1,4 @@
-//! Metrics, through the [`metrics`](https://docs.rs/metrics) facade: whatever recorder a program installs gets them.
+//! Metrics, through the [`metrics`](https://github.com/metrics-rs/metrics) facade: whatever recorder a program installs gets them.
 //!
 //! | name | kind | labels | what |
 //! | --- | --- | --- | --- |
