@@ -35,7 +35,7 @@ pub(crate) struct Pending {
 
 impl Blocked {
     /// For who does not wait for what it waits for.
-    fn into_error(self) -> Error {
+    pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Refused(error) => error,
             Self::Keys(_) => KeyError::Unknown.into(),
@@ -177,20 +177,40 @@ fn authenticate<'r>(
     now: UnixTime,
     seeking: Seeking,
 ) -> Result<(Authentic, Party<'r>), Blocked> {
-    let header = &token.parts.header;
-    let algorithm = header.algorithm;
-    let query = KeyQuery { key_id: header.key_id(token.parts.text.header()), algorithm };
+    let (candidates, party) = find_keys(&token, party, now, seeking)?;
+    let token = check_signature(token, &candidates, party.terms(), seeking)?;
+    Ok((token, party))
+}
+
+/// The keys that a token may be signed with, and the issuer whose they are.
+pub(crate) fn find_keys<'r>(
+    token: &Unverified<'_>,
+    party: Party<'r>,
+    now: UnixTime,
+    seeking: Seeking,
+) -> Result<(Candidates, Party<'r>), Blocked> {
+    let query = token.parts.key_query();
     if party.terms().requires_key_id && query.key_id.is_none() {
         return Err(KeyError::IdMissing.into());
     }
     #[cfg(feature = "remote-jwks")]
-    let party = party.settle(id(&token)?).map_err(KeyError::Unavailable)?;
+    let party = party.settle(id(token)?).map_err(KeyError::Unavailable)?;
     let issuer = party.terms();
+    match Candidates::find(&issuer.keys, &query, now) {
+        Err(KeyError::Unknown) => Err(seek(issuer, &query, seeking, KeyError::Unknown)),
+        found => Ok((found?, party)),
+    }
+}
 
-    let candidates = match Candidates::find(&issuer.keys, &query, now) {
-        Err(KeyError::Unknown) => return Err(seek(issuer, &query, seeking, KeyError::Unknown)),
-        found => found?,
-    };
+/// Checks the signature under the keys that it may be of.
+pub(crate) fn check_signature(
+    token: Unverified<'_>,
+    candidates: &Candidates,
+    issuer: &TrustedIssuer,
+    seeking: Seeking,
+) -> Result<Authentic, Blocked> {
+    let query = token.parts.key_query();
+    let algorithm = query.algorithm;
     // A key without an id is tried for every token, but is not the key that this one names.
     let missing_id = query.key_id.filter(|_| candidates.iter().all(|key| key.id().is_none()));
     let missing_id = missing_id.map(Box::<str>::from);
@@ -200,7 +220,7 @@ fn authenticate<'r>(
             let query = KeyQuery { key_id: missing_id.as_deref(), algorithm };
             Err(seek(issuer, &query, seeking, error))
         }
-        checked => Ok((checked?, party)),
+        checked => Ok(checked?),
     }
 }
 
@@ -306,7 +326,7 @@ fn seek(
 
 /// The issuer that the token names, if it may be asked for a key. RFC 8725 §3.8: keys are looked
 /// up by issuer, never across.
-fn party<'r>(
+pub(crate) fn party<'r>(
     rules: &'r Rules,
     token: &Unverified<'_>,
     algorithms: Option<&[Algorithm]>,

@@ -33,6 +33,7 @@ pub(crate) use self::json::Value;
 pub(crate) use self::json::{Json, read_object, read_tree};
 pub(crate) use self::known::KnownHeaders;
 pub(crate) use self::payload::Payload;
+use crate::keys::KeyQuery;
 
 /// The longest signature there is: RSA with 8192 bits.
 const MAX_SIGNATURE: usize = 1024;
@@ -219,6 +220,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// What it says about its key.
+    pub(crate) fn key_query(&self) -> KeyQuery<'_> {
+        let key_id = self.header.key_id(self.text.header());
+        KeyQuery { key_id, algorithm: self.header.algorithm }
+    }
+
     /// How many bytes it holds elsewhere.
     pub(crate) fn heap_size(&self) -> usize {
         self.text.text.capacity() + self.header.heap_size() + self.payload.heap_size()
