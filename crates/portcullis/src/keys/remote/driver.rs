@@ -44,6 +44,7 @@ struct Engine {
     waiting: HashMap<WaiterId, oneshot::Sender<Answer>>,
     last_waiter: u64,
     generation: u64,
+    fresh_for: Option<Duration>,
     last_error: Option<FetchError>,
     is_over: bool,
 }
@@ -56,6 +57,7 @@ impl Shared {
             waiting: HashMap::new(),
             last_waiter: 0,
             generation: 0,
+            fresh_for: None,
             last_error: None,
             is_over: false,
         };
@@ -182,6 +184,7 @@ impl Shared {
             generation: engine.generation,
             age,
             last_success: age.and_then(|age| wall.checked_sub(age)),
+            fresh_for: engine.fresh_for,
             last_error: engine.last_error.clone(),
             failures: schedule.failures(),
             cooling_down_until: cools_down.and_then(|rest| wall.checked_add(rest)),
@@ -227,6 +230,7 @@ impl Shared {
                     let generation = engine.generation;
                     (!is_same).then_some(Event::Refreshed { generation, keys })
                 });
+                engine.fresh_for = Some(fresh_for);
                 engine.last_error = None;
                 self.tell(&mut engine, Input::Loaded { fresh_for, luck });
                 Some(event.unwrap_or(Event::Unchanged))

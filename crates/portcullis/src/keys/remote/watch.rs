@@ -23,6 +23,8 @@ pub struct Health {
     pub age: Option<Duration>,
     /// When that was.
     pub last_success: Option<SystemTime>,
+    /// For how long the keys were fresh from then on, as the answer and the settings have it.
+    pub fresh_for: Option<Duration>,
     /// Why the last fetch failed, if it did.
     pub last_error: Option<FetchError>,
     /// How many fetches failed since one succeeded.
