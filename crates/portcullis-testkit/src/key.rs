@@ -1,7 +1,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::rsa::KeySize;
@@ -84,6 +84,22 @@ impl SigningKey {
         Self { id: first_id(algorithm), algorithm, private }
     }
 
+    /// The key pair of [`private_der`](Self::private_der), for one of the algorithms that it fits: for a test
+    /// that goes on where another process left off. `None`: it is none.
+    pub fn from_private_der(algorithm: Algorithm, der: &[u8]) -> Option<Self> {
+        let private = match Private::kind(algorithm)? {
+            Kind::Rsa(encoding) => {
+                let pair = Box::new(RsaKeyPair::from_pkcs8(der).ok()?);
+                Private::Rsa { pair, encoding }
+            }
+            Kind::Ecdsa(signing, curve) => {
+                Private::Ecdsa { pair: EcdsaKeyPair::from_pkcs8(signing, der).ok()?, curve }
+            }
+            Kind::Ed25519 => Private::Ed25519(Ed25519KeyPair::from_pkcs8(der).ok()?),
+        };
+        Some(Self { id: first_id(algorithm), algorithm, private: Arc::new(private) })
+    }
+
     /// Gives this key another id.
     #[must_use]
     pub fn with_id(self, id: impl Into<String>) -> Self {
@@ -157,7 +173,19 @@ impl SigningKey {
         Some(pem)
     }
 
-    /// The secret of an HMAC key. `None` for a key pair, whose private half stays in here.
+    /// The private half in PKCS#8 (RFC 5208). `None` for a secret.
+    pub fn private_der(&self) -> Option<Vec<u8>> {
+        const WHY: &str = "a key in memory has a DER form";
+        let der = match &*self.private {
+            Private::Hmac { .. } => return None,
+            Private::Rsa { pair, .. } => pkcs8(&**pair),
+            Private::Ecdsa { pair, .. } => pair.to_pkcs8v1().expect(WHY).as_ref().to_vec(),
+            Private::Ed25519(pair) => pkcs8(pair),
+        };
+        Some(der)
+    }
+
+    /// The secret of an HMAC key. `None` for a key pair.
     pub fn secret(&self) -> Option<&[u8]> {
         match &*self.private {
             Private::Hmac { secret, .. } => Some(secret),
@@ -217,33 +245,44 @@ impl Private {
             rand::fill(&mut secret).expect(RANDOM);
             return Self::Hmac { hash, secret };
         }
-        match algorithm {
-            Algorithm::RS256 => Self::rsa(&RSA_PKCS1_SHA256),
-            Algorithm::RS384 => Self::rsa(&RSA_PKCS1_SHA384),
-            Algorithm::RS512 => Self::rsa(&RSA_PKCS1_SHA512),
-            Algorithm::PS256 => Self::rsa(&RSA_PSS_SHA256),
-            Algorithm::PS384 => Self::rsa(&RSA_PSS_SHA384),
-            Algorithm::PS512 => Self::rsa(&RSA_PSS_SHA512),
-            Algorithm::ES256 => Self::ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
-            Algorithm::ES384 => Self::ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
-            Algorithm::ES512 => Self::ecdsa(&ECDSA_P521_SHA512_FIXED_SIGNING, "P-521"),
-            Algorithm::EdDSA | Algorithm::Ed25519 => {
-                Self::Ed25519(Ed25519KeyPair::generate().expect(RANDOM))
+        match Self::kind(algorithm) {
+            Some(Kind::Rsa(encoding)) => {
+                let pair = Box::new(RsaKeyPair::generate(KeySize::Rsa2048).expect(RANDOM));
+                Self::Rsa { pair, encoding }
             }
+            Some(Kind::Ecdsa(signing, curve)) => {
+                Self::Ecdsa { pair: EcdsaKeyPair::generate(signing).expect(RANDOM), curve }
+            }
+            Some(Kind::Ed25519) => Self::Ed25519(Ed25519KeyPair::generate().expect(RANDOM)),
             // The enum is non-exhaustive, the two crates are released together, and a test of this
             // module signs with `Algorithm::ALL`.
-            unknown => unreachable!("the test kit does not know {unknown}"),
+            None => unreachable!("the test kit does not know {algorithm}"),
         }
     }
 
-    fn rsa(encoding: &'static RsaSignatureEncoding) -> Self {
-        let pair = Box::new(RsaKeyPair::generate(KeySize::Rsa2048).expect(RANDOM));
-        Self::Rsa { pair, encoding }
+    /// `None`: it has no key pairs.
+    fn kind(algorithm: Algorithm) -> Option<Kind> {
+        Some(match algorithm {
+            Algorithm::RS256 => Kind::Rsa(&RSA_PKCS1_SHA256),
+            Algorithm::RS384 => Kind::Rsa(&RSA_PKCS1_SHA384),
+            Algorithm::RS512 => Kind::Rsa(&RSA_PKCS1_SHA512),
+            Algorithm::PS256 => Kind::Rsa(&RSA_PSS_SHA256),
+            Algorithm::PS384 => Kind::Rsa(&RSA_PSS_SHA384),
+            Algorithm::PS512 => Kind::Rsa(&RSA_PSS_SHA512),
+            Algorithm::ES256 => Kind::Ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
+            Algorithm::ES384 => Kind::Ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
+            Algorithm::ES512 => Kind::Ecdsa(&ECDSA_P521_SHA512_FIXED_SIGNING, "P-521"),
+            Algorithm::EdDSA | Algorithm::Ed25519 => Kind::Ed25519,
+            _ => return None,
+        })
     }
+}
 
-    fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, curve: &'static str) -> Self {
-        Self::Ecdsa { pair: EcdsaKeyPair::generate(algorithm).expect(RANDOM), curve }
-    }
+/// Which key pairs an algorithm has.
+enum Kind {
+    Rsa(&'static RsaSignatureEncoding),
+    Ecdsa(&'static EcdsaSigningAlgorithm, &'static str),
+    Ed25519,
 }
 
 const RANDOM: &str = "aws-lc-rs makes a key unless the system is out of memory or randomness";
@@ -268,6 +307,10 @@ fn hmac_algorithm(algorithm: Algorithm) -> Option<hmac::Algorithm> {
 }
 
 fn spki(key: &impl AsDer<PublicKeyX509Der<'static>>) -> Vec<u8> {
+    key.as_der().expect("a key in memory has a DER form").as_ref().to_vec()
+}
+
+fn pkcs8(key: &impl AsDer<Pkcs8V1Der<'static>>) -> Vec<u8> {
     key.as_der().expect("a key in memory has a DER form").as_ref().to_vec()
 }
 
@@ -314,6 +357,20 @@ mod tests {
     /// Those with a public half.
     fn key_pairs() -> impl Iterator<Item = SigningKey> {
         Algorithm::ALL.into_iter().map(SigningKey::generate).filter(|key| key.secret().is_none())
+    }
+
+    #[test]
+    fn a_key_pair_that_was_written_and_read_is_the_same_key() {
+        for key in key_pairs() {
+            let der = key.private_der().expect("a key pair");
+            let again = SigningKey::from_private_der(key.algorithm(), &der).expect("the key");
+            assert_eq!(again.public_jwk(), key.public_jwk(), "{}", key.algorithm());
+            let signature = again.sign(b"eyJh.eyJz");
+            assert!(oracle::verifies(&key, b"eyJh.eyJz", &signature), "{}", key.algorithm());
+            assert!(SigningKey::from_private_der(Algorithm::HS256, &der).is_none());
+            assert!(SigningKey::from_private_der(key.algorithm(), b"no key").is_none());
+        }
+        assert!(SigningKey::generate(Algorithm::HS256).private_der().is_none());
     }
 
     #[test]
