@@ -3,7 +3,7 @@ CARGO ?= cargo
 export RUSTDOCFLAGS = -D warnings
 
 # Features that change what portcullis itself can do; each is also checked alone.
-FEATURES = config jsonwebtoken lookup metrics remote-jwks status-list tracing
+FEATURES = config explain jsonwebtoken lookup metrics remote-jwks status-list tracing
 TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value

@@ -79,6 +79,8 @@ pub mod routes;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod dangerous;
+#[cfg(feature = "explain")]
+pub mod explain;
 mod file;
 #[cfg(feature = "jsonwebtoken")]
 pub mod jsonwebtoken;

@@ -40,11 +40,11 @@ type Hook = dyn Fn(&Error, &mut Refusal) + Send + Sync;
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Presentation {
-    realm: Option<String>,
-    resource_metadata: Option<String>,
+    pub(crate) realm: Option<String>,
+    pub(crate) resource_metadata: Option<String>,
     problem_base: Option<String>,
     scopes: Vec<String>,
-    without_details: bool,
+    pub(crate) without_details: bool,
     hook: Option<Arc<Hook>>,
 }
 
@@ -234,6 +234,11 @@ pub(crate) struct CompiledPresentation {
 }
 
 impl CompiledPresentation {
+    #[cfg(feature = "explain")]
+    pub(crate) fn settings(&self) -> &Presentation {
+        &self.settings
+    }
+
     pub(crate) fn refusal(&self, error: &Error) -> Refusal {
         let answer = Answer::to(error);
         let mut refusal = self.answers[answer as usize].clone();

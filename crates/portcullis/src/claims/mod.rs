@@ -15,11 +15,15 @@
 //! An ID token mostly has the same `typ` as an access token, `JWT`, so that the type alone does not
 //! keep it out: the audience does, since an ID token names a client, not an API. Never list a
 //! client's id as an audience of an API.
+#[cfg(feature = "explain")]
+mod explain;
 mod rules;
 
 use core::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "explain")]
+pub(crate) use self::explain::{explain, explain_predicates};
 pub use self::rules::MaxLifetime;
 pub use self::rules::{Claim, ClaimRules, ClaimValue};
 pub(crate) use self::rules::{CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, NameTable};

@@ -68,6 +68,19 @@ enum ValueRule {
     OneOf(Arc<[ClaimValue]>),
 }
 
+impl ValueRule {
+    fn is_met_by(&self, value: Option<&Json<'_>>) -> bool {
+        match self {
+            // RFC 7519 gives `null` no meaning; a claim that says nothing is as good as none.
+            Self::Required => value.is_some_and(|value| *value != Json::Null),
+            Self::Forbidden => value.is_none(),
+            Self::OneOf(allowed) => {
+                value.is_some_and(|value| allowed.iter().any(|one| one.is(value)))
+            }
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Predicate {
     name: Arc<str>,
@@ -297,16 +310,7 @@ impl CompiledRules {
         names: &NameTable,
     ) -> Result<(), ClaimsError> {
         for (index, rule) in &self.values {
-            let value = payload.kept(*index);
-            let met = match rule {
-                // RFC 7519 gives `null` no meaning; a claim that says nothing is as good as none.
-                ValueRule::Required => value.is_some_and(|value| *value != Json::Null),
-                ValueRule::Forbidden => value.is_none(),
-                ValueRule::OneOf(allowed) => {
-                    value.is_some_and(|value| allowed.iter().any(|one| one.is(value)))
-                }
-            };
-            if !met {
+            if !rule.is_met_by(payload.kept(*index)) {
                 let name = names.0[*index].as_ref().into();
                 return Err(ClaimsError::Rule(match rule {
                     ValueRule::Required => Claim::Required(name),
@@ -324,6 +328,47 @@ impl CompiledRules {
                 Err(ClaimsError::Rule(Claim::Predicate(Arc::clone(&predicate.name))))
             }
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "explain")]
+impl CompiledRules {
+    /// The claims that must or must not be there, in words, and whether a token has it so.
+    pub(super) fn each_value<'a>(
+        &'a self,
+        payload: &'a Payload,
+        names: &'a NameTable,
+    ) -> impl Iterator<Item = (&'a str, String, bool)> {
+        self.values.iter().map(|(index, rule)| {
+            (&*names.0[*index], rule.to_string(), rule.is_met_by(payload.kept(*index)))
+        })
+    }
+
+    /// The same without a token.
+    pub(crate) fn values(&self, names: &NameTable) -> impl Iterator<Item = String> {
+        self.values.iter().map(|(index, rule)| format!("`{}` {rule}", names.0[*index]))
+    }
+
+    pub(crate) fn predicate_names(&self) -> impl Iterator<Item = &str> {
+        self.predicates.iter().map(|predicate| &*predicate.name)
+    }
+}
+
+#[cfg(feature = "explain")]
+impl fmt::Display for ValueRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Required => f.write_str("there, and not null"),
+            Self::Forbidden => f.write_str("absent"),
+            Self::OneOf(values) => {
+                let values = values.iter().map(|value| match value {
+                    ClaimValue::String(text) => format!("{text:?}"),
+                    ClaimValue::Integer(number) => number.to_string(),
+                    ClaimValue::Bool(value) => value.to_string(),
+                });
+                write!(f, "one of {}", values.collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }

@@ -98,7 +98,7 @@ impl VerificationKey {
         &self.verifier
     }
 
-    fn serves(&self, query: &KeyQuery<'_>) -> bool {
+    pub(crate) fn serves(&self, query: &KeyQuery<'_>) -> bool {
         self.algorithm == query.algorithm
             && match (&self.id, query.key_id) {
                 (Some(own), Some(asked)) => **own == *asked,

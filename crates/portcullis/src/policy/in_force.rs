@@ -12,10 +12,10 @@ use crate::verify::{self, Blocked, Seeking, Waiting};
 
 /// A policy at one moment.
 #[derive(Clone, Copy)]
-pub(super) struct InForce<'p> {
-    pub(super) verifier: &'p Arc<Verifier>,
+pub(crate) struct InForce<'p> {
+    pub(crate) verifier: &'p Arc<Verifier>,
     /// Whether a request without a token passes.
-    pub(super) anonymous: bool,
+    pub(crate) anonymous: bool,
 }
 
 impl InForce<'_> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use self::builder::PolicyBuilder;
 pub use self::fault::{BuildError, Fault};
-use self::in_force::InForce;
+pub(crate) use self::in_force::InForce;
 pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};
 use self::replaceable::Place;
 pub use self::replaceable::ReplaceablePolicy;
@@ -316,7 +316,7 @@ impl Policy {
     }
 
     /// What is in force at one moment. Waits for nobody.
-    fn with<R>(&self, look: impl FnOnce(InForce<'_>) -> R) -> R {
+    pub(crate) fn with<R>(&self, look: impl FnOnce(InForce<'_>) -> R) -> R {
         let anonymous = self.anonymous;
         match &self.standing {
             Standing::Fixed(verifier) => look(InForce { verifier, anonymous }),

@@ -207,7 +207,7 @@ impl Tenants {
         self
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.rule.name()
     }
 
@@ -216,7 +216,19 @@ impl Tenants {
         matches!(self.rule, TenantRule::Template { .. }) && self.name() == other.name()
     }
 
-    pub(super) fn terms(&self) -> &Arc<TrustedIssuer> {
+    /// The keys that each has for itself.
+    #[cfg(feature = "explain")]
+    pub(crate) fn plans(&self) -> &[RemoteJwksOptions] {
+        &self.plans
+    }
+
+    /// How many there are at a time.
+    #[cfg(feature = "explain")]
+    pub(crate) fn most(&self) -> usize {
+        self.bounds.most
+    }
+
+    pub(crate) fn terms(&self) -> &Arc<TrustedIssuer> {
         &self.terms
     }
 

@@ -140,6 +140,18 @@ impl TrustedIssuers {
         issuer.remotes.iter().find(|remote| remote.is_by(plan)).cloned()
     }
 
+    /// Those that are named.
+    #[cfg(feature = "explain")]
+    pub(crate) fn named(&self) -> &[Arc<TrustedIssuer>] {
+        &self.named
+    }
+
+    /// The rules that make others.
+    #[cfg(all(feature = "explain", feature = "remote-jwks"))]
+    pub(crate) fn tenants(&self) -> &[Tenants] {
+        &self.tenants
+    }
+
     /// Whether there is a key of every issuer that is named.
     pub(crate) fn have_keys(&self) -> bool {
         let has_one = |issuer: &Arc<TrustedIssuer>| {

@@ -342,6 +342,11 @@ fn key_id(token: &VerifiedToken) -> Option<&str> {
 }
 
 impl Enforced {
+    #[cfg(feature = "explain")]
+    pub(crate) fn has(&self, kind: Revocable) -> bool {
+        self.checks.iter().any(|check| check.kind == kind)
+    }
+
     /// Whether what this list has of the kind is refused.
     pub(crate) fn enforces(&self, kind: Revocable, list: &RevocationList) -> bool {
         self.list.is_same_as(list) && self.checks.iter().any(|check| check.kind == kind)
@@ -390,6 +395,6 @@ impl RevocationSource for Enforced {
 
 impl fmt::Debug for Enforced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.list.fmt(f)
+        f.debug_tuple("Revocations").field(&self.list).finish()
     }
 }

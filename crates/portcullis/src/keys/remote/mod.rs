@@ -146,6 +146,18 @@ impl RemoteJwks {
         &self.handle.shared.source.issuer
     }
 
+    /// Where they are fetched, or the metadata that name the place; without a query.
+    #[cfg(feature = "explain")]
+    pub(crate) fn address(&self) -> String {
+        shown(self.handle.shared.source.address().as_str())
+    }
+
+    /// Hosts that may be asked without TLS.
+    #[cfg(feature = "explain")]
+    pub(crate) fn plain_hosts(&self) -> &[String] {
+        &self.handle.shared.source.hosts.0
+    }
+
     /// Waits until there are keys, however often that takes a new try.
     ///
     /// For a readiness probe, or before a server listens. To start only if the first fetch
@@ -478,6 +490,12 @@ impl RemoteJwksOptions {
     /// Whether each issuer that a rule makes has keys of its own by these.
     pub(crate) fn is_of_one_tenant(&self) -> bool {
         self.url.as_ref().is_none_or(|url| url.contains(TENANT))
+    }
+
+    /// Where each tenant's keys are, and the hosts that may be asked for them without TLS.
+    #[cfg(feature = "explain")]
+    pub(crate) fn place_and_plain_hosts(&self) -> (Option<String>, &[String]) {
+        (self.url.as_deref().map(shown), &self.hosts.0)
     }
 
     /// These options for an issuer that a rule makes, with what a template calls it.

@@ -1,0 +1,284 @@
+//! What a policy accepts.
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::steps::kind;
+use super::words::{name_of, type_of};
+use crate::claims::{AudienceRule, TokenType};
+use crate::keys::KeySet;
+use crate::policy::{BadCookie, Rules, TrustedIssuer, Verifier};
+use crate::revocation::Revocable;
+use crate::signature::{Algorithm, Family};
+use crate::source::{Kind, Precedence, TokenSource};
+
+/// What a policy accepts, as data: for a tool that shows it or judges it. No secret is in it. From
+/// [`Policy::describe`](crate::Policy::describe).
+#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyDescription {
+    /// Whose tokens.
+    pub issuers: Vec<IssuerDescription>,
+    /// Where a token may be.
+    pub sources: Vec<String>,
+    /// Whether one of these is a cookie.
+    pub has_cookie: bool,
+    /// Origins besides the service's own whose pages may use the cookie.
+    pub allowed_origins: Vec<String>,
+    /// What a bad token in a cookie does where a request without a token would pass.
+    pub bad_cookie: &'static str,
+    /// Whether the token in a header counts where a cookie carries one too.
+    pub prefer_header: bool,
+    /// Whether a request without a token passes.
+    pub anonymous: bool,
+    /// Whether CORS preflights without a token pass.
+    pub admit_preflights: bool,
+    /// The largest token, in bytes.
+    pub token_limit: usize,
+    /// How many bytes remembered tokens may take.
+    pub token_cache: u64,
+    /// Whether tokens with `jwk`, `jku`, `x5u` or `x5c` are refused.
+    pub refuse_brought_keys: bool,
+    /// What can be taken back.
+    pub revocation: RevocationDescription,
+    /// How refusals look.
+    pub presentation: PresentationDescription,
+    /// What was weakened, by the names of [`dangerous`](crate::dangerous).
+    pub dangerous: Vec<String>,
+}
+
+/// An issuer that a policy trusts, or a rule that makes issuers.
+#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
+pub struct IssuerDescription {
+    /// What stands in `iss`; of a rule its template.
+    pub id: String,
+    /// For a rule: how many issuers of it there are at a time.
+    pub max_tenants: Option<usize>,
+    /// What it may sign with.
+    pub algorithms: Vec<&'static str>,
+    /// Where its keys come from.
+    pub keys: Vec<KeyOrigin>,
+    /// Whether tokens without `kid` are refused.
+    pub requires_key_id: bool,
+    /// With how many keys, of those there are now, a token without `kid` would be tried at most.
+    pub most_candidates: usize,
+    /// What this service is called in `aud`.
+    pub audiences: Vec<String>,
+    /// The clients that count instead, of tokens without `aud`.
+    pub client_ids_instead_of_audience: Vec<String>,
+    /// The types of token.
+    pub token_types: Vec<&'static str>,
+    /// The claims that scopes are in.
+    pub scope_claims: Vec<String>,
+    /// How far clocks may differ, in seconds.
+    pub leeway_s: u64,
+    /// How long a token may live, in seconds. `None`: for ever.
+    pub max_lifetime_s: Option<u64>,
+    /// How old a token may be, in seconds.
+    pub max_age_s: Option<u64>,
+    /// What else is asked of claims, in words.
+    pub claim_rules: Vec<String>,
+}
+
+/// Where keys come from.
+#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyOrigin {
+    /// The address, or what the source calls itself.
+    pub from: String,
+    /// Whether they are fetched.
+    pub is_remote: bool,
+    /// How many public keys there are now.
+    pub public_keys: usize,
+    /// How many shared secrets there are now.
+    pub secrets: usize,
+}
+
+/// What can be taken back.
+#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
+pub struct RevocationDescription {
+    /// Who is asked, by type.
+    pub sources: Vec<String>,
+    /// The kinds of revocation that are enforced.
+    pub kinds: Vec<&'static str>,
+}
+
+/// How refusals look.
+#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
+pub struct PresentationDescription {
+    /// The realm.
+    pub realm: Option<String>,
+    /// The URL of the metadata (RFC 9728).
+    pub resource_metadata: Option<String>,
+    /// Whether clients are told more than a code.
+    pub details: bool,
+}
+
+impl PolicyDescription {
+    pub(super) fn of(verifier: &Verifier, anonymous: bool) -> Self {
+        let rules = &*verifier.rules;
+        let mut dangerous = Vec::new();
+        let named = rules.issuers.named().iter();
+        #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "no rules then"))]
+        let mut issuers: Vec<_> =
+            named.map(|issuer| IssuerDescription::of(issuer, rules, &mut dangerous)).collect();
+        #[cfg(feature = "remote-jwks")]
+        for tenants in rules.issuers.tenants() {
+            let mut issuer = IssuerDescription::of(tenants.terms(), rules, &mut dangerous);
+            issuer.id = tenants.name().to_owned();
+            issuer.max_tenants = Some(tenants.most());
+            for plan in tenants.plans() {
+                let (address, hosts) = plan.place_and_plain_hosts();
+                dangerous.extend(hosts.iter().map(|host| format!("allow_http({host})")));
+                let from = address.unwrap_or_else(|| "the metadata of each issuer".to_owned());
+                issuer.keys.push(KeyOrigin { from, is_remote: true, public_keys: 0, secrets: 0 });
+            }
+            issuers.push(issuer);
+        }
+        for source in &rules.sources {
+            match &source.0 {
+                Kind::Query { name } => dangerous.push(format!("query({name})")),
+                Kind::Cookie { name, any_name: true } => dangerous.push(format!("cookie({name})")),
+                _ => {}
+            }
+        }
+        if rules.revocations.unknown.is_accepted {
+            dangerous.push("accept_unknown_revocation".to_owned());
+        }
+        let kinds = Revocable::ALL.into_iter();
+        let kinds =
+            kinds.filter(|kind| rules.revocations.enforced.iter().any(|one| one.has(*kind)));
+        let presentation = rules.presentation.settings();
+        Self {
+            issuers,
+            sources: rules.sources.iter().map(place).collect(),
+            has_cookie: rules.sources.iter().any(|one| matches!(one.0, Kind::Cookie { .. })),
+            allowed_origins: rules.origins.0.iter().map(ToString::to_string).collect(),
+            bad_cookie: match rules.bad_cookie {
+                BadCookie::Reject => "reject",
+                BadCookie::RejectAndClear => "reject-and-clear",
+                BadCookie::Anonymous => "anonymous",
+            },
+            prefer_header: rules.precedence == Precedence::Header,
+            anonymous,
+            admit_preflights: rules.admits_preflights,
+            token_limit: rules.limits.token,
+            token_cache: verifier.cache.stats().capacity,
+            refuse_brought_keys: rules.refuses_brought_keys,
+            revocation: RevocationDescription {
+                sources: rules.revocations.all.iter().map(|source| type_of(source)).collect(),
+                kinds: kinds.map(Revocable::name).collect(),
+            },
+            presentation: PresentationDescription {
+                realm: presentation.realm.clone(),
+                resource_metadata: presentation.resource_metadata.clone(),
+                details: !presentation.without_details,
+            },
+            dangerous,
+        }
+    }
+}
+
+impl IssuerDescription {
+    fn of(issuer: &TrustedIssuer, policy: &Rules, dangerous: &mut Vec<String>) -> Self {
+        let TrustedIssuer { id, algorithms, audience, types, scope_claims, rules, .. } = issuer;
+        let texts = |names: &[Box<str>]| names.iter().map(ToString::to_string).collect();
+        let (audiences, clients) = match audience {
+            AudienceRule::Audiences(names) => (texts(names), Vec::new()),
+            AudienceRule::ClientIds(names) => (Vec::new(), texts(names)),
+        };
+        if rules.max_lifetime.is_none() {
+            dangerous.push(format!("unlimited_lifetime ({id})"));
+        }
+        let predicates = rules.predicate_names().map(str::to_owned);
+        Self {
+            id: id.to_string(),
+            max_tenants: None,
+            algorithms: algorithms.iter().map(|algorithm| algorithm.name()).collect(),
+            keys: origins(issuer, dangerous),
+            requires_key_id: issuer.requires_key_id,
+            most_candidates: algorithms
+                .iter()
+                .map(|one| {
+                    issuer.keys.iter().map(|source| source.keys().most_matches(*one, false)).sum()
+                })
+                .max()
+                .unwrap_or(0),
+            audiences,
+            client_ids_instead_of_audience: clients,
+            token_types: types
+                .iter()
+                .map(|accepted| match accepted {
+                    TokenType::Jwt => "jwt",
+                    TokenType::AccessToken => "at+jwt",
+                })
+                .collect(),
+            scope_claims: texts(scope_claims),
+            leeway_s: rules.leeway.as_secs(),
+            max_lifetime_s: rules.max_lifetime.map(|limit| limit.as_secs()),
+            max_age_s: rules.max_age.map(|limit| limit.as_secs()),
+            claim_rules: rules.values(&policy.names).chain(predicates).collect(),
+        }
+    }
+}
+
+fn origins(issuer: &TrustedIssuer, dangerous: &mut Vec<String>) -> Vec<KeyOrigin> {
+    #[cfg(feature = "remote-jwks")]
+    let mut remotes = issuer.remotes.iter();
+    #[cfg(not(feature = "remote-jwks"))]
+    let _ = dangerous;
+    let origins = issuer.keys.iter().map(|source| {
+        let keys = source.keys();
+        let secrets = count(&keys, |algorithm| algorithm.family() == Family::Hmac);
+        let public_keys = count(&keys, |algorithm| algorithm.family() != Family::Hmac);
+        let name = name_of(source, 160);
+        #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "none are remote"))]
+        let mut origin = KeyOrigin { from: name, is_remote: false, public_keys, secrets };
+        // Both stand in the order in which they were added.
+        #[cfg(feature = "remote-jwks")]
+        if origin.from.starts_with("RemoteJwks {")
+            && let Some(remote) = remotes.next()
+        {
+            let hosts = remote.plain_hosts().iter();
+            dangerous.extend(hosts.map(|host| format!("allow_http({host})")));
+            (origin.from, origin.is_remote) = (remote.address(), true);
+        }
+        origin
+    });
+    origins.collect()
+}
+
+/// How many keys there are, where one may serve several algorithms under one id or none.
+fn count(keys: &KeySet, is_counted: impl Fn(Algorithm) -> bool) -> usize {
+    let mut count = 0;
+    let counted = Algorithm::ALL.into_iter().filter(|algorithm| is_counted(*algorithm));
+    // Whether two serve the same algorithms is told by their type, and of EC by the curve.
+    let group = |algorithm: Algorithm| match algorithm.family() {
+        Family::Ec => algorithm.name(),
+        _ => kind(algorithm),
+    };
+    let mut groups: Vec<_> = counted.map(group).collect();
+    groups.dedup();
+    for name in groups {
+        let of_group = || keys.iter().filter(|key| group(key.algorithm()) == name);
+        let ids: BTreeSet<_> = of_group().filter_map(|key| key.id()).collect();
+        let without_id = |algorithm| {
+            of_group().filter(|key| key.id().is_none() && key.algorithm() == algorithm).count()
+        };
+        count += ids.len() + Algorithm::ALL.into_iter().map(without_id).max().unwrap_or(0);
+    }
+    count
+}
+
+fn place(source: &TokenSource) -> String {
+    match &source.0 {
+        Kind::Bearer => "header `Authorization: Bearer`".to_owned(),
+        Kind::Header { name, prefix } if prefix.is_empty() => format!("header `{name}`"),
+        Kind::Header { name, prefix } => format!("header `{name}` after {prefix:?}"),
+        Kind::Cookie { name, .. } => format!("cookie `{name}`"),
+        Kind::Query { name } => format!("query parameter `{name}`"),
+    }
+}

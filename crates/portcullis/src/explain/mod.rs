@@ -1,0 +1,531 @@
+//! What a policy makes of a token, step by step, and [what it accepts](PolicyDescription) at all: for an
+//! operator who has the token anyway and asks why it was refused. Feature `explain`.
+//!
+//! ```
+//! use portcullis::Algorithm;
+//! use portcullis::explain::Stage;
+//! use portcullis_testkit::TestIssuer;
+//!
+//! let issuer = TestIssuer::new("https://id.example");
+//! let policy = issuer.policy();
+//! let token = issuer.token(Algorithm::ES256).audience("https://bills.example").mint();
+//!
+//! let explanation = policy.explain_now(&token);
+//! assert_eq!(explanation.refused_by(), Some(Stage::Screen)); // before a key was looked for
+//! let audience = explanation.facts().checks.iter().find(|check| check.rule == "aud").unwrap();
+//! assert_eq!(audience.needs, r#"one of "https://api.example""#);
+//! assert_eq!(audience.has.as_deref(), Some(r#""https://bills.example""#));
+//! ```
+//!
+//! The verdict is that of [`Policy::verify_token`]. The steps are those that it takes, taken once more with
+//! the same functions, and go on where it stopped, as far as that needs no trust: a token that has expired
+//! is looked at for its key and its signature as well. So an explanation costs more than a verdict, and a
+//! program that gives strangers explanations gives them an oracle: keep it to operators and tests.
+//!
+//! An explanation holds claims of the token, which [`Facts::trust`] says to be anybody's or the issuer's; it
+//! never holds the signature, nor a key or secret. Its `Debug` shows no claim, and its `Serialize` and
+//! `Display` do.
+mod describe;
+mod steps;
+mod words;
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::ser::{Serialize, Serializer};
+
+pub use self::describe::{
+    IssuerDescription, KeyOrigin, PolicyDescription, PresentationDescription, RevocationDescription,
+};
+pub(crate) use self::words::{duration, instant, listed};
+use crate::error::Error;
+use crate::keys::KeyError;
+use crate::policy::{InForce, Policy, Verifier};
+use crate::time::UnixTime;
+use crate::verified::VerifiedToken;
+use crate::verify::{self, Blocked, Seeking};
+
+impl Policy {
+    /// Says what [`verify_token`](Self::verify_token) makes of a token, and why. Waits where that waits.
+    pub async fn explain(&self, token: impl AsRef<[u8]>) -> Explanation {
+        let token = token.as_ref();
+        let start = Instant::now();
+        let (verifier, now, attempt) = self.attempt(token);
+        let verdict = match attempt {
+            Ok(token) => Ok(token),
+            Err(blocked) => verify::resume(&verifier, token, blocked).await,
+        };
+        Explanation::of(&verifier, token, now, verdict, start.elapsed())
+    }
+
+    /// The same of [`verify_token_now`](Self::verify_token_now), without ever waiting.
+    pub fn explain_now(&self, token: impl AsRef<[u8]>) -> Explanation {
+        let token = token.as_ref();
+        let start = Instant::now();
+        let (verifier, now, attempt) = self.attempt(token);
+        let verdict = attempt.map_err(Blocked::into_error_now);
+        Explanation::of(&verifier, token, now, verdict, start.elapsed())
+    }
+
+    /// What it accepts, as data.
+    pub fn describe(&self) -> PolicyDescription {
+        self.with(|InForce { verifier, anonymous }| PolicyDescription::of(verifier, anonymous))
+    }
+
+    fn attempt(&self, token: &[u8]) -> (Arc<Verifier>, UnixTime, Result<VerifiedToken, Blocked>) {
+        self.with(|InForce { verifier, .. }| {
+            let now = verifier.rules.clock.now();
+            let attempt = verify::verify(verifier, token, now, Seeking::Possible);
+            (Arc::clone(verifier), now, attempt)
+        })
+    }
+}
+
+/// What a policy made of a token, and why. From [`Policy::explain`].
+#[derive(Clone)]
+pub struct Explanation {
+    verdict: Result<VerifiedToken, Error>,
+    facts: Facts,
+}
+
+impl Explanation {
+    fn of(
+        verifier: &Verifier,
+        text: &[u8],
+        now: UnixTime,
+        verdict: Result<VerifiedToken, Error>,
+        took: Duration,
+    ) -> Self {
+        // Whatever keys could be fetched were: nobody is told to look twice.
+        let unavailable = match &verdict {
+            Err(Error::Key(KeyError::Unavailable(unavailable))) => Some(*unavailable),
+            _ => None,
+        };
+        let seeking = Seeking::Over(unavailable);
+        let mut facts = steps::take(&verifier.rules, text, now, seeking);
+        facts.took = took;
+        facts.settle(verdict.as_ref().err());
+        Self { verdict, facts }
+    }
+
+    /// The token, or why it is refused: what [`Policy::verify_token`] says.
+    ///
+    /// # Errors
+    ///
+    /// The token is refused.
+    pub fn verdict(&self) -> Result<&VerifiedToken, &Error> {
+        self.verdict.as_ref()
+    }
+
+    /// The step that refused it.
+    pub fn refused_by(&self) -> Option<Stage> {
+        self.facts.refused().map(|step| step.stage)
+    }
+
+    /// What was seen on the way.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+impl fmt::Debug for Explanation {
+    /// Shows no claim and no key id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Explanation")
+            .field("refused_by", &self.refused_by())
+            .field("error", &self.verdict.as_ref().err())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The verdict, the steps, and the rules that the claims do not meet. Shows claims.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.verdict {
+            Ok(_) => f.write_str("accepted")?,
+            Err(error) => write!(f, "refused: {error}")?,
+        }
+        for step in &self.facts.steps {
+            write!(f, "\n  {}: {}", step.stage, step.outcome)?;
+            if let Some(error) = &step.error {
+                write!(f, ": {error}")?;
+            }
+        }
+        for check in self.facts.checks.iter().filter(|check| check.met == Some(false)) {
+            let ClaimCheck { rule, needs, has, .. } = check;
+            let has = has.as_deref().unwrap_or("nothing");
+            write!(
+                f,
+                "\n  {}: needs {}, has {}",
+                words::Shown(rule),
+                words::Shown(needs),
+                words::Shown(has)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Explanation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Shape<'a> {
+            accepted: bool,
+            refused_by: Option<Stage>,
+            #[serde(serialize_with = "words::error")]
+            error: &'a Option<Error>,
+            #[serde(flatten)]
+            facts: &'a Facts,
+        }
+        let shape = Shape {
+            accepted: self.verdict.is_ok(),
+            refused_by: self.refused_by(),
+            error: &self.verdict.as_ref().err().cloned(),
+            facts: &self.facts,
+        };
+        shape.serialize(serializer)
+    }
+}
+
+/// A step of verification, in their order.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// From text to header and claims, strictly.
+    Token,
+    /// Whose token it says it is, and whether that issuer may sign with this algorithm.
+    Issuer,
+    /// Type, audience and expiry, before the signature is paid for. Asked again of the claims.
+    Screen,
+    /// Which of the issuer's keys may have signed it.
+    Key,
+    /// Whether one of them did.
+    Signature,
+    /// Everything that the policy asks of claims.
+    Claims,
+    /// Whether it was taken back.
+    Revocation,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Token,
+        Self::Issuer,
+        Self::Screen,
+        Self::Key,
+        Self::Signature,
+        Self::Claims,
+        Self::Revocation,
+    ];
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "token",
+            Self::Issuer => "issuer",
+            Self::Screen => "screen",
+            Self::Key => "key",
+            Self::Signature => "signature",
+            Self::Claims => "claims",
+            Self::Revocation => "revocation",
+        })
+    }
+}
+
+/// How a step ended.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The token passed it.
+    Passed,
+    /// It refused the token.
+    Refused,
+    /// Behind the step that refused: the token would pass this one.
+    WouldPass,
+    /// Behind the step that refused: this one would refuse it, too.
+    WouldRefuse,
+    /// It was not taken.
+    NotReached,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passed => "passed",
+            Self::Refused => "refused",
+            Self::WouldPass => "would pass",
+            Self::WouldRefuse => "would refuse",
+            Self::NotReached => "not reached",
+        })
+    }
+}
+
+/// What a step did.
+#[non_exhaustive]
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Step {
+    /// Which.
+    pub stage: Stage,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it refused, or would.
+    #[serde(serialize_with = "words::error")]
+    pub error: Option<Error>,
+    /// How long it took. Not known where the verdict is newer than the step.
+    #[serde(rename = "took_us", serialize_with = "words::micros")]
+    pub took: Option<Duration>,
+}
+
+/// Who stands behind the claims.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// Nobody: they are what whoever sent the token wrote.
+    Unverified,
+    /// The issuer signed them. The policy refuses them all the same.
+    Signed,
+    /// The issuer signed them, and the policy accepts them.
+    Accepted,
+}
+
+/// What was seen on the way. Holds claims of the token.
+#[non_exhaustive]
+#[derive(Clone, serde::Serialize)]
+pub struct Facts {
+    /// The policy's clock.
+    #[serde(serialize_with = "words::seconds")]
+    pub now: UnixTime,
+    /// How long the verdict took, which of a token seen before is shorter than its steps.
+    #[serde(rename = "took_us", serialize_with = "words::micros_of")]
+    pub took: Duration,
+    /// Who stands behind the claims.
+    pub trust: Trust,
+    /// One for each [`Stage`].
+    pub steps: Vec<Step>,
+    /// What it says.
+    pub token: TokenFacts,
+    /// The issuer that it names, if the policy trusts it.
+    pub issuer: Option<IssuerFacts>,
+    /// Every rule about claims.
+    pub checks: Vec<ClaimCheck>,
+    /// What was said about whether it was taken back, by each source that was asked.
+    pub revocation: Vec<SourceAnswer>,
+}
+
+impl fmt::Debug for Facts {
+    /// Shows no claim.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+impl Facts {
+    fn refused(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| step.outcome == Outcome::Refused)
+    }
+
+    /// The verdict counts: between it and the steps, time has passed and keys may have come.
+    fn settle(&mut self, error: Option<&Error>) {
+        if self.refused().and_then(|step| step.error.as_ref()) != error {
+            let stage = error.map(stage_of);
+            for step in &mut self.steps {
+                let at = |stage| Stage::ALL.iter().position(|one| *one == stage);
+                let is_before = stage.is_none_or(|refused| at(step.stage) < at(refused));
+                let (outcome, error) = match (is_before, Some(step.stage) == stage) {
+                    (true, _) => (Outcome::Passed, None),
+                    (false, true) => (Outcome::Refused, error.cloned()),
+                    (false, false) => (Outcome::NotReached, None),
+                };
+                *step = Step { stage: step.stage, outcome, error, took: None };
+            }
+        }
+        let passed = |stage: Stage| {
+            let ended = self.steps.iter().find(|step| step.stage == stage);
+            ended.is_some_and(|step| matches!(step.outcome, Outcome::Passed | Outcome::WouldPass))
+        };
+        self.trust = match error {
+            None => Trust::Accepted,
+            Some(_) if passed(Stage::Signature) => Trust::Signed,
+            Some(_) => Trust::Unverified,
+        };
+    }
+}
+
+/// The step that says so.
+fn stage_of(error: &Error) -> Stage {
+    use crate::claims::ClaimsError;
+    match error {
+        Error::Key(_) => Stage::Key,
+        Error::Signature(_) => Stage::Signature,
+        Error::Claims(ClaimsError::Issuer | ClaimsError::Algorithm | ClaimsError::BringsKey) => {
+            Stage::Issuer
+        }
+        Error::Claims(ClaimsError::Type | ClaimsError::Audience | ClaimsError::Expired { .. }) => {
+            Stage::Screen
+        }
+        Error::Claims(_) => Stage::Claims,
+        Error::Revocation(_) => Stage::Revocation,
+        _ => Stage::Token,
+    }
+}
+
+/// What a token says, as far as it can be read. Written by whoever sent it.
+#[non_exhaustive]
+#[derive(Clone, serde::Serialize)]
+pub struct TokenFacts {
+    /// Its length.
+    pub bytes: usize,
+    /// How many parts it has. Three are right.
+    pub parts: usize,
+    /// Its header, if it is a JSON object.
+    pub header: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Its claims, if they are a JSON object.
+    pub claims: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl fmt::Debug for TokenFacts {
+    /// Shows no claim.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenFacts").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// The issuer that a token names, and its keys.
+#[non_exhaustive]
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct IssuerFacts {
+    /// As the policy names it. Of one made by a rule that is not made yet: the rule.
+    pub id: String,
+    /// What it may sign with.
+    pub algorithms: Vec<&'static str>,
+    /// Whether tokens without `kid` are refused.
+    pub requires_key_id: bool,
+    /// Its keys.
+    pub keys: Vec<KeyFacts>,
+    /// How those of them do that are fetched.
+    pub remote: Vec<RemoteFacts>,
+}
+
+/// A key of an issuer.
+#[non_exhaustive]
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct KeyFacts {
+    /// Its id.
+    pub id: Option<String>,
+    /// Its type: `RSA`, `EC`, `OKP`, or `oct` for a shared secret.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The algorithm that it verifies.
+    pub algorithm: &'static str,
+    /// What became of it for this token.
+    pub role: KeyRole,
+}
+
+/// What became of a key.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyRole {
+    /// It verified the signature.
+    Signed,
+    /// It may have signed the token.
+    Candidate,
+    /// The token names another algorithm.
+    OtherAlgorithm,
+    /// The token names another key.
+    OtherId,
+    /// Its *accept until* is over, or its set no longer has it.
+    Over,
+}
+
+impl fmt::Display for KeyRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signed => "signed it",
+            Self::Candidate => "candidate",
+            Self::OtherAlgorithm => "other algorithm",
+            Self::OtherId => "other key id",
+            Self::Over => "no longer accepted",
+        })
+    }
+}
+
+/// How keys do that are fetched.
+#[non_exhaustive]
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RemoteFacts {
+    /// Where they are, or the metadata that name the place.
+    pub address: String,
+    /// Whether there are keys to serve.
+    pub serves: bool,
+    /// How long ago they were fetched, in seconds.
+    pub age_s: Option<u64>,
+    /// Why the last fetch failed, if it did.
+    pub last_error: Option<String>,
+    /// Entries of the set that are not used, and why.
+    pub skipped: Vec<String>,
+}
+
+/// A rule about claims, and what the token has.
+#[non_exhaustive]
+#[derive(Clone, serde::Serialize)]
+pub struct ClaimCheck {
+    /// The claim, the header member `typ`, or the name of a rule.
+    pub rule: String,
+    /// What it takes.
+    pub needs: String,
+    /// What the token has: JSON, or a time and how far it is from now. At most 256 characters.
+    pub has: Option<String>,
+    /// Whether that will do. Not known of a predicate that was not asked.
+    pub met: Option<bool>,
+}
+
+impl fmt::Debug for ClaimCheck {
+    /// Shows no claim.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimCheck").field("met", &self.met).finish_non_exhaustive()
+    }
+}
+
+/// What a source of revocations said.
+#[non_exhaustive]
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct SourceAnswer {
+    /// Its type, as its `Debug` has it.
+    pub source: String,
+    /// What it said.
+    pub answer: Answer,
+}
+
+/// What a source of revocations said.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The token was not taken back.
+    Active,
+    /// It was.
+    Revoked,
+    /// It cannot be told.
+    Unavailable,
+    /// It has to be waited for: the verdict has the answer.
+    Later,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+            Self::Unavailable => "unavailable",
+            Self::Later => "had to be waited for",
+        })
+    }
+}
