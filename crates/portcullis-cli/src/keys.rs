@@ -1,0 +1,228 @@
+//! A key set, as Portcullis would use it.
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use portcullis::remote::{
+    FetchError, FetchFault, HttpClient, HttpFuture, HttpRequest, RemoteJwksError,
+};
+use portcullis::{KeySet, RemoteJwks, dangerous};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::output::{Failure, Output, counted, duration, shown};
+use crate::{Exit, block_on};
+
+/// Show a key set as Portcullis would use it.
+///
+/// It is fetched by the rules of a policy: https but for loopback, no redirect, no proxy, at most 256 KiB
+/// and 100 keys.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The address of the set, or a file with one
+    #[arg(required_unless_present = "issuer")]
+    set: Option<String>,
+
+    /// The issuer whose metadata name the set
+    #[arg(long, conflicts_with = "set")]
+    issuer: Option<String>,
+
+    /// A host that may be asked without TLS. May be there several times
+    #[arg(long, value_name = "HOST")]
+    allow_http: Vec<String>,
+}
+
+/// As of the default of `RemoteJwks`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What is shown of a set.
+#[derive(Serialize)]
+struct Report {
+    usable: bool,
+    address: String,
+    bytes: usize,
+    fresh_for_s: Option<u64>,
+    entries: Vec<Entry>,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    id: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(rename = "use")]
+    purpose: Option<String>,
+    serves: Vec<&'static str>,
+    skipped: Option<String>,
+}
+
+pub(crate) fn run(options: Options, output: &Output) -> Result<Exit, Failure> {
+    let Options { set, issuer, allow_http } = options;
+    let (report, exit) = match (set, issuer) {
+        (Some(set), _) if !is_address(&set) => read(&PathBuf::from(set))?,
+        (set, issuer) => fetch(set, issuer, allow_http)?,
+    };
+    if output.json {
+        output.json(&report);
+        return Ok(exit);
+    }
+    print(&report, output);
+    Ok(exit)
+}
+
+fn is_address(text: &str) -> bool {
+    text.contains("://")
+}
+
+fn print(report: &Report, output: &Output) {
+    let Report { usable, address, bytes, fresh_for_s, entries, error } = report;
+    match error {
+        Some(error) => output.verdict(false, &shown(error)),
+        None => {
+            let used = entries.iter().filter(|entry| !entry.serves.is_empty()).count();
+            let text = format!(
+                "{}: {used} of {} can be used",
+                shown(address),
+                counted(entries.len(), "entry").replace("entrys", "entries")
+            );
+            output.verdict(*usable, &text);
+        }
+    }
+    if *bytes > 0 {
+        let fresh = fresh_for_s.map(|time| format!(", fresh for {}", duration(time)));
+        output.line(&format!("{bytes} bytes{}", fresh.unwrap_or_default()));
+    }
+    if entries.is_empty() {
+        return;
+    }
+    output.line("");
+    let rows = entries.iter().map(|entry| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+        let serves = match &entry.skipped {
+            Some(reason) => format!("skipped: {reason}"),
+            None => entry.serves.join(", "),
+        };
+        [text(&entry.id), text(&entry.kind), text(&entry.purpose), serves]
+    });
+    output.table(["key id", "type", "use", "serves"], rows);
+}
+
+fn read(path: &Path) -> Result<(Report, Exit), Failure> {
+    let content = std::fs::read(path)
+        .map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
+    let error = KeySet::from_jwks(&content).err().map(|fault| fault.to_string());
+    let exit = if error.is_none() { Exit::Good } else { Exit::Refused };
+    let address = path.display().to_string();
+    let error = error.map(|error| format!("{address}: {error}"));
+    let (bytes, entries) = (content.len(), entries(&content));
+    Ok((
+        Report { usable: error.is_none(), address, bytes, fresh_for_s: None, entries, error },
+        exit,
+    ))
+}
+
+fn fetch(
+    set: Option<String>,
+    issuer: Option<String>,
+    allow_http: Vec<String>,
+) -> Result<(Report, Exit), Failure> {
+    let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy();
+    let client = portcullis::reqwest::client(client)
+        .map_err(|error| Failure::fault(format!("no HTTP client: {error}")))?;
+    let last = Last::default();
+    let recorder = Recorder { client: Arc::new(client), last: Arc::clone(&last) };
+    let keys = match &set {
+        Some(address) => RemoteJwks::url(address),
+        None => RemoteJwks::discovery(),
+    };
+    let keys = allow_http
+        .into_iter()
+        .fold(keys.client(recorder), |keys, host| keys.transport(dangerous::allow_http(host)));
+    let address = set.or(issuer.clone()).unwrap_or_default();
+    let keys = keys.start_for(issuer.unwrap_or_else(|| address.clone())).map_err(|error| {
+        let message = match error {
+            RemoteJwksError::Address { fault, .. } => fault.to_string(),
+            other => other.to_string(),
+        };
+        // The way out of the message is for policies.
+        let hint =
+            if message.starts_with("plain `http`") { " (here: --allow-http HOST)" } else { "" };
+        Failure::fault(format!("{}: {message}{hint}", without_query(&address)))
+    })?;
+    let error = block_on(keys.refresh_now())?.err();
+    let answer = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // Of what failed before the set came, the last answer is another.
+    let is_set = error.as_ref().is_none_or(|error| matches!(error.fault(), FetchFault::Keys(_)));
+    let (address, body) = answer.filter(|_| is_set).unwrap_or_default();
+    let report = Report {
+        usable: error.is_none(),
+        address: without_query(&address).to_owned(),
+        bytes: body.len(),
+        fresh_for_s: keys.health().fresh_for.map(|time| time.as_secs()),
+        entries: entries(&body),
+        error: error.as_ref().map(ToString::to_string),
+    };
+    Ok((report, error.as_ref().map_or(Exit::Good, exit_of)))
+}
+
+/// A key for an interface may stand in the query, and a password before the host.
+fn without_query(address: &str) -> &str {
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    address.rsplit_once('@').map_or(address, |(_, host)| host)
+}
+
+fn exit_of(error: &FetchError) -> Exit {
+    match error.fault() {
+        FetchFault::Connection(_)
+        | FetchFault::Timeout { .. }
+        | FetchFault::Status { status: 429 | 500.. }
+        | FetchFault::Panicked
+        | FetchFault::Ended => Exit::Unavailable,
+        _ => Exit::Refused,
+    }
+}
+
+/// Each entry as it would be used, of what is a set at all and not too large.
+fn entries(set: &[u8]) -> Vec<Entry> {
+    #[derive(serde::Deserialize)]
+    struct Set<'a> {
+        #[serde(borrow)]
+        keys: Vec<&'a RawValue>,
+    }
+    let keys = serde_json::from_slice::<Set<'_>>(set).map(|set| set.keys).unwrap_or_default();
+    let entry = |text: &RawValue| {
+        let members: Value = serde_json::from_str(text.get()).unwrap_or_default();
+        let member = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+        let (serves, skipped) = match KeySet::from_jwk(text.get()) {
+            Ok(keys) => (keys.iter().map(|key| key.algorithm().name()).collect(), None),
+            Err(fault) => (Vec::new(), Some(fault.to_string())),
+        };
+        Entry { id: member("kid"), kind: member("kty"), purpose: member("use"), serves, skipped }
+    };
+    keys.into_iter().take(1000).map(entry).collect()
+}
+
+/// An address, and what it answered.
+type Last = Arc<Mutex<Option<(String, Vec<u8>)>>>;
+
+/// Keeps the last answer for who wants to look at it. All else is the client's.
+#[derive(Debug)]
+struct Recorder<C> {
+    client: Arc<C>,
+    last: Last,
+}
+
+impl<C: HttpClient> HttpClient for Recorder<C> {
+    fn get(&self, request: HttpRequest) -> HttpFuture {
+        let (client, last) = (Arc::clone(&self.client), Arc::clone(&self.last));
+        Box::pin(async move {
+            let url = request.url.clone();
+            let response = client.get(request).await?;
+            let answer = (url, response.body.clone());
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            Ok(response)
+        })
+    }
+}

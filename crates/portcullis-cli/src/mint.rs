@@ -1,0 +1,195 @@
+//! Tokens for tests.
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::SignedDuration;
+use portcullis::{Algorithm, SystemClock};
+use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
+use serde_json::{Value, json};
+
+use crate::Exit;
+use crate::explain::time;
+use crate::output::{Failure, Output, shown};
+
+const WARNING: &str = "FOR TESTS ONLY. Whoever has the folder can sign with its key; never let anything trust it that matters.";
+
+/// Make a token FOR TESTS ONLY, and a policy that accepts it.
+///
+/// Its key is for tests: with --policy-out it lies in that folder for everybody to sign with, and else it is
+/// made anew and thrown away. Never let anything trust it that matters.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Who says that it issued it
+    #[arg(long, default_value = "https://id.example")]
+    issuer: String,
+
+    /// Whom it is for. May be there several times
+    #[arg(long, default_value = TestIssuer::AUDIENCE)]
+    audience: Vec<String>,
+
+    /// Whom it is about
+    #[arg(long, default_value = "alice")]
+    subject: String,
+
+    /// The algorithm that signs it
+    #[arg(long, default_value = "ES256")]
+    alg: Algorithm,
+
+    /// How long it lives: 5m, 1h 30m. With a minus it has expired that long ago
+    #[arg(long, default_value = "5m", allow_hyphen_values = true, value_parser = life)]
+    expires_in: i64,
+
+    /// A scope. May be there several times
+    #[arg(long)]
+    scope: Vec<String>,
+
+    /// A further claim; what is JSON is taken as it is, and all else as text. May be there several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
+    claim: Vec<(String, Value)>,
+
+    /// When it is issued, as seconds since 1970 or as 2026-12-31T12:00:00Z [default: now]
+    #[arg(long, value_parser = time)]
+    at: Option<i64>,
+
+    /// A folder for a policy that accepts it, its keys and the private key. What is there stays: a second
+    /// token is signed with the same key, and held against the same policy
+    #[arg(long, value_name = "DIR")]
+    policy_out: Option<PathBuf>,
+}
+
+fn life(text: &str) -> Result<i64, String> {
+    let life: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(life.as_secs())
+}
+
+fn claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("no `=`: write NAME=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}
+
+pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
+    let mut issuer = TestIssuer::new(&options.issuer).clock(SystemClock);
+    if let Some(at) = options.at {
+        issuer = issuer.clock(FixedClock::at(at));
+    }
+    let key = match &options.policy_out {
+        Some(folder) => key_in(folder, options.alg)?,
+        None => SigningKey::generate(options.alg),
+    };
+    let audience = match options.audience.as_slice() {
+        [one] => Value::from(one.as_str()),
+        several => json!(several),
+    };
+    // Only what is asked for is signed.
+    let mut token = issuer.token(Algorithm::HS256).signed_by(&key).audience(audience);
+    token = token.subject(&options.subject);
+    if !options.scope.is_empty() {
+        token = token.scope(options.scope.join(" "));
+    }
+    let now = options.at.unwrap_or_else(|| portcullis::Clock::now(&SystemClock).0);
+    let end = now.saturating_add(options.expires_in);
+    if options.expires_in <= 0 {
+        token = token.claim("iat", end.saturating_sub(300));
+    }
+    token = token.expires_at(end);
+    for (name, value) in &options.claim {
+        token = token.claim(name, value.clone());
+    }
+    let token = token.mint();
+
+    let policy = options.policy_out.as_ref().map(|folder| folder.join("policy.toml"));
+    if let (Some(folder), Some(policy)) = (&options.policy_out, &policy) {
+        write_policy(folder, policy, options, &key)?;
+    }
+    if output.json {
+        let policy = policy.map(|path| path.display().to_string());
+        output.json(&json!({ "token": token, "policy": policy, "warning": WARNING }));
+        return Ok(Exit::Good);
+    }
+    // On standard output there is the token and nothing else, for a pipe.
+    output.line(&token);
+    match policy {
+        Some(path) => {
+            let path = shown(&path.display().to_string());
+            output.remark(&format!("{WARNING} The policy that it is for: {path}"));
+        }
+        None => output.remark(
+            "FOR TESTS ONLY. Its key was made for it and thrown away, so no policy accepts it: --policy-out DIR makes one that does, and keeps the key.",
+        ),
+    }
+    Ok(Exit::Good)
+}
+
+/// The key of a folder, made if it is not there.
+fn key_in(folder: &Path, algorithm: Algorithm) -> Result<SigningKey, Failure> {
+    let path = folder.join(format!("test-key-{}", algorithm.name().to_ascii_lowercase()));
+    let fault = |path: &Path, error: &dyn core::fmt::Display| {
+        Failure::fault(format!("{}: {error}", path.display()))
+    };
+    fs::create_dir_all(folder).map_err(|error| fault(folder, &error))?;
+    if path.exists() {
+        let content = fs::read(&path).map_err(|error| fault(&path, &error))?;
+        let key = if is_hmac(algorithm) {
+            Some(SigningKey::from_secret(algorithm, content))
+        } else {
+            SigningKey::from_private_der(algorithm, &content)
+        };
+        return key.ok_or_else(|| fault(&path, &"no such private key: remove it, and one is made"));
+    }
+    let mut key = SigningKey::generate(algorithm);
+    if let Some(secret) = key.secret() {
+        // Text, so that no byte of it is the newline that a file may end in.
+        let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        key = SigningKey::from_secret(algorithm, text);
+    }
+    let content = key.private_der().or(key.secret().map(<[u8]>::to_vec)).unwrap_or_default();
+    fs::write(&path, content).map_err(|error| fault(&path, &error))?;
+    Ok(key)
+}
+
+fn is_hmac(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
+}
+
+/// A policy that accepts the token, unless there is one.
+fn write_policy(
+    folder: &Path,
+    policy: &Path,
+    options: &Options,
+    key: &SigningKey,
+) -> Result<(), Failure> {
+    if policy.exists() {
+        return Ok(());
+    }
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text)
+            .map_err(|error| Failure::fault(format!("{}: {error}", path.display())))
+    };
+    let algorithm = options.alg.name();
+    let keys = match key.public_jwk() {
+        Some(jwk) => {
+            let set = json!({ "keys": [jwk] });
+            write(&folder.join("jwks.json"), &format!("{set:#}\n"))?;
+            "{ jwks_file = \"jwks.json\" }".to_owned()
+        }
+        None => {
+            let file = format!("test-key-{}", algorithm.to_ascii_lowercase());
+            format!("{{ secrets = [{{ id = {:?}, file = {file:?} }}] }}", key.id())
+        }
+    };
+    // A string of JSON is one of TOML.
+    let (issuer, audiences) = (json!(options.issuer), json!(options.audience));
+    let text = format!(
+        "# For tests only: made by `portcullis mint`, beside the private key that it trusts.\n\
+         [[issuer]]\n\
+         id         = {issuer}\n\
+         audiences  = {audiences}\n\
+         algorithms = [\"{algorithm}\"]\n\
+         keys       = {keys}\n\
+         \n\
+         [claims]\n\
+         max_lifetime = \"1h\"\n"
+    );
+    write(policy, &text)
+}

@@ -1,0 +1,289 @@
+//! Who has a token that is refused finds out why with one command, and the token stays with him.
+mod common;
+
+use std::path::Path;
+
+use insta::assert_snapshot;
+use portcullis_testkit::key_server::{Answer, KeyServer};
+use serde_json::Value;
+
+use self::common::{NOW, Ran, Trial, portcullis, settings, with_part};
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("no JSON: {ran:?}"))
+}
+
+#[test]
+fn as_a_new_user_would() {
+    let trial = Trial::new();
+    assert_eq!(trial.explain(&trial.token, &[]).code, 0);
+    settings().bind(|| assert_snapshot!("accepted", trial.explain(&trial.token, &[]).snapshot()));
+
+    let expired = trial.mint(&["--expires-in=-10m"]);
+    settings().bind(|| assert_snapshot!("expired", trial.explain(&expired, &[]).snapshot()));
+
+    let for_others = trial.mint(&["--audience", "https://bills.example"]);
+    settings().bind(|| assert_snapshot!("audience", trial.explain(&for_others, &[]).snapshot()));
+
+    // Of the same names, and signed by a key that nobody knows.
+    let other_key = portcullis(trial.folder.path(), &["mint", "--at", NOW], "").stdout;
+    settings().bind(|| assert_snapshot!("signature", trial.explain(other_key, &[]).snapshot()));
+
+    let stranger = trial.mint(&["--issuer", "https://id.example/"]);
+    settings().bind(|| assert_snapshot!("issuer", trial.explain(stranger, &[]).snapshot()));
+
+    settings().bind(|| assert_snapshot!("no-token", trial.explain("hello", &[]).snapshot()));
+}
+
+#[test]
+fn each_kind_of_refusal_names_its_step() {
+    let trial = Trial::new();
+    trial.write(
+        "policy.toml",
+        r#"
+        refuse_brought_keys = true
+        [[issuer]]
+        id = "https://id.example"
+        audiences = ["https://api.example"]
+        algorithms = ["ES256"]
+        keys = { jwks_file = "jwks.json" }
+        require_key_id = true
+        [claims]
+        max_lifetime = "1h"
+        max_age = "30m"
+        required = ["department"]
+        exact = { tenant = "acme" }
+        "#,
+    );
+    let mint = |more: &[&str]| {
+        trial.mint(&[&["--claim", "tenant=acme", "--claim", "department=7"], more].concat())
+    };
+    assert_eq!(trial.explain(mint(&[]), &[]).code, 0);
+    let with_header = |header: &str| with_part(&mint(&[]), 0, &base64url(header));
+    for (reason, step, token) in [
+        ("too_large", "token", mint(&["--claim", &format!("pad={}", "x".repeat(20_000))])),
+        ("malformed", "token", "a.b".to_owned()),
+        ("malformed", "token", mint(&["--claim", "exp=soon"])),
+        ("unknown_algorithm", "token", with_header(r#"{"alg":"none"}"#)),
+        ("unknown_issuer", "issuer", mint(&["--issuer", "https://evil.example"])),
+        ("wrong_algorithm", "issuer", mint(&["--alg", "EdDSA"])),
+        ("brings_key", "issuer", with_header(r#"{"alg":"ES256","jku":"https://evil.example"}"#)),
+        ("wrong_type", "screen", with_header(r#"{"alg":"ES256","typ":"logout+jwt"}"#)),
+        ("wrong_audience", "screen", mint(&["--audience", "https://bills.example"])),
+        ("expired", "screen", mint(&["--expires-in=-31s"])),
+        ("unknown_key", "key", with_header(r#"{"alg":"ES256","kid":"es256-77"}"#)),
+        ("ambiguous_key", "key", with_header(r#"{"alg":"ES256"}"#)),
+        ("bad_signature", "signature", with_header(r#"{"alg":"ES256","kid":"es256-1"}"#)),
+        ("not_yet_valid", "claims", mint(&["--claim", "nbf=1800000031"])),
+        ("issued_in_future", "claims", mint(&["--claim", "iat=1800000031"])),
+        ("lives_too_long", "claims", mint(&["--expires-in", "2h"])),
+        ("too_old", "claims", mint(&["--claim", "iat=1799998000"])),
+        ("bound", "claims", mint(&["--claim", r#"cnf={"jkt":"x"}"#])),
+        ("wrong_type", "claims", mint(&["--claim", "at_hash=x"])),
+        ("claim_missing", "claims", mint(&["--claim", "department=null"])),
+        ("claim_rule", "claims", mint(&["--claim", "tenant=globex"])),
+    ] {
+        let ran = trial.explain(&token, &["--json"]);
+        let value = json(&ran);
+        assert_eq!(ran.code, 1, "{reason}");
+        assert_eq!(
+            (&value["error"]["reason"], &value["refused_by"]),
+            (&reason.into(), &step.into())
+        );
+    }
+}
+
+#[test]
+fn the_json_is_documented_by_this() {
+    let trial = Trial::new();
+    let token = trial.mint(&["--scope", "orders:read", "--expires-in=-10m"]);
+    settings().bind(|| assert_snapshot!("json", trial.explain(token, &["--json"]).snapshot()));
+    let ran = trial.run(&["explain", "-p", "none.toml", "--json"], &trial.token);
+    settings().bind(|| assert_snapshot!("json-fault", ran.snapshot()));
+}
+
+#[test]
+fn a_token_comes_in_whatever_is_at_hand() {
+    let trial = Trial::new();
+    let token = &trial.token;
+    for input in [
+        format!("Bearer {token}"),
+        format!("Authorization: Bearer {token}\r\n"),
+        format!("curl -H 'Authorization: Bearer {token}' https://api.example"),
+    ] {
+        assert_eq!(trial.explain(&input, &[]).code, 0, "{input}");
+        assert_eq!(trial.explain("", &[&input]).code, 0, "{input}");
+    }
+    assert_eq!(trial.explain("", &[]).code, 2);
+}
+
+#[test]
+fn a_scope_that_a_route_asks_for_is_asked_for() {
+    let trial = Trial::new();
+    let token = trial.mint(&["--scope", "orders:read"]);
+    assert_eq!(trial.explain(&token, &["--scope", "orders:read"]).code, 0);
+    let ran = trial.explain(&token, &["--scope", "orders:write"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("the scope `orders:write`"), "{ran:?}");
+    assert_eq!(trial.explain(&token, &["--scope", "two words"]).code, 2);
+}
+
+#[test]
+fn keys_are_fetched_where_the_policy_says_so() {
+    let trial = Trial::new();
+    let set = std::fs::read_to_string(trial.folder.path().join("jwks.json")).unwrap();
+    let server = KeyServer::start();
+    server.answer("/jwks.json", Answer::json(set));
+    trial.write(
+        "policy.toml",
+        &format!(
+            r#"
+            [[issuer]]
+            id = "https://id.example"
+            audiences = ["https://api.example"]
+            algorithms = ["ES256"]
+            keys = {{ jwks_url = "{}" }}
+            "#,
+            server.url("/jwks.json")
+        ),
+    );
+    let ran = trial.explain(&trial.token, &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("jwks.json, fetched"), "{ran:?}");
+}
+
+#[test]
+fn keys_that_cannot_be_had_are_nobodys_fault_but_a_reason() {
+    let trial = Trial::new();
+    // A port that nobody listens on.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    trial.write(
+        "policy.toml",
+        &format!(
+            r#"
+            [[issuer]]
+            id = "https://id.example"
+            audiences = ["https://api.example"]
+            algorithms = ["ES256"]
+            keys = {{ jwks_url = "http://{free}/jwks.json" }}
+            "#
+        ),
+    );
+    let ran = trial.explain(&trial.token, &[]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(
+        ran.stdout.contains("keys_unavailable") && ran.stdout.contains("last error"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_policy_at_fault_is_told_by_line_and_place() {
+    let trial = Trial::new();
+    trial.write("policy.toml", "[[issuer]]\nid = \"https://id.example\"\naudience = [\"a\"]\n");
+    settings().bind(|| {
+        assert_snapshot!("policy-fault", trial.explain(&trial.token, &[]).snapshot());
+    });
+}
+
+#[test]
+fn no_token_is_ever_echoed() {
+    let trial = Trial::new();
+    let secrets = tempfile::tempdir().unwrap();
+    let hs = |more: &[&str]| {
+        let arguments =
+            [&["mint", "--alg", "HS256", "--policy-out", ".", "--at", NOW], more].concat();
+        portcullis(secrets.path(), &arguments, "").stdout.trim_end().to_owned()
+    };
+    let hs_tokens = [hs(&[]), hs(&["--expires-in=-1h"])];
+    let secret = std::fs::read_to_string(secrets.path().join("test-key-hs256")).unwrap();
+    let shortened = trial.token.split_once('.').unwrap().1.to_owned();
+    let doubled = format!("{0}.{0}", trial.token);
+    let tokens = [
+        trial.token.clone(),
+        trial.mint(&["--expires-in=-1h"]),
+        trial.mint(&["--issuer", "https://evil.example"]),
+        with_part(&trial.token, 0, &base64url(r#"{"alg":"none"}"#)),
+        with_part(&trial.token, 1, "e30"),
+        shortened,
+        doubled,
+    ];
+    let check = |folder: &Path, token: &str| {
+        let policies = ["policy.toml", "none.toml", "jwks.json"];
+        for policy in policies {
+            for json in [&["--json"][..], &[]] {
+                let signature = token.rsplit('.').next().unwrap();
+                let at = ["explain", "--policy", policy, "--at", NOW];
+                for (arguments, input) in [
+                    ([&at[..], json].concat(), token),
+                    ([&at[..], json, &[token]].concat(), ""),
+                    // Where it does not belong.
+                    ([&["check", token], json].concat(), token),
+                    ([&["keys", token], json].concat(), token),
+                    ([&["keys", "policy.toml", token], json].concat(), token),
+                    ([&["explain", "--policy", token], json].concat(), token),
+                    ([&["explain", "--policy", policy, "--at", token], json].concat(), token),
+                    ([&[token], json].concat(), token),
+                ] {
+                    let ran = portcullis(folder, &arguments, input);
+                    let text = ran.all().replace(['\n', ' '], "");
+                    assert!(!text.contains(&secret), "{arguments:?}");
+                    assert!(
+                        signature.len() < 20 || !text.contains(signature),
+                        "{arguments:?}: {ran:?}"
+                    );
+                    assert!(!text.contains(token), "{arguments:?}: {ran:?}");
+                }
+            }
+        }
+    };
+    tokens.iter().for_each(|token| check(trial.folder.path(), token));
+    hs_tokens.iter().for_each(|token| check(secrets.path(), token));
+}
+
+#[test]
+fn hostile_input_is_bounded_and_shown_escaped() {
+    let trial = Trial::new();
+    let ran = trial.explain(vec![b'a'; 10 * 1024 * 1024], &[]);
+    assert_eq!(ran.code, 2);
+    assert_eq!(trial.explain([0xff, 0, 0x1b, b'['], &[]).code, 1);
+    let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+    assert_eq!(trial.explain(with_part(&trial.token, 1, &base64url(&deep)), &[]).code, 1);
+    let deep = format!(r#"{{"a":{deep}}}"#);
+    assert_eq!(trial.explain(with_part(&trial.token, 1, &base64url(&deep)), &[]).code, 1);
+
+    let bad = "\u{1b}[2J\u{202e}\u{9b}x\u{7}";
+    let header = format!(r#"{{"alg":"ES256","kid":{},"typ":"JWT"}}"#, Value::from(bad));
+    let claims = trial.mint(&["--claim", &format!("{bad}={bad}"), "--issuer", bad]);
+    for token in [with_part(&trial.token, 0, &base64url(&header)), claims] {
+        for more in [&["--json"][..], &[]] {
+            let ran = trial.explain(&token, more);
+            let all = ran.all();
+            assert!(!all.contains(['\u{1b}', '\u{202e}', '\u{9b}', '\u{7}']), "{all:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_wider_than_a_hundred_columns() {
+    let trial = Trial::new();
+    let wide = "wide words ".repeat(40);
+    let token = trial.mint(&["--claim", &format!("text={wide}"), "--audience", &wide]);
+    let ran = trial.explain(token, &[]);
+    let widest = ran.stdout.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(widest <= 100, "{}", ran.stdout);
+}
+
+fn base64url(text: &str) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut out = String::new();
+    for chunk in text.as_bytes().chunks(3) {
+        let number = chunk.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+        let number = number << (8 * (3 - chunk.len()));
+        for at in 0..=chunk.len() {
+            let index = number >> (18 - 6 * at) & 63;
+            out.push(char::from(ALPHABET[index as usize]));
+        }
+    }
+    out
+}
