@@ -23,10 +23,12 @@
 //!     assert_ne!(forgery.token, token, "{}", forgery.what);
 //! }
 //! ```
+use std::collections::BTreeMap;
+
 use aws_lc_rs::digest;
 use base64::prelude::*;
 use portcullis::Algorithm;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::SigningKey;
 use crate::key::halves;
@@ -309,13 +311,13 @@ impl<'a> Parts<'a> {
     }
 
     #[track_caller]
-    fn header(&self) -> Map<String, Value> {
+    fn header(&self) -> BTreeMap<String, Value> {
         let header = BASE64_URL_SAFE_NO_PAD.decode(self.header).unwrap_or_default();
         serde_json::from_slice(&header).expect("the header of a good token is a JSON object")
     }
 
     #[track_caller]
-    fn header_without_alg(&self) -> Map<String, Value> {
+    fn header_without_alg(&self) -> BTreeMap<String, Value> {
         let mut header = self.header();
         header.remove("alg");
         header
@@ -351,7 +353,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn text(header: &Map<String, Value>) -> String {
+fn text(header: &BTreeMap<String, Value>) -> String {
     serde_json::to_string(header).expect("a JSON value has a text")
 }
 

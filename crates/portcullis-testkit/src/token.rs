@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use base64::prelude::*;
 use portcullis::UnixTime;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::SigningKey;
 
@@ -80,7 +80,8 @@ pub struct TokenBuilder {
     /// What was said of the header. `None` takes a member out.
     header: BTreeMap<String, Option<Value>>,
     raw_header: Option<Vec<u8>>,
-    claims: Map<String, Value>,
+    /// By name: a map of `serde_json` has them in another order where some crate of the program asks for that.
+    claims: BTreeMap<String, Value>,
     raw_payload: Option<Vec<u8>>,
 }
 
@@ -95,7 +96,7 @@ impl TokenBuilder {
             now,
             header: BTreeMap::new(),
             raw_header: None,
-            claims: Map::new(),
+            claims: BTreeMap::new(),
             raw_payload: None,
         };
         for (name, value) in of_the_issuer {
@@ -229,8 +230,8 @@ impl TokenBuilder {
     }
 
     fn header_text(&self) -> Vec<u8> {
-        let mut header = Map::new();
-        header.insert("alg".into(), self.key.algorithm().name().into());
+        let mut header = BTreeMap::<_, Value>::new();
+        header.insert("alg".to_owned(), self.key.algorithm().name().into());
         header.insert("kid".into(), self.key.id().into());
         header.insert("typ".into(), "at+jwt".into());
         for (name, value) in &self.header {
@@ -243,7 +244,7 @@ impl TokenBuilder {
     }
 }
 
-fn text(members: &Map<String, Value>) -> Vec<u8> {
+fn text(members: &BTreeMap<String, Value>) -> Vec<u8> {
     serde_json::to_vec(members).expect("a JSON value has a text")
 }
 
