@@ -10,7 +10,7 @@ use portcullis::{
     Algorithm, BadCookie, ClaimsError, Error, Issuer, KeyQuery, KeySet, KeySource, Keys,
     KeysUnavailable, Policy, PolicyBuilder, Presentation, Publishing, Revocable, RevocationEntry,
     RevocationSource, RevocationStatus, RevocationStore, RevocationUnavailable, Revocations,
-    Secret, Seek, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous,
+    Secret, Seek, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous, provider,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
 use serde::Deserialize;
@@ -92,6 +92,8 @@ pub enum Variant {
     RevocationList,
     /// Nobody knows whether the list is all there is.
     StaleRevocationList,
+    /// The presets of four identity providers, and their keys in memory.
+    Providers,
 }
 
 impl Variant {
@@ -176,6 +178,7 @@ impl Variant {
             Self::RevocationList => {
                 enforcing(builder, &revoked(Revocations::options().clock(clock()).in_memory()))
             }
+            Self::Providers => providers().into_iter().fold(builder, PolicyBuilder::issuer),
             Self::StaleRevocationList => {
                 let list = Revocations::options().clock(clock());
                 let list = list.shared([0; 16], Duration::from_secs(60));
@@ -268,6 +271,33 @@ fn hooked() -> Presentation {
             refusal.set_header("transfer-encoding", "chunked");
         }
     })
+}
+
+/// Realm, tenant and pool of the [providers](Variant::Providers).
+pub const KEYCLOAK: &str = "https://sso.example/realms/orders";
+/// A tenant of Entra ID.
+pub const ENTRA: &str =
+    "https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0";
+/// A tenant of Auth0.
+pub const AUTH0: &str = "https://orders.eu.auth0.com/";
+/// A user pool of Cognito.
+pub const COGNITO: &str = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Orders123";
+
+fn providers() -> [Issuer; 4] {
+    const GOOD: &str = "what it is given is well formed";
+    let keys = |id: &str| key_set(&TestIssuer::new(id), Algorithm::ES256);
+    let keycloak = provider::keycloak("https://sso.example", "orders").expect(GOOD);
+    let entra = provider::entra("72f988bf-86f1-41af-91ab-2d7cd011db47").expect(GOOD);
+    let auth0 = provider::auth0("orders.eu.auth0.com").expect(GOOD);
+    let cognito = provider::cognito("eu-west-1_Orders123").expect(GOOD);
+    // Those of the test kit, which would take long to make for RSA.
+    let es256 = [Algorithm::ES256];
+    [
+        keycloak.keys(keys(KEYCLOAK)).algorithms(es256).audience(TestIssuer::AUDIENCE),
+        entra.keys(keys(ENTRA)).algorithms(es256).audience(TestIssuer::AUDIENCE),
+        auth0.keys(keys(AUTH0)).algorithms(es256).audience(TestIssuer::AUDIENCE),
+        cognito.keys(keys(COGNITO)).algorithms(es256).client_ids_instead_of_audience(["testkit"]),
+    ]
 }
 
 fn with_source(builder: PolicyBuilder, source: impl KeySource) -> PolicyBuilder {

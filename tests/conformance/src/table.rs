@@ -8,7 +8,7 @@ use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder, hostile};
 use serde_json::json;
 
 use crate::client::{Answer, Protocol, Request};
-use crate::policies::{NOW, OTHER_ISSUER, Variant, issuer};
+use crate::policies::{AUTH0, COGNITO, ENTRA, KEYCLOAK, NOW, OTHER_ISSUER, Variant, issuer};
 
 /// A row of the table.
 #[derive(Clone, Debug)]
@@ -74,6 +74,7 @@ pub fn rows() -> Vec<Row> {
         revocation(),
         revocation_list(),
         requirements(),
+        providers(),
         grpc(),
         sizes(),
     ]
@@ -2199,6 +2200,71 @@ fn requirements() -> Vec<Row> {
         }
     }
     rows
+}
+
+/// Tokens as four providers make them.
+fn providers() -> Vec<Row> {
+    let token = |id: &str| TestIssuer::new(id).at(NOW).token(Algorithm::ES256);
+    let keycloak = || {
+        let roles = json!({ "roles": ["offline_access", "accountant"] });
+        let token = token(KEYCLOAK).claim("typ", "Bearer").claim("azp", "web");
+        token.claim("scope", "openid orders:read orders:write").claim("realm_access", roles)
+    };
+    let entra = || {
+        let token = token(ENTRA).claim("ver", "2.0").claim("azp", "web").claim("uti", "aBcD");
+        token.claim("scp", "profile orders:read")
+    };
+    let auth0 = || token(AUTH0).claim("azp", "web").claim("scope", "openid orders:read");
+    let cognito = || {
+        let token = token(COGNITO).claim("token_use", "access").without("aud");
+        token.claim("scope", "aws.cognito.signin.user.admin orders:read")
+    };
+    let inside = || text("inside");
+    let ask = |name: &str, target: &str, token: TokenBuilder, answer: Answer| {
+        row(Variant::Providers, name, get(target).bearer(token.mint()), answer)
+    };
+    vec![
+        ask("Keycloak's roles of a realm are found", "/refund", keycloak(), inside()),
+        ask(
+            "Keycloak's ID token is none",
+            "/inside",
+            keycloak().claim("typ", "ID"),
+            lacks_a_claim(),
+        ),
+        ask("Entra's scopes in scp are found", "/scoped", entra(), inside()),
+        ask(
+            "Entra's token of version 1 is none",
+            "/inside",
+            entra().claim("ver", "1.0"),
+            lacks_a_claim(),
+        ),
+        ask("Auth0's scopes are found", "/scoped", auth0(), inside()),
+        ask(
+            "Auth0's issuer has its slash",
+            "/inside",
+            token(AUTH0.trim_end_matches('/')),
+            is_unverifiable(),
+        ),
+        ask("Cognito's scopes are found", "/scoped", cognito(), inside()),
+        ask(
+            "Cognito's ID token is none",
+            "/inside",
+            cognito().claim("token_use", "id"),
+            lacks_a_claim(),
+        ),
+        ask(
+            "Cognito's token of another client is for others",
+            "/inside",
+            cognito().claim("client_id", "other"),
+            is_for_others(),
+        ),
+        ask(
+            "a token by the keys of another provider is none",
+            "/inside",
+            keycloak().claim("iss", ENTRA),
+            is_unverifiable(),
+        ),
+    ]
 }
 
 /// A call of gRPC wants its status in a header, and no body.
