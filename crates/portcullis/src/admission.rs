@@ -5,9 +5,10 @@ use serde::de::DeserializeOwned;
 
 use crate::authorize::Requirement;
 use crate::error::Error;
+use crate::grpc::GrpcStatus;
 use crate::observe;
 use crate::policy::{Policy, Rules};
-use crate::presentation::{self, Refusal, ResponseForm};
+use crate::presentation::{self, CompiledPresentation, Refusal, ResponseForm};
 use crate::source::{SourceError, TokenCookie};
 use crate::verified::VerifiedToken;
 
@@ -156,6 +157,14 @@ impl Admission {
     }
 }
 
+impl VerifiedToken {
+    /// For a connection that outlives its request, when [`Policy::recheck`] says no: the end, as the layer would
+    /// have refused the request.
+    pub fn reject(&self, error: impl Into<Error>, form: ResponseForm) -> Rejection {
+        Admission::verified(self.clone()).reject(error, form)
+    }
+}
+
 impl fmt::Debug for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admission").field("token", &self.token()).finish_non_exhaustive()
@@ -206,15 +215,27 @@ impl Rejection {
 
     /// The response, in no framework's types.
     pub fn refusal(&self) -> Refusal {
-        let Self { error, rules, form, clears } = self;
-        let mut refusal = match rules {
-            Some(rules) => rules.presentation.refusal(error),
-            None => presentation::without_policy(error),
-        };
-        if let Some(name) = clears {
+        self.full_refusal().into_form(self.form, self.presentation(), &self.error)
+    }
+
+    /// The end of a gRPC call, whichever form the request wants. The layers say the same.
+    pub fn into_grpc_status(self) -> GrpcStatus {
+        self.presentation().grpc_status(&self.error, self.full_refusal())
+    }
+
+    fn full_refusal(&self) -> Refusal {
+        let mut refusal = self.presentation().refusal(&self.error);
+        if let Some(name) = &self.clears {
             refusal.clear_cookie(&TokenCookie::unchecked(name.to_string()).clear());
         }
-        refusal.into_form(*form, error)
+        refusal
+    }
+
+    fn presentation(&self) -> &CompiledPresentation {
+        match &self.rules {
+            Some(rules) => &rules.presentation,
+            None => presentation::without_policy(),
+        }
     }
 }
 

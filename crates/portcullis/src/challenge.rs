@@ -266,8 +266,8 @@ impl Answer {
         }
     }
 
-    /// The status of a gRPC call.
-    pub(crate) fn grpc_status(self) -> GrpcStatus {
+    /// The status code of a gRPC call.
+    pub(crate) fn grpc_code(self) -> GrpcCode {
         match self {
             Self::TokenMissing
             | Self::Malformed
@@ -278,11 +278,11 @@ impl Answer {
             | Self::TooOld
             | Self::ClaimMissing
             | Self::Revoked
-            | Self::AuthenticationInsufficient => GrpcStatus::Unauthenticated,
-            Self::SeveralTokens => GrpcStatus::InvalidArgument,
-            Self::Unsuitable | Self::Forbidden | Self::CrossSite => GrpcStatus::PermissionDenied,
-            Self::Unavailable => GrpcStatus::Unavailable,
-            Self::Misconfigured => GrpcStatus::Internal,
+            | Self::AuthenticationInsufficient => GrpcCode::Unauthenticated,
+            Self::SeveralTokens => GrpcCode::InvalidArgument,
+            Self::Unsuitable | Self::Forbidden | Self::CrossSite => GrpcCode::PermissionDenied,
+            Self::Unavailable => GrpcCode::Unavailable,
+            Self::Misconfigured => GrpcCode::Internal,
         }
     }
 }
@@ -301,7 +301,7 @@ pub(crate) enum Severity {
 
 /// The status codes of gRPC that an answer may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum GrpcStatus {
+pub(crate) enum GrpcCode {
     InvalidArgument = 3,
     PermissionDenied = 7,
     Internal = 13,

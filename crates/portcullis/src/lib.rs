@@ -69,6 +69,7 @@ mod status_list;
 mod verify;
 
 mod challenge;
+mod grpc;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod middleware;
@@ -95,6 +96,7 @@ pub use crate::authorize::{ClaimPath, Forbidden, Requirement, RequirementFault, 
 pub use crate::cache::TokenCacheStats;
 pub use crate::claims::{Claim, ClaimRules, ClaimValue, ClaimsError, MaxLifetime, TokenType};
 pub use crate::error::Error;
+pub use crate::grpc::{GrpcMetadata, GrpcStatus};
 #[cfg(feature = "remote-jwks")]
 pub use crate::keys::remote::{self, RemoteJwks};
 pub use crate::keys::{

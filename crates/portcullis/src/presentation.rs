@@ -14,7 +14,8 @@ use serde::Serialize;
 use crate::authorize::{Forbidden, is_scope};
 use crate::challenge::Answer;
 use crate::error::Error;
-use crate::request::{self, RequestView};
+use crate::grpc::{GrpcStatus, is_grpc};
+use crate::request::RequestView;
 
 /// What a client is told to wait where nothing better is known: about what a restart takes.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
@@ -255,17 +256,24 @@ impl CompiledPresentation {
         refusal
     }
 
+    /// This refusal, as the end of a gRPC call.
+    pub(crate) fn grpc_status(&self, error: &Error, refusal: Refusal) -> GrpcStatus {
+        let answer = Answer::to(error);
+        let message = if self.settings.without_details { answer.title() } else { answer.detail() };
+        GrpcStatus::new(answer.grpc_code() as i32, message, refusal)
+    }
+
     /// Problem details of a route's own.
     pub(crate) fn problem(&self, status: StatusCode, texts: Texts) -> Bytes {
         self.settings.problem(status, texts)
     }
 }
 
-/// What a route answers that no policy stands in front of.
-pub(crate) fn without_policy(error: &Error) -> Refusal {
+/// How a route answers that no policy stands in front of.
+pub(crate) fn without_policy() -> &'static CompiledPresentation {
     static DEFAULT: LazyLock<CompiledPresentation> =
         LazyLock::new(|| Presentation::default().compile());
-    DEFAULT.refusal(error)
+    &DEFAULT
 }
 
 /// In which form a request wants a refusal.
@@ -277,7 +285,8 @@ pub enum ResponseForm {
     Full,
     /// To HEAD: without the body, of which the headers say how long it would be (RFC 9110 §9.3.2).
     WithoutBody,
-    /// To a gRPC call: the status stands in `grpc-status`, and the response has no body.
+    /// To a gRPC call: the status stands in `grpc-status`, and the response has no body. Of what a
+    /// [hook](Presentation::on_refusal) set, the headers count.
     Grpc,
 }
 
@@ -286,22 +295,11 @@ impl ResponseForm {
     pub fn of<V: RequestView + ?Sized>(request: &V) -> Self {
         match request.method() {
             "HEAD" => Self::WithoutBody,
-            // The protocol knows no other method.
-            "POST" if is_grpc(request) => Self::Grpc,
+            _ if is_grpc(request) => Self::Grpc,
             _ => Self::Full,
         }
     }
 }
-
-/// gRPC over HTTP/2: `application/grpc`, perhaps with `+` and the encoding of the messages. Not `grpc-web`, which
-/// a layer further out turns into it.
-fn is_grpc<V: RequestView + ?Sized>(request: &V) -> bool {
-    let Some(value) = request::single(request, "content-type") else { return false };
-    let Some((start, rest)) = value.split_at_checked(GRPC.len()) else { return false };
-    start.eq_ignore_ascii_case(GRPC.as_bytes()) && matches!(rest.first(), None | Some(b'+' | b';'))
-}
-
-const GRPC: &str = "application/grpc";
 
 /// The response to a request that was turned away, in no framework's types.
 #[derive(Clone, Debug)]
@@ -366,7 +364,12 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn into_form(mut self, form: ResponseForm, error: &Error) -> Self {
+    pub(crate) fn into_form(
+        mut self,
+        form: ResponseForm,
+        presentation: &CompiledPresentation,
+        error: &Error,
+    ) -> Self {
         match form {
             ResponseForm::Full => {}
             // Its length, which frameworks would take from the empty body, is that of the body to GET or is
@@ -376,20 +379,9 @@ impl Refusal {
                 self.body = Bytes::new();
             }
             ResponseForm::Grpc => {
-                let answer = Answer::to(error);
-                // Trailers-Only: gRPC over HTTP/2, "Responses". Its status is always 200.
-                self.status = StatusCode::OK;
-                self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
-                self.headers.insert(GRPC_STATUS, HeaderValue::from(answer.grpc_status() as u16));
-                self.headers.insert(GRPC_MESSAGE, HeaderValue::from_static(answer.detail()));
-                // Some frameworks would say so, and some not.
-                self.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
-                self.body = Bytes::new();
+                return presentation.grpc_status(error, self).into_trailers_only();
             }
         }
         self
     }
 }
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");

@@ -21,24 +21,50 @@ pub(crate) struct InForce<'p> {
 impl InForce<'_> {
     pub(super) fn check<V: RequestView + ?Sized>(self, request: &V) -> Check {
         let stopwatch = Stopwatch::start();
+        match self.decide(request) {
+            Ok(decided) => {
+                stopwatch.decided(&decided);
+                Check::Done(decided)
+            }
+            Err((blocked, presented)) => {
+                self.wait(blocked, &presented, ResponseForm::of(request), stopwatch)
+            }
+        }
+    }
+
+    /// As [`check`](Self::check), for who cannot wait.
+    pub(super) fn check_now<V: RequestView + ?Sized>(
+        self,
+        request: &V,
+    ) -> Result<Admission, Rejection> {
+        let stopwatch = Stopwatch::start();
+        let decided = self.decide(request).unwrap_or_else(|(blocked, presented)| {
+            let error = blocked.into_error_now();
+            self.refuse(error, presented.cookie, ResponseForm::of(request))
+        });
+        stopwatch.decided(&decided);
+        decided
+    }
+
+    /// Decides, unless something has to be waited for.
+    fn decide<'r, V: RequestView + ?Sized>(
+        &'r self,
+        request: &'r V,
+    ) -> Result<Result<Admission, Rejection>, (Blocked, Presented<'r>)> {
         let presented = match self.find(request) {
             Ok(presented) => presented,
-            Err(decided) => {
-                stopwatch.decided(&decided);
-                return Check::Done(decided);
-            }
+            Err(decided) => return Ok(decided),
         };
-        let form = ResponseForm::of(request);
         let rules = &self.verifier.rules;
         let attempt =
             verify::verify(self.verifier, presented.token, rules.clock.now(), Seeking::Possible);
-        let decided = match attempt {
-            Ok(token) => Ok(Admission::verified(token)),
-            Err(Blocked::Refused(error)) => self.refuse(error, presented.cookie, form),
-            Err(blocked) => return self.wait(blocked, &presented, form, stopwatch),
-        };
-        stopwatch.decided(&decided);
-        Check::Done(decided)
+        match attempt {
+            Ok(token) => Ok(Ok(Admission::verified(token))),
+            Err(Blocked::Refused(error)) => {
+                Ok(self.refuse(error, presented.cookie, ResponseForm::of(request)))
+            }
+            Err(blocked) => Err((blocked, presented)),
+        }
     }
 
     /// The token of a request, or what becomes of the request without one.

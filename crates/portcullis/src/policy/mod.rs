@@ -153,6 +153,19 @@ impl Policy {
         }
     }
 
+    /// Decides about a request without ever waiting, for where nothing can be awaited: keys and revocations
+    /// that would have to be waited for count as unavailable.
+    ///
+    /// Keys from an address are fetched in the background all the same: await `Policy::ready` before requests
+    /// come, or the first ones are refused.
+    ///
+    /// # Errors
+    ///
+    /// The request is refused.
+    pub fn check_now<V: RequestView + ?Sized>(&self, request: &V) -> Result<Admission, Rejection> {
+        self.with(|in_force| in_force.check_now(request))
+    }
+
     /// Verifies the text of a token, however it came: a first WebSocket message, a queue.
     ///
     /// # Errors
