@@ -10,5 +10,13 @@ mod cookies_in_a_single_page_app {}
 mod identity_providers {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/recipes/grpc.md")]
+mod grpc {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/recipes/mcp.md")]
 mod mcp {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/recipes/websocket.md")]
+mod websocket {}
