@@ -82,15 +82,17 @@ impl GrpcStatus {
         Self { code, message, metadata }
     }
 
-    /// Trailers-Only: gRPC over HTTP/2, "Responses". The status of HTTP is always 200.
-    pub(crate) fn into_trailers_only(self) -> Refusal {
+    /// Trailers-Only: gRPC over HTTP/2, "Responses". The status of HTTP stays what it is, where gRPC's own is 200: a
+    /// client must go by `grpc-status` wherever there is one, and whoever writes the content type of a request must
+    /// not make a refusal look like a success to a proxy that asks this service who may pass.
+    pub(crate) fn into_trailers_only(self, status: StatusCode) -> Refusal {
         let Self { code, message, metadata: mut headers } = self;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
         headers.insert(GRPC_STATUS, HeaderValue::from(code));
         headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
         // Some frameworks would say so, and some not.
         headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
-        Refusal { status: StatusCode::OK, headers, body: Bytes::new() }
+        Refusal { status, headers, body: Bytes::new() }
     }
 }
 

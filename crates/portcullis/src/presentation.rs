@@ -379,7 +379,8 @@ impl Refusal {
                 self.body = Bytes::new();
             }
             ResponseForm::Grpc => {
-                return presentation.grpc_status(error, self).into_trailers_only();
+                let status = self.status;
+                return presentation.grpc_status(error, self).into_trailers_only(status);
             }
         }
         self

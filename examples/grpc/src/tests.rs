@@ -248,7 +248,7 @@ async fn a_refused_call_of_grpc_web_is_one_of_grpc_web() {
         .body(Full::new(Bytes::from_static(&[0; 5])))
         .expect("a request");
     let response = client.send_request(request).await.expect("a response");
-    assert_eq!(response.status(), 200);
+    assert_eq!(response.status(), 401);
     assert_eq!(response.headers()["content-type"], "application/grpc-web+proto");
     assert_eq!(response.headers()["grpc-status"], "16");
     assert_eq!(response.headers()["grpc-message"], "This resource needs an access token.");
@@ -342,16 +342,16 @@ async fn a_refusal_is_one_frame_of_headers_and_the_same_by_layer_and_interceptor
     let expired = issuer.token(Algorithm::ES256).expired().mint();
     let layer = open(Door::Layer, issuer.policy());
     let interceptor = open(Door::Interceptor, issuer.policy());
-    let sent: [(&str, &[&str], &str); 4] = [
-        ("/orders.Orders/Get", &[], "16"),
-        ("/orders.Orders/Watch", &[&expired], "16"),
-        ("/orders.Orders/Talk", &[&good, &good], "3"),
-        ("/orders.Refunds/Refund", &[&good], "7"),
+    let sent: [(&str, &[&str], u16, &str); 4] = [
+        ("/orders.Orders/Get", &[], 401, "16"),
+        ("/orders.Orders/Watch", &[&expired], 401, "16"),
+        ("/orders.Orders/Talk", &[&good, &good], 400, "3"),
+        ("/orders.Refunds/Refund", &[&good], 403, "7"),
     ];
-    for (path, tokens, code) in sent {
+    for (path, tokens, status, code) in sent {
         let (mut by_layer, is_headers_only) = raw(layer, path, tokens).await;
         assert!(is_headers_only, "{path}: Trailers-Only");
-        assert_eq!(by_layer.status, 200, "{path}");
+        assert_eq!(by_layer.status, status, "{path}");
         assert_eq!(by_layer.headers["content-type"], "application/grpc", "{path}");
         assert_eq!(by_layer.headers["grpc-status"], code, "{path}");
 

@@ -191,6 +191,27 @@ fn a_requirement_is_not_met_by_a_token_that_the_policy_refuses_or_by_none() {
     assert_eq!((answer.status, answer.reached), (401, 0));
 }
 
+/// A proxy may ask this service who may pass, with the headers that the client sent, and go by the status.
+#[test]
+fn a_refusal_looks_like_no_success_whatever_form_the_request_asks_for() {
+    let door = door(Requirement::scope("admin"));
+    let good = token(ES256).mint();
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc-web", "x"]
+    {
+        for method in ["POST", "GET", "HEAD", "PUT", "OPTIONS"] {
+            for (bearer, status) in [(None, 401), (Some("x"), 401), (Some(good.as_str()), 403)] {
+                let mut request = Request::builder().method(method);
+                request = request.header("content-type", content_type).header("te", "trailers");
+                if let Some(bearer) = bearer {
+                    request = request.header("authorization", format!("Bearer {bearer}"));
+                }
+                let answer = door.send(request.body(()).expect("a request"));
+                assert_eq!((answer.status, answer.reached), (status, 0), "{method} {content_type}");
+            }
+        }
+    }
+}
+
 #[test]
 fn nothing_that_was_sent_or_set_breaks_the_challenge() {
     // What a token says reaches no header at all.

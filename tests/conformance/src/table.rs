@@ -2267,11 +2267,11 @@ fn providers() -> Vec<Row> {
     ]
 }
 
-/// A call of gRPC wants its status in a header, and no body.
+/// A call of gRPC wants its status in a header, and no body. That of HTTP stays: a refusal looks like none to nobody.
 fn grpc() -> Vec<Row> {
     let call = |target: &str| post(target).header("content-type", "application/grpc+proto");
-    let status = |status: &str, message: &str| {
-        Answer::of(200, "application/grpc", "")
+    let status = |http: u16, status: &str, message: &str| {
+        Answer::of(http, "application/grpc", "")
             .with("cache-control", "no-store")
             .with("grpc-status", status)
             .with("grpc-message", message)
@@ -2282,13 +2282,13 @@ fn grpc() -> Vec<Row> {
             Variant::Plain,
             "a gRPC call without a token is unauthenticated",
             call("/whoami"),
-            status("16", "This resource needs an access token.").with("www-authenticate", "Bearer"),
+            status(401, "16", "This resource needs an access token.").with("www-authenticate", "Bearer"),
         ),
         row(
             Variant::Plain,
             "a gRPC call with a bad token is unauthenticated",
             call("/whoami").bearer(expired()),
-            status("16", "The access token has expired.").with(
+            status(401, "16", "The access token has expired.").with(
                 "www-authenticate",
                 r#"Bearer error="invalid_token", error_description="The access token has expired""#,
             ),
@@ -2297,7 +2297,7 @@ fn grpc() -> Vec<Row> {
             Variant::Plain,
             "a gRPC call with two tokens is invalid",
             call("/whoami").bearer(good()).bearer(good()),
-            status("3", "The request carries more than one access token.").with(
+            status(400, "3", "The request carries more than one access token.").with(
                 "www-authenticate",
                 r#"Bearer error="invalid_request", error_description="The request carries more than one access token""#,
             ),
@@ -2306,7 +2306,7 @@ fn grpc() -> Vec<Row> {
             Variant::Plain,
             "a gRPC call without the scope is denied",
             call("/scoped").bearer(good()),
-            status("7", "The access token does not allow this request.").with(
+            status(403, "7", "The access token does not allow this request.").with(
                 "www-authenticate",
                 r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read""#,
             ),
@@ -2315,19 +2315,19 @@ fn grpc() -> Vec<Row> {
             Variant::Plain,
             "a gRPC call with claims of another shape is denied",
             call("/typed").bearer(good()),
-            status("7", "The access token does not carry what this resource needs."),
+            status(403, "7", "The access token does not carry what this resource needs."),
         ),
         row(
             Variant::NoKeys,
             "a gRPC call while keys cannot be had is unavailable",
             call("/whoami").bearer(good()),
-            status("14", "Access tokens cannot be verified at the moment.").with("retry-after", "8"),
+            status(503, "14", "Access tokens cannot be verified at the moment.").with("retry-after", "8"),
         ),
         row(
             Variant::Plain,
             "a gRPC call to a route without its policy fails inside",
             call("/unprotected").bearer(good()),
-            status("13", "This resource is not protected as it was meant to be."),
+            status(500, "13", "This resource is not protected as it was meant to be."),
         ),
         row(
             Variant::Plain,
