@@ -26,7 +26,8 @@
 //! policy.record_metrics("orders");
 //! ```
 //!
-//! Install the recorder before the first policy is built, so that it learns what the metrics mean. Tokens that are
+//! Install the recorder before the first policy is built, so that it learns what the metrics mean, and has each reason
+//! at zero before the first refusal: of a counter that was not there, no rate can be told. Tokens that are
 //! checked by hand ([`Policy::verify_token`]) are no requests, and not counted.
 use core::time::Duration;
 use std::collections::HashMap;
@@ -70,7 +71,7 @@ const REVOCATION_AGE: &str = "portcullis_revocation_age_seconds";
 const REVOCATION_ENTRIES: &str = "portcullis_revocation_entries";
 const READY: &str = "portcullis_ready";
 
-/// Tells the recorder what they mean.
+/// Tells the recorder what they mean, and begins to count.
 pub(crate) fn describe() {
     describe_counter!(ACCEPTED, Unit::Count, "Requests that a policy let in");
     describe_counter!(REFUSED, Unit::Count, "Requests that were turned away");
@@ -92,20 +93,31 @@ pub(crate) fn describe() {
     );
     describe_gauge!(REVOCATION_ENTRIES, Unit::Count, "Entries on the lists of revocations");
     describe_gauge!(READY, "1 where the policy can decide about tokens");
+
+    // Rates are taken between two samples: a first burst shows only where there was a zero before it.
+    for reason in Error::REASONS {
+        let unavailable = ["keys_unavailable", "revocation_unavailable"].contains(&reason);
+        add_refusals(if unavailable { UNAVAILABLE } else { REFUSED }, reason, 0);
+    }
 }
 
-// A label that is no literal would be allocated for each request.
-
 pub(crate) fn count_refusal(error: &Error) {
+    let name = if error.unavailable().is_some() { UNAVAILABLE } else { REFUSED };
+    add_refusals(name, error.reason(), 1);
+}
+
+/// A label that is no literal would be allocated for each request.
+fn add_refusals(name: &'static str, reason: &str, count: u64) {
     static LABELS: LazyLock<HashMap<&str, [Label; 1]>> = LazyLock::new(|| {
         let labels = |reason| (reason, [Label::from_static_parts("reason", reason)]);
         Error::REASONS.into_iter().map(labels).collect()
     });
-    let name = if error.unavailable().is_some() { UNAVAILABLE } else { REFUSED };
-    if let Some(labels) = LABELS.get(error.reason()) {
+    if let Some(labels) = LABELS.get(reason) {
         let key = Key::from_static_labels(name, labels);
         let metadata = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
-        metrics::with_recorder(|recorder| recorder.register_counter(&key, &metadata).increment(1));
+        metrics::with_recorder(|recorder| {
+            recorder.register_counter(&key, &metadata).increment(count);
+        });
     }
 }
 
