@@ -29,6 +29,9 @@ impl Ran {
 /// Runs it in `folder` with `input` on its standard input.
 pub(crate) fn portcullis(folder: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        // What a terminal would say.
+        .env_remove("COLUMNS")
+        .env_remove("NO_COLOR")
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::piped())
