@@ -134,3 +134,40 @@ async fn readiness_covers_keys_and_revocation_and_is_the_same_through_every_door
     *keys.0.lock().expect("no panic") = KeySet::empty();
     everywhere("GET", &state(503, r#"{"ready":false,"keys":false,"revocation":true}"#)).await;
 }
+
+#[tokio::test]
+async fn each_route_of_an_app_stands_behind_its_own_policy() {
+    let issuers = ["https://a.example", "https://b.example"].map(|id| TestIssuer::new(id).at(NOW));
+    let policies = issuers.each_ref().map(TestIssuer::policy);
+    let tokens = issuers.each_ref().map(|issuer| issuer.token(Algorithm::ES256).mint());
+    let [a, b] =
+        policies.each_ref().map(|policy| portcullis_axum::VerifyLayer::new(policy.clone()));
+    let router = axum::Router::new()
+        .route("/a", axum::routing::get(async || "a").layer(a))
+        .route("/b", axum::routing::get(async || "b").layer(b));
+    let axum = serve_axum(router, listener()).expect("a server");
+    let actix = serve_actix(
+        move |app| {
+            for (path, policy) in ["/a", "/b"].into_iter().zip(&policies) {
+                let verify = portcullis_actix::Verify::new(policy.clone());
+                app.service(actix_web::web::resource(path).wrap(verify).to(async || "inside"));
+            }
+        },
+        listener(),
+    )
+    .expect("a server");
+    for server in [&axum, &actix] {
+        for (own, token) in tokens.iter().enumerate() {
+            for (route, path) in ["/a", "/b"].into_iter().enumerate() {
+                let request = Request::new("GET", path);
+                let request = request.header("authorization", format!("Bearer {token}"));
+                let answer = ask(server.address(), Protocol::Http1, &request).await;
+                assert_eq!(
+                    answer.status,
+                    if own == route { 200 } else { 401 },
+                    "{server:?} {path}"
+                );
+            }
+        }
+    }
+}
