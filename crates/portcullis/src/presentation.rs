@@ -156,21 +156,21 @@ impl Presentation {
             None => Vec::new(),
         };
         let listed = |items: Vec<&str>| (!items.is_empty()).then(|| items.join(" "));
+        let scope = listed(scopes);
         let step_up = forbidden.filter(|forbidden| forbidden.needs_authentication());
-        let acr_values = step_up.map(|forbidden| forbidden.acr_values().collect());
+        let acr_values = step_up.and_then(|forbidden| listed(forbidden.acr_values().collect()));
         let max_age = step_up.and_then(Forbidden::max_age).map(|age| age.as_secs().to_string());
         let parameters = [
             ("realm", self.realm.as_deref()),
             ("error", error),
             ("error_description", description),
-            ("scope", listed(scopes).as_deref()),
+            ("scope", scope.as_deref()),
             // RFC 9470 §3.
-            ("acr_values", acr_values.and_then(listed).as_deref()),
+            ("acr_values", acr_values.as_deref()),
             ("max_age", max_age.as_deref()),
             // RFC 9728 §5.1.
             ("resource_metadata", self.resource_metadata.as_deref()),
-        ]
-        .map(|(name, value)| (name, value.map(str::to_owned)));
+        ];
         let mut challenge = String::from("Bearer");
         let mut separator = " ";
         for (name, value) in parameters {
@@ -178,7 +178,7 @@ impl Presentation {
                 challenge.push_str(separator);
                 challenge.push_str(name);
                 challenge.push_str("=\"");
-                challenge.push_str(&value);
+                challenge.push_str(value);
                 challenge.push('"');
                 separator = ", ";
             }

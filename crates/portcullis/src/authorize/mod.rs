@@ -28,6 +28,7 @@ use crate::claims::{ClaimValue, ClaimsError};
 use crate::error::Error;
 use crate::policy::Rules;
 use crate::time::UnixTime;
+use crate::token::numeric_date;
 use crate::verified::VerifiedToken;
 
 /// What a route asks of a verified token beyond the policy. The same value goes into a layer
@@ -296,7 +297,6 @@ impl Requirement {
 
     /// What is missing, and what it takes. No part is left out because another is missing.
     fn examine(&self, asked: &Asked<'_>) -> Outcome {
-        let is_met = self.is_met_by(asked);
         match &*self.0 {
             Node::All(parts) => {
                 let parts = parts.iter().map(|part| part.examine(asked));
@@ -307,10 +307,11 @@ impl Requirement {
                 Outcome::any(parts.collect())
             }
             Node::Leaf { asks, words } => {
+                let is_met = asks.are_met_by(asked);
                 let missing = if is_met { Vec::new() } else { vec![Arc::clone(words)] };
                 Outcome { missing, remedy: asks.remedy(is_met) }
             }
-            Node::Not(_) | Node::Faulty(_) if is_met => Outcome::default(),
+            Node::Not(_) | Node::Faulty(_) if self.is_met_by(asked) => Outcome::default(),
             Node::Not(_) | Node::Faulty(_) => {
                 let remedy = Remedy { is_out_of_reach: true, ..Remedy::default() };
                 Outcome { missing: vec![self.to_string().into()], remedy }
@@ -409,7 +410,9 @@ impl Asks {
                 .is_some_and(|acr| values.iter().any(|value| **value == *acr)),
             Self::MaxAge(limit) => claims
                 .get("auth_time")
-                .and_then(numeric_date)
+                .and_then(Value::as_number)
+                // Rounded down: a fraction makes no authentication younger.
+                .and_then(|number| numeric_date(&number.to_string(), f64::floor))
                 .is_some_and(|at| is_recent(at, *limit, rules.clock.now(), asked.leeway)),
             Self::Subject(subject) => token.subject() == Some(&**subject),
             Self::Client(client) => token.client_id() == Some(&**client),
@@ -488,19 +491,6 @@ impl<'t> Asked<'t> {
 /// RFC 6749 §3.3: what a scope may be written with, and so what a challenge can carry.
 pub(crate) fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
-}
-
-/// RFC 7519 §2, rounded down: a fraction makes no authentication younger.
-fn numeric_date(value: &Value) -> Option<UnixTime> {
-    /// Up to here a double counts each second.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    let seconds = value.as_i64().or_else(|| {
-        let seconds = value.as_f64()?.floor();
-        #[expect(clippy::cast_possible_truncation, reason = "a whole number under 2^53")]
-        let whole = (0.0..EXACT).contains(&seconds).then_some(seconds as i64);
-        whole
-    })?;
-    (seconds >= 0).then_some(UnixTime(seconds))
 }
 
 fn is_recent(at: UnixTime, limit: Duration, now: UnixTime, leeway: Duration) -> bool {

@@ -32,7 +32,7 @@ pub use self::json::JsonFault;
 pub(crate) use self::json::Value;
 pub(crate) use self::json::{Json, read_object, read_tree};
 pub(crate) use self::known::KnownHeaders;
-pub(crate) use self::payload::Payload;
+pub(crate) use self::payload::{Payload, numeric_date};
 use crate::keys::KeyQuery;
 
 /// The longest signature there is: RSA with 8192 bits.

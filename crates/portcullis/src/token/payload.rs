@@ -140,7 +140,7 @@ fn marked(value: Value<'_, '_>) -> Result<bool, Fault> {
 
 /// RFC 7519 §2: a number of seconds, perhaps with a fraction. Before 1970, and beyond what a
 /// double counts exactly, there are no tokens.
-fn numeric_date(text: &str, round: fn(f64) -> f64) -> Option<UnixTime> {
+pub(crate) fn numeric_date(text: &str, round: fn(f64) -> f64) -> Option<UnixTime> {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     let seconds = match Json::from_number(text)? {
         Json::Integer(seconds) => i64::try_from(seconds).ok()?,
