@@ -1,20 +1,21 @@
 //! The list of what was revoked, and what a policy makes of it.
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
+use std::collections::HashSet;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use portcullis::Algorithm::EdDSA;
+use portcullis::Algorithm::{EdDSA, HS256, PS256};
 use portcullis::{
-    Error, KeySource, Moment, Policy, PolicyBuilder, Publishing, Revocable, Revocation,
-    RevocationEntry, RevocationError, RevocationEvent, RevocationSource, RevocationStatus,
-    RevocationStore, RevocationUnavailable, Revocations, RevokeError, StoreError, UnixTime,
-    VerifiedToken, dangerous,
+    Error, Fault, Issuer, KeyError, KeySet, KeySource, Keys, Misfit, Moment, Policy, PolicyBuilder,
+    Publishing, Revocable, Revocation, RevocationEntry, RevocationError, RevocationEvent,
+    RevocationSource, RevocationStatus, RevocationStore, RevocationUnavailable, Revocations,
+    RevokeError, Secret, StoreError, UnixTime, VerifiedToken, dangerous,
 };
-use portcullis_testkit::{FixedClock, TestIssuer};
+use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 
 const NOW: i64 = 1_800_000_000;
 const NAME: &str = "https://issuer.example";
@@ -104,6 +105,111 @@ mod in_memory {
                 provider().at(NOW + 60).policy_builder().revocations(enforced).build().unwrap();
             let expected = (*kind == Revocable::Key).then_some(REVOKED);
             assert_eq!(error(&policy, &later), expected, "{kind}");
+        }
+    }
+
+    mod keys {
+        use super::*;
+
+        /// Whether tokens of the issuer's key are refused, whatever they call it, once `name` is revoked.
+        async fn is_refused(keys: impl Into<Keys>, name: &str) -> bool {
+            let revocations = options().in_memory();
+            revocations.key(NAME, name).await.unwrap();
+            let policy = Policy::builder()
+                .clock(FixedClock::at(NOW))
+                .issuer(issuer(keys))
+                .revocations(revocations.enforce([Revocable::Key]))
+                .build()
+                .unwrap();
+            let token = || provider().token(EdDSA).claim("aud", AUDIENCE);
+            let own = key().id().to_owned();
+            let all = [token().without_header("kid"), token().key_id(own), token().key_id("x")];
+            let mut errors = all.iter().map(|token| error(&policy, &token.mint()));
+            if errors.clone().any(|error| error == Some(REVOKED)) {
+                // A key with an id serves no token that names another.
+                errors
+                    .all(|error| error == Some(REVOKED) || error == Some(KeyError::Unknown.into()))
+            } else {
+                false
+            }
+        }
+
+        const AUDIENCE: &str = "https://api.example";
+
+        fn issuer(keys: impl Into<Keys>) -> Issuer {
+            Issuer::new(NAME).algorithms([EdDSA]).keys(keys).audience(AUDIENCE)
+        }
+
+        fn key() -> SigningKey {
+            provider().key(EdDSA).clone()
+        }
+
+        fn without_id() -> KeySet {
+            KeySet::from_pem(key().public_pem().unwrap()).unwrap()
+        }
+
+        fn thumbprint() -> String {
+            without_id().iter().next().unwrap().thumbprint().unwrap().to_owned()
+        }
+
+        #[tokio::test]
+        async fn a_key_without_an_id_is_revoked_by_its_thumbprint_whatever_a_token_calls_it() {
+            assert!(is_refused(without_id(), &thumbprint()).await);
+        }
+
+        #[tokio::test]
+        async fn a_key_is_not_revoked_by_what_a_token_calls_it() {
+            for name in ["x", key().id()] {
+                assert!(!is_refused(without_id(), name).await, "{name}");
+            }
+            let named = without_id().with_key_id("own").unwrap();
+            assert!(!is_refused(named.clone(), "x").await);
+            assert!(is_refused(named, "own").await);
+        }
+
+        #[tokio::test]
+        async fn a_key_with_an_id_is_revoked_by_its_thumbprint_as_well_wherever_it_is_listed() {
+            let one = without_id().with_key_id("one").unwrap();
+            assert!(is_refused(one.clone(), &thumbprint()).await);
+            let other = without_id().with_key_id("x").unwrap();
+            assert!(is_refused(one.and(&other).and(&without_id()), &thumbprint()).await);
+        }
+
+        #[tokio::test]
+        async fn of_two_keys_with_one_id_both_are_revoked_by_it_and_one_by_its_thumbprint() {
+            let other =
+                KeySet::from_pem(SigningKey::generate(EdDSA).public_pem().unwrap()).unwrap();
+            let twins = without_id().and(&other).with_key_id("twin").unwrap();
+            assert!(is_refused(twins.clone(), "twin").await);
+            assert!(is_refused(twins.clone(), &thumbprint()).await);
+            let of_other = other.iter().next().unwrap().thumbprint().unwrap();
+            assert!(!is_refused(twins, of_other).await);
+        }
+
+        #[test]
+        fn the_keys_of_one_key_pair_have_one_thumbprint_for_each_algorithm_and_id() {
+            let rsa = provider().key(PS256).public_pem().unwrap();
+            let keys = KeySet::from_pem(rsa).unwrap();
+            let named = keys.with_key_id("named").unwrap();
+            let all: HashSet<_> =
+                keys.iter().chain(named.iter()).map(|key| key.thumbprint()).collect();
+            assert_eq!((keys.len(), all.len()), (6, 1));
+        }
+
+        #[test]
+        fn a_secret_without_an_id_cannot_be_revoked_and_builds_no_policy_that_revokes_keys() {
+            let secret = || Secret::new(provider().secret(HS256));
+            let faults = |secret: Secret, kind| {
+                let issuer = Issuer::new(NAME).algorithms([HS256]).keys(secret).audience(AUDIENCE);
+                let revocations = options().in_memory().enforce([kind]);
+                let policy = Policy::builder().issuer(issuer).revocations(revocations).build();
+                policy.err().map(|error| error.faults().to_vec())
+            };
+            let misfit = Misfit::NamelessSecret;
+            let fault = Fault::Revocations { place: format!("issuer `{NAME}`"), misfit };
+            assert_eq!(faults(secret(), Revocable::Key), Some(vec![fault]));
+            assert_eq!(faults(secret().id("k"), Revocable::Key), None);
+            assert_eq!(faults(secret(), Revocable::Token), None);
         }
     }
 
@@ -627,14 +733,14 @@ fn a_policy_without_keys_is_not_ready() {
     struct Empty;
 
     impl KeySource for Empty {
-        fn keys(&self) -> portcullis::KeySet {
-            portcullis::KeySet::empty()
+        fn keys(&self) -> KeySet {
+            KeySet::empty()
         }
     }
 
-    let issuer = portcullis::Issuer::new(NAME)
+    let issuer = Issuer::new(NAME)
         .algorithms([EdDSA])
-        .keys(portcullis::Keys::source(Empty))
+        .keys(Keys::source(Empty))
         .audience(TestIssuer::AUDIENCE);
     assert!(!Policy::builder().issuer(issuer).build().unwrap().is_ready());
     assert!(builder().build().unwrap().is_ready());

@@ -49,6 +49,7 @@ pub const MAX_CANDIDATES: usize = 4;
 pub struct VerificationKey {
     algorithm: Algorithm,
     id: Option<Box<str>>,
+    thumbprint: Option<Arc<str>>,
     accept_until: Option<UnixTime>,
     withdrawn: AtomicBool,
     verifier: Verifier,
@@ -59,10 +60,16 @@ impl VerificationKey {
         Self {
             algorithm,
             id: id.map(Box::from),
+            thumbprint: None,
             accept_until: None,
             withdrawn: AtomicBool::new(false),
             verifier,
         }
+    }
+
+    fn thumbprint_of(mut self, thumbprint: Option<Arc<str>>) -> Self {
+        self.thumbprint = thumbprint;
+        self
     }
 
     fn accept_until(mut self, end: Option<UnixTime>) -> Self {
@@ -78,6 +85,20 @@ impl VerificationKey {
     /// Its id, which a token names in `kid`.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// The thumbprint of a public key: SHA-256 in base64url (RFC 7638), the same for each algorithm
+    /// and under each id. With or without an id, the key can be revoked by it.
+    ///
+    /// A shared secret has none: it would be a hash of the secret, by which the secret could be
+    /// guessed (RFC 7638 §7).
+    pub fn thumbprint(&self) -> Option<&str> {
+        self.thumbprint.as_deref()
+    }
+
+    /// What a revocation may call it. Nothing of this was written by who sent a token.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.id().into_iter().chain(self.thumbprint())
     }
 
     /// Whether it may still be used: its set still has it, and its *accept until* is not over.

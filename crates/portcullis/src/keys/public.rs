@@ -1,6 +1,11 @@
 //! Public keys of any origin, checked once, for every algorithm that they can serve.
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::{KeyFault, VerificationKey};
-use crate::signature::{Algorithm, Verifier};
+use crate::signature::{Algorithm, Verifier, sha256};
 
 /// RSA bounds: RFC 7518 §3.3 asks for 2048; beyond 8192 a single verification costs milliseconds.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -32,6 +37,15 @@ pub(crate) enum Curve {
 }
 
 impl Curve {
+    /// What `crv` calls it (RFC 7518 §6.2.1.1).
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+        }
+    }
+
     /// Bytes of a coordinate.
     pub(super) fn length(self) -> usize {
         match self {
@@ -89,13 +103,35 @@ impl PublicKey {
             Some(algorithm) => return Err(KeyFault::AlgorithmMismatch { algorithm }),
         };
         self.check()?;
+        let thumbprint = self.thumbprint();
         algorithms
             .into_iter()
             .map(|algorithm| {
                 let verifier = self.verifier(algorithm)?;
-                Ok(VerificationKey::new(algorithm, id, verifier))
+                let key = VerificationKey::new(algorithm, id, verifier);
+                Ok(key.thumbprint_of(Some(Arc::clone(&thumbprint))))
             })
             .collect()
+    }
+
+    /// RFC 7638 §3 and RFC 8037 §2: the hash of the JWK with nothing but what makes the key, its
+    /// members in order, its numbers as short as they can be.
+    fn thumbprint(&self) -> Arc<str> {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let jwk = match self {
+            Self::Rsa { modulus, exponent } => {
+                let [n, e] = [modulus, exponent].map(|number| text(significant(number)));
+                format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
+            }
+            Self::Ec { curve, x, y } => {
+                let (crv, x, y) = (curve.name(), text(x), text(y));
+                format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#)
+            }
+            Self::Ed25519(x) => {
+                format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(x))
+            }
+        };
+        text(sha256(jwk.as_bytes()).as_ref()).into()
     }
 
     fn algorithms(&self) -> Vec<Algorithm> {
@@ -318,6 +354,21 @@ mod tests {
             assert_eq!(algorithms(&ed25519, algorithm), Ok(vec![EdDSA, Ed25519]));
         }
         assert_eq!(algorithms(&ed25519, Some(ES256)), mismatch(ES256));
+    }
+
+    #[test]
+    fn a_thumbprint_is_that_of_rfc_7638_and_rfc_8037() {
+        // RFC 7638 §3.1; a zero in front, as DER has it, changes nothing.
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let modulus = URL_SAFE_NO_PAD.decode(n).unwrap();
+        for modulus in [modulus.clone(), [vec![0], modulus].concat()] {
+            let key = rsa(modulus, &[0, 1, 0, 1]);
+            assert_eq!(&*key.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        }
+        // RFC 8037 §A.3.
+        let x = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let key = PublicKey::Ed25519(x.try_into().unwrap());
+        assert_eq!(&*key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     #[test]

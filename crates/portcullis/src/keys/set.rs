@@ -145,9 +145,10 @@ impl KeySet {
         if id.is_empty() || id.len() > 1024 {
             return Err(KeyFault::KeyId);
         }
-        let keys = self
-            .iter()
-            .map(|key| VerificationKey::new(key.algorithm, Some(id), key.verifier.clone()));
+        let keys = self.iter().map(|key| {
+            let named = VerificationKey::new(key.algorithm, Some(id), key.verifier.clone());
+            named.thumbprint_of(key.thumbprint.clone())
+        });
         Ok(Self::new(keys.collect(), self.0.skipped.clone()))
     }
 

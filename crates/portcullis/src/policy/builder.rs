@@ -355,8 +355,10 @@ impl PolicyBuilder {
                 check_rules(&place, &rules, &mut faults);
             }
             let rules = rules.compile(&mut names);
-            let misfits =
-                self.enforced.iter().filter_map(|enforced| enforced.check_rules(&rules).err());
+            let misfits = self.enforced.iter().flat_map(|enforced| {
+                let of_keys = enforced.check_keys(issuer.has_secret_without_id());
+                [enforced.check_rules(&rules), of_keys].into_iter().filter_map(Result::err)
+            });
             faults
                 .extend(misfits.map(|misfit| Fault::Revocations { place: place.clone(), misfit }));
             let issuer = issuer.prepare(rules, &mut faults);

@@ -313,6 +313,12 @@ impl Issuer {
         &self.state.rules
     }
 
+    /// Whether it has a key that no revocation could name.
+    pub(super) fn has_secret_without_id(&self) -> bool {
+        let mut keys = self.state.keys.0.iter();
+        keys.any(|part| matches!(part, Part::Secret(secret) if !secret.has_id()))
+    }
+
     /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
     pub(super) fn prepare(self, rules: CompiledRules, faults: &mut Vec<Fault>) -> Trusted {
         let name = self.name().to_owned();

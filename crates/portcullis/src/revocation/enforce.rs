@@ -94,6 +94,12 @@ impl EnforcedRevocations {
         }
     }
 
+    /// Whether an issuer's keys can be revoked, if they are to be.
+    pub(crate) fn check_keys(&self, has_secret_without_id: bool) -> Result<(), Misfit> {
+        let is_enforced = self.kinds.contains(&Revocable::Key);
+        if is_enforced && has_secret_without_id { Err(Misfit::NamelessSecret) } else { Ok(()) }
+    }
+
     /// Whether it can be asked at all.
     pub(crate) fn check(&self) -> Result<(), Misfit> {
         if self.kinds.is_empty() {
@@ -180,6 +186,8 @@ pub enum Misfit {
         /// That of the revocations.
         most: Duration,
     },
+    /// Keys are revoked by id or thumbprint, and a secret without an id has neither.
+    NamelessSecret,
     /// Without a longest lifetime, such an entry could never be dropped.
     NoLifetime {
         /// The kind.
@@ -215,6 +223,9 @@ impl fmt::Display for Misfit {
                 "a leeway of {} s, and revocations are kept for one of {} s: set the same",
                 leeway.as_secs(),
                 most.as_secs()
+            ),
+            Self::NamelessSecret => f.write_str(
+                "revocations of kind `key` go by a key's id or thumbprint, and a shared secret has no thumbprint: give each secret an `id`",
             ),
             Self::NoLifetime { kind } => write!(
                 f,
@@ -306,7 +317,8 @@ impl Check {
             Revocable::Version => subject(token).is_some() && self.version(token).is_some(),
             Revocable::Issuer => true,
             Revocable::Key => {
-                return key_id(token).map(drop).ok_or_else(|| KeyError::IdMissing.into());
+                let name = token.key().names().next();
+                return name.map(drop).ok_or_else(|| KeyError::IdMissing.into());
             }
         };
         if has { Ok(()) } else { Err(self.lacks()) }
@@ -327,18 +339,17 @@ impl Check {
             Revocable::Subject => list.has(kind, issuer, subject(token)?, issued()?),
             Revocable::Version => list.has(kind, issuer, subject(token)?, self.version(token)?),
             Revocable::Issuer => list.has(kind, issuer, issuer, issued()?),
-            Revocable::Key => list.has(kind, issuer, key_id(token)?, 0),
+            Revocable::Key => {
+                let mut names = token.key().names().peekable();
+                names.peek()?;
+                names.any(|name| list.has(kind, issuer, name, 0))
+            }
         })
     }
 }
 
 fn subject(token: &VerifiedToken) -> Option<&str> {
     token.subject().filter(|subject| !subject.is_empty())
-}
-
-/// The id of the key that verified the token. Where that has none, what the token calls it.
-fn key_id(token: &VerifiedToken) -> Option<&str> {
-    token.key().id().or_else(|| token.key_id()).filter(|id| !id.is_empty())
 }
 
 impl Enforced {

@@ -187,8 +187,10 @@ impl Revocations {
 
     /// Revokes all tokens of an issuer under one key, for ever: who has a stolen key makes new tokens.
     ///
-    /// A key's id is that of the key that verified the token or, where it has none, the one that the
-    /// token names.
+    /// By the id that the key has in the issuer's set or configuration, whatever a token calls it; or by its
+    /// [thumbprint](crate::VerificationKey::thumbprint), which finds the key under whatever id, and
+    /// without one. Where several keys have one id, all of them are revoked. A shared secret needs an id:
+    /// without it, no policy builds that enforces [`Revocable::Key`].
     ///
     /// # Errors
     ///

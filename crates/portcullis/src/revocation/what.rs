@@ -21,7 +21,8 @@ pub enum Revocable {
     Client,
     /// All tokens of an issuer that were issued up to an instant.
     Issuer,
-    /// All tokens of an issuer under one key, by its id (`kid`).
+    /// All tokens of an issuer under one key, by its id (`kid`) or its
+    /// [thumbprint](crate::VerificationKey::thumbprint).
     Key,
 }
 
@@ -158,7 +159,8 @@ pub enum Revocation {
     Key {
         /// Their `iss`.
         issuer: String,
-        /// The key's id.
+        /// The key's id, or its [thumbprint](crate::VerificationKey::thumbprint), which finds the key
+        /// under whatever id, and without one.
         key_id: String,
         /// Until when, at least as long as the tokens live that it signed up to now. `None`: for ever,
         /// since who has a stolen key makes new tokens with it. Take it out of the issuer's key set

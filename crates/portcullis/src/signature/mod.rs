@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
     RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
 };
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::{digest, hmac, rand};
 
 pub(crate) use self::algorithm::Family;
 pub use self::algorithm::{Algorithm, UnknownAlgorithm};
@@ -117,6 +117,11 @@ impl Verifier {
             _ => false,
         }
     }
+}
+
+/// For names of what is public. What signs is hashed by the library.
+pub(crate) fn sha256(bytes: &[u8]) -> impl AsRef<[u8]> {
+    digest::digest(&digest::SHA256, bytes)
 }
 
 /// Bytes that nobody can guess.

@@ -92,7 +92,8 @@ impl Secret {
 
     /// Gives it an id, which tokens then have to name in `kid`, or name none.
     ///
-    /// Not called: it is tried for every token.
+    /// Not called: it is tried for every token, and a policy that enforces the revocation of keys does not
+    /// build.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into().into_boxed_str());
         self
@@ -113,6 +114,10 @@ impl Secret {
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = Some(algorithm);
         self
+    }
+
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.is_some()
     }
 
     /// What a message about it calls it.
