@@ -7,9 +7,10 @@ use crate::authorize::Requirement;
 use crate::error::Error;
 use crate::grpc::GrpcStatus;
 use crate::observe;
-use crate::policy::{Policy, Rules};
+use crate::policy::Policy;
 use crate::presentation::{self, CompiledPresentation, Refusal, ResponseForm};
 use crate::source::{SourceError, TokenCookie};
+use crate::terms::Terms;
 use crate::verified::VerifiedToken;
 
 /// How a request got in. The layers put this, and only this, into the request's extensions.
@@ -27,17 +28,17 @@ pub struct Admission(Caller);
 #[derive(Clone)]
 enum Caller {
     Anonymous {
-        rules: Arc<Rules>,
+        terms: Arc<Terms>,
         /// Whether all requests without a token pass, and not only preflights.
         are_allowed: bool,
     },
-    /// The token has the rules.
+    /// The token has the terms.
     Verified(VerifiedToken),
 }
 
 impl Admission {
-    pub(crate) fn anonymous(rules: Arc<Rules>, are_allowed: bool) -> Self {
-        Self(Caller::Anonymous { rules, are_allowed })
+    pub(crate) fn anonymous(terms: Arc<Terms>, are_allowed: bool) -> Self {
+        Self(Caller::Anonymous { terms, are_allowed })
     }
 
     pub(crate) fn verified(token: VerifiedToken) -> Self {
@@ -55,7 +56,7 @@ impl Admission {
     /// For a layer: whether `policy` already let the request in, so that it need not look again.
     pub fn is_by(&self, policy: &Policy) -> bool {
         policy.is_by(
-            self.rules(),
+            self.terms(),
             match &self.0 {
                 Caller::Verified(_) => None,
                 Caller::Anonymous { are_allowed, .. } => Some(*are_allowed),
@@ -63,10 +64,10 @@ impl Admission {
         )
     }
 
-    fn rules(&self) -> &Arc<Rules> {
+    fn terms(&self) -> &Arc<Terms> {
         match &self.0 {
-            Caller::Verified(token) => token.rules(),
-            Caller::Anonymous { rules, .. } => rules,
+            Caller::Verified(token) => &token.terms().policy,
+            Caller::Anonymous { terms, .. } => terms,
         }
     }
 
@@ -144,11 +145,11 @@ impl Admission {
 
     /// Turns the request away after all.
     pub fn reject(&self, error: impl Into<Error>, form: ResponseForm) -> Rejection {
-        let rules = Arc::clone(self.rules());
-        let caller = self.token().filter(|_| rules.names_callers);
+        let terms = Arc::clone(self.terms());
+        let caller = self.token().filter(|_| terms.names_callers);
         let error = error.into();
         observe::refused(&error, caller);
-        Rejection { error, rules: Some(rules), form, clears: None }
+        Rejection { error, terms: Some(terms), form, clears: None }
     }
 
     fn installed(found: Option<&Self>, form: ResponseForm) -> Result<&Self, Rejection> {
@@ -176,16 +177,16 @@ impl fmt::Debug for Admission {
 pub struct Rejection {
     error: Error,
     /// `None`: there is no policy in front of the route.
-    rules: Option<Arc<Rules>>,
+    terms: Option<Arc<Terms>>,
     form: ResponseForm,
     /// The cookie that the response takes away.
     clears: Option<Box<str>>,
 }
 
 impl Rejection {
-    pub(crate) fn new(error: Error, rules: Option<Arc<Rules>>, form: ResponseForm) -> Self {
+    pub(crate) fn new(error: Error, terms: Option<Arc<Terms>>, form: ResponseForm) -> Self {
         observe::refused(&error, None);
-        Self { error, rules, form, clears: None }
+        Self { error, terms, form, clears: None }
     }
 
     pub(crate) fn clearing(mut self, cookie: &str) -> Self {
@@ -232,8 +233,8 @@ impl Rejection {
     }
 
     fn presentation(&self) -> &CompiledPresentation {
-        match &self.rules {
-            Some(rules) => &rules.presentation,
+        match &self.terms {
+            Some(terms) => &terms.presentation,
             None => presentation::without_policy(),
         }
     }

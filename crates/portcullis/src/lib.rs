@@ -55,6 +55,7 @@ mod keys;
 mod request;
 mod signature;
 mod source;
+mod terms;
 mod token;
 mod verified;
 

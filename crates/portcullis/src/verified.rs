@@ -8,11 +8,11 @@ use memchr::memchr_iter;
 use serde::de::DeserializeOwned;
 
 use crate::keys::VerificationKey;
-use crate::policy::Rules;
 use crate::revocation::NEVER;
 use crate::signature::{Algorithm, Authentic};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusClaim;
+use crate::terms::IssuerTerms;
 use crate::time::UnixTime;
 use crate::token::{Parts, TypeHeader};
 
@@ -34,7 +34,7 @@ struct Inner {
     parts: Parts,
     key: Arc<VerificationKey>,
     /// By which it was verified.
-    rules: Arc<Rules>,
+    terms: Arc<IssuerTerms>,
     /// The generation of revocations in which it was last found active.
     active_in: AtomicU64,
     claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; REMEMBERED_TYPES],
@@ -45,13 +45,13 @@ struct Inner {
 }
 
 impl VerifiedToken {
-    pub(crate) fn new(authentic: Authentic, rules: Arc<Rules>) -> Self {
+    pub(crate) fn new(authentic: Authentic, terms: Arc<IssuerTerms>) -> Self {
         let Authentic { parts, key } = authentic;
         let claims = [const { OnceLock::new() }; REMEMBERED_TYPES];
         Self(Arc::new(Inner {
             parts,
             key,
-            rules,
+            terms,
             active_in: AtomicU64::new(NEVER),
             claims,
             #[cfg(feature = "status-list")]
@@ -165,8 +165,8 @@ impl VerifiedToken {
         &self.0.key
     }
 
-    pub(crate) fn rules(&self) -> &Arc<Rules> {
-        &self.0.rules
+    pub(crate) fn terms(&self) -> &IssuerTerms {
+        &self.0.terms
     }
 
     /// Where its status is. Read once.

@@ -114,8 +114,8 @@ fn recall(verifier: &Verifier, text: &[u8], now: UnixTime) -> Option<Valid> {
     let token = cache.get(text)?;
     let holds = rules.issuers.find(token.issuer()).is_some_and(|party| {
         party.is_settled()
-            && party.terms().vouches_for_remembered(token.key(), now)
-            && claims::check_again(&token, party.terms(), now).is_ok()
+            && party.issuer().vouches_for_remembered(token.key(), now)
+            && claims::check_again(&token, party.issuer(), now).is_ok()
     });
     if holds {
         Some(Valid(token))
@@ -132,10 +132,10 @@ pub(crate) fn check_again(
     now: UnixTime,
 ) -> Result<(), Error> {
     let party = rules.issuers.find(token.issuer()).ok_or(ClaimsError::Issuer)?;
-    claims::check_again(token, party.terms(), now)?;
-    if party.terms().vouches_for(token.key(), now) {
+    claims::check_again(token, party.issuer(), now)?;
+    if party.issuer().vouches_for(token.key(), now) {
         Ok(())
-    } else if party.terms().keys.iter().all(|source| source.keys().is_empty()) {
+    } else if party.issuer().keys.iter().all(|source| source.keys().is_empty()) {
         // Remote keys that were out of reach for too long: nobody took this one back.
         Err(KeyError::Unavailable(KeysUnavailable::default()).into())
     } else {
@@ -156,10 +156,10 @@ fn prove(
 
     let party = party(rules, &token, None)?;
     // Cheap before expensive: this turns away, and lets nothing in.
-    claims::screen(&token.parts, party.terms(), now)?;
+    claims::screen(&token.parts, party.issuer(), now)?;
     let has_new_header = token.has_new_header;
     let (token, party) = authenticate(token, party, now, seeking)?;
-    let token = claims::check(token, party.terms(), rules, now)?;
+    let token = claims::check(token, party.issuer(), rules, now)?;
     rules.revocations.check_needs(&token.0)?;
     #[cfg(feature = "status-list")]
     rules.status.check(&token.0)?;
@@ -178,7 +178,7 @@ fn authenticate<'r>(
     seeking: Seeking,
 ) -> Result<(Authentic, Party<'r>), Blocked> {
     let (candidates, party) = find_keys(&token, party, now, seeking)?;
-    let token = check_signature(token, &candidates, party.terms(), seeking)?;
+    let token = check_signature(token, &candidates, party.issuer(), seeking)?;
     Ok((token, party))
 }
 
@@ -190,12 +190,12 @@ pub(crate) fn find_keys<'r>(
     seeking: Seeking,
 ) -> Result<(Candidates, Party<'r>), Blocked> {
     let query = token.parts.key_query();
-    if party.terms().requires_key_id && query.key_id.is_none() {
+    if party.issuer().requires_key_id && query.key_id.is_none() {
         return Err(KeyError::IdMissing.into());
     }
     #[cfg(feature = "remote-jwks")]
     let party = party.settle(id(token)?).map_err(KeyError::Unavailable)?;
-    let issuer = party.terms();
+    let issuer = party.issuer();
     match Candidates::find(&issuer.keys, &query, now) {
         Err(KeyError::Unknown) => Err(seek(issuer, &query, seeking, KeyError::Unknown)),
         found => Ok((found?, party)),
@@ -246,11 +246,11 @@ pub(crate) async fn authenticate_other(
         let limits = TokenLimits { token: limit };
         let token = Unverified::parse(text, limits, &[], &rules.headers, &mut signature)?;
         let party = party(rules, &token, algorithms)?;
-        let now = rules.clock.now();
-        screen(&token.parts, party.terms(), now)?;
+        let now = rules.terms.clock.now();
+        screen(&token.parts, party.issuer(), now)?;
         let (authentic, party) = authenticate(token, party, now, seeking)?;
         party.prove();
-        Ok(Statement { authentic, issuer: Arc::clone(party.terms()) })
+        Ok(Statement { authentic, issuer: Arc::clone(party.issuer()) })
     };
     let seeks = match attempt(Seeking::Possible) {
         Err(Blocked::Keys(seeks)) => seeks,
@@ -282,7 +282,7 @@ pub(crate) async fn resume(
         Blocked::Keys(seeks) => {
             let unavailable = sought(seeks).await;
             // Waiting took time, and the keys may be others: all is asked anew.
-            match verify(verifier, text, rules.clock.now(), Seeking::Over(unavailable)) {
+            match verify(verifier, text, rules.terms.clock.now(), Seeking::Over(unavailable)) {
                 Ok(token) => return Ok(token),
                 Err(blocked) => blocked,
             }
@@ -295,7 +295,7 @@ pub(crate) async fn resume(
         Blocked::Keys(_) => Err(KeyError::Unknown.into()),
         Blocked::Revocation(Pending { token, generation, answers }) => {
             let is_active = answers.settle().await?;
-            check_again(rules, &token, rules.clock.now())?;
+            check_again(rules, &token, rules.terms.clock.now())?;
             if is_active {
                 token.set_active_in(generation);
             }
@@ -337,7 +337,7 @@ pub(crate) fn party<'r>(
     }
     let party = rules.issuers.find(id(token)?).ok_or(ClaimsError::Issuer)?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
-    if algorithms.unwrap_or(&party.terms().algorithms).contains(&header.algorithm) {
+    if algorithms.unwrap_or(&party.issuer().algorithms).contains(&header.algorithm) {
         Ok(party)
     } else {
         Err(ClaimsError::Algorithm)

@@ -24,9 +24,9 @@ use self::forbidden::Remedy;
 pub use self::forbidden::{Forbidden, RequirementFault};
 pub use self::path::ClaimPath;
 pub use self::typed::Requires;
-use crate::claims::{ClaimValue, ClaimsError};
+use crate::claims::ClaimValue;
 use crate::error::Error;
-use crate::policy::Rules;
+use crate::terms::IssuerTerms;
 use crate::time::UnixTime;
 use crate::token::numeric_date;
 use crate::verified::VerifiedToken;
@@ -399,7 +399,7 @@ impl Outcome {
 
 impl Asks {
     fn are_met_by(&self, asked: &Asked<'_>) -> bool {
-        let Asked { token, claims, rules, .. } = asked;
+        let Asked { token, claims, terms } = asked;
         match self {
             Self::Scope(scope) => asked.has_scope(scope),
             Self::Listed { path, item } => path.lists(claims, item),
@@ -413,7 +413,7 @@ impl Asks {
                 .and_then(Value::as_number)
                 // Rounded down: a fraction makes no authentication younger.
                 .and_then(|number| numeric_date(&number.to_string(), f64::floor))
-                .is_some_and(|at| is_recent(at, *limit, rules.clock.now(), asked.leeway)),
+                .is_some_and(|at| is_recent(at, *limit, terms.policy.clock.now(), terms.leeway)),
             Self::Subject(subject) => token.subject() == Some(&**subject),
             Self::Client(client) => token.client_id() == Some(&**client),
             Self::Issuer(issuer) => token.issuer() == &**issuer,
@@ -447,32 +447,20 @@ impl Asks {
 struct Asked<'t> {
     token: &'t VerifiedToken,
     claims: Arc<Value>,
-    rules: &'t Rules,
-    scope_claims: Arc<[Box<str>]>,
-    leeway: Duration,
+    terms: &'t IssuerTerms,
 }
 
 impl<'t> Asked<'t> {
     fn new(token: &'t VerifiedToken) -> Result<Self, Error> {
-        let rules = token.rules();
-        // An issuer of a tenant may have given way to another since.
-        let party = rules.issuers.find(token.issuer()).ok_or(ClaimsError::Issuer)?;
-        let terms = party.terms();
-        Ok(Self {
-            token,
-            claims: token.claims()?,
-            rules,
-            scope_claims: Arc::clone(&terms.scope_claims),
-            leeway: terms.rules.leeway,
-        })
+        Ok(Self { token, claims: token.claims()?, terms: token.terms() })
     }
 
     fn has_scope(&self, scope: &str) -> bool {
-        let implies = self.rules.scope_implies.as_deref();
+        let implies = self.terms.policy.scope_implies.as_deref();
         let suffices = |held: &str| {
             held == scope || implies.is_some_and(|implies| is_scope(held) && implies(held, scope))
         };
-        let claims = self.scope_claims.iter();
+        let claims = self.terms.scope_claims.iter();
         claims.filter_map(|name| Some((name, self.claims.get(&**name)?))).any(|(name, value)| {
             match value {
                 // RFC 6749 §3.3: single spaces. Whatever else looks like one is part of a name.

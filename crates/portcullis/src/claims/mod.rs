@@ -129,7 +129,7 @@ pub(crate) fn check(
         check_profile(parts)?;
     }
     rules.check_claims(claims, &policy.names)?;
-    let token = VerifiedToken::new(authentic, Arc::clone(policy));
+    let token = VerifiedToken::new(authentic, Arc::clone(&issuer.terms));
     rules.check_predicates(&token)?;
     Ok(Valid(token))
 }

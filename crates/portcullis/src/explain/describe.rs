@@ -151,7 +151,7 @@ impl PolicyDescription {
         let kinds = Revocable::ALL.into_iter();
         let kinds =
             kinds.filter(|kind| rules.revocations.enforced.iter().any(|one| one.has(*kind)));
-        let presentation = rules.presentation.settings();
+        let presentation = rules.terms.presentation.settings();
         Self {
             issuers,
             sources: rules.sources.iter().map(place).collect(),
@@ -184,7 +184,7 @@ impl PolicyDescription {
 
 impl IssuerDescription {
     fn of(issuer: &TrustedIssuer, policy: &Rules, dangerous: &mut Vec<String>) -> Self {
-        let TrustedIssuer { id, algorithms, audience, types, scope_claims, rules, .. } = issuer;
+        let TrustedIssuer { id, algorithms, audience, types, terms, rules, .. } = issuer;
         let texts = |names: &[Box<str>]| names.iter().map(ToString::to_string).collect();
         let (audiences, clients) = match audience {
             AudienceRule::Audiences(names) => (texts(names), Vec::new()),
@@ -216,7 +216,7 @@ impl IssuerDescription {
                     TokenType::AccessToken => "at+jwt",
                 })
                 .collect(),
-            scope_claims: texts(scope_claims),
+            scope_claims: texts(&terms.scope_claims),
             leeway_s: rules.leeway.as_secs(),
             max_lifetime_s: rules.max_lifetime.map(|limit| limit.as_secs()),
             max_age_s: rules.max_age.map(|limit| limit.as_secs()),

@@ -76,7 +76,7 @@ impl Policy {
 
     fn attempt(&self, token: &[u8]) -> (Arc<Verifier>, UnixTime, Result<VerifiedToken, Blocked>) {
         self.with(|InForce { verifier, .. }| {
-            let now = verifier.rules.clock.now();
+            let now = verifier.rules.terms.clock.now();
             let attempt = verify::verify(verifier, token, now, Seeking::Possible);
             (Arc::clone(verifier), now, attempt)
         })

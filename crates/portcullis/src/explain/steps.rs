@@ -57,13 +57,13 @@ fn take_each(
     let parts = &token.parts;
     let id = parts.payload.issuer.as_ref().map(|id| id.get(parts.text.payload()));
     if let Some(known) = id.and_then(|id| rules.issuers.find(id)) {
-        facts.issuer = Some(IssuerFacts::of(known.terms(), &token, now));
+        facts.issuer = Some(IssuerFacts::of(known.issuer(), &token, now));
         let header = facts.token.header.as_ref();
         let claims = facts.token.claims.as_ref();
-        facts.checks = claims::explain(parts, header, claims, known.terms(), &rules.names, now);
+        facts.checks = claims::explain(parts, header, claims, known.issuer(), &rules.names, now);
     }
     let party = steps.take(Stage::Issuer, || verify::party(rules, &token, None))?;
-    steps.take(Stage::Screen, || claims::screen(parts, party.terms(), now));
+    steps.take(Stage::Screen, || claims::screen(parts, party.issuer(), now));
     if steps.is_over() && !party.is_settled() {
         // No issuer is made for a token that was turned away.
         return None;
@@ -71,7 +71,7 @@ fn take_each(
     let (candidates, party) = steps.take(Stage::Key, || {
         verify::find_keys(&token, party, now, seeking).map_err(Blocked::into_error)
     })?;
-    let terms = party.terms();
+    let terms = party.issuer();
     facts.issuer = Some(IssuerFacts::of(terms, &token, now));
     let authentic = steps.take(Stage::Signature, || {
         verify::check_signature(token, &candidates, terms, seeking).map_err(Blocked::into_error)

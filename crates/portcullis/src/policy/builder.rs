@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
-use super::{BadCookie, Policy, Rules, ScopeImplies, Trusted, TrustedIssuers, Verifier};
+use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
 use crate::claims::{ClaimRules, MaxLifetime, NameTable};
 use crate::error::Error;
@@ -14,6 +14,7 @@ use crate::routes::ProtectedResource;
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 #[cfg(feature = "status-list")]
 use crate::status_list::{StatusLists, StatusRule};
+use crate::terms::{ScopeImplies, Terms};
 use crate::time::{Clock, SystemClock};
 use crate::token::{KnownHeaders, TokenLimits};
 
@@ -340,6 +341,15 @@ impl PolicyBuilder {
                     .extend(misfits.into_iter().map(|misfit| Fault::ProtectedResource { misfit }));
             }
         }
+        for setting in presentation.unwritable() {
+            faults.push(Fault::Text { setting });
+        }
+        let terms = Arc::new(Terms {
+            clock: self.clock,
+            scope_implies: self.scope_implies,
+            presentation: presentation.compile(),
+            names_callers: self.names_callers,
+        });
         check_durations("the policy", &self.rules, &mut faults);
         check_rules("the policy", &self.rules, &mut faults);
 
@@ -361,7 +371,7 @@ impl PolicyBuilder {
             });
             faults
                 .extend(misfits.map(|misfit| Fault::Revocations { place: place.clone(), misfit }));
-            let issuer = issuer.prepare(rules, &mut faults);
+            let issuer = issuer.prepare(rules, &terms, &mut faults);
             if issuers.iter().any(|other| other.is_same_as(&issuer)) {
                 faults.push(Fault::DuplicateIssuer { issuer: name });
             }
@@ -389,9 +399,6 @@ impl PolicyBuilder {
         }
         for origin in self.origins.iter().filter(|origin| !is_origin(origin)) {
             faults.push(Fault::Origin { origin: origin.clone() });
-        }
-        for setting in presentation.unwritable() {
-            faults.push(Fault::Text { setting });
         }
         #[cfg(feature = "status-list")]
         faults.extend(
@@ -434,10 +441,7 @@ impl PolicyBuilder {
             #[cfg(feature = "status-list")]
             status: StatusRule::default(),
             headers: KnownHeaders::default(),
-            clock: self.clock,
-            names_callers: self.names_callers,
-            scope_implies: self.scope_implies,
-            presentation: presentation.compile(),
+            terms,
         };
         #[cfg(not(feature = "status-list"))]
         let rules = Arc::new(rules);
@@ -447,7 +451,7 @@ impl PolicyBuilder {
             Some((lists, thread)) => {
                 let mut rules = rules;
                 rules.status = lists.rule();
-                let lists = lists.start(Arc::clone(&rules.clock), thread, own.clone());
+                let lists = lists.start(Arc::clone(&rules.terms.clock), thread, own.clone());
                 rules.revocations.all.push(Arc::new(lists));
                 rules
             }

@@ -56,8 +56,12 @@ impl InForce<'_> {
             Err(decided) => return Ok(decided),
         };
         let rules = &self.verifier.rules;
-        let attempt =
-            verify::verify(self.verifier, presented.token, rules.clock.now(), Seeking::Possible);
+        let attempt = verify::verify(
+            self.verifier,
+            presented.token,
+            rules.terms.clock.now(),
+            Seeking::Possible,
+        );
         match attempt {
             Ok(token) => Ok(Ok(Admission::verified(token))),
             Err(Blocked::Refused(error)) => {
@@ -127,7 +131,7 @@ impl InForce<'_> {
         // Unavailable is not invalid: what could not be decided neither passes as anonymous nor
         // costs the user the cookie.
         let is_invalid = error.unavailable().is_none();
-        let reject = |error| Rejection::new(error, Some(Arc::clone(rules)), form);
+        let reject = |error| Rejection::new(error, Some(Arc::clone(&rules.terms)), form);
         match (cookie, rules.bad_cookie) {
             (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
                 Ok(self.anonymous_admission())
@@ -142,13 +146,13 @@ impl InForce<'_> {
     fn rejection<V: RequestView + ?Sized>(self, error: impl Into<Error>, request: &V) -> Rejection {
         Rejection::new(
             error.into(),
-            Some(Arc::clone(&self.verifier.rules)),
+            Some(Arc::clone(&self.verifier.rules.terms)),
             ResponseForm::of(request),
         )
     }
 
     fn anonymous_admission(self) -> Admission {
-        Admission::anonymous(Arc::clone(&self.verifier.rules), self.anonymous)
+        Admission::anonymous(Arc::clone(&self.verifier.rules.terms), self.anonymous)
     }
 }
 

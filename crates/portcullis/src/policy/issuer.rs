@@ -12,6 +12,7 @@ use crate::claims::{AudienceRule, ClaimRules, CompiledRules, TokenType};
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
 use crate::signature::{Algorithm, Family};
+use crate::terms::{IssuerTerms, Terms};
 
 /// An issuer whose tokens are accepted: signed how, with which keys, and for whom.
 ///
@@ -320,7 +321,12 @@ impl Issuer {
     }
 
     /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
-    pub(super) fn prepare(self, rules: CompiledRules, faults: &mut Vec<Fault>) -> Trusted {
+    pub(super) fn prepare(
+        self,
+        rules: CompiledRules,
+        policy: &Arc<Terms>,
+        faults: &mut Vec<Fault>,
+    ) -> Trusted {
         let name = self.name().to_owned();
         let Self { id, state } = self;
         let Complete { algorithms, keys, audience, types, requires_key_id, scope_claims, .. } =
@@ -435,7 +441,11 @@ impl Issuer {
             requires_key_id,
             audience,
             types,
-            scope_claims: boxed(scope_claims).into(),
+            terms: Arc::new(IssuerTerms {
+                policy: Arc::clone(policy),
+                leeway: rules.leeway,
+                scope_claims: boxed(scope_claims),
+            }),
             rules,
         };
         match id {

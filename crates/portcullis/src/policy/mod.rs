@@ -26,7 +26,6 @@ use crate::admission::{Admission, Rejection};
 use crate::cache::{TokenCache, TokenCacheStats};
 use crate::claims::NameTable;
 use crate::error::Error;
-use crate::presentation::CompiledPresentation;
 use crate::request::RequestView;
 use crate::revocation::{
     Asked, Revocable, RevocationError, RevocationUnavailable, Revocations, Sources,
@@ -34,7 +33,8 @@ use crate::revocation::{
 use crate::source::{AllowedOrigins, Precedence, TokenSource};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusRule;
-use crate::time::{Clock, UnixTime};
+use crate::terms::Terms;
+use crate::time::UnixTime;
 use crate::token::{KnownHeaders, TokenLimits};
 use crate::verified::VerifiedToken;
 use crate::verify::{self, Blocked, Seeking, Waiting};
@@ -86,16 +86,8 @@ pub(crate) struct Rules {
     #[cfg(feature = "status-list")]
     pub(crate) status: StatusRule,
     pub(crate) headers: KnownHeaders,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Whether logs may say whose verified token was refused.
-    pub(crate) names_callers: bool,
-    /// Whether who holds one scope has another.
-    pub(crate) scope_implies: Option<Box<ScopeImplies>>,
-    pub(crate) presentation: CompiledPresentation,
+    pub(crate) terms: Arc<Terms>,
 }
-
-/// Whether a scope that is held, the first, implies another.
-pub(crate) type ScopeImplies = dyn Fn(&str, &str) -> bool + Send + Sync;
 
 /// What a bad token in a cookie does where a request without a token would pass.
 ///
@@ -174,7 +166,7 @@ impl Policy {
     pub async fn verify_token(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
         let token = token.as_ref();
         let attempt = self.with(|InForce { verifier, .. }| {
-            let now = verifier.rules.clock.now();
+            let now = verifier.rules.terms.clock.now();
             verify::verify(verifier, token, now, Seeking::Possible)
                 .map_err(|blocked| (Arc::clone(verifier), blocked))
         });
@@ -192,7 +184,7 @@ impl Policy {
     /// The token does not verify, or what it takes cannot be had at once.
     pub fn verify_token_now(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
         let attempt = self.with(|InForce { verifier, .. }| {
-            let now = verifier.rules.clock.now();
+            let now = verifier.rules.terms.clock.now();
             verify::verify(verifier, token.as_ref(), now, Seeking::Possible)
         });
         attempt.map_err(Blocked::into_error_now)
@@ -230,7 +222,7 @@ impl Policy {
     fn ask_again(&self, token: &VerifiedToken) -> Result<Asked, Error> {
         self.with(|InForce { verifier, .. }| {
             let rules = &*verifier.rules;
-            verify::check_again(rules, token, rules.clock.now())?;
+            verify::check_again(rules, token, rules.terms.clock.now())?;
             Ok(rules.revocations.ask(token)?)
         })
     }
@@ -240,7 +232,7 @@ impl Policy {
     pub fn time_left(&self, token: &VerifiedToken) -> Duration {
         let policy = self.rules();
         let Some(party) = policy.issuers.find(token.issuer()) else { return Duration::ZERO };
-        let rules = &party.terms().rules;
+        let rules = &party.issuer().rules;
         let mut end = token.expires_at().saturating_add(rules.leeway);
         if let Some(until) = token.key().accepted_until() {
             end = end.min(until);
@@ -253,7 +245,7 @@ impl Policy {
                     .saturating_add(Duration::from_secs(1)),
             );
         }
-        end.saturating_since(policy.clock.now())
+        end.saturating_since(policy.terms.clock.now())
     }
 
     /// The remote keys of its issuers, those of tenants that are known now included: to wait for
@@ -296,7 +288,7 @@ impl Policy {
 
     /// The present, on the policy's clock.
     pub fn now(&self) -> UnixTime {
-        self.rules().clock.now()
+        self.rules().terms.clock.now()
     }
 
     /// Whether a request without a token passes.
@@ -304,11 +296,11 @@ impl Policy {
         self.with(|in_force| in_force.anonymous)
     }
 
-    /// Whether a request that these rules let in passes here, too. `anonymous`: without a token, where
-    /// this says whether all such requests may.
-    pub(crate) fn is_by(&self, rules: &Arc<Rules>, anonymous: Option<bool>) -> bool {
+    /// Whether a request that the policy of these terms let in passes here, too. `anonymous`: without a
+    /// token, where this says whether all such requests may.
+    pub(crate) fn is_by(&self, terms: &Arc<Terms>, anonymous: Option<bool>) -> bool {
         self.with(|in_force| {
-            Arc::ptr_eq(&in_force.verifier.rules, rules)
+            Arc::ptr_eq(&in_force.verifier.rules.terms, terms)
                 && anonymous.is_none_or(|allowed| allowed == in_force.anonymous)
         })
     }

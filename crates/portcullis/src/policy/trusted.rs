@@ -12,6 +12,7 @@ use crate::keys::KeysUnavailable;
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeySource, VerificationKey};
 use crate::signature::Algorithm;
+use crate::terms::IssuerTerms;
 use crate::time::UnixTime;
 
 /// An issuer with all that its tokens are held to.
@@ -28,8 +29,9 @@ pub(crate) struct TrustedIssuer {
     pub(crate) requires_key_id: bool,
     pub(crate) audience: AudienceRule,
     pub(crate) types: Vec<TokenType>,
-    pub(crate) scope_claims: Arc<[Box<str>]>,
     pub(crate) rules: CompiledRules,
+    /// What its tokens carry.
+    pub(crate) terms: Arc<IssuerTerms>,
 }
 
 impl TrustedIssuer {
@@ -188,7 +190,7 @@ impl fmt::Debug for TrustedIssuers {
 
 impl Party<'_> {
     /// What its tokens are held to. Of a stranger, all but identifier and keys.
-    pub(crate) fn terms(&self) -> &Arc<TrustedIssuer> {
+    pub(crate) fn issuer(&self) -> &Arc<TrustedIssuer> {
         match self {
             Self::Issuer(issuer) => issuer,
             #[cfg(feature = "remote-jwks")]

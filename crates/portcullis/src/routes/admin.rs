@@ -141,7 +141,7 @@ impl Administrator {
 
     fn problem(&self, error: AdminError) -> Reply<AdminError> {
         let (status, texts) = error.answer();
-        let body = self.admin.policy.rules().presentation.problem(status, texts);
+        let body = self.admin.policy.rules().terms.presentation.problem(status, texts);
         let reply = Reply::new(status).with_body("application/problem+json", body);
         let reply = match &error {
             AdminError::Method => reply.allowing("GET, HEAD, POST"),

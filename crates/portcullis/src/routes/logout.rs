@@ -200,7 +200,7 @@ impl BackChannelLogout {
             verify::authenticate_other(&rules, token.as_bytes(), TOKEN, algorithms, screen)
                 .await
                 .map_err(LogoutError::Token)?;
-        let revocation = self.check(&authentic.parts, &issuer, rules.clock.now())?;
+        let revocation = self.check(&authentic.parts, &issuer, rules.terms.clock.now())?;
         self.revocations.revoke(&revocation).await.map_err(LogoutError::Revoke)
     }
 

@@ -49,7 +49,7 @@ impl List {
         // keys are found by other means, and there are none here.
         let statement =
             authenticate_other(rules, text, settings.max_bytes, None, |_, _, _| Ok(())).await?;
-        Self::read(&statement, origin, rules.clock.now(), settings)
+        Self::read(&statement, origin, rules.terms.clock.now(), settings)
     }
 
     fn read(
