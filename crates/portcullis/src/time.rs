@@ -4,11 +4,16 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error};
+
+use crate::token::numeric_date;
 
 /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted (RFC 7519 §2, `NumericDate`).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[serde(transparent)]
+///
+/// Read by serde, it takes every number that verification takes for a time, and no other: `1800000000`,
+/// `1800000000.0`, `1.8e9`. A fraction is dropped. A negative number, or one beyond what can be counted
+/// exactly, is an error.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct UnixTime(pub i64);
 
 impl UnixTime {
@@ -28,6 +33,15 @@ impl UnixTime {
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnixTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Knows in which form each feature of `serde_json` hands a number over.
+        let number = serde_json::Number::deserialize(deserializer)?;
+        numeric_date(&number.to_string())
+            .ok_or_else(|| Error::custom("not a time in seconds since 1970: out of range"))
     }
 }
 
@@ -69,6 +83,8 @@ impl Clock for SystemClock {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, from_str, from_value};
+
     use super::*;
 
     #[test]
@@ -76,6 +92,48 @@ mod tests {
         let half = Duration::from_millis(1500);
         assert_eq!(UnixTime::from(SystemTime::UNIX_EPOCH + half), UnixTime(1));
         assert_eq!(UnixTime::from(SystemTime::UNIX_EPOCH - half), UnixTime(-2));
+    }
+
+    #[test]
+    fn a_time_is_read_from_json_as_verification_reads_it() {
+        #[derive(serde::Deserialize)]
+        struct Claims {
+            #[serde(flatten)]
+            times: std::collections::HashMap<String, UnixTime>,
+        }
+        for text in [
+            "0",
+            "-0",
+            "0.5",
+            "1.5",
+            "1800000000",
+            "1800000000.0",
+            "1800000000.999",
+            "1.8e9",
+            "18E8",
+            "9007199254740991",
+            "9007199254740993",
+            "9007199254740992.0",
+            "9223372036854775807",
+            "-1",
+            "-0.5",
+            "1e18",
+            "9223372036854775808",
+            "18446744073709551616",
+            "1e309",
+            "null",
+            "true",
+            "[]",
+            "{}",
+            r#""1800000000""#,
+        ] {
+            let expected = numeric_date(text);
+            assert_eq!(from_str(text).ok(), expected, "{text}");
+            let claims = from_str(&format!(r#"{{"exp":{text}}}"#)).ok();
+            assert_eq!(claims.map(|it: Claims| it.times["exp"]), expected, "{text}");
+            let value = from_str::<Value>(text).ok();
+            assert_eq!(value.and_then(|value| from_value(value).ok()), expected, "{text}");
+        }
     }
 
     #[test]

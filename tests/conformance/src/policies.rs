@@ -54,6 +54,8 @@ pub enum Variant {
     Rotation,
     /// Tokens of up to 64 KiB.
     LargeTokens,
+    /// Clocks may not differ.
+    NoLeeway,
     /// Realm, metadata and a base for problem types.
     Presented,
     /// The same without details.
@@ -128,6 +130,7 @@ impl Variant {
             Self::Rules => builder.issuer(one_algorithm()).claims(rules()),
             Self::Rotation => builder.issuer(rotation()),
             Self::LargeTokens => builder.issuer(one_algorithm()).token_limit(64 * 1024),
+            Self::NoLeeway => builder.issuer(one_algorithm()).leeway(Duration::ZERO),
             Self::Presented => builder.issuer(one_algorithm()).presentation(presentation()),
             Self::Terse => {
                 builder.issuer(one_algorithm()).presentation(presentation().without_details())

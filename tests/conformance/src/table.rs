@@ -583,6 +583,10 @@ fn routes() -> Vec<Row> {
         |name: &str, request: Request, answer: Answer| row(Variant::Plain, name, request, answer);
     let member = token().claim("tenant", "acme").claim("number", 7).mint();
     let stranger = token().claim("tenant", "acme").claim("number", "seven").mint();
+    let since = |time: &str| {
+        let members = format!(r#","tenant":"acme","number":7,"since":{time}}}"#);
+        token().raw_payload(CLAIMS.replace('}', &members)).mint()
+    };
     vec![
         plain(
             "a request without a token is anonymous where that is allowed",
@@ -636,6 +640,16 @@ fn routes() -> Vec<Row> {
             text("open"),
         ),
         plain("claims that fit are read", get("/typed").bearer(&member), text("7 of acme")),
+        plain(
+            "a time is read in a handler's claims as verification reads it",
+            get("/typed").bearer(since("1.8e9")),
+            text("7 of acme since 1800000000"),
+        ),
+        plain(
+            "what verification takes for no time does not fit",
+            get("/typed").bearer(since("-1.8e9")),
+            token_unsuitable(),
+        ),
         plain(
             "claims of the wrong type do not fit",
             get("/typed").bearer(&stranger),
@@ -999,6 +1013,7 @@ fn times() -> Vec<Row> {
         row(Variant::Plain, name, get("/optional").bearer(token.mint()), answer)
     };
     let alice = || text("alice");
+    let fresh = |at: f64| token().claim("iat", at).claim("nbf", at).mint();
     vec![
         plain("an expired token is refused", token().expired(), has_expired()),
         plain("an expired token passes within the leeway", token().expires_at(NOW - 29), alice()),
@@ -1036,6 +1051,18 @@ fn times() -> Vec<Row> {
             alice(),
         ),
         plain("a token need not say when it was issued", token().without("iat"), alice()),
+        row(
+            Variant::NoLeeway,
+            "without a leeway, a token that was issued within this second passes",
+            get("/optional").bearer(fresh(NOW as f64 + 0.9)),
+            alice(),
+        ),
+        row(
+            Variant::NoLeeway,
+            "without a leeway, a token that was issued in the next second is not valid",
+            get("/optional").bearer(fresh(NOW as f64 + 1.0)),
+            is_not_valid_yet(),
+        ),
     ]
 }
 

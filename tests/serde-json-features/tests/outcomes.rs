@@ -1,4 +1,6 @@
 //! What passes, what does not, and why: the same under every feature of `serde_json`.
+use std::collections::BTreeMap;
+
 use portcullis::{
     Algorithm, Claim, ClaimRules, ClaimsError, Error, Issuer, JsonFault, KeyFault, KeySet, Part,
     Policy, Revocation, Secret, TokenError, UnixTime, dangerous,
@@ -369,7 +371,8 @@ fn times() {
     }
     let issued = |iat| Ok(Seen { issued_at: Some(iat), ..PASSES.expect("it passes") });
     for (text, expected) in [
-        ("1799999999.1", issued(1_800_000_000)),
+        ("1799999999.9", issued(1_799_999_999)),
+        ("1800000030.999", issued(1_800_000_030)),
         ("1.8e9", issued(1_800_000_000)),
         ("0", issued(0)),
         ("-1", wrong("iat")),
@@ -545,6 +548,39 @@ fn claims_of_a_handler() {
 }
 
 #[test]
+fn times_of_a_handler() {
+    #[derive(Deserialize)]
+    struct Times {
+        exp: UnixTime,
+        #[serde(flatten)]
+        others: BTreeMap<String, serde_json::Value>,
+        since: Option<UnixTime>,
+    }
+    let policy = policy(ClaimRules::new());
+    let read = |since: &str| {
+        let payload = format!(r#"{{{TIMELESS},"exp":1800000300.5,"since":{since}}}"#);
+        let token = policy.verify_token_now(token(HEADER, &payload)).expect("a good token");
+        let times = token.claims::<Times>().ok()?;
+        assert_eq!((times.exp, times.others.len()), (token.expires_at(), 2));
+        times.since
+    };
+    for (text, seconds) in [
+        ("1800000000", 1_800_000_000),
+        ("1800000000.0", 1_800_000_000),
+        ("1800000000.999", 1_800_000_000),
+        ("1.8e9", 1_800_000_000),
+        ("-0", 0),
+        ("9007199254740993", 9_007_199_254_740_993),
+        ("9223372036854775807", i64::MAX),
+    ] {
+        assert_eq!(read(text), Some(UnixTime(seconds)), "{text}");
+    }
+    for text in ["-1", "-0.5", "1e18", "9223372036854775808", r#""1800000000""#, "[1]", "true"] {
+        assert_eq!(read(text), None, "{text}");
+    }
+}
+
+#[test]
 fn revocations() {
     let text = str::to_owned;
     let (issuer, until) = (text("i"), Some(UnixTime(NOW)));
@@ -581,14 +617,21 @@ fn revocations() {
             r#"{"revoke":"key","issuer":"i","key_id":"k","until":1800000000}"#,
             Revocation::Key { issuer: issuer.clone(), key_id: text("k"), until },
         ),
+        (
+            r#"{"revoke":"key","issuer":"i","key_id":"k","until":1800000000.9}"#,
+            Revocation::Key { issuer: issuer.clone(), key_id: text("k"), until },
+        ),
+        (
+            r#"{"revoke":"issuer","issuer":"i","issued_until":1.8e9}"#,
+            Revocation::Issuer { issuer: issuer.clone(), issued_until: until },
+        ),
     ] {
         assert_eq!(serde_json::from_str(json).ok(), Some(revocation), "{json}");
     }
     for json in [
-        r#"{"revoke":"token","issuer":"i","token_id":"t","until":1.5}"#,
+        r#"{"revoke":"token","issuer":"i","token_id":"t","until":-1}"#,
         r#"{"revoke":"token","issuer":"i","token_id":"t","until":"1800000000"}"#,
         r#"{"revoke":"token","issuer":"i","token_id":"t","until":99999999999999999999}"#,
-        r#"{"revoke":"token","issuer":"i","token_id":"t","until":{"$serde_json::private::Number":"1"}}"#,
         r#"{"revoke":"token","issuer":"i","token_id":"t","issued_until":1}"#,
         r#"{"revoke":"token","issuer":"i","token_id":"t","current":null}"#,
         r#"{"revoke":"token","issuer":"i"}"#,

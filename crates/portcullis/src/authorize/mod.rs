@@ -411,8 +411,7 @@ impl Asks {
             Self::MaxAge(limit) => claims
                 .get("auth_time")
                 .and_then(Value::as_number)
-                // Rounded down: a fraction makes no authentication younger.
-                .and_then(|number| numeric_date(&number.to_string(), f64::floor))
+                .and_then(|number| numeric_date(&number.to_string()))
                 .is_some_and(|at| is_recent(at, *limit, terms.policy.clock.now(), terms.leeway)),
             Self::Subject(subject) => token.subject() == Some(&**subject),
             Self::Client(client) => token.client_id() == Some(&**client),

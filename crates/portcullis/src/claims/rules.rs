@@ -151,6 +151,10 @@ impl ClaimRules {
 
     /// Tolerates clocks that differ by `leeway`, whole seconds, at most 10 minutes.
     ///
+    /// Times are compared in whole seconds: those of a token and the clock's are rounded down. So a token that
+    /// was issued within this second passes without any leeway, and a fraction never lengthens a token's life,
+    /// nor does it make a token younger for [`max_age`](Self::max_age) and revocation.
+    ///
     /// Not called: 30 s, several times what synchronised clocks differ, and short beside any
     /// token's life (RFC 7519 §4.1.4: "no more than a few minutes").
     pub fn leeway(mut self, leeway: Duration) -> Self {

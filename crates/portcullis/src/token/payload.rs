@@ -115,13 +115,12 @@ impl<'de> Reader<'_, 'de> {
     /// `text` is that of a number, if the claim is one.
     fn time(&mut self, name: &str, text: Option<&str>) -> Result<(), TokenError> {
         let payload = &mut self.payload;
-        // A fraction never lengthens a token's life: the end is rounded down, a start up.
-        let (claim, time, round): (_, _, fn(f64) -> f64) = match name {
-            "exp" => ("exp", &mut payload.expires_at, f64::floor),
-            "nbf" => ("nbf", &mut payload.not_before, f64::ceil),
-            _ => ("iat", &mut payload.issued_at, f64::ceil),
+        let (claim, time) = match name {
+            "exp" => ("exp", &mut payload.expires_at),
+            "nbf" => ("nbf", &mut payload.not_before),
+            _ => ("iat", &mut payload.issued_at),
         };
-        let date = text.and_then(|text| numeric_date(text, round));
+        let date = text.and_then(numeric_date);
         *time = Some(date.ok_or(TokenError::ClaimType { claim })?);
         Ok(())
     }
@@ -138,14 +137,18 @@ fn marked(value: Value<'_, '_>) -> Result<bool, Fault> {
     Ok(true)
 }
 
-/// RFC 7519 §2: a number of seconds, perhaps with a fraction. Before 1970, and beyond what a
-/// double counts exactly, there are no tokens.
-pub(crate) fn numeric_date(text: &str, round: fn(f64) -> f64) -> Option<UnixTime> {
+/// RFC 7519 §2: a number of seconds, perhaps with a fraction, which is dropped. Before 1970, and beyond
+/// what a double counts exactly, there are no tokens.
+///
+/// Every time is rounded down, as the clock is. A fraction then never lengthens a token's life, makes it
+/// no younger for [`max_age`](crate::ClaimRules::max_age) and revocation, and does not keep a token that was
+/// issued within this second waiting for the next one.
+pub(crate) fn numeric_date(text: &str) -> Option<UnixTime> {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     let seconds = match Json::from_number(text)? {
         Json::Integer(seconds) => i64::try_from(seconds).ok()?,
         Json::Float(seconds) => {
-            let seconds = round(seconds);
+            let seconds = seconds.floor();
             if !(0.0..EXACT).contains(&seconds) {
                 return None;
             }
@@ -209,11 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_ends_a_token_early_and_starts_it_late() {
-        let payload = read(r#"{"exp":10.9,"nbf":10.1,"iat":10.1}"#).expect("times");
+    fn every_time_is_rounded_down() {
+        let payload = read(r#"{"exp":10.9,"nbf":11.9,"iat":12.9}"#).expect("times");
         assert_eq!(payload.expires_at, Some(UnixTime(10)));
         assert_eq!(payload.not_before, Some(UnixTime(11)));
-        assert_eq!(payload.issued_at, Some(UnixTime(11)));
+        assert_eq!(payload.issued_at, Some(UnixTime(12)));
     }
 
     #[test]

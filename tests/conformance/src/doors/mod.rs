@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use clap::ValueEnum;
-use portcullis::{Policy, Requirement};
+use portcullis::{Policy, Requirement, UnixTime};
 use serde::Deserialize;
 
 /// A framework, with a server that it is mostly run by.
@@ -145,11 +145,14 @@ pub struct Member {
     pub tenant: String,
     /// Its number there.
     pub number: u32,
+    /// When it became one.
+    pub since: Option<UnixTime>,
 }
 
 impl core::fmt::Display for Member {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} of {}", self.number, self.tenant)
+        write!(f, "{} of {}", self.number, self.tenant)?;
+        self.since.map_or(Ok(()), |since| write!(f, " since {since}"))
     }
 }
 
