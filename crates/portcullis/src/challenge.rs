@@ -85,6 +85,7 @@ impl Answer {
                 | ClaimsError::BringsKey
                 | ClaimsError::Type
                 | ClaimsError::NotAnAccessToken { .. }
+                | ClaimsError::NumericId { .. }
                 | ClaimsError::LivesTooLong { .. }
                 | ClaimsError::Bound => Self::Unverifiable,
                 ClaimsError::Audience | ClaimsError::Missing { claim: "aud" } => {

@@ -72,7 +72,7 @@ impl Error {
                 ClaimsError::Missing { .. } | ClaimsError::Rule(Claim::Required(_)) => {
                     "claim_missing"
                 }
-                ClaimsError::Rule(_) => "claim_rule",
+                ClaimsError::NumericId { .. } | ClaimsError::Rule(_) => "claim_rule",
             },
             Self::Revocation(RevocationError::Revoked) => "revoked",
             Self::Revocation(RevocationError::Unavailable(_)) => "revocation_unavailable",

@@ -247,6 +247,7 @@ pub(crate) async fn authenticate_other(
         let token = Unverified::parse(text, limits, &[], &rules.headers, &mut signature)?;
         let party = party(rules, &token, algorithms)?;
         let now = rules.terms.clock.now();
+        claims::check_ids(&token.parts, party.issuer())?;
         screen(&token.parts, party.issuer(), now)?;
         let (authentic, party) = authenticate(token, party, now, seeking)?;
         party.prove();

@@ -295,14 +295,41 @@ fn only_exactly_our_issuer_lets_a_token_in() {
 }
 
 #[test]
+fn a_number_is_a_subject_only_of_the_issuer_that_may_write_so() {
+    let numeric = Door::new(policy_for([trusted(&[ES256]).numeric_ids()]));
+    for subject in [json!(0), json!(42), json!(u64::MAX)] {
+        let digits = subject.to_string();
+        let token = token(ES256).claim("sub", subject).claim("jti", 7).mint();
+        let verified = numeric.policy().verify_token_now(&token).expect("a good token");
+        assert_eq!((verified.subject(), verified.token_id()), (Some(&*digits), Some("7")));
+        numeric.admits(&token);
+    }
+    for subject in [json!(-1), json!(42.0), json!(1e18), json!(null), json!(["42"])] {
+        let what = subject.to_string();
+        let token = token(ES256).claim("sub", subject).mint();
+        numeric.refuses(&what, token, TokenError::ClaimType { claim: "sub" });
+    }
+    // Of two issuers, the other may not, and nobody is one whom the policy does not trust.
+    let number = token(ES256).claim("sub", 42);
+    door().refuses("another policy", number.mint(), ClaimsError::NumericId { claim: "sub" });
+    numeric.refuses("a stranger", number.claim("iss", "x").mint(), ClaimsError::Issuer);
+}
+
+#[test]
 fn a_registered_claim_of_the_wrong_type_is_refused() {
     let door = door();
     for claim in ["sub", "jti", "client_id"] {
-        for value in [json!(null), json!(0), json!(true), json!([]), json!(["a"]), json!({})] {
+        for value in [json!(null), json!(0.5), json!(true), json!([]), json!(["a"]), json!({})] {
             let what = format!("{claim} {value}");
             let token = token(ES256).claim(claim, value).mint();
             door.refuses(&what, token, TokenError::ClaimType { claim });
         }
+    }
+    let number = token(ES256).claim("client_id", 0).mint();
+    door.refuses("client_id 0", number, TokenError::ClaimType { claim: "client_id" });
+    for claim in ["sub", "jti"] {
+        let number = token(ES256).claim(claim, 0).mint();
+        door.refuses(claim, number, ClaimsError::NumericId { claim });
     }
     door.admits(&token(ES256).claim("jti", "j".repeat(1024)).mint());
     let long = token(ES256).claim("jti", "j".repeat(1025)).mint();

@@ -54,8 +54,12 @@ pub enum Variant {
     Rotation,
     /// Tokens of up to 64 KiB.
     LargeTokens,
+    /// The same, with headers of up to 12 KiB.
+    LargeHeaders,
     /// Clocks may not differ.
     NoLeeway,
+    /// The issuer writes `sub` and `jti` as numbers.
+    NumericIds,
     /// Realm, metadata and a base for problem types.
     Presented,
     /// The same without details.
@@ -130,7 +134,11 @@ impl Variant {
             Self::Rules => builder.issuer(one_algorithm()).claims(rules()),
             Self::Rotation => builder.issuer(rotation()),
             Self::LargeTokens => builder.issuer(one_algorithm()).token_limit(64 * 1024),
+            Self::LargeHeaders => {
+                builder.issuer(one_algorithm()).token_limit(64 * 1024).header_limit(12 * 1024)
+            }
             Self::NoLeeway => builder.issuer(one_algorithm()).leeway(Duration::ZERO),
+            Self::NumericIds => builder.issuer(one_algorithm().numeric_ids()),
             Self::Presented => builder.issuer(one_algorithm()).presentation(presentation()),
             Self::Terse => {
                 builder.issuer(one_algorithm()).presentation(presentation().without_details())

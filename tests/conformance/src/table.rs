@@ -796,7 +796,7 @@ fn malformed() -> Vec<Row> {
         ("nbf", json!("0")),
         ("iat", json!([])),
         ("iss", json!(["https://issuer.example"])),
-        ("sub", json!(1)),
+        ("sub", json!(1.5)),
         ("aud", json!(7)),
         ("aud", json!(["https://api.example", 7])),
         ("jti", json!({})),
@@ -815,6 +815,9 @@ fn unverifiable() -> Vec<Row> {
     let rs256 = issuer().token(Algorithm::RS256).mint();
     let impostor = issuer().impostor();
     let mut rows = vec![
+        // The type of a claim, which an issuer may be allowed.
+        plain("a subject that is a number is not verified", token().claim("sub", 42).mint()),
+        plain("a token id that is a number is not verified", token().claim("jti", 42).mint()),
         // The algorithm.
         plain(
             "an unsigned token with a signature is not verified",
@@ -1113,6 +1116,18 @@ fn claim_rules() -> Vec<Row> {
             "a predicate must be able to read the claims",
             ruled().claim("suspended", "no"),
             lacks_a_claim(),
+        ),
+        row(
+            Variant::NumericIds,
+            "a subject and a token id that are numbers pass where the issuer may write them so",
+            get("/optional").bearer(token().claim("sub", 42).claim("jti", 7).mint()),
+            text("42"),
+        ),
+        row(
+            Variant::NumericIds,
+            "a subject with a fraction does not",
+            get("/optional").bearer(token().claim("sub", 42.5).mint()),
+            is_malformed(),
         ),
         rules("a token as old as it may be passes", ruled().claim("iat", NOW - 600), text("alice")),
         rules(

@@ -96,10 +96,19 @@ pub(crate) fn screen(
     issuer: &TrustedIssuer,
     now: UnixTime,
 ) -> Result<(), ClaimsError> {
+    check_ids(parts, issuer)?;
     check_type(parts, issuer)?;
     issuer.audience.check(parts)?;
     check_expiry(parts, &issuer.rules, now)?;
     Ok(())
+}
+
+/// RFC 7519 §4.1.2, §4.1.7: a subject and a token's id are strings, unless the issuer may write numbers.
+pub(crate) fn check_ids(parts: &Parts, issuer: &TrustedIssuer) -> Result<(), ClaimsError> {
+    match parts.payload.numeric_id {
+        Some(claim) if !issuer.numeric_ids => Err(ClaimsError::NumericId { claim }),
+        _ => Ok(()),
+    }
 }
 
 /// Checks an authentic token against everything the policy says of claims.
@@ -225,6 +234,11 @@ pub enum ClaimsError {
         /// The claim.
         claim: &'static str,
     },
+    /// `sub` or `jti` is a number, and the issuer may not write them so.
+    NumericId {
+        /// Which of them.
+        claim: &'static str,
+    },
     /// `aud` does not name this service.
     Audience,
     /// It has expired.
@@ -283,6 +297,10 @@ impl fmt::Display for ClaimsError {
             Self::NotAnAccessToken { claim } => {
                 write!(f, "the claim `{claim}` says it is no access token")
             }
+            Self::NumericId { claim } => write!(
+                f,
+                "the claim `{claim}` is a number, and RFC 7519 §4.1 makes it a string: have the issuer write it in quotes, or allow numbers for this issuer by `Issuer::numeric_ids`, in a policy file `numeric_ids = true`"
+            ),
             Self::Audience => f.write_str("`aud` does not name this service"),
             Self::Expired { at, now } => write!(f, "expired at {at}, and now is {now}"),
             Self::NotYetValid { from, now } => {

@@ -137,6 +137,7 @@
 //! | `keys` | a table | refused |
 //! | `token_type` | `"jwt"`, `"at+jwt"` (with the claims of RFC 9068), or a list of both | both, by type only |
 //! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys |
+//! | `numeric_ids` | `true`: takes `sub` and `jti` also where they are whole numbers (see [`Issuer`](crate::Issuer::numeric_ids)) | refused |
 //! | `scope_claims` | a list of claims that scopes are in (see [`Issuer`](crate::Issuer::scope_claims)) | `scope` and `scp` |
 //! | `claims` | a table; its durations stand above those of the top level, its other rules hold besides | |
 //! | `dangerous` | a table with `unlimited_lifetime` and `allow_http` only | nothing is weakened |

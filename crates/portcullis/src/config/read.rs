@@ -224,6 +224,9 @@ fn read_issuer(
     if is_on(table.take("require_key_id"), faults) {
         issuer = issuer.require_key_id();
     }
+    if is_on(table.take("numeric_ids"), faults) {
+        issuer = issuer.numeric_ids();
+    }
     if let Some(names) = read_strings(table.take("scope_claims"), "a list of claims", faults) {
         issuer = issuer.scope_claims(names);
     }

@@ -126,6 +126,7 @@ audiences  = ["https://api.example"]
 algorithms = ["EdDSA", "HS256"]
 token_type = "jwt"
 require_key_id = false
+numeric_ids = true
 scope_claims = ["permissions"]
 [issuer.keys]
 jwks_file = "jwks.json"
@@ -185,6 +186,7 @@ const FULL_JSON: &str = r#"{
     "algorithms": ["EdDSA", "HS256"],
     "token_type": "jwt",
     "require_key_id": false,
+    "numeric_ids": true,
     "scope_claims": ["permissions"],
     "keys": {
       "jwks_file": "jwks.json",
@@ -310,6 +312,7 @@ fn rules_for_claims_arrive_from_every_format() {
         let verify =
             |from: &str, to: &str| policy.verify_token_now(full_token((from, to))).map(drop);
         assert_eq!(verify("", ""), Ok(()));
+        assert_eq!(verify("\"s\"", "42"), Ok(()));
         assert_eq!(verify("\"eu\"", "3"), Ok(()));
         assert_eq!(verify("\"sub\"", "\"bus\""), rule(Claim::Required("sub".into())));
         assert_eq!(verify("\"sub\"", "\"act\":1,\"sub\""), rule(Claim::Forbidden("act".into())));
@@ -1236,6 +1239,19 @@ fn the_room_for_remembered_tokens_is_a_number_of_bytes() {
     let [(place, problem)] = &refused_with("token_cache = 1000")[..] else { panic!("one fault") };
     assert_eq!(place, "token_cache");
     assert!(problem.to_string().contains("1048576 (1 MiB)"), "{problem}");
+}
+
+#[test]
+fn the_limit_of_headers_is_a_number_of_bytes() {
+    let folder = folder();
+    for bytes in ["1", "4096", "16_384"] {
+        at(&format!("header_limit = {bytes}\n{ISSUER}"), &folder, NOW);
+    }
+    let fault = Problem::Policy(Fault::HeaderLimit { limit: 16_385 });
+    assert_eq!(refused_with("header_limit = 16_385"), [("header_limit".to_owned(), fault)]);
+    let expected = "1 to 16384 bytes";
+    let fault = ("header_limit".to_owned(), Problem::OutOfRange { expected });
+    assert_eq!(refused_with("header_limit = -1"), [fault]);
 }
 
 #[test]

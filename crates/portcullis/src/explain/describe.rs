@@ -61,6 +61,8 @@ pub struct IssuerDescription {
     pub keys: Vec<KeyOrigin>,
     /// Whether tokens without `kid` are refused.
     pub requires_key_id: bool,
+    /// Whether `sub` and `jti` may be numbers.
+    pub numeric_ids: bool,
     /// With how many keys, of those there are now, a token without `kid` would be tried at most.
     pub most_candidates: usize,
     /// What this service is called in `aud`.
@@ -200,6 +202,7 @@ impl IssuerDescription {
             algorithms: algorithms.iter().map(|algorithm| algorithm.name()).collect(),
             keys: origins(issuer, dangerous),
             requires_key_id: issuer.requires_key_id,
+            numeric_ids: issuer.numeric_ids,
             most_candidates: algorithms
                 .iter()
                 .map(|one| {

@@ -102,6 +102,7 @@ pub struct Complete {
     audience: AudienceRule,
     types: Vec<TokenType>,
     requires_key_id: bool,
+    numeric_ids: bool,
     scope_claims: Vec<String>,
     rules: ClaimRules,
     #[cfg(feature = "remote-jwks")]
@@ -218,6 +219,7 @@ impl Issuer<WantsAudience> {
                 audience,
                 types,
                 requires_key_id: false,
+                numeric_ids: false,
                 scope_claims: ["scope", "scp"].map(Into::into).into(),
                 rules,
                 #[cfg(feature = "remote-jwks")]
@@ -257,6 +259,16 @@ impl Issuer {
     /// [`MAX_CANDIDATES`].
     pub fn require_key_id(mut self) -> Self {
         self.state.requires_key_id = true;
+        self
+    }
+
+    /// Takes `sub` and `jti` also where the issuer writes them as numbers: a whole number from 0 to
+    /// 2^64 - 1, whose digits then are the subject or the token's id. So `42` and `"42"` are one subject.
+    ///
+    /// Not called: such a token is refused (RFC 7519 §4.1.2, §4.1.7: a string). A handler's own type reads a
+    /// claim as it is written, as a number.
+    pub fn numeric_ids(mut self) -> Self {
+        self.state.numeric_ids = true;
         self
     }
 
@@ -329,8 +341,16 @@ impl Issuer {
     ) -> Trusted {
         let name = self.name().to_owned();
         let Self { id, state } = self;
-        let Complete { algorithms, keys, audience, types, requires_key_id, scope_claims, .. } =
-            state;
+        let Complete {
+            algorithms,
+            keys,
+            audience,
+            types,
+            requires_key_id,
+            numeric_ids,
+            scope_claims,
+            ..
+        } = state;
         let issuer = || name.clone();
         if name.is_empty() {
             faults.push(Fault::EmptyIssuer);
@@ -439,6 +459,7 @@ impl Issuer {
             #[cfg(feature = "remote-jwks")]
             remotes,
             requires_key_id,
+            numeric_ids,
             audience,
             types,
             terms: Arc::new(IssuerTerms {

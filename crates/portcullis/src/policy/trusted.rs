@@ -27,6 +27,8 @@ pub(crate) struct TrustedIssuer {
     #[cfg(feature = "remote-jwks")]
     pub(crate) remotes: Vec<RemoteJwks>,
     pub(crate) requires_key_id: bool,
+    /// `sub` and `jti` may be numbers.
+    pub(crate) numeric_ids: bool,
     pub(crate) audience: AudienceRule,
     pub(crate) types: Vec<TokenType>,
     pub(crate) rules: CompiledRules,

@@ -150,6 +150,12 @@ pub(crate) fn read_tree(input: &str) -> Result<Vec<(Cow<'_, str>, Json<'_>)>, Js
     Ok(tree)
 }
 
+/// What an issuer may write for an id.
+pub(super) enum Id<'de> {
+    String(Cow<'de, str>),
+    Digits(&'de str),
+}
+
 /// The value of a member, not read yet.
 pub(crate) struct Value<'a, 'de> {
     scan: &'a mut Scan<'de>,
@@ -189,11 +195,28 @@ impl<'de> Value<'_, 'de> {
         self.skip().map(|()| None)
     }
 
+    /// Reads a string, or a number that is written by digits alone and within the range of `u64`. `None`: it
+    /// is something else, and was read past.
+    pub(super) fn id(self) -> Result<Option<Id<'de>>, JsonFault> {
+        if !matches!(self.scan.next(), Some(b'0'..=b'9')) {
+            return Ok(self.string()?.map(Id::String));
+        }
+        let digits = self.scan.number()?;
+        match Json::from_number(digits) {
+            Some(Json::Integer(_)) => Ok(Some(Id::Digits(digits))),
+            Some(_) => Ok(None),
+            None => Err(JsonFault::NotAnObject),
+        }
+    }
+
     /// Reads a string, or an array of strings, and gives each to `take`. `false`: it is or holds
     /// something else.
-    pub(crate) fn strings(self, mut take: impl FnMut(Cow<'de, str>)) -> Result<bool, JsonFault> {
+    pub(crate) fn strings<E: From<JsonFault>>(
+        self,
+        mut take: impl FnMut(Cow<'de, str>) -> Result<(), E>,
+    ) -> Result<bool, E> {
         if self.scan.next() != Some(b'[') {
-            return Ok(self.string()?.map(take).is_some());
+            return Ok(self.string()?.map(take).transpose()?.is_some());
         }
         let mut are_strings = true;
         self.scan.items(&mut |scan| {
@@ -604,8 +627,14 @@ mod tests {
             Ok::<_, JsonFault>(())
         });
         assert_eq!(peeked.err(), fault, "peeked: {input:?}");
-        let as_strings = read_object(input, |_, value| value.strings(drop).map(drop));
+        let as_strings = read_object(input, |_, value| value.strings(ignore).map(drop));
         assert_eq!(as_strings.err(), fault, "as strings: {input:?}");
+        let as_ids = read_object(input, |_, value| value.id().map(drop));
+        assert_eq!(as_ids.err(), fault, "as ids: {input:?}");
+    }
+
+    fn ignore(_: Cow<'_, str>) -> Result<(), JsonFault> {
+        Ok(())
     }
 
     #[test]

@@ -1,7 +1,9 @@
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
-use super::json::{self, Json, Value};
-use super::{Fault, MAX_ID, Part, Span, TokenError};
+use super::json::{self, Id, Json, Value};
+use super::{Fault, MAX_AUDIENCES, MAX_ID, Part, Span, TokenError};
 use crate::time::UnixTime;
 
 /// The claims that verification itself looks at. Strings point into the payload's text.
@@ -16,6 +18,9 @@ pub(crate) struct Payload {
     pub(crate) expires_at: Option<UnixTime>,
     pub(crate) not_before: Option<UnixTime>,
     pub(crate) issued_at: Option<UnixTime>,
+    /// The first of `sub` and `jti` that is a number. Its digits stand for it, and count only for an issuer
+    /// of which that is known.
+    pub(crate) numeric_id: Option<&'static str>,
     /// `cnf`, of whatever form: the token is bound to a key of the sender (RFC 7800).
     pub(crate) is_bound: bool,
     marks: Marks,
@@ -52,6 +57,23 @@ impl Payload {
         let strings = strings.into_iter().flatten().chain(audiences).map(Span::heap_size);
         let kept = self.kept.iter().flatten().map(Json::heap_size);
         size_of_val(audiences) + size_of_val(&*self.kept) + strings.chain(kept).sum::<usize>()
+    }
+
+    /// Reads a string, or a whole number, which is noted.
+    fn id(
+        &mut self,
+        claim: &'static str,
+        value: Value<'_, '_>,
+        input: &str,
+    ) -> Result<Span, Fault> {
+        let text = match value.id()?.ok_or(TokenError::ClaimType { claim })? {
+            Id::String(text) => text,
+            Id::Digits(digits) => {
+                self.numeric_id.get_or_insert(claim);
+                Cow::Borrowed(digits)
+            }
+        };
+        Ok(Span::new(text, input))
     }
 
     /// The value of the claim with the `index`th of the names asked for.
@@ -228,6 +250,50 @@ mod tests {
             }
         }
         assert_eq!(read(r#"{"iss":["a"]}"#).err(), Some(TokenError::ClaimType { claim: "iss" }));
+    }
+
+    #[test]
+    fn a_number_for_an_id_is_read_by_its_digits_and_noted() {
+        let digits = "18446744073709551615";
+        for (input, noted) in [
+            (r#"{"sub":"42","jti":"7"}"#.to_owned(), None),
+            (r#"{"sub":42,"jti":"7"}"#.to_owned(), Some("sub")),
+            (r#"{"sub":"42","jti":7}"#.to_owned(), Some("jti")),
+            (r#"{"jti":7,"sub": 42 }"#.to_owned(), Some("jti")),
+            (format!(r#"{{"sub":{digits}}}"#), Some("sub")),
+            (r#"{"sub":0}"#.to_owned(), Some("sub")),
+        ] {
+            let payload = read(&input).expect(&input);
+            assert_eq!(payload.numeric_id, noted, "{input}");
+            let subject = payload.subject.expect("a subject");
+            assert!(["42", "0", digits].contains(&subject.get(&input)), "{input}");
+            assert_eq!(payload.token_id.as_ref().map_or("7", |id| id.get(&input)), "7", "{input}");
+        }
+        let claim = "sub";
+        for value in ["-1", "-0", "42.0", "4e2", "18446744073709551616", "1e18"] {
+            let input = format!(r#"{{"sub":{value}}}"#);
+            assert_eq!(read(&input).err(), Some(TokenError::ClaimType { claim }), "{input}");
+        }
+        for value in ["042", "1e309", "4_2"] {
+            let input = format!(r#"{{"sub":{value}}}"#);
+            assert!(matches!(read(&input).err(), Some(TokenError::Json(..))), "{input}");
+        }
+    }
+
+    #[test]
+    fn audiences_are_read_up_to_a_number_and_then_the_token_is_refused() {
+        for (audiences, is_read) in [(0, true), (256, true), (257, false), (20_000, false)] {
+            for one in [r#""a""#, r#""\u0061""#] {
+                let input = format!(r#"{{"aud":[{}]}}"#, vec![one; audiences].join(","));
+                match read(&input) {
+                    Ok(payload) => {
+                        assert_eq!(payload.audiences.map(|all| all.len()), Some(audiences))
+                    }
+                    Err(error) => assert_eq!(error, TokenError::TooManyAudiences),
+                }
+                assert_eq!(read(&input).is_ok(), is_read, "{audiences}");
+            }
+        }
     }
 
     #[test]
