@@ -59,16 +59,18 @@ impl Answer {
                 TokenError::AlgorithmUnknown => Self::Unverifiable,
                 TokenError::TooLong { .. }
                 | TokenError::Character
+                | TokenError::Padding
                 | TokenError::Parts { .. }
                 | TokenError::Empty(_)
                 | TokenError::Base64(_)
-                | TokenError::PartTooLong(_)
+                | TokenError::PartTooLong { .. }
                 | TokenError::Json(..)
                 | TokenError::AlgorithmMissing
                 | TokenError::HeaderType { .. }
                 | TokenError::HeaderUnsupported { .. }
                 | TokenError::KeyIdTooLong
                 | TokenError::ClaimType { .. }
+                | TokenError::TooManyAudiences
                 | TokenError::TokenIdTooLong => Self::Malformed,
             },
             Error::Key(error) => match error {

@@ -8,7 +8,7 @@ use crate::keys::KeyError;
 use crate::revocation::RevocationError;
 use crate::signature::SignatureError;
 use crate::source::{CrossSiteError, SourceError};
-use crate::token::TokenError;
+use crate::token::{Part, TokenError};
 use crate::verified::ShapeError;
 
 /// Why a request was turned away.
@@ -49,7 +49,9 @@ impl Error {
             Self::Source(SourceError::Missing) => "token_missing",
             Self::Source(SourceError::Several) => "several_tokens",
             Self::CrossSite(CrossSiteError) => "cross_site",
-            Self::Token(TokenError::TooLong { .. }) => "too_large",
+            Self::Token(
+                TokenError::TooLong { .. } | TokenError::PartTooLong { part: Part::Header, .. },
+            ) => "too_large",
             Self::Token(TokenError::AlgorithmUnknown) => "unknown_algorithm",
             Self::Token(_) => "malformed",
             Self::Key(KeyError::Unknown) => "unknown_key",

@@ -243,7 +243,7 @@ pub(crate) async fn authenticate_other(
 ) -> Result<Statement, Error> {
     let attempt = |seeking| {
         let mut signature = SignatureBuffer::new();
-        let limits = TokenLimits { token: limit };
+        let limits = TokenLimits { token: limit, ..rules.limits };
         let token = Unverified::parse(text, limits, &[], &rules.headers, &mut signature)?;
         let party = party(rules, &token, algorithms)?;
         let now = rules.terms.clock.now();

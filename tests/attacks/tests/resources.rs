@@ -1,6 +1,6 @@
 //! Tokens and key sets made to exhaust whoever reads them.
 use base64::prelude::*;
-use portcullis::{Algorithm, JsonFault, KeyFault, KeySet, Part, TokenError};
+use portcullis::{Algorithm, Error, JsonFault, KeyFault, KeySet, Part, TokenError};
 use portcullis_attacks::{Door, NOW, policy_for, token, trusted};
 
 use Algorithm::ES256;
@@ -72,15 +72,25 @@ fn a_header_over_4_kib_is_refused_whatever_is_in_it() {
     };
     let door = wide();
     door.admits(&token(ES256).raw_header(header(4096)).mint());
+    let too_long = |length, limit| TokenError::PartTooLong { part: Part::Header, length, limit };
     for length in [4097, 4098, 4099, 10_000, 40_000] {
-        let error = TokenError::PartTooLong(Part::Header);
+        let error = too_long(length, 4096);
         door.refuses(&length.to_string(), token(ES256).raw_header(header(length)).mint(), error);
         let garbage = token(ES256).raw_header(vec![b'['; length]).mint();
         door.refuses("garbage", garbage, error);
     }
     let chain = serde_json::json!([encode([0; 2000]), encode([0; 2000])]);
     let certified = token(ES256).header("x5c", chain).mint();
-    door.refuses("certificates", certified, TokenError::PartTooLong(Part::Header));
+    let error = door.policy().verify_token_now(&certified).expect_err("a long header");
+    assert!(matches!(error, Error::Token(TokenError::PartTooLong { limit: 4096, .. })), "{error}");
+    // The limit is a setting, within bounds.
+    let door = |limit| {
+        Door::new(policy_for([trusted(&[ES256])]).token_limit(64 * 1024).header_limit(limit))
+    };
+    door(8 * 1024).admits(&certified);
+    let long = token(ES256).raw_header(header(8 * 1024 + 1)).mint();
+    door(8 * 1024).refuses("over", long, too_long(8 * 1024 + 1, 8 * 1024));
+    door(16 * 1024).admits(&token(ES256).raw_header(header(16 * 1024)).mint());
 }
 
 #[test]
@@ -170,13 +180,17 @@ fn thousands_of_members_are_read_and_a_duplicate_among_them_is_found() {
 }
 
 #[test]
-fn thousands_of_audiences_do_not_hide_the_one_that_counts_nor_make_up_for_it() {
+fn many_audiences_do_not_hide_the_one_that_counts_and_over_256_are_not_read() {
     let door = wide();
-    let many: Vec<_> = (0..2_000).map(|i| format!("https://{i}.example")).collect();
+    let many = |count| (0..count).map(|i| format!("https://{i}.example")).collect::<Vec<_>>();
     let error = portcullis::ClaimsError::Audience;
-    door.refuses("without ours", token(ES256).audience(many.clone()).mint(), error);
-    let ours = many.into_iter().chain(["https://api.example".to_owned()]).collect::<Vec<_>>();
-    door.admits(&token(ES256).audience(ours).mint());
+    door.refuses("without ours", token(ES256).audience(many(256)).mint(), error);
+    let with_ours = |count| [many(count), vec!["https://api.example".to_owned()]].concat();
+    door.admits(&token(ES256).audience(with_ours(255)).mint());
+    for count in [256, 2_000] {
+        let token = token(ES256).audience(with_ours(count)).mint();
+        door.refuses(&count.to_string(), token, TokenError::TooManyAudiences);
+    }
 }
 
 #[test]

@@ -749,6 +749,10 @@ fn malformed() -> Vec<Row> {
         plain("a header over 4 KiB is malformed", token().header("x", "y".repeat(4 * 1024)).mint()),
         plain("a key id over 1 KiB is malformed", token().key_id("k".repeat(1025)).mint()),
         plain("a key id that is no string is malformed", token().header("kid", 1).mint()),
+        plain(
+            "an audience among over 256 is malformed",
+            token().claim("aud", vec![TestIssuer::AUDIENCE; 257]).mint(),
+        ),
         plain("a token id over 1 KiB is malformed", token().claim("jti", "j".repeat(1025)).mint()),
         plain("a missing algorithm is malformed", token().without_header("alg").mint()),
         plain(
@@ -1991,6 +1995,8 @@ fn sizes() -> Vec<Row> {
         token
     };
     let padding = "p".repeat(8 * 1024);
+    // As three certificates in `x5c` make it.
+    let certified = || token().header("x5c", vec!["c".repeat(4 * 1024 - 40); 3]).mint();
     vec![
         large(
             "a token of 64 KiB passes where the policy says so",
@@ -2006,6 +2012,17 @@ fn sizes() -> Vec<Row> {
             "a token over 64 KiB is malformed",
             whoami("a".repeat(64 * 1024 + 1)),
             is_malformed(),
+        ),
+        large(
+            "a header over 4 KiB is malformed in a large token too",
+            whoami(certified()),
+            is_malformed(),
+        ),
+        row(
+            Variant::LargeHeaders,
+            "a header of 12 KiB passes where the policy says so",
+            whoami(certified()),
+            claims(),
         ),
         row(
             Variant::Plain,

@@ -22,7 +22,7 @@ use crate::source::TokenSource;
 use crate::time::UnixTime;
 
 /// The keys of the top level.
-pub(super) const TOP_LEVEL: [&str; 13] = [
+pub(super) const TOP_LEVEL: [&str; 14] = [
     "issuer",
     "claims",
     "sources",
@@ -31,6 +31,7 @@ pub(super) const TOP_LEVEL: [&str; 13] = [
     "bad_cookie",
     "admit_preflights",
     "token_limit",
+    "header_limit",
     "token_cache",
     "refuse_brought_keys",
     "allow_anonymous",
@@ -134,6 +135,11 @@ impl Settings {
             top.take("token_limit").and_then(|value| read_bytes(value, "1 to 65536 bytes", faults))
         {
             builder = builder.token_limit(limit);
+        }
+        if let Some(limit) =
+            top.take("header_limit").and_then(|value| read_bytes(value, "1 to 16384 bytes", faults))
+        {
+            builder = builder.header_limit(limit);
         }
         if let Some(bytes) = top
             .take("token_cache")

@@ -112,6 +112,7 @@ impl Sites {
             Fault::SourceName { name } | Fault::CookiePrefix { name } => alone(self.source(name)),
             Fault::CookieHeader => alone(self.source("cookie")),
             Fault::TokenLimit { .. } => alone("token_limit".to_owned()),
+            Fault::HeaderLimit { .. } => alone("header_limit".to_owned()),
             Fault::TokenCache { .. } => alone("token_cache".to_owned()),
             Fault::Revocations { place, .. } => alone(self.claim_setting(place, "max_lifetime")),
             // Only code can name one.

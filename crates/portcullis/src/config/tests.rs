@@ -116,6 +116,7 @@ allowed_origins     = ["https://app.example"]
 bad_cookie          = "reject-and-clear"
 admit_preflights    = true
 token_limit         = 32768
+header_limit        = 8192
 token_cache         = 2097152
 refuse_brought_keys = true
 allow_anonymous     = true
@@ -177,6 +178,7 @@ const FULL_JSON: &str = r#"{
   "bad_cookie": "reject-and-clear",
   "admit_preflights": true,
   "token_limit": 32768,
+  "header_limit": 8192,
   "token_cache": 2097152,
   "refuse_brought_keys": true,
   "allow_anonymous": true,

@@ -35,6 +35,8 @@ pub struct PolicyDescription {
     pub admit_preflights: bool,
     /// The largest token, in bytes.
     pub token_limit: usize,
+    /// The largest header of one, in bytes.
+    pub header_limit: usize,
     /// How many bytes remembered tokens may take.
     pub token_cache: u64,
     /// Whether tokens with `jwk`, `jku`, `x5u` or `x5c` are refused.
@@ -168,6 +170,7 @@ impl PolicyDescription {
             anonymous,
             admit_preflights: rules.admits_preflights,
             token_limit: rules.limits.token,
+            header_limit: rules.limits.header,
             token_cache: verifier.cache.stats().capacity,
             refuse_brought_keys: rules.refuses_brought_keys,
             revocation: RevocationDescription {

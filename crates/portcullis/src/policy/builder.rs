@@ -173,6 +173,16 @@ impl PolicyBuilder {
         self
     }
 
+    /// The largest header of a token, in bytes and without base64url, at most 16 KiB. The
+    /// [token limit](Self::token_limit) bounds it, too.
+    ///
+    /// Not called: 4 KiB. Headers have some 300 bytes, and those with a certificate chain (`x5c`) 2 KiB for
+    /// each certificate. The chain is never followed, so that an issuer may as well leave it out.
+    pub fn header_limit(mut self, bytes: usize) -> Self {
+        self.limits.header = bytes;
+        self
+    }
+
     /// Refuses tokens whose header has `jwk`, `jku`, `x5u` or `x5c`.
     ///
     /// Not called: these members are not looked at. They are never followed, either way.
@@ -393,6 +403,9 @@ impl PolicyBuilder {
         check_sources(&sources, &mut faults);
         if !(1..=TokenLimits::MAX).contains(&self.limits.token) {
             faults.push(Fault::TokenLimit { limit: self.limits.token });
+        }
+        if !(1..=TokenLimits::MAX_HEADER).contains(&self.limits.header) {
+            faults.push(Fault::HeaderLimit { limit: self.limits.header });
         }
         if self.cache != 0 && !(cache::MIN_BYTES..=cache::MAX_BYTES).contains(&self.cache) {
             faults.push(Fault::TokenCache { bytes: self.cache });

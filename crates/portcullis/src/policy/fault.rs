@@ -182,6 +182,11 @@ pub enum Fault {
         /// The limit.
         limit: usize,
     },
+    /// A header limit of nothing or over 16 KiB.
+    HeaderLimit {
+        /// The limit.
+        limit: usize,
+    },
     /// Room for remembered tokens that is neither 0 nor 1 MiB to 1 GiB.
     TokenCache {
         /// The bytes.
@@ -302,6 +307,11 @@ impl fmt::Display for Fault {
             Self::TokenLimit { limit } => {
                 write!(f, "a token limit of {limit} bytes: 1 to {} are accepted", TokenLimits::MAX)
             }
+            Self::HeaderLimit { limit } => write!(
+                f,
+                "a header limit of {limit} bytes: 1 to {} are accepted",
+                TokenLimits::MAX_HEADER
+            ),
             Self::TokenCache { bytes } => write!(
                 f,
                 "a token cache of {bytes} bytes: 1048576 (1 MiB) to 1073741824 (1 GiB) are accepted, and 0 for none"

@@ -221,11 +221,10 @@ impl<'de> Value<'_, 'de> {
         let mut are_strings = true;
         self.scan.items(&mut |scan| {
             if scan.next() == Some(b'"') {
-                take(scan.string()?);
-                return Ok(());
+                return take(scan.string()?);
             }
             are_strings = false;
-            scan.skip(self.depth + 1)
+            Ok(scan.skip(self.depth + 1)?)
         })?;
         Ok(are_strings)
     }
@@ -363,10 +362,10 @@ impl<'de> Scan<'de> {
     }
 
     /// Reads the items of an array, whose bracket is next.
-    fn items(
+    fn items<E: From<JsonFault>>(
         &mut self,
-        take: &mut impl FnMut(&mut Self) -> Result<(), JsonFault>,
-    ) -> Result<(), JsonFault> {
+        take: &mut impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.at += 1;
         if self.next() == Some(b']') {
             self.at += 1;
@@ -377,7 +376,7 @@ impl<'de> Scan<'de> {
             match self.next() {
                 Some(b',') => self.at += 1,
                 Some(b']') => break,
-                _ => return Err(JsonFault::NotAnObject),
+                _ => return Err(JsonFault::NotAnObject.into()),
             }
         }
         self.at += 1;
@@ -401,7 +400,7 @@ impl<'de> Scan<'de> {
                 let mut items = Vec::new();
                 self.items(&mut |scan| {
                     items.push(scan.value(depth + 1)?);
-                    Ok(())
+                    Ok::<_, JsonFault>(())
                 })?;
                 Ok(Json::Array(items))
             }
@@ -412,7 +411,7 @@ impl<'de> Scan<'de> {
     /// As [`value`](Self::value), but keeps nothing.
     fn skip(&mut self, depth: u8) -> Result<(), JsonFault> {
         match self.next() {
-            Some(b'"') => self.string().map(drop),
+            Some(b'"') => self.skip_string(),
             Some(b'{' | b'[') if depth == MAX_DEPTH => Err(JsonFault::TooDeep),
             Some(b'{') => self.members(&mut |_, scan| scan.skip(depth + 1)),
             Some(b'[') => self.items(&mut |scan| scan.skip(depth + 1)),
@@ -449,23 +448,43 @@ impl<'de> Scan<'de> {
         Ok(Cow::Borrowed(&self.input[start..end]))
     }
 
+    /// As [`string`](Self::string), but keeps nothing.
+    fn skip_string(&mut self) -> Result<(), JsonFault> {
+        let start = self.at + 1;
+        let end = start + length_of_plain(&self.input.as_bytes()[start..]);
+        self.escapes(end, |_, _| {})
+    }
+
     /// As [`string`](Self::string); `end` is where the first escape stands, or what no string has.
     #[cold]
-    fn string_with_escapes(&mut self, mut end: usize) -> Result<String, JsonFault> {
-        let bytes = self.input.as_bytes();
+    fn string_with_escapes(&mut self, end: usize) -> Result<String, JsonFault> {
         let mut text = self.input[self.at + 1..end].to_owned();
+        self.escapes(end, |char, plain| {
+            text.push(char);
+            text.push_str(plain);
+        })?;
+        Ok(text)
+    }
+
+    /// Reads the rest of a string from `end` on, where an escape or its quote stands, or what no string has. Gives
+    /// `take` the character of each escape, and what follows it.
+    fn escapes(
+        &mut self,
+        mut end: usize,
+        mut take: impl FnMut(char, &str),
+    ) -> Result<(), JsonFault> {
+        let bytes = self.input.as_bytes();
         while bytes.get(end) == Some(&b'\\') {
             let (char, length) = escape(&self.input[end..]).ok_or(JsonFault::NotAnObject)?;
             let start = end + length;
             end = start + length_of_plain(&bytes[start..]);
-            text.push(char);
-            text.push_str(&self.input[start..end]);
+            take(char, &self.input[start..end]);
         }
         if bytes.get(end) != Some(&b'"') {
             return Err(JsonFault::NotAnObject);
         }
         self.at = end + 1;
-        Ok(text)
+        Ok(())
     }
 
     /// Reads a number (RFC 8259 §6), and gives its text: not all are in range.
@@ -794,7 +813,8 @@ mod tests {
         assert_eq!(read_tree(&nested(10_000)), Err(JsonFault::TooDeep));
         let arrays = |depth| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert_eq!(read_tree(&arrays(10_000)), Err(JsonFault::TooDeep));
-        let as_strings = |input: &str| read_object(input, |_, value| value.strings(drop).map(drop));
+        let as_strings =
+            |input: &str| read_object(input, |_, value| value.strings(ignore).map(drop));
         assert_eq!(as_strings(&arrays(15)), Ok(()));
         assert_eq!(as_strings(&arrays(16)), Err(JsonFault::TooDeep));
     }

@@ -4,11 +4,12 @@
 //!
 //! 1. at most [`TokenLimits::token`] bytes, all of the base64url alphabet, in three non-empty parts;
 //! 2. each part strict base64url (RFC 7515 §2): no padding, no non-zero trailing bits;
-//! 3. a header of at most 4 KiB and a payload, each one UTF-8 JSON object without a duplicate
-//!    member at any depth, nested at most 16 deep;
+//! 3. a header of at most 4 KiB, or as the policy says, and a payload, each one UTF-8 JSON object without
+//!    a duplicate member at any depth, nested at most 16 deep;
 //! 4. a header that names an algorithm of [`Algorithm`](crate::Algorithm), a `kid` of at most 1 KiB
 //!    if any, and nothing that changes how the token is to be read (`crit`, `b64`, `zip`, `cty: JWT`);
-//! 5. registered claims of the JSON types that RFC 7519 §4.1 gives them.
+//! 5. registered claims of the JSON types that RFC 7519 §4.1 gives them, `sub` and `jti` as whole numbers
+//!    aside, which the claims step refuses unless the issuer may write them; at most 256 audiences.
 //!
 //! Nothing here was verified. All of it was written by whoever sent the request.
 mod header;
@@ -38,13 +39,13 @@ use crate::keys::KeyQuery;
 /// The longest signature there is: RSA with 8192 bits.
 const MAX_SIGNATURE: usize = 1024;
 
-/// The largest header, decoded. Algorithm, type, key id and a certificate thumbprint need some
-/// 300 bytes; a chain of two certificates in `x5c` fits.
-const MAX_HEADER: usize = 4 * 1024;
-
 /// The longest key id and token id. Providers send up to some 100 bytes (UUIDs, thumbprints,
 /// URLs); an id ends up in look-ups and stores.
 const MAX_ID: usize = 1024;
+
+/// The most audiences of a token. Keycloak names each client that a user has a role of, which may be
+/// dozens; each one costs a comparison with our own, and with escapes in it an allocation.
+const MAX_AUDIENCES: usize = 256;
 
 /// How large a token may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,16 +53,20 @@ pub(crate) struct TokenLimits {
     /// Bytes of the compact form. Default 16 KiB: an Entra ID token with 200 groups is over 10,
     /// and servers take 8 to 64 KiB of headers in all. At most 64 KiB.
     pub(crate) token: usize,
+    /// Bytes of the header, decoded. Default 4 KiB: algorithm, type, key id and a certificate thumbprint
+    /// need some 300 bytes, and a chain of two certificates in `x5c` fits. At most 16 KiB, a chain of
+    /// eight.
+    pub(crate) header: usize,
 }
 
 impl TokenLimits {
-    pub(crate) const DEFAULT: usize = 16 * 1024;
     pub(crate) const MAX: usize = 64 * 1024;
+    pub(crate) const MAX_HEADER: usize = 16 * 1024;
 }
 
 impl Default for TokenLimits {
     fn default() -> Self {
-        Self { token: Self::DEFAULT }
+        Self { token: 16 * 1024, header: 4 * 1024 }
     }
 }
 
@@ -99,6 +104,8 @@ pub enum TokenError {
     },
     /// A byte is neither of the base64url alphabet nor a dot (RFC 8725bis §3.14).
     Character,
+    /// Its parts are padded with `=` (RFC 7515 §2 leaves the padding out), and else of the alphabet.
+    Padding,
     /// It has not three parts (RFC 7515 §7.1). Five would be an encrypted token.
     Parts {
         /// How many it has.
@@ -108,8 +115,15 @@ pub enum TokenError {
     Empty(Part),
     /// A part is not base64url (RFC 7515 §2): wrong length, or trailing bits that are not zero.
     Base64(Part),
-    /// The header is longer than 4 KiB, or the signature than any algorithm's.
-    PartTooLong(Part),
+    /// The header is longer than the policy allows, or the signature than any algorithm's.
+    PartTooLong {
+        /// Which of them.
+        part: Part,
+        /// Its length in bytes, decoded.
+        length: usize,
+        /// What it may be.
+        limit: usize,
+    },
     /// The header or the payload is not the JSON that it must be.
     Json(Part, JsonFault),
     /// The header names no algorithm, or not by a string.
@@ -135,6 +149,8 @@ pub enum TokenError {
         /// Its name.
         claim: &'static str,
     },
+    /// The claim `aud` names more than 256 audiences.
+    TooManyAudiences,
     /// The token id is longer than 1 KiB.
     TokenIdTooLong,
 }
@@ -142,31 +158,96 @@ pub enum TokenError {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { length, limit } => {
-                write!(f, "the token has {length} bytes, over the limit of {limit}")
+            Self::TooLong { length, limit } => write!(
+                f,
+                "the token has {length} bytes, and the policy allows {limit}: have the issuer put less into it, such as groups, or raise `token_limit`"
+            ),
+            Self::Character => f.write_str(
+                "the token has a byte outside the base64url alphabet (RFC 7515 §2): it is not a JWT, or was changed on the way",
+            ),
+            Self::Padding => f.write_str(
+                "the token has the padding `=`, which RFC 7515 §2 leaves out: have the issuer leave it out; some load balancers write such tokens, which this library does not read",
+            ),
+            Self::Parts { found: 1 } => f.write_str(
+                "the token has no dot: it is not a JWT, but perhaps an opaque token that its issuer alone can read",
+            ),
+            Self::Parts { found: 2 } => {
+                f.write_str("the token has 2 parts: its signature is missing (RFC 7515 §7.1 has 3 parts)")
             }
-            Self::Character => f.write_str("the token has a byte outside the base64url alphabet"),
-            Self::Parts { found } => write!(f, "the token has {found} parts, not three"),
+            Self::Parts { found: 5 } => f.write_str(
+                "the token has 5 parts: it is encrypted (JWE, RFC 7516), and this library reads signed tokens only; have the issuer sign it and not encrypt it",
+            ),
+            Self::Parts { found } => {
+                write!(f, "the token has {found} parts, and a signed one has 3 (RFC 7515 §7.1)")
+            }
+            Self::Empty(Part::Signature) => {
+                f.write_str("the signature is empty: the token is not signed, or was cut off")
+            }
             Self::Empty(part) => write!(f, "the {part} is empty"),
-            Self::Base64(part) => write!(f, "the {part} is not strict base64url"),
-            Self::PartTooLong(part) => write!(f, "the {part} is too long"),
-            Self::Json(part, fault) => write!(f, "the {part} {fault}"),
-            Self::AlgorithmMissing => f.write_str("the header names no algorithm"),
-            Self::AlgorithmUnknown => {
-                f.write_str("the header names an algorithm that is not known")
+            Self::Base64(part) => write!(
+                f,
+                "the {part} is not strict base64url (RFC 7515 §2): nothing encodes to its length or to its last bits, so it was cut off or changed on the way"
+            ),
+            Self::PartTooLong { part: Part::Header, length, limit } => write!(
+                f,
+                "the header has {length} bytes, and the policy allows {limit}: have the issuer leave out what makes it long, such as the certificates of `x5c`, or raise `header_limit`"
+            ),
+            Self::PartTooLong { part, length, limit } => {
+                write!(f, "the {part} has {length} bytes, and no algorithm needs more than {limit}")
             }
+            Self::Json(part, fault) => write!(f, "the {part} {fault}"),
+            Self::AlgorithmMissing => f.write_str(
+                "the header has no `alg`, or one that is not a string (RFC 7515 §4.1.1)",
+            ),
+            Self::AlgorithmUnknown => f.write_str(
+                "the header's `alg` is not an algorithm that this library knows (`none` is not one): have the issuer sign with one that the policy lists",
+            ),
             Self::HeaderType { member } => {
-                write!(f, "the header member `{member}` has the wrong JSON type")
+                write!(f, "the header member `{member}` is not a string (RFC 7515 §4.1)")
             }
             Self::HeaderUnsupported { member } => {
-                write!(f, "the header member `{member}` asks for something not supported")
+                write!(f, "the header member `{member}` {}", unsupported(member))
             }
-            Self::KeyIdTooLong => write!(f, "the key id is longer than {MAX_ID} bytes"),
+            Self::KeyIdTooLong => {
+                write!(f, "the key id (`kid`) is longer than {MAX_ID} bytes")
+            }
             Self::ClaimType { claim } => {
-                write!(f, "the claim `{claim}` has the wrong JSON type or is out of range")
+                write!(f, "the claim `{claim}` is not {}: have the issuer mend it", expected(claim))
             }
-            Self::TokenIdTooLong => write!(f, "the token id is longer than {MAX_ID} bytes"),
+            Self::TooManyAudiences => write!(
+                f,
+                "the claim `aud` names more than {MAX_AUDIENCES} audiences: have the issuer name those alone that the token is for"
+            ),
+            Self::TokenIdTooLong => {
+                write!(f, "the token id (`jti`) is longer than {MAX_ID} bytes")
+            }
         }
+    }
+}
+
+/// What such a header member asks for.
+fn unsupported(member: &str) -> &'static str {
+    match member {
+        "crit" => {
+            "names extensions that every reader has to understand (RFC 7515 §4.1.11), and this library understands none"
+        }
+        "b64" => "says that the payload is not encoded (RFC 7797), and such tokens are not read",
+        "zip" => "says that the token is compressed, which is for encrypted ones (RFC 7516 §4.1.3)",
+        "cty" => {
+            "says that the payload is another token (RFC 7519 §5.2), and nested ones are not read"
+        }
+        _ => "asks for something that is not supported",
+    }
+}
+
+/// What a claim must be.
+fn expected(claim: &str) -> &'static str {
+    match claim {
+        "exp" | "nbf" | "iat" => "a number of seconds since 1970, or is out of range (RFC 7519 §2)",
+        "aud" => "a string or a list of strings (RFC 7519 §4.1.3)",
+        "ttl" => "a number of seconds over 0 (Token Status List §5.1)",
+        "status" => "a reference to a status list (Token Status List §6.2)",
+        _ => "a string, or is empty where it must not be (RFC 7519 §4.1)",
     }
 }
 
@@ -272,10 +353,10 @@ impl<'t> Unverified<'t> {
             return Err(TokenError::TooLong { length: token.len(), limit: limits.token });
         }
         let Decoded { signing_input, signature, text, header_length } =
-            Decoded::read(token, signature).map_err(|error| {
+            Decoded::read(token, limits.header, signature).map_err(|error| {
                 // RFC 8725bis §3.14: what holds a foreign byte is no token, whatever else is wrong
                 // with it. Nothing that decodes holds one, so only what does not is asked.
-                if is_of_alphabet(token) { error } else { TokenError::Character }
+                foreign(token).unwrap_or(error)
             })?;
         // A character cut in two by the border is caught by the slicing below.
         let text = String::from_utf8(text).map_err(|error| {
@@ -310,12 +391,14 @@ struct Decoded<'t> {
 }
 
 impl<'t> Decoded<'t> {
-    fn read(token: &'t [u8], room: &'t mut SignatureBuffer) -> Result<Self, TokenError> {
+    fn read(
+        token: &'t [u8],
+        header_limit: usize,
+        room: &'t mut SignatureBuffer,
+    ) -> Result<Self, TokenError> {
         let [header, payload, signature] = split(token)?;
-        let signature_length = decode(signature, &mut room.0, Part::Signature)?;
-        if header.len() * 3 / 4 > MAX_HEADER {
-            return Err(TokenError::PartTooLong(Part::Header));
-        }
+        let signature_length = decode(signature, &mut room.0)?;
+        check_length(header, Part::Header, header_limit)?;
         // One buffer for both. An estimate rounds up to whole groups of three bytes. Not asked for
         // full of zeros: glibc takes no such block from its thread's cache.
         let mut text = Vec::with_capacity((header.len() + payload.len()) * 3 / 4 + 6);
@@ -350,11 +433,26 @@ fn split(token: &[u8]) -> Result<[&[u8]; 3], TokenError> {
     Ok([header, payload, signature])
 }
 
-/// Whether all of a token is base64url or dots.
-fn is_of_alphabet(token: &[u8]) -> bool {
+/// What a token holds besides base64url and dots, if it holds anything else.
+fn foreign(token: &[u8]) -> Option<TokenError> {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
     // Without an early end, so that it is compiled to look at many bytes at a time.
-    token.iter().fold(true, |all, byte| all & is_fine(*byte))
+    let are_fine = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & is_fine(*byte));
+    if are_fine(token) {
+        return None;
+    }
+    let unpadded = |part: &[u8]| {
+        let padding = part.iter().rev().take_while(|byte| **byte == b'=').count();
+        are_fine(&part[..part.len() - padding])
+    };
+    let is_padded = token.split(|byte| *byte == b'.').all(unpadded);
+    Some(if is_padded { TokenError::Padding } else { TokenError::Character })
+}
+
+/// Checks what the length of a part will be without base64url.
+fn check_length(text: &[u8], part: Part, limit: usize) -> Result<(), TokenError> {
+    let length = text.len() * 3 / 4;
+    if length > limit { Err(TokenError::PartTooLong { part, length, limit }) } else { Ok(()) }
 }
 
 /// AVX2 or NEON, where the machine has it.
@@ -363,12 +461,10 @@ static BASE64URL: LazyLock<Simd> = LazyLock::new(|| Simd::url_safe(NO_PAD));
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
-/// Decodes strict base64url: RFC 7515 §2, RFC 4648 §3.5 (trailing bits must be zero).
-fn decode(text: &[u8], to: &mut [u8], part: Part) -> Result<usize, TokenError> {
-    BASE64URL.decode_slice(text, to).map_err(|error| match error {
-        base64::DecodeSliceError::OutputSliceTooSmall => TokenError::PartTooLong(part),
-        base64::DecodeSliceError::DecodeError(_) => TokenError::Base64(part),
-    })
+/// Decodes the strict base64url of a signature: RFC 7515 §2, RFC 4648 §3.5 (trailing bits must be zero).
+fn decode(text: &[u8], to: &mut [u8]) -> Result<usize, TokenError> {
+    check_length(text, Part::Signature, MAX_SIGNATURE)?;
+    BASE64URL.decode_slice(text, to).map_err(|_| TokenError::Base64(Part::Signature))
 }
 
 /// As [`decode`], to the end of `to`.
@@ -447,7 +543,11 @@ mod tests {
                 {
                     let mut token = token.clone().into_bytes();
                     token[at] = byte;
-                    assert_eq!(read(&token), Some(TokenError::Character), "{byte} at {at}");
+                    let ends_part = token.get(at + 1).is_none_or(|next| *next == b'.');
+                    let is_padding = byte == b'=' && ends_part;
+                    let error =
+                        if is_padding { TokenError::Padding } else { TokenError::Character };
+                    assert_eq!(read(&token), Some(error), "{byte} at {at}");
                 }
             }
         }
@@ -464,7 +564,7 @@ mod tests {
             let plain = |text: &[u8]| URL_SAFE_NO_PAD.decode(text).ok();
             let ours = |text: &[u8]| {
                 let mut buffer = [0; 512];
-                let length = decode(text, &mut buffer, Part::Payload);
+                let length = decode(text, &mut buffer);
                 let mut appended = b"before".to_vec();
                 let result = append(text, &mut appended, Part::Payload);
                 assert_eq!(result.is_ok(), length.is_ok());
