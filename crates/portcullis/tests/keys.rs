@@ -14,7 +14,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair};
 use base64::prelude::*;
 use portcullis::Algorithm::{
-    self, ES256, ES384, Ed25519, EdDSA, HS256, HS384, HS512, PS256, RS256,
+    self, ES256, ES384, ES512, Ed25519, EdDSA, HS256, HS384, HS512, PS256, RS256,
 };
 use portcullis::{
     BuildError, ClaimsError, Encoding, Error, Fault, Issuer, KeyError, KeyFault, KeyFile,
@@ -867,6 +867,39 @@ mod lookup {
         let (_, four) = keys_without_id(4);
         let keys = Keys::from(four).and(jwks(&[&SigningKey::generate(ES256)]));
         assert_eq!(faults(issuer(&[ES256], keys)), too_many(5));
+    }
+
+    #[test]
+    fn of_keys_whose_signatures_take_long_two_are_tried() {
+        for algorithm in [ES384, ES512] {
+            let keys: Vec<_> = (0..3).map(|_| SigningKey::generate(algorithm)).collect();
+            let two = keys[..2].iter().fold(KeySet::empty(), |set, key| set.and(&without_id(key)));
+            let policy = policy(&[algorithm], two.clone());
+            for key in &keys[..2] {
+                let token = test_issuer().token(algorithm).signed_by(key);
+                assert_eq!(refusal(&policy, token.mint()), None);
+            }
+            let three = two.and(&without_id(&keys[2]));
+            let fault = Fault::TooManyCandidates { issuer: ISSUER.into(), algorithm, found: 3 };
+            assert_eq!(faults(issuer(&[algorithm], three.clone())), [fault]);
+            // Of a source of one's own, nothing is known before.
+            let source = Keys::source(three);
+            let policy = build(issuer(&[algorithm], source)).unwrap();
+            let token = test_issuer().token(algorithm).signed_by(&keys[0]).mint();
+            assert_eq!(refusal(&policy, token), Some(Error::Key(KeyError::TooMany)));
+        }
+    }
+
+    #[test]
+    fn of_keys_with_ids_a_token_that_names_one_costs_one() {
+        let keys: Vec<_> =
+            (0..3).map(|at| SigningKey::generate(ES512).with_id(format!("k{at}"))).collect();
+        let set = jwks(&keys.iter().collect::<Vec<_>>());
+        let policy = build(issuer(&[ES512], set).require_key_id()).unwrap();
+        for key in &keys {
+            let token = test_issuer().token(ES512).signed_by(key);
+            assert_eq!(refusal(&policy, token.mint()), None);
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@
 //! | `algorithms` | a list of the [names](crate::Algorithm) it signs with; of a key file, at least one key must go with one of them | refused |
 //! | `keys` | a table | refused |
 //! | `token_type` | `"jwt"`, `"at+jwt"` (with the claims of RFC 9068), or a list of both | both, by type only |
-//! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys |
+//! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys (see [`MAX_CANDIDATES`](crate::MAX_CANDIDATES)) |
 //! | `numeric_ids` | `true`: takes `sub` and `jti` also where they are whole numbers (see [`Issuer`](crate::Issuer::numeric_ids)) | refused |
 //! | `scope_claims` | a list of claims that scopes are in (see [`Issuer`](crate::Issuer::scope_claims)) | `scope` and `scp` |
 //! | `claims` | a table; its durations stand above those of the top level, its other rules hold besides | |

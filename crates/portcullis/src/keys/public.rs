@@ -108,8 +108,9 @@ impl PublicKey {
             .into_iter()
             .map(|algorithm| {
                 let verifier = self.verifier(algorithm)?;
+                let thumbprint = Some(Arc::clone(&thumbprint));
                 let key = VerificationKey::new(algorithm, id, verifier);
-                Ok(key.thumbprint_of(Some(Arc::clone(&thumbprint))))
+                Ok(VerificationKey { thumbprint, weight: self.weight(), ..key })
             })
             .collect()
     }
@@ -132,6 +133,29 @@ impl PublicKey {
             }
         };
         text(sha256(jwk.as_bytes()).as_ref()).into()
+    }
+
+    /// How many of [`MAX_CANDIDATES`](super::MAX_CANDIDATES) it counts for, by what its signatures cost.
+    fn weight(&self) -> usize {
+        let doubled = |is_costly: bool| if is_costly { 2 } else { 1 };
+        match self {
+            Self::Rsa { modulus, exponent } => {
+                let [modulus, exponent] =
+                    [modulus, exponent].map(|number| length_in_bits(significant(number)));
+                doubled(modulus > 4096) * doubled(exponent > 17)
+            }
+            Self::Ec { curve, .. } => doubled(*curve != Curve::P256),
+            Self::Ed25519(_) => 1,
+        }
+    }
+
+    /// What a JWK calls its type and its curve.
+    pub(super) fn kind(&self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Rsa { .. } => ("RSA", None),
+            Self::Ec { curve, .. } => ("EC", Some(curve.name())),
+            Self::Ed25519(_) => ("OKP", Some("Ed25519")),
+        }
     }
 
     fn algorithms(&self) -> Vec<Algorithm> {
@@ -354,6 +378,26 @@ mod tests {
             assert_eq!(algorithms(&ed25519, algorithm), Ok(vec![EdDSA, Ed25519]));
         }
         assert_eq!(algorithms(&ed25519, Some(ES256)), mismatch(ES256));
+    }
+
+    #[test]
+    fn a_key_counts_for_more_the_longer_its_signatures_take() {
+        let e = &[1, 0, 1][..];
+        let long = &[1, 255, 255, 255, 255][..];
+        for (bits, exponent, weight) in [
+            (2048, e, 1),
+            (4096, e, 1),
+            (4097, e, 2),
+            (8192, e, 2),
+            (2048, long, 2),
+            (8192, long, 4),
+        ] {
+            assert_eq!(rsa(modulus(bits), exponent).weight(), weight, "{bits} {exponent:?}");
+        }
+        for (curve, weight) in [(Curve::P256, 1), (Curve::P384, 2), (Curve::P521, 2)] {
+            let key = PublicKey::Ec { curve, x: Vec::new(), y: Vec::new() };
+            assert_eq!(key.weight(), weight, "{curve:?}");
+        }
     }
 
     #[test]

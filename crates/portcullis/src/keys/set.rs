@@ -147,7 +147,8 @@ impl KeySet {
         }
         let keys = self.iter().map(|key| {
             let named = VerificationKey::new(key.algorithm, Some(id), key.verifier.clone());
-            named.thumbprint_of(key.thumbprint.clone())
+            let (thumbprint, weight) = (key.thumbprint.clone(), key.weight);
+            VerificationKey { thumbprint, weight, ..named }
         });
         Ok(Self::new(keys.collect(), self.0.skipped.clone()))
     }
@@ -214,17 +215,29 @@ impl KeySet {
 
     /// Over all tokens of `algorithm`, the most keys that one could match.
     pub(crate) fn most_matches(&self, algorithm: Algorithm, id_required: bool) -> usize {
-        let keys: Vec<_> = self.iter().filter(|key| key.algorithm() == algorithm).collect();
+        self.most(algorithm, id_required, |_| 1)
+    }
+
+    /// The same, each by what it counts for.
+    pub(crate) fn most_weight(&self, algorithm: Algorithm, id_required: bool) -> usize {
+        self.most(algorithm, id_required, |key| key.weight)
+    }
+
+    fn most(
+        &self,
+        algorithm: Algorithm,
+        id_required: bool,
+        measure: fn(&VerificationKey) -> usize,
+    ) -> usize {
+        let keys = || self.iter().filter(|key| key.algorithm() == algorithm);
+        let sum_of = |id: Option<&str>| -> usize {
+            keys().filter(|key| key.id() == id).map(|key| measure(key)).sum()
+        };
         if !id_required {
-            return keys.len();
+            return keys().map(|key| measure(key)).sum();
         }
-        let without_id = keys.iter().filter(|key| key.id().is_none()).count();
-        let most_of_an_id = keys
-            .iter()
-            .filter(|key| key.id().is_some())
-            .map(|key| keys.iter().filter(|other| other.id() == key.id()).count())
-            .max();
-        without_id + most_of_an_id.unwrap_or(0)
+        let most_of_an_id = keys().filter_map(|key| key.id()).map(|id| sum_of(Some(id))).max();
+        sum_of(None) + most_of_an_id.unwrap_or(0)
     }
 }
 

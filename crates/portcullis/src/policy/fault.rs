@@ -87,7 +87,7 @@ pub enum Fault {
         /// The issuer's identifier.
         issuer: String,
     },
-    /// A fixed set in which a token could match more keys than are tried.
+    /// A fixed set in which a token could match more keys than [are tried](MAX_CANDIDATES).
     TooManyCandidates {
         /// The issuer's identifier.
         issuer: String,
@@ -256,7 +256,7 @@ impl fmt::Display for Fault {
             }
             Self::TooManyCandidates { issuer, algorithm, found } => write!(
                 f,
-                "issuer `{issuer}`: a token could match {found} keys of {algorithm}, and at most {MAX_CANDIDATES} are tried: give keys different ids and call `require_key_id`, or drop old keys",
+                "issuer `{issuer}`: a token could match {found} keys of {algorithm}, and at most {MAX_CANDIDATES} are tried (ES384, ES512 and long RSA keys count for two): give keys different ids and call `require_key_id`, or drop old keys",
             ),
             Self::Secret { issuer, secret, fault } => {
                 write!(f, "issuer `{issuer}`: {secret}: {fault}")

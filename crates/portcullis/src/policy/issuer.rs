@@ -256,7 +256,9 @@ impl Issuer {
     /// Refuses tokens without `kid`.
     ///
     /// Not called: such a token is tried with every key of its algorithm, at most
-    /// [`MAX_CANDIDATES`].
+    /// [`MAX_CANDIDATES`], also where all keys have ids. Issuers may leave `kid` out (RFC 7515 §4.1.4), and
+    /// those with one key, or with an old and a new one, do. What a token may cost is bounded without it,
+    /// and who wants to cost much can name a key as well as none.
     pub fn require_key_id(mut self) -> Self {
         self.state.requires_key_id = true;
         self
@@ -435,7 +437,7 @@ impl Issuer {
         let has_all_keys = has_keys && faults.len() == found;
         for &algorithm in &algorithms {
             let matches = fixed.most_matches(algorithm, requires_key_id);
-            if matches > MAX_CANDIDATES {
+            if fixed.most_weight(algorithm, requires_key_id) > MAX_CANDIDATES {
                 faults.push(Fault::TooManyCandidates {
                     issuer: issuer(),
                     algorithm,
