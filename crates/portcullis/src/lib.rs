@@ -90,6 +90,7 @@ pub mod jsonwebtoken;
 pub mod provider;
 #[cfg(feature = "remote-jwks")]
 pub mod reqwest;
+mod text;
 mod time;
 
 pub use crate::admission::{Admission, Rejection};
@@ -102,8 +103,8 @@ pub use crate::grpc::{GrpcMetadata, GrpcStatus};
 pub use crate::keys::remote::{self, RemoteJwks};
 pub use crate::keys::{
     Encoding, KeyError, KeyFault, KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions,
-    KeyFileStatus, KeyQuery, KeySet, KeySource, KeysUnavailable, MAX_CANDIDATES, Secret,
-    SecretFault, Seek, SkippedKey, VerificationKey, Weakness,
+    KeyFileStatus, KeyQuery, KeySet, KeySource, KeysUnavailable, MAX_CANDIDATES, MemberFault,
+    NotAnObject, Secret, SecretFault, Seek, SkippedKey, Stray, VerificationKey, Weakness,
 };
 pub use crate::middleware::{RequireLayer, VerifyLayer};
 pub use crate::policy::{
@@ -128,6 +129,7 @@ pub use crate::source::{
 };
 #[cfg(feature = "status-list")]
 pub use crate::status_list::{StatusListError, StatusListFault, StatusLists, StatusListsError};
+pub use crate::text::TextFault;
 pub use crate::time::{Clock, SystemClock, UnixTime};
 pub use crate::token::{JsonFault, Part, TokenError};
 pub use crate::verified::{ShapeError, VerifiedToken};

@@ -245,7 +245,7 @@ fn faults() -> Vec<Row> {
         Row {
             fault: "a login page",
             answer: |_, _| Answer::html(),
-            says: "not one JSON object", ..FAILS
+            says: "HTML or XML where a JSON object belongs", ..FAILS
         },
         Row {
             fault: "a redirect to an internal address",

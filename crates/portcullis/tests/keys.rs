@@ -19,7 +19,7 @@ use portcullis::Algorithm::{
 use portcullis::{
     BuildError, ClaimsError, Encoding, Error, Fault, Issuer, KeyError, KeyFault, KeyFile,
     KeyFileError, KeyFileEvent, KeyFileStatus, KeyQuery, KeySet, KeySource, Keys, KeysUnavailable,
-    Policy, Secret, SecretFault, Seek, SignatureError, UnixTime, Weakness,
+    NotAnObject, Policy, Secret, SecretFault, Seek, SignatureError, Stray, UnixTime, Weakness,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
 use serde_json::{Value, json};
@@ -238,9 +238,8 @@ mod secrets {
         for text in [lower.to_uppercase(), format!("\n{lower} \n"), lower] {
             is(Secret::encoded(text, Encoding::Hex), &secret);
         }
-        // Raw text is not decoded, and what is around it belongs to it.
-        let raw = format!("{padded} \n");
-        is(Secret::encoded(raw.as_str(), Encoding::Raw), raw.as_bytes());
+        // Raw text is not decoded.
+        is(Secret::encoded(padded.as_str(), Encoding::Raw), padded.as_bytes());
     }
 
     #[test]
@@ -282,26 +281,31 @@ mod secrets {
     }
 
     #[test]
-    fn one_newline_at_the_end_of_a_raw_file_is_dropped_and_nothing_else() {
+    fn one_newline_at_the_end_of_a_file_of_text_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
-        let secret = BASE64_STANDARD.encode(secret());
-        for (written, read) in [
-            ("", ""),
-            ("\n", ""),
-            ("\r\n", ""),
-            ("\n\n", "\n"),
-            ("\r\n\r\n", "\r\n"),
-            ("\n\r\n", "\n"),
-            ("\r\n\n", "\r\n"),
-            ("\r", "\r"),
-            ("\r\r\n", "\r"),
-            ("\n\r", "\n\r"),
-            (" ", " "),
-        ] {
-            std::fs::write(&path, format!("{secret}{written}")).unwrap();
-            println!("{written:?}");
-            is(Secret::file(&path, Encoding::Raw), format!("{secret}{read}").as_bytes());
+        let text = BASE64_STANDARD.encode(secret());
+        for written in ["", "\n", "\r\n"] {
+            std::fs::write(&path, format!("{text}{written}")).unwrap();
+            is(Secret::file(&path, Encoding::Raw), text.as_bytes());
+        }
+        for written in ["\n\n", "\r\n\r\n", "\n\r\n", "\r", "\r\r\n", "\n\r", " ", "\u{a0}"] {
+            std::fs::write(&path, format!("{text}{written}")).unwrap();
+            let refused = fault(&[HS256], Secret::file(&path, Encoding::Raw));
+            assert_eq!(refused, SecretFault::Stray(Stray::WhiteSpace), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn a_newline_at_the_end_of_a_file_of_random_bytes_belongs_to_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        for end in [&b"\n"[..], b"\r\n", b" "] {
+            let mut bytes = secret();
+            bytes[0] = 0xff;
+            bytes.extend(end);
+            std::fs::write(&path, &bytes).unwrap();
+            is(Secret::file(&path, Encoding::Raw), &bytes);
         }
     }
 
@@ -348,9 +352,9 @@ mod secrets {
 
     /// A process cannot set a variable of its own in safe code, so this test calls itself.
     #[test]
-    fn a_secret_is_read_from_an_environment_variable_and_no_newline_is_dropped() {
+    fn a_secret_is_read_from_an_environment_variable_as_it_is() {
         const NAME: &str = "PORTCULLIS_TEST_SECRET";
-        const SECRET: &str = "kD9x!vQ2#mZ7&pL4*tR8^wN1(eJ6)yB3-\n";
+        const SECRET: &str = "kD9x!vQ2#mZ7&pL4*tR8^wN1(eJ6)yB3-";
         if std::env::var_os(NAME).is_some() {
             is(Secret::env(NAME, Encoding::Raw), SECRET.as_bytes());
             is(Secret::env("PORTCULLIS_TEST_HEX", Encoding::Hex), SECRET.as_bytes());
@@ -1305,12 +1309,12 @@ mod files {
         let (file, events) = observed(KeyFile::jwks(&fixture.path));
         let policy = policy(&[ES256], file.clone());
         let verified = policy.verify_token_now(fixture.token(0)).unwrap();
-        let json = KeyFault::Json(portcullis::JsonFault::NotAnObject);
+        let not = KeyFault::NotAnObject;
         let private = (0, KeyFault::PrivateMember { member: "k" });
         for (content, fault) in [
-            (String::new(), json.clone()),
-            ("<html>".to_owned(), json.clone()),
-            (jwks_text(&[&fixture.keys[2]])[..100].to_owned(), json),
+            (String::new(), not(NotAnObject::Nothing)),
+            ("<html>".to_owned(), not(NotAnObject::Markup)),
+            (jwks_text(&[&fixture.keys[2]])[..100].to_owned(), not(NotAnObject::Other)),
             ("{}".to_owned(), KeyFault::NotASet),
             (r#"{"keys":[]}"#.to_owned(), KeyFault::NoUsableKey { skipped: vec![] }),
             (

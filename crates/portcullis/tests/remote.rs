@@ -16,7 +16,7 @@ use portcullis::remote::{
 };
 use portcullis::{
     Algorithm, BuildError, Error, Fault, Issuer, KeyError, KeyFault, KeySet, Keys, KeysUnavailable,
-    Policy, RemoteJwks, Secret, SignatureError, VerifiedToken,
+    MemberFault, Policy, RemoteJwks, Secret, SignatureError, VerifiedToken,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde_json::{Value, json};
@@ -361,7 +361,7 @@ async fn a_failed_fetch_says_where_and_why() {
         (308, "", "a redirect (308), which is not followed: configure where it leads"),
         // Nobody asked whether the set has changed.
         (304, "", "status 304"),
-        (200, "<html>", "the key set is not one JSON object in UTF-8"),
+        (200, "<html>", "HTML or XML where a JSON object belongs"),
         (200, "{}", "not a JWK set: it has no array `keys`"),
         (200, r#"{"keys":[]}"#, "no usable key"),
         (
@@ -400,15 +400,21 @@ fn hostile_keys() -> Vec<(Value, KeyFault)> {
         (with("alg", "HS256".into()), KeyFault::AlgorithmMismatch { algorithm: HS256 }),
         (with("alg", "RS256".into()), KeyFault::AlgorithmMismatch { algorithm: Algorithm::RS256 }),
         (with("use", "enc".into()), KeyFault::NotForSignatures),
-        (with("kid", "".into()), KeyFault::KeyId),
-        (with("x", "AA".into()), KeyFault::Malformed { member: "x" }),
+        (with("kid", "k".repeat(1025).into()), KeyFault::KeyId),
+        (
+            with("x", "AA".into()),
+            KeyFault::Malformed {
+                member: "x",
+                fault: MemberFault::Length { curve: "P-256", needed: 32, found: 1 },
+            },
+        ),
         (
             json!({ "kty": "EC", "crv": "P-256", "jku": "https://evil.example/keys" }),
             KeyFault::Missing { member: "x" },
         ),
         (
             json!({ "kty": "RSA", "x5u": "https://evil.example/chain", "x5c": ["AA=="] }),
-            KeyFault::Missing { member: "n" },
+            KeyFault::Malformed { member: "x5c", fault: MemberFault::Certificate },
         ),
     ]
 }

@@ -165,7 +165,7 @@ async fn while_the_endpoint_is_broken_known_keys_serve_and_unknown_ones_are_unav
     ready(&keys).await;
     for (mode, message) in [
         (JwksMode::Error, "status 500"),
-        (JwksMode::Garbage, "the key set is not one JSON object"),
+        (JwksMode::Garbage, "HTML or XML where a JSON object belongs"),
         (JwksMode::Empty, "no usable key"),
     ] {
         let old = provider.token(Algorithm::PS256).await;

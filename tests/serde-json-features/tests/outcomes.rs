@@ -2,8 +2,8 @@
 use std::collections::BTreeMap;
 
 use portcullis::{
-    Algorithm, Claim, ClaimRules, ClaimsError, Error, Issuer, JsonFault, KeyFault, KeySet, Part,
-    Policy, Revocation, Secret, TokenError, UnixTime, dangerous,
+    Algorithm, Claim, ClaimRules, ClaimsError, Error, Issuer, JsonFault, KeyFault, KeySet,
+    MemberFault, NotAnObject, Part, Policy, Revocation, Secret, TokenError, UnixTime, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde::Deserialize;
@@ -470,14 +470,16 @@ fn key_sets() {
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let with = |member: &str| format!("{},{member}}}", &GOOD[..GOOD.len() - 1]);
     let json = |fault| KeyFault::Json(fault);
+    let not_text =
+        |member| KeyFault::Malformed { member, fault: MemberFault::Type { expected: "a string" } };
     for (entry, expected) in [
         (GOOD.to_owned(), None),
         (with(r#""x5t":1.50,"n":123456789012345678901234567890"#), None),
         (with(r#""y":[1,{"z":-0}]"#), None),
-        (with(r#""kid":1"#), Some(KeyFault::Malformed { member: "kid" })),
-        (with(r#""alg":1.5"#), Some(KeyFault::Malformed { member: "alg" })),
+        (with(r#""kid":1"#), Some(not_text("kid"))),
+        (with(r#""alg":1.5"#), Some(not_text("alg"))),
         (with(r#""d":1"#), Some(KeyFault::PrivateMember { member: "d" })),
-        (with(r#""z":1e309"#), Some(json(JsonFault::NotAnObject))),
+        (with(r#""z":1e309"#), Some(KeyFault::NotAnObject(NotAnObject::Other))),
         (with(r#""x":1"#), Some(json(JsonFault::DuplicateMember))),
         (
             with(r#""z":{"$serde_json::private::Number":"1"}"#),
@@ -485,8 +487,8 @@ fn key_sets() {
         ),
         (with(r#""$serde_json::private::RawValue":"1""#), Some(json(JsonFault::ReservedMember))),
         (format!(r#"{{"x":{}}}"#, nested("[", "]", 16)), Some(json(JsonFault::TooDeep))),
-        ("1".to_owned(), Some(json(JsonFault::NotAnObject))),
-        ("1.5e3".to_owned(), Some(json(JsonFault::NotAnObject))),
+        ("1".to_owned(), Some(KeyFault::NotAnObject(NotAnObject::Value))),
+        ("1.5e3".to_owned(), Some(KeyFault::NotAnObject(NotAnObject::Value))),
         (
             r#"{"$serde_json::private::RawValue":"{}"}"#.to_owned(),
             Some(json(JsonFault::ReservedMember)),
@@ -503,7 +505,7 @@ fn key_sets() {
         (r#"{"keys":1.5}"#.to_owned(), KeyFault::NotASet),
         (r#"{"keys":{"$serde_json::private::RawValue":"[]"}}"#.to_owned(), KeyFault::NotASet),
         (r#"{"$serde_json::private::RawValue":"1"}"#.to_owned(), json(JsonFault::ReservedMember)),
-        (r#"{"x":1e309,"keys":[]}"#.to_owned(), json(JsonFault::NotAnObject)),
+        (r#"{"x":1e309,"keys":[]}"#.to_owned(), KeyFault::NotAnObject(NotAnObject::Other)),
     ] {
         assert_eq!(KeySet::from_jwks(&set).err(), Some(expected), "{set}");
     }

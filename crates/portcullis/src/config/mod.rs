@@ -175,7 +175,7 @@
 //! |---|---|---|
 //! | `file` | the path of a file with the secret and nothing else | refused, unless: |
 //! | `env` | the name of an environment variable with the secret; not beside `file` | |
-//! | `encoding` | `"raw"` (a newline at a file's end is dropped), `"base64url"` or `"hex"` | `"raw"` |
+//! | `encoding` | `"raw"` (a newline at the end of a file of text is dropped; a byte order mark, other white space around it or quotes refuse it), `"base64url"` or `"hex"` | `"raw"` |
 //! | `id` | its id, 1 byte to 1 KiB, for tokens that name one in `kid` | tried for every token |
 //! | `algorithm` | `"HS256"`, `"HS384"` or `"HS512"` | each of these that the issuer lists |
 //! | `accept_until` | a date and time with its offset, `2026-12-31T00:00:00Z` (RFC 3339, in TOML without quotes or with): from then on it is refused | no end |
@@ -395,12 +395,14 @@ fn from_content<T>(
 ) -> Result<T, ConfigError> {
     let read = || {
         let text = match content {
-            Ok(content) if content.len() > MAX_BYTES => Err(io::ErrorKind::FileTooLarge),
-            Ok(content) => core::str::from_utf8(content).map_err(|_| io::ErrorKind::InvalidData),
-            Err(kind) => Err(*kind),
+            Ok(content) if content.len() > MAX_BYTES => {
+                Err(unreadable_reason(io::ErrorKind::FileTooLarge))
+            }
+            Ok(content) => crate::text::read(content).map_err(|fault| format!("the text {fault}")),
+            Err(kind) => Err(unreadable_reason(*kind)),
         };
-        let text = text.map_err(|kind| {
-            let problem = Problem::Unreadable { reason: unreadable_reason(kind) };
+        let text = text.map_err(|reason| {
+            let problem = Problem::Unreadable { reason };
             ConfigError::new(vec![ConfigFault { place: String::new(), line: None, problem }])
         })?;
         let base = path.parent().unwrap_or(Path::new("")).to_owned();

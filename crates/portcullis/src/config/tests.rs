@@ -589,9 +589,18 @@ fn a_policy_file_that_cannot_be_read_is_refused() {
             )
         );
     }
-    std::fs::write(&path, b"\xff").expect("a file");
+    for (content, reason) in [
+        (&b"\xff"[..], "the text is not UTF-8, but Latin-1 perhaps: save it as UTF-8"),
+        (b"\xff\xfe[\0", "the text is UTF-16: save it as UTF-8"),
+    ] {
+        std::fs::write(&path, content).expect("a file");
+        let error = Policy::from_toml_file(&path).expect_err("a fault");
+        assert_eq!(error.faults()[0].problem, unreadable(reason));
+    }
+    // A byte order mark changes nothing.
+    std::fs::write(&path, "\u{feff}[claims]").expect("a file");
     let error = Policy::from_toml_file(&path).expect_err("a fault");
-    assert_eq!(error.faults()[0].problem, unreadable("invalid data"));
+    assert_eq!(error.faults()[0].problem, Problem::Policy(Fault::NoIssuer));
 }
 
 #[test]

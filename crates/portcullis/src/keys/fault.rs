@@ -1,7 +1,10 @@
 use core::fmt;
 
+use serde::de::IgnoredAny;
+
 use super::SecretFault;
 use crate::signature::Algorithm;
+use crate::text::TextFault;
 use crate::token::JsonFault;
 
 /// Why a key, or what should have held keys, cannot be used.
@@ -10,8 +13,14 @@ use crate::token::JsonFault;
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum KeyFault {
-    /// The text is not JSON as it must be.
+    /// Bytes that are not text in UTF-8.
+    Text(TextFault),
+    /// Something else where a JSON object belongs: a key set or one of its entries.
+    NotAnObject(NotAnObject),
+    /// A JSON object that is not as it must be.
     Json(JsonFault),
+    /// An object with a certificate in PEM for each key id, where a JWK set belongs.
+    CertificatesById,
     /// The JWK set has no array `keys` (RFC 7517 §5).
     NotASet,
     /// More keys than are allowed: 100, unless a remote key set allows another number.
@@ -36,11 +45,15 @@ pub enum KeyFault {
         /// Its name.
         member: &'static str,
     },
-    /// A member has the wrong type or is not strict base64url.
+    /// A member cannot be read.
     Malformed {
         /// Its name.
         member: &'static str,
+        /// Why.
+        fault: MemberFault,
     },
+    /// The first certificate in `x5c` is of another key than the other members (RFC 7517 §4.7).
+    OtherCertificate,
     /// A private or symmetric member stands in what should be public (RFC 7517 §9.2). Whoever
     /// could read it can sign: replace the key.
     PrivateMember {
@@ -102,7 +115,10 @@ pub enum KeyFault {
 impl fmt::Display for KeyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Json(fault) => write!(f, "the key set {fault}"),
+            Self::Text(fault) => write!(f, "the text {fault}"),
+            Self::NotAnObject(found) => found.fmt(f),
+            Self::Json(fault) => write!(f, "its JSON {fault}"),
+            Self::CertificatesById => f.write_str("certificates by key id, not a JWK set: give the address of the JWK set (Google has both: `/oauth2/v3/certs`, and `/service_accounts/v1/jwk/` for accounts)"),
             Self::NotASet => f.write_str("not a JWK set: it has no array `keys`"),
             Self::TooManyKeys { found, allowed } => {
                 write!(f, "{found} keys are more than the {allowed} allowed")
@@ -116,7 +132,8 @@ impl fmt::Display for KeyFault {
                 Ok(())
             }
             Self::Missing { member } => write!(f, "`{member}` is missing"),
-            Self::Malformed { member } => write!(f, "`{member}` is malformed"),
+            Self::Malformed { member, fault } => write!(f, "`{member}` {fault}"),
+            Self::OtherCertificate => f.write_str("the certificate in `x5c` is of another key than the other members"),
             Self::PrivateMember { member } => {
                 write!(f, "carries the private or symmetric member `{member}`; publish public keys only, and replace this key")
             }
@@ -146,3 +163,122 @@ impl fmt::Display for KeyFault {
 }
 
 impl core::error::Error for KeyFault {}
+
+/// What stands where a JSON object belongs.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotAnObject {
+    /// Nothing, or white space.
+    Nothing,
+    /// JSON, and a list.
+    List,
+    /// JSON, and neither an object nor a list.
+    Value,
+    /// HTML or XML: an error page perhaps, or the page for people.
+    Markup,
+    /// PEM.
+    Pem,
+    /// Text that is not JSON, or breaks off.
+    Other,
+}
+
+impl NotAnObject {
+    pub(super) fn of(text: &str) -> Self {
+        let text = text.trim_ascii();
+        let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
+        match text.as_bytes() {
+            [] => Self::Nothing,
+            [b'<', ..] => Self::Markup,
+            _ if text.starts_with("-----BEGIN ") => Self::Pem,
+            [b'{', ..] => Self::Other,
+            [b'[', ..] if is_json() => Self::List,
+            _ if is_json() => Self::Value,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for NotAnObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing where a JSON object belongs",
+            Self::List => "a JSON list where a JSON object belongs",
+            Self::Value => "a JSON value where a JSON object belongs",
+            Self::Markup => "HTML or XML where a JSON object belongs",
+            Self::Pem => "PEM where a JSON object belongs: read it as PEM",
+            Self::Other => "not JSON, or not all of it",
+        })
+    }
+}
+
+/// Why a member of a JWK cannot be read.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MemberFault {
+    /// Another JSON type.
+    Type {
+        /// The type that it must have.
+        expected: &'static str,
+    },
+    /// Base64 with `+` or `/`, which base64url has not (RFC 4648 §5).
+    StandardBase64,
+    /// Padding, which is left out of a JWK (RFC 7515 §2).
+    Padding,
+    /// White space in or around what is encoded.
+    WhiteSpace,
+    /// Not base64url for another reason: a byte of no alphabet, or not all of it.
+    NotBase64url,
+    /// A coordinate that is not as long as its curve's are (RFC 7518 §6.2.1.2).
+    Length {
+        /// The curve.
+        curve: &'static str,
+        /// The bytes of a coordinate.
+        needed: usize,
+        /// The bytes that there are.
+        found: usize,
+    },
+    /// A list whose first entry is not a certificate in base64 (RFC 7517 §4.7).
+    Certificate,
+}
+
+impl MemberFault {
+    pub(super) fn of(self, member: &'static str) -> KeyFault {
+        KeyFault::Malformed { member, fault: self }
+    }
+
+    /// Why `text` is not base64url without padding.
+    pub(super) fn of_base64url(text: &str) -> Self {
+        if text.contains(|character: char| character.is_ascii_whitespace()) {
+            Self::WhiteSpace
+        } else if text.contains(['+', '/']) {
+            Self::StandardBase64
+        } else if text.ends_with('=') {
+            Self::Padding
+        } else {
+            Self::NotBase64url
+        }
+    }
+}
+
+impl fmt::Display for MemberFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type { expected } => write!(f, "is not {expected}"),
+            Self::StandardBase64 => f.write_str(
+                "is in standard base64 (`+` and `/`), where base64url belongs (`-` and `_`)",
+            ),
+            Self::Padding => f.write_str("has padding (`=`), which must be left out here"),
+            Self::WhiteSpace => f.write_str("has white space in it"),
+            Self::NotBase64url => f.write_str("is not base64url"),
+            Self::Length { curve, needed, found } => {
+                write!(f, "has {found} bytes where {curve} needs {needed}")?;
+                // One of 256 coordinates begins with a zero, one of 65536 with two.
+                match needed.saturating_sub(*found) {
+                    1 | 2 => f.write_str(": a zero in front was left out, and must not be"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Certificate => f.write_str("does not begin with a certificate in base64"),
+        }
+    }
+}

@@ -1,15 +1,15 @@
-//! JWK and JWK sets (RFC 7517), entry by entry, strictly.
+//! JWK and JWK sets (RFC 7517), entry by entry, strictly. A member that says nothing is absent.
 //!
 //! The reader is our own: others fail a whole set over one odd entry, or drop private members in
 //! silence.
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 
 use super::public::{Curve, PublicKey};
-use super::{KeyFault, VerificationKey};
+use super::{KeyFault, MemberFault, NotAnObject, VerificationKey, pem};
 use crate::signature::{Algorithm, Family};
 use crate::token::{Json, JsonFault, read_object, read_tree};
 
@@ -21,6 +21,9 @@ pub(super) const MAX_KEYS: usize = 100;
 
 /// RFC 7518 §6.2.2, §6.3.2, §6.4.1 and RFC 8037 §2: what gives a key away.
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// How a member begins that is a certificate in PEM.
+const CERTIFICATE: &str = "\"-----BEGIN CERTIFICATE-----";
 
 /// The verification keys of each entry of a JWK set, or why it has none.
 pub(super) fn read_set(input: &str, max_keys: usize) -> Result<Vec<Entry>, KeyFault> {
@@ -36,8 +39,9 @@ pub(super) fn read_set(input: &str, max_keys: usize) -> Result<Vec<Entry>, KeyFa
         if is_list { Ok(()) } else { Err(JsonFault::NotAnObject) }
     });
     match (keys, result) {
+        (None, Ok(())) if input.contains(CERTIFICATE) => Err(KeyFault::CertificatesById),
         (Some(None), _) | (None, Ok(())) => Err(KeyFault::NotASet),
-        (_, Err(fault)) => Err(KeyFault::Json(fault)),
+        (_, Err(fault)) => Err(of_json(fault, input)),
         (Some(Some(entries)), Ok(())) if entries.len() > max_keys => {
             Err(KeyFault::TooManyKeys { found: entries.len(), allowed: max_keys })
         }
@@ -63,14 +67,22 @@ pub(super) fn text(input: &[u8], max_bytes: usize) -> Result<&str, KeyFault> {
     if input.len() > max_bytes {
         return Err(KeyFault::TooLarge { length: input.len() });
     }
-    core::str::from_utf8(input).map_err(|_| KeyFault::Json(JsonFault::NotAnObject))
+    crate::text::read(input).map_err(KeyFault::Text)
+}
+
+fn of_json(fault: JsonFault, input: &str) -> KeyFault {
+    match fault {
+        JsonFault::NotAnObject => KeyFault::NotAnObject(NotAnObject::of(input)),
+        fault => KeyFault::Json(fault),
+    }
 }
 
 impl Entry {
     fn read(input: &str) -> Self {
         match read_tree(input) {
-            Err(fault) => Self { id: None, keys: Err(KeyFault::Json(fault)) },
-            Ok(members) => {
+            Err(fault) => Self { id: None, keys: Err(of_json(fault, input)) },
+            Ok(mut members) => {
+                members.retain(|(_, value)| says_something(value));
                 let jwk = Jwk(members);
                 Self {
                     id: jwk.get("kid").and_then(Json::as_str).map(str::to_owned),
@@ -81,6 +93,18 @@ impl Entry {
     }
 }
 
+/// Whether a member counts as there. Some serializers write every member that a JWK can have, and
+/// those that it has not as `null`, `""` or `[]`.
+fn says_something(value: &Json<'_>) -> bool {
+    match value {
+        Json::Null => false,
+        Json::String(text) => !text.is_empty(),
+        Json::Array(items) => !items.is_empty(),
+        _ => true,
+    }
+}
+
+/// The members that say something.
 struct Jwk<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl Jwk<'_> {
@@ -91,7 +115,10 @@ impl Jwk<'_> {
     fn string(&self, member: &'static str) -> Result<Option<&str>, KeyFault> {
         match self.get(member) {
             None => Ok(None),
-            Some(value) => value.as_str().map(Some).ok_or(KeyFault::Malformed { member }),
+            Some(value) => {
+                let fault = MemberFault::Type { expected: "a string" };
+                value.as_str().map(Some).ok_or_else(|| fault.of(member))
+            }
         }
     }
 
@@ -101,7 +128,8 @@ impl Jwk<'_> {
 
     /// Base64url without padding (RFC 7517 §1.1, RFC 7518 §2).
     fn bytes(&self, member: &'static str) -> Result<Vec<u8>, KeyFault> {
-        URL_SAFE_NO_PAD.decode(self.required(member)?).map_err(|_| KeyFault::Malformed { member })
+        let text = self.required(member)?;
+        URL_SAFE_NO_PAD.decode(text).map_err(|_| MemberFault::of_base64url(text).of(member))
     }
 
     fn prepare(&self) -> Result<Vec<VerificationKey>, KeyFault> {
@@ -120,44 +148,85 @@ impl Jwk<'_> {
             Some(Json::Array(operations))
                 if operations.iter().any(|one| one.as_str() == Some("verify")) => {}
             Some(Json::Array(_)) => return Err(KeyFault::NotForSignatures),
-            Some(_) => return Err(KeyFault::Malformed { member: "key_ops" }),
+            Some(_) => return Err(MemberFault::Type { expected: "a list" }.of("key_ops")),
         }
         let algorithm = match self.string("alg")? {
             None => None,
             Some(name) => Some(Algorithm::from_name(name).ok_or(KeyFault::UnknownAlgorithm)?),
         };
         let id = self.string("kid")?;
-        if id.is_some_and(|id| id.is_empty() || id.len() > 1024) {
+        if id.is_some_and(|id| id.len() > 1024) {
             return Err(KeyFault::KeyId);
         }
-        let key = match (kind, self.string("crv")?) {
-            ("RSA", _) => PublicKey::Rsa { modulus: self.bytes("n")?, exponent: self.bytes("e")? },
-            ("EC", Some("P-256")) => self.ec(Curve::P256)?,
-            ("EC", Some("P-384")) => self.ec(Curve::P384)?,
-            ("EC", Some("P-521")) => self.ec(Curve::P521)?,
-            ("OKP", Some("Ed25519")) => {
-                let x = self.bytes("x")?;
-                PublicKey::Ed25519(x.try_into().map_err(|_| KeyFault::Malformed { member: "x" })?)
-            }
-            _ => return Err(KeyFault::Unsupported),
-        };
+        let key = self.public_key(kind)?;
         if let Some(algorithm) = algorithm.filter(|algorithm| algorithm.family() == Family::Hmac) {
             return Err(KeyFault::AlgorithmMismatch { algorithm });
         }
         key.prepare(algorithm, id)
     }
 
+    /// The key that the members make, or where there are none, that of the certificate.
+    fn public_key(&self, kind: &str) -> Result<PublicKey, KeyFault> {
+        let members: &[&str] = match kind {
+            "RSA" => &["n", "e"],
+            "EC" => &["x", "y"],
+            "OKP" => &["x"],
+            _ => return Err(KeyFault::Unsupported),
+        };
+        let curve = self.string("crv")?;
+        if members.iter().all(|member| self.get(member).is_none())
+            && let Some(certificate) = self.get("x5c")
+        {
+            let key = of_certificate(certificate)?;
+            let (own_kind, own_curve) = key.kind();
+            let is_of_kind = own_kind == kind && curve.is_none_or(|curve| own_curve == Some(curve));
+            return if is_of_kind { Ok(key) } else { Err(KeyFault::OtherCertificate) };
+        }
+        let key = match (kind, curve) {
+            ("RSA", _) => PublicKey::Rsa { modulus: self.bytes("n")?, exponent: self.bytes("e")? },
+            (_, None) => return Err(KeyFault::Missing { member: "crv" }),
+            ("EC", Some("P-256")) => self.ec(Curve::P256)?,
+            ("EC", Some("P-384")) => self.ec(Curve::P384)?,
+            ("EC", Some("P-521")) => self.ec(Curve::P521)?,
+            ("OKP", Some("Ed25519")) => {
+                let x = self.bytes("x")?;
+                let length = MemberFault::Length { curve: "Ed25519", needed: 32, found: x.len() };
+                PublicKey::Ed25519(x.try_into().map_err(|_| length.of("x"))?)
+            }
+            _ => return Err(KeyFault::Unsupported),
+        };
+        // RFC 7517 §4.7: it must be of the same key. Of one that cannot be read, nothing is taken.
+        let certified = self.get("x5c").and_then(|certificate| of_certificate(certificate).ok());
+        if certified.is_some_and(|certified| certified.thumbprint() != key.thumbprint()) {
+            return Err(KeyFault::OtherCertificate);
+        }
+        Ok(key)
+    }
+
     fn ec(&self, curve: Curve) -> Result<PublicKey, KeyFault> {
         // RFC 7518 §6.2.1.2: coordinates have the curve's full length.
         let coordinate = |member| {
             let bytes = self.bytes(member)?;
-            if bytes.len() == curve.length() {
-                Ok(bytes)
-            } else {
-                Err(KeyFault::Malformed { member })
-            }
+            let (needed, found) = (curve.length(), bytes.len());
+            let fault = MemberFault::Length { curve: curve.name(), needed, found };
+            if found == needed { Ok(bytes) } else { Err(fault.of(member)) }
         };
         Ok(PublicKey::Ec { curve, x: coordinate("x")?, y: coordinate("y")? })
+    }
+}
+
+/// The key of the first certificate of an `x5c`. Nothing else of it is looked at, nor of the others:
+/// whoever vouches for the key set vouches for the key, as with a certificate in a file.
+fn of_certificate(certificates: &Json<'_>) -> Result<PublicKey, KeyFault> {
+    let Json::Array(certificates) = certificates else {
+        return Err(MemberFault::Type { expected: "a list" }.of("x5c"));
+    };
+    // RFC 7517 §4.7: base64, unlike all else in a JWK.
+    let first = certificates.first().and_then(Json::as_str);
+    let der = first.and_then(|text| STANDARD.decode(text).ok());
+    match der.map(|der| pem::from_certificate(&der)) {
+        None | Some(Err(KeyFault::Der)) => Err(MemberFault::Certificate.of("x5c")),
+        Some(key) => key,
     }
 }
 
@@ -172,6 +241,7 @@ mod tests {
     use super::*;
     use crate::keys::KeySet;
     use crate::signature::Verifier;
+    use crate::text::TextFault;
     use crate::token::JsonFault;
 
     #[derive(Deserialize)]
@@ -215,7 +285,8 @@ mod tests {
 
     /// What the unusable keys of the vectors are refused for.
     fn faults() -> Vec<(&'static str, KeyFault)> {
-        let malformed = |member| KeyFault::Malformed { member };
+        let text = |member| MemberFault::Type { expected: "a string" }.of(member);
+        let length = |curve, needed, found| MemberFault::Length { curve, needed, found }.of("x");
         let private = |member| KeyFault::PrivateMember { member };
         let mismatch = |algorithm| KeyFault::AlgorithmMismatch { algorithm };
         vec![
@@ -242,8 +313,8 @@ mod tests {
             ("Ed25519 y=order 8 first sign=1", KeyFault::SmallOrder),
             ("Ed25519 y=order 8 second sign=0", KeyFault::SmallOrder),
             ("Ed25519 y=order 8 second sign=1", KeyFault::SmallOrder),
-            ("Ed25519 one byte short", malformed("x")),
-            ("Ed25519 one byte long", malformed("x")),
+            ("Ed25519 one byte short", length("Ed25519", 32, 31)),
+            ("Ed25519 one byte long", length("Ed25519", 32, 33)),
             ("P-256 off the curve", KeyFault::NotOnCurve),
             ("P-256 x,y = 0", KeyFault::NotOnCurve),
             ("P-256 x >= p", KeyFault::NotOnCurve),
@@ -253,10 +324,10 @@ mod tests {
             ("P-521 off the curve", KeyFault::NotOnCurve),
             ("P-521 x,y = 0", KeyFault::NotOnCurve),
             ("P-521 x >= p", KeyFault::NotOnCurve),
-            ("P-256 leading zero of x stripped", malformed("x")),
-            ("P-521 leading zero of x stripped", malformed("x")),
-            ("P-256 x one byte too long", malformed("x")),
-            ("crv P-256 with P-384 coordinates", malformed("x")),
+            ("P-256 leading zero of x stripped", length("P-256", 32, 31)),
+            ("P-521 leading zero of x stripped", length("P-521", 66, 65)),
+            ("P-256 x one byte too long", length("P-256", 32, 33)),
+            ("crv P-256 with P-384 coordinates", length("P-256", 32, 48)),
             ("alg ES256 with crv P-384", mismatch(ES256)),
             ("alg RS256 with kty EC", mismatch(RS256)),
             ("alg HS256 with kty RSA", mismatch(HS256)),
@@ -272,11 +343,11 @@ mod tests {
             ("X25519", KeyFault::Unsupported),
             ("Ed448", KeyFault::Unsupported),
             ("kty missing", KeyFault::Missing { member: "kty" }),
-            ("kty number", malformed("kty")),
+            ("kty number", text("kty")),
             ("n missing", KeyFault::Missing { member: "n" }),
-            ("n with padding", malformed("n")),
-            ("n not base64url", malformed("n")),
-            ("kid number", malformed("kid")),
+            ("n with padding", MemberFault::Padding.of("n")),
+            ("n not base64url", MemberFault::StandardBase64.of("n")),
+            ("kid number", text("kid")),
         ]
     }
 
@@ -388,16 +459,17 @@ mod tests {
 
     #[test]
     fn an_alg_that_is_not_verified_here_refuses_the_key() {
-        for alg in ["none", "None", "", "rs256", "RS256 ", "ES256K", "RSA-OAEP", "Ed448", "RS1"] {
+        for alg in ["none", "None", " ", "rs256", "RS256 ", "ES256K", "RSA-OAEP", "Ed448", "RS1"] {
             let key = with(jwk("RSA 2048"), "alg", alg.into());
             assert_eq!(fault(&key), KeyFault::UnknownAlgorithm, "{alg:?}");
         }
     }
 
     #[test]
-    fn a_private_or_symmetric_member_of_any_value_refuses_the_key() {
+    fn a_private_or_symmetric_member_that_says_anything_refuses_the_key() {
         for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
-            for value in [json!("AA"), json!(""), json!(null), json!([]), json!(0)] {
+            for value in [json!("AA"), json!(" "), json!({}), json!([null]), json!(0), json!(false)]
+            {
                 for name in ["RSA 2048", "P-256", "Ed25519"] {
                     let key = with(jwk(name), member, value.clone());
                     assert_eq!(fault(&key), KeyFault::PrivateMember { member }, "{name} {value}");
@@ -424,13 +496,13 @@ mod tests {
     fn use_other_than_sig_refuses_the_key() {
         let key = jwk("P-256");
         assert_eq!(algorithms(&with(key.clone(), "use", "sig".into())), [ES256]);
-        for purpose in ["enc", "", "SIG", "sig ", "tls"] {
+        for purpose in ["enc", " ", "SIG", "sig ", "tls"] {
             let key = with(key.clone(), "use", purpose.into());
             assert_eq!(fault(&key), KeyFault::NotForSignatures, "{purpose:?}");
         }
-        for purpose in [json!(null), json!(["sig"]), json!(1)] {
+        for purpose in [json!({}), json!(["sig"]), json!(1)] {
             let key = with(key.clone(), "use", purpose);
-            assert_eq!(fault(&key), KeyFault::Malformed { member: "use" });
+            assert_eq!(fault(&key), MemberFault::Type { expected: "a string" }.of("use"));
         }
     }
 
@@ -441,14 +513,15 @@ mod tests {
             assert_eq!(algorithms(&with(key.clone(), "key_ops", operations)), [ES256]);
         }
         for operations in
-            [json!([]), json!(["sign"]), json!(["Verify"]), json!([1]), json!([["verify"]])]
+            [json!([null]), json!(["sign"]), json!(["Verify"]), json!([1]), json!([["verify"]])]
         {
             let key = with(key.clone(), "key_ops", operations.clone());
             assert_eq!(fault(&key), KeyFault::NotForSignatures, "{operations}");
         }
-        for operations in [json!("verify"), json!(null), json!({ "verify": true })] {
+        for operations in [json!("verify"), json!(false), json!({ "verify": true })] {
             let key = with(key.clone(), "key_ops", operations.clone());
-            assert_eq!(fault(&key), KeyFault::Malformed { member: "key_ops" }, "{operations}");
+            let not_a_list = MemberFault::Type { expected: "a list" }.of("key_ops");
+            assert_eq!(fault(&key), not_a_list, "{operations}");
         }
     }
 
@@ -467,11 +540,11 @@ mod tests {
         }
         let keys = KeySet::from_jwk(without(jwk("P-256"), "kid").to_string()).unwrap();
         assert_eq!(keys.iter().next().unwrap().id(), None);
-        for bad in [String::new(), "k".repeat(1025), "é".repeat(513)] {
+        for bad in ["k".repeat(1025), "é".repeat(513)] {
             assert_eq!(fault(&id(bad.into())), KeyFault::KeyId);
         }
-        for bad in [json!(7), json!(null), json!(["k"]), json!({}), json!(true)] {
-            assert_eq!(fault(&id(bad)), KeyFault::Malformed { member: "kid" });
+        for bad in [json!(7), json!(["k"]), json!({}), json!(true)] {
+            assert_eq!(fault(&id(bad)), MemberFault::Type { expected: "a string" }.of("kid"));
         }
     }
 
@@ -483,15 +556,16 @@ mod tests {
             for member in members {
                 let key = jwk(name);
                 assert_eq!(fault(&without(key.clone(), member)), KeyFault::Missing { member });
-                for value in [json!(1), json!(null), json!(["AA"])] {
+                for value in [json!(1), json!({}), json!(["AA"])] {
                     let key = with(key.clone(), member, value);
-                    assert_eq!(fault(&key), KeyFault::Malformed { member }, "{name}");
+                    let not_text = MemberFault::Type { expected: "a string" }.of(member);
+                    assert_eq!(fault(&key), not_text, "{name}");
                 }
             }
         }
-        for curve in [json!(1), json!(null)] {
+        for curve in [json!(1), json!(["P-256"])] {
             let key = with(jwk("P-256"), "crv", curve);
-            assert_eq!(fault(&key), KeyFault::Malformed { member: "crv" });
+            assert_eq!(fault(&key), MemberFault::Type { expected: "a string" }.of("crv"));
         }
     }
 
@@ -510,18 +584,22 @@ mod tests {
             let key = with(jwk(name), member, value.into());
             assert_eq!(fault(&key), KeyFault::Unsupported, "{name} with {member} {value}");
         }
-        assert_eq!(fault(&without(jwk("P-256"), "crv")), KeyFault::Unsupported);
+        assert_eq!(fault(&without(jwk("P-256"), "crv")), KeyFault::Missing { member: "crv" });
     }
 
     #[test]
     fn base64url_with_trailing_bits_white_space_or_another_alphabet_is_malformed() {
         let x = jwk("Ed25519")["x"].as_str().unwrap().to_owned();
         let trailing = format!("{}p", &x[..x.len() - 1]); // `o` without its last bit
-        for text in
-            [trailing, format!("{x}="), format!("{x}\n"), format!(" {x}"), x.replace('_', "/")]
-        {
+        for (text, why) in [
+            (trailing, MemberFault::NotBase64url),
+            (format!("{x}="), MemberFault::Padding),
+            (format!("{x}\n"), MemberFault::WhiteSpace),
+            (format!(" {x}"), MemberFault::WhiteSpace),
+            (x.replace('_', "/"), MemberFault::StandardBase64),
+        ] {
             let key = with(jwk("Ed25519"), "x", text.as_str().into());
-            assert_eq!(fault(&key), KeyFault::Malformed { member: "x" }, "{text:?}");
+            assert_eq!(fault(&key), why.of("x"), "{text:?}");
         }
     }
 
@@ -535,7 +613,7 @@ mod tests {
         let padded = with(with(key.clone(), "n", pad("n").into()), "e", pad("e").into());
         assert_eq!(algorithms(&padded), [RS256]);
         // Nothing but zeros is nothing.
-        for nothing in ["", "AAAA"] {
+        for nothing in ["AA", "AAAA"] {
             let n = with(key.clone(), "n", nothing.into());
             assert_eq!(fault(&n), KeyFault::ModulusSize { bits: 0 });
             assert_eq!(fault(&with(key.clone(), "e", nothing.into())), KeyFault::Exponent);
@@ -554,29 +632,26 @@ mod tests {
     #[test]
     fn a_key_that_is_not_one_json_object_is_refused() {
         let key = jwk("P-256").to_string();
-        for text in [
-            "",
-            "null",
-            "7",
-            "\"key\"",
-            "[]",
-            "{",
-            "\u{feff}{}",
-            &format!("{key}{key}"),
-            &format!("[{key}]"),
-            &key.replace('"', "'"),
+        for (text, found) in [
+            ("", NotAnObject::Nothing),
+            ("null", NotAnObject::Value),
+            ("7", NotAnObject::Value),
+            ("\"key\"", NotAnObject::Value),
+            ("[]", NotAnObject::List),
+            ("{", NotAnObject::Other),
+            ("\u{feff}\u{feff}{}", NotAnObject::Other),
+            (&format!("{key}{key}"), NotAnObject::Other),
+            (&format!("[{key}]"), NotAnObject::List),
+            (&key.replace('"', "'"), NotAnObject::Other),
         ] {
             assert_eq!(
                 KeySet::from_jwk(text).map(drop),
-                Err(KeyFault::Json(JsonFault::NotAnObject)),
+                Err(KeyFault::NotAnObject(found)),
                 "{text}"
             );
         }
         let not_utf8 = [key.as_bytes(), b"\xff"].concat();
-        assert_eq!(
-            KeySet::from_jwk(not_utf8).map(drop),
-            Err(KeyFault::Json(JsonFault::NotAnObject))
-        );
+        assert_eq!(KeySet::from_jwk(not_utf8).map(drop), Err(KeyFault::Text(TextFault::NotUtf8)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use x509_cert::Certificate;
 
 use super::public::{Curve, PublicKey};
 use super::{KeyFault, jwk};
+use crate::text::TextFault;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -22,6 +23,10 @@ pub(super) fn read_pem(input: &[u8]) -> Result<Vec<PublicKey>, KeyFault> {
     if input.len() > jwk::MAX_BYTES {
         return Err(KeyFault::TooLarge { length: input.len() });
     }
+    if crate::text::read(input) == Err(TextFault::Utf16) {
+        return Err(KeyFault::Text(TextFault::Utf16));
+    }
+    // Other bytes than UTF-8 may stand around the blocks: `openssl x509 -text` writes names there.
     let blocks = ::pem::parse_many(input).map_err(|_| KeyFault::Pem)?;
     // The reader ends in silence at a block without an end: half a file would be half the keys.
     let begun = input.windows(BEGIN.len()).filter(|window| *window == BEGIN).count();
@@ -70,7 +75,7 @@ fn from_spki(input: &[u8]) -> Result<PublicKey, KeyFault> {
     from_info(&info)
 }
 
-fn from_certificate(input: &[u8]) -> Result<PublicKey, KeyFault> {
+pub(super) fn from_certificate(input: &[u8]) -> Result<PublicKey, KeyFault> {
     let certificate = Certificate::from_der(input).map_err(|_| KeyFault::Der)?;
     let info = certificate
         .tbs_certificate()

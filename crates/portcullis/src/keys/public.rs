@@ -117,7 +117,7 @@ impl PublicKey {
 
     /// RFC 7638 §3 and RFC 8037 §2: the hash of the JWK with nothing but what makes the key, its
     /// members in order, its numbers as short as they can be.
-    fn thumbprint(&self) -> Arc<str> {
+    pub(super) fn thumbprint(&self) -> Arc<str> {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let jwk = match self {
             Self::Rsa { modulus, exponent } => {

@@ -62,12 +62,21 @@ impl fmt::Display for SkippedKey {
 }
 
 impl KeySet {
-    /// Reads a JWK set (RFC 7517 §5) of at most 256 KiB and 100 keys.
+    /// Reads a JWK set (RFC 7517 §5) of at most 256 KiB and 100 keys. A byte order mark in front is ignored
+    /// (RFC 8259 §8.1).
     ///
     /// A key without `alg` serves every algorithm that its type and curve allow; which of them are
     /// accepted, the issuer's policy lists. An entry that cannot be used is [skipped](Self::skipped)
     /// and costs no other: unknown types, keys for encryption, private or symmetric members, RSA
     /// under 2048 or over 8192 bits or with a bad exponent, points off their curve or of small order.
+    ///
+    /// A member that is `null`, an empty string or an empty list says nothing, and counts as absent: so
+    /// some serializers write what a key has not. An empty `alg`, `use` or `key_ops` restricts nothing,
+    /// and an empty `d` or `oth` gives nothing away.
+    ///
+    /// A key without `n` and `e`, or `x` and `y`, is read from the first certificate of its `x5c` (RFC 7517
+    /// §4.7); where both are there, they must be of one key. Nothing else of a certificate counts, as
+    /// with [PEM](Self::from_pem): an expired one serves, since the set vouches for the key.
     ///
     /// # Errors
     ///
@@ -262,6 +271,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::keys::{MemberFault, NotAnObject};
+    use crate::text::TextFault;
     use crate::time::UnixTime;
     use crate::token::JsonFault;
 
@@ -325,17 +336,17 @@ mod tests {
         assert_eq!(
             set.skipped(),
             [
-                skipped(0, None, KeyFault::Json(JsonFault::NotAnObject)),
-                skipped(1, None, KeyFault::Json(JsonFault::NotAnObject)),
-                skipped(2, None, KeyFault::Json(JsonFault::NotAnObject)),
+                skipped(0, None, KeyFault::NotAnObject(NotAnObject::Value)),
+                skipped(1, None, KeyFault::NotAnObject(NotAnObject::Value)),
+                skipped(2, None, KeyFault::NotAnObject(NotAnObject::List)),
                 skipped(3, None, KeyFault::Missing { member: "kty" }),
                 skipped(4, Some("future"), KeyFault::UnknownAlgorithm),
                 skipped(5, Some("bit\0coin"), KeyFault::Unsupported),
                 skipped(6, None, KeyFault::Json(JsonFault::DuplicateMember)),
                 skipped(7, None, KeyFault::Json(JsonFault::TooDeep)),
                 skipped(8, Some("leaked"), KeyFault::PrivateMember { member: "d" }),
-                skipped(9, None, KeyFault::Malformed { member: "kid" }),
-                skipped(10, None, KeyFault::Json(JsonFault::NotAnObject)),
+                skipped(9, None, MemberFault::Type { expected: "a string" }.of("kid")),
+                skipped(10, None, KeyFault::NotAnObject(NotAnObject::Other)),
             ]
         );
         assert_eq!(
@@ -355,23 +366,20 @@ mod tests {
     #[test]
     fn a_set_whose_json_is_broken_is_refused_as_a_whole() {
         let good = json!({ "keys": [jwk("p256", None)] }).to_string();
-        let bom = format!("\u{feff}{good}");
         let not_utf8 = [good.as_bytes().strip_suffix(b"}").unwrap(), b",\"x\":\"\xff\"}"].concat();
-        for text in [
-            &b""[..],
-            b"[]",
-            b"null",
-            b"{",
-            good.strip_suffix('}').unwrap().as_bytes(),
-            good.replace("]}", "],}").as_bytes(),
-            format!("{good}{good}").as_bytes(),
-            good.replace('"', "'").as_bytes(),
-            bom.as_bytes(),
-            &not_utf8,
+        for (text, found) in [
+            ("", NotAnObject::Nothing),
+            ("[]", NotAnObject::List),
+            ("null", NotAnObject::Value),
+            ("{", NotAnObject::Other),
+            (good.strip_suffix('}').unwrap(), NotAnObject::Other),
+            (&good.replace("]}", "],}"), NotAnObject::Other),
+            (&format!("{good}{good}"), NotAnObject::Other),
+            (&good.replace('"', "'"), NotAnObject::Other),
         ] {
-            let what = String::from_utf8_lossy(text);
-            assert_eq!(refused(text), KeyFault::Json(JsonFault::NotAnObject), "{what}");
+            assert_eq!(refused(text), KeyFault::NotAnObject(found), "{text}");
         }
+        assert_eq!(refused(not_utf8), KeyFault::Text(TextFault::NotUtf8));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::http::{Caching, HttpClient, HttpError, HttpRequest, HttpResponse, ret
 use super::schedule::Moment;
 use super::settings::Settings;
 use crate::keys::{KeyFault, KeySet};
+use crate::text::TextFault;
 use crate::token::{Json, JsonFault, read_tree};
 
 /// For how long metadata are gone by. They change less often than keys, and a fetch that fails
@@ -124,7 +125,7 @@ impl Source {
         }
         check_status(url, &response)?;
         let text =
-            text(&response).map_err(|fault| error(FetchFault::Keys(KeyFault::Json(fault))))?;
+            text(&response).map_err(|fault| error(FetchFault::Keys(KeyFault::Text(fault))))?;
         let keys = KeySet::from_jwks_text(text, self.settings.max_keys)
             .map_err(|fault| error(FetchFault::Keys(fault)))?;
         memory.validators = Some(Validators {
@@ -147,6 +148,7 @@ impl Source {
         };
         let error = |fault| FetchError::new(url, fault);
         let members = text(&response)
+            .map_err(|_| JsonFault::NotAnObject)
             .and_then(read_tree)
             .map_err(|fault| error(FetchFault::Metadata(fault)))?;
         let member = |name: &'static str| {
@@ -216,8 +218,8 @@ pub(crate) fn check_status(url: &Url, response: &HttpResponse) -> Result<(), Fet
     Err(FetchError { retry_after: asked, ..FetchError::new(url, fault) })
 }
 
-fn text(response: &HttpResponse) -> Result<&str, JsonFault> {
-    core::str::from_utf8(&response.body).map_err(|_| JsonFault::NotAnObject)
+fn text(response: &HttpResponse) -> Result<&str, TextFault> {
+    crate::text::read(&response.body)
 }
 
 /// Another party's text, for a message: no control characters, and no more than a line.

@@ -15,17 +15,20 @@ use super::file::{KeyFile, KeyFileError, KeyFileOptions};
 use super::jwk::MAX_BYTES;
 use super::{KeyFault, KeySet, VerificationKey, pem};
 use crate::signature::{Algorithm, Family, Verifier};
+use crate::text::{MARK, TextFault, is_utf_16_of_ascii};
 use crate::time::UnixTime;
 
 /// How a secret is written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Encoding {
-    /// As it is. One newline at the end of a file (`\n` or `\r\n`) does not belong to it.
+    /// As it is. One newline at the end of a file of text (`\n` or `\r\n`) does not belong to it. What
+    /// else an editor or a shell may have added to a text is [refused](Stray).
     #[default]
     Raw,
-    /// Base64url (RFC 4648 §5), with or without padding. White space around it is dropped.
+    /// Base64url (RFC 4648 §5), with or without padding. White space around it is dropped, and a byte
+    /// order mark in front.
     Base64url,
-    /// Hexadecimal, either case. White space around it is dropped.
+    /// Hexadecimal, either case. White space around it is dropped, and a byte order mark in front.
     Hex,
 }
 
@@ -186,6 +189,9 @@ impl Binding {
         {
             return Err(SecretFault::Weak(weakness));
         }
+        if let Some(stray) = Stray::of(&secret).filter(|_| encoding == Encoding::Raw) {
+            return Err(SecretFault::Stray(stray));
+        }
         for algorithm in &self.algorithms {
             let needed = hash_length(*algorithm);
             if secret.len() < needed {
@@ -229,9 +235,9 @@ impl Binding {
     }
 }
 
-/// Editors and `echo` add one newline; a second one would be part of the secret.
+/// Editors and `echo` add one newline to a text. In other bytes it is a byte like any other.
 fn without_newline(content: &[u8]) -> &[u8] {
-    match content.strip_suffix(b"\n") {
+    match content.strip_suffix(b"\n").filter(|_| as_text(content).is_some()) {
         // A carriage return alone is a byte like any other.
         Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
         None => content,
@@ -243,12 +249,69 @@ fn decode(text: &[u8], encoding: Encoding) -> Result<Zeroizing<Vec<u8>>, SecretF
         &alphabet::URL_SAFE,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
+    if is_utf_16_of_ascii(text) {
+        return Err(SecretFault::Key(KeyFault::Text(TextFault::Utf16)));
+    }
+    let encoded = text.strip_prefix(MARK).unwrap_or(text).trim_ascii();
     let secret = match encoding {
         Encoding::Raw => Some(Zeroizing::new(text.to_vec())),
         Encoding::Base64url => BASE64URL.decode(text.trim_ascii()).ok().map(Zeroizing::new),
         Encoding::Hex => strength::from_hex(text.trim_ascii()),
     };
     secret.ok_or(SecretFault::Encoding(encoding))
+}
+
+/// What stands around a secret in [`Encoding::Raw`] and was hardly meant to be part of it: all tokens
+/// would be refused. Looked for in text only, never in random bytes.
+///
+/// If it does belong to the secret, write the secret in [`Encoding::Hex`].
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stray {
+    /// A byte order mark in front.
+    ByteOrderMark,
+    /// White space in front or at the end, beside the one newline of a file.
+    WhiteSpace,
+    /// Quotes around letters, digits and `+/=_-.`.
+    Quotes,
+}
+
+impl Stray {
+    fn of(secret: &[u8]) -> Option<Self> {
+        let text = as_text(secret)?;
+        // In other characters, both ends of a random text can be quotes by chance.
+        let is_quoted = |quote| {
+            let inner = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-.".contains(&byte);
+            inner.is_some_and(|inner| inner.bytes().all(is_plain))
+        };
+        if secret.starts_with(MARK) {
+            Some(Self::ByteOrderMark)
+        } else if text.trim() != text {
+            Some(Self::WhiteSpace)
+        } else if is_quoted('"') || is_quoted('\'') {
+            Some(Self::Quotes)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Stray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ByteOrderMark => "begins with a byte order mark",
+            Self::WhiteSpace => "begins or ends with white space",
+            Self::Quotes => "stands in quotes",
+        })
+    }
+}
+
+/// A text without control characters but for white space. Of 32 random bytes, less than one in a
+/// million million is one.
+fn as_text(secret: &[u8]) -> Option<&str> {
+    let is_odd = |character: char| character.is_control() && !character.is_ascii_whitespace();
+    core::str::from_utf8(secret).ok().filter(|text| !text.contains(is_odd))
 }
 
 /// The confusion of RFC 8725 §2.1, made by the one who configures: a public key as a secret.
@@ -303,6 +366,8 @@ pub enum SecretFault {
     NoAlgorithm,
     /// It is not written in its encoding.
     Encoding(Encoding),
+    /// Something stands around it that was hardly meant to be part of it.
+    Stray(Stray),
     /// It is shorter than the hash (RFC 7518 §3.2).
     TooShort {
         /// The algorithm.
@@ -323,7 +388,10 @@ impl fmt::Display for SecretFault {
         const WAY_OUT: &str = "make one with `openssl rand -base64 64 | tr '+/' '-_' | tr -d '=\\n'` and encoding base64url";
         match self {
             Self::NoAlgorithm => f.write_str("the issuer lists no algorithm that this secret could be for; list one of HS256, HS384, HS512"),
-            Self::Encoding(encoding) => write!(f, "it is not written in {encoding:?}"),
+            Self::Encoding(Encoding::Base64url) => f.write_str("it is not base64url, which has letters, digits, `-` and `_` (standard base64 has `+` and `/`)"),
+            Self::Encoding(Encoding::Hex) => f.write_str("it is not hexadecimal"),
+            Self::Encoding(Encoding::Raw) => f.write_str("it is not as it must be"),
+            Self::Stray(stray) => write!(f, "it {stray}, which would be part of it: take that away or, if it belongs to the secret, write the secret in hexadecimal"),
             Self::TooShort { algorithm, needed, found } => {
                 write!(f, "it has {found} bytes, and {algorithm} needs {needed} (RFC 7518 section 3.2); {WAY_OUT}")
             }

@@ -228,7 +228,7 @@ async fn entries_of_no_use_cost_no_other_and_are_counted_with_a_reason() {
         [
             "key 0 (`leaked`): carries the private or symmetric member `d`; publish public keys only, and replace this key",
             "key 1: a key type or curve that is not supported",
-            "key 2: the key set is not one JSON object in UTF-8",
+            "key 2: a JSON value where a JSON object belongs",
         ]
     );
     let Some(Event::Refreshed { keys, .. }) = rig.events().pop() else { panic!("no new keys") };

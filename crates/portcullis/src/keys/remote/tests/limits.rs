@@ -1,4 +1,6 @@
 use super::*;
+use crate::keys::NotAnObject;
+use crate::text::TextFault;
 use crate::token::JsonFault;
 
 /// How a fetch ends that gets this.
@@ -102,11 +104,20 @@ async fn what_an_answer_calls_itself_does_not_count() {
     for kind in ["application/jwk-set+json", "text/html", "image/png", ""] {
         assert_eq!(end_of(Reply::ids(&["a"]).with("content-type", kind)).await, Ok(()), "{kind}");
     }
-    let broken = FetchFault::Keys(KeyFault::Json(JsonFault::NotAnObject));
-    for text in [&b"<html>"[..], b"", b"[]", b"{\"keys\":[", b"{\"keys\":[\"\xff\"]}"] {
+    let not = KeyFault::NotAnObject;
+    for (text, fault) in [
+        (&b"<html>"[..], not(NotAnObject::Markup)),
+        (b"", not(NotAnObject::Nothing)),
+        (b"[]", not(NotAnObject::List)),
+        (b"{\"keys\":[", not(NotAnObject::Other)),
+        (b"{\"keys\":[\"\xff\"]}", KeyFault::Text(TextFault::NotUtf8)),
+        (b"{\0\"\0", KeyFault::Text(TextFault::Utf16)),
+    ] {
         let reply = Reply::text(text).with("content-type", "application/json");
-        assert_eq!(end_of(reply).await, Err(broken.clone()));
+        assert_eq!(end_of(reply).await, Err(FetchFault::Keys(fault)));
     }
+    let marked = format!("\u{feff}{}", json!({ "keys": [jwk("p256", "a")] }));
+    assert_eq!(end_of(Reply::text(marked)).await, Ok(()));
     let no_set = FetchFault::Keys(KeyFault::NotASet);
     assert_eq!(end_of(Reply::text("{}")).await, Err(no_set));
 }
