@@ -347,4 +347,53 @@ mod secrets {
             }
         }
     }
+
+    #[test]
+    fn a_number_of_a_public_key_of_the_policy_is_not_a_secret() {
+        for (name, algorithm, members) in [
+            ("rsa", RS256, vec!["n"]),
+            ("p256", ES256, vec!["x", "y"]),
+            ("ed25519", EdDSA, vec!["x"]),
+        ] {
+            let keys = KeySet::from_jwk(jwk(name).to_string()).unwrap();
+            let thumbprint = keys.iter().next().unwrap().thumbprint().unwrap();
+            let numbers =
+                members.iter().map(|member| jwk(name)[member].as_str().unwrap().to_owned());
+            for text in numbers.chain([thumbprint.to_owned()]) {
+                let bytes = BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap();
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+                for secret in [
+                    Secret::new(text.clone()),
+                    Secret::new(bytes.clone()),
+                    Secret::new(hex.clone()),
+                    Secret::encoded(text.clone(), Encoding::Base64url),
+                    Secret::encoded(hex, Encoding::Hex),
+                    Secret::new(BASE64_STANDARD.encode(&bytes)),
+                ] {
+                    let issuer = Issuer::new("https://id.example").algorithms([HS256, algorithm]);
+                    let both = portcullis::Keys::from(keys.clone()).and(secret);
+                    let issuer = issuer.keys(both).audience("a");
+                    let said = Policy::builder().issuer(issuer).build().map(drop).unwrap_err();
+                    assert!(said.to_string().contains("public key"), "{name} {text}: {said}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_hash_of_a_published_default_is_as_published() {
+        for hash in [
+            "5ebe2294ecd0e0f08eab7690d2a6ee69",         // MD5 of `secret`
+            "d41d8cd98f00b204e9800998ecf8427e",         // of nothing
+            "da39a3ee5e6b4b0d3255bfef95601890afd80709", // SHA-1 of nothing
+            "5baa61e4c9b93f3f0682250b6cf8331b7ee68fd8", // of `password`
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", // SHA-256 of nothing
+            "5E884898DA28047151D0E56F8DC6292773603D0D6AABBDD62A11EF721D1542D8", // of `password`
+            "K7gNU3sdo+OL0wNhqoVWhr3g6s1xYv72ol/pe/Unols=",                     // of `secret`
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ] {
+            let said = said(Secret::new(hash)).unwrap_or_default();
+            assert!(said.contains("published"), "{hash}: {said}");
+        }
+    }
 }

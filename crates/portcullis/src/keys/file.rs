@@ -282,7 +282,10 @@ mod tests {
     const NEW: &str = "e7UoXq2ZkV9wM4tH8bN1yR6cS3jD5fGi";
 
     fn secret_file(path: &Path) -> KeyFile {
-        match Secret::file(path, Encoding::Raw).id("k").prepare(&[Algorithm::HS256]) {
+        match Secret::file(path, Encoding::Raw)
+            .id("k")
+            .prepare(&[Algorithm::HS256], &KeySet::empty())
+        {
             Ok(Prepared::Watched(file)) => file,
             _ => panic!("a good secret in a file"),
         }

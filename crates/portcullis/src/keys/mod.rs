@@ -133,6 +133,15 @@ impl VerificationKey {
             }
     }
 
+    /// Whether these bytes are all or a part of a public key, long enough to be a secret, or its
+    /// thumbprint.
+    fn shows(&self, bytes: &[u8]) -> bool {
+        let number = public::significant(bytes);
+        let key = self.verifier.public_bytes().filter(|_| number.len() >= 16);
+        key.is_some_and(|key| memchr::memmem::find(key, number).is_some())
+            || (bytes.len() == 32 && self.thumbprint() == Some(&URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
     /// Whether one of `sources` still has it. A source of the user's own may take keys away, and
     /// make those that stay anew, without a word.
     pub(crate) fn is_in(&self, sources: &[Arc<dyn KeySource>]) -> bool {

@@ -216,7 +216,7 @@ impl PublicKey {
 }
 
 /// A big-endian number without leading zeros.
-fn significant(number: &[u8]) -> &[u8] {
+pub(super) fn significant(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     &number[zeros..]
 }

@@ -8,6 +8,7 @@ use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
 use crate::claims::{ClaimRules, MaxLifetime, NameTable};
 use crate::error::Error;
+use crate::keys::KeySet;
 use crate::presentation::{Presentation, Refusal};
 use crate::revocation::{EnforcedRevocations, RevocationSource, Sources, UnknownRevocation};
 use crate::routes::ProtectedResource;
@@ -363,6 +364,8 @@ impl PolicyBuilder {
         check_durations("the policy", &self.rules, &mut faults);
         check_rules("the policy", &self.rules, &mut faults);
 
+        let public = self.issuers.iter().flat_map(Issuer::public_keys);
+        let public = public.fold(KeySet::empty(), |all, set| all.and(&set));
         let mut names = NameTable::default();
         let mut issuers: Vec<Trusted> = Vec::new();
         for issuer in self.issuers {
@@ -381,7 +384,7 @@ impl PolicyBuilder {
             });
             faults
                 .extend(misfits.map(|misfit| Fault::Revocations { place: place.clone(), misfit }));
-            let issuer = issuer.prepare(rules, &terms, &mut faults);
+            let issuer = issuer.prepare(rules, &terms, &public, &mut faults);
             if issuers.iter().any(|other| other.is_same_as(&issuer)) {
                 faults.push(Fault::DuplicateIssuer { issuer: name });
             }

@@ -328,6 +328,20 @@ impl Issuer {
         &self.state.rules
     }
 
+    /// The public keys that it has by now, as far as they are known.
+    pub(super) fn public_keys(&self) -> impl Iterator<Item = KeySet> {
+        self.state.keys.0.iter().filter_map(|part| match part {
+            Part::Set(set) => Some(set.clone()),
+            Part::File(file) => Some(file.keys()),
+            #[cfg(feature = "remote-jwks")]
+            Part::Remote(remote) => Some(remote.keys()),
+            #[cfg(feature = "remote-jwks")]
+            Part::Plan(_) => None,
+            // A source of the user's own is asked for tokens only.
+            Part::Source(_) | Part::Secret(_) => None,
+        })
+    }
+
     /// Whether it has a key that no revocation could name.
     pub(super) fn has_secret_without_id(&self) -> bool {
         let mut keys = self.state.keys.0.iter();
@@ -335,10 +349,12 @@ impl Issuer {
     }
 
     /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
+    /// No number of a key in `public` can be a secret.
     pub(super) fn prepare(
         self,
         rules: CompiledRules,
         policy: &Arc<Terms>,
+        public: &KeySet,
         faults: &mut Vec<Fault>,
     ) -> Trusted {
         let name = self.name().to_owned();
@@ -394,7 +410,7 @@ impl Issuer {
                     }
                     fixed = fixed.and(&set);
                 }
-                Part::Secret(secret) => match secret.prepare(&algorithms) {
+                Part::Secret(secret) => match secret.prepare(&algorithms, public) {
                     Ok(Prepared::Fixed(set)) => fixed = fixed.and(&set),
                     Ok(Prepared::Watched(file)) => {
                         sources.push(Arc::new(file));

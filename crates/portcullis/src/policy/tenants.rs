@@ -371,7 +371,7 @@ mod tests {
     fn rule(issuer: Issuer) -> Tenants {
         let mut faults = Vec::new();
         let rules = ClaimRules::new().compile(&mut NameTable::default());
-        let Trusted::Each(tenants) = issuer.prepare(rules, &mut faults) else {
+        let Trusted::Each(tenants) = issuer.prepare(rules, &KeySet::empty(), &mut faults) else {
             panic!("a rule and not one issuer")
         };
         assert_eq!(faults, []);

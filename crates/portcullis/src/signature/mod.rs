@@ -110,18 +110,31 @@ impl Verifier {
         ParsedPublicKey::new(&ED25519, key).ok().map(Self::Public)
     }
 
+    /// A public key with its numbers as they are: the point of an elliptic curve, the DER of an RSA key.
+    pub(crate) fn public_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Public(key) => Some(key.as_ref()),
+            Self::Hmac(_) => None,
+        }
+    }
+
     /// Whether both are the same public key for the same algorithm. Secrets are never compared.
     pub(crate) fn is_same_public_key(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Public(one), Self::Public(other)) => one.as_ref() == other.as_ref(),
-            _ => false,
-        }
+        let key = self.public_bytes();
+        key.is_some() && key == other.public_bytes()
     }
 }
 
 /// For names of what is public. What signs is hashed by the library.
 pub(crate) fn sha256(bytes: &[u8]) -> impl AsRef<[u8]> {
     digest::digest(&digest::SHA256, bytes)
+}
+
+/// Hashes as people take them of a word to make a secret of it.
+pub(crate) fn common_hashes(bytes: &[u8]) -> [Vec<u8>; 4] {
+    use digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
+    [&SHA1_FOR_LEGACY_USE_ONLY, &SHA256, &SHA384, &SHA512]
+        .map(|hash| digest::digest(hash, bytes).as_ref().to_vec())
 }
 
 /// Bytes that nobody can guess.
@@ -288,7 +301,7 @@ mod tests {
     fn secret() -> (Vec<u8>, KeySet) {
         let bytes: Vec<u8> =
             (0..32u8).map(|at| at.wrapping_mul(167).wrapping_add(41) ^ 0x5a).collect();
-        match Secret::new(bytes.clone()).prepare(&[Algorithm::HS256]) {
+        match Secret::new(bytes.clone()).prepare(&[Algorithm::HS256], &KeySet::empty()) {
             Ok(Prepared::Fixed(keys)) => (bytes, keys),
             _ => panic!("a good secret"),
         }
@@ -332,7 +345,7 @@ mod tests {
         let (secret, keys) = secret();
         let Ok(Prepared::Fixed(others)) =
             Secret::new(secret.iter().map(|byte| byte ^ 0xff).collect::<Vec<_>>())
-                .prepare(&[Algorithm::HS256])
+                .prepare(&[Algorithm::HS256], &KeySet::empty())
         else {
             panic!("a good secret")
         };

@@ -1,4 +1,5 @@
 //! Shared secrets (RFC 7518 §3.2), rotated by overlapping *accept until* windows.
+mod md5;
 mod strength;
 
 use core::fmt;
@@ -50,7 +51,8 @@ pub enum Encoding {
 /// ```
 ///
 /// Building the policy refuses a secret that is shorter than the hash of an algorithm that it is
-/// for (RFC 7518 §3.2), [too easy to guess](Weakness), or a public key.
+/// for (RFC 7518 §3.2), [too easy to guess](Weakness), or a public key: also the number `n`, `x` or `y`
+/// or the thumbprint of one that the policy was given or has in a file (RFC 8725 §2.1).
 #[derive(Clone)]
 #[must_use]
 pub struct Secret {
@@ -133,8 +135,12 @@ impl Secret {
         }
     }
 
-    /// Prepares it for an issuer with these algorithms.
-    pub(crate) fn prepare(&self, listed: &[Algorithm]) -> Result<Prepared, SecretFault> {
+    /// Prepares it for an issuer with these algorithms, in a policy with these public keys.
+    pub(crate) fn prepare(
+        &self,
+        listed: &[Algorithm],
+        public: &KeySet,
+    ) -> Result<Prepared, SecretFault> {
         if self.id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 1024) {
             return Err(SecretFault::Key(KeyFault::KeyId));
         }
@@ -147,7 +153,12 @@ impl Secret {
         if algorithms.is_empty() {
             return Err(SecretFault::NoAlgorithm);
         }
-        let binding = Binding { id: self.id.clone(), accept_until: self.accept_until, algorithms };
+        let binding = Binding {
+            id: self.id.clone(),
+            accept_until: self.accept_until,
+            algorithms,
+            public: public.clone(),
+        };
         match &self.origin {
             Origin::Memory(bytes, encoding) => binding.bind(bytes, *encoding).map(Prepared::Fixed),
             Origin::Environment(name, encoding) => {
@@ -175,12 +186,14 @@ struct Binding {
     id: Option<Box<str>>,
     accept_until: Option<UnixTime>,
     algorithms: Vec<Algorithm>,
+    public: KeySet,
 }
 
 impl Binding {
     fn bind(&self, text: &[u8], encoding: Encoding) -> Result<KeySet, SecretFault> {
         let secret = decode(text, encoding)?;
-        if is_public_key(&secret) {
+        let is_shown = |secret: &[u8]| self.public.iter().any(|key| key.shows(secret));
+        if is_public_key(&secret) || strength::any_spelling(&secret, is_shown) {
             return Err(SecretFault::Key(KeyFault::PublicKeyAsSecret));
         }
         // Before its length: "a published default" says more than "too short".
@@ -255,8 +268,8 @@ fn decode(text: &[u8], encoding: Encoding) -> Result<Zeroizing<Vec<u8>>, SecretF
     let encoded = text.strip_prefix(MARK).unwrap_or(text).trim_ascii();
     let secret = match encoding {
         Encoding::Raw => Some(Zeroizing::new(text.to_vec())),
-        Encoding::Base64url => BASE64URL.decode(text.trim_ascii()).ok().map(Zeroizing::new),
-        Encoding::Hex => strength::from_hex(text.trim_ascii()),
+        Encoding::Base64url => BASE64URL.decode(encoded).ok().map(Zeroizing::new),
+        Encoding::Hex => strength::from_hex(encoded),
     };
     secret.ok_or(SecretFault::Encoding(encoding))
 }

@@ -7,8 +7,10 @@
 //! if it is not text, of the base64 it may come from: some libraries take any text for base64.
 //!
 //! - **Published**: stands in `published.txt`, in whatever case: defaults and examples of
-//!   tutorials, templates, products and RFCs, which are tried first. Or it has Django's prefix for
-//!   keys that are for development only. A random secret is in no list.
+//!   tutorials, templates, products and RFCs, which are tried first. Or it is the MD5, SHA-1 or SHA-2
+//!   hash of one of these, or of nothing, with a newline at the end or without: a hash makes nothing
+//!   harder to guess. Or it has Django's prefix for keys that are for development only. A random secret
+//!   is in no list.
 //! - **All equal**: one byte throughout. An empty secret counts.
 //! - **Repeating**: a block that fills at least half, repeated to the end: who has the block has
 //!   the secret. Of 32 random hexadecimal digits one in 2^64, of 32 random bytes one in 2^128.
@@ -47,6 +49,9 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
+use super::md5::md5;
+use crate::signature::common_hashes;
+
 /// Why a shared secret is too easy to guess.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,8 +86,7 @@ impl fmt::Display for Weakness {
 
 /// Judges `secret`. `None`: nothing was found against it.
 pub(crate) fn weakness(secret: &[u8]) -> Option<Weakness> {
-    let spellings = spellings(secret);
-    let any = |rule: fn(&[u8]) -> bool| spellings.iter().any(|spelling| rule(spelling));
+    let any = |rule: fn(&[u8]) -> bool| any_spelling(secret, rule);
     if any(is_published) {
         Some(Weakness::Published)
     } else if any(is_all_equal) {
@@ -102,6 +106,11 @@ pub(crate) fn weakness(secret: &[u8]) -> Option<Weakness> {
 
 type Bytes = Zeroizing<Vec<u8>>;
 
+/// Whether a rule goes for the secret as it is or under another spelling.
+pub(super) fn any_spelling(secret: &[u8], rule: impl Fn(&[u8]) -> bool) -> bool {
+    rule(secret) || spellings(secret).iter().any(|spelling| rule(spelling))
+}
+
 /// The secret; what it decodes to, if it is text; if not, what it may have been decoded from: some
 /// libraries take any text for base64, even one in hexadecimal.
 fn spellings(secret: &[u8]) -> Vec<Bytes> {
@@ -119,15 +128,24 @@ fn spellings(secret: &[u8]) -> Vec<Bytes> {
 
 fn is_published(spelling: &[u8]) -> bool {
     static PUBLISHED: LazyLock<HashSet<Vec<u8>>> = LazyLock::new(|| {
-        let published = published().map(str::as_bytes);
-        let spelled = published.flat_map(|text| {
-            [Some(Zeroizing::new(text.to_vec())), from_hex(text), from_base64(text)]
+        let spelled = published().map(str::as_bytes).flat_map(|text| {
+            let spelled = [Some(Zeroizing::new(text.to_vec())), from_hex(text), from_base64(text)];
+            spelled.into_iter().flatten().map(|bytes| bytes.to_vec())
         });
-        spelled.flatten().map(|bytes| bytes.trim_ascii().to_ascii_lowercase()).collect()
+        let hashed = published().chain([""]).flat_map(|text| {
+            let lower = text.to_ascii_lowercase();
+            let texts = [text.to_owned(), format!("{text}\n"), format!("{lower}\n"), lower];
+            texts.into_iter().flat_map(|text| hashes(text.as_bytes()))
+        });
+        spelled.chain(hashed).map(|bytes| bytes.trim_ascii().to_ascii_lowercase()).collect()
     });
     let spelling = Zeroizing::new(spelling.trim_ascii().to_ascii_lowercase());
     // Django's own mark of a key that is for development only.
     spelling.starts_with(b"django-insecure-") || PUBLISHED.contains(&*spelling)
+}
+
+fn hashes(text: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
+    common_hashes(text).into_iter().chain([md5(text).to_vec()])
 }
 
 fn published() -> impl Iterator<Item = &'static str> {
