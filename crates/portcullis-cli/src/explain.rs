@@ -9,7 +9,7 @@ use portcullis_testkit::FixedClock;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::output::{Failure, Output, counted, duration, shown};
+use crate::output::{Failure, MARK, Output, counted, duration, shown};
 use crate::{Exit, block_on, policy};
 
 /// Say why a policy refuses a token, step by step.
@@ -65,6 +65,9 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         Some(token) => token.clone().into_bytes(),
         None => read_input()?,
     };
+    if matches!(*input, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+        return Err(Failure::fault("standard input is UTF-16: give the token in UTF-8"));
+    }
     let token = token_in(&input);
     if token.is_empty() {
         return Err(Failure::fault("there is no token: give it on standard input"));
@@ -106,7 +109,7 @@ fn token_in(input: &[u8]) -> &[u8] {
     const SCHEME: &[u8] = b"bearer ";
     let scheme = input.windows(SCHEME.len()).position(|text| text.eq_ignore_ascii_case(SCHEME));
     match scheme {
-        None => input.trim_ascii(),
+        None => input.strip_prefix(MARK).unwrap_or(input).trim_ascii(),
         Some(at) => {
             let rest = input[at + SCHEME.len()..].trim_ascii_start();
             let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::output::{Failure, Output, counted, duration, shown};
+use crate::output::{Failure, MARK, Output, counted, duration, shown};
 use crate::{Exit, block_on};
 
 /// Show a key set as Portcullis would use it.
@@ -55,6 +55,7 @@ struct Entry {
     #[serde(rename = "use")]
     purpose: Option<String>,
     serves: Vec<&'static str>,
+    thumbprint: Option<String>,
     skipped: Option<String>,
 }
 
@@ -104,7 +105,12 @@ fn print(report: &Report, output: &Output) {
             Some(reason) => format!("skipped: {reason}"),
             None => entry.serves.join(", "),
         };
-        [text(&entry.id), text(&entry.kind), text(&entry.purpose), serves]
+        // What it can be revoked by.
+        let id = match (&entry.id, &entry.thumbprint) {
+            (None, Some(thumbprint)) => format!("– (thumbprint {thumbprint})"),
+            (id, _) => text(id),
+        };
+        [id, text(&entry.kind), text(&entry.purpose), serves]
     });
     output.table(["key id", "type", "use", "serves"], rows);
 }
@@ -191,15 +197,26 @@ fn entries(set: &[u8]) -> Vec<Entry> {
         #[serde(borrow)]
         keys: Vec<&'a RawValue>,
     }
+    let set = set.strip_prefix(MARK).unwrap_or(set);
     let keys = serde_json::from_slice::<Set<'_>>(set).map(|set| set.keys).unwrap_or_default();
     let entry = |text: &RawValue| {
         let members: Value = serde_json::from_str(text.get()).unwrap_or_default();
-        let member = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
-        let (serves, skipped) = match KeySet::from_jwk(text.get()) {
-            Ok(keys) => (keys.iter().map(|key| key.algorithm().name()).collect(), None),
-            Err(fault) => (Vec::new(), Some(fault.to_string())),
+        let member = |name: &str| {
+            let text = members.get(name).and_then(Value::as_str);
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        Entry { id: member("kid"), kind: member("kty"), purpose: member("use"), serves, skipped }
+        let (keys, skipped) = match KeySet::from_jwk(text.get()) {
+            Ok(keys) => (keys, None),
+            Err(fault) => (KeySet::empty(), Some(fault.to_string())),
+        };
+        Entry {
+            id: member("kid"),
+            kind: member("kty"),
+            purpose: member("use"),
+            serves: keys.iter().map(|key| key.algorithm().name()).collect(),
+            thumbprint: keys.iter().find_map(|key| key.thumbprint()).map(str::to_owned),
+            skipped,
+        }
     };
     keys.into_iter().take(1000).map(entry).collect()
 }

@@ -13,6 +13,9 @@ const WIDTH: u16 = 100;
 /// The most characters of a text of strangers.
 const LONGEST: usize = 300;
 
+/// The byte order mark that editors and shells on Windows put in front of text.
+pub(crate) const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Why there is no result.
 pub(crate) struct Failure {
     pub(crate) exit: Exit,

@@ -101,3 +101,14 @@ fn a_file_is_read_by_the_same_rules() {
     std::fs::write(folder.path().join("jwks.json"), issuer.jwks_of(&ALGORITHMS)).unwrap();
     settings().bind(|| assert_snapshot!("file", run().snapshot()));
 }
+
+#[test]
+fn a_key_without_an_id_is_shown_with_what_it_can_be_revoked_by() {
+    // RFC 8037 §A.2 and §A.3, behind a byte order mark.
+    let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("jwks.json"), format!("\u{feff}{set}")).unwrap();
+    let ran = portcullis(folder.path(), &["keys", "jwks.json"], "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"), "{ran:?}");
+}

@@ -63,6 +63,7 @@ pub(crate) fn settings() -> Settings {
         .add_filter(r" (passed|REFUSED|would pass|would refuse) +[0-9]+\.[0-9]\n", " $1 [µs]\n");
     settings.add_filter(r"step +outcome +µs +why", "step outcome µs why");
     settings.add_filter(r"127\.0\.0\.1:[0-9]+", "127.0.0.1:[port]");
+    settings.add_filter(r#""thumbprint": "[\w-]{43}""#, r#""thumbprint": "[thumbprint]""#);
     settings.set_prepend_module_to_snapshot(false);
     settings
 }
