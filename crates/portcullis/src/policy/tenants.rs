@@ -323,7 +323,10 @@ mod tests {
     use crate::keys::{KeySet, KeySource};
     use crate::policy::issuer::{Keys, WantsAlgorithms};
     use crate::policy::{Issuer, Policy, Trusted};
+    use crate::presentation::Presentation;
     use crate::signature::Algorithm;
+    use crate::terms::Terms;
+    use crate::time::SystemClock;
 
     const TEMPLATE: &str = "https://id.example/{tenant}/";
 
@@ -371,7 +374,14 @@ mod tests {
     fn rule(issuer: Issuer) -> Tenants {
         let mut faults = Vec::new();
         let rules = ClaimRules::new().compile(&mut NameTable::default());
-        let Trusted::Each(tenants) = issuer.prepare(rules, &KeySet::empty(), &mut faults) else {
+        let terms = Arc::new(Terms {
+            clock: Arc::new(SystemClock),
+            scope_implies: None,
+            presentation: Presentation::new().compile(),
+            names_callers: false,
+        });
+        let public = KeySet::empty();
+        let Trusted::Each(tenants) = issuer.prepare(rules, &terms, &public, &mut faults) else {
             panic!("a rule and not one issuer")
         };
         assert_eq!(faults, []);
