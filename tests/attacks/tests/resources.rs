@@ -276,8 +276,10 @@ fn a_huge_or_odd_rsa_key_does_not_come_to_be() {
     assert_eq!(jwk(&odd(2048), "AQAB"), Some(KeyFault::ModulusSize { bits: 16_384 }));
     assert_eq!(jwk(&odd(20_000), "AQAB"), Some(KeyFault::ModulusSize { bits: 160_000 }));
     assert_eq!(jwk(&odd(128), "AQAB"), Some(KeyFault::ModulusSize { bits: 1_024 }));
-    assert_eq!(jwk("", "AQAB"), Some(KeyFault::ModulusSize { bits: 0 }));
-    for exponent in ["AQ", "Ag", "AA", "", &odd(8), &odd(256)] {
+    assert_eq!(jwk("AA", "AQAB"), Some(KeyFault::ModulusSize { bits: 0 }));
+    assert_eq!(jwk("", "AQAB"), Some(KeyFault::Missing { member: "n" }));
+    assert_eq!(jwk(&odd(256), ""), Some(KeyFault::Missing { member: "e" }));
+    for exponent in ["AQ", "Ag", "AA", &odd(8), &odd(256)] {
         assert_eq!(jwk(&odd(256), exponent), Some(KeyFault::Exponent), "{exponent}");
     }
     let even = encode(vec![0x80; 256]);

@@ -86,7 +86,8 @@ impl fmt::Display for Weakness {
 
 /// Judges `secret`. `None`: nothing was found against it.
 pub(crate) fn weakness(secret: &[u8]) -> Option<Weakness> {
-    let any = |rule: fn(&[u8]) -> bool| any_spelling(secret, rule);
+    let spellings = spellings(secret);
+    let any = |rule: fn(&[u8]) -> bool| spellings.iter().any(|spelling| rule(spelling));
     if any(is_published) {
         Some(Weakness::Published)
     } else if any(is_all_equal) {
@@ -106,7 +107,7 @@ pub(crate) fn weakness(secret: &[u8]) -> Option<Weakness> {
 
 type Bytes = Zeroizing<Vec<u8>>;
 
-/// Whether a rule goes for the secret as it is or under another spelling.
+/// Whether a rule goes for the secret as it is, white space included, or under another spelling.
 pub(super) fn any_spelling(secret: &[u8], rule: impl Fn(&[u8]) -> bool) -> bool {
     rule(secret) || spellings(secret).iter().any(|spelling| rule(spelling))
 }

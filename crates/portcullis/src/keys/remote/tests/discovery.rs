@@ -30,6 +30,15 @@ async fn keys_are_where_the_metadata_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_in_front_of_the_metadata_is_ignored() {
+    let rig = rig();
+    let text = json!({ "issuer": ISSUER, "jwks_uri": KEYS });
+    rig.server.answers(OPENID, Reply::text(format!("\u{feff}{text}")));
+    rig.remote.ready().await;
+    assert_eq!(rig.ids(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_metadata_of_an_authorization_server_are_asked_for_where_there_are_no_others() {
     for status in [400, 401, 403, 404, 405, 410] {
         let rig = rig();
