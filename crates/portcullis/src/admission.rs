@@ -27,18 +27,14 @@ pub struct Admission(Caller);
 
 #[derive(Clone)]
 enum Caller {
-    Anonymous {
-        terms: Arc<Terms>,
-        /// Whether all requests without a token pass, and not only preflights.
-        are_allowed: bool,
-    },
+    Anonymous(Arc<Terms>),
     /// The token has the terms.
     Verified(VerifiedToken),
 }
 
 impl Admission {
-    pub(crate) fn anonymous(terms: Arc<Terms>, are_allowed: bool) -> Self {
-        Self(Caller::Anonymous { terms, are_allowed })
+    pub(crate) fn anonymous(terms: Arc<Terms>) -> Self {
+        Self(Caller::Anonymous(terms))
     }
 
     pub(crate) fn verified(token: VerifiedToken) -> Self {
@@ -49,25 +45,19 @@ impl Admission {
     pub fn token(&self) -> Option<&VerifiedToken> {
         match &self.0 {
             Caller::Verified(token) => Some(token),
-            Caller::Anonymous { .. } => None,
+            Caller::Anonymous(_) => None,
         }
     }
 
     /// For a layer: whether `policy` already let the request in, so that it need not look again.
     pub fn is_by(&self, policy: &Policy) -> bool {
-        policy.is_by(
-            self.terms(),
-            match &self.0 {
-                Caller::Verified(_) => None,
-                Caller::Anonymous { are_allowed, .. } => Some(*are_allowed),
-            },
-        )
+        policy.is_by(self.terms(), self.token().is_none())
     }
 
     fn terms(&self) -> &Arc<Terms> {
         match &self.0 {
             Caller::Verified(token) => &token.terms().policy,
-            Caller::Anonymous { terms, .. } => terms,
+            Caller::Anonymous(terms) => terms,
         }
     }
 

@@ -84,8 +84,6 @@ pub enum Variant {
     BareHeader,
     /// A query parameter besides the header.
     Query,
-    /// Preflights pass.
-    Preflights,
     /// The keys come while the request waits.
     LateKeys,
     /// The keys cannot be had, and it is known for how long.
@@ -175,7 +173,6 @@ impl Variant {
             Self::Query => builder
                 .issuer(one_algorithm())
                 .sources([TokenSource::bearer(), dangerous::query("access_token")]),
-            Self::Preflights => builder.issuer(one_algorithm()).admit_preflights(),
             Self::LateKeys => with_source(builder, Late::default()),
             Self::NoKeys => with_source(builder, Down(Some(Duration::from_millis(7_200)))),
             Self::NoKeysForNow => {

@@ -117,7 +117,6 @@
 //! | `prefer_header` | `true`: the token in a header counts where a cookie carries one too | such a request is refused |
 //! | `allowed_origins` | a list of origins whose pages may use the cookie: `"https://app.example"` | the service's own only |
 //! | `bad_cookie` | `"reject"`, `"reject-and-clear"` or `"anonymous"` (see [`BadCookie`](crate::BadCookie)) | `"reject"` |
-//! | `admit_preflights` | `true`: CORS preflights pass as anonymous | refused without a token |
 //! | `token_limit` | the largest token in bytes, 1 to 65536 | 16384 |
 //! | `header_limit` | the largest header of a token in bytes, without base64url, 1 to 16384 | 4096 |
 //! | `token_cache` | how many bytes remembered tokens may take, 1048576 (1 MiB) to 1073741824; 0 remembers none (see [`PolicyBuilder`](crate::PolicyBuilder::token_cache)) | 16777216 |

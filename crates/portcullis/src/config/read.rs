@@ -22,14 +22,13 @@ use crate::source::TokenSource;
 use crate::time::UnixTime;
 
 /// The keys of the top level.
-pub(super) const TOP_LEVEL: [&str; 14] = [
+pub(super) const TOP_LEVEL: [&str; 13] = [
     "issuer",
     "claims",
     "sources",
     "prefer_header",
     "allowed_origins",
     "bad_cookie",
-    "admit_preflights",
     "token_limit",
     "header_limit",
     "token_cache",
@@ -149,9 +148,6 @@ impl Settings {
         }
         if is_on(top.take("prefer_header"), faults) {
             builder = builder.prefer_header();
-        }
-        if is_on(top.take("admit_preflights"), faults) {
-            builder = builder.admit_preflights();
         }
         if is_on(top.take("refuse_brought_keys"), faults) {
             builder = builder.refuse_brought_keys();

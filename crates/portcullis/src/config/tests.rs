@@ -114,7 +114,6 @@ sources             = ["bearer", { cookie = "__Host-token" }, { header = "X-Toke
 prefer_header       = true
 allowed_origins     = ["https://app.example"]
 bad_cookie          = "reject-and-clear"
-admit_preflights    = true
 token_limit         = 32768
 header_limit        = 8192
 token_cache         = 2097152
@@ -176,7 +175,6 @@ const FULL_JSON: &str = r#"{
   "prefer_header": true,
   "allowed_origins": ["https://app.example"],
   "bad_cookie": "reject-and-clear",
-  "admit_preflights": true,
   "token_limit": 32768,
   "header_limit": 8192,
   "token_cache": 2097152,
@@ -416,22 +414,6 @@ fn presentation_arrives_from_every_format() {
         let body = String::from_utf8_lossy(refusal.body()).into_owned();
         assert!(body.contains("\"type\":\"https://api.example/problems/"), "{body}");
         assert!(!body.contains("\"detail\""), "{body}");
-    }
-}
-
-#[test]
-fn preflights_pass_only_where_it_says_so() {
-    let preflight = [
-        ("origin", "https://app.example".to_owned()),
-        ("access-control-request-method", "PUT".to_owned()),
-    ];
-    let folder = folder();
-    for (setting, passes) in
-        [("", false), ("admit_preflights = false", false), ("admit_preflights = true", true)]
-    {
-        let policy = at(&format!("{setting}\n{ISSUER}"), &folder, NOW);
-        assert_eq!(turned_away(&policy, "OPTIONS", &preflight).is_none(), passes, "{setting}");
-        assert!(turned_away(&policy, "GET", &[]).is_some(), "not anonymous");
     }
 }
 

@@ -31,8 +31,6 @@ pub struct PolicyDescription {
     pub prefer_header: bool,
     /// Whether a request without a token passes.
     pub anonymous: bool,
-    /// Whether CORS preflights without a token pass.
-    pub admit_preflights: bool,
     /// The largest token, in bytes.
     pub token_limit: usize,
     /// The largest header of one, in bytes.
@@ -168,7 +166,6 @@ impl PolicyDescription {
             },
             prefer_header: rules.precedence == Precedence::Header,
             anonymous,
-            admit_preflights: rules.admits_preflights,
             token_limit: rules.limits.token,
             header_limit: rules.limits.header,
             token_cache: verifier.cache.stats().capacity,

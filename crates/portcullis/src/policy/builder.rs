@@ -31,7 +31,6 @@ pub struct PolicyBuilder {
     precedence: Precedence,
     origins: Vec<String>,
     bad_cookie: BadCookie,
-    admits_preflights: bool,
     limits: TokenLimits,
     refuses_brought_keys: bool,
     anonymous: bool,
@@ -58,7 +57,6 @@ impl PolicyBuilder {
             precedence: Precedence::None,
             origins: Vec::new(),
             bad_cookie: BadCookie::Reject,
-            admits_preflights: false,
             limits: TokenLimits::default(),
             refuses_brought_keys: false,
             anonymous: false,
@@ -150,15 +148,6 @@ impl PolicyBuilder {
     /// Not called: [`BadCookie::Reject`].
     pub fn bad_cookie(mut self, choice: BadCookie) -> Self {
         self.bad_cookie = choice;
-        self
-    }
-
-    /// Lets CORS preflights without a token pass as anonymous requests.
-    ///
-    /// Not called: they are refused like any other request; put the CORS layer outside, where it
-    /// answers them first.
-    pub fn admit_preflights(mut self) -> Self {
-        self.admits_preflights = true;
         self
     }
 
@@ -448,7 +437,6 @@ impl PolicyBuilder {
             precedence: self.precedence,
             origins,
             bad_cookie: self.bad_cookie,
-            admits_preflights: self.admits_preflights,
             limits: self.limits,
             refuses_brought_keys: self.refuses_brought_keys,
             issuers,

@@ -79,9 +79,7 @@ impl InForce<'_> {
         let rules = &self.verifier.rules;
         let presented = match source::find(&rules.sources, rules.precedence, request) {
             Ok(presented) => presented,
-            Err(SourceError::Missing)
-                if self.anonymous || (rules.admits_preflights && is_preflight(request)) =>
-            {
+            Err(SourceError::Missing) if self.anonymous => {
                 return Err(Ok(self.anonymous_admission()));
             }
             Err(error) => return Err(Err(self.rejection(error, request))),
@@ -152,13 +150,6 @@ impl InForce<'_> {
     }
 
     fn anonymous_admission(self) -> Admission {
-        Admission::anonymous(Arc::clone(&self.verifier.rules.terms), self.anonymous)
+        Admission::anonymous(Arc::clone(&self.verifier.rules.terms))
     }
-}
-
-/// The CORS protocol of the Fetch standard: a preflight never carries credentials.
-fn is_preflight<V: RequestView + ?Sized>(request: &V) -> bool {
-    request.method() == "OPTIONS"
-        && request.header("origin").next().is_some()
-        && request.header("access-control-request-method").next().is_some()
 }

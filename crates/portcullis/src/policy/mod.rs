@@ -75,7 +75,6 @@ pub(crate) struct Rules {
     pub(crate) precedence: Precedence,
     pub(crate) origins: AllowedOrigins,
     pub(crate) bad_cookie: BadCookie,
-    pub(crate) admits_preflights: bool,
     pub(crate) limits: TokenLimits,
     pub(crate) refuses_brought_keys: bool,
     pub(crate) issuers: TrustedIssuers,
@@ -296,12 +295,12 @@ impl Policy {
         self.with(|in_force| in_force.anonymous)
     }
 
-    /// Whether a request that the policy of these terms let in passes here, too. `anonymous`: without a
-    /// token, where this says whether all such requests may.
-    pub(crate) fn is_by(&self, terms: &Arc<Terms>, anonymous: Option<bool>) -> bool {
+    /// Whether a request that the policy of these terms let in passes here, too: without a token, if it
+    /// `is_anonymous`.
+    pub(crate) fn is_by(&self, terms: &Arc<Terms>, is_anonymous: bool) -> bool {
         self.with(|in_force| {
             Arc::ptr_eq(&in_force.verifier.rules.terms, terms)
-                && anonymous.is_none_or(|allowed| allowed == in_force.anonymous)
+                && (in_force.anonymous || !is_anonymous)
         })
     }
 

@@ -75,7 +75,7 @@ impl RevocationAdmin {
         request: &V,
     ) -> Result<Administrator, Rejection> {
         let admission = self.policy.verify(request).await?;
-        // Also where the policy lets others in without a token, or preflights.
+        // Also where the policy lets others in without a token.
         Admission::authorize(Some(&admission), &self.requirement, ResponseForm::of(request))?;
         Ok(Administrator { admin: self.clone() })
     }
