@@ -90,6 +90,7 @@ pub mod jsonwebtoken;
 pub mod provider;
 #[cfg(feature = "remote-jwks")]
 pub mod reqwest;
+mod setting;
 mod text;
 mod time;
 

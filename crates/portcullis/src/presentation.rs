@@ -16,6 +16,7 @@ use crate::challenge::Answer;
 use crate::error::Error;
 use crate::grpc::{GrpcStatus, is_grpc};
 use crate::request::RequestView;
+use crate::setting::{Setting, Shared, Voice};
 
 /// What a client is told to wait where nothing better is known: about what a restart takes.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ pub(crate) type Texts = (&'static str, &'static str, &'static str);
 type Hook = dyn Fn(&Error, &mut Refusal) + Send + Sync;
 
 /// How refusals look, the same through every framework.
+///
+/// Setters may be called in any order. Each says one thing: to say another is a fault of the policy.
 ///
 /// ```
 /// use portcullis::Presentation;
@@ -41,12 +44,12 @@ type Hook = dyn Fn(&Error, &mut Refusal) + Send + Sync;
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Presentation {
-    pub(crate) realm: Option<String>,
-    pub(crate) resource_metadata: Option<String>,
-    problem_base: Option<String>,
-    scopes: Vec<String>,
+    pub(crate) realm: Setting<String>,
+    pub(crate) resource_metadata: Setting<String>,
+    problem_base: Setting<String>,
+    scopes: Setting<Vec<String>>,
     pub(crate) without_details: bool,
-    hook: Option<Arc<Hook>>,
+    hook: Setting<Shared<Hook>>,
 }
 
 impl Presentation {
@@ -59,7 +62,7 @@ impl Presentation {
     ///
     /// Not called: there is none.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = Some(realm.into());
+        self.realm.say(Voice::Plain, realm.into());
         self
     }
 
@@ -67,7 +70,7 @@ impl Presentation {
     ///
     /// Not called: the challenge does not say.
     pub fn resource_metadata(mut self, url: impl Into<String>) -> Self {
-        self.resource_metadata = Some(url.into());
+        self.resource_metadata.say(Voice::Plain, url.into());
         self
     }
 
@@ -75,7 +78,7 @@ impl Presentation {
     ///
     /// Not called: the type is `about:blank`.
     pub fn problem_base(mut self, base: impl Into<String>) -> Self {
-        self.problem_base = Some(base.into());
+        self.problem_base.say(Voice::Plain, base.into());
         self
     }
 
@@ -85,7 +88,7 @@ impl Presentation {
     ///
     /// Not called: that challenge names none.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
-        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self.scopes.say(Voice::Plain, scopes.into_iter().map(Into::into).collect());
         self
     }
 
@@ -104,8 +107,31 @@ impl Presentation {
         mut self,
         hook: impl Fn(&Error, &mut Refusal) + Send + Sync + 'static,
     ) -> Self {
-        self.hook = Some(Arc::new(hook));
+        self.hook.say(Voice::Plain, Shared(Arc::new(hook)));
         self
+    }
+
+    /// Says what `other` says.
+    pub(crate) fn add(&mut self, voice: Voice, other: Self) {
+        let Self { realm, resource_metadata, problem_base, scopes, without_details, hook } = other;
+        self.realm.add(voice, realm);
+        self.resource_metadata.add(voice, resource_metadata);
+        self.problem_base.add(voice, problem_base);
+        self.scopes.add(voice, scopes);
+        self.without_details |= without_details;
+        self.hook.add(voice, hook);
+    }
+
+    /// Settings of which two different words were said.
+    pub(crate) fn contradicted(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("realm", self.realm.is_contradicted()),
+            ("resource_metadata", self.resource_metadata.is_contradicted()),
+            ("problem_base", self.problem_base.is_contradicted()),
+            ("scopes", self.scopes.is_contradicted()),
+            ("on_refusal", self.hook.is_contradicted()),
+        ];
+        all.into_iter().filter_map(|(setting, is_contradicted)| is_contradicted.then_some(setting))
     }
 
     /// Settings with characters that their header cannot carry: RFC 9110 §5.6.4, without escapes.
@@ -118,9 +144,10 @@ impl Presentation {
         let is_bad = |text: &String| {
             text.bytes().any(|byte| !(b' '..=b'~').contains(&byte) || matches!(byte, b'"' | b'\\'))
         };
-        let scopes = self.scopes.iter().any(|scope| !is_scope(scope)).then_some("scopes");
+        let scopes = self.scopes.get().into_iter().flatten();
+        let scopes = scopes.into_iter().any(|scope| !is_scope(scope)).then_some("scopes");
         texts
-            .map(|(setting, text)| text.as_ref().is_some_and(is_bad).then_some(setting))
+            .map(|(setting, text)| text.get().is_some_and(is_bad).then_some(setting))
             .into_iter()
             .chain([scopes])
             .flatten()
@@ -152,7 +179,9 @@ impl Presentation {
             error.filter(|_| !self.without_details).map(|_| answer.detail().trim_end_matches('.'));
         let scopes = match forbidden {
             Some(forbidden) => forbidden.scopes().collect::<Vec<_>>(),
-            None if answer.wants_token() => self.scopes.iter().map(String::as_str).collect(),
+            None if answer.wants_token() => {
+                self.scopes.get().into_iter().flatten().map(String::as_str).collect()
+            }
             None => Vec::new(),
         };
         let listed = |items: Vec<&str>| (!items.is_empty()).then(|| items.join(" "));
@@ -161,7 +190,7 @@ impl Presentation {
         let acr_values = step_up.and_then(|forbidden| listed(forbidden.acr_values().collect()));
         let max_age = step_up.and_then(Forbidden::max_age).map(|age| age.as_secs().to_string());
         let parameters = [
-            ("realm", self.realm.as_deref()),
+            ("realm", self.realm.get().map(String::as_str)),
             ("error", error),
             ("error_description", description),
             ("scope", scope.as_deref()),
@@ -169,7 +198,7 @@ impl Presentation {
             ("acr_values", acr_values.as_deref()),
             ("max_age", max_age.as_deref()),
             // RFC 9728 §5.1.
-            ("resource_metadata", self.resource_metadata.as_deref()),
+            ("resource_metadata", self.resource_metadata.get().map(String::as_str)),
         ];
         let mut challenge = String::from("Bearer");
         let mut separator = " ";
@@ -199,7 +228,7 @@ impl Presentation {
             code: &'a str,
         }
         let problem = Problem {
-            r#type: match &self.problem_base {
+            r#type: match self.problem_base.get() {
                 Some(base) => format!("{base}{code}"),
                 None => "about:blank".to_owned(),
             },
@@ -250,7 +279,7 @@ impl CompiledPresentation {
         if let Some(wait) = error.unavailable() {
             refusal.headers.insert(RETRY_AFTER, retry_after(wait.unwrap_or(RETRY)));
         }
-        if let Some(hook) = &self.settings.hook {
+        if let Some(Shared(hook)) = self.settings.hook.get() {
             hook(error, &mut refusal);
         }
         refusal

@@ -12,7 +12,7 @@ pub(crate) type ScopeImplies = dyn Fn(&str, &str) -> bool + Send + Sync;
 pub(crate) struct Terms {
     pub(crate) clock: Arc<dyn Clock>,
     /// Whether who holds one scope has another.
-    pub(crate) scope_implies: Option<Box<ScopeImplies>>,
+    pub(crate) scope_implies: Option<Arc<ScopeImplies>>,
     pub(crate) presentation: CompiledPresentation,
     /// Whether logs may say whose verified token was refused.
     pub(crate) names_callers: bool,

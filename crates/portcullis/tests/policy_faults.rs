@@ -98,13 +98,20 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         let key = SigningKey::generate(Algorithm::ES256);
         set.and(&KeySet::from_pem(key.public_pem().expect("a key pair")).expect("a usable key"))
     });
-    let leeway = |seconds| ClaimRules::new().leeway(Duration::from_secs(seconds));
     let sources = |sources: Vec<TokenSource>| builder().sources(sources);
     vec![
         (Fault::NoIssuer, Policy::builder()),
         (
             Fault::DuplicateIssuer { issuer: issuer() },
             builder().issuer(named("https://other.example")).issuer(good()),
+        ),
+        (
+            Fault::SaidTwice { place: "the policy".into(), setting: "leeway" },
+            builder().leeway(SECOND).claims(ClaimRules::new().leeway(DAY)),
+        ),
+        (
+            Fault::SaidTwice { place: OWN.into(), setting: "token_types" },
+            of(good().token_types([TokenType::Jwt]).token_types([TokenType::AccessToken])),
         ),
         (Fault::EmptyIssuer, of(named(""))),
         (
@@ -175,7 +182,7 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         ),
         (
             Fault::Leeway { place: "the policy".into(), leeway: Duration::MAX },
-            builder().claims(leeway(u64::MAX).leeway(Duration::MAX)),
+            builder().leeway(Duration::MAX),
         ),
         (
             Fault::ZeroDuration { place: "the policy".into(), setting: "max_lifetime" },

@@ -1,6 +1,6 @@
 //! Protected resource metadata (RFC 9728): what a document may say, where it stands, and that a policy keeps it.
 use portcullis::routes::{ProtectedResourceBuilder, ResourceFault, UrlFault};
-use portcullis::{Algorithm, Policy, Presentation, ProtectedResource};
+use portcullis::{Algorithm, Fault, Policy, Presentation, ProtectedResource};
 use portcullis_testkit::TestIssuer;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -337,8 +337,7 @@ fn the_challenge_names_the_document_whatever_else_is_presented_and_when() {
         .authorization_servers(["https://id.example"])
         .build()
         .unwrap();
-    let presentation =
-        || Presentation::new().realm("orders").resource_metadata("https://other.example/");
+    let presentation = || Presentation::new().realm("orders");
     let builder = || issuer.policy_builder();
     for builder in [
         builder().presentation(presentation()).protected_resource(&resource),
@@ -349,6 +348,11 @@ fn the_challenge_names_the_document_whatever_else_is_presented_and_when() {
             format!("Bearer realm=\"orders\", resource_metadata=\"{}\"", resource.metadata_url());
         assert_eq!(challenge(&policy), expected);
     }
+    let other = Presentation::new().resource_metadata("https://other.example/");
+    let refused = builder().protected_resource(&resource).presentation(other).build().unwrap_err();
+    let said_twice =
+        Fault::SaidTwice { place: "the policy".to_owned(), setting: "resource_metadata" };
+    assert_eq!(refused.faults(), [said_twice]);
 }
 
 #[cfg(feature = "remote-jwks")]

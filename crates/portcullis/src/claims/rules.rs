@@ -1,10 +1,12 @@
 use core::fmt;
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use super::ClaimsError;
+use crate::setting::{Setting, Voice};
 use crate::token::{Json, Payload};
 use crate::verified::VerifiedToken;
 
@@ -34,14 +36,15 @@ pub(crate) const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 
 /// # let _ = rules;
 /// ```
 ///
-/// Rules of an issuer stand above those of the policy where both name a duration; all other rules
-/// of both hold.
+/// Setters may be called in any order, and rules add up: all of them hold. Of a duration there is
+/// one: another is a fault of the policy. Rules of an issuer stand above those of the policy where
+/// both name a duration; all other rules of both hold.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct ClaimRules {
-    pub(crate) leeway: Option<Duration>,
-    pub(crate) max_lifetime: Option<MaxLifetime>,
-    pub(crate) max_age: Option<Duration>,
+    pub(crate) leeway: Setting<Duration>,
+    pub(crate) max_lifetime: Setting<MaxLifetime>,
+    pub(crate) max_age: Setting<Duration>,
     values: Vec<(Box<str>, ValueRule)>,
     predicates: Vec<Predicate>,
 }
@@ -61,7 +64,7 @@ impl From<Duration> for MaxLifetime {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
 enum ValueRule {
     Required,
     Forbidden,
@@ -89,7 +92,7 @@ struct Predicate {
 
 /// A value that a claim is compared with.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum ClaimValue {
     /// A string, byte by byte.
     String(String),
@@ -158,7 +161,7 @@ impl ClaimRules {
     /// Not called: 30 s, several times what synchronised clocks differ, and short beside any
     /// token's life (RFC 7519 §4.1.4: "no more than a few minutes").
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = Some(leeway);
+        self.leeway.say(Voice::Plain, leeway);
         self
     }
 
@@ -169,7 +172,7 @@ impl ClaimRules {
     /// Access tokens should live 5 to 15 minutes. No bound at all:
     /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime).
     pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
-        self.max_lifetime = Some(limit.into());
+        self.max_lifetime.say(Voice::Plain, limit.into());
         self
     }
 
@@ -177,7 +180,7 @@ impl ClaimRules {
     ///
     /// Not called: the lifetime alone bounds its age.
     pub fn max_age(mut self, limit: Duration) -> Self {
-        self.max_age = Some(limit);
+        self.max_age.say(Voice::Plain, limit);
         self
     }
 
@@ -205,8 +208,8 @@ impl ClaimRules {
         claim: impl Into<String>,
         values: impl IntoIterator<Item = V>,
     ) -> Self {
-        let values = values.into_iter().map(Into::into).collect();
-        self.value(claim.into(), ValueRule::OneOf(values))
+        let values: BTreeSet<_> = values.into_iter().map(Into::into).collect();
+        self.value(claim.into(), ValueRule::OneOf(values.into_iter().collect()))
     }
 
     /// Requires that the claims, read as a `T`, satisfy a predicate. `name` says in logs what was
@@ -232,39 +235,69 @@ impl ClaimRules {
         self
     }
 
+    /// Says what `other` says.
+    pub(crate) fn add(&mut self, voice: Voice, other: Self) {
+        let Self { leeway, max_lifetime, max_age, values, predicates } = other;
+        self.leeway.add(voice, leeway);
+        self.max_lifetime.add(voice, max_lifetime);
+        self.max_age.add(voice, max_age);
+        self.values.extend(values);
+        self.predicates.extend(predicates);
+    }
+
     /// These rules where they say something, and else those of `base`.
     pub(crate) fn over(&self, base: &Self) -> Self {
         Self {
-            leeway: self.leeway.or(base.leeway),
-            max_lifetime: self.max_lifetime.or(base.max_lifetime),
-            max_age: self.max_age.or(base.max_age),
+            leeway: self.leeway.over(&base.leeway),
+            max_lifetime: self.max_lifetime.over(&base.max_lifetime),
+            max_age: self.max_age.over(&base.max_age),
             values: base.values.iter().chain(&self.values).cloned().collect(),
             predicates: base.predicates.iter().chain(&self.predicates).cloned().collect(),
         }
     }
 
+    /// Settings of which two different words were said.
+    pub(crate) fn contradicted(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("leeway", self.leeway.is_contradicted()),
+            ("max_lifetime", self.max_lifetime.is_contradicted()),
+            ("max_age", self.max_age.is_contradicted()),
+        ];
+        all.into_iter().filter_map(|(setting, is_contradicted)| is_contradicted.then_some(setting))
+    }
+
     /// Claims about which no token could meet all rules.
     pub(crate) fn contradictions(&self) -> impl Iterator<Item = &str> {
-        self.values.iter().filter_map(|(claim, rule)| {
-            let asks_for = |(other, rule): &(Box<str>, ValueRule)| {
-                other == claim && !matches!(rule, ValueRule::Forbidden)
+        let names: BTreeSet<&str> = self.values.iter().map(|(claim, _)| &**claim).collect();
+        names.into_iter().filter(|name| {
+            let rules = self.values.iter().filter(|(claim, _)| **claim == **name);
+            let rules: Vec<_> = rules.map(|(_, rule)| rule).collect();
+            let is_forbidden = rules.iter().any(|rule| **rule == ValueRule::Forbidden);
+            let is_asked_for = rules.iter().any(|rule| **rule != ValueRule::Forbidden);
+            let lists = || {
+                rules.iter().filter_map(|rule| match rule {
+                    ValueRule::OneOf(values) => Some(values),
+                    ValueRule::Required | ValueRule::Forbidden => None,
+                })
             };
-            let is_unmeetable = match rule {
-                ValueRule::Required => false,
-                ValueRule::Forbidden => self.values.iter().any(asks_for),
-                ValueRule::OneOf(values) => values.is_empty(),
+            let has_value = |first: &Arc<[ClaimValue]>| {
+                first.iter().any(|value| lists().all(|values| values.contains(value)))
             };
-            is_unmeetable.then_some(&**claim)
+            (is_forbidden && is_asked_for) || lists().next().is_some_and(|first| !has_value(first))
         })
     }
 
     pub(crate) fn compile(self, names: &mut NameTable) -> CompiledRules {
+        let Self { leeway, max_lifetime, max_age, values, mut predicates } = self;
+        // In an order of their own, so that the setters' does not decide what is asked first.
+        let values: BTreeSet<_> = values.into_iter().collect();
+        predicates.sort_by(|one, other| one.name.cmp(&other.name));
         CompiledRules {
-            leeway: self.leeway.unwrap_or(DEFAULT_LEEWAY),
-            max_lifetime: self.max_lifetime.unwrap_or(DEFAULT_MAX_LIFETIME.into()).0,
-            max_age: self.max_age,
-            values: self.values.into_iter().map(|(name, rule)| (names.index(name), rule)).collect(),
-            predicates: self.predicates,
+            leeway: leeway.get().copied().unwrap_or(DEFAULT_LEEWAY),
+            max_lifetime: max_lifetime.get().copied().unwrap_or(DEFAULT_MAX_LIFETIME.into()).0,
+            max_age: max_age.get().copied(),
+            values: values.into_iter().map(|(name, rule)| (names.index(name), rule)).collect(),
+            predicates,
         }
     }
 }

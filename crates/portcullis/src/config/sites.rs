@@ -64,6 +64,7 @@ impl Sites {
         let itself = |place: String| (place.clone(), vec![place]);
         match fault {
             Fault::NoIssuer => itself("issuer".to_owned()),
+            Fault::SaidTwice { place, setting } => alone(self.said(place, setting)),
             Fault::DuplicateIssuer { issuer } => alone(self.identity(issuer)),
             Fault::EmptyIssuer => alone(self.identity("")),
             Fault::NoAlgorithm { issuer } => itself(self.below(issuer, "algorithms")),
@@ -183,6 +184,18 @@ impl Sites {
         match whose.strip_prefix("issuer `").and_then(|rest| rest.strip_suffix('`')) {
             Some(name) => self.below(name, &format!("claims.{setting}")),
             None => format!("claims.{setting}"),
+        }
+    }
+
+    /// The place of a setting that code said besides.
+    fn said(&self, whose: &str, setting: &str) -> String {
+        match setting {
+            "leeway" | "max_lifetime" | "max_age" => self.claim_setting(whose, setting),
+            "realm" | "resource_metadata" | "problem_base" | "scopes" => {
+                format!("presentation.{setting}")
+            }
+            // Issuers of a file and those of code do not meet; the rest is of the top level, or of code alone.
+            _ => setting.to_owned(),
         }
     }
 

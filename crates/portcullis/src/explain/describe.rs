@@ -175,8 +175,8 @@ impl PolicyDescription {
                 kinds: kinds.map(Revocable::name).collect(),
             },
             presentation: PresentationDescription {
-                realm: presentation.realm.clone(),
-                resource_metadata: presentation.resource_metadata.clone(),
+                realm: presentation.realm.get().cloned(),
+                resource_metadata: presentation.resource_metadata.get().cloned(),
                 details: !presentation.without_details,
             },
             dangerous,

@@ -2,16 +2,19 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
 use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
-use crate::claims::{ClaimRules, MaxLifetime, NameTable};
+use crate::claims::{ClaimRules, ClaimValue, MaxLifetime, NameTable};
 use crate::error::Error;
 use crate::keys::KeySet;
 use crate::presentation::{Presentation, Refusal};
 use crate::revocation::{EnforcedRevocations, RevocationSource, Sources, UnknownRevocation};
 use crate::routes::ProtectedResource;
+use crate::setting::{Setting, Shared, Voice};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 #[cfg(feature = "status-list")]
 use crate::status_list::{StatusLists, StatusRule};
@@ -23,55 +26,68 @@ use crate::token::{KnownHeaders, TokenLimits};
 const MAX_LEEWAY: Duration = Duration::from_secs(10 * 60);
 
 /// Makes a [`Policy`]. See [`Policy::builder`].
+///
+/// Setters may be called in any order, on a builder with the settings of a file as well:
+///
+/// - what has one value is said once: another value is a fault of the policy, unless it is said to
+///   [overrule](Self::overrule);
+/// - everything else adds up: issuers, rules for claims, origins, revocations;
+/// - what is turned on stays on.
 #[must_use]
 pub struct PolicyBuilder {
+    voice: Voice,
     issuers: Vec<Issuer>,
     rules: ClaimRules,
-    sources: Option<Vec<TokenSource>>,
+    sources: Setting<Vec<TokenSource>>,
     precedence: Precedence,
     origins: Vec<String>,
-    bad_cookie: BadCookie,
-    limits: TokenLimits,
+    bad_cookie: Setting<BadCookie>,
+    token_limit: Setting<usize>,
+    header_limit: Setting<usize>,
     refuses_brought_keys: bool,
     anonymous: bool,
-    revocations: Sources,
+    revocations: Vec<Arc<dyn RevocationSource>>,
+    unknown_revocation: Setting<UnknownRevocation>,
     enforced: Vec<EnforcedRevocations>,
     #[cfg(feature = "status-list")]
-    status_lists: Option<StatusLists>,
-    cache: usize,
-    clock: Arc<dyn Clock>,
+    status_lists: Setting<Shared<StatusLists>>,
+    token_cache: Setting<usize>,
+    clock: Setting<Shared<dyn Clock>>,
     names_callers: bool,
-    scope_implies: Option<Box<ScopeImplies>>,
+    scope_implies: Setting<Shared<ScopeImplies>>,
     presentation: Presentation,
-    protected_resource: Option<ProtectedResource>,
+    protected_resource: Setting<ProtectedResource>,
     #[cfg(feature = "remote-jwks")]
-    former: Option<Arc<Rules>>,
+    former: Vec<Arc<Rules>>,
 }
 
 impl PolicyBuilder {
     pub(super) fn new() -> Self {
         Self {
+            voice: Voice::Plain,
             issuers: Vec::new(),
             rules: ClaimRules::default(),
-            sources: None,
+            sources: Setting::default(),
             precedence: Precedence::None,
             origins: Vec::new(),
-            bad_cookie: BadCookie::Reject,
-            limits: TokenLimits::default(),
+            bad_cookie: Setting::default(),
+            token_limit: Setting::default(),
+            header_limit: Setting::default(),
             refuses_brought_keys: false,
             anonymous: false,
-            revocations: Sources::default(),
+            revocations: Vec::new(),
+            unknown_revocation: Setting::default(),
             enforced: Vec::new(),
             #[cfg(feature = "status-list")]
-            status_lists: None,
-            cache: cache::DEFAULT_BYTES,
-            clock: Arc::new(SystemClock),
+            status_lists: Setting::default(),
+            token_cache: Setting::default(),
+            clock: Setting::default(),
             names_callers: false,
-            scope_implies: None,
+            scope_implies: Setting::default(),
             presentation: Presentation::default(),
-            protected_resource: None,
+            protected_resource: Setting::default(),
             #[cfg(feature = "remote-jwks")]
-            former: None,
+            former: Vec::new(),
         }
     }
 
@@ -81,43 +97,105 @@ impl PolicyBuilder {
         self
     }
 
-    /// Rules for the claims of every issuer's tokens. Replaces what the setters below set.
+    /// Says what counts in the place of what is said otherwise, before or after: in a policy file, or by
+    /// another part of the program.
+    ///
+    /// ```
+    /// use portcullis::{PolicyBuilder, Presentation};
+    ///
+    /// # fn with_realm_of_this_stage(of_the_file: PolicyBuilder, realm: &str) -> PolicyBuilder {
+    /// of_the_file.overrule(|code| code.presentation(Presentation::new().realm(realm)))
+    /// # }
+    /// ```
+    ///
+    /// It overrules what has one value. What adds up does so here as well, and rules of an issuer stand
+    /// above those of the policy. Two that overrule differently are a fault.
+    ///
+    /// Not called: two different values of one setting are a fault, wherever they were said.
+    pub fn overrule(mut self, say: impl FnOnce(Self) -> Self) -> Self {
+        let voice = core::mem::replace(&mut self.voice, Voice::Overruling);
+        Self { voice, ..say(self) }
+    }
+
+    /// Rules for the claims of every issuer's tokens, besides those that were said already. The setters
+    /// below are short for this one.
     ///
     /// Not called: the defaults of [`ClaimRules`].
     pub fn claims(mut self, rules: ClaimRules) -> Self {
-        self.rules = rules;
+        self.rules.add(self.voice, rules);
         self
     }
 
     /// See [`ClaimRules::leeway`]. Not called: 30 s.
-    pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.rules = self.rules.leeway(leeway);
-        self
+    pub fn leeway(self, leeway: Duration) -> Self {
+        self.claims(ClaimRules::new().leeway(leeway))
     }
 
     /// See [`ClaimRules::max_lifetime`]. Not called: 24 h.
-    pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
-        self.rules = self.rules.max_lifetime(limit);
-        self
+    pub fn max_lifetime(self, limit: impl Into<MaxLifetime>) -> Self {
+        self.claims(ClaimRules::new().max_lifetime(limit))
     }
 
     /// See [`ClaimRules::max_age`]. Not called: no bound but the lifetime.
-    pub fn max_age(mut self, limit: Duration) -> Self {
-        self.rules = self.rules.max_age(limit);
-        self
+    pub fn max_age(self, limit: Duration) -> Self {
+        self.claims(ClaimRules::new().max_age(limit))
     }
 
     /// See [`ClaimRules::require`]. Not called: only what verification itself needs is required.
-    pub fn require(mut self, claim: impl Into<String>) -> Self {
-        self.rules = self.rules.require(claim);
-        self
+    pub fn require(self, claim: impl Into<String>) -> Self {
+        self.claims(ClaimRules::new().require(claim))
+    }
+
+    /// See [`ClaimRules::forbid`]. Not called: a token may have any claim but those that verification
+    /// itself refuses.
+    pub fn forbid(self, claim: impl Into<String>) -> Self {
+        self.claims(ClaimRules::new().forbid(claim))
+    }
+
+    /// See [`ClaimRules::exact`]. Not called: a claim may have any value that verification itself lets
+    /// pass.
+    pub fn exact(self, claim: impl Into<String>, value: impl Into<ClaimValue>) -> Self {
+        self.claims(ClaimRules::new().exact(claim, value))
+    }
+
+    /// See [`ClaimRules::one_of`]. Not called: as for [`exact`](Self::exact).
+    pub fn one_of<V: Into<ClaimValue>>(
+        self,
+        claim: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.claims(ClaimRules::new().one_of(claim, values))
+    }
+
+    /// See [`ClaimRules::predicate`]. Not called: claims are asked nothing beyond the other rules.
+    ///
+    /// ```
+    /// use portcullis::PolicyBuilder;
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Tenant { suspended: bool }
+    ///
+    /// # fn finish(of_the_file: PolicyBuilder) -> PolicyBuilder {
+    /// of_the_file.predicate("tenant is not suspended", |claims: &Tenant| !claims.suspended)
+    /// # }
+    /// ```
+    pub fn predicate<T>(
+        self,
+        name: impl Into<String>,
+        holds: impl Fn(&T) -> bool + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.claims(ClaimRules::new().predicate(name, holds))
     }
 
     /// Where a token may be. All places are looked at; a second token is refused.
     ///
     /// Not called: `Authorization: Bearer` only.
     pub fn sources(mut self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
-        self.sources = Some(sources.into_iter().collect());
+        self.sources.say(self.voice, sources.into_iter().collect());
         self
     }
 
@@ -134,12 +212,13 @@ impl PolicyBuilder {
     ///
     /// With a cookie as source, a request with an unsafe method, an `Upgrade` (WebSocket) or a
     /// CONNECT passes only if the browser says that it comes from the same origin
-    /// (`Sec-Fetch-Site`), or else by its `Origin`. Not called: only the service's own pages.
+    /// (`Sec-Fetch-Site`), or else by its `Origin`. Called again, the origins of all calls count. Not
+    /// called: only the service's own pages.
     pub fn allowed_origins<O: Into<String>>(
         mut self,
         origins: impl IntoIterator<Item = O>,
     ) -> Self {
-        self.origins = origins.into_iter().map(Into::into).collect();
+        self.origins.extend(origins.into_iter().map(Into::into));
         self
     }
 
@@ -147,7 +226,7 @@ impl PolicyBuilder {
     ///
     /// Not called: [`BadCookie::Reject`].
     pub fn bad_cookie(mut self, choice: BadCookie) -> Self {
-        self.bad_cookie = choice;
+        self.bad_cookie.say(self.voice, choice);
         self
     }
 
@@ -159,7 +238,7 @@ impl PolicyBuilder {
     /// axum, takes 16 KiB of headers over HTTP/2 unless it is told otherwise; actix-web takes
     /// 128 KiB over HTTP/1.1.
     pub fn token_limit(mut self, bytes: usize) -> Self {
-        self.limits.token = bytes;
+        self.token_limit.say(self.voice, bytes);
         self
     }
 
@@ -169,7 +248,7 @@ impl PolicyBuilder {
     /// Not called: 4 KiB. Headers have some 300 bytes, and those with a certificate chain (`x5c`) 2 KiB for
     /// each certificate. The chain is never followed, so that an issuer may as well leave it out.
     pub fn header_limit(mut self, bytes: usize) -> Self {
-        self.limits.header = bytes;
+        self.header_limit.say(self.voice, bytes);
         self
     }
 
@@ -200,7 +279,7 @@ impl PolicyBuilder {
     ///
     /// Not called: nobody is asked but [`revocations`](Self::revocations).
     pub fn revocation_source(mut self, source: impl RevocationSource) -> Self {
-        self.revocations.all.push(Arc::new(source));
+        self.revocations.push(Arc::new(source));
         self
     }
 
@@ -210,7 +289,7 @@ impl PolicyBuilder {
     /// Not called: it is refused, and the client told 503. The other choice is
     /// [`dangerous::accept_unknown_revocation`](crate::dangerous::accept_unknown_revocation).
     pub fn unknown_revocation(mut self, choice: UnknownRevocation) -> Self {
-        self.revocations.unknown = choice;
+        self.unknown_revocation.say(self.voice, choice);
         self
     }
 
@@ -219,7 +298,7 @@ impl PolicyBuilder {
     /// Not called: the claim `status` is not looked at.
     #[cfg(feature = "status-list")]
     pub fn status_lists(mut self, lists: StatusLists) -> Self {
-        self.status_lists = Some(lists);
+        self.status_lists.say(self.voice, Shared(Arc::new(lists)));
         self
     }
 
@@ -237,7 +316,7 @@ impl PolicyBuilder {
     /// Not called: 16 MiB, some 8,000 tokens of 500 bytes. On, since it gives the same answers in a
     /// fraction of the time.
     pub fn token_cache(mut self, bytes: usize) -> Self {
-        self.cache = bytes;
+        self.token_cache.say(self.voice, bytes);
         self
     }
 
@@ -267,39 +346,34 @@ impl PolicyBuilder {
         mut self,
         implies: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.scope_implies = Some(Box::new(implies));
+        self.scope_implies.say(self.voice, Shared(Arc::new(implies)));
         self
     }
 
-    /// How refusals look. Replaces what a policy file said of it.
+    /// How refusals look, besides what was said of it already.
     ///
     /// Not called: the defaults of [`Presentation`].
     pub fn presentation(mut self, presentation: Presentation) -> Self {
-        self.presentation = presentation;
+        self.presentation.add(self.voice, presentation);
         self
     }
 
-    /// See [`Presentation::on_refusal`]. Leaves the rest of the presentation as it is, so that a
-    /// hook goes with a policy from a file.
+    /// See [`Presentation::on_refusal`].
     ///
     /// Not called: refusals stay as they are.
-    pub fn on_refusal(
-        mut self,
-        hook: impl Fn(&Error, &mut Refusal) + Send + Sync + 'static,
-    ) -> Self {
-        self.presentation = self.presentation.on_refusal(hook);
-        self
+    pub fn on_refusal(self, hook: impl Fn(&Error, &mut Refusal) + Send + Sync + 'static) -> Self {
+        self.presentation(Presentation::new().on_refusal(hook))
     }
 
-    /// Puts the address of the resource's document into every challenge, before what the presentation says
-    /// of it, and holds the policy to the document: every authorization server must be an issuer that has the
+    /// Puts the address of the resource's document into every challenge, as
+    /// [`Presentation::resource_metadata`] would, and holds the policy to the document: every authorization server must be an issuer that has the
     /// resource's identifier for an audience, and `Authorization: Bearer` among the sources.
     /// [`Presentation::resource_metadata`] puts any address there, and holds the policy to nothing.
     ///
     /// Not called: the challenge says what the presentation does.
     pub fn protected_resource(mut self, resource: &ProtectedResource) -> Self {
-        self.protected_resource = Some(resource.clone());
-        self
+        self.protected_resource.say(self.voice, resource.clone());
+        self.presentation(Presentation::new().resource_metadata(resource.metadata_url()))
     }
 
     /// Takes over the remote keys of the policy that this one is to replace, for issuers that have the same
@@ -309,7 +383,7 @@ impl PolicyBuilder {
     /// Not called: all keys are fetched anew.
     #[cfg(feature = "remote-jwks")]
     pub fn succeeding(mut self, former: &Policy) -> Self {
-        self.former = Some(former.rules());
+        self.former.push(former.rules());
         self
     }
 
@@ -317,7 +391,7 @@ impl PolicyBuilder {
     ///
     /// Not called: the machine's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock.say(self.voice, Shared(Arc::new(clock)));
         self
     }
 
@@ -326,30 +400,33 @@ impl PolicyBuilder {
     /// # Errors
     ///
     /// The policy would be weak, or could let nobody in. The error lists every fault.
-    pub fn build(self) -> Result<Policy, BuildError> {
+    pub fn build(mut self) -> Result<Policy, BuildError> {
         let mut faults = Vec::new();
         if self.issuers.is_empty() {
             faults.push(Fault::NoIssuer);
         }
-        let mut presentation = self.presentation;
-        if let Some(resource) = &self.protected_resource {
-            presentation = presentation.resource_metadata(resource.metadata_url());
-            // Without an issuer, that is fault enough.
-            if !self.issuers.is_empty() {
-                let misfits = resource.misfits(&self.issuers, self.sources.as_deref());
-                faults
-                    .extend(misfits.into_iter().map(|misfit| Fault::ProtectedResource { misfit }));
-            }
+        let said_twice =
+            |place: &str, setting| Fault::SaidTwice { place: place.to_owned(), setting };
+        faults.extend(self.contradicted().map(|setting| said_twice("the policy", setting)));
+        let sources = self.sources.get();
+        // Without an issuer, that is fault enough.
+        if let Some(resource) = self.protected_resource.get().filter(|_| !self.issuers.is_empty()) {
+            let misfits = resource.misfits(&self.issuers, sources.map(Vec::as_slice));
+            faults.extend(misfits.into_iter().map(|misfit| Fault::ProtectedResource { misfit }));
         }
-        for setting in presentation.unwritable() {
+        for setting in self.presentation.unwritable() {
             faults.push(Fault::Text { setting });
         }
         let terms = Arc::new(Terms {
-            clock: self.clock,
-            scope_implies: self.scope_implies,
-            presentation: presentation.compile(),
+            clock: self
+                .clock
+                .get()
+                .map_or_else(|| Arc::new(SystemClock) as _, |Shared(clock)| Arc::clone(clock)),
+            scope_implies: self.scope_implies.get().map(|Shared(implies)| Arc::clone(implies)),
+            presentation: self.presentation.compile(),
             names_callers: self.names_callers,
         });
+        let sources = sources.cloned().unwrap_or_else(|| vec![TokenSource::bearer()]);
         check_durations("the policy", &self.rules, &mut faults);
         check_rules("the policy", &self.rules, &mut faults);
 
@@ -360,6 +437,7 @@ impl PolicyBuilder {
         for issuer in self.issuers {
             let name = issuer.name().to_owned();
             let place = format!("issuer `{name}`");
+            faults.extend(issuer.contradicted().map(|setting| said_twice(&place, setting)));
             check_durations(&place, issuer.rules(), &mut faults);
             let rules = issuer.rules().over(&self.rules);
             // What is wrong with the policy's own rules was said above.
@@ -384,50 +462,62 @@ impl PolicyBuilder {
         faults.extend(
             misfits.map(|misfit| Fault::Revocations { place: "the policy".to_owned(), misfit }),
         );
-        let mut revocations = self.revocations;
+        let unknown = self.unknown_revocation.get().copied().unwrap_or_default();
+        let mut revocations = Sources { all: self.revocations, enforced: Vec::new(), unknown };
         for enforced in self.enforced {
             let enforced = enforced.compile(&mut names);
             revocations.all.push(Arc::new(enforced.clone()));
             revocations.enforced.push(enforced);
         }
 
-        let sources = self.sources.unwrap_or_else(|| vec![TokenSource::bearer()]);
         check_sources(&sources, &mut faults);
-        if !(1..=TokenLimits::MAX).contains(&self.limits.token) {
-            faults.push(Fault::TokenLimit { limit: self.limits.token });
+        let mut limits = TokenLimits::default();
+        if let Some(&limit) = self.token_limit.get() {
+            if !(1..=TokenLimits::MAX).contains(&limit) {
+                faults.push(Fault::TokenLimit { limit });
+            }
+            limits.token = limit;
         }
-        if !(1..=TokenLimits::MAX_HEADER).contains(&self.limits.header) {
-            faults.push(Fault::HeaderLimit { limit: self.limits.header });
+        if let Some(&limit) = self.header_limit.get() {
+            if !(1..=TokenLimits::MAX_HEADER).contains(&limit) {
+                faults.push(Fault::HeaderLimit { limit });
+            }
+            limits.header = limit;
         }
-        if self.cache != 0 && !(cache::MIN_BYTES..=cache::MAX_BYTES).contains(&self.cache) {
-            faults.push(Fault::TokenCache { bytes: self.cache });
+        let cache = self.token_cache.get().copied().unwrap_or(cache::DEFAULT_BYTES);
+        if cache != 0 && !(cache::MIN_BYTES..=cache::MAX_BYTES).contains(&cache) {
+            faults.push(Fault::TokenCache { bytes: cache });
         }
+        self.origins.sort_unstable();
+        self.origins.dedup();
         for origin in self.origins.iter().filter(|origin| !is_origin(origin)) {
             faults.push(Fault::Origin { origin: origin.clone() });
         }
         #[cfg(feature = "status-list")]
         faults.extend(
             self.status_lists
-                .iter()
-                .flat_map(StatusLists::faults)
+                .get()
+                .into_iter()
+                .flat_map(|Shared(lists)| lists.faults())
                 .map(|error| Fault::StatusLists { error }),
         );
         BuildError::check(faults)?;
         // Last, since it may take a while: with nothing else at fault.
         let mut faults = Vec::new();
         #[cfg(feature = "remote-jwks")]
-        let former = self.former.as_deref().map(|rules| &rules.issuers);
+        let former: Vec<_> = self.former.iter().map(|rules| &rules.issuers).collect();
         #[cfg(not(feature = "remote-jwks"))]
-        let former = None;
-        let issuers = TrustedIssuers::start(issuers, former, &mut faults);
+        let former = [];
+        let issuers = TrustedIssuers::start(issuers, &former, &mut faults);
         #[cfg(feature = "status-list")]
-        let status_lists = self.status_lists.and_then(|lists| match StatusLists::thread() {
-            Ok(thread) => Some((lists, thread)),
-            Err(error) => {
-                faults.push(Fault::StatusLists { error });
-                None
-            }
-        });
+        let status_lists =
+            self.status_lists.get().and_then(|Shared(lists)| match StatusLists::thread() {
+                Ok(thread) => Some((StatusLists::clone(lists), thread)),
+                Err(error) => {
+                    faults.push(Fault::StatusLists { error });
+                    None
+                }
+            });
         BuildError::check(faults)?;
 
         let origins =
@@ -436,8 +526,8 @@ impl PolicyBuilder {
             sources,
             precedence: self.precedence,
             origins,
-            bad_cookie: self.bad_cookie,
-            limits: self.limits,
+            bad_cookie: self.bad_cookie.get().copied().unwrap_or_default(),
+            limits,
             refuses_brought_keys: self.refuses_brought_keys,
             issuers,
             names,
@@ -463,17 +553,39 @@ impl PolicyBuilder {
         });
         #[cfg(feature = "metrics")]
         crate::metrics::describe();
-        let cache = TokenCache::new(self.cache);
+        let cache = TokenCache::new(cache);
         Ok(Policy::fixed(Verifier { rules, cache }, self.anonymous))
     }
 }
 
+impl PolicyBuilder {
+    /// Settings of which two different words were said.
+    fn contradicted(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("sources", self.sources.is_contradicted()),
+            ("bad_cookie", self.bad_cookie.is_contradicted()),
+            ("token_limit", self.token_limit.is_contradicted()),
+            ("header_limit", self.header_limit.is_contradicted()),
+            ("token_cache", self.token_cache.is_contradicted()),
+            ("unknown_revocation", self.unknown_revocation.is_contradicted()),
+            #[cfg(feature = "status-list")]
+            ("status_lists", self.status_lists.is_contradicted()),
+            ("clock", self.clock.is_contradicted()),
+            ("scope_implies", self.scope_implies.is_contradicted()),
+            ("protected_resource", self.protected_resource.is_contradicted()),
+        ];
+        let own = all.into_iter().filter_map(|(setting, is_so)| is_so.then_some(setting));
+        own.chain(self.rules.contradicted()).chain(self.presentation.contradicted())
+    }
+}
+
 fn check_durations(place: &str, rules: &ClaimRules, faults: &mut Vec<Fault>) {
-    if let Some(leeway) = rules.leeway.filter(|leeway| *leeway > MAX_LEEWAY) {
+    if let Some(leeway) = rules.leeway.get().copied().filter(|leeway| *leeway > MAX_LEEWAY) {
         faults.push(Fault::Leeway { place: place.to_owned(), leeway });
     }
-    let lifetime = rules.max_lifetime.and_then(|limit| limit.0);
-    for (setting, limit) in [("max_lifetime", lifetime), ("max_age", rules.max_age)] {
+    let lifetime = rules.max_lifetime.get().and_then(|limit| limit.0);
+    for (setting, limit) in [("max_lifetime", lifetime), ("max_age", rules.max_age.get().copied())]
+    {
         if limit.is_some_and(|limit| limit.as_secs() == 0) {
             faults.push(Fault::ZeroDuration { place: place.to_owned(), setting });
         }

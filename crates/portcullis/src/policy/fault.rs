@@ -43,6 +43,13 @@ impl core::error::Error for BuildError {}
 pub enum Fault {
     /// No issuer.
     NoIssuer,
+    /// A setting of one value that was said to be two, in code or in a file and in code.
+    SaidTwice {
+        /// Whose setting.
+        place: String,
+        /// Which.
+        setting: &'static str,
+    },
     /// Two issuers of the same identifier.
     DuplicateIssuer {
         /// The identifier.
@@ -220,6 +227,10 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoIssuer => f.write_str("no issuer: name at least one whose tokens are accepted"),
+            Self::SaidTwice { place, setting } => write!(
+                f,
+                "{place}: `{setting}` is said twice, and not alike: leave one out, or say by `PolicyBuilder::overrule` which counts"
+            ),
             Self::DuplicateIssuer { issuer } => {
                 write!(f, "issuer `{issuer}` is there twice: put its keys and audiences into one")
             }

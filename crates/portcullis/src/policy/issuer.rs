@@ -11,6 +11,7 @@ use crate::claims::{AudienceRule, ClaimRules, CompiledRules, TokenType};
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
+use crate::setting::{Setting, Voice};
 use crate::signature::{Algorithm, Family};
 use crate::terms::{IssuerTerms, Terms};
 
@@ -100,13 +101,15 @@ pub struct Complete {
     algorithms: Vec<Algorithm>,
     keys: Keys,
     audience: AudienceRule,
-    types: Vec<TokenType>,
+    types: Setting<Vec<TokenType>>,
     requires_key_id: bool,
     numeric_ids: bool,
-    scope_claims: Vec<String>,
+    scope_claims: Setting<Vec<String>>,
     rules: ClaimRules,
     #[cfg(feature = "remote-jwks")]
-    tenants: Bounds,
+    max_tenants: Setting<usize>,
+    #[cfg(feature = "remote-jwks")]
+    tenant_interval: Setting<Duration>,
 }
 
 impl Issuer<WantsAlgorithms> {
@@ -209,21 +212,21 @@ impl Issuer<WantsAudience> {
 
     fn complete(self, audience: AudienceRule) -> Issuer {
         let WantsAudience { algorithms, keys } = self.state;
-        let types = vec![TokenType::Jwt, TokenType::AccessToken];
-        let rules = ClaimRules::default();
         Issuer {
             id: self.id,
             state: Complete {
                 algorithms,
                 keys,
                 audience,
-                types,
+                types: Setting::default(),
                 requires_key_id: false,
                 numeric_ids: false,
-                scope_claims: ["scope", "scp"].map(Into::into).into(),
-                rules,
+                scope_claims: Setting::default(),
+                rules: ClaimRules::default(),
                 #[cfg(feature = "remote-jwks")]
-                tenants: Bounds::default(),
+                max_tenants: Setting::default(),
+                #[cfg(feature = "remote-jwks")]
+                tenant_interval: Setting::default(),
             },
         }
     }
@@ -233,23 +236,24 @@ fn boxed<A: Into<String>>(items: impl IntoIterator<Item = A>) -> Vec<Box<str>> {
     items.into_iter().map(|item| item.into().into_boxed_str()).collect()
 }
 
+/// Setters may be called in any order. Those with one value are said once: another value is a fault of the
+/// policy. Rules for claims add up.
 impl Issuer {
     /// The token types that it issues for this service.
     ///
     /// Not called: `JWT` (or none) and `at+jwt`, by type only, since providers differ; any other
     /// is refused. With [`TokenType::AccessToken`] alone, the claims of RFC 9068 are required.
     pub fn token_types(mut self, types: impl IntoIterator<Item = TokenType>) -> Self {
-        self.state.types = types.into_iter().collect();
+        self.state.types.say(Voice::Plain, types.into_iter().collect());
         self
     }
 
-    /// Rules for the claims of its tokens, above those of the policy. Called again, all of them hold, and of two
-    /// durations the last.
+    /// Rules for the claims of its tokens, above those of the policy. Called again, all of them hold; two
+    /// different durations are a fault.
     ///
     /// Not called: the rules of the policy hold.
-    #[expect(clippy::needless_pass_by_value, reason = "a builder takes its parts")]
     pub fn claims(mut self, rules: ClaimRules) -> Self {
-        self.state.rules = rules.over(&self.state.rules);
+        self.state.rules.add(Voice::Plain, rules);
         self
     }
 
@@ -281,7 +285,7 @@ impl Issuer {
     /// Not called: `scope` (RFC 8693 §4.2) and `scp` (Entra ID: a string; Okta: a list). Auth0 with role-based
     /// access control has `permissions`.
     pub fn scope_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.state.scope_claims = names.into_iter().map(Into::into).collect();
+        self.state.scope_claims.say(Voice::Plain, names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -291,7 +295,7 @@ impl Issuer {
     /// Not called: 1000. Each that is known has its keys fetched every few minutes.
     #[cfg(feature = "remote-jwks")]
     pub fn max_tenants(mut self, tenants: usize) -> Self {
-        self.state.tenants.most = tenants;
+        self.state.max_tenants.say(Voice::Plain, tenants);
         self
     }
 
@@ -302,7 +306,7 @@ impl Issuer {
     /// every tenant is new: where there are hundreds, allow more.
     #[cfg(feature = "remote-jwks")]
     pub fn tenant_interval(mut self, interval: Duration) -> Self {
-        self.state.tenants.interval = interval;
+        self.state.tenant_interval.say(Voice::Plain, interval);
         self
     }
 
@@ -348,6 +352,20 @@ impl Issuer {
         keys.any(|part| matches!(part, Part::Secret(secret) if !secret.has_id()))
     }
 
+    /// Settings of which two different words were said.
+    pub(super) fn contradicted(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("token_types", self.state.types.is_contradicted()),
+            ("scope_claims", self.state.scope_claims.is_contradicted()),
+            #[cfg(feature = "remote-jwks")]
+            ("max_tenants", self.state.max_tenants.is_contradicted()),
+            #[cfg(feature = "remote-jwks")]
+            ("tenant_interval", self.state.tenant_interval.is_contradicted()),
+        ];
+        let own = all.into_iter().filter_map(|(setting, is_so)| is_so.then_some(setting));
+        own.chain(self.state.rules.contradicted())
+    }
+
     /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
     /// No number of a key in `public` can be a secret.
     pub(super) fn prepare(
@@ -359,16 +377,13 @@ impl Issuer {
     ) -> Trusted {
         let name = self.name().to_owned();
         let Self { id, state } = self;
-        let Complete {
-            algorithms,
-            keys,
-            audience,
-            types,
-            requires_key_id,
-            numeric_ids,
-            scope_claims,
-            ..
-        } = state;
+        let types = state.types.get().cloned();
+        let types = types.unwrap_or_else(|| vec![TokenType::Jwt, TokenType::AccessToken]);
+        let scope_claims = state.scope_claims.get().cloned();
+        let scope_claims = scope_claims.unwrap_or_else(|| ["scope", "scp"].map(Into::into).into());
+        #[cfg(feature = "remote-jwks")]
+        let bounds = Bounds::of(state.max_tenants.get(), state.tenant_interval.get());
+        let Complete { algorithms, keys, audience, requires_key_id, numeric_ids, .. } = state;
         let issuer = || name.clone();
         if name.is_empty() {
             faults.push(Fault::EmptyIssuer);
@@ -498,7 +513,7 @@ impl Issuer {
             }
             #[cfg(feature = "remote-jwks")]
             Identity::Each(rule) => {
-                Trusted::Each(Tenants::new(rule, trusted, plans, state.tenants, faults))
+                Trusted::Each(Tenants::new(rule, trusted, plans, bounds, faults))
             }
         }
     }

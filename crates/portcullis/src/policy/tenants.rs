@@ -26,13 +26,13 @@ pub(super) struct Bounds {
     pub(super) interval: Duration,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { most: 1000, interval: Duration::from_secs(1) }
-    }
-}
-
 impl Bounds {
+    /// With the defaults of what is not said: see [`Issuer::max_tenants`](crate::Issuer::max_tenants).
+    pub(super) fn of(most: Option<&usize>, interval: Option<&Duration>) -> Self {
+        let interval = interval.copied().unwrap_or(Duration::from_secs(1));
+        Self { most: most.copied().unwrap_or(1000), interval }
+    }
+
     fn faults(self) -> impl Iterator<Item = SettingFault> {
         let intervals = Duration::from_millis(1)..=Duration::from_secs(60);
         let most = (self.most == 0)

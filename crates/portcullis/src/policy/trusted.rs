@@ -99,7 +99,7 @@ pub(crate) enum Party<'r> {
 
 impl TrustedIssuers {
     /// Starts what is fetched, but for what these have already. What does not start goes to `faults`.
-    pub(super) fn start(all: Vec<Trusted>, former: Option<&Self>, faults: &mut Vec<Fault>) -> Self {
+    pub(super) fn start(all: Vec<Trusted>, former: &[&Self], faults: &mut Vec<Fault>) -> Self {
         let mut started = Self::default();
         for trusted in all {
             match trusted {
@@ -108,7 +108,7 @@ impl TrustedIssuers {
                 #[cfg(feature = "remote-jwks")]
                 Trusted::One(mut issuer, plans) => {
                     for plan in plans {
-                        let started = former.and_then(|former| former.remote(&issuer.id, &plan));
+                        let started = former.iter().find_map(|former| former.remote(&issuer.id, &plan));
                         let started = started.map_or_else(|| plan.start_for(&*issuer.id), Ok);
                         match started {
                             Ok(remote) => issuer.add(remote),

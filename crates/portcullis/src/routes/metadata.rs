@@ -100,11 +100,12 @@ const OWN_MEMBERS: [&str; 15] = [
 /// assert_eq!(refused.faults().len(), 2);
 /// # let _ = policy;
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ProtectedResource {
     written: Arc<Written>,
 }
 
+#[derive(Eq, PartialEq)]
 struct Written {
     identifier: String,
     metadata_url: String,

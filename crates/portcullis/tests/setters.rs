@@ -1,0 +1,438 @@
+//! The order of setters changes nothing, and none drops what another said.
+#![cfg(all(
+    feature = "config",
+    feature = "explain",
+    feature = "remote-jwks",
+    feature = "status-list"
+))]
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use portcullis::config::PolicyFile;
+use portcullis::{
+    Algorithm, BadCookie, ClaimRules, Issuer, Policy, PolicyBuilder, Presentation,
+    ProtectedResource, Requirement, Revocable, RevocationSource, RevocationStatus, Revocations,
+    StatusLists, TokenSource, TokenType, UnknownRevocation, VerifiedToken, dangerous,
+};
+use portcullis_testkit::{FixedClock, TestIssuer};
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::Value;
+
+const ID: &str = "https://id.example";
+const NOW: i64 = 1_800_000_000;
+const ES256: [Algorithm; 1] = [Algorithm::ES256];
+
+static ISSUER: LazyLock<TestIssuer> = LazyLock::new(|| issuer(ID));
+static OTHER: LazyLock<TestIssuer> = LazyLock::new(|| issuer("https://other.example"));
+static REVOKED: LazyLock<Revocations> = LazyLock::new(|| {
+    let revocations = Revocations::options().clock(FixedClock::at(NOW)).in_memory();
+    let mallory = portcullis::Revocation::Subject {
+        issuer: ID.to_owned(),
+        subject: "mallory".to_owned(),
+        issued_until: None,
+    };
+    let mut revoke = std::pin::pin!(revocations.revoke(&mallory));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(revoke.as_mut().poll(&mut context).is_ready());
+    drop(revoke);
+    revocations
+});
+static RESOURCE: LazyLock<ProtectedResource> =
+    LazyLock::new(|| ProtectedResource::builder(TestIssuer::AUDIENCE).build().expect("a resource"));
+static FORMER: LazyLock<Policy> = LazyLock::new(|| start().build().expect("a policy"));
+
+fn issuer(id: &str) -> TestIssuer {
+    TestIssuer::new(id).at(NOW)
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Takes back what has the subject `eve`.
+#[derive(Debug)]
+struct Eve;
+
+impl RevocationSource for Eve {
+    fn status(&self, token: &VerifiedToken) -> RevocationStatus {
+        match token.subject() {
+            Some("eve") => RevocationStatus::Revoked,
+            _ => RevocationStatus::Active,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Tenant {
+    tenant: String,
+}
+
+/// A setter, and a call of it.
+type Word<T> = (&'static str, fn(T) -> T);
+
+/// Of what has one value, two different ones; of what adds up, two that go together.
+const OF_A_POLICY: &[Word<PolicyBuilder>] = &[
+    ("issuer", |it| it.issuer(OTHER.trusted(&ES256))),
+    ("overrule", |it| it.overrule(|it| it.leeway(seconds(0)).require("sub"))),
+    ("overrule", |it| it.overrule(|it| it.leeway(seconds(5)))),
+    ("overrule", |it| it.overrule(|it| it.presentation(Presentation::new().realm("code")))),
+    ("overrule", |it| it.overrule(|it| it.sources([TokenSource::cookie("__Host-t")]))),
+    ("overrule", |it| it.overrule(|it| it.clock(FixedClock::at(NOW + 7)))),
+    ("claims", |it| it.claims(ClaimRules::new().require("tenant").leeway(seconds(10)))),
+    ("claims", |it| it.claims(ClaimRules::new().forbid("act").max_lifetime(seconds(3600)))),
+    ("leeway", |it| it.leeway(seconds(10))),
+    ("leeway", |it| it.leeway(seconds(20))),
+    ("max_lifetime", |it| it.max_lifetime(seconds(3600))),
+    ("max_lifetime", |it| it.max_lifetime(seconds(60))),
+    ("max_age", |it| it.max_age(seconds(600))),
+    ("max_age", |it| it.max_age(seconds(60))),
+    ("require", |it| it.require("tenant")),
+    ("forbid", |it| it.forbid("act")),
+    ("exact", |it| it.exact("region", "eu")),
+    ("exact", |it| it.exact("region", "us")),
+    ("one_of", |it| it.one_of("region", ["us", "eu"])),
+    ("one_of", |it| it.one_of("region", ["eu", "us", "eu"])),
+    ("predicate", |it| it.predicate("is acme", |it: &Tenant| it.tenant == "acme")),
+    ("predicate", |it| it.predicate("is short", |it: &Tenant| it.tenant.len() < 9)),
+    ("sources", |it| it.sources([TokenSource::bearer(), TokenSource::cookie("__Host-t")])),
+    ("sources", |it| it.sources([TokenSource::header("x-token")])),
+    ("prefer_header", PolicyBuilder::prefer_header),
+    ("allowed_origins", |it| it.allowed_origins(["https://b.example", "https://a.example"])),
+    ("allowed_origins", |it| it.allowed_origins(["https://a.example", "https://c.example"])),
+    ("bad_cookie", |it| it.bad_cookie(BadCookie::RejectAndClear)),
+    ("bad_cookie", |it| it.bad_cookie(BadCookie::Anonymous)),
+    ("token_limit", |it| it.token_limit(400)),
+    ("token_limit", |it| it.token_limit(65_536)),
+    ("refuse_brought_keys", PolicyBuilder::refuse_brought_keys),
+    ("allow_anonymous", PolicyBuilder::allow_anonymous),
+    ("revocations", |it| it.revocations(REVOKED.enforce([Revocable::Subject]))),
+    ("revocations", |it| it.revocations(REVOKED.enforce([Revocable::Token]))),
+    ("revocation_source", |it| it.revocation_source(Eve)),
+    ("unknown_revocation", |it| it.unknown_revocation(UnknownRevocation::default())),
+    ("unknown_revocation", |it| it.unknown_revocation(dangerous::accept_unknown_revocation())),
+    ("status_lists", |it| it.status_lists(StatusLists::new())),
+    ("status_lists", |it| it.status_lists(StatusLists::new().required())),
+    ("token_cache", |it| it.token_cache(0)),
+    ("token_cache", |it| it.token_cache(1 << 20)),
+    ("name_callers_in_logs", PolicyBuilder::name_callers_in_logs),
+    ("scope_implies", |it| it.scope_implies(|held, asked| asked.starts_with(held))),
+    ("presentation", |it| it.presentation(Presentation::new().realm("orders"))),
+    ("presentation", |it| it.presentation(Presentation::new().without_details())),
+    ("on_refusal", |it| it.on_refusal(|_, refusal| refusal.set_header("x-why", "why"))),
+    ("protected_resource", |it| it.protected_resource(&RESOURCE)),
+    ("succeeding", |it| it.succeeding(&FORMER)),
+    ("clock", |it| it.clock(FixedClock::at(NOW + 1))),
+];
+
+const OF_AN_ISSUER: &[Word<Issuer>] = &[
+    ("token_types", |it| it.token_types([TokenType::Jwt])),
+    ("token_types", |it| it.token_types([TokenType::AccessToken])),
+    ("claims", |it| it.claims(ClaimRules::new().require("tenant").leeway(seconds(10)))),
+    ("claims", |it| it.claims(ClaimRules::new().forbid("act").leeway(seconds(20)))),
+    ("require_key_id", Issuer::require_key_id),
+    ("scope_claims", |it| it.scope_claims(["permissions"])),
+    ("scope_claims", |it| it.scope_claims(["scope"])),
+    ("max_tenants", |it| it.max_tenants(1)),
+    ("max_tenants", |it| it.max_tenants(0)),
+    ("tenant_interval", |it| it.tenant_interval(seconds(1))),
+    ("tenant_interval", |it| it.tenant_interval(seconds(61))),
+];
+
+const OF_RULES: &[Word<ClaimRules>] = &[
+    ("leeway", |it| it.leeway(seconds(10))),
+    ("leeway", |it| it.leeway(seconds(601))),
+    ("max_lifetime", |it| it.max_lifetime(seconds(60))),
+    ("max_lifetime", |it| it.max_lifetime(dangerous::unlimited_lifetime())),
+    ("max_age", |it| it.max_age(seconds(60))),
+    ("max_age", |it| it.max_age(seconds(0))),
+    ("require", |it| it.require("tenant")),
+    ("forbid", |it| it.forbid("act")),
+    ("forbid", |it| it.forbid("tenant")),
+    ("exact", |it| it.exact("region", "eu")),
+    ("one_of", |it| it.one_of("region", ["eu", "us"])),
+    ("one_of", |it| it.one_of("region", ["us"])),
+    ("predicate", |it| it.predicate("is acme", |it: &Tenant| it.tenant == "acme")),
+    ("predicate", |it| it.predicate("is short", |it: &Tenant| it.tenant.len() < 9)),
+];
+
+const OF_A_PRESENTATION: &[Word<Presentation>] = &[
+    ("realm", |it| it.realm("orders")),
+    ("realm", |it| it.realm("\"")),
+    ("resource_metadata", |it| it.resource_metadata("https://api.example/metadata")),
+    ("resource_metadata", |it| it.resource_metadata("https://api.example/other")),
+    ("problem_base", |it| it.problem_base("https://api.example/problems/")),
+    ("problem_base", |it| it.problem_base("urn:problem:")),
+    ("scopes", |it| it.scopes(["orders:read"])),
+    ("scopes", |it| it.scopes(["orders:read", "orders:write"])),
+    ("without_details", Presentation::without_details),
+    ("on_refusal", |it| it.on_refusal(|_, refusal| refusal.set_status(404))),
+];
+
+/// Of both issuers, and of each claim that a word asks for or about.
+static REQUESTS: LazyLock<Vec<http::Request<()>>> = LazyLock::new(|| {
+    let token = || {
+        let token = ISSUER.token(Algorithm::ES256).subject("alice").scope("orders");
+        token.claim("tenant", "acme").claim("region", "eu").claim("permissions", "orders:read")
+    };
+    let tokens = [
+        token(),
+        token().without("tenant"),
+        token().claim("tenant", "acme and brothers"),
+        token().claim("region", "us"),
+        token().claim("act", "bob"),
+        token().without("iat"),
+        token().without("sub").without("jti"),
+        token().subject("mallory"),
+        token().subject("eve"),
+        token().claim("iat", NOW - 300).expires_at(NOW - 3),
+        token().claim("iat", NOW - 300).expires_at(NOW - 15),
+        token().expires_at(NOW + 7200),
+        token().expires_at(NOW + 90_000),
+        token().typ("at+jwt"),
+        token().without_header("kid"),
+        token().header("jwk", "key"),
+        token().claim("padding", "x".repeat(400)),
+        OTHER.token(Algorithm::ES256),
+    ];
+    let request = |method: &str, headers: &[(&str, String)]| {
+        let mut request = http::Request::builder().method(method).uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        request.body(()).expect("a request")
+    };
+    let bearer = |text: &str| ("authorization", format!("Bearer {text}"));
+    let cookie = |text: &str| ("cookie", format!("__Host-t={text}"));
+    let good = token().mint();
+    let mut all: Vec<_> = tokens.iter().map(|it| request("GET", &[bearer(&it.mint())])).collect();
+    all.extend(tokens.iter().map(|it| request("GET", &[cookie(&it.mint())])));
+    all.extend([
+        request("GET", &[]),
+        request("GET", &[("x-token", good.clone())]),
+        request("GET", &[bearer(&good), cookie(&good)]),
+        request("GET", &[cookie("bad")]),
+    ]);
+    all.extend(["https://a.example", "https://c.example"].map(|origin| {
+        request("POST", &[cookie(&good), ("origin", origin.to_owned())])
+    }));
+    all
+});
+
+/// What a policy is and does; or its faults.
+type Outcome = Result<(Value, Vec<String>), Vec<String>>;
+
+fn outcome(builder: PolicyBuilder) -> Outcome {
+    let policy = builder.build().map_err(|refused| {
+        let mut faults: Vec<_> = refused.faults().iter().map(|it| format!("{it:?}")).collect();
+        faults.sort_unstable();
+        faults
+    })?;
+    let mut description = serde_json::to_value(policy.describe()).expect("JSON");
+    sort(&mut description);
+    let decide = |request: &http::Request<()>| match policy.check_now(request) {
+        Ok(admission) => {
+            let token = admission.token();
+            let may_read = token.map(|it| Requirement::scope("orders:read").check(it).is_ok());
+            format!("passes: {:?}, {may_read:?}", token.map(|it| it.subject()))
+        }
+        Err(rejection) => {
+            let refusal = rejection.refusal();
+            let mut headers: Vec<_> = refusal.headers().map(|it| format!("{it:?}")).collect();
+            headers.sort_unstable();
+            format!("{} {headers:?} {:?}", refusal.status(), refusal.body())
+        }
+    };
+    Ok((description, REQUESTS.iter().map(decide).collect()))
+}
+
+/// Lists of a description are in the order in which things were said.
+fn sort(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.iter_mut().for_each(sort);
+            items.sort_by_key(ToString::to_string);
+        }
+        Value::Object(members) => members.values_mut().for_each(sort),
+        _ => {}
+    }
+}
+
+fn start() -> PolicyBuilder {
+    Policy::builder().clock(FixedClock::at(NOW)).issuer(ISSUER.trusted(&ES256))
+}
+
+/// Says each word, of all there are, that stands at one of these places.
+fn say<T>(words: &[Word<T>], places: &[usize], start: T) -> T {
+    places.iter().fold(start, |it, place| words[*place].1(it))
+}
+
+fn of_a_policy(places: &[usize]) -> Outcome {
+    // Issuer and clock are words like others.
+    let (first, last) = places.split_at(places.len() / 2);
+    let builder = say(OF_A_POLICY, first, Policy::builder());
+    let builder = builder.issuer(ISSUER.trusted(&ES256)).clock(FixedClock::at(NOW));
+    outcome(say(OF_A_POLICY, last, builder))
+}
+
+fn of_an_issuer(places: &[usize]) -> Outcome {
+    let issuer = say(OF_AN_ISSUER, places, ISSUER.trusted(&ES256));
+    outcome(Policy::builder().clock(FixedClock::at(NOW)).issuer(issuer))
+}
+
+fn of_rules(places: &[usize]) -> Outcome {
+    outcome(start().claims(say(OF_RULES, places, ClaimRules::new())))
+}
+
+fn of_a_presentation(places: &[usize]) -> Outcome {
+    outcome(start().presentation(say(OF_A_PRESENTATION, places, Presentation::new())))
+}
+
+#[track_caller]
+fn assert_pairs_commute(words: usize, outcome: fn(&[usize]) -> Outcome) {
+    let mut built = 0;
+    for one in 0..words {
+        assert_eq!(outcome(&[one]), outcome(&[one]), "{one}");
+        for other in one..words {
+            let there = outcome(&[one, other]);
+            built += usize::from(there.is_ok());
+            assert_eq!(there, outcome(&[other, one]), "{one} {other}");
+        }
+    }
+    assert!(built > words, "{built} of these build");
+}
+
+#[test]
+fn any_two_setters_may_change_places() {
+    assert_pairs_commute(OF_A_POLICY.len(), of_a_policy);
+    assert_pairs_commute(OF_AN_ISSUER.len(), of_an_issuer);
+    assert_pairs_commute(OF_RULES.len(), of_rules);
+    assert_pairs_commute(OF_A_PRESENTATION.len(), of_a_presentation);
+}
+
+/// Some places, and the same in another order.
+fn orders(words: usize) -> impl Strategy<Value = (Vec<usize>, Vec<usize>)> {
+    proptest::collection::vec(0..words, 0..9)
+        .prop_flat_map(|places| (Just(places.clone()), Just(places).prop_shuffle()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_setters_makes_the_same_policy_or_has_the_same_faults(
+        policy in orders(OF_A_POLICY.len()),
+        issuer in orders(OF_AN_ISSUER.len()),
+        rules in orders(OF_RULES.len()),
+        presentation in orders(OF_A_PRESENTATION.len()),
+    ) {
+        prop_assert_eq!(of_a_policy(&policy.0), of_a_policy(&policy.1));
+        prop_assert_eq!(of_an_issuer(&issuer.0), of_an_issuer(&issuer.1));
+        prop_assert_eq!(of_rules(&rules.0), of_rules(&rules.1));
+        prop_assert_eq!(of_a_presentation(&presentation.0), of_a_presentation(&presentation.1));
+    }
+}
+
+/// The setters that a type has in its source: what takes it and gives it back.
+fn setters(source: &'static str, of: &str) -> BTreeSet<&'static str> {
+    let start = format!("\nimpl {of} {{\n");
+    let blocks = source.split(&start).skip(1).filter_map(|block| block.split("\n}\n").next());
+    let functions = blocks.flat_map(|block| block.split("    pub fn ").skip(1));
+    let setters = functions.filter_map(|function| {
+        let head = function.split('{').next()?;
+        let is_setter = head.contains("self") && !head.contains("&self") && head.contains("-> Self");
+        is_setter.then(|| head.split(['(', '<']).next()).flatten()
+    });
+    setters.collect()
+}
+
+#[track_caller]
+fn assert_each_is_a_word<T>(words: &[Word<T>], of: &str, source: &'static str) {
+    let words: BTreeSet<_> = words.iter().map(|(setter, _)| *setter).collect();
+    assert_eq!(words, setters(source, of), "setters of {of} that no word calls, or the reverse");
+}
+
+#[test]
+fn every_setter_is_shuffled() {
+    assert_each_is_a_word(OF_A_POLICY, "PolicyBuilder", include_str!("../src/policy/builder.rs"));
+    assert_each_is_a_word(OF_AN_ISSUER, "Issuer", include_str!("../src/policy/issuer.rs"));
+    assert_each_is_a_word(OF_RULES, "ClaimRules", include_str!("../src/claims/rules.rs"));
+    assert_each_is_a_word(OF_A_PRESENTATION, "Presentation", include_str!("../src/presentation.rs"));
+}
+
+/// A file with these settings above, and the keys of the issuer beside it.
+fn file(settings: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("jwks.json"), ISSUER.jwks_of(&ES256)).expect("a file");
+    let path = folder.path().join("policy.toml");
+    let issuer = format!(
+        "[[issuer]]\nid = {:?}\naudiences = [{:?}]\nalgorithms = [\"ES256\"]\nkeys = {{ jwks_file = \"jwks.json\" }}\n",
+        ID,
+        TestIssuer::AUDIENCE
+    );
+    std::fs::write(&path, format!("{issuer}{settings}")).expect("a file");
+    (folder, path)
+}
+
+#[test]
+fn what_code_adds_to_a_policy_file_takes_nothing_of_it_away() {
+    let (_folder, path) = file(
+        "[claims]\nmax_lifetime = \"5m\"\nrequired = [\"tenant\"]\nexact = { token_use = \"access\" }\nforbidden = [\"act\"]\n[presentation]\nrealm = \"orders\"\n",
+    );
+    let token = || {
+        let token = ISSUER.token(Algorithm::ES256).claim("tenant", "acme");
+        token.claim("token_use", "access").expires_at(NOW + 300)
+    };
+    let is_acme = || ClaimRules::new().predicate("is acme", |it: &Tenant| it.tenant == "acme");
+    let with_hook = || Presentation::new().on_refusal(|_, it| it.set_header("x-why", "why"));
+    let of_the_file = || PolicyBuilder::from_toml_file(&path).expect("a builder");
+    for builder in [
+        of_the_file().claims(is_acme()).presentation(with_hook()),
+        of_the_file()
+            .predicate("is acme", |it: &Tenant| it.tenant == "acme")
+            .on_refusal(|_, it| it.set_header("x-why", "why")),
+    ] {
+        let policy = builder.clock(FixedClock::at(NOW)).build().expect("a policy");
+        assert!(policy.verify_token_now(token().mint()).is_ok());
+        for bad in [
+            token().expires_at(NOW + 301),
+            token().without("tenant"),
+            token().claim("token_use", "id"),
+            token().claim("act", "bob"),
+            token().claim("tenant", "evil"),
+        ] {
+            assert!(policy.verify_token_now(bad.mint()).is_err(), "{bad:?}");
+        }
+        let refusal = policy.check_now(&http::Request::new(())).unwrap_err().refusal();
+        let has = |field: (&str, &[u8])| refusal.headers().any(|own| own == field);
+        assert!(has(("www-authenticate", b"Bearer realm=\"orders\"")));
+        assert!(has(("x-why", b"why")));
+    }
+}
+
+#[test]
+fn a_setting_that_a_file_and_code_say_differently_is_a_fault_at_its_line_unless_code_overrules() {
+    let (_folder, path) =
+        file("[claims]\nleeway = \"10s\"\n[presentation]\nrealm = \"orders\"\n");
+    let refused = PolicyFile::options(&path)
+        .finish_with(|it| it.leeway(seconds(20)).presentation(Presentation::new().realm("code")))
+        .open()
+        .expect_err("two faults");
+    let faults: Vec<_> = refused.faults().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        faults,
+        [
+            "line 7: claims.leeway: the policy: `leeway` is said twice, and not alike: leave one out, or say by `PolicyBuilder::overrule` which counts",
+            "line 9: presentation.realm: the policy: `realm` is said twice, and not alike: leave one out, or say by `PolicyBuilder::overrule` which counts",
+        ]
+    );
+    let alike = |it: PolicyBuilder| it.leeway(seconds(10));
+    assert!(PolicyFile::options(&path).finish_with(alike).open().is_ok());
+    let overruled = PolicyFile::options(&path)
+        .finish_with(|it| it.overrule(|it| it.leeway(seconds(20))).clock(FixedClock::at(NOW)))
+        .open()
+        .expect("a policy");
+    let token = ISSUER.token(Algorithm::ES256).expires_at(NOW - 15).mint();
+    assert!(overruled.policy().verify_token_now(token).is_ok());
+}
