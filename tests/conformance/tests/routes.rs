@@ -747,7 +747,11 @@ async fn a_body_that_is_too_large_is_answered_before_it_ends() {
 // Administrators.
 
 fn operator() -> TokenBuilder {
-    issuer().token(Algorithm::ES256).subject("carol").claim("role", "operator")
+    operator_of(&issuer())
+}
+
+fn operator_of(issuer: &TestIssuer) -> TokenBuilder {
+    issuer.token(Algorithm::ES256).subject("carol").claim("role", "operator")
 }
 
 fn bearer(method: &'static str, token: &TokenBuilder) -> Request {
@@ -849,6 +853,55 @@ async fn only_who_meets_the_rule_revokes_or_sees_anything() {
         r#"Bearer error="invalid_token", error_description="The access token could not be verified""#,
     );
     doors.refuse("a logout token", &revoke(&logout, subject("alice")), &refused).await;
+}
+
+#[tokio::test]
+async fn an_administrator_revokes_for_the_issuer_of_its_token_and_whom_it_is_named_for() {
+    let refused = problem(
+        403,
+        "Revocation not allowed",
+        "The issuer of the access token may not revoke for this issuer.",
+        "revocation-forbidden",
+    );
+    let theirs = || operator_of(&other_issuer());
+    let everything = [
+        json!({ "revoke": "token", "issuer": ISSUER, "token_id": "t" }),
+        json!({ "revoke": "session", "issuer": ISSUER, "session": "s" }),
+        json!({ "revoke": "subject", "issuer": ISSUER, "subject": "alice" }),
+        json!({ "revoke": "version", "issuer": ISSUER, "subject": "alice", "current": 2 }),
+        json!({ "revoke": "client", "issuer": ISSUER, "client": "web" }),
+        json!({ "revoke": "issuer", "issuer": ISSUER, "issued_until": 9_999_999_999_i64 }),
+        json!({ "revoke": "key", "issuer": ISSUER, "key_id": "k" }),
+    ];
+    assert_eq!(everything.len(), Revocable::ALL.len());
+    let doors = Doors::open(|| Service::new(&[Revocable::Subject]));
+    for body in everything {
+        doors.refuse("another issuer's", &revoke(&theirs(), body.to_string()), &refused).await;
+    }
+    // Nor for an issuer that there is not, or one that is spelled otherwise.
+    for issuer in ["https://nobody.example", "https://other.example/"] {
+        let body = json!({ "revoke": "issuer", "issuer": issuer }).to_string();
+        doors.refuse(issuer, &revoke(&theirs(), body), &refused).await;
+    }
+    let own = json!({ "revoke": "subject", "issuer": OTHER_ISSUER, "subject": "alice" });
+    let own = revoke(&theirs(), own.to_string());
+    assert_eq!(doors.ask("its own issuer's", &own).await, answer(204, &[], ""));
+
+    let staff = Doors::open(|| {
+        let service = Service::new(&[Revocable::Subject]);
+        let admin = service.admin.clone().may_revoke_for(OTHER_ISSUER, [ISSUER]);
+        Service { admin, ..service }
+    });
+    let foreign = json!({ "revoke": "subject", "issuer": OTHER_ISSUER, "subject": "alice" });
+    staff.refuse("the other way", &revoke(&operator(), foreign.to_string()), &refused).await;
+    let named = revoke(&theirs(), subject("alice"));
+    assert_eq!(staff.ask("by name", &named).await, answer(204, &[], ""));
+
+    let all = Doors::open(|| {
+        let service = Service::new(&[Revocable::Subject]);
+        Service { admin: service.admin.clone().all_issuers(), ..service }
+    });
+    assert_eq!(all.ask("all issuers", &named).await, answer(204, &[], ""));
 }
 
 #[tokio::test]

@@ -195,6 +195,11 @@ impl Revocation {
         }
     }
 
+    /// Whose tokens are revoked.
+    pub(crate) fn issuer(&self) -> &str {
+        self.parts().0
+    }
+
     /// Issuer, name, and what is said of it.
     pub(super) fn parts(&self) -> (&str, &str, Scope) {
         match self {

@@ -33,12 +33,16 @@ const FULL: Duration = Duration::from_secs(60);
 /// | no token, or a bad one; also where the policy allows anonymous requests | the policy's: 401 and so on |
 /// | a token that does not meet the requirement | 403 `scope-insufficient`, through the policy's presentation and hook ([`Error::Forbidden`](crate::Error::Forbidden)) |
 /// | another method; another media type; a larger body | 405; 415; 413 |
+/// | a revocation for another issuer than that of the administrator's token, unless [`may_revoke_for`](Self::may_revoke_for) or [`all_issuers`](Self::all_issuers) says otherwise | 403 `revocation-forbidden` |
 /// | JSON that is no revocation, or that does not say all there is to say | 400 `revocation-invalid` |
 /// | the store does not acknowledge it, or there is no room | 503 `revocation-unavailable` with `Retry-After`. To try again is right and does no harm: the store may come back, and room comes as entries end. |
 ///
 /// Answers are problem details as the policy presents them, repeat nothing of the request, and have
 /// `Cache-Control: no-store`. Where the policy takes tokens from cookies, its cross-site check holds here
 /// as well.
+///
+/// An administrator revokes the tokens of its own issuer, since names are unique only within one: a client
+/// that another issuer calls `operators`, too, meets the same requirement.
 ///
 /// Nothing checks that a policy enforces what is revoked, nor that such a token or subject exists.
 ///
@@ -57,12 +61,47 @@ pub struct RevocationAdmin {
     revocations: Revocations,
     policy: Policy,
     requirement: Requirement,
+    revokes_for_all: bool,
+    /// Issuers of administrators, each with an issuer whose tokens they may revoke.
+    revokes_for: Vec<(String, String)>,
 }
 
 impl RevocationAdmin {
     /// Lets in who has a token that `policy` verifies and that meets `requirement`.
     pub fn new(revocations: Revocations, policy: Policy, requirement: Requirement) -> Self {
-        Self { revocations, policy, requirement }
+        Self {
+            revocations,
+            policy,
+            requirement,
+            revokes_for_all: false,
+            revokes_for: Vec::new(),
+        }
+    }
+
+    /// Lets administrators whose tokens are of the issuer `administrators` revoke the tokens of these
+    /// issuers besides their own: for staff with an identity provider of its own.
+    ///
+    /// Called again, what all calls say holds. Not called: an administrator revokes for the issuer of its
+    /// own token.
+    pub fn may_revoke_for<I: Into<String>>(
+        mut self,
+        administrators: impl Into<String>,
+        issuers: impl IntoIterator<Item = I>,
+    ) -> Self {
+        let administrators = administrators.into();
+        let pairs = issuers.into_iter().map(|issuer| (administrators.clone(), issuer.into()));
+        self.revokes_for.extend(pairs);
+        self
+    }
+
+    /// Lets every administrator revoke the tokens of every issuer. With it, each issuer of the policy, each
+    /// tenant of a template included, can make itself an administrator of all others, unless the requirement
+    /// names [issuers](Requirement::issuer).
+    ///
+    /// Not called: an administrator revokes for the issuer of its own token.
+    pub fn all_issuers(mut self) -> Self {
+        self.revokes_for_all = true;
+        self
     }
 
     /// Decides who is asking, before the body is read.
@@ -76,8 +115,15 @@ impl RevocationAdmin {
     ) -> Result<Administrator, Rejection> {
         let admission = self.policy.verify(request).await?;
         // Also where the policy lets others in without a token.
-        Admission::authorize(Some(&admission), &self.requirement, ResponseForm::of(request))?;
-        Ok(Administrator { admin: self.clone() })
+        let form = ResponseForm::of(request);
+        let token = Admission::authorize(Some(&admission), &self.requirement, form)?;
+        Ok(Administrator { admin: self.clone(), issuer: token.issuer().into() })
+    }
+
+    fn lets_revoke(&self, administrators: &str, issuer: &str) -> bool {
+        administrators == issuer
+            || self.revokes_for_all
+            || self.revokes_for.iter().any(|(own, other)| own == administrators && other == issuer)
     }
 }
 
@@ -90,9 +136,11 @@ impl fmt::Debug for RevocationAdmin {
 }
 
 /// Who may revoke. Only [`RevocationAdmin::admit`] makes one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Administrator {
     admin: RevocationAdmin,
+    /// Of its token.
+    issuer: Box<str>,
 }
 
 impl Administrator {
@@ -110,7 +158,10 @@ impl Administrator {
         match request.method() {
             "POST" => match self.revoke(request, &body).await {
                 Ok(()) => Reply::new(StatusCode::NO_CONTENT),
-                Err(error) => self.problem(error),
+                Err(error) => {
+                    error.trace();
+                    self.problem(error)
+                }
             },
             "GET" => self.stats(),
             "HEAD" => self.stats().without_body(),
@@ -130,6 +181,9 @@ impl Administrator {
         let json = body.read().map_err(AdminError::Body)?;
         let revocation: Revocation =
             serde_json::from_slice(json).map_err(|_| AdminError::Malformed)?;
+        if !self.admin.lets_revoke(&self.issuer, revocation.issuer()) {
+            return Err(AdminError::OtherIssuer);
+        }
         self.admin.revocations.revoke(&revocation).await.map_err(AdminError::Revoke)
     }
 
@@ -154,6 +208,12 @@ impl Administrator {
             _ => reply,
         };
         reply.because(error)
+    }
+}
+
+impl fmt::Debug for Administrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Administrator").field("admin", &self.admin).finish_non_exhaustive()
     }
 }
 
@@ -205,11 +265,28 @@ pub enum AdminError {
     Body(BodyFault),
     /// The body is no [`Revocation`].
     Malformed,
+    /// It is of another issuer than the administrator's token, which may not revoke for that one.
+    OtherIssuer,
     /// It was not revoked, or may not have been.
     Revoke(RevokeError),
 }
 
 impl AdminError {
+    #[cfg(feature = "tracing")]
+    fn trace(&self) {
+        match self {
+            Self::OtherIssuer | Self::Revoke(_) => {
+                tracing::warn!(error = %self, "nothing was revoked");
+            }
+            // The client is told all there is to say.
+            _ => tracing::debug!(error = %self, "nothing was revoked"),
+        }
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    fn trace(&self) {}
+
     fn answer(&self) -> (StatusCode, Texts) {
         const INVALID: (&str, &str) = ("revocation-invalid", "Invalid revocation");
         let invalid = |detail| (StatusCode::BAD_REQUEST, (INVALID.0, INVALID.1, detail));
@@ -228,6 +305,14 @@ impl AdminError {
             ),
             Self::Body(BodyFault::Broken) => invalid("The body broke off."),
             Self::Malformed => invalid("The body is no revocation."),
+            Self::OtherIssuer => (
+                StatusCode::FORBIDDEN,
+                (
+                    "revocation-forbidden",
+                    "Revocation not allowed",
+                    "The issuer of the access token may not revoke for this issuer.",
+                ),
+            ),
             Self::Revoke(error) => match error {
                 RevokeError::Nameless(_) => {
                     invalid("The issuer, or what is to be revoked, is empty.")
@@ -263,6 +348,9 @@ impl fmt::Display for AdminError {
             Self::MediaType => f.write_str("the body is not of the type `application/json`"),
             Self::Body(fault) => fault.fmt(f),
             Self::Malformed => f.write_str("the body is no revocation"),
+            Self::OtherIssuer => f.write_str(
+                "the administrator's token is of another issuer than the tokens to be revoked: `RevocationAdmin::may_revoke_for` names whose administrators may revoke for whom",
+            ),
             Self::Revoke(error) => error.fmt(f),
         }
     }
