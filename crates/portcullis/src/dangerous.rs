@@ -1,6 +1,8 @@
 //! Every way to weaken a policy, each named for what is lost.
 //!
 //! Nothing outside this module weakens verification.
+use core::time::Duration;
+
 use crate::claims::MaxLifetime;
 use crate::revocation::UnknownRevocation;
 use crate::routes::LogoutTokenTypes;
@@ -12,7 +14,16 @@ use crate::source::{Kind, TokenSource};
 /// Lost: a leaked token may work for years. It still needs an `exp`.
 #[must_use]
 pub fn unlimited_lifetime() -> MaxLifetime {
-    MaxLifetime(None)
+    MaxLifetime { limit: None, is_dangerous: true }
+}
+
+/// A bound on a token's lifetime of more than 30 days, for
+/// [`ClaimRules::max_lifetime`](crate::ClaimRules::max_lifetime).
+///
+/// Lost: the end of a leaked token, for as long. A bound of up to 30 days needs no leave.
+#[must_use]
+pub fn long_lifetime(limit: Duration) -> MaxLifetime {
+    MaxLifetime { limit: Some(limit), is_dangerous: true }
 }
 
 /// A query parameter that holds exactly the token (RFC 6750 §2.3).

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "explain")]
 pub(crate) use self::explain::{explain, explain_predicates};
+pub(crate) use self::rules::LONGEST_LIFETIME;
 pub use self::rules::MaxLifetime;
 pub use self::rules::{Claim, ClaimRules, ClaimValue};
 pub(crate) use self::rules::{CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, NameTable};

@@ -16,6 +16,10 @@ pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 /// See [`ClaimRules::max_lifetime`].
 pub(crate) const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest lifetime that a policy allows without [`dangerous`](crate::dangerous): the longest that
+/// providers let operators choose for an access token (Auth0: 2,592,000 s).
+pub(crate) const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// What a policy, or one issuer of it, asks of claims.
 ///
 /// ```
@@ -49,18 +53,22 @@ pub struct ClaimRules {
     predicates: Vec<Predicate>,
 }
 
-/// A bound, or none by [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime).
+/// A bound on the lifetime of tokens: a [`Duration`], or by [`dangerous`](crate::dangerous) a
+/// [longer one](crate::dangerous::long_lifetime) or [none](crate::dangerous::unlimited_lifetime).
 ///
 /// ```compile_fail
 /// # use portcullis::{ClaimRules, MaxLifetime};
-/// let rules = ClaimRules::new().max_lifetime(MaxLifetime(None));
+/// let rules = ClaimRules::new().max_lifetime(MaxLifetime { limit: None, is_dangerous: true });
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct MaxLifetime(pub(crate) Option<Duration>);
+pub struct MaxLifetime {
+    pub(crate) limit: Option<Duration>,
+    pub(crate) is_dangerous: bool,
+}
 
 impl From<Duration> for MaxLifetime {
     fn from(limit: Duration) -> Self {
-        Self(Some(limit))
+        Self { limit: Some(limit), is_dangerous: false }
     }
 }
 
@@ -166,10 +174,11 @@ impl ClaimRules {
     }
 
     /// Refuses a token that was made to live longer: `exp` less `iat`, or less the present where
-    /// there is no `iat`.
+    /// there is no `iat`. 1 s to 30 days, which is the longest that providers let operators choose.
     ///
     /// Not called: 24 h, so that a token with an `exp` in ten years never passes by accident.
-    /// Access tokens should live 5 to 15 minutes. No bound at all:
+    /// Access tokens should live 5 to 15 minutes. Longer than 30 days:
+    /// [`dangerous::long_lifetime`](crate::dangerous::long_lifetime); no bound at all:
     /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime).
     pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
         self.max_lifetime.say(Voice::Plain, limit.into());
@@ -294,7 +303,7 @@ impl ClaimRules {
         predicates.sort_by(|one, other| one.name.cmp(&other.name));
         CompiledRules {
             leeway: leeway.get().copied().unwrap_or(DEFAULT_LEEWAY),
-            max_lifetime: max_lifetime.get().copied().unwrap_or(DEFAULT_MAX_LIFETIME.into()).0,
+            max_lifetime: max_lifetime.get().copied().unwrap_or(DEFAULT_MAX_LIFETIME.into()).limit,
             max_age: max_age.get().copied(),
             values: values.into_iter().map(|(name, rule)| (names.index(name), rule)).collect(),
             predicates,

@@ -140,7 +140,7 @@
 //! | `numeric_ids` | `true`: takes `sub` and `jti` also where they are whole numbers (see [`Issuer`](crate::Issuer::numeric_ids)) | refused |
 //! | `scope_claims` | a list of claims that scopes are in (see [`Issuer`](crate::Issuer::scope_claims)) | `scope` and `scp` |
 //! | `claims` | a table; its durations stand above those of the top level, its other rules hold besides | |
-//! | `dangerous` | a table with `unlimited_lifetime` and `allow_http` only | nothing is weakened |
+//! | `dangerous` | a table with `long_lifetime`, `unlimited_lifetime` and `allow_http` only | nothing is weakened |
 //!
 //! | `issuer.keys`, at least one; all are used | Value |
 //! |---|---|
@@ -182,7 +182,7 @@
 //! | `[claims]`, `[issuer.claims]` | Value | Not there |
 //! |------------|-------|-----------|
 //! | `leeway` | how far clocks may differ, at most `"10m"` | `"30s"` |
-//! | `max_lifetime` | from `iat`, or else now, to `exp`; more than nothing | `"24h"` |
+//! | `max_lifetime` | from `iat`, or else now, to `exp`; more than nothing, and at most `"720h"` (30 days) | `"24h"` |
 //! | `max_age` | since `iat`, which must then be there; more than nothing | no bound |
 //! | `required` | a list of claims that must be there | none |
 //! | `forbidden` | a list of claims that must not | none |
@@ -199,7 +199,8 @@
 //!
 //! | `[dangerous]`, `[issuer.dangerous]` | Value | Lost |
 //! |------------|-------|------|
-//! | `unlimited_lifetime` | `true`; not beside `max_lifetime` | a leaked token may work for years |
+//! | `long_lifetime` | a duration of more than 30 days; not beside `max_lifetime` | the end of a leaked token, for as long |
+//! | `unlimited_lifetime` | `true`; not beside `max_lifetime` or `long_lifetime` | a leaked token may work for years |
 //! | `query_parameter` | a name; one more of the `sources` | secrecy: URLs stand in logs |
 //! | `cookie` | a name without `__Host-`; one more of the `sources` | the certainty who set it |
 //! | `allow_http` | of an issuer only: a list of hosts, such as `["keycloak"]`, whose keys are fetched without TLS | the certainty whose keys they are |

@@ -12,7 +12,7 @@ use super::node::{Lines, Node};
 use super::remote::{self, PlainHosts};
 use super::sites::{IssuerSite, Sites};
 use super::table::{Faults, Table, Value};
-use crate::claims::{ClaimRules, ClaimValue, TokenType};
+use crate::claims::{ClaimRules, ClaimValue, MaxLifetime, TokenType};
 use crate::dangerous;
 use crate::keys::{Encoding, KeyFile, Secret};
 use crate::policy::{BadCookie, Fault, Issuer, Keys, Policy, PolicyBuilder};
@@ -103,7 +103,7 @@ impl Settings {
         }
 
         let dangerous = read_dangerous(top.take("dangerous"), faults);
-        let claims = read_claims(top.take("claims"), dangerous.unlimited_lifetime, faults);
+        let claims = read_claims(top.take("claims"), dangerous.lifetime, faults);
         builder = builder.claims(claims);
 
         let sources = top.take("sources").and_then(|value| read_sources(value, faults));
@@ -177,10 +177,10 @@ fn read_issuer(
         IssuerSite { name, identity, place: table.place.clone(), ..IssuerSite::default() };
     let algorithms =
         table.require("algorithms", faults).map(|value| read_algorithms(value, faults));
-    let (mut unlimited, mut plain_hosts) = (None, None);
+    let (mut lifetime, mut plain_hosts) = (None, None);
     let dangerous = table.take("dangerous").and_then(|value| value.table("a table", faults));
     if let Some(mut table) = dangerous {
-        unlimited = read_unlimited(&mut table, faults);
+        lifetime = read_lifetime(&mut table, faults);
         plain_hosts = remote::read_plain_hosts(table.take("allow_http"), faults);
         table.finish(faults);
     }
@@ -233,7 +233,7 @@ fn read_issuer(
         issuer = issuer.scope_claims(names);
     }
     issuer = remote::read_tenant_bounds(&mut table, issuer, &site, faults);
-    issuer = issuer.claims(read_claims(table.take("claims"), unlimited, faults));
+    issuer = issuer.claims(read_claims(table.take("claims"), lifetime, faults));
     sites.issuers.push(site);
     table.finish_with(faults, mistaken_key);
     Some(issuer)
@@ -451,11 +451,10 @@ fn read_time(value: Value, faults: &mut Faults) -> Option<UnixTime> {
     None
 }
 
-/// `unlimited` is the place of the setting that takes the bound on the lifetime away.
-fn read_claims(value: Option<Value>, unlimited: Option<String>, faults: &mut Faults) -> ClaimRules {
+fn read_claims(value: Option<Value>, lifetime: Lifetime, faults: &mut Faults) -> ClaimRules {
     let mut rules = ClaimRules::new();
-    if unlimited.is_some() {
-        rules = rules.max_lifetime(dangerous::unlimited_lifetime());
+    if let Some((_, limit)) = &lifetime {
+        rules = rules.max_lifetime(*limit);
     }
     let Some(mut table) = value.and_then(|value| value.table("a table", faults)) else {
         return rules;
@@ -465,11 +464,12 @@ fn read_claims(value: Option<Value>, unlimited: Option<String>, faults: &mut Fau
     }
     if let Some(value) = table.take("max_lifetime") {
         let place = value.place.clone();
-        if let Some(limit) = read_duration(value, faults) {
-            rules = rules.max_lifetime(limit);
-        }
-        if let Some(with) = unlimited {
-            faults.add(place, Problem::Conflict { with });
+        let limit = read_duration(value, faults);
+        // Both would be a fault of the policy, too.
+        match (lifetime, limit) {
+            (Some((with, _)), _) => faults.add(place, Problem::Conflict { with }),
+            (None, Some(limit)) => rules = rules.max_lifetime(limit),
+            (None, None) => {}
         }
     }
     if let Some(limit) = table.take("max_age").and_then(|value| read_duration(value, faults)) {
@@ -604,8 +604,7 @@ fn read_source(value: Value, faults: &mut Faults) -> Option<TokenSource> {
 
 #[derive(Default)]
 struct Dangerous {
-    /// The place of the setting, where it is on.
-    unlimited_lifetime: Option<String>,
+    lifetime: Lifetime,
     sources: Vec<(TokenSource, String)>,
 }
 
@@ -614,7 +613,7 @@ fn read_dangerous(value: Option<Value>, faults: &mut Faults) -> Dangerous {
     let Some(mut table) = value.and_then(|value| value.table("a table", faults)) else {
         return found;
     };
-    found.unlimited_lifetime = read_unlimited(&mut table, faults);
+    found.lifetime = read_lifetime(&mut table, faults);
     if let Some(value) = table.take("query_parameter") {
         let place = value.place.clone();
         let name = value.string("the name of a query parameter", faults);
@@ -629,9 +628,21 @@ fn read_dangerous(value: Option<Value>, faults: &mut Faults) -> Dangerous {
     found
 }
 
-fn read_unlimited(table: &mut Table, faults: &mut Faults) -> Option<String> {
+/// A bound on the lifetime that only `dangerous` may say, and its place.
+type Lifetime = Option<(String, MaxLifetime)>;
+
+fn read_lifetime(table: &mut Table, faults: &mut Faults) -> Lifetime {
     let place = table.at("unlimited_lifetime");
-    is_on(table.take("unlimited_lifetime"), faults).then_some(place)
+    let unlimited = is_on(table.take("unlimited_lifetime"), faults)
+        .then(|| (place, dangerous::unlimited_lifetime()));
+    let long = table.take("long_lifetime").and_then(|value| {
+        let place = value.place.clone();
+        Some((place, dangerous::long_lifetime(read_duration(value, faults)?)))
+    });
+    if let (Some((with, _)), Some((place, _))) = (&unlimited, &long) {
+        faults.add(place.as_str(), Problem::Conflict { with: with.clone() });
+    }
+    unlimited.or(long)
 }
 
 fn read_bytes(value: Value, expected: &'static str, faults: &mut Faults) -> Option<usize> {

@@ -103,6 +103,7 @@ impl Sites {
             #[cfg(feature = "status-list")]
             Fault::StatusLists { .. } => alone("status_lists".to_owned()),
             Fault::Leeway { place, .. } => alone(self.claim_setting(place, "leeway")),
+            Fault::Lifetime { place, .. } => alone(self.claim_setting(place, "max_lifetime")),
             Fault::ZeroDuration { place, setting } => alone(self.claim_setting(place, setting)),
             Fault::Contradiction { place, claim } => {
                 let setting = |name: &str| self.claim_setting(place, name);

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::steps::kind;
 use super::words::{name_of, type_of};
-use crate::claims::{AudienceRule, TokenType};
+use crate::claims::{AudienceRule, LONGEST_LIFETIME, TokenType};
 use crate::keys::KeySet;
 use crate::policy::{BadCookie, Rules, TrustedIssuer, Verifier};
 use crate::revocation::Revocable;
@@ -192,8 +192,12 @@ impl IssuerDescription {
             AudienceRule::Audiences(names) => (texts(names), Vec::new()),
             AudienceRule::ClientIds(names) => (Vec::new(), texts(names)),
         };
-        if rules.max_lifetime.is_none() {
-            dangerous.push(format!("unlimited_lifetime ({id})"));
+        match rules.max_lifetime {
+            None => dangerous.push(format!("unlimited_lifetime ({id})")),
+            Some(limit) if limit > LONGEST_LIFETIME => {
+                dangerous.push(format!("long_lifetime ({id})"));
+            }
+            Some(_) => {}
         }
         let predicates = rules.predicate_names().map(str::to_owned);
         Self {

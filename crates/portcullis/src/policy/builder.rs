@@ -8,7 +8,7 @@ use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
 use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
-use crate::claims::{ClaimRules, ClaimValue, MaxLifetime, NameTable};
+use crate::claims::{ClaimRules, ClaimValue, LONGEST_LIFETIME, MaxLifetime, NameTable};
 use crate::error::Error;
 use crate::keys::KeySet;
 use crate::presentation::{Presentation, Refusal};
@@ -583,7 +583,13 @@ fn check_durations(place: &str, rules: &ClaimRules, faults: &mut Vec<Fault>) {
     if let Some(leeway) = rules.leeway.get().copied().filter(|leeway| *leeway > MAX_LEEWAY) {
         faults.push(Fault::Leeway { place: place.to_owned(), leeway });
     }
-    let lifetime = rules.max_lifetime.get().and_then(|limit| limit.0);
+    let lifetime = rules.max_lifetime.get().copied();
+    if let Some(MaxLifetime { limit: Some(lifetime), is_dangerous: false }) = lifetime
+        && lifetime > LONGEST_LIFETIME
+    {
+        faults.push(Fault::Lifetime { place: place.to_owned(), lifetime });
+    }
+    let lifetime = lifetime.and_then(|lifetime| lifetime.limit);
     for (setting, limit) in [("max_lifetime", lifetime), ("max_age", rules.max_age.get().copied())]
     {
         if limit.is_some_and(|limit| limit.as_secs() == 0) {

@@ -154,6 +154,13 @@ pub enum Fault {
         /// The leeway.
         leeway: Duration,
     },
+    /// A maximum lifetime over 30 days that is not by [`dangerous`](crate::dangerous).
+    Lifetime {
+        /// Whose rules.
+        place: String,
+        /// The lifetime.
+        lifetime: Duration,
+    },
     /// A maximum lifetime or age of nothing: no token could pass.
     ZeroDuration {
         /// Whose rules.
@@ -291,6 +298,11 @@ impl fmt::Display for Fault {
                     leeway.as_secs()
                 )
             }
+            Self::Lifetime { place, lifetime } => write!(
+                f,
+                "{place}: a `max_lifetime` of {} s: 2592000 s (30 days) is the most; if a leaked token may work for longer, say `long_lifetime` of `dangerous`",
+                lifetime.as_secs()
+            ),
             Self::ZeroDuration { place, setting } => {
                 write!(f, "{place}: `{setting}` of no time lets no token pass")
             }

@@ -837,7 +837,7 @@ mod tests {
         let tenants = rule(template);
         assert_eq!(settle(&tenants, "acme"), Ok(()));
         let all = vec![Trusted::Each(tenants), Trusted::Each(rule(predicate))];
-        let all = super::super::TrustedIssuers::start(all, None, &mut Vec::new());
+        let all = super::super::TrustedIssuers::start(all, &[], &mut Vec::new());
         assert_eq!(format!("{all:?}"), r#"["https://id.example/{tenant}/", "(predicate)"]"#);
     }
 }

@@ -129,7 +129,7 @@ impl RevocationOptions {
         let now = self.clock.now();
         RevocationList::new(ListSettings {
             key,
-            bounds: Bounds { max_lifetime: self.max_lifetime.0, leeway: self.leeway },
+            bounds: Bounds { max_lifetime: self.max_lifetime.limit, leeway: self.leeway },
             capacity: self.capacity,
             start: self.refuses_issued_before_start.then_some(UnixTime(now.0)),
             clock: self.clock,
