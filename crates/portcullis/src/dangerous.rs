@@ -1,6 +1,13 @@
 //! Every way to weaken a policy, each named for what is lost.
 //!
-//! Nothing outside this module weakens verification.
+//! Nothing outside this module turns a check of tokens off, or takes a bound beyond the one that its
+//! setter documents. `Policy::describe` (feature `explain`) lists what a policy
+//! took from it.
+//!
+//! What a check compares with is not weakened but said, and stands with the policy: whose tokens, for
+//! whom or, with
+//! [`client_ids_instead_of_audience`](crate::Issuer::client_ids_instead_of_audience), of which clients, and
+//! which scope [implies](crate::PolicyBuilder::scope_implies) another.
 use core::time::Duration;
 
 use crate::claims::MaxLifetime;

@@ -48,6 +48,23 @@ fn issuer() -> String {
     ISSUER.to_owned()
 }
 
+/// An issuer whose tokens name their client, and no audience.
+fn by_client() -> Issuer {
+    Issuer::new(ISSUER)
+        .algorithms([Algorithm::ES256])
+        .keys(keys(Algorithm::ES256))
+        .client_ids_instead_of_audience(["app"])
+}
+
+fn unmeetable(claim: &str) -> Fault {
+    Fault::Contradiction { place: OWN.into(), claim: claim.into() }
+}
+
+/// An origin that no browser would send.
+fn origin(text: &str) -> (Fault, PolicyBuilder) {
+    (Fault::Origin { origin: text.into() }, builder().allowed_origins([text]))
+}
+
 /// A secret, and a file of public keys.
 fn secret_and_file() -> Keys {
     let secret = TestIssuer::new(ISSUER).secret(Algorithm::HS256).to_vec();
@@ -185,6 +202,14 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             builder().leeway(Duration::MAX),
         ),
         (
+            Fault::Lifetime { place: "the policy".into(), lifetime: 30 * DAY + SECOND },
+            builder().max_lifetime(30 * DAY + SECOND),
+        ),
+        (
+            Fault::Lifetime { place: OWN.into(), lifetime: Duration::MAX },
+            of(good().claims(ClaimRules::new().max_lifetime(Duration::MAX))),
+        ),
+        (
             Fault::ZeroDuration { place: "the policy".into(), setting: "max_lifetime" },
             builder().max_lifetime(Duration::ZERO),
         ),
@@ -207,6 +232,45 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         (
             Fault::Contradiction { place: format!("issuer `{ISSUER}`"), claim: "tenant".into() },
             of(good().claims(ClaimRules::new().forbid("tenant"))).require("tenant"),
+        ),
+        // No value is in both lists.
+        (
+            Fault::Contradiction { place: "the policy".into(), claim: "region".into() },
+            builder().exact("region", "eu").one_of("region", ["us"]),
+        ),
+        (
+            Fault::Contradiction { place: OWN.into(), claim: "region".into() },
+            of(good().claims(ClaimRules::new().exact("region", "eu"))).exact("region", "us"),
+        ),
+        // What verification itself asks for, or refuses.
+        (unmeetable("iss"), builder().forbid("iss")),
+        (unmeetable("iss"), builder().exact("iss", "https://issuer.example/")),
+        (unmeetable("exp"), builder().forbid("exp")),
+        (unmeetable("exp"), builder().exact("exp", "tomorrow")),
+        (unmeetable("nbf"), builder().exact("nbf", true)),
+        (unmeetable("iat"), builder().one_of("iat", ["yesterday", "today"])),
+        (unmeetable("iat"), builder().forbid("iat").max_age(DAY)),
+        (unmeetable("aud"), builder().forbid("aud")),
+        (unmeetable("aud"), builder().exact("aud", 7_i64)),
+        (unmeetable("aud"), of(by_client()).require("aud")),
+        (Fault::NamelessClaim { place: "the policy".into() }, builder().require("")),
+        (
+            Fault::NamelessClaim { place: OWN.into() },
+            of(good().claims(ClaimRules::new().exact("", 1_i64))),
+        ),
+        (
+            Fault::WhiteSpace {
+                issuer: "https://issuer.example\n".into(),
+                text: "https://issuer.example\n".into(),
+            },
+            of(named("https://issuer.example\n")),
+        ),
+        (
+            Fault::WhiteSpace { issuer: issuer(), text: " https://api.example".into() },
+            of(Issuer::new(ISSUER)
+                .algorithms([Algorithm::ES256])
+                .keys(keys(Algorithm::ES256))
+                .audiences([" https://api.example", "https://api.example"])),
         ),
         (Fault::NoSource, sources(vec![])),
         (Fault::DuplicateSource, sources(vec![TokenSource::bearer(), TokenSource::bearer()])),
@@ -284,6 +348,17 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             builder().allowed_origins(["https://app.example:443"]),
         ),
         (Fault::Origin { origin: "https://".into() }, builder().allowed_origins(["https://"])),
+        origin("https://::::"),
+        origin("https://a..example"),
+        origin("https://.example"),
+        origin("https://[::1"),
+        origin("https://[app.example]"),
+        origin("https://[::1]8443"),
+        origin("https://app.example:"),
+        origin("https://app.example:08443"),
+        origin("https://app.example:65536"),
+        origin("https://app.example:8443:8443"),
+        origin("ftp://app.example"),
         (
             Fault::Text { setting: "realm" },
             builder().presentation(Presentation::new().realm("a \"quoted\" realm")),
@@ -402,7 +477,13 @@ fn what_is_at_the_limit_is_accepted() {
         ("leeway", builder().leeway(longest)),
         ("no leeway", builder().leeway(Duration::ZERO)),
         ("lifetime", builder().max_lifetime(Duration::from_secs(1))),
+        ("a lifetime of 30 days", builder().max_lifetime(30 * DAY)),
+        ("a longer one", builder().max_lifetime(dangerous::long_lifetime(Duration::MAX))),
         ("no lifetime", builder().max_lifetime(dangerous::unlimited_lifetime())),
+        ("lists that have a value in common", builder().exact("a", 1_i64).one_of("a", [2_i64, 1])),
+        ("registered claims", builder().exact("iss", ISSUER).require("exp").exact("nbf", 7_i64)),
+        ("a forbidden time of issue", builder().forbid("iat")),
+        ("a client's token without audience", of(by_client()).forbid("aud")),
         ("age", builder().max_age(Duration::from_secs(1))),
         ("one byte", builder().token_limit(1)),
         ("64 KiB", builder().token_limit(64 * 1024)),
@@ -413,7 +494,14 @@ fn what_is_at_the_limit_is_accepted() {
         ("a cache of 1 GiB", builder().token_cache(1 << 30)),
         ("any cookie", builder().sources([dangerous::cookie("token")])),
         ("query", builder().sources([dangerous::query("access_token")])),
-        ("origins", builder().allowed_origins(["http://localhost:3000", "https://[::1]:8443"])),
+        (
+            "origins",
+            builder().allowed_origins([
+                "http://localhost:3000",
+                "https://[::1]:8443",
+                "https://a_b.c.",
+            ]),
+        ),
         ("revocations of a day", enforcing([Revocable::Token]).max_lifetime(DAY)),
         (
             "revocations until",
@@ -478,6 +566,7 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
     assert_eq!(
         error.faults(),
         [
+            Fault::Text { setting: "realm" },
             Fault::Leeway { place: "the policy".into(), leeway: Duration::from_secs(3600) },
             Fault::ZeroDuration { place: "the policy".into(), setting: "max_age" },
             Fault::EmptyIssuer,
@@ -497,7 +586,6 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
             Fault::CookiePrefix { name: "token".into() },
             Fault::TokenLimit { limit: 1 << 20 },
             Fault::Origin { origin: "app.example".into() },
-            Fault::Text { setting: "realm" },
         ]
     );
     let text = error.to_string();

@@ -264,7 +264,7 @@ fn samples() -> Vec<Sample> {
                     "one that was made without the address",
                     Some("JWT"),
                     json!({ "aud": "https://orders-abc.a.run.app", "azp": "1", "sub": "1" }),
-                    value("email_verified"),
+                    value("email"),
                 ),
                 (
                     "an address that Google did not verify",

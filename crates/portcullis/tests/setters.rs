@@ -33,10 +33,11 @@ static REVOKED: LazyLock<Revocations> = LazyLock::new(|| {
         subject: "mallory".to_owned(),
         issued_until: None,
     };
-    let mut revoke = std::pin::pin!(revocations.revoke(&mallory));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(revoke.as_mut().poll(&mut context).is_ready());
-    drop(revoke);
+    {
+        let revoked = std::pin::pin!(revocations.revoke(&mallory));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(revoked.poll(&mut context).is_ready());
+    }
     revocations
 });
 static RESOURCE: LazyLock<ProtectedResource> =
@@ -214,9 +215,10 @@ static REQUESTS: LazyLock<Vec<http::Request<()>>> = LazyLock::new(|| {
         request("GET", &[bearer(&good), cookie(&good)]),
         request("GET", &[cookie("bad")]),
     ]);
-    all.extend(["https://a.example", "https://c.example"].map(|origin| {
-        request("POST", &[cookie(&good), ("origin", origin.to_owned())])
-    }));
+    all.extend(
+        ["https://a.example", "https://c.example"]
+            .map(|origin| request("POST", &[cookie(&good), ("origin", origin.to_owned())])),
+    );
     all
 });
 
@@ -318,7 +320,7 @@ fn orders(words: usize) -> impl Strategy<Value = (Vec<usize>, Vec<usize>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
     fn any_order_of_setters_makes_the_same_policy_or_has_the_same_faults(
@@ -341,7 +343,8 @@ fn setters(source: &'static str, of: &str) -> BTreeSet<&'static str> {
     let functions = blocks.flat_map(|block| block.split("    pub fn ").skip(1));
     let setters = functions.filter_map(|function| {
         let head = function.split('{').next()?;
-        let is_setter = head.contains("self") && !head.contains("&self") && head.contains("-> Self");
+        let is_setter =
+            head.contains("self") && !head.contains("&self") && head.contains("-> Self");
         is_setter.then(|| head.split(['(', '<']).next()).flatten()
     });
     setters.collect()
@@ -358,7 +361,11 @@ fn every_setter_is_shuffled() {
     assert_each_is_a_word(OF_A_POLICY, "PolicyBuilder", include_str!("../src/policy/builder.rs"));
     assert_each_is_a_word(OF_AN_ISSUER, "Issuer", include_str!("../src/policy/issuer.rs"));
     assert_each_is_a_word(OF_RULES, "ClaimRules", include_str!("../src/claims/rules.rs"));
-    assert_each_is_a_word(OF_A_PRESENTATION, "Presentation", include_str!("../src/presentation.rs"));
+    assert_each_is_a_word(
+        OF_A_PRESENTATION,
+        "Presentation",
+        include_str!("../src/presentation.rs"),
+    );
 }
 
 /// A file with these settings above, and the keys of the issuer beside it.
@@ -413,8 +420,7 @@ fn what_code_adds_to_a_policy_file_takes_nothing_of_it_away() {
 
 #[test]
 fn a_setting_that_a_file_and_code_say_differently_is_a_fault_at_its_line_unless_code_overrules() {
-    let (_folder, path) =
-        file("[claims]\nleeway = \"10s\"\n[presentation]\nrealm = \"orders\"\n");
+    let (_folder, path) = file("[claims]\nleeway = \"10s\"\n[presentation]\nrealm = \"orders\"\n");
     let refused = PolicyFile::options(&path)
         .finish_with(|it| it.leeway(seconds(20)).presentation(Presentation::new().realm("code")))
         .open()

@@ -222,7 +222,8 @@ impl ClaimRules {
     }
 
     /// Requires that the claims, read as a `T`, satisfy a predicate. `name` says in logs what was
-    /// not met. Claims that are no `T` do not satisfy it.
+    /// not met, and predicates are asked in the order of their names. Claims that are no `T` do not
+    /// satisfy it.
     ///
     /// A handler that asks for the same `T` gets the value that was read here.
     pub fn predicate<T>(
@@ -275,24 +276,48 @@ impl ClaimRules {
         all.into_iter().filter_map(|(setting, is_contradicted)| is_contradicted.then_some(setting))
     }
 
+    /// Whether a rule is about the claim of no name.
+    pub(crate) fn has_nameless(&self) -> bool {
+        self.values.iter().any(|(claim, _)| claim.is_empty())
+    }
+
+    pub(crate) fn forbids(&self, claim: &str) -> bool {
+        self.about(claim).any(|rule| *rule == ValueRule::Forbidden)
+    }
+
+    pub(crate) fn asks_for(&self, claim: &str) -> bool {
+        self.about(claim).any(|rule| *rule != ValueRule::Forbidden)
+    }
+
+    /// Whether a claim can have a value that these rules allow, where it can have only such as `is_possible`.
+    pub(crate) fn allow_some(
+        &self,
+        claim: &str,
+        is_possible: impl Fn(&ClaimValue) -> bool,
+    ) -> bool {
+        self.lists(claim).all(|values| values.iter().any(&is_possible))
+    }
+
+    fn about(&self, claim: &str) -> impl Iterator<Item = &ValueRule> {
+        self.values.iter().filter(move |(own, _)| **own == *claim).map(|(_, rule)| rule)
+    }
+
+    /// The values that each rule about a claim allows.
+    fn lists(&self, claim: &str) -> impl Iterator<Item = &[ClaimValue]> {
+        self.about(claim).filter_map(|rule| match rule {
+            ValueRule::OneOf(values) => Some(&**values),
+            ValueRule::Required | ValueRule::Forbidden => None,
+        })
+    }
+
     /// Claims about which no token could meet all rules.
     pub(crate) fn contradictions(&self) -> impl Iterator<Item = &str> {
         let names: BTreeSet<&str> = self.values.iter().map(|(claim, _)| &**claim).collect();
         names.into_iter().filter(|name| {
-            let rules = self.values.iter().filter(|(claim, _)| **claim == **name);
-            let rules: Vec<_> = rules.map(|(_, rule)| rule).collect();
-            let is_forbidden = rules.iter().any(|rule| **rule == ValueRule::Forbidden);
-            let is_asked_for = rules.iter().any(|rule| **rule != ValueRule::Forbidden);
-            let lists = || {
-                rules.iter().filter_map(|rule| match rule {
-                    ValueRule::OneOf(values) => Some(values),
-                    ValueRule::Required | ValueRule::Forbidden => None,
-                })
-            };
-            let has_value = |first: &Arc<[ClaimValue]>| {
-                first.iter().any(|value| lists().all(|values| values.contains(value)))
-            };
-            (is_forbidden && is_asked_for) || lists().next().is_some_and(|first| !has_value(first))
+            let is_empty = self.lists(name).next().is_some_and(|first| {
+                !first.iter().any(|value| self.lists(name).all(|values| values.contains(value)))
+            });
+            is_empty || (self.forbids(name) && self.asks_for(name))
         })
     }
 

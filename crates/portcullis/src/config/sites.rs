@@ -69,11 +69,9 @@ impl Sites {
             Fault::EmptyIssuer => alone(self.identity("")),
             Fault::NoAlgorithm { issuer } => itself(self.below(issuer, "algorithms")),
             Fault::NoKeys { issuer } => itself(self.below(issuer, "keys")),
-            Fault::NoAudience { issuer } => {
-                let by_client = self.issuer(issuer).is_some_and(|site| site.by_client);
-                let key = if by_client { "client_ids_instead_of_audience" } else { "audiences" };
-                itself(self.below(issuer, key))
-            }
+            Fault::NoAudience { issuer } => itself(self.audience(issuer)),
+            Fault::WhiteSpace { issuer, text } if issuer == text => alone(self.identity(issuer)),
+            Fault::WhiteSpace { issuer, .. } => alone(self.audience(issuer)),
             Fault::NoTokenType { issuer } => itself(self.below(issuer, "token_type")),
             Fault::NoScopeClaim { issuer } => itself(self.below(issuer, "scope_claims")),
             Fault::UnusableAlgorithm { issuer, .. } => {
@@ -105,6 +103,7 @@ impl Sites {
             Fault::Leeway { place, .. } => alone(self.claim_setting(place, "leeway")),
             Fault::Lifetime { place, .. } => alone(self.claim_setting(place, "max_lifetime")),
             Fault::ZeroDuration { place, setting } => alone(self.claim_setting(place, setting)),
+            Fault::NamelessClaim { place } => alone(self.claims(place)),
             Fault::Contradiction { place, claim } => {
                 let setting = |name: &str| self.claim_setting(place, name);
                 (setting("forbidden"), vec![setting(&format!("one_of.{claim}"))])
@@ -161,6 +160,12 @@ impl Sites {
         self.issuer(name).map_or("issuer", |site| &site.identity).to_owned()
     }
 
+    /// The place of an issuer's audiences, or of what stands in for them.
+    fn audience(&self, name: &str) -> String {
+        let by_client = self.issuer(name).is_some_and(|site| site.by_client);
+        self.below(name, if by_client { "client_ids_instead_of_audience" } else { "audiences" })
+    }
+
     /// The place of an issuer's setting.
     fn below(&self, name: &str, key: &str) -> String {
         match self.issuer(name) {
@@ -180,11 +185,15 @@ impl Sites {
         }
     }
 
-    /// The place of a duration, by what the fault calls whose rules it is in.
+    /// The place of a setting of claims, by what the fault calls whose rules it is in.
     fn claim_setting(&self, whose: &str, setting: &str) -> String {
+        format!("{}.{setting}", self.claims(whose))
+    }
+
+    fn claims(&self, whose: &str) -> String {
         match whose.strip_prefix("issuer `").and_then(|rest| rest.strip_suffix('`')) {
-            Some(name) => self.below(name, &format!("claims.{setting}")),
-            None => format!("claims.{setting}"),
+            Some(name) => self.below(name, "claims"),
+            None => "claims".to_owned(),
         }
     }
 

@@ -632,7 +632,7 @@ const FAULTY: &str = r#"sources = ["bearer", "bearer", "basic", { cookie = "toke
 prefer_header = "yes"
 allowed_origins = ["https://app.example/", "https://app.example", 1]
 bad_cookie = "ignore"
-admit_preflights = 1
+token_cache = "1 MiB"
 token_limit = 0
 refuse_brought_keys = "no"
 allow_anonymous = 0
@@ -754,7 +754,7 @@ const FAULTS: &[(usize, &str, &str)] = &[
     (3, "allowed_origins[2]", "WrongType"),
     (3, "allowed_origins[0]", "Policy(Origin"),
     (4, "bad_cookie", "UnknownValue"),
-    (5, "admit_preflights", "WrongType"),
+    (5, "token_cache", "WrongType"),
     (6, "token_limit", "Policy(TokenLimit"),
     (7, "refuse_brought_keys", "WrongType"),
     (8, "allow_anonymous", "WrongType"),

@@ -147,6 +147,8 @@ impl PolicyDescription {
                 _ => {}
             }
         }
+        #[cfg(feature = "status-list")]
+        dangerous.extend(rules.plain_status_hosts.iter().map(|host| format!("allow_http({host})")));
         if rules.revocations.unknown.is_accepted {
             dangerous.push("accept_unknown_revocation".to_owned());
         }

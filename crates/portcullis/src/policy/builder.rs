@@ -1,4 +1,5 @@
 use core::fmt;
+use core::net::Ipv6Addr;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -429,6 +430,9 @@ impl PolicyBuilder {
         let sources = sources.cloned().unwrap_or_else(|| vec![TokenSource::bearer()]);
         check_durations("the policy", &self.rules, &mut faults);
         check_rules("the policy", &self.rules, &mut faults);
+        if self.rules.has_nameless() {
+            faults.push(Fault::NamelessClaim { place: "the policy".to_owned() });
+        }
 
         let public = self.issuers.iter().flat_map(Issuer::public_keys);
         let public = public.fold(KeySet::empty(), |all, set| all.and(&set));
@@ -439,11 +443,15 @@ impl PolicyBuilder {
             let place = format!("issuer `{name}`");
             faults.extend(issuer.contradicted().map(|setting| said_twice(&place, setting)));
             check_durations(&place, issuer.rules(), &mut faults);
+            if issuer.rules().has_nameless() {
+                faults.push(Fault::NamelessClaim { place: place.clone() });
+            }
             let rules = issuer.rules().over(&self.rules);
             // What is wrong with the policy's own rules was said above.
             if self.rules.contradictions().next().is_none() {
                 check_rules(&place, &rules, &mut faults);
             }
+            faults.extend(issuer.unmeetable(&rules).map(|claim| contradiction(&place, claim)));
             let rules = rules.compile(&mut names);
             let misfits = self.enforced.iter().flat_map(|enforced| {
                 let of_keys = enforced.check_keys(issuer.has_secret_without_id());
@@ -534,6 +542,8 @@ impl PolicyBuilder {
             revocations,
             #[cfg(feature = "status-list")]
             status: StatusRule::default(),
+            #[cfg(all(feature = "explain", feature = "status-list"))]
+            plain_status_hosts: Vec::new(),
             headers: KnownHeaders::default(),
             terms,
         };
@@ -545,6 +555,8 @@ impl PolicyBuilder {
             Some((lists, thread)) => {
                 let mut rules = rules;
                 rules.status = lists.rule();
+                #[cfg(feature = "explain")]
+                rules.plain_status_hosts.extend_from_slice(lists.plain_hosts());
                 let lists = lists.start(Arc::clone(&rules.terms.clock), thread, own.clone());
                 rules.revocations.all.push(Arc::new(lists));
                 rules
@@ -599,9 +611,11 @@ fn check_durations(place: &str, rules: &ClaimRules, faults: &mut Vec<Fault>) {
 }
 
 fn check_rules(place: &str, rules: &ClaimRules, faults: &mut Vec<Fault>) {
-    let contradiction =
-        |claim: &str| Fault::Contradiction { place: place.to_owned(), claim: claim.to_owned() };
-    faults.extend(rules.contradictions().map(contradiction));
+    faults.extend(rules.contradictions().map(|claim| contradiction(place, claim)));
+}
+
+fn contradiction(place: &str, claim: &str) -> Fault {
+    Fault::Contradiction { place: place.to_owned(), claim: claim.to_owned() }
 }
 
 fn check_sources(sources: &[TokenSource], faults: &mut Vec<Fault>) {
@@ -638,13 +652,33 @@ fn check_sources(sources: &[TokenSource], faults: &mut Vec<Fault>) {
 
 /// RFC 6454 §6.2: scheme, host and, unless it is the scheme's own, port; in lower case.
 fn is_origin(origin: &str) -> bool {
-    let Some((scheme @ ("http" | "https"), host)) = origin.split_once("://") else { return false };
-    let default_port = if scheme == "https" { ":443" } else { ":80" };
-    !host.is_empty()
-        && !host.ends_with(default_port)
-        && host.bytes().all(
-            |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b':' | b'[' | b']'),
-        )
+    let Some((scheme @ ("http" | "https"), authority)) = origin.split_once("://") else {
+        return false;
+    };
+    let (is_host, port) = if let Some(literal) = authority.strip_prefix('[') {
+        let Some((address, port)) = literal.split_once(']') else { return false };
+        let is_lower_case = !address.bytes().any(|byte| byte.is_ascii_uppercase());
+        (is_lower_case && address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+        (is_host_name(name), port)
+    };
+    is_host && (port.is_empty() || port.strip_prefix(':').is_some_and(|port| is_port(scheme, port)))
+}
+
+/// The dot at the end of a name that is complete stays in an origin.
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_good = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+        !label.is_empty() && label.bytes().all(is_good)
+    };
+    name.strip_suffix('.').unwrap_or(name).split('.').all(is_label)
+}
+
+fn is_port(scheme: &str, port: &str) -> bool {
+    let default = if scheme == "https" { 443 } else { 80 };
+    // As it is written: without a sign, and without zeros in front.
+    port.parse::<u16>().is_ok_and(|number| number != default && number.to_string() == port)
 }
 
 impl fmt::Debug for PolicyBuilder {

@@ -72,6 +72,13 @@ pub enum Fault {
         /// Its identifier.
         issuer: String,
     },
+    /// An issuer's identifier, audience or client id that begins or ends with white space.
+    WhiteSpace {
+        /// The issuer's identifier.
+        issuer: String,
+        /// Which it is.
+        text: String,
+    },
     /// An issuer whose list of token types is empty.
     NoTokenType {
         /// Its identifier.
@@ -168,7 +175,12 @@ pub enum Fault {
         /// Which setting.
         setting: &'static str,
     },
-    /// Rules about a claim that no token can meet.
+    /// A rule about a claim without a name.
+    NamelessClaim {
+        /// Whose rules.
+        place: String,
+    },
+    /// Rules about a claim that no token can meet, together or beside what verification itself asks of it.
     Contradiction {
         /// Whose rules.
         place: String,
@@ -254,6 +266,12 @@ impl fmt::Display for Fault {
                     "issuer `{issuer}`: no audience, or an empty one: name this service as it stands in `aud`"
                 )
             }
+            Self::WhiteSpace { issuer, text } => write!(
+                f,
+                "issuer `{}`: `{}` begins or ends with white space: take it out, since names are compared byte by byte",
+                issuer.escape_debug(),
+                text.escape_debug()
+            ),
             Self::NoTokenType { issuer } => {
                 write!(f, "issuer `{issuer}`: no token type: leave the setting out, or name one")
             }
@@ -306,9 +324,12 @@ impl fmt::Display for Fault {
             Self::ZeroDuration { place, setting } => {
                 write!(f, "{place}: `{setting}` of no time lets no token pass")
             }
+            Self::NamelessClaim { place } => {
+                write!(f, "{place}: a rule about a claim without a name: name the claim")
+            }
             Self::Contradiction { place, claim } => write!(
                 f,
-                "{place}: the rules for the claim `{}` let no token pass: it is forbidden and asked for, or none of no values",
+                "{place}: the rules for the claim `{}` let no token pass: it is forbidden and asked for, no value meets all of them, or verification itself asks for another",
                 claim.escape_debug()
             ),
             Self::NoSource => f.write_str(

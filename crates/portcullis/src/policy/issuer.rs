@@ -7,7 +7,7 @@ use super::fault::Fault;
 #[cfg(feature = "remote-jwks")]
 use super::tenants::{Bounds, TenantRule, Tenants};
 use super::{Trusted, TrustedIssuer};
-use crate::claims::{AudienceRule, ClaimRules, CompiledRules, TokenType};
+use crate::claims::{AudienceRule, ClaimRules, ClaimValue, CompiledRules, TokenType};
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
@@ -366,6 +366,38 @@ impl Issuer {
         own.chain(self.state.rules.contradicted())
     }
 
+    /// Claims of which these rules ask what its tokens cannot have, or forbid what they must.
+    pub(super) fn unmeetable(&self, rules: &ClaimRules) -> impl Iterator<Item = &'static str> {
+        let is_text = |value: &ClaimValue| matches!(value, ClaimValue::String(_));
+        let is_time = |value: &ClaimValue| matches!(value, ClaimValue::Integer(_));
+        let is_own = |value: &ClaimValue| match &self.id {
+            Identity::One(id) => *value == ClaimValue::String(id.clone()),
+            #[cfg(feature = "remote-jwks")]
+            Identity::Each(_) => is_text(value),
+        };
+        let is_unmeetable = [
+            // RFC 7519 §4.1 for the types; verification needs `iss` and `exp`.
+            ("iss", rules.forbids("iss") || !rules.allow_some("iss", is_own)),
+            ("exp", rules.forbids("exp") || !rules.allow_some("exp", is_time)),
+            ("nbf", !rules.allow_some("nbf", is_time)),
+            (
+                "iat",
+                !rules.allow_some("iat", is_time)
+                    || (rules.forbids("iat") && rules.max_age.get().is_some()),
+            ),
+            (
+                "aud",
+                match &self.state.audience {
+                    AudienceRule::Audiences(_) => {
+                        rules.forbids("aud") || !rules.allow_some("aud", is_text)
+                    }
+                    AudienceRule::ClientIds(_) => rules.asks_for("aud"),
+                },
+            ),
+        ];
+        is_unmeetable.into_iter().filter_map(|(claim, is_so)| is_so.then_some(claim))
+    }
+
     /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
     /// No number of a key in `public` can be a secret.
     pub(super) fn prepare(
@@ -404,6 +436,12 @@ impl Issuer {
         let (AudienceRule::Audiences(names) | AudienceRule::ClientIds(names)) = &audience;
         if names.is_empty() || names.iter().any(|name| name.is_empty()) {
             faults.push(Fault::NoAudience { issuer: issuer() });
+        }
+
+        let texts = [&*name].into_iter().chain(names.iter().map(|name| &**name));
+        // Compared byte by byte, and no issuer writes it so.
+        for text in texts.filter(|text| text.trim() != *text) {
+            faults.push(Fault::WhiteSpace { issuer: issuer(), text: text.to_owned() });
         }
 
         let found = faults.len();

@@ -84,6 +84,9 @@ pub(crate) struct Rules {
     /// What is asked of the claim `status`.
     #[cfg(feature = "status-list")]
     pub(crate) status: StatusRule,
+    /// Hosts of status lists that may be asked without TLS.
+    #[cfg(all(feature = "explain", feature = "status-list"))]
+    pub(crate) plain_status_hosts: Vec<String>,
     pub(crate) headers: KnownHeaders,
     pub(crate) terms: Arc<Terms>,
 }

@@ -337,6 +337,12 @@ mod tests {
     const NO_ROOM: KeysUnavailable = KeysUnavailable { retry_after: None };
 
     /// A network that nobody is on.
+    #[test]
+    fn what_is_not_said_of_tenants_is_the_documented_default() {
+        let Bounds { most, interval } = Bounds::of(None, None);
+        assert_eq!((most, interval), (1000, Duration::from_secs(1)));
+    }
+
     #[derive(Debug)]
     struct Nowhere;
 

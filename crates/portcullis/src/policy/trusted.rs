@@ -108,7 +108,8 @@ impl TrustedIssuers {
                 #[cfg(feature = "remote-jwks")]
                 Trusted::One(mut issuer, plans) => {
                     for plan in plans {
-                        let started = former.iter().find_map(|former| former.remote(&issuer.id, &plan));
+                        let started =
+                            former.iter().find_map(|former| former.remote(&issuer.id, &plan));
                         let started = started.map_or_else(|| plan.start_for(&*issuer.id), Ok);
                         match started {
                             Ok(remote) => issuer.add(remote),

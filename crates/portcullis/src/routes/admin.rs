@@ -69,13 +69,7 @@ pub struct RevocationAdmin {
 impl RevocationAdmin {
     /// Lets in who has a token that `policy` verifies and that meets `requirement`.
     pub fn new(revocations: Revocations, policy: Policy, requirement: Requirement) -> Self {
-        Self {
-            revocations,
-            policy,
-            requirement,
-            revokes_for_all: false,
-            revokes_for: Vec::new(),
-        }
+        Self { revocations, policy, requirement, revokes_for_all: false, revokes_for: Vec::new() }
     }
 
     /// Lets administrators whose tokens are of the issuer `administrators` revoke the tokens of these

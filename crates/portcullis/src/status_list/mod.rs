@@ -245,6 +245,12 @@ impl StatusLists {
         self
     }
 
+    /// Hosts that may be asked without TLS.
+    #[cfg(feature = "explain")]
+    pub(crate) fn plain_hosts(&self) -> &[String] {
+        &self.hosts.0
+    }
+
     pub(crate) fn rule(&self) -> StatusRule {
         if self.is_required { StatusRule::Required } else { StatusRule::Optional }
     }
