@@ -182,8 +182,8 @@ impl Requirement {
         Self::leaf(asks, "the subject that is asked for".to_owned())
     }
 
-    /// A token that the client `client` asked for (`client_id`, RFC 9068 §2.2). Where it stands in another claim,
-    /// such as `azp`, take [`claim`](Self::claim).
+    /// A token that the client `client` asked for (`client_id`, RFC 9068 §2.2). Unique only together with the
+    /// [issuer](Self::issuer). Where it stands in another claim, such as `azp`, take [`claim`](Self::claim).
     pub fn client(client: impl Into<String>) -> Self {
         let client = client.into();
         let words = format!("the client `{client}`");

@@ -133,7 +133,8 @@ pub struct PolicyFileOptions {
 }
 
 impl PolicyFileOptions {
-    /// Adds what data cannot say - a hook, a predicate, revocation - to every policy that the file makes.
+    /// Adds what data cannot say - a hook, a predicate, revocation - to every policy that the file makes. It
+    /// takes nothing away of what the file says: see [`PolicyBuilder::overrule`].
     ///
     /// Not called: the file says all.
     pub fn finish_with(

@@ -54,7 +54,9 @@
 //! ```
 //!
 //! What data cannot say, such as a clock, a predicate or a hook, is added in code:
-//! [`PolicyBuilder::from_toml_file`]. Another format is read by [`PolicyConfig`].
+//! [`PolicyBuilder::from_toml_file`]. It adds to what the file says, and takes nothing away: a setting of
+//! which both say another thing is a fault at its line, unless code says it by
+//! [`PolicyBuilder::overrule`]. Another format is read by [`PolicyConfig`].
 //!
 //! Whoever can write the file decides who gets in: give it the permissions of the program itself.
 //! It is read once, or with [`PolicyFile`] whenever it changes. Key files and secret files that it names are

@@ -366,10 +366,10 @@ impl PolicyBuilder {
         self.presentation(Presentation::new().on_refusal(hook))
     }
 
-    /// Puts the address of the resource's document into every challenge, as
-    /// [`Presentation::resource_metadata`] would, and holds the policy to the document: every authorization server must be an issuer that has the
-    /// resource's identifier for an audience, and `Authorization: Bearer` among the sources.
-    /// [`Presentation::resource_metadata`] puts any address there, and holds the policy to nothing.
+    /// Puts the address of the resource's document into every challenge, and holds the policy to the
+    /// document: every authorization server must be an issuer that has the resource's identifier for an
+    /// audience, and `Authorization: Bearer` among the sources. [`Presentation::resource_metadata`] puts any
+    /// address there, and holds the policy to nothing; another address than the document's is a fault.
     ///
     /// Not called: the challenge says what the presentation does.
     pub fn protected_resource(mut self, resource: &ProtectedResource) -> Self {
