@@ -2,14 +2,18 @@ use core::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ConfigError, Content, MAX_BYTES, from_content};
-use crate::file::{self, Watch};
+use super::{ConfigError, MAX_BYTES, from_content};
+use crate::file::{Look, Settled, Watch};
 use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePolicy};
 
 /// A policy in a TOML file, which is replaced whenever the file's content changes.
 ///
-/// The content is compared once a second. A new one replaces the policy only if it makes one that
-/// [`PolicyBuilder::build`] accepts. A broken one, or a file that went missing, keeps the policy that was good, and
+/// The content is compared once a second. A new one counts when two looks in a row find it, so 1 to 2 s after the
+/// change: the beginning of a policy is a policy too, and a weaker one, so that a file which is being written must
+/// not be taken over half. Still write it beside and rename it, as orchestrators do by swapping a link: a writer
+/// that pauses for longer is not noticed, nor one that writes while the file is opened.
+///
+/// A new content replaces the policy only if it makes one that [`PolicyBuilder::build`] accepts. A broken one, or a file that went missing, keeps the policy that was good, and
 /// says so: to the [observer](PolicyFileOptions::on_event), in the [status](Self::status), and as a `tracing` warning
 /// (feature `tracing`). It is tried again every ten seconds, so that a key file which comes later is found.
 ///
@@ -47,8 +51,8 @@ struct Shared {
 }
 
 struct State {
-    /// What was read last, good or not.
-    content: Content,
+    /// Its content counts, good or not.
+    file: Settled,
     status: PolicyFileStatus,
     /// How often it was looked at since it failed.
     looks: u32,
@@ -102,13 +106,13 @@ impl PolicyFile {
         self.policy.policy()
     }
 
-    /// Looks at the file now, rather than within a second.
+    /// Looks at the file now, and takes over what is there: call it when the file is whole.
     ///
     /// # Errors
     ///
     /// It makes no policy. The one before stays.
     pub fn reload(&self) -> Result<(), ConfigError> {
-        self.shared.read_again(true);
+        self.shared.look(Look::Asked);
         self.status().fault.map_or(Ok(()), Err)
     }
 
@@ -159,22 +163,30 @@ impl PolicyFileOptions {
     ///
     /// As of [`Policy::from_toml_file`], or the thread that looks at the file cannot be had.
     pub fn open(self) -> Result<PolicyFile, ConfigError> {
+        let (shared, policy) = self.read()?;
+        let shared = Arc::new(shared);
+        let watch = Watch::start("portcullis-policy", &shared, |shared| shared.look(Look::Routine))
+            .map_err(|error| ConfigError::unwatched(&shared.path, &error))?;
+        policy.keep(Arc::new((Arc::clone(&shared), watch)));
+        Ok(PolicyFile { shared, policy })
+    }
+
+    /// Reads the file, at which nobody looks yet.
+    fn read(self) -> Result<(Shared, ReplaceablePolicy), ConfigError> {
         let Self { path, finish, observer } = self;
-        let content = read(&path);
+        let file = Settled::open(&path, MAX_BYTES);
         let first =
-            from_content(&path, &content, |config, base| config.build_with(&base, &finish))?;
+            from_content(&path, file.content(), |config, base| config.build_with(&base, &finish))?;
         let policy = ReplaceablePolicy::new(&first);
-        let shared = Arc::new(Shared {
+        let status = PolicyFileStatus::default();
+        let shared = Shared {
             path,
             finish,
             observer,
             policy: policy.downgrade(),
-            state: Mutex::new(State { content, status: PolicyFileStatus::default(), looks: 0 }),
-        });
-        let watch = Watch::start("portcullis-policy", &shared, Shared::look)
-            .map_err(|error| ConfigError::unwatched(&shared.path, &error))?;
-        policy.keep(Arc::new((Arc::clone(&shared), watch)));
-        Ok(PolicyFile { shared, policy })
+            state: Mutex::new(State { file, status, looks: 0 }),
+        };
+        Ok((shared, policy))
     }
 }
 
@@ -185,27 +197,21 @@ impl fmt::Debug for PolicyFileOptions {
 }
 
 impl Shared {
-    fn look(&self) {
-        self.read_again(false);
-    }
-
     /// Reads the file, and puts the policy that it makes in the place of the one before.
-    fn read_again(&self, at_once: bool) {
+    fn look(&self, look: Look) {
         let Some(place) = self.policy.upgrade() else { return };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let content = read(&self.path);
-        if content == state.content {
+        if !state.file.look(look) {
             state.looks = state.looks.wrapping_add(1);
             // What failed may not fail again: a key file that it names is there now.
-            let is_due = at_once || state.looks.is_multiple_of(TRY_AGAIN);
+            let is_due = look == Look::Asked || state.looks.is_multiple_of(TRY_AGAIN);
             if state.status.fault.is_none() || !is_due {
                 return;
             }
         }
-        let made = from_content(&self.path, &content, |config, base| {
+        let made = from_content(&self.path, state.file.content(), |config, base| {
             config.build_with(&base, |builder| (self.finish)(succeed(builder, &place.policy())))
         });
-        state.content = content;
         let event = match made {
             Ok(policy) => {
                 place.replace(&policy);
@@ -242,10 +248,6 @@ impl Shared {
     }
 }
 
-fn read(path: &std::path::Path) -> Content {
-    file::read(path, MAX_BYTES).map_err(|error| error.kind())
-}
-
 fn succeed(builder: PolicyBuilder, former: &Policy) -> PolicyBuilder {
     #[cfg(feature = "remote-jwks")]
     return builder.succeeding(former);
@@ -253,5 +255,37 @@ fn succeed(builder: PolicyBuilder, former: &Policy) -> PolicyBuilder {
     {
         let _ = former;
         builder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_is_being_written_is_not_taken_over_half() {
+        const ISSUER: &str = r#"
+            [[issuer]]
+            id = "https://id.example"
+            audiences = ["https://api.example"]
+            algorithms = ["HS256"]
+            keys = { secrets = [{ file = "secret" }] }
+        "#;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("policy.toml");
+        let secret = "mFQmXCRaSbnhTzHKHTGr85zwXOUmn9qBpzGRGCGJ0xE";
+        std::fs::write(folder.path().join("secret"), secret).expect("a file");
+        let whole = format!("{ISSUER}\n[claims]\nrequired = [\"tenant\"]");
+        std::fs::write(&path, &whole).expect("a file");
+        let (file, policy) = PolicyFile::options(&path).read().expect("a policy");
+        let reloads = || file.state.lock().expect("no panic").status.reloads;
+        let new = whole.replace("tenant", "plan");
+        // The beginning is a policy as well.
+        for (content, count) in [(ISSUER, 0), (&new, 0), (&new, 1), (ISSUER, 1), (&new, 1)] {
+            std::fs::write(&path, content).expect("a file");
+            file.look(Look::Routine);
+            assert_eq!(reloads(), count, "{content}");
+        }
+        drop(policy);
     }
 }

@@ -60,7 +60,8 @@
 //!
 //! Whoever can write the file decides who gets in: give it the permissions of the program itself.
 //! It is read once, or with [`PolicyFile`] whenever it changes. Key files and secret files that it names are
-//! watched either way (see [`KeyFile`](crate::KeyFile)), environment variables are not.
+//! watched either way (see [`KeyFile`](crate::KeyFile)), environment variables are not. Write a new file beside
+//! the old one, and rename it: what is there while the program starts counts, whole or not.
 //!
 //! # Keys that are fetched
 //!
@@ -225,13 +226,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
-use zeroize::Zeroizing;
 
 pub use self::fault::{ConfigError, ConfigFault, Problem};
 pub use self::file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, PolicyFileStatus};
 use self::node::{Lines, Node};
 use self::read::Settings;
-use crate::file::unreadable_reason;
+use crate::file::{Content, unreadable_reason};
 use crate::policy::{Policy, PolicyBuilder};
 
 /// A policy as data, read from any format that describes itself: JSON, YAML, or a part of your
@@ -380,15 +380,11 @@ fn from_file<T>(
     path: &Path,
     make: impl FnOnce(PolicyConfig, PathBuf) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
-    let content = crate::file::read(path, MAX_BYTES).map_err(|error| error.kind());
-    from_content(path, &content, make)
+    from_content(path, &crate::file::read(path, MAX_BYTES), make)
 }
 
 /// More is no policy.
 const MAX_BYTES: usize = 1024 * 1024;
-
-/// What was read of a file, or why it was not.
-type Content = Result<Zeroizing<Vec<u8>>, io::ErrorKind>;
 
 fn from_content<T>(
     path: &Path,

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use zeroize::Zeroizing;
 
 use super::set::Inner;
 use super::{KeyFault, KeySet, KeySource, jwk};
-use crate::file::{self, Watch};
+use crate::file::{Content, Look, Settled, Watch, unreadable_reason};
 
 /// A file of public keys, read again whenever its content changes.
 ///
 /// The content is compared once a second, by reading it: notifications of the operating system see
-/// neither network mounts nor the symbolic links that orchestrators swap, and the file is small.
+/// neither network mounts nor the symbolic links that orchestrators swap, and the file is small. Another one
+/// counts when two looks in a row find it, so 1 to 2 s after the change: a file that is being written is not taken
+/// over half. Still write it beside and rename it, as orchestrators do by swapping a link; a writer that pauses
+/// for longer is not noticed, nor one that writes while the file is opened.
 ///
 /// A new content replaces the keys only if it can be used. A broken one, or a file that went
 /// missing, keeps the keys that were good and says so: to the [observer](KeyFileOptions::on_event),
@@ -50,8 +52,8 @@ struct Shared {
 }
 
 struct State {
-    /// What was read last, good or not.
-    content: Result<Zeroizing<Vec<u8>>, io::ErrorKind>,
+    /// Its content counts, good or not.
+    file: Settled,
     status: KeyFileStatus,
 }
 
@@ -92,13 +94,13 @@ impl KeyFile {
         KeyFileOptions::new(path, |content| KeySet::from_pem(content))
     }
 
-    /// Looks at the file now, rather than within a second.
+    /// Looks at the file now, and takes over what is there: call it when the file is whole.
     ///
     /// # Errors
     ///
     /// Its content cannot be used. The keys read before stay.
     pub fn reload(&self) -> Result<(), KeyFileError> {
-        self.shared.look();
+        self.shared.look(Look::Asked);
         match self.status().fault {
             None => Ok(()),
             Some(fault) => Err(KeyFileError { path: self.shared.path.clone(), fault }),
@@ -161,28 +163,25 @@ impl KeyFileOptions {
     ///
     /// The file cannot be read, or has no usable key.
     pub fn open(self) -> Result<KeyFile, KeyFileError> {
-        let Self { path, read, observer } = self;
-        let opened = file::read(&path, jwk::MAX_BYTES)
-            .map_err(|error| unreadable(error.kind()))
-            .and_then(|content| Ok((read(&content)?, content)));
-        let (keys, content) = match opened {
-            Ok(opened) => opened,
-            Err(fault) => return Err(KeyFileError { path, fault }),
-        };
-        let state = State { content: Ok(content), status: KeyFileStatus::default() };
-        let shared = Arc::new(Shared {
-            current: ArcSwap::new(keys.0),
-            state: Mutex::new(state),
-            path,
-            read,
-            observer,
-        });
-        match Watch::start("portcullis-keys", &shared, Shared::look) {
+        let shared = Arc::new(self.read()?);
+        match Watch::start("portcullis-keys", &shared, |shared| shared.look(Look::Routine)) {
             Ok(watch) => Ok(KeyFile { shared, _watch: Arc::new(watch) }),
             Err(error) => {
                 Err(KeyFileError { path: shared.path.clone(), fault: unreadable(error.kind()) })
             }
         }
+    }
+
+    /// Reads the file, at which nobody looks yet.
+    fn read(self) -> Result<Shared, KeyFileError> {
+        let Self { path, read, observer } = self;
+        let file = Settled::open(&path, jwk::MAX_BYTES);
+        let keys = match keys_of(&*read, file.content()) {
+            Ok(keys) => keys,
+            Err(fault) => return Err(KeyFileError { path, fault }),
+        };
+        let state = State { file, status: KeyFileStatus::default() };
+        Ok(Shared { current: ArcSwap::new(keys.0), state: Mutex::new(state), path, read, observer })
     }
 }
 
@@ -194,18 +193,12 @@ impl fmt::Debug for KeyFileOptions {
 
 impl Shared {
     /// Reads the file and takes over what is new and good.
-    fn look(&self) {
+    fn look(&self, look: Look) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let content = file::read(&self.path, jwk::MAX_BYTES).map_err(|error| error.kind());
-        if content == state.content {
+        if !state.file.look(look) {
             return;
         }
-        let keys = match &content {
-            Ok(content) => (self.read)(content),
-            Err(kind) => Err(unreadable(*kind)),
-        };
-        state.content = content;
-        let event = match keys {
+        let event = match keys_of(&*self.read, state.file.content()) {
             Ok(keys) => {
                 let old = KeySet(self.current.load_full());
                 let keys = keys.succeeding(&old);
@@ -244,8 +237,15 @@ impl Shared {
     }
 }
 
+fn keys_of(read: &Reader, content: &Content) -> Result<KeySet, KeyFault> {
+    match content {
+        Ok(content) => read(content),
+        Err(kind) => Err(unreadable(*kind)),
+    }
+}
+
 fn unreadable(kind: io::ErrorKind) -> KeyFault {
-    KeyFault::Unreadable { reason: file::unreadable_reason(kind) }
+    KeyFault::Unreadable { reason: unreadable_reason(kind) }
 }
 
 /// A [`KeyFile`] cannot be used as it is.
@@ -310,6 +310,22 @@ mod tests {
         let new = path.with_extension("new");
         std::fs::write(&new, content).unwrap();
         std::fs::rename(new, path).unwrap();
+    }
+
+    #[test]
+    fn a_bundle_of_keys_that_is_being_written_is_not_taken_over_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.pem");
+        let half = include_str!("../../tests/vectors/pem/p256-spki.pem");
+        let bundle = &*[half, include_str!("../../tests/vectors/pem/p384-spki.pem")].concat();
+        std::fs::write(&path, bundle).unwrap();
+        let file = KeyFile::pem(&path).read().unwrap();
+        let keys = || KeySet(file.current.load_full()).len();
+        for (content, left) in [(half, 2), (bundle, 2), (half, 2), (half, 1)] {
+            std::fs::write(&path, content).unwrap();
+            file.look(Look::Routine);
+            assert_eq!(keys(), left);
+        }
     }
 
     #[test]
