@@ -181,6 +181,11 @@ fn without_query(address: &str) -> &str {
 
 fn exit_of(error: &FetchError) -> Exit {
     match error.fault() {
+        FetchFault::NoMetadata(tried)
+            if tried.iter().any(|error| matches!(exit_of(error), Exit::Unavailable)) =>
+        {
+            Exit::Unavailable
+        }
         FetchFault::Connection(_)
         | FetchFault::Timeout { .. }
         | FetchFault::Status { status: 429 | 500.. }

@@ -110,6 +110,28 @@ fn table() -> Vec<(Fault, PolicyBuilder)> {
     table
 }
 
+fn misnamed(id: &str) -> (Fault, PolicyBuilder) {
+    (Fault::MetadataAddress { issuer: id.to_owned() }, of(named(id)))
+}
+
+fn braces(id: &str) -> (Fault, PolicyBuilder) {
+    (Fault::Braces { issuer: id.to_owned() }, of(named(id)))
+}
+
+#[test]
+fn an_issuer_named_by_its_metadata_is_told_what_it_is_most_likely_called() {
+    for (address, id) in [
+        ("https://id.example/.well-known/openid-configuration", "`https://id.example`"),
+        ("https://id.example/a/.well-known/openid-configuration", "`https://id.example/a`"),
+        ("https://id.example/.well-known/oauth-authorization-server/a", "`https://id.example/a`"),
+    ] {
+        let text = Fault::MetadataAddress { issuer: address.to_owned() }.to_string();
+        assert!(text.ends_with(id), "{text}");
+    }
+    // Another path that begins alike.
+    assert!(of(named("https://id.example/.well-known/openid-configurations")).build().is_ok());
+}
+
 fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
     let keys_without_id = (0..5).fold(KeySet::empty(), |set, _| {
         let key = SigningKey::generate(Algorithm::ES256);
@@ -131,6 +153,12 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             of(good().token_types([TokenType::Jwt]).token_types([TokenType::AccessToken])),
         ),
         (Fault::EmptyIssuer, of(named(""))),
+        misnamed("https://id.example/.well-known/openid-configuration"),
+        misnamed("https://id.example/realms/a/.well-known/openid-configuration"),
+        misnamed("https://id.example/.well-known/oauth-authorization-server/realms/a"),
+        braces("https://login.example/{tenantid}/v2.0"),
+        braces("https://login.example/{tenant}/v2.0"),
+        braces("https://login.example/}"),
         (
             Fault::NoAlgorithm { issuer: issuer() },
             of(with_keys(&[], Keys::source(keys(Algorithm::ES256)))),

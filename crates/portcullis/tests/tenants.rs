@@ -421,9 +421,9 @@ async fn ten_thousand_invented_tenants_cost_few_fetches_and_no_room_and_hold_up_
         }
         tokio::time::advance(Duration::from_millis(10)).await;
     }
-    // 100 seconds: as many tenants, each asked for its metadata in two places at most.
+    // 100 seconds: as many tenants, each asked for its metadata in three places at most.
     let asked = network.asked();
-    assert!(asked.len() <= 2 + 2 * 100, "{}", asked.len());
+    assert!(asked.len() <= 2 + 3 * 100, "{}", asked.len());
     assert!(asked[2..].iter().all(|url| url.contains("/.well-known/")));
     assert_eq!(policy.remote_keys().len(), 10);
     assert!(issuers(&policy).contains(&acme.name().to_owned()));
@@ -453,7 +453,8 @@ async fn an_invented_tenant_is_asked_for_keys_once_and_not_again_by_itself() {
         asked,
         [
             "https://id.example/invented/.well-known/openid-configuration",
-            "https://id.example/.well-known/oauth-authorization-server/invented"
+            "https://id.example/.well-known/oauth-authorization-server/invented",
+            "https://id.example/.well-known/openid-configuration/invented",
         ]
     );
     assert_eq!(policy.remote_keys()[0].health().failures, 1);
@@ -473,8 +474,10 @@ async fn a_tenant_whose_metadata_name_another_tenant_gets_no_keys() {
     assert!(matches!(refused, Some(Error::Key(KeyError::Unavailable(_)))), "{refused:?}");
     let error = policy.remote_keys()[0].health().last_error.expect("a failure");
     let (expected, found) = (acme.name().to_owned(), umbrella.name().to_owned());
-    assert_eq!(*error.fault(), FetchFault::Issuer { expected, found });
-    assert_eq!(network.asked(), [url]);
+    let FetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
+    assert_eq!(*tried[0].fault(), FetchFault::Issuer { expected, found });
+    let asked = network.asked();
+    assert_eq!((&*asked[0], asked.len()), (url, 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,6 +67,9 @@ impl Sites {
             Fault::SaidTwice { place, setting } => alone(self.said(place, setting)),
             Fault::DuplicateIssuer { issuer } => alone(self.identity(issuer)),
             Fault::EmptyIssuer => alone(self.identity("")),
+            Fault::MetadataAddress { issuer } | Fault::Braces { issuer } => {
+                itself(self.identity(issuer))
+            }
             Fault::NoAlgorithm { issuer } => itself(self.below(issuer, "algorithms")),
             Fault::NoKeys { issuer } => itself(self.below(issuer, "keys")),
             Fault::NoAudience { issuer } => itself(self.audience(issuer)),

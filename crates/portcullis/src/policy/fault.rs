@@ -57,6 +57,16 @@ pub enum Fault {
     },
     /// An issuer whose identifier is empty.
     EmptyIssuer,
+    /// An issuer that is named by the address of its metadata.
+    MetadataAddress {
+        /// The address.
+        issuer: String,
+    },
+    /// An issuer whose identifier has braces in it, and that is not one by template.
+    Braces {
+        /// Its identifier.
+        issuer: String,
+    },
     /// An issuer without algorithms.
     NoAlgorithm {
         /// Its identifier.
@@ -242,6 +252,15 @@ pub enum Fault {
     },
 }
 
+/// The issuer whose metadata have this address by OpenID Connect Discovery 1.0 §4 or RFC 8414 §3.
+pub(crate) fn identifier_in(address: &str) -> Option<String> {
+    let parts = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+    parts.into_iter().find_map(|part| {
+        let (host, path) = address.split_once(part)?;
+        (path.is_empty() || path.starts_with('/')).then(|| format!("{host}{path}"))
+    })
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -255,6 +274,15 @@ impl fmt::Display for Fault {
             }
             Self::EmptyIssuer => f.write_str(
                 "an issuer's identifier is empty: give it exactly as it stands in `iss`",
+            ),
+            Self::MetadataAddress { issuer } => write!(
+                f,
+                "issuer `{issuer}`: this is the address of its metadata: name it by its identifier, most likely `{}`",
+                identifier_in(issuer).unwrap_or_default()
+            ),
+            Self::Braces { issuer } => write!(
+                f,
+                "issuer `{issuer}`: braces are not filled in: write the identifier as `iss` in the tokens has it, or for all tenants call `Issuer::template`, in a policy file `template`, with `{{tenant}}` in it"
             ),
             Self::NoAlgorithm { issuer } => {
                 write!(f, "issuer `{issuer}`: no algorithm: list those that it signs with")

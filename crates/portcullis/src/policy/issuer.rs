@@ -3,7 +3,7 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::fault::Fault;
+use super::fault::{Fault, identifier_in};
 #[cfg(feature = "remote-jwks")]
 use super::tenants::{Bounds, TenantRule, Tenants};
 use super::{Trusted, TrustedIssuer};
@@ -420,6 +420,13 @@ impl Issuer {
         if name.is_empty() {
             faults.push(Fault::EmptyIssuer);
         }
+        let before = faults.len();
+        if identifier_in(&name).is_some() {
+            faults.push(Fault::MetadataAddress { issuer: issuer() });
+        } else if matches!(id, Identity::One(_)) && name.contains(['{', '}']) {
+            faults.push(Fault::Braces { issuer: issuer() });
+        }
+        let is_misnamed = faults.len() > before;
         if algorithms.is_empty() {
             faults.push(Fault::NoAlgorithm { issuer: issuer() });
         }
@@ -546,6 +553,8 @@ impl Issuer {
             #[cfg(feature = "remote-jwks")]
             Identity::One(_) => {
                 let found = plans.iter().filter_map(|plan| plan.check(&name).err());
+                // Of a name that is at fault, no address can be made.
+                let found = found.filter(|_| !is_misnamed);
                 faults.extend(found.map(|error| Fault::RemoteKeys { issuer: issuer(), error }));
                 Trusted::One(trusted, plans)
             }

@@ -13,6 +13,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 pub use self::builder::PolicyBuilder;
+#[cfg(feature = "remote-jwks")]
+pub(crate) use self::fault::identifier_in;
 pub use self::fault::{BuildError, Fault};
 pub(crate) use self::in_force::InForce;
 pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};

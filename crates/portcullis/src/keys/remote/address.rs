@@ -3,6 +3,8 @@ use core::fmt;
 
 use url::{Host, Url};
 
+use crate::policy::identifier_in;
+
 /// An address that nothing is fetched from.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,7 +21,9 @@ pub enum AddressFault {
     Downgrade,
     /// The metadata name keys of another origin, and the same one was asked for.
     OtherOrigin,
-    /// `{tenant}` stands in it, and the issuer is not one by
+    /// It is the address of an issuer's metadata, and the issuer's identifier was asked for.
+    Metadata,
+    /// Braces stand in it. Only `{tenant}` means something, where the issuer is one by
     /// [template](crate::Issuer::template).
     Tenant,
 }
@@ -32,7 +36,8 @@ impl fmt::Display for AddressFault {
             Self::PlainHttp => "plain `http`: whoever is on the way could replace the keys; use `https`, or for a host of a private network `allow_http`, among what is dangerous",
             Self::Downgrade => "plain `http`, named by metadata that came over `https`",
             Self::OtherOrigin => "of another origin than the metadata, and the same one was asked for",
-            Self::Tenant => "`{tenant}` means something only where the issuer is a template",
+            Self::Metadata => "the address of metadata: name the issuer by its identifier, which has no part `/.well-known/…`",
+            Self::Tenant => "braces are not filled in: only `{tenant}` is, and only where the issuer is a template (`Issuer::template`, in a policy file `template`)",
         })
     }
 }
@@ -46,14 +51,7 @@ pub(crate) struct PlainHosts(pub(crate) Vec<String>);
 impl PlainHosts {
     /// Reads an address of a user's own.
     pub(crate) fn parse(&self, text: &str) -> Result<Url, AddressFault> {
-        // The parser is a browser's, and takes `https:\\evil.example\.id.example` for an address of
-        // `evil.example`. An issuer is trusted by how its identifier reads.
-        let is_strict = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'))
-            && !text.bytes().any(|byte| byte <= b' ' || byte == b'\\' || byte == 0x7f);
-        if !is_strict {
-            return Err(AddressFault::NotAUrl);
-        }
-        let url = Url::parse(text).map_err(|_| AddressFault::NotAUrl)?;
+        let url = parse_strictly(text).ok_or(AddressFault::NotAUrl)?;
         let host = url.host().ok_or(AddressFault::NotAUrl)?;
         match url.scheme() {
             "https" => {}
@@ -74,6 +72,22 @@ impl PlainHosts {
         }
         Ok(url)
     }
+}
+
+fn parse_strictly(text: &str) -> Option<Url> {
+    // The parser is a browser's, and takes `https:\\evil.example\.id.example` for an address of
+    // `evil.example`. An issuer is trusted by how its identifier reads.
+    let is_strict = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'))
+        && !text.bytes().any(|byte| byte <= b' ' || byte == b'\\' || byte == 0x7f);
+    Url::parse(text).ok().filter(|_| is_strict)
+}
+
+/// Whether it is a scheme, a host and perhaps a port, and nothing that a log must not show.
+pub(super) fn is_proxy(text: &str) -> bool {
+    parse_strictly(text).is_some_and(|url| {
+        let origin = url.origin().ascii_serialization();
+        matches!(url.scheme(), "http" | "https") && url.as_str() == format!("{origin}/")
+    })
 }
 
 /// An address of a user's own for a message: without what may be a secret in it.
@@ -97,11 +111,14 @@ fn is_loopback(host: &Host<&str>) -> bool {
 }
 
 /// Where an issuer's metadata may be: OpenID Connect Discovery 1.0 §4 puts the well-known part
-/// behind the identifier, RFC 8414 §3 in front of its path.
+/// behind the identifier, RFC 8414 §3 in front of its path, and §5 OpenID's as well, where MCP has clients ask.
 pub(super) fn metadata_addresses(
     issuer: &str,
     hosts: &PlainHosts,
-) -> Result<[Url; 2], AddressFault> {
+) -> Result<[Url; 3], AddressFault> {
+    if identifier_in(issuer).is_some() {
+        return Err(AddressFault::Metadata);
+    }
     let url = hosts.parse(issuer)?;
     // RFC 8414 §2: no query and no fragment.
     if url.query().is_some() {
@@ -116,6 +133,7 @@ pub(super) fn metadata_addresses(
     Ok([
         at(&format!("{path}/.well-known/openid-configuration")),
         at(&format!("/.well-known/oauth-authorization-server{path}")),
+        at(&format!("/.well-known/openid-configuration{path}")),
     ])
 }
 
@@ -207,30 +225,73 @@ mod tests {
 
     #[test]
     fn the_well_known_part_goes_behind_the_identifier_or_in_front_of_its_path() {
-        for (issuer, openid, oauth) in [
+        for (issuer, paths) in [
             (
                 "https://id.example",
-                "https://id.example/.well-known/openid-configuration",
-                "https://id.example/.well-known/oauth-authorization-server",
+                [
+                    "/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server",
+                    "/.well-known/openid-configuration",
+                ],
             ),
             (
                 "https://id.example/",
-                "https://id.example/.well-known/openid-configuration",
-                "https://id.example/.well-known/oauth-authorization-server",
+                [
+                    "/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server",
+                    "/.well-known/openid-configuration",
+                ],
             ),
             (
                 "https://id.example:8443/realms/acme",
-                "https://id.example:8443/realms/acme/.well-known/openid-configuration",
-                "https://id.example:8443/.well-known/oauth-authorization-server/realms/acme",
+                [
+                    "/realms/acme/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server/realms/acme",
+                    "/.well-known/openid-configuration/realms/acme",
+                ],
             ),
             (
                 "https://id.example/acme/",
-                "https://id.example/acme/.well-known/openid-configuration",
-                "https://id.example/.well-known/oauth-authorization-server/acme",
+                [
+                    "/acme/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server/acme",
+                    "/.well-known/openid-configuration/acme",
+                ],
             ),
         ] {
+            let origin = Url::parse(issuer).unwrap().origin().ascii_serialization();
             let found = metadata_addresses(issuer, &PlainHosts::default()).unwrap();
-            assert_eq!(found.map(String::from), [openid, oauth]);
+            assert_eq!(found.map(String::from), paths.map(|path| format!("{origin}{path}")));
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_scheme_a_host_and_perhaps_a_port() {
+        for text in [
+            "http://proxy.internal:3128",
+            "http://proxy.internal:3128/",
+            "https://proxy.internal",
+            "http://10.0.0.1:8080",
+            "http://[::1]:3128",
+        ] {
+            assert!(is_proxy(text), "{text}");
+        }
+        for text in [
+            "",
+            "proxy.internal:3128",
+            "http://",
+            "http://user@proxy.internal",
+            "http://user:password@proxy.internal:3128",
+            "http://proxy.internal/path",
+            "http://proxy.internal?a",
+            "http://proxy.internal#a",
+            "http:\\\\proxy.internal",
+            "http:/proxy.internal",
+            " http://proxy.internal",
+            "socks5://proxy.internal",
+            "ftp://proxy.internal",
+        ] {
+            assert!(!is_proxy(text), "{text}");
         }
     }
 
@@ -240,6 +301,8 @@ mod tests {
             ("https://id.example/?tenant=acme", AddressFault::Extra),
             ("accounts.google.com", AddressFault::NotAUrl),
             ("http://id.example", AddressFault::PlainHttp),
+            ("https://id.example/.well-known/openid-configuration", AddressFault::Metadata),
+            ("https://id.example/.well-known/oauth-authorization-server/a", AddressFault::Metadata),
         ] {
             assert_eq!(metadata_addresses(issuer, &PlainHosts::default()), Err(fault), "{issuer}");
         }

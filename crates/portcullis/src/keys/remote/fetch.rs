@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::time::Instant;
 use url::Url;
 
 use super::address::{AddressFault, PlainHosts};
@@ -31,8 +32,8 @@ pub(super) struct Source {
 #[derive(Debug)]
 pub(super) enum Place {
     Keys(Url),
-    /// Documents that say where the keys are. The first that there is counts.
-    Metadata([Url; 2]),
+    /// Where documents may be that say where the keys are. The first that is the issuer's counts.
+    Metadata([Url; 3]),
 }
 
 /// What one fetch remembers for the next.
@@ -76,7 +77,7 @@ impl Source {
     /// The address that stands for the whole.
     pub(super) fn address(&self) -> &Url {
         match &self.place {
-            Place::Keys(url) | Place::Metadata([url, _]) => url,
+            Place::Keys(url) | Place::Metadata([url, ..]) => url,
         }
     }
 
@@ -118,7 +119,7 @@ impl Source {
             headers.push(("if-modified-since", date));
         }
         let is_conditional = !headers.is_empty();
-        let response = self.get(url, headers).await?;
+        let response = self.get(url, headers, self.settings.timeout).await?;
         let caching = Caching::read(&response);
         if response.status == 304 && is_conditional {
             return Ok(Fetched { keys: None, caching });
@@ -127,7 +128,7 @@ impl Source {
         let text =
             text(&response).map_err(|fault| error(FetchFault::Keys(KeyFault::Text(fault))))?;
         let keys = KeySet::from_jwks_text(text, self.settings.max_keys)
-            .map_err(|fault| error(FetchFault::Keys(fault)))?;
+            .map_err(|fault| error(metadata_instead(text).unwrap_or(FetchFault::Keys(fault))))?;
         memory.validators = Some(Validators {
             url: url.clone(),
             etag: response.header("etag").map(str::to_owned),
@@ -136,16 +137,35 @@ impl Source {
         Ok(Fetched { keys: Some(keys), caching })
     }
 
-    /// Reads the metadata.
-    async fn find_keys(&self, [openid, oauth]: &[Url; 2]) -> Result<Url, FetchError> {
-        let (url, response) = match self.get_metadata(openid).await {
-            // Not there: an authorization server without OpenID Connect, perhaps.
-            Err(error) if error.is_refusal() => match self.get_metadata(oauth).await {
-                Err(other) if other.is_refusal() => return Err(error),
-                found => (oauth, found?),
-            },
-            found => (openid, found?),
-        };
+    /// Reads the metadata, wherever they are: each document has to name the issuer, so that none is taken
+    /// for another's. All of them together may take as long as two.
+    async fn find_keys(&self, addresses: &[Url; 3]) -> Result<Url, FetchError> {
+        let Settings { timeout, .. } = self.settings;
+        let end = Instant::now() + timeout + timeout;
+        let mut tried = Vec::new();
+        for (at, url) in addresses.iter().enumerate() {
+            let left = end.saturating_duration_since(Instant::now());
+            // Of an identifier without a path, two are the same.
+            if addresses[..at].contains(url) || left.is_zero() {
+                continue;
+            }
+            match self.find_keys_at(url, timeout.min(left)).await {
+                Ok(keys) => return Ok(keys),
+                Err(error) => {
+                    let is_there = error.is_of_address();
+                    tried.push(error);
+                    if !is_there {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(FetchError::of_all(tried))
+    }
+
+    async fn find_keys_at(&self, url: &Url, timeout: Duration) -> Result<Url, FetchError> {
+        let response = self.get(url, Vec::new(), timeout).await?;
+        check_status(url, &response)?;
         let error = |fault| FetchError::new(url, fault);
         let members = text(&response)
             .map_err(|_| JsonFault::NotAnObject)
@@ -169,18 +189,13 @@ impl Source {
         keys.map_err(|fault| error(FetchFault::KeysAddress { address: shown(named), fault }))
     }
 
-    async fn get_metadata(&self, url: &Url) -> Result<HttpResponse, FetchError> {
-        let response = self.get(url, Vec::new()).await?;
-        check_status(url, &response)?;
-        Ok(response)
-    }
-
     async fn get(
         &self,
         url: &Url,
         headers: Vec<(&'static str, String)>,
+        timeout: Duration,
     ) -> Result<HttpResponse, FetchError> {
-        let Settings { timeout, max_bytes, .. } = self.settings;
+        let max_bytes = self.settings.max_bytes;
         let mut all = vec![("accept", "application/json, */*;q=0.5".to_owned())];
         all.extend(headers);
         get(&*self.client, url, all, max_bytes, timeout).await
@@ -220,6 +235,13 @@ pub(crate) fn check_status(url: &Url, response: &HttpResponse) -> Result<(), Fet
 
 fn text(response: &HttpResponse) -> Result<&str, TextFault> {
     crate::text::read(&response.body)
+}
+
+/// What to say of metadata that stand where a key set should.
+fn metadata_instead(text: &str) -> Option<FetchFault> {
+    let members = read_tree(text).ok()?;
+    let keys = members.iter().find_map(|(name, value)| (name == "jwks_uri").then_some(value))?;
+    Some(FetchFault::MetadataInstead { keys: shown(keys.as_str()?) })
 }
 
 /// Another party's text, for a message: no control characters, and no more than a line.
@@ -282,6 +304,13 @@ pub enum FetchFault {
         /// Why.
         fault: AddressFault,
     },
+    /// None of the addresses that were asked has the issuer's metadata: what each said.
+    NoMetadata(Vec<FetchError>),
+    /// What came is a document of metadata, and no key set.
+    MetadataInstead {
+        /// Where it says that the keys are.
+        keys: String,
+    },
     /// What came is no usable key set.
     Keys(KeyFault),
     /// The HTTP client panicked.
@@ -313,14 +342,47 @@ impl FetchError {
         self.retry_after
     }
 
-    /// Whether the server says that there is nothing, and has no trouble of its own.
-    fn is_refusal(&self) -> bool {
-        matches!(self.fault, FetchFault::Status { status: 400..=405 | 410 })
+    /// What several addresses said, one at least.
+    fn of_all(mut tried: Vec<Self>) -> Self {
+        if tried.len() == 1 {
+            return tried.remove(0);
+        }
+        let url = tried.first().map(|error| error.url.clone()).unwrap_or_default();
+        let retry_after = tried.iter().filter_map(Self::retry_after).max();
+        Self { url, fault: FetchFault::NoMetadata(tried), retry_after }
+    }
+
+    /// Whether another address of the same server may do better: this one had an answer, and the server
+    /// did not ask to be left alone.
+    fn is_of_address(&self) -> bool {
+        match &self.fault {
+            FetchFault::Connection(_)
+            | FetchFault::Timeout { .. }
+            | FetchFault::Status { status: 429 | 503 }
+            | FetchFault::Panicked
+            | FetchFault::Ended => false,
+            FetchFault::TooLarge { .. }
+            | FetchFault::Redirect { .. }
+            | FetchFault::Status { .. }
+            | FetchFault::Metadata(_)
+            | FetchFault::Missing { .. }
+            | FetchFault::Issuer { .. }
+            | FetchFault::KeysAddress { .. }
+            | FetchFault::NoMetadata(_)
+            | FetchFault::MetadataInstead { .. }
+            | FetchFault::Keys(_) => true,
+        }
     }
 }
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let FetchFault::NoMetadata(tried) = &self.fault {
+            f.write_str("no metadata of this issuer")?;
+            return tried.iter().enumerate().try_for_each(|(at, error)| {
+                write!(f, "{}{error}", if at == 0 { ": " } else { "; " })
+            });
+        }
         write!(f, "{}: ", self.url)?;
         match &self.fault {
             FetchFault::Connection(reason) => f.write_str(reason),
@@ -339,11 +401,20 @@ impl fmt::Display for FetchError {
                 if found.trim_end_matches('/') == expected.trim_end_matches('/') {
                     f.write_str(": the slash at the end counts; write it as the tokens do")?;
                 }
+                if found.contains('{') {
+                    f.write_str(": the braces stand for each tenant; name its issuers by `Issuer::template`, in a policy file `template`, with `{tenant}` in their place")?;
+                }
                 Ok(())
             }
             FetchFault::KeysAddress { address, fault } => {
                 write!(f, "`jwks_uri` is `{address}`: {fault}")
             }
+            // Written above.
+            FetchFault::NoMetadata(_) => Ok(()),
+            FetchFault::MetadataInstead { keys } => write!(
+                f,
+                "this is a document of metadata, and no key set: use discovery instead of this address, or the `jwks_uri` that it names, `{keys}`"
+            ),
             FetchFault::Keys(fault) => fault.fmt(f),
             FetchFault::Panicked => f.write_str("the HTTP client panicked"),
             FetchFault::Ended => f.write_str("the last policy with these keys is gone"),
@@ -418,17 +489,26 @@ mod tests {
     }
 
     #[test]
-    fn only_a_refusal_of_the_metadata_has_others_asked_for() {
-        let is_refusal = |fault| error(fault).is_refusal();
-        for status in [400, 401, 402, 403, 404, 405, 410] {
-            assert!(is_refusal(FetchFault::Status { status }), "{status}");
+    fn another_address_is_asked_unless_the_server_is_away_or_busy() {
+        let is_of_address = |fault| error(fault).is_of_address();
+        for status in [204, 400, 401, 403, 404, 405, 406, 410, 418, 500, 501, 502, 504] {
+            assert!(is_of_address(FetchFault::Status { status }), "{status}");
         }
-        for status in [204, 399, 406, 408, 409, 411, 418, 429, 500, 502, 503] {
-            assert!(!is_refusal(FetchFault::Status { status }), "{status}");
+        assert!(is_of_address(FetchFault::Redirect { status: 302 }));
+        assert!(is_of_address(FetchFault::Metadata(JsonFault::NotAnObject)));
+        for status in [429, 503] {
+            assert!(!is_of_address(FetchFault::Status { status }), "{status}");
         }
-        assert!(!is_refusal(FetchFault::Redirect { status: 302 }));
-        assert!(!is_refusal(FetchFault::Timeout { after: Duration::from_secs(5) }));
-        assert!(!is_refusal(FetchFault::Metadata(JsonFault::NotAnObject)));
+        assert!(!is_of_address(FetchFault::Timeout { after: Duration::from_secs(5) }));
+        assert!(!is_of_address(FetchFault::Connection("refused".to_owned())));
+    }
+
+    #[test]
+    fn metadata_for_every_tenant_are_told_with_the_way_out() {
+        let found = "https://id.example/{tenantid}/v2.0".to_owned();
+        let expected = "https://id.example/common/v2.0".to_owned();
+        let text = error(FetchFault::Issuer { expected, found }).to_string();
+        assert!(text.contains("`Issuer::template`"), "{text}");
     }
 
     #[test]

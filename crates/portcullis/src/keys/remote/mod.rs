@@ -132,11 +132,15 @@ impl RemoteJwks {
     }
 
     /// The JWK set that an issuer's metadata name: those of OpenID Connect Discovery 1.0
-    /// (`{issuer}/.well-known/openid-configuration`), or where the server has none, of RFC 8414
-    /// (`/.well-known/oauth-authorization-server` before the issuer's path).
+    /// (`{issuer}/.well-known/openid-configuration`), or where that address has none, those of RFC 8414
+    /// (`/.well-known/oauth-authorization-server` before the issuer's path), or OpenID's at
+    /// `/.well-known/openid-configuration` before the path.
     ///
-    /// The `issuer` in them must be the issuer's identifier, byte by byte. They are read again once
-    /// an hour, and when a fetch of the keys fails.
+    /// The `issuer` in them must be the issuer's identifier, byte by byte. So the next address is asked after
+    /// whatever answer has no such document: an error, a redirect, a page of HTML. Not where the server cannot be
+    /// reached, is busy (429, 503), or took too long: all documents together may take twice the
+    /// [time-out](RemoteJwksOptions::timeout). They are read again once an hour, and when a fetch of the keys
+    /// fails.
     pub fn discovery() -> RemoteJwksOptions {
         RemoteJwksOptions::new(None)
     }
@@ -467,7 +471,7 @@ impl RemoteJwksOptions {
         }
         let address = self.url.as_deref().unwrap_or(issuer);
         let place = match &self.url {
-            _ if address.contains(TENANT) => Err(AddressFault::Tenant),
+            _ if address.contains(['{', '}']) => Err(AddressFault::Tenant),
             Some(url) => self.hosts.parse(url).map(Place::Keys),
             None => metadata_addresses(issuer, &self.hosts).map(Place::Metadata),
         };

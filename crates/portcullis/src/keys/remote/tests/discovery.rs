@@ -21,6 +21,14 @@ async fn error_of(rig: &Rig) -> FetchError {
     error
 }
 
+/// What the first address said.
+fn first(error: &FetchError) -> &FetchFault {
+    match error.fault() {
+        FetchFault::NoMetadata(tried) => tried[0].fault(),
+        other => other,
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn keys_are_where_the_metadata_say() {
     let rig = rig();
@@ -39,29 +47,31 @@ async fn a_byte_order_mark_in_front_of_the_metadata_is_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_metadata_of_an_authorization_server_are_asked_for_where_there_are_no_others() {
-    for status in [400, 401, 403, 404, 405, 410] {
-        let rig = rig();
-        rig.server.answers(OPENID, Reply::status(status));
-        rig.server.answers(OAUTH, metadata(ISSUER, KEYS));
-        rig.remote.refresh_now().await.unwrap();
-        assert_eq!(rig.server.urls(), [OPENID, OAUTH, KEYS], "{status}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn they_are_not_where_the_server_has_trouble_or_the_others_are_wrong() {
-    for reply in [
-        Reply::status(500),
-        Reply::status(503),
-        Reply::status(429),
-        Reply::status(302),
-        Reply::Fails(HttpError::Failed("refused".to_owned())),
-        Reply::Hangs,
+async fn the_next_address_is_asked_whatever_answer_is_not_this_issuers_metadata() {
+    let statuses = [204, 302, 400, 401, 403, 404, 405, 406, 410, 418, 500, 501, 502, 504];
+    let others = [
         Reply::text("<html>"),
         Reply::text("{}"),
         metadata("https://other.example", KEYS),
         metadata(ISSUER, "http://id.example/jwks"),
+        Reply::Fails(HttpError::TooLarge),
+    ];
+    for reply in statuses.map(Reply::status).into_iter().chain(others) {
+        let rig = rig();
+        rig.server.answers(OPENID, reply);
+        rig.server.answers(OAUTH, metadata(ISSUER, KEYS));
+        rig.remote.refresh_now().await.unwrap();
+        assert_eq!(rig.server.urls(), [OPENID, OAUTH, KEYS]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_other_address_is_asked_of_a_server_that_is_away_busy_or_slow() {
+    for reply in [
+        Reply::status(503),
+        Reply::status(429),
+        Reply::Fails(HttpError::Failed("refused".to_owned())),
+        Reply::Hangs,
     ] {
         let rig = rig();
         rig.server.answers(OPENID, reply);
@@ -71,16 +81,53 @@ async fn they_are_not_where_the_server_has_trouble_or_the_others_are_wrong() {
     }
 }
 
+/// Where the metadata of an issuer with a path may be.
+const WITH_PATH: [&str; 3] = [
+    "https://id.example/acme/.well-known/openid-configuration",
+    "https://id.example/.well-known/oauth-authorization-server/acme",
+    "https://id.example/.well-known/openid-configuration/acme",
+];
+
+fn of_path() -> (Server, RemoteJwks) {
+    let server = Server::default();
+    let options = RemoteJwks::discovery().client(server.clone());
+    (server, start_for("https://id.example/acme", options))
+}
+
 #[tokio::test(start_paused = true)]
-async fn an_issuer_without_metadata_is_said_to_lack_those_of_openid() {
+async fn the_metadata_of_an_issuer_with_a_path_are_looked_for_at_three_addresses() {
+    let (server, remote) = of_path();
+    server.answers(WITH_PATH[2], metadata("https://id.example/acme", KEYS));
+    server.answers(KEYS, Reply::ids(&["a"]));
+    remote.refresh_now().await.unwrap();
+    assert_eq!(server.urls(), [&WITH_PATH[..], &[KEYS]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_documents_together_take_no_longer_than_two() {
+    let (server, remote) = of_path();
+    for url in WITH_PATH {
+        server.answers(url, Reply::status(404).after(4 * SECOND));
+    }
+    let start = Instant::now();
+    let error = remote.refresh_now().await.expect_err("a failure");
+    assert_eq!(start.elapsed(), 10 * SECOND);
+    let FetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
+    assert_eq!(*tried[2].fault(), FetchFault::Timeout { after: 2 * SECOND });
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_issuer_without_metadata_it_is_said_what_each_address_answered() {
     let rig = rig();
-    rig.server.answers(OPENID, Reply::status(404));
-    let error = error_of(&rig).await;
-    assert_eq!(error.to_string(), format!("{OPENID}: status 404"));
+    rig.server.answers(OPENID, Reply::text("<html>"));
+    rig.server.answers(OAUTH, Reply::status(502));
+    assert_eq!(
+        error_of(&rig).await.to_string(),
+        format!(
+            "no metadata of this issuer: {OPENID}: the metadata is not one JSON object in UTF-8; {OAUTH}: status 502"
+        )
+    );
     assert_eq!(rig.server.urls(), [OPENID, OAUTH]);
-    // Trouble with the second document is trouble of its own.
-    rig.server.answers(OAUTH, Reply::status(500));
-    assert_eq!(error_of(&rig).await.to_string(), format!("{OAUTH}: status 500"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,12 +146,12 @@ async fn metadata_of_another_issuer_are_refused_and_both_are_shown() {
         assert_eq!(
             error.to_string(),
             format!(
-                "{OPENID}: the metadata are of issuer `{found}`, not `https://id.example`{hint}"
+                "no metadata of this issuer: {OPENID}: the metadata are of issuer `{found}`, not `https://id.example`{hint}; {OAUTH}: status 404"
             )
         );
         let expected = ISSUER.to_owned();
-        assert_eq!(*error.fault(), FetchFault::Issuer { expected, found: found.to_owned() });
-        assert_eq!(rig.server.count(), 1);
+        assert_eq!(*first(&error), FetchFault::Issuer { expected, found: found.to_owned() });
+        assert_eq!(rig.server.count(), 2);
     }
 }
 
@@ -117,7 +164,7 @@ async fn the_slash_at_the_end_of_the_configured_issuer_counts_as_well() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{OPENID}: the metadata are of issuer `https://id.example`, not `https://id.example/`: the slash at the end counts; write it as the tokens do"
+            "no metadata of this issuer: {OPENID}: the metadata are of issuer `https://id.example`, not `https://id.example/`: the slash at the end counts; write it as the tokens do; {OAUTH}: status 404"
         )
     );
 }
@@ -126,7 +173,7 @@ async fn the_slash_at_the_end_of_the_configured_issuer_counts_as_well() {
 async fn what_another_party_wrote_is_escaped_and_cut() {
     let rig = rig();
     rig.server.answers(OPENID, metadata(&"\u{1b}[31m".repeat(100), KEYS));
-    let FetchFault::Issuer { found, .. } = error_of(&rig).await.fault().clone() else {
+    let FetchFault::Issuer { found, .. } = first(&error_of(&rig).await).clone() else {
         panic!("another fault")
     };
     assert_eq!(found, "\\u{1b}[31m".repeat(51) + "\\u{1b}");
@@ -146,7 +193,7 @@ async fn metadata_that_are_no_object_or_lack_a_member_are_refused() {
     ] {
         let rig = rig();
         rig.server.answers(OPENID, Reply::text(text));
-        assert_eq!(*error_of(&rig).await.fault(), fault, "{text}");
+        assert_eq!(*first(&error_of(&rig).await), fault, "{text}");
     }
 }
 
@@ -162,8 +209,8 @@ async fn metadata_lead_to_no_address_without_tls() {
         let rig = rig();
         rig.server.answers(OPENID, metadata(ISSUER, keys));
         let expected = FetchFault::KeysAddress { address: keys.to_owned(), fault };
-        assert_eq!(*error_of(&rig).await.fault(), expected);
-        assert_eq!(rig.server.urls(), [OPENID]);
+        assert_eq!(*first(&error_of(&rig).await), expected);
+        assert_eq!(rig.server.urls(), [OPENID, OAUTH]);
     }
 }
 
@@ -180,7 +227,7 @@ async fn keys_may_be_at_another_origin_unless_the_same_one_is_asked_for() {
         rig.server.answers(OPENID, metadata(ISSUER, keys));
         let fault = AddressFault::OtherOrigin;
         let expected = FetchFault::KeysAddress { address: keys.to_owned(), fault };
-        assert_eq!(*error_of(&rig).await.fault(), expected);
+        assert_eq!(*first(&error_of(&rig).await), expected);
         rig.server.answers(OPENID, metadata(ISSUER, "https://id.example:443/keys"));
         rig.server.answers("https://id.example/keys", Reply::ids(&["c"]));
         rig.remote.refresh_now().await.unwrap();

@@ -121,3 +121,12 @@ async fn what_an_answer_calls_itself_does_not_count() {
     let no_set = FetchFault::Keys(KeyFault::NotASet);
     assert_eq!(end_of(Reply::text("{}")).await, Err(no_set));
 }
+
+#[tokio::test(start_paused = true)]
+async fn metadata_in_the_place_of_a_set_are_told_as_such() {
+    let text = json!({ "issuer": ISSUER, "jwks_uri": "https://id.example/keys\n" }).to_string();
+    let keys = "https://id.example/keys\\n".to_owned();
+    assert_eq!(end_of(Reply::text(text)).await, Err(FetchFault::MetadataInstead { keys }));
+    let no_set = Err(FetchFault::Keys(KeyFault::NotASet));
+    assert_eq!(end_of(Reply::text(r#"{"jwks_uri":7}"#)).await, no_set);
+}
