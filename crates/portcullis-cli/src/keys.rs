@@ -16,8 +16,8 @@ use crate::{Exit, block_on};
 
 /// Show a key set as Portcullis would use it.
 ///
-/// It is fetched by the rules of a policy: https but for loopback, no redirect, no proxy, at most 256 KiB
-/// and 100 keys.
+/// It is fetched by the rules of a policy: https but for loopback, no redirect, no proxy of the environment, at most
+/// 256 KiB and 100 keys.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The address of the set, or a file with one
@@ -31,6 +31,10 @@ pub(crate) struct Options {
     /// A host that may be asked without TLS. May be there several times
     #[arg(long, value_name = "HOST")]
     allow_http: Vec<String>,
+
+    /// The address of a proxy to fetch through: scheme, host and port
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
 }
 
 /// As of the default of `RemoteJwks`.
@@ -60,10 +64,10 @@ struct Entry {
 }
 
 pub(crate) fn run(options: Options, output: &Output) -> Result<Exit, Failure> {
-    let Options { set, issuer, allow_http } = options;
+    let Options { set, issuer, allow_http, proxy } = options;
     let (report, exit) = match (set, issuer) {
         (Some(set), _) if !is_address(&set) => read(&PathBuf::from(set))?,
-        (set, issuer) => fetch(set, issuer, allow_http)?,
+        (set, issuer) => fetch(set, issuer, allow_http, proxy)?,
     };
     if output.json {
         output.json(&report);
@@ -133,8 +137,17 @@ fn fetch(
     set: Option<String>,
     issuer: Option<String>,
     allow_http: Vec<String>,
+    proxy: Option<String>,
 ) -> Result<(Report, Exit), Failure> {
     let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy();
+    let client = match proxy.map(reqwest::Proxy::all).transpose() {
+        Ok(Some(proxy)) => client.proxy(proxy),
+        Ok(None) => client,
+        Err(_) => {
+            let message = "--proxy: not the address of a proxy, such as http://proxy.internal:3128";
+            return Err(Failure::fault(message.to_owned()));
+        }
+    };
     let client = portcullis::reqwest::client(client)
         .map_err(|error| Failure::fault(format!("no HTTP client: {error}")))?;
     let last = Last::default();

@@ -53,6 +53,25 @@ fn discovery_leads_to_the_set() {
 }
 
 #[test]
+fn a_set_is_fetched_through_the_proxy_that_was_named() {
+    // A server that is asked for an address of another takes the path alone.
+    let proxy = KeyServer::start();
+    let issuer = TestIssuer::new("https://id.example");
+    proxy.serve_keys("/jwks.json", &issuer, &ALGORITHMS);
+    let through = |proxy: &str| {
+        let set = "http://keys.invalid/jwks.json";
+        keys(&[set, "--allow-http", "keys.invalid", "--proxy", proxy])
+    };
+    let ran = through(proxy.url("/").trim_end_matches('/'));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("es256-1"), "{ran:?}");
+    assert_eq!(proxy.hits("/jwks.json"), 1);
+    let ran = through("user:hunter2@");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("--proxy") && !ran.all().contains("hunter2"), "{ran:?}");
+}
+
+#[test]
 fn each_fault_of_a_key_server_has_its_code_and_reason() {
     let server = KeyServer::start();
     let url = server.url("/keys");

@@ -3,6 +3,8 @@
 use core::future::Future;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +13,7 @@ use std::time::Instant;
 
 use base64::prelude::*;
 use portcullis::remote::{
-    FetchFault, HttpClient, HttpFuture, HttpRequest, HttpResponse, RemoteJwksError,
+    AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, HttpResponse, RemoteJwksError,
     RemoteJwksOptions,
 };
 use portcullis::{
@@ -532,7 +534,7 @@ async fn a_client_that_panics_has_failed_and_is_asked_again() {
 async fn a_server_that_is_not_there_is_told_by_name_and_reason() {
     let issuer = issuer();
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/keys");
     let policy = policy([trusted(&issuer, RemoteJwks::url(&url))]);
     let refused = policy.verify_token(good(&issuer)).await.err();
@@ -661,4 +663,60 @@ fn the_thread_that_fetches_ends_with_the_last_policy() {
     assert_comes_to_fetch(1);
     drop(policy);
     assert_comes_to_fetch(0);
+}
+
+/// A proxy that gives one answer to the first request, whatever it is, and tells that request's first line.
+fn proxy(answer: String) -> io::Result<(String, thread::JoinHandle<io::Result<String>>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let seen = thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        let mut lines = BufReader::new(stream.try_clone()?).lines();
+        let first = lines.next().transpose()?.unwrap_or_default();
+        while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
+        stream.write_all([head, answer].concat().as_bytes())?;
+        Ok(first)
+    });
+    Ok((address, seen))
+}
+
+#[test]
+fn keys_are_fetched_through_the_proxy_that_was_named() {
+    let issuer = issuer();
+    let (address, seen) = proxy(issuer.jwks_of(&[ES256])).unwrap();
+    let keys = RemoteJwks::url("http://keys.invalid/jwks")
+        .transport(portcullis::dangerous::allow_http("keys.invalid"))
+        .proxy(address);
+    let policy = policy([trusted(&issuer, keys)]);
+    assert_eq!(runtime().block_on(policy.verify_token(good(&issuer))).err(), None);
+    assert_eq!(seen.join().unwrap().unwrap(), "GET http://keys.invalid/jwks HTTP/1.1");
+}
+
+#[test]
+fn a_proxy_gets_a_tunnel_to_keys_behind_tls_and_not_the_keys() {
+    // Whatever it answers is no TLS.
+    let (address, seen) = proxy(issuer().jwks_of(&[ES256])).unwrap();
+    let keys = RemoteJwks::url("https://keys.invalid/jwks").proxy(address);
+    let keys = keys.start_for("https://id.example").unwrap();
+    let error = runtime().block_on(keys.refresh_now()).unwrap_err();
+    assert!(matches!(error.fault(), FetchFault::Connection(_)), "{error}");
+    assert_eq!(seen.join().unwrap().unwrap(), "CONNECT keys.invalid:443 HTTP/1.1");
+}
+
+#[test]
+fn an_issuer_is_not_discovered_by_the_address_of_its_metadata_or_with_braces() {
+    for (id, fault) in [
+        ("https://id.example/.well-known/openid-configuration", AddressFault::Metadata),
+        ("https://id.example/{tenantid}/v2.0", AddressFault::Tenant),
+    ] {
+        let error = RemoteJwks::discovery().start_for(id).unwrap_err();
+        assert_eq!(error, RemoteJwksError::Address { address: id.to_owned(), fault });
+        // The policy says it once, of the name.
+        let issuer = trusted(&named(id), RemoteJwks::discovery());
+        let faults = build([issuer]).unwrap_err();
+        let [Fault::MetadataAddress { .. } | Fault::Braces { .. }] = faults.faults() else {
+            panic!("{faults}")
+        };
+    }
 }

@@ -11,7 +11,7 @@ pub(super) const ORIGINS: &[&str] = &["jwks_file", "pem_file", "secrets"];
 pub(super) enum PlainHosts {}
 
 /// The keys of `issuer.keys` that need the feature. The first two say where keys are fetched from.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "jwks_url",
     "discovery",
     "fresh_for",
@@ -30,6 +30,7 @@ const KEYS: [&str; 18] = [
     "max_keys",
     "same_origin",
     "load_at_start",
+    "proxy",
 ];
 
 pub(super) fn take_identity(table: &mut Table, faults: &mut Faults) -> Option<Value> {

@@ -138,6 +138,12 @@ fn read_settings(
             options = set(options, number.try_into().unwrap_or(usize::MAX));
         }
     }
+    let proxy = take("proxy", faults).and_then(|value| {
+        value.string("the address of a proxy: \"http://proxy.internal:3128\"", faults)
+    });
+    if let Some(proxy) = proxy {
+        options = options.proxy(proxy);
+    }
     if is_on(take("same_origin", faults), faults) {
         options = options.same_origin();
     }

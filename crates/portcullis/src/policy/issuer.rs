@@ -504,7 +504,7 @@ impl Issuer {
                 }
                 #[cfg(feature = "remote-jwks")]
                 Part::Plan(plan) => {
-                    plans.push(plan);
+                    plans.push(*plan);
                     may_bring_public_keys = true;
                 }
             }
@@ -601,7 +601,7 @@ enum Part {
     Remote(RemoteJwks),
     /// Remote keys that start with the policy.
     #[cfg(feature = "remote-jwks")]
-    Plan(RemoteJwksOptions),
+    Plan(Box<RemoteJwksOptions>),
 }
 
 impl Keys {
@@ -640,7 +640,7 @@ impl From<RemoteJwks> for Keys {
 #[cfg(feature = "remote-jwks")]
 impl From<RemoteJwksOptions> for Keys {
     fn from(options: RemoteJwksOptions) -> Self {
-        Self(vec![Part::Plan(options)])
+        Self(vec![Part::Plan(Box::new(options))])
     }
 }
 

@@ -120,7 +120,7 @@ impl Checker {
     ) -> Self {
         let rule = lists.rule();
         let StatusLists { settings, hosts, client, observer, .. } = lists;
-        let client = client.unwrap_or_else(|| thread.client(CONNECT_TIMEOUT));
+        let client = client.unwrap_or_else(|| thread.client(CONNECT_TIMEOUT, None));
         Self(Arc::new(Shared {
             settings,
             rule,

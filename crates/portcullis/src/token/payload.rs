@@ -283,7 +283,7 @@ mod tests {
                 let input = format!(r#"{{"aud":[{}]}}"#, vec![one; audiences].join(","));
                 match read(&input) {
                     Ok(payload) => {
-                        assert_eq!(payload.audiences.map(|all| all.len()), Some(audiences))
+                        assert_eq!(payload.audiences.map(|all| all.len()), Some(audiences));
                     }
                     Err(error) => assert_eq!(error, TokenError::TooManyAudiences),
                 }

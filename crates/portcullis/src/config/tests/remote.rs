@@ -3,7 +3,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use super::*;
-use crate::keys::remote::{AddressFault, FetchFault, RemoteJwksError};
+use crate::keys::remote::{AddressFault, FetchFault, RemoteJwksError, SettingFault};
 use crate::{Issuer, RemoteJwks};
 
 /// No value is the default.
@@ -29,6 +29,7 @@ timeout            = "3s"
 max_bytes          = 65536
 max_keys           = 20
 same_origin        = true
+proxy              = "http://proxy.internal:3128"
 load_at_start      = false
 [issuer.dangerous]
 allow_http = ["keycloak"]
@@ -63,6 +64,7 @@ pub(super) const FULL_JSON: &str = r#"{ "issuer": [{
       "max_bytes": 65536,
       "max_keys": 20,
       "same_origin": true,
+      "proxy": "http://proxy.internal:3128",
       "load_at_start": false
     },
     "dangerous": { "allow_http": ["keycloak"] }
@@ -133,7 +135,8 @@ fn settings_arrive_from_every_format() {
                         .timeout(seconds(3))
                         .max_bytes(65536)
                         .max_keys(20)
-                        .same_origin(),
+                        .same_origin()
+                        .proxy("http://proxy.internal:3128"),
                 )
                 .audience("b"),
         )
@@ -276,17 +279,17 @@ fn hosts_without_tls_are_those_that_are_named() {
     }
 }
 
-/// A row of the table of settings: key, what it says, default.
+/// A row of the table of settings that have a default: key, what it says, default.
 fn documented() -> Vec<[&'static str; 3]> {
     let (_, table) = include_str!("../mod.rs")
         .split_once("//! | `issuer.keys`, beside `jwks_url` or `discovery`")
         .expect("the table");
     let rows = table.lines().skip(2).map_while(|line| line.strip_prefix("//! | `"));
     let rows: Vec<[&str; 3]> = rows
-        .map(|row| {
+        .filter_map(|row| {
             let (key, rest) = row.split_once("` | ").expect("a key");
-            let (says, default) = rest.rsplit_once(" | `").expect("a default");
-            [key, says, default.trim_end_matches("` |")]
+            let (says, default) = rest.rsplit_once(" | `")?;
+            Some([key, says, default.trim_end_matches("` |")])
         })
         .collect();
     assert_eq!(rows.len(), 16, "{rows:?}");
@@ -662,7 +665,10 @@ fn templates_are_held_to_what_a_policy_holds_them_to() {
     let one = file.replace("id = \"https://a\"", &format!("id = \"{name}\""));
     assert_eq!(found(&format!("{}{}", of(name), of(name))), twice("issuer[1].template"));
     assert_eq!(found(&format!("{}{one}", of(name))), twice("issuer[1].id"));
-    assert_eq!(found(&format!("{one}{}", of(name))), twice("issuer[1].template"));
+    let braces = Problem::Policy(Fault::Braces { issuer: name.to_owned() });
+    let braces = [("issuer[0].id".to_owned(), braces)];
+    let both = [&braces[..], &twice("issuer[1].template")].concat();
+    assert_eq!(found(&format!("{one}{}", of(name))), both);
     assert!(
         Policy::from_toml_str(&format!("{}{}", of(name), of("https://b/{tenant}")), "").is_ok()
     );
@@ -683,6 +689,32 @@ fn other_faults_of_a_template_have_a_place_too() {
             "issuer[0].claims.leeway",
         ]
     );
+}
+
+#[test]
+fn a_proxy_is_an_address_without_user_and_path() {
+    let allowed = "`http://` or `https://` and a host, perhaps with a port, without user and path";
+    let error = RemoteJwksError::Settings(vec![SettingFault { setting: "proxy", allowed }]);
+    let fault = Problem::Policy(Fault::RemoteKeys { issuer: "https://a".to_owned(), error });
+    for proxy in ["proxy.internal:3128", "http://user:hunter2@proxy.internal", "http://a/b", ""] {
+        let text = with_keys(&format!("discovery = true, proxy = \"{proxy}\""));
+        assert_eq!(found(&text), [("issuer[0].keys.proxy".to_owned(), fault.clone())], "{proxy}");
+        assert!(!refused(&text).to_string().contains("hunter2"));
+    }
+    let unused = with_keys("jwks_file = \"jwks.json\", proxy = \"http://proxy.internal\"");
+    assert_eq!(places(&refused(&unused)), ["issuer[0].keys.proxy"]);
+    // Told so where the feature is off.
+    assert!(include_str!("../no_remote.rs").contains("    \"proxy\",\n"));
+    let none = settings(&with_keys("discovery = true"));
+    assert_ne!(settings(&with_keys("discovery = true, proxy = \"http://a:3128\"")), none);
+}
+
+#[test]
+fn an_issuer_named_by_its_metadata_or_with_braces_is_said_once_and_of_its_name() {
+    let discovered = |id: &str| with_keys("discovery = true").replace("https://a", id);
+    for id in ["https://a/.well-known/openid-configuration", "https://a/{tenantid}/v2.0"] {
+        assert_eq!(places(&refused(&discovered(id))), ["issuer[0].id"], "{id}");
+    }
 }
 
 #[test]
@@ -765,6 +797,6 @@ fn no_setting_of_remote_keys_is_forgotten() {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("pub(crate) ")?.split(':').next())
         .collect();
-    let known: BTreeSet<_> = documented().into_iter().map(|[key, ..]| key).collect();
-    assert_eq!(known, fields);
+    let known = documented().into_iter().map(|[key, ..]| key);
+    assert_eq!(known.chain(["proxy"]).collect::<BTreeSet<_>>(), fields);
 }

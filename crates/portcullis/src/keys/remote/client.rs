@@ -73,6 +73,7 @@ fn failed(error: ::reqwest::Error) -> HttpError {
 /// certificates of the operating system.
 pub(crate) struct DefaultClient {
     connect_timeout: Duration,
+    proxy: Option<String>,
     secure: Made,
     /// For plain `http`, which a system without any certificates can do as well.
     plain: Made,
@@ -81,22 +82,30 @@ pub(crate) struct DefaultClient {
 type Made = OnceLock<Result<ReqwestClient, HttpError>>;
 
 impl DefaultClient {
-    pub(super) fn new(connect_timeout: Duration) -> Self {
-        Self { connect_timeout, secure: OnceLock::new(), plain: OnceLock::new() }
+    pub(super) fn new(connect_timeout: Duration, proxy: Option<String>) -> Self {
+        Self { connect_timeout, proxy, secure: OnceLock::new(), plain: OnceLock::new() }
     }
 
-    pub(super) fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
+    pub(super) fn is_of(&self, connect_timeout: Duration, proxy: Option<&str>) -> bool {
+        self.connect_timeout == connect_timeout && self.proxy.as_deref() == proxy
     }
 
-    fn builder(&self) -> ::reqwest::ClientBuilder {
-        ::reqwest::Client::builder()
+    fn make(
+        &self,
+        finish: impl FnOnce(::reqwest::ClientBuilder) -> ::reqwest::ClientBuilder,
+    ) -> Result<ReqwestClient, HttpError> {
+        let builder = ::reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(self.connect_timeout)
             // The environment does not decide where keys come from.
             .no_proxy()
             // Fetches are minutes apart.
-            .pool_idle_timeout(Duration::from_secs(5))
+            .pool_idle_timeout(Duration::from_secs(5));
+        let builder = match &self.proxy {
+            Some(proxy) => builder.proxy(::reqwest::Proxy::all(proxy).map_err(failed)?),
+            None => builder,
+        };
+        ReqwestClient::new(finish(builder)).map_err(failed)
     }
 }
 
@@ -108,11 +117,11 @@ impl fmt::Debug for DefaultClient {
 
 impl HttpClient for DefaultClient {
     fn get(&self, request: HttpRequest) -> HttpFuture {
-        let make = |builder| ReqwestClient::new(builder).map_err(failed);
-        let client = if request.url.starts_with("http:") {
-            self.plain.get_or_init(|| make(self.builder().tls_certs_only([])))
+        let has_secure_proxy = self.proxy.as_ref().is_some_and(|own| own.starts_with("https:"));
+        let client = if request.url.starts_with("http:") && !has_secure_proxy {
+            self.plain.get_or_init(|| self.make(|builder| builder.tls_certs_only([])))
         } else {
-            self.secure.get_or_init(|| make(self.builder()))
+            self.secure.get_or_init(|| self.make(core::convert::identity))
         };
         match client {
             Ok(client) => client.get(request),

@@ -21,6 +21,7 @@
 //! | `max_bytes`, `max_keys` | 256 KiB, 100 | sets with certificate chains have some 100 KiB; providers publish 2 to 10 keys |
 //! | `same_origin` | off | large providers have their keys on another host |
 //! | `load_at_start` | off | a service starts while its provider is down |
+//! | `proxy` | none, whatever the environment says | it would decide where keys come from |
 //!
 //! Not to be set: no redirect is followed; addresses are `https`, loopback and
 //! [`dangerous::allow_http`](crate::dangerous::allow_http) aside; JSON nests 16 deep at most; RSA
@@ -388,9 +389,20 @@ impl RemoteJwksOptions {
         self
     }
 
-    /// What fetches: for a private certificate authority, a client certificate or a proxy.
+    /// A proxy to fetch through: `http://proxy.internal:3128`. Keys at `https` go through a tunnel, whose
+    /// ends are this program and the key server. Of the default client only; for a proxy that wants a
+    /// password, make a [client](Self::client).
     ///
-    /// Not called: reqwest with rustls, the certificates of the operating system and no proxy.
+    /// Not called: no proxy. The variables of the environment (`HTTPS_PROXY`) do not count, since
+    /// whoever sets them would decide where keys come from.
+    pub fn proxy(mut self, address: impl Into<String>) -> Self {
+        self.settings.proxy = Some(address.into());
+        self
+    }
+
+    /// What fetches: for a private certificate authority, a client certificate or a proxy with a password.
+    ///
+    /// Not called: reqwest with rustls and the certificates of the operating system.
     pub fn client(mut self, client: impl HttpClient) -> Self {
         self.client = Some(Arc::new(client));
         self
@@ -415,7 +427,9 @@ impl RemoteJwksOptions {
     pub fn start_for(self, issuer: impl Into<String>) -> Result<RemoteJwks, RemoteJwksError> {
         let loads = self.settings.load_at_start;
         let thread = Thread::get().map_err(|error| RemoteJwksError::Thread(error.to_string()))?;
-        let shared = self.clone().prepare(issuer.into(), |timeout| thread.client(timeout))?;
+        let shared = self.clone().prepare(issuer.into(), |settings| {
+            thread.client(settings.connect_timeout, settings.proxy.as_deref())
+        })?;
         let (stop, stopped) = oneshot::channel();
         thread.spawn(drive(Arc::clone(&shared), stopped));
         if loads {
@@ -482,11 +496,11 @@ impl RemoteJwksOptions {
     fn prepare<C: HttpClient>(
         self,
         issuer: String,
-        default_client: impl FnOnce(Duration) -> Arc<C>,
+        default_client: impl FnOnce(&Settings) -> Arc<C>,
     ) -> Result<Arc<Shared>, RemoteJwksError> {
         let place = self.place(&issuer)?;
         let Self { settings, hosts, client, observer, .. } = self;
-        let client = client.unwrap_or_else(|| default_client(settings.connect_timeout));
+        let client = client.unwrap_or_else(|| default_client(&settings));
         let source = Source { issuer, place, hosts, client, settings };
         Ok(Arc::new(Shared::new(source, observer)))
     }

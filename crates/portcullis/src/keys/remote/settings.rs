@@ -3,6 +3,8 @@ use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
+use super::address::is_proxy;
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -27,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) max_keys: usize,
     pub(crate) same_origin: bool,
     pub(crate) load_at_start: bool,
+    pub(crate) proxy: Option<String>,
 }
 
 impl Default for Settings {
@@ -48,6 +51,7 @@ impl Default for Settings {
             max_keys: 100,
             same_origin: false,
             load_at_start: false,
+            proxy: None,
         }
     }
 }
@@ -81,7 +85,11 @@ impl Settings {
         let numbers = numbers.into_iter().filter_map(|(setting, value, bounds, allowed)| {
             (!bounds.contains(&value)).then(|| fault(setting, allowed))
         });
-        durations.chain(numbers).collect()
+        let is_bad = self.proxy.as_deref().is_some_and(|proxy| !is_proxy(proxy));
+        let allowed =
+            "`http://` or `https://` and a host, perhaps with a port, without user and path";
+        let proxy = is_bad.then(|| fault("proxy", allowed));
+        durations.chain(numbers).chain(proxy).collect()
     }
 }
 
@@ -132,6 +140,7 @@ mod tests {
             max_keys,
             same_origin,
             load_at_start,
+            proxy,
         } = Settings::default();
         let seconds = [
             fresh_for,
@@ -148,7 +157,7 @@ mod tests {
         let expected = [300, 60, 3600, 30, 2, 1, 60, 86400, 2, 5];
         assert_eq!(seconds, expected.map(Duration::from_secs));
         assert_eq!((refresh_at_percent, max_waiting, max_bytes, max_keys), (80, 64, 262_144, 100));
-        assert_eq!((same_origin, load_at_start), (false, false));
+        assert_eq!((same_origin, load_at_start, proxy), (false, false, None));
         assert_eq!(Settings::default().faults(), []);
     }
 

@@ -24,7 +24,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Debug)]
 pub(crate) struct Thread {
     tasks: mpsc::UnboundedSender<Task>,
-    /// Shared, since each reads the certificates of the operating system. One for each time-out.
+    /// Shared, since each reads the certificates of the operating system. One for each time-out and proxy.
     clients: Mutex<Vec<Arc<DefaultClient>>>,
 }
 
@@ -60,12 +60,16 @@ impl Thread {
         let _ = self.tasks.send(Box::pin(task));
     }
 
-    pub(crate) fn client(&self, connect_timeout: Duration) -> Arc<DefaultClient> {
+    pub(crate) fn client(
+        &self,
+        connect_timeout: Duration,
+        proxy: Option<&str>,
+    ) -> Arc<DefaultClient> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = clients.iter().find(|own| own.connect_timeout() == connect_timeout) {
+        if let Some(known) = clients.iter().find(|own| own.is_of(connect_timeout, proxy)) {
             return Arc::clone(known);
         }
-        let client = Arc::new(DefaultClient::new(connect_timeout));
+        let client = Arc::new(DefaultClient::new(connect_timeout, proxy.map(str::to_owned)));
         clients.push(Arc::clone(&client));
         client
     }
