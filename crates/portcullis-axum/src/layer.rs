@@ -55,6 +55,10 @@ impl<S> Layer<S> for VerifyLayer {
 /// Lets only tokens through that meet a [`Requirement`]. Stands behind [`VerifyLayer`], and answers as it does;
 /// without one in front, with 500.
 ///
+/// For one handler take [`Authorized`](crate::Authorized), which stands among its arguments and cannot be left
+/// behind: in a chain of methods, `post(…).route_layer(…).delete(…)`, a layer covers only those before it, and
+/// `DELETE` would ask for nothing. `assert_forbidden` of `portcullis-testkit` finds that.
+///
 /// Take `route_layer`, which leaves a path without a route at 404:
 ///
 /// ```

@@ -39,10 +39,15 @@
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use actix_web::{App, Error, HttpResponse, test};
 
-use crate::protected::{Answer, Probe, Report};
+use crate::protected::{self, Answer, Assertion, Hints, Question};
+use crate::routes::{Credentials, Routes};
+
+const HINTS: Hints = Hints {
+    policy: "See that `.wrap(Verify::new(policy))` of its policy is around each of them.",
+    requirement: "See that `.wrap(Require::…)` is around each of them, within `Verify`, or that its handler takes `Authorized<R>`.",
+};
 
 /// Asks each route of an actix-web app, a method and a path, once without a token and once with one
 /// that is none, with an empty body.
@@ -51,10 +56,17 @@ use crate::protected::{Answer, Probe, Report};
 /// middleware does not cover the default service: where it wraps the whole app, the app answers 401
 /// there, too.
 ///
+/// Each other method of a listed path is asked without a token as well, and has to be refused or not to be
+/// there (404, 405, 501): what is open on purpose is left out by [`Routes::except`]. So is a CORS preflight,
+/// which has to be refused, or answered by a CORS middleware. Such a middleware is known by
+/// `access-control-allow-methods`, or by a `vary` that names `access-control-request-method`. What writes
+/// these itself is not found, nor is a handler that runs for a preflight and answers 4xx or 5xx.
+///
 /// # Panics
 ///
-/// If a route answers anything but 401 with a challenge for `Bearer`: one message names all such
-/// routes. Also if the list is empty, or an entry is no method or path.
+/// If a listed route answers anything but 401 with a challenge for `Bearer`, or another method of its path
+/// does what it must not: one message names all of them. Also if the list is empty, or an entry is no method
+/// or path.
 ///
 /// ```
 /// use actix_web::{App, web};
@@ -71,7 +83,128 @@ use crate::protected::{Answer, Probe, Report};
 /// assert_protected(app, &[("GET", "/orders"), ("DELETE", "/orders/{id}")]).await;
 /// # }
 /// ```
-pub async fn assert_protected<T, B>(app: App<T>, routes: &[(&str, &str)])
+pub async fn assert_protected<'a, T, B>(app: App<T>, routes: impl Into<Routes<'a>>)
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    walk(app, Assertion::Protected, routes.into()).await;
+}
+
+/// Asks each route, and each other method of these paths, with a token that the policy accepts and that may
+/// do nothing: no scope, no role.
+///
+/// Methods that need no more than a token are left out by [`Routes::except`].
+///
+/// Whether a requirement answered is told by the [`Error`](portcullis::Error) in the response's extensions,
+/// whatever a hook made of its status; or, where something took that out, by `insufficient_scope` or
+/// `insufficient_user_authentication` in the challenge. A handler that answers 403 itself does not count: it
+/// ran.
+///
+/// # Panics
+///
+/// If a route does not answer as a requirement does: one message names all of them, and says where the token
+/// itself was refused. Also if the list is empty, or an entry is no method or path.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use portcullis::{Algorithm, Requirement};
+/// use portcullis_actix::{Authorized, Verify};
+/// use portcullis_testkit::{Routes, TestIssuer, actix::assert_forbidden};
+///
+/// portcullis::requirement! {
+///     WriteOrders = Requirement::scope("orders:write");
+/// }
+///
+/// # #[actix_web::main]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let orders = web::resource("/orders")
+///     .get(async || "orders") // for whoever has a token
+///     .post(async |_: Authorized<WriteOrders>| "made");
+/// let app = App::new().service(orders.wrap(Verify::new(issuer.policy())));
+///
+/// let may_do_nothing = issuer.token(Algorithm::ES256).mint();
+/// let routes = Routes::new(&[("POST", "/orders")]).except(&[("GET", "/orders")]);
+/// assert_forbidden(app, &may_do_nothing, routes).await;
+/// # }
+/// ```
+pub async fn assert_forbidden<'a, T, B>(
+    app: App<T>,
+    token: impl Into<Credentials>,
+    routes: impl Into<Routes<'a>>,
+) where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    walk(app, Assertion::Forbidden(token.into()), routes.into()).await;
+}
+
+/// Asks each route, and each other method of these paths, with a token that another policy accepts.
+///
+/// A requirement goes by what a token says, not by who says it: behind the customers' policy,
+/// `Authorized<Admin>` takes a customer's scope `admin`. So give the token all that the route asks for, and
+/// show by [`assert_accepted`] that it gets in where it should.
+///
+/// # Panics
+///
+/// If a route does not refuse the token for its issuer, audience, key, algorithm, type or claims: one message
+/// names all of them. A token that is refused everywhere, since it has expired, for one, shows nothing, and
+/// neither does the answer of a requirement: the policy then took the token. Also if the list is empty, or an
+/// entry is no method or path.
+pub async fn assert_refused<'a, T, B>(
+    app: App<T>,
+    token: impl Into<Credentials>,
+    routes: impl Into<Routes<'a>>,
+) where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    walk(app, Assertion::Refused(token.into()), routes.into()).await;
+}
+
+/// Asks each listed route with a token that gets in, with an empty body. The handlers run.
+///
+/// # Panics
+///
+/// If Portcullis refuses the token, or a route answers 401, 403, 404, 405 or 5xx. Any other answer shows that
+/// a handler was asked. Also if the list is empty, or an entry is no method or path.
+pub async fn assert_accepted<'a, T, B>(
+    app: App<T>,
+    token: impl Into<Credentials>,
+    routes: impl Into<Routes<'a>>,
+) where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    walk(app, Assertion::Accepted(token.into()), routes.into()).await;
+}
+
+async fn walk<T, B>(app: App<T>, assertion: Assertion, routes: Routes<'_>)
 where
     T: ServiceFactory<
             ServiceRequest,
@@ -83,42 +216,36 @@ where
     B: MessageBody + 'static,
 {
     let app = test::init_service(app).await;
-    let mut report = Report::default();
-    for route @ (method, path) in routes {
-        report.walks();
-        for probe in Probe::ALL {
-            let method = Method::from_bytes(method.as_bytes())
-                .unwrap_or_else(|error| panic!("{method} {path} is no route: {error}"));
-            let mut request = test::TestRequest::with_uri(path).method(method);
-            if let Some(value) = probe.authorization() {
-                request = request.insert_header((AUTHORIZATION, value));
-            }
-            let answer = match app.call(request.to_request()).await {
-                Ok(response) => answer(response.response()),
-                // As the server would.
-                Err(error) => answer(&error.error_response()),
-            };
-            if !report.note(*route, probe, Ok(answer)) {
-                break;
-            }
-        }
-    }
-    report.conclude("See that `.wrap(Verify::new(policy))` is around each of them.");
+    protected::walk(assertion, routes, HINTS, async |question| {
+        let Question { method, path, .. } = question;
+        let method = Method::from_bytes(method.as_bytes())
+            .unwrap_or_else(|error| panic!("{method} {path} is not a route: {error}"));
+        let request = test::TestRequest::with_uri(path).method(method);
+        let request =
+            question.fields().fold(request, |request, field| request.insert_header(field));
+        Ok(match app.call(request.to_request()).await {
+            Ok(response) => answer(response.response(), question),
+            // As the server would.
+            Err(error) => answer(&error.error_response(), question),
+        })
+    })
+    .await;
 }
 
-fn answer<B>(response: &HttpResponse<B>) -> Answer {
-    let challenges = response.headers().get_all(WWW_AUTHENTICATE);
-    Answer::new(
-        response.status().as_u16(),
-        challenges.map(|value| value.as_bytes()),
-        response.extensions().get(),
-    )
+fn answer<B>(response: &HttpResponse<B>, question: &Question<'_>) -> Answer {
+    let fields = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    // actix-cors marks all that passes it, and answers nothing but preflights.
+    let fields = fields.filter(|(name, _)| question.is_preflight() || *name != "vary");
+    Answer::new(response.status().as_u16(), fields, response.extensions().get())
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{HttpResponseBuilder, http::StatusCode, web};
-    use portcullis_actix::{Caller, Verify};
+    use actix_web::http::StatusCode;
+    use actix_web::http::header::{self, HeaderValue, WWW_AUTHENTICATE};
+    use actix_web::{HttpResponseBuilder, guard, web};
+    use portcullis::{Algorithm, Requirement};
+    use portcullis_actix::{Authorized, Caller, Require, Verify};
 
     use super::*;
     use crate::TestIssuer;
@@ -158,10 +285,10 @@ mod tests {
     }
 
     #[actix_web::test]
-    #[should_panic(expected = "2 of 3 routes are not protected:
+    #[should_panic(expected = "2 routes are not protected:
   - GET /open: without a token it answered 200
   - GET /bare: without a token it answered 500: no policy stands in front of this route: add `VerifyLayer` (tower, axum) or `Verify` (actix-web) around it; in axum, routes added after `.layer` are not covered
-A protected route answers 401 with `WWW-Authenticate: Bearer`. See that `.wrap(Verify::new(policy))` is around each of them.")]
+A protected route answers 401 with `WWW-Authenticate: Bearer`. See that `.wrap(Verify::new(policy))` of its policy is around each of them.")]
     async fn one_message_names_every_offender() {
         let app = App::new()
             .service(web::resource("/name").wrap(verify()).get(name))
@@ -169,5 +296,159 @@ A protected route answers 401 with `WWW-Authenticate: Bearer`. See that `.wrap(V
             .route("/bare", web::get().to(name));
         let routes = ["/name", "/open", "/bare"].map(|path| ("GET", path));
         assert_protected(app, &routes).await;
+    }
+
+    #[actix_web::test]
+    #[should_panic(expected = "8 routes are not protected:
+  - GET /orders, which is not in the list: without a token it answered 200
+")]
+    async fn a_service_that_takes_every_method_is_found_on_a_listed_path() {
+        let app = App::new()
+            .service(web::resource("/orders").guard(guard::Post()).wrap(verify()).to(name))
+            .service(web::resource("/orders").to(async || "open"));
+        assert_protected(app, &[("POST", "/orders")]).await;
+    }
+
+    fn is_preflight(request: &ServiceRequest) -> bool {
+        request.method() == Method::OPTIONS
+            && request.headers().contains_key("access-control-request-method")
+    }
+
+    #[actix_web::test]
+    #[should_panic(expected = "a route is not protected:
+  - OPTIONS /pay: without a token, as a CORS preflight it answered 200, and not as a CORS layer does
+")]
+    async fn a_preflight_that_runs_a_handler_is_found() {
+        let past = guard::fn_guard(|context| {
+            context.head().headers().contains_key("access-control-request-method")
+        });
+        let app = App::new()
+            .service(web::resource("/pay").guard(past).to(async || "paid"))
+            .service(web::resource("/pay").wrap(verify()).to(name));
+        assert_protected(app, &[("GET", "/pay"), ("OPTIONS", "/pay")]).await;
+    }
+
+    /// As actix-cors: answers preflights, and marks what passes.
+    fn cors<B: MessageBody + 'static>(
+        app: App<
+            impl ServiceFactory<
+                ServiceRequest,
+                Config = (),
+                Response = ServiceResponse<B>,
+                Error = Error,
+                InitError = (),
+            >,
+        >,
+    ) -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<actix_web::body::BoxBody>,
+            Error = Error,
+            InitError = (),
+        >,
+    > {
+        app.wrap_fn(|request, service| {
+            let mut answered = None;
+            let mut passed = None;
+            if is_preflight(&request) {
+                answered = Some(request.into_response(HttpResponse::Ok().finish()));
+            } else {
+                passed = Some(service.call(request));
+            }
+            async move {
+                let mut response = match (answered, passed) {
+                    (Some(response), _) => response,
+                    (_, Some(passed)) => passed.await?.map_into_boxed_body(),
+                    (None, None) => unreachable!("it is one of both"),
+                };
+                let vary = HeaderValue::from_static("Origin, Access-Control-Request-Method");
+                response.headers_mut().insert(header::VARY, vary);
+                Ok(response)
+            }
+        })
+    }
+
+    #[actix_web::test]
+    async fn a_cors_middleware_that_answers_preflights_is_no_fault() {
+        let app = App::new().service(web::resource("/pay").wrap(verify()).post(name));
+        assert_protected(cors(app), &[("POST", "/pay")]).await;
+    }
+
+    #[actix_web::test]
+    #[should_panic(expected = "a route is not protected:
+  - OPTIONS /pay, which is not in the list: without a token it answered 200
+")]
+    async fn options_that_runs_behind_a_cors_middleware_is_found() {
+        let options = web::resource("/pay").guard(guard::Options()).to(async || "open");
+        let app =
+            App::new().service(options).service(web::resource("/pay").wrap(verify()).post(name));
+        assert_protected(cors(app), &[("POST", "/pay")]).await;
+    }
+
+    fn issuer() -> TestIssuer {
+        TestIssuer::new("https://actix.example")
+    }
+
+    fn may_do_nothing() -> String {
+        issuer().token(Algorithm::ES256).mint()
+    }
+
+    portcullis::requirement! {
+        Write = Requirement::scope("orders:write");
+    }
+
+    async fn write(_: Authorized<Write>) -> &'static str {
+        "written"
+    }
+
+    #[actix_web::test]
+    async fn a_requirement_of_each_method_passes() {
+        let all = web::resource("/all").wrap(Require::scope("orders:write")).to(name);
+        let app = App::new()
+            .wrap(verify())
+            .service(web::resource("/orders").post(write).delete(write).get(name))
+            .service(all);
+        let routes =
+            Routes::new(&[("POST", "/orders"), ("PUT", "/all")]).except(&[("GET", "/orders")]);
+        assert_forbidden(app, &may_do_nothing(), routes).await;
+    }
+
+    #[actix_web::test]
+    #[should_panic(expected = "a route is open to every token:
+  - DELETE /orders, which is not in the list: with a token that may do nothing it answered 200
+")]
+    async fn a_method_without_its_requirement_is_found() {
+        let app =
+            App::new().wrap(verify()).service(web::resource("/orders").post(write).delete(name));
+        assert_forbidden(app, &may_do_nothing(), &[("POST", "/orders")]).await;
+    }
+
+    #[actix_web::test]
+    async fn each_route_behind_its_own_policy_passes() {
+        let staff = || TestIssuer::new("https://staff.example");
+        let app = |office: Verify| {
+            App::new()
+                .service(web::resource("/orders").wrap(verify()).get(name))
+                .service(web::resource("/refunds").wrap(office).post(write))
+        };
+        let token =
+            |issuer: &TestIssuer| issuer.token(Algorithm::ES256).scope("orders:write").mint();
+        let (customer, clerk) = (token(&issuer()), token(&staff()));
+        let good = || app(Verify::new(staff().policy()));
+        assert_accepted(good(), &customer, &[("GET", "/orders")]).await;
+        assert_refused(good(), &customer, &[("POST", "/refunds")]).await;
+        assert_accepted(good(), &clerk, &[("POST", "/refunds")]).await;
+        assert_refused(good(), &clerk, &[("GET", "/orders")]).await;
+    }
+
+    #[actix_web::test]
+    #[should_panic(expected = "a route is not behind the policy that was meant:
+  - POST /refunds: with a token of another policy it answered 200
+")]
+    async fn a_route_behind_another_policy_is_found() {
+        let customer = issuer().token(Algorithm::ES256).scope("orders:write").mint();
+        let app = App::new().service(web::resource("/refunds").wrap(verify()).post(write));
+        assert_refused(app, &customer, &[("POST", "/refunds")]).await;
     }
 }

@@ -40,6 +40,14 @@ use axum_core::body::Body;
 use http::{Request, Response};
 use tower_service::Service;
 
+use crate::protected::{Assertion, Hints};
+use crate::routes::{Credentials, Routes};
+
+const HINTS: Hints = Hints {
+    policy: "In axum, `.layer` covers only the routes that were added before it: put it last.",
+    requirement: "In axum, `.route_layer(RequireLayer::…)` covers only the methods that stand before it: `Authorized<R>` among the handler's arguments cannot be left behind.",
+};
+
 /// Asks each route of an axum app, a method and a path, once without a token and once with one that
 /// is none, with an empty body.
 ///
@@ -47,10 +55,17 @@ use tower_service::Service;
 /// written as in the router: `/orders/{id}`. A misspelt path is found only where the layer does not
 /// cover the fallback: where it does, the app answers 401 there, too.
 ///
+/// Each other method of a listed path is asked without a token as well, and has to be refused or not to be
+/// there (404, 405, 501): what is open on purpose is left out by [`Routes::except`]. So is a CORS preflight,
+/// which has to be refused, or answered by a CORS layer. Such a layer is known by
+/// `access-control-allow-methods`, or by a `vary` that names `access-control-request-method`. What writes
+/// these itself is not found, nor is a handler that runs for a preflight and answers 4xx or 5xx.
+///
 /// # Panics
 ///
-/// If a route answers anything but 401 with a challenge for `Bearer`: one message names all such
-/// routes. Also if the list is empty, or an entry is no method or path.
+/// If a listed route answers anything but 401 with a challenge for `Bearer`, or another method of its path
+/// does what it must not: one message names all of them. Also if the list is empty, or an entry is no method
+/// or path.
 ///
 /// ```should_panic
 /// use axum::{Router, routing::get};
@@ -67,21 +82,139 @@ use tower_service::Service;
 /// assert_protected(&app, &[("GET", "/orders"), ("GET", "/admin")]).await;
 /// # }
 /// ```
-pub async fn assert_protected<S, R>(app: &S, routes: &[(&str, &str)])
+pub async fn assert_protected<'a, S, R>(app: &S, routes: impl Into<Routes<'a>>)
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone,
     S::Error: Display,
 {
-    let hint = "In axum, `.layer` covers only the routes that were added before it: put it last.";
-    crate::tower::walk::<S, Body, R>(app, routes, hint).await;
+    walk(app, Assertion::Protected, routes).await;
+}
+
+/// Asks each route, and each other method of these paths, with a token that the policy accepts and that may
+/// do nothing: no scope, no role.
+///
+/// In axum, a `RequireLayer` within a chain of methods covers only those before it, and nothing says so but
+/// this. Methods that need no more than a token are left out by [`Routes::except`].
+///
+/// Whether a requirement answered is told by the [`Error`](portcullis::Error) in the response's extensions,
+/// whatever a hook made of its status; or, where something took that out, by `insufficient_scope` or
+/// `insufficient_user_authentication` in the challenge. A handler that answers 403 itself does not count: it
+/// ran.
+///
+/// # Panics
+///
+/// If a route does not answer as a requirement does: one message names all of them, and says where the token
+/// itself was refused. Also if the list is empty, or an entry is no method or path.
+///
+/// ```should_panic
+/// use axum::{Router, routing::post};
+/// use portcullis::Algorithm;
+/// use portcullis_axum::{RequireLayer, VerifyLayer};
+/// use portcullis_testkit::{TestIssuer, axum::assert_forbidden};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let orders = post(|| async { "made" })
+///     .route_layer(RequireLayer::scope("orders:write"))
+///     .delete(|| async { "gone" }); // Needs no scope!
+/// let app = Router::new().route("/orders", orders).layer(VerifyLayer::new(issuer.policy()));
+///
+/// let may_do_nothing = issuer.token(Algorithm::ES256).mint();
+/// assert_forbidden(&app, &may_do_nothing, &[("POST", "/orders")]).await;
+/// # }
+/// ```
+pub async fn assert_forbidden<'a, S, R>(
+    app: &S,
+    token: impl Into<Credentials>,
+    routes: impl Into<Routes<'a>>,
+) where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    walk(app, Assertion::Forbidden(token.into()), routes).await;
+}
+
+/// Asks each route, and each other method of these paths, with a token that another policy accepts.
+///
+/// A requirement goes by what a token says, not by who says it: behind the customers' policy,
+/// `Authorized<Admin>` takes a customer's scope `admin`. So give the token all that the route asks for, and
+/// show by [`assert_accepted`] that it gets in where it should.
+///
+/// # Panics
+///
+/// If a route does not refuse the token for its issuer, audience, key, algorithm, type or claims: one message
+/// names all of them. A token that is refused everywhere, since it has expired, for one, shows nothing, and
+/// neither does the answer of a requirement: the policy then took the token. Also if the list is empty, or an
+/// entry is no method or path.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use portcullis::Algorithm;
+/// use portcullis_axum::VerifyLayer;
+/// use portcullis_testkit::{TestIssuer, axum::{assert_accepted, assert_refused}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let [customers, staff] = ["https://id.example", "https://staff.example"].map(TestIssuer::new);
+/// let shop = Router::new().route("/orders", get(|| async { "orders" }));
+/// let office = Router::new().route("/refunds", get(|| async { "refunds" }));
+/// let app = shop
+///     .layer(VerifyLayer::new(customers.policy()))
+///     .merge(office.layer(VerifyLayer::new(staff.policy())));
+///
+/// let [customer, clerk] = [customers, staff].map(|issuer| issuer.token(Algorithm::ES256).mint());
+/// assert_accepted(&app, &customer, &[("GET", "/orders")]).await;
+/// assert_refused(&app, &customer, &[("GET", "/refunds")]).await;
+/// assert_accepted(&app, &clerk, &[("GET", "/refunds")]).await;
+/// assert_refused(&app, &clerk, &[("GET", "/orders")]).await;
+/// # }
+/// ```
+pub async fn assert_refused<'a, S, R>(
+    app: &S,
+    token: impl Into<Credentials>,
+    routes: impl Into<Routes<'a>>,
+) where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    walk(app, Assertion::Refused(token.into()), routes).await;
+}
+
+/// Asks each listed route with a token that gets in, with an empty body. The handlers run.
+///
+/// # Panics
+///
+/// If Portcullis refuses the token, or a route answers 401, 403, 404, 405 or 5xx. Any other answer shows that
+/// a handler was asked. Also if the list is empty, or an entry is no method or path.
+pub async fn assert_accepted<'a, S, R>(
+    app: &S,
+    token: impl Into<Credentials>,
+    routes: impl Into<Routes<'a>>,
+) where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    walk(app, Assertion::Accepted(token.into()), routes).await;
+}
+
+async fn walk<'a, S, R>(app: &S, assertion: Assertion, routes: impl Into<Routes<'a>>)
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    crate::tower::walk::<S, Body, R>(app, assertion, routes.into(), HINTS).await;
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::{HeaderMap, StatusCode};
-    use axum::routing::{delete, get, post};
+    use axum::routing::{any, delete, get, post};
     use axum::{Json, Router};
-    use portcullis_axum::{Caller, VerifyLayer};
+    use portcullis::{Algorithm, Requirement, TokenSource};
+    use portcullis_axum::{Authorized, Caller, RequireLayer, VerifyLayer};
+    use tower::ServiceExt;
+    use tower_http::cors::CorsLayer;
 
     use super::*;
     use crate::TestIssuer;
@@ -112,13 +245,14 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "5 of 6 routes are not protected:
+    #[should_panic(expected = "6 routes are not protected:
   - GET /late: without a token it answered 200
   - GET /optional: without a token it answered 200
   - GET /unchecked: with `Authorization: Bearer not-a-token` it answered 200
   - GET /bare: without a token it answered 500: no policy stands in front of this route: add `VerifyLayer` (tower, axum) or `Verify` (actix-web) around it; in axum, routes added after `.layer` are not covered
   - GET /nowhere: without a token it answered 404: is there such a route?
-A protected route answers 401 with `WWW-Authenticate: Bearer`. In axum, `.layer` covers only the routes that were added before it: put it last.")]
+  - HEAD /late, which is not in the list: without a token it answered 200
+A protected route answers 401 with `WWW-Authenticate: Bearer`. In axum, `.layer` covers only the routes that were added before it: put it last. Every method of a listed path is asked: what is open on purpose is left out by `Routes::except`.")]
     async fn one_message_names_every_offender() {
         let anonymous =
             VerifyLayer::new(TestIssuer::new("https://axum.example").policy().allow_anonymous());
@@ -137,6 +271,179 @@ A protected route answers 401 with `WWW-Authenticate: Bearer`. In axum, `.layer`
             .route("/unchecked", get(unchecked))
             .route("/bare", get(name));
         let routes = ["/name", "/late", "/optional", "/unchecked", "/bare", "/nowhere"];
-        assert_protected(&app, &routes.map(|path| ("GET", path))).await;
+        let routes = routes.map(|path| ("GET", path));
+        let routes = Routes::new(&routes).except(&[("HEAD", "/optional"), ("HEAD", "/bare")]);
+        assert_protected(&app, routes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a route is not protected:
+  - DELETE /orders, which is not in the list: without a token it answered 200
+")]
+    async fn a_method_without_the_layer_is_found_on_a_listed_path() {
+        let orders = get(name).layer(layer()).delete(async || "gone");
+        assert_protected(&Router::new().route("/orders", orders), &[("GET", "/orders")]).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_open_on_purpose_is_left_out() {
+        let orders = post(name).layer(layer()).get(async || "for everybody");
+        let app = Router::new().route("/orders", orders);
+        let routes = Routes::new(&[("POST", "/orders")]).except(&[("GET", "/orders")]);
+        assert_protected(&app, routes).await;
+    }
+
+    /// Lets preflights past the policy, as some do who have no CORS layer.
+    fn past_preflights() -> Router {
+        let inner = Router::new().route("/pay", any(async || "paid"));
+        let protected = inner.clone().layer(layer());
+        let choose = async move |request: Request<Body>| {
+            let is_preflight = request.method() == "OPTIONS"
+                && request.headers().contains_key("access-control-request-method");
+            if is_preflight {
+                inner.oneshot(request).await
+            } else {
+                protected.oneshot(request).await
+            }
+        };
+        Router::new().fallback(choose)
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a route is not protected:
+  - OPTIONS /pay: without a token, as a CORS preflight it answered 200, and not as a CORS layer does
+")]
+    async fn a_preflight_that_runs_a_handler_is_found() {
+        assert_protected(&past_preflights(), &[("GET", "/pay"), ("OPTIONS", "/pay")]).await;
+    }
+
+    #[tokio::test]
+    async fn a_cors_layer_that_answers_preflights_is_no_fault() {
+        let app = Router::new().route("/pay", post(name)).layer(layer());
+        for cors in [
+            CorsLayer::new().allow_origin(tower_http::cors::Any),
+            CorsLayer::permissive(),
+            CorsLayer::new().allow_origin(["https://app.example".parse().expect("an origin")]),
+        ] {
+            assert_protected(&app.clone().layer(cors), &[("POST", "/pay")]).await;
+        }
+    }
+
+    fn issuer() -> TestIssuer {
+        TestIssuer::new("https://axum.example")
+    }
+
+    fn may_do_nothing() -> String {
+        issuer().token(Algorithm::ES256).mint()
+    }
+
+    portcullis::requirement! {
+        Write = Requirement::scope("orders:write");
+        Again = Requirement::max_age(core::time::Duration::from_secs(60));
+    }
+
+    async fn write(_: Authorized<Write>) -> &'static str {
+        "written"
+    }
+
+    #[tokio::test]
+    async fn a_requirement_of_each_method_passes() {
+        let app = Router::new()
+            .route("/orders", post(write).delete(write).get(name))
+            .route("/pay", post(async |_: Authorized<Again>| "paid"))
+            .route("/all", any(name).layer(RequireLayer::scope("orders:write")))
+            .layer(layer());
+        let routes = Routes::new(&[("POST", "/orders"), ("POST", "/pay"), ("PUT", "/all")])
+            .except(&[("GET", "/orders")]);
+        assert_forbidden(&app, &may_do_nothing(), routes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "3 routes are open to every token:
+  - GET /orders: with a token that may do nothing it answered 200
+  - POST /by-hand: with a token that may do nothing it answered 403, and not as a requirement does
+  - DELETE /orders, which is not in the list: with a token that may do nothing it answered 200
+A route with a requirement answers such a token 403, or 401 where the user has to authenticate again. In axum, `.route_layer(RequireLayer::…)` covers only the methods that stand before it: `Authorized<R>` among the handler's arguments cannot be left behind. Every method")]
+    async fn a_method_without_its_requirement_is_found() {
+        let orders = post(name).route_layer(RequireLayer::scope("orders:write"));
+        let app = Router::new()
+            .route("/orders", orders.delete(name).get(name))
+            .route("/by-hand", post(async || StatusCode::FORBIDDEN))
+            .layer(layer());
+        let listed = [("POST", "/orders"), ("GET", "/orders"), ("POST", "/by-hand")];
+        let routes = Routes::new(&listed).except(&[("HEAD", "/orders")]);
+        assert_forbidden(&app, &may_do_nothing(), routes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a route is open to every token:
+  - POST /orders: with a token that may do nothing it answered 401: expired at")]
+    async fn a_token_that_gets_in_nowhere_shows_nothing_of_requirements() {
+        let app = Router::new().route("/orders", post(write)).layer(layer());
+        let expired = issuer().token(Algorithm::ES256).expired().mint();
+        assert_forbidden(&app, &expired, &[("POST", "/orders")]).await;
+    }
+
+    fn two_policies(office: VerifyLayer) -> (Router, String, String) {
+        let shop = Router::new().route("/orders", get(name)).layer(layer());
+        let office = Router::new().route("/refunds", post(write)).layer(office);
+        let staff = TestIssuer::new("https://staff.example");
+        let token =
+            |issuer: &TestIssuer| issuer.token(Algorithm::ES256).scope("orders:write").mint();
+        (shop.merge(office), token(&issuer()), token(&staff))
+    }
+
+    #[tokio::test]
+    async fn each_route_behind_its_own_policy_passes() {
+        let staff = TestIssuer::new("https://staff.example").policy();
+        let (app, customer, clerk) = two_policies(VerifyLayer::new(staff));
+        assert_accepted(&app, &customer, &[("GET", "/orders")]).await;
+        assert_refused(&app, &customer, &[("POST", "/refunds")]).await;
+        assert_accepted(&app, &clerk, &[("POST", "/refunds")]).await;
+        assert_refused(&app, &clerk, &[("GET", "/orders")]).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a route is not behind the policy that was meant:
+  - POST /refunds: with a token of another policy it answered 200
+A policy answers 401 to tokens of an issuer, an audience or a kind that it does not trust.")]
+    async fn a_route_behind_another_policy_is_found() {
+        let (app, customer, _) = two_policies(layer());
+        assert_refused(&app, &customer, &[("POST", "/refunds")]).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(
+        expected = "it answered 403: the route asks for more: the scope `orders:write`: so the policy accepts the token"
+    )]
+    async fn a_requirement_that_refuses_shows_that_the_policy_does_not() {
+        let (app, ..) = two_policies(layer());
+        assert_refused(&app, &may_do_nothing(), &[("POST", "/refunds")]).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = ": every policy refuses such a token")]
+    async fn a_token_that_no_policy_accepts_shows_nothing_of_policies() {
+        let (app, ..) = two_policies(layer());
+        assert_refused(&app, "not-a-token", &[("POST", "/refunds")]).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "2 routes are closed to this token:
+  - POST /refunds: with its token it answered 401: ")]
+    async fn a_route_that_is_closed_to_its_token_is_found() {
+        let (app, _, clerk) = two_policies(layer());
+        assert_accepted(&app, &clerk, &[("POST", "/refunds"), ("GET", "/nowhere")]).await;
+    }
+
+    #[tokio::test]
+    async fn a_token_may_come_in_a_cookie() {
+        let policy = issuer().policy_builder().sources([TokenSource::cookie("__Host-token")]);
+        let app = Router::new()
+            .route("/orders", post(write))
+            .layer(VerifyLayer::new(policy.build().expect("a policy")));
+        let cookie = format!("__Host-token={}", may_do_nothing());
+        let headers = [("cookie", cookie.as_str()), ("sec-fetch-site", "same-origin")];
+        assert_forbidden(&app, Credentials::headers(&headers), &[("POST", "/orders")]).await;
     }
 }

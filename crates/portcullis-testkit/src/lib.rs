@@ -15,8 +15,10 @@
 //!   application, or the key of an attacker.
 //! - [`FixedClock`] is a time that moves when told to.
 //! - [`hostile`] turns a good token into one that must be refused.
-//! - `assert_protected` walks the routes of an app and fails on each that answers without a token:
-//!   in the modules of the features `axum`, `actix` and `tower`, all off by default.
+//! - `assert_protected`, `assert_forbidden` and `assert_refused` walk the [routes](Routes) of an app and fail
+//!   on each that lets in whom it should not: anybody without a token, a token that may do nothing, a token of
+//!   another policy; `assert_accepted` is their counterpart. They stand in the modules of the features
+//!   `axum`, `actix` and `tower`, all off by default.
 //! - `key_server` has a key server on loopback, honest until told to fail in one of the many ways
 //!   that key servers do: the feature `key-server`, off by default.
 //!
@@ -48,9 +50,9 @@
 //!
 //! | feature | adds | costs |
 //! | --- | --- | --- |
-//! | `axum` | `axum::assert_protected` | axum-core |
-//! | `actix` | `actix::assert_protected` | actix-web |
-//! | `tower` | `tower::assert_protected` | http, tower-service |
+//! | `axum` | `axum::assert_protected` and its like | axum-core |
+//! | `actix` | `actix::assert_protected` and its like | actix-web |
+//! | `tower` | `tower::assert_protected` and its like | http, tower-service |
 //! | `key-server` | `key_server::KeyServer`, which answers as it is told | hyper, tokio, rustls, rcgen, flate2 |
 //!
 //! # What a key costs
@@ -79,10 +81,14 @@ pub mod axum;
 pub mod key_server;
 #[cfg(any(feature = "actix", feature = "tower"))]
 mod protected;
+#[cfg(any(feature = "actix", feature = "tower"))]
+mod routes;
 #[cfg(feature = "tower")]
 pub mod tower;
 
 pub use crate::clock::FixedClock;
 pub use crate::issuer::TestIssuer;
 pub use crate::key::SigningKey;
+#[cfg(any(feature = "actix", feature = "tower"))]
+pub use crate::routes::{Credentials, Routes};
 pub use crate::token::TokenBuilder;

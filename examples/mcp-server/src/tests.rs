@@ -3,7 +3,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use portcullis_testkit::TokenBuilder;
-use portcullis_testkit::axum::assert_protected;
+use portcullis_testkit::axum::{assert_forbidden, assert_protected};
 use rmcp::model::CallToolRequestParams;
 use rmcp::service::{ClientInitializeError, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
@@ -140,6 +140,14 @@ async fn only_the_document_is_read_without_a_token() {
     let request = Request::get("/.well-known/oauth-protected-resource/mcp");
     let response = app.oneshot(request.body(Body::empty()).expect("a request")).await;
     assert_eq!(response.expect("a response").status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn every_method_asks_for_the_scope() {
+    let address = "https://mcp.example/mcp";
+    let issuer = TestIssuer::new("https://id.example").audience(address);
+    let token = issuer.token(Algorithm::ES256).mint();
+    assert_forbidden(&app_of(&issuer, address), &token, &[("POST", "/mcp")]).await;
 }
 
 #[tokio::test]

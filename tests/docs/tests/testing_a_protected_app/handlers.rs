@@ -1,7 +1,7 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use portcullis::Algorithm::ES256;
-use portcullis_testkit::axum::assert_protected;
+use portcullis_testkit::axum::{assert_forbidden, assert_protected};
 use portcullis_testkit::{TestIssuer, hostile};
 use tower::ServiceExt;
 
@@ -26,6 +26,12 @@ async fn orders(token: &str) -> StatusCode {
 #[tokio::test]
 async fn each_route_asks_for_a_token() {
     assert_protected(&app(), &[("GET", "/orders"), ("POST", "/refunds")]).await;
+}
+
+#[tokio::test]
+async fn a_token_that_may_do_nothing_does_nothing() {
+    let token = issuer().token(ES256).claim("tenant", "acme").mint();
+    assert_forbidden(&app(), &token, &[("GET", "/orders"), ("POST", "/refunds")]).await;
 }
 
 #[tokio::test]

@@ -4,14 +4,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 use portcullis::{BuildError, Policy, PolicyBuilder, Requirement};
-use portcullis_axum::{Authorized, RequireLayer, VerifyLayer};
+use portcullis_axum::{Authorized, VerifyLayer};
 
 portcullis::requirement! {
     /// May see orders.
     ReadOrders = Requirement::scope("orders:read");
+    /// May pay back.
+    PayBack = refund();
 }
 
-/// May pay back.
 fn refund() -> Requirement {
     Requirement::role(["realm_access", "roles"], "accountant")
 }
@@ -25,10 +26,14 @@ async fn orders(caller: Authorized<ReadOrders>) -> String {
     format!("orders of {}", caller.subject().unwrap_or("a client"))
 }
 
+async fn pay_back(_: Authorized<PayBack>) -> &'static str {
+    "paid back"
+}
+
 fn app(policy: Policy) -> Router {
     Router::new()
         .route("/orders", get(orders))
-        .route("/refunds", post(async || "paid back").route_layer(RequireLayer::new(refund())))
+        .route("/refunds", post(pay_back))
         .layer(VerifyLayer::new(policy))
 }
 
@@ -36,6 +41,7 @@ mod actix;
 mod cookies;
 mod handlers;
 mod keys;
+mod policies;
 mod policy_file;
 mod requirements;
 mod revocation;
@@ -44,12 +50,13 @@ mod time;
 #[test]
 fn each_block_of_the_recipe_is_run_here() {
     const RECIPE: &str = include_str!("../../../../docs/recipes/testing-a-protected-app.md");
-    const FILES: [&str; 9] = [
+    const FILES: [&str; 10] = [
         include_str!("main.rs"),
         include_str!("actix.rs"),
         include_str!("cookies.rs"),
         include_str!("handlers.rs"),
         include_str!("keys.rs"),
+        include_str!("policies.rs"),
         include_str!("policy_file.rs"),
         include_str!("requirements.rs"),
         include_str!("revocation.rs"),
