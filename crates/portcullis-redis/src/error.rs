@@ -3,7 +3,7 @@ use core::time::Duration;
 
 /// Redis cannot be used for revocations, or not now.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum RedisError {
     /// An address is not `redis://` or `rediss://`, a host, and perhaps user, password, port and
     /// database.
@@ -97,6 +97,13 @@ impl fmt::Display for RedisError {
     }
 }
 
+/// `unwrap` and a `main` that returns it print this: it has to name the way out.
+impl fmt::Debug for RedisError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl core::error::Error for RedisError {}
 
 impl From<redis::RedisError> for RedisError {
@@ -107,5 +114,15 @@ impl From<redis::RedisError> for RedisError {
             Some(code) => Self::Connection { reason: format!("the server answers {code}") },
             None => Self::Connection { reason: error.category().to_owned() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_prints_the_message() {
+        assert_eq!(format!("{:?}", RedisError::Address), RedisError::Address.to_string());
     }
 }

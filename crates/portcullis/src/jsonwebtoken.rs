@@ -145,7 +145,7 @@ impl TryFrom<&JwkSet> for KeySet {
 
 /// A `Validation`, or a key, that does not make a policy.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum ConversionError {
     /// The setting leaves open what a policy must say.
     Open {

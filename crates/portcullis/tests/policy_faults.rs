@@ -834,3 +834,38 @@ mod remote_keys {
         assert_eq!(policy.err(), None);
     }
 }
+
+/// `unwrap` and a `main` that returns an error print its `Debug`.
+#[test]
+fn errors_of_a_start_print_their_message_by_debug_as_well() {
+    fn both(error: impl std::error::Error) -> [String; 2] {
+        [format!("{error:?}"), error.to_string()]
+    }
+    let mut errors = vec![
+        both(Policy::builder().build().expect_err("no issuer")),
+        both(KeyFile::jwks("none").open().expect_err("no file")),
+        both(KeySet::from_jwks("[]").expect_err("not a set")),
+        both("ES999".parse::<Algorithm>().expect_err("not an algorithm")),
+        both(portcullis::RequirementFault::Path),
+        both(portcullis::RevokeError::Full { capacity: 1 }),
+        both(portcullis::routes::LogoutFault::NoClient),
+        both(portcullis::CookieError::NoToken),
+        both(ProtectedResource::builder("x").build().expect_err("not an address")),
+        both(Revocations::options().restore("none").expect_err("no file")),
+    ];
+    #[cfg(feature = "config")]
+    errors.push(both(Policy::from_toml_str("=", "").expect_err("not TOML")));
+    #[cfg(feature = "jsonwebtoken")]
+    errors.push(both(portcullis::jsonwebtoken::ConversionError::Open { setting: "aud" }));
+    #[cfg(feature = "remote-jwks")]
+    {
+        use portcullis::{RemoteJwks, provider};
+        errors.push(both(RemoteJwks::url("x").start_for("i").expect_err("not an address")));
+        errors.push(both(provider::auth0("").expect_err("not a domain")));
+    }
+    #[cfg(feature = "status-list")]
+    errors.push(both(portcullis::StatusListsError::Origin { origin: "x".to_owned() }));
+    for [debug, display] in errors {
+        assert_eq!(debug, display);
+    }
+}

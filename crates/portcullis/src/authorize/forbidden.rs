@@ -105,7 +105,7 @@ impl core::error::Error for Forbidden {}
 /// A [`Requirement`](super::Requirement) that says nothing, or what no challenge can carry. Nobody meets it, and
 /// its route answers 500.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum RequirementFault {
     /// A list of nothing: everybody would meet it, or nobody.
     Empty {

@@ -8,7 +8,7 @@ use crate::signature::UnknownAlgorithm;
 /// A policy given as data that is refused. Lists every fault at once, with its place.
 ///
 /// Shows nothing of what stands at a place where a secret could stand.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ConfigError {
     file: Option<PathBuf>,
     faults: Vec<ConfigFault>,

@@ -11,7 +11,7 @@ use crate::token::JsonFault;
 ///
 /// Names the fault, never the key material.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum KeyFault {
     /// Bytes that are not text in UTF-8.
     Text(TextFault),

@@ -250,7 +250,7 @@ fn unreadable(kind: io::ErrorKind) -> KeyFault {
 
 /// A [`KeyFile`] cannot be used as it is.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct KeyFileError {
     /// The file.
     pub path: PathBuf,

@@ -12,7 +12,7 @@ use crate::status_list::StatusListsError;
 use crate::token::TokenLimits;
 
 /// A policy that would be weak, or whose decisions do not fit together. Lists every fault at once.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct BuildError {
     faults: Vec<Fault>,
 }

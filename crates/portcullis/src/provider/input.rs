@@ -4,7 +4,7 @@ use core::fmt;
 use url::Url;
 
 /// A text that a preset cannot make an issuer of. The text itself is not shown.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct ProviderError {
     /// The preset.
     pub provider: &'static str,

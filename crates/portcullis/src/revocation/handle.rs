@@ -258,7 +258,7 @@ impl fmt::Debug for Revocations {
 
 /// Why something was not revoked, or may not have been.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum RevokeError {
     /// There are as many entries as there may be, and none of them is over.
     Full {

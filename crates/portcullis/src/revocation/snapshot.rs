@@ -19,7 +19,6 @@ const FORMAT: &[u8; 24] = b"portcullis revocation 1\n";
 const ENTRY: usize = 17 + 8 + 4;
 
 /// A snapshot of revocations cannot be written or read.
-#[derive(Debug)]
 pub struct SnapshotError {
     path: PathBuf,
     fault: SnapshotFault,

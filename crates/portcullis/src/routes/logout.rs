@@ -380,7 +380,7 @@ impl<'t> Said<'t> {
 
 /// Why nobody could ever be logged out.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub enum LogoutFault {
     /// No client is named, or one by an empty name.
     NoClient,

@@ -573,7 +573,7 @@ fn shown(url: &str) -> String {
 }
 
 /// A protected resource that is refused. Lists every fault at once.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ProtectedResourceError {
     faults: Vec<ResourceFault>,
 }

@@ -127,7 +127,7 @@ impl fmt::Display for Algorithm {
 }
 
 /// The text names no algorithm that this crate verifies.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct UnknownAlgorithm;
 
 impl fmt::Display for UnknownAlgorithm {

@@ -133,7 +133,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// A [`TokenCookie`] that cannot be written.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub enum CookieError {
     /// The name does not start with `__Host-`, or is no cookie name.
     Name,

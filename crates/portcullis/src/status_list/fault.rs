@@ -162,7 +162,7 @@ impl From<AddressFault> for StatusListFault {
 
 /// Why status lists do not start.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum StatusListsError {
     /// A setting is out of its bounds.
     Setting(SettingFault),

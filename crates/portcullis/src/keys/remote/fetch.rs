@@ -250,7 +250,7 @@ fn shown(text: &str) -> String {
 }
 
 /// Why keys were not fetched.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct FetchError {
     url: String,
     fault: FetchFault,

@@ -540,7 +540,7 @@ impl fmt::Debug for RemoteJwksOptions {
 
 /// Why remote keys do not start.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum RemoteJwksError {
     /// Settings are out of their bounds.
     Settings(Vec<SettingFault>),
