@@ -428,6 +428,60 @@ fn no_issuer_is_made_for_a_token_that_was_turned_away() {
 }
 
 #[test]
+fn each_source_of_keys_says_what_it_is_whatever_its_debug_says() {
+    struct Vault;
+    impl std::fmt::Debug for Vault {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("RemoteJwks { issuer: .. }")
+        }
+    }
+    impl KeySource for Vault {
+        fn keys(&self) -> KeySet {
+            KeySet::empty()
+        }
+    }
+    #[derive(Debug)]
+    struct Named(&'static str);
+    impl KeySource for Named {
+        fn keys(&self) -> KeySet {
+            KeySet::empty()
+        }
+        fn describe(&self) -> String {
+            self.0.repeat(1000)
+        }
+    }
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let jwks = world().issuer.jwks_of(&[Algorithm::ES256]);
+    std::fs::write(file.path(), &jwks).expect("room");
+    let keys = Keys::source(Vault)
+        .and(
+            portcullis::RemoteJwks::url("https://keys.example/set?key=hunter2")
+                .max_stale(Duration::from_secs(7200)),
+        )
+        .and(portcullis::KeyFile::jwks(file.path()).open().expect("a key file"))
+        .and(KeySet::from_jwks(&jwks).expect("a set"))
+        .and(Keys::source(Named("x")));
+    let issuer = Issuer::new("https://id.example").algorithms([Algorithm::ES256]).keys(keys);
+    let policy = Policy::builder().issuer(issuer.audience("a")).build().expect("a policy");
+    let description = policy.describe();
+    let keys: Vec<_> = description.issuers[0]
+        .keys
+        .iter()
+        .map(|one| (one.from.as_str(), one.is_remote, one.max_stale_s))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            ("given to the policy when it was made", false, None),
+            ("the program's own source `Vault`", false, None),
+            (&format!("the file {}", file.path().display()), false, None),
+            (&"x".repeat(160), false, None),
+            ("https://keys.example/set", true, Some(7200)),
+        ]
+    );
+}
+
+#[test]
 fn a_policy_says_what_it_accepts() {
     let policy = Policy::builder()
         .issuer(

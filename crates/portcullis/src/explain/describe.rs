@@ -1,12 +1,20 @@
 //! What a policy accepts.
+#[cfg(feature = "remote-jwks")]
+use core::any::Any;
+#[cfg(feature = "remote-jwks")]
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use super::steps::kind;
-use super::words::{name_of, type_of};
+use super::words::type_of;
 use crate::claims::{AudienceRule, LONGEST_LIFETIME, TokenType};
 use crate::keys::KeySet;
+#[cfg(feature = "remote-jwks")]
+use crate::keys::KeySource;
+#[cfg(feature = "remote-jwks")]
+use crate::keys::remote::RemoteJwks;
 use crate::policy::{BadCookie, Rules, TrustedIssuer, Verifier};
 use crate::revocation::Revocable;
 use crate::signature::{Algorithm, Family};
@@ -87,10 +95,15 @@ pub struct IssuerDescription {
 #[non_exhaustive]
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyOrigin {
-    /// The address, or what the source calls itself.
+    /// The address, or what the source says of itself (see
+    /// [`KeySource::describe`](crate::KeySource::describe)).
     pub from: String,
     /// Whether they are fetched.
     pub is_remote: bool,
+    /// Of keys that are fetched: how long a set counts at most before it is fetched anew, in seconds.
+    pub max_fresh_s: Option<u64>,
+    /// Of keys that are fetched: how long they serve at most while none can be fetched, in seconds.
+    pub max_stale_s: Option<u64>,
     /// How many public keys there are now.
     pub public_keys: usize,
     /// How many shared secrets there are now.
@@ -136,7 +149,7 @@ impl PolicyDescription {
                 let (address, hosts) = plan.place_and_plain_hosts();
                 dangerous.extend(hosts.iter().map(|host| format!("allow_http({host})")));
                 let from = address.unwrap_or_else(|| "the metadata of each issuer".to_owned());
-                issuer.keys.push(KeyOrigin { from, is_remote: true, public_keys: 0, secrets: 0 });
+                issuer.keys.push(KeyOrigin::remote(from, plan.bounds(), 0));
             }
             issuers.push(issuer);
         }
@@ -234,30 +247,38 @@ impl IssuerDescription {
     }
 }
 
+#[cfg_attr(not(feature = "remote-jwks"), expect(unused_variables, reason = "of remote keys"))]
 fn origins(issuer: &TrustedIssuer, dangerous: &mut Vec<String>) -> Vec<KeyOrigin> {
-    #[cfg(feature = "remote-jwks")]
-    let mut remotes = issuer.remotes.iter();
-    #[cfg(not(feature = "remote-jwks"))]
-    let _ = dangerous;
     let origins = issuer.keys.iter().map(|source| {
         let keys = source.keys();
-        let secrets = count(&keys, |algorithm| algorithm.family() == Family::Hmac);
         let public_keys = count(&keys, |algorithm| algorithm.family() != Family::Hmac);
-        let name = name_of(source, 160);
-        #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "none are remote"))]
-        let mut origin = KeyOrigin { from: name, is_remote: false, public_keys, secrets };
-        // Both stand in the order in which they were added.
         #[cfg(feature = "remote-jwks")]
-        if origin.from.starts_with("RemoteJwks {")
-            && let Some(remote) = remotes.next()
-        {
+        if let Some(remote) = (&**source as &dyn Any).downcast_ref::<RemoteJwks>() {
             let hosts = remote.plain_hosts().iter();
             dangerous.extend(hosts.map(|host| format!("allow_http({host})")));
-            (origin.from, origin.is_remote) = (remote.address(), true);
+            return KeyOrigin::remote(remote.describe(), remote.bounds(), public_keys);
         }
-        origin
+        KeyOrigin {
+            from: source.describe().chars().take(MAX_NAME).collect(),
+            is_remote: false,
+            max_fresh_s: None,
+            max_stale_s: None,
+            public_keys,
+            secrets: count(&keys, |algorithm| algorithm.family() == Family::Hmac),
+        }
     });
     origins.collect()
+}
+
+/// The most characters of what a source says of itself: more is not a name.
+const MAX_NAME: usize = 160;
+
+#[cfg(feature = "remote-jwks")]
+impl KeyOrigin {
+    fn remote(from: String, (fresh, stale): (Duration, Duration), public_keys: usize) -> Self {
+        let (max_fresh_s, max_stale_s) = (Some(fresh.as_secs()), Some(stale.as_secs()));
+        Self { from, is_remote: true, max_fresh_s, max_stale_s, public_keys, secrets: 0 }
+    }
 }
 
 /// How many keys there are, where one may serve several algorithms under one id or none.

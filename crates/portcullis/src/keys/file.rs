@@ -117,6 +117,10 @@ impl KeySource for KeyFile {
     fn keys(&self) -> KeySet {
         KeySet(self.shared.current.load_full())
     }
+
+    fn describe(&self) -> String {
+        format!("the file {}", self.shared.path.display())
+    }
 }
 
 impl fmt::Debug for KeyFile {

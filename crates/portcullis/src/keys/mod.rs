@@ -19,6 +19,7 @@ pub mod remote;
 mod secret;
 mod set;
 
+use core::any::Any;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -186,7 +187,7 @@ impl fmt::Debug for KeyQuery<'_> {
 ///
 /// [`KeySet`] and [`KeyFile`] are sources, and with the feature `remote-jwks` `RemoteJwks`.
 /// Implement it for your own: a vault, a database.
-pub trait KeySource: fmt::Debug + Send + Sync + 'static {
+pub trait KeySource: Any + fmt::Debug + Send + Sync {
     /// The keys at this moment. Asked for every token: it must not wait, and should not lock.
     fn keys(&self) -> KeySet;
 
@@ -203,6 +204,16 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     fn seek(&self, query: &KeyQuery<'_>) -> Option<Seek> {
         let _ = query;
         None
+    }
+
+    /// Says in a few words what this source is, for who reads what a policy accepts (feature `explain`): `the
+    /// file keys.json`. No secret, and no key.
+    ///
+    /// Without an implementation of yours: the name of its type.
+    fn describe(&self) -> String {
+        let path = core::any::type_name::<Self>();
+        let name = path.split('<').next().and_then(|path| path.rsplit("::").next());
+        format!("the program's own source `{}`", name.unwrap_or(path))
     }
 }
 

@@ -254,6 +254,10 @@ impl KeySource for KeySet {
     fn keys(&self) -> KeySet {
         self.clone()
     }
+
+    fn describe(&self) -> String {
+        "given to the policy when it was made".to_owned()
+    }
 }
 
 impl fmt::Debug for KeySet {

@@ -152,7 +152,6 @@ impl RemoteJwks {
     }
 
     /// Where they are fetched, or the metadata that name the place; without a query.
-    #[cfg(feature = "explain")]
     pub(crate) fn address(&self) -> String {
         shown(self.handle.shared.source.address().as_str())
     }
@@ -161,6 +160,12 @@ impl RemoteJwks {
     #[cfg(feature = "explain")]
     pub(crate) fn plain_hosts(&self) -> &[String] {
         &self.handle.shared.source.hosts.0
+    }
+
+    /// How long a set is fresh at most, and serves at most.
+    #[cfg(feature = "explain")]
+    pub(crate) fn bounds(&self) -> (Duration, Duration) {
+        self.handle.options.bounds()
     }
 
     /// Waits until there are keys, however often that takes a new try.
@@ -202,6 +207,10 @@ impl KeySource for RemoteJwks {
 
     fn seek(&self, query: &KeyQuery<'_>) -> Option<Seek> {
         Some(Box::pin(self.handle.shared.seek(query)?.wait()))
+    }
+
+    fn describe(&self) -> String {
+        self.address()
     }
 }
 
@@ -514,6 +523,11 @@ impl RemoteJwksOptions {
     #[cfg(feature = "explain")]
     pub(crate) fn place_and_plain_hosts(&self) -> (Option<String>, &[String]) {
         (self.url.as_deref().map(shown), &self.hosts.0)
+    }
+
+    #[cfg(feature = "explain")]
+    pub(crate) fn bounds(&self) -> (Duration, Duration) {
+        (self.settings.max_fresh, self.settings.max_stale)
     }
 
     /// These options for an issuer that a rule makes, with what a template calls it.
