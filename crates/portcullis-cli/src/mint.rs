@@ -1,5 +1,6 @@
 //! Tokens for tests.
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
@@ -15,7 +16,7 @@ const WARNING: &str = "FOR TESTS ONLY. Whoever has the folder can sign with its 
 
 /// Make a token FOR TESTS ONLY, and a policy that accepts it.
 ///
-/// Its key is for tests: with --policy-out it lies in that folder for everybody to sign with, and else it is
+/// Its key is for tests: with --policy-out it lies in that folder, where its owner alone can read it, and else it is
 /// made anew and thrown away. Never let anything trust it that matters.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -129,6 +130,7 @@ fn key_in(folder: &Path, algorithm: Algorithm) -> Result<SigningKey, Failure> {
     };
     fs::create_dir_all(folder).map_err(|error| fault(folder, &error))?;
     if path.exists() {
+        check_private(&path)?;
         let content = fs::read(&path).map_err(|error| fault(&path, &error))?;
         let key = if is_hmac(algorithm) {
             Some(SigningKey::from_secret(algorithm, content))
@@ -144,8 +146,34 @@ fn key_in(folder: &Path, algorithm: Algorithm) -> Result<SigningKey, Failure> {
         key = SigningKey::from_secret(algorithm, text);
     }
     let content = key.private_der().or(key.secret().map(<[u8]>::to_vec)).unwrap_or_default();
-    fs::write(&path, content).map_err(|error| fault(&path, &error))?;
+    write_private(&path, &content).map_err(|error| fault(&path, &error))?;
     Ok(key)
+}
+
+/// A file that its owner alone can read, from the first byte on, and that was not there.
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(content)
+}
+
+/// Who else can read the key of a folder can sign, and nobody knows of it.
+fn check_private(path: &Path) -> Result<(), Failure> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let fault = |error: io::Error| Failure::fault(format!("{}: {error}", path.display()));
+        let mode = fs::metadata(path).map_err(fault)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Failure::fault(format!(
+                "{}: others may read this private key (its mode is {mode:03o}): remove it, and another is made; or, if nobody else has it, `chmod 600`",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn is_hmac(algorithm: Algorithm) -> bool {

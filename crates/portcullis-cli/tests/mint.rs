@@ -85,3 +85,26 @@ fn help_says_what_there_is_and_how_it_ends() {
     });
     assert_eq!(portcullis(folder.path(), &["chekc"], "").code, 2);
 }
+
+#[cfg(unix)]
+#[test]
+fn nobody_but_its_owner_reads_a_private_key() {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    for algorithm in ["ES256", "HS256"] {
+        let trial = Trial::new();
+        trial.mint(&["--alg", algorithm]);
+        let key = trial.folder.path().join(format!("test-key-{}", algorithm.to_ascii_lowercase()));
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+
+        fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+        let ran = trial.run(&["mint", "--policy-out", ".", "--alg", algorithm], "");
+        assert!(ran.code == 2 && ran.stderr.contains("its mode is 640"), "{ran:?}");
+    }
+    // What leads elsewhere is not written through.
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    std::os::unix::fs::symlink(&elsewhere, folder.path().join("test-key-es256")).unwrap();
+    let ran = portcullis(folder.path(), &["mint", "--policy-out", "."], "");
+    assert!(ran.code == 2 && !elsewhere.exists(), "{ran:?}");
+}
