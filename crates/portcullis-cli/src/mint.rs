@@ -105,11 +105,11 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     }
     if output.json {
         let policy = policy.map(|path| path.display().to_string());
-        output.json(&json!({ "token": token, "policy": policy, "warning": WARNING }));
+        output.made_json(&json!({ "token": token, "policy": policy, "warning": WARNING }));
         return Ok(Exit::Good);
     }
     // On standard output there is the token and nothing else, for a pipe.
-    output.line(&token);
+    output.made(&token);
     match policy {
         Some(path) => {
             let path = shown(&path.display().to_string());

@@ -1,9 +1,10 @@
 //! What is printed, and that it is safe to.
 use std::io::{IsTerminal as _, Write as _, stdout};
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Exit;
 
@@ -48,27 +49,27 @@ impl Output {
         Self { json, has_colours: stdout().is_terminal() && !asks_for_none }
     }
 
-    /// JSON in ASCII: what a terminal would act on stays an escape.
+    /// JSON without tokens, in ASCII: what a terminal would act on stays an escape.
     pub(crate) fn json(&self, value: &impl Serialize) {
-        let text = serde_json::to_string_pretty(value).unwrap_or_default();
-        let mut ascii = String::with_capacity(text.len());
-        for character in text.chars() {
-            if character == '\n' || matches!(character, ' '..='~') {
-                ascii.push(character);
-            } else {
-                let mut units = [0; 2];
-                for unit in character.encode_utf16(&mut units) {
-                    ascii.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-        self.line(&ascii);
+        let mut value = serde_json::to_value(value).unwrap_or_default();
+        leave_tokens_out(&mut value);
+        self.made(&ascii(&value));
+    }
+
+    /// JSON with what was made here: a token for tests.
+    pub(crate) fn made_json(&self, value: &Value) {
+        self.made(&ascii(value));
+    }
+
+    /// A line that was made here: a token for tests.
+    pub(crate) fn made(&self, text: &str) {
+        // Whoever closed it does not want to read on.
+        let _ = writeln!(stdout().lock(), "{text}");
     }
 
     /// A line of our own, or of what was made fit by [`shown`].
     pub(crate) fn line(&self, text: &str) {
-        // Whoever closed it does not want to read on.
-        let _ = writeln!(stdout().lock(), "{text}");
+        self.made(&without_tokens(text));
     }
 
     pub(crate) fn verdict(&self, is_good: bool, text: &str) {
@@ -108,7 +109,6 @@ impl Output {
 
     pub(crate) fn failure(&self, message: &str, faults: &[Fault]) {
         if self.json {
-            let message = without_tokens(message);
             return self.json(&json!({ "error": { "message": message, "faults": faults } }));
         }
         let mut text = wrapped(&shown(message));
@@ -122,7 +122,7 @@ impl Output {
 
     /// What is neither result nor failure.
     pub(crate) fn remark(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", wrapped(text));
+        let _ = writeln!(std::io::stderr().lock(), "{}", wrapped(&without_tokens(text)));
     }
 }
 
@@ -138,22 +138,109 @@ pub(crate) fn shown(text: &str) -> String {
     text.chars().take(LONGEST).map(escape).collect::<String>() + cut
 }
 
-/// Leaves tokens out: somebody gave one where a file belongs.
+/// Leaves tokens out, whole or a part of one: somebody gave one where a file belongs.
 pub(crate) fn without_tokens(text: &str) -> String {
-    // RFC 7515 §3.1: a header is a JSON object, of which `{"` makes `eyJ`.
-    const BEGIN: &str = "eyJ";
-    let is_of_token =
-        |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
-    let mut rest = text;
-    let mut kept = String::new();
-    while let Some(at) = rest.find(BEGIN) {
-        let (before, token) = rest.split_at(at);
-        let end = token.find(|character| !is_of_token(character)).unwrap_or(token.len());
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find(is_of_token) {
+        let (before, from) = rest.split_at(start);
+        let end = from.find(|character| !is_of_token(character)).unwrap_or(from.len());
+        // Padding within a token.
+        let padded = from[end..].trim_start_matches('=');
+        let is_padded = padded.len() < from.len() - end && padded.starts_with('.');
+        let (run, after) =
+            if is_padded { from.split_at(from.len() - padded.len()) } else { from.split_at(end) };
         kept.push_str(before);
-        kept.push_str(if token[..end].contains('.') { "[token]" } else { &token[..end] });
-        rest = &token[end..];
+        if is_padded || holds_token(run) {
+            kept.push_str("[token]");
+            // What it goes on with in another alphabet.
+            let is_more =
+                |character| is_of_token(character) || matches!(character, '+' | '/' | '=' | '~');
+            rest = after.trim_start_matches(is_more);
+        } else {
+            kept.push_str(run);
+            rest = after;
+        }
     }
     kept + rest
+}
+
+fn is_of_token(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | '%')
+}
+
+fn holds_token(run: &str) -> bool {
+    let decoded = percent_decoded(run);
+    let is_other = |character| !is_of_token(character);
+    decoded.split(is_other).any(|text| {
+        let parts = || text.split('.').filter(|part| !part.is_empty());
+        // With its header or claims, or as long as a signature is: no name of a host or file has such parts.
+        match parts().count() {
+            0 | 1 => false,
+            2 => parts().any(is_object),
+            _ => parts().any(|part| is_object(part) || part.len() >= SHORTEST_SIGNATURE),
+        }
+    })
+}
+
+/// 256 bits, in base64 (RFC 7518 §3.2).
+const SHORTEST_SIGNATURE: usize = 43;
+
+/// Whether it is base64 of what begins as a JSON object does (RFC 7515 §3.1).
+fn is_object(part: &str) -> bool {
+    // The letters of an escape may stand in front: `\n`, `\u00e9`.
+    (0..6).filter_map(|skipped| part.as_bytes().get(skipped..)).any(|part| {
+        let whole = &part[..part.len() / 4 * 4];
+        BASE64_URL_SAFE_NO_PAD.decode(whole).is_ok_and(|text| {
+            let object = text.trim_ascii_start().strip_prefix(b"{");
+            object.is_some_and(|members| members.trim_ascii_start().starts_with(b"\""))
+        })
+    })
+}
+
+/// However often it was encoded: `%252E` is a point as well.
+fn percent_decoded(text: &str) -> String {
+    let byte = |text: &str| u8::from_str_radix(text.get(..2)?, 16).ok();
+    let (mut decoded, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, mut after)) = rest.split_once('%') {
+        while let Some(inner) = after.strip_prefix("25").filter(|inner| byte(inner).is_some()) {
+            after = inner;
+        }
+        decoded.push_str(before);
+        decoded.push(byte(after).map_or('%', char::from));
+        rest = if byte(after).is_some() { &after[2..] } else { after };
+    }
+    decoded + rest
+}
+
+fn leave_tokens_out(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = without_tokens(text),
+        Value::Array(items) => items.iter_mut().for_each(leave_tokens_out),
+        Value::Object(members) => {
+            let cleaned = core::mem::take(members).into_iter().map(|(name, mut value)| {
+                leave_tokens_out(&mut value);
+                (without_tokens(&name), value)
+            });
+            *members = cleaned.collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn ascii(value: &Value) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut ascii = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\n' || matches!(character, ' '..='~') {
+            ascii.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                ascii.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    ascii
 }
 
 /// At words.
@@ -207,8 +294,40 @@ mod tests {
             ("the file ./eyJhIjoxfQ.e30.c2ln_-x: no", "the file ./[token]: no"),
             ("eyJhIjoxfQ.c2ln eyJhIjoxfQ.e30.", "[token] [token]"),
             ("eyJ and eyJhIjoxfQ", "eyJ and eyJhIjoxfQ"),
+            // With a space, a newline or a mark before the first name.
+            ("eyAiYWxnIjogIkhTMjU2In0.e30.c2ln", "[token]"),
+            ("ewogICJhbGciOiAiSFMyNTYifQ.e30.c2ln", "[token]"),
+            ("IHsiYWxnIjoiSFMyNTYifQ.e30.c2ln", "[token]"),
+            (
+                "https://a.example/cb?token=eyJhIjoxfQ.e30.c2ln&x=1",
+                "https://a.example/cb?token=[token]&x=1",
+            ),
+            ("__Host-token=eyJhIjoxfQ.e30.c2ln; a=b", "__Host-token=[token]; a=b"),
+            ("%65yJhIjoxfQ%2Ee30%2Ec2ln", "[token]"),
+            ("?next=%2Fcb%3Ftoken%3DeyJhIjoxfQ%252Ee30%252Ec2ln", "?next=[token]"),
+            ("eyJhIjoxfQ%25252525252Ee30%25252525252Ec2ln", "[token]"),
+            ("eyJhIjoxfQ==.e30=.c2ln/+9==", "[token]"),
+            ("x.eyJhIjoxfQ.c2ln", "[token]"),
+            (r"\neyJhIjoxfQ.e30.c2ln \u00e9eyJhIjoxfQ.e30.c2ln", r"\[token] \[token]"),
         ] {
             assert_eq!(without_tokens(text), left);
+        }
+        let header = "A".repeat(30);
+        let part = "b".repeat(SHORTEST_SIGNATURE);
+        assert_eq!(without_tokens(&format!("{header}.e30.{part}")), "[token]");
+        assert_eq!(without_tokens(&format!("{header}..iv.{part}.tag")), "[token]");
+    }
+
+    #[test]
+    fn what_only_looks_like_a_token_stays() {
+        for text in [
+            "https://login.microsoftonline.com/common/v2.0",
+            "orders-service.production.svc.cluster.local",
+            "127.0.0.1:8080, version 0.1.0, e30.example.com",
+            "/etc/orders/policy.2026.toml is 100% good, 100%25, %2525, %",
+            "the key NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs of key.pem",
+        ] {
+            assert_eq!(without_tokens(text), text);
         }
     }
 

@@ -3,6 +3,7 @@ mod common;
 
 use std::path::Path;
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use insta::assert_snapshot;
 use portcullis_testkit::key_server::{Answer, KeyServer};
 use serde_json::Value;
@@ -286,4 +287,68 @@ fn base64url(text: &str) -> String {
         }
     }
     out
+}
+
+/// Texts in base64url, and the three parts of a token that nobody made: like any number of others.
+fn strange_tokens() -> impl Iterator<Item = [String; 3]> {
+    let headers = [
+        r#"{"alg":"ES256"}"#,
+        r#"{ "alg" : "ES256" }"#,
+        "{\n  \"alg\": \"ES256\"\n}",
+        " {\"kid\":\"\u{e9}\",\"alg\":\"HS256\"}",
+        "not an object at all, and long enough",
+    ];
+    let mut state = 7_u64;
+    let mut random = move |length: usize| {
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        BASE64_URL_SAFE_NO_PAD.encode((0..length).map(|_| byte()).collect::<Vec<_>>())
+    };
+    headers.into_iter().flat_map(move |header| {
+        [
+            [BASE64_URL_SAFE_NO_PAD.encode(header), random(90), random(64)],
+            [
+                BASE64_URL_SAFE_NO_PAD.encode(header),
+                BASE64_URL_SAFE_NO_PAD.encode(r#"{"iss":"https://id.example","at":"\n"}"#),
+                random(32),
+            ],
+        ]
+    })
+}
+
+#[test]
+fn no_output_holds_claims_or_signature_as_they_came() {
+    let trial = Trial::new();
+    let held = trial.mint(&["--claim", &format!("inner={}", trial.token)]);
+    let mut tokens: Vec<[String; 3]> = strange_tokens().collect();
+    let own = held.split('.').map(str::to_owned).collect::<Vec<_>>();
+    tokens.push(own.try_into().expect("three parts"));
+    for parts in tokens {
+        let token = parts.join(".");
+        let encoded = token.replace('.', "%2E");
+        let address = format!("http://127.0.0.1:1/keys/{token}?token={encoded}#{token}");
+        let twice = format!("{token}.{}.{}", parts[1], parts[2]);
+        let runs: [&[&str]; 10] = [
+            &["explain", "--policy", "policy.toml"],
+            &["explain", "--policy", "policy.toml", &token],
+            &["explain", "--policy", "policy.toml", &twice],
+            &["explain", "--policy", "policy.toml", &encoded],
+            &["explain", "--policy", &token],
+            &["check", &token],
+            &["check", "policy.toml", &token],
+            &["keys", &token],
+            &["keys", &address],
+            &["mint", "--policy-out", "policy.toml", "--alg", &token],
+        ];
+        for arguments in runs {
+            for more in [&[][..], &["--json"]] {
+                let ran = trial.run(&[arguments, more].concat(), &token);
+                for part in &parts[1..] {
+                    assert!(!ran.all().contains(part.as_str()), "{arguments:?}: {ran:?}");
+                }
+            }
+        }
+    }
 }
