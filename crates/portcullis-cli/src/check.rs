@@ -1,6 +1,8 @@
 //! What is wrong with a policy file, what is doubtful, and what it accepts.
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use portcullis::Policy;
 use portcullis::explain::{IssuerDescription, KeyOrigin, PolicyDescription};
 use serde::Serialize;
@@ -20,16 +22,23 @@ pub(crate) struct Options {
     /// End with 1 where there is a warning
     #[arg(long)]
     deny_warnings: bool,
+
+    /// A warning that is known and meant, by its name: it is told, and does not count. May be there several
+    /// times
+    #[arg(long, value_name = "LINT", value_parser = PossibleValuesParser::new(LINTS), hide_possible_values = true)]
+    allow: Vec<String>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Level {
     Warning,
+    /// A warning that somebody meant.
+    Allowed,
     Note,
 }
 
-/// What is no fault, and deserves a thought.
+/// What is not a fault, and deserves a thought: its reason, and the way out.
 #[derive(Serialize)]
 struct Lint {
     level: Level,
@@ -53,7 +62,12 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         }
     };
     let description = policy.describe();
-    let lints = lints(&description);
+    let mut lints = lints(&description);
+    for lint in &mut lints {
+        if lint.level == Level::Warning && options.allow.iter().any(|name| name == lint.name) {
+            lint.level = Level::Allowed;
+        }
+    }
     let warnings = lints.iter().filter(|lint| lint.level == Level::Warning).count();
     if output.json {
         output.json(&json!({ "good": true, "lints": lints, "policy": description }));
@@ -87,7 +101,12 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
             origins => format!("its own origin, {}", origins.join(", ")),
         };
         rows.push(["  unsafe requests from".to_owned(), origins]);
-        rows.push(["  a bad cookie".to_owned(), policy.bad_cookie.to_owned()]);
+        let bad_cookie = match policy.bad_cookie {
+            "reject-and-clear" => "is refused, and taken away",
+            "anonymous" => "counts as none",
+            _ => "is refused",
+        };
+        rows.push(["  a bad cookie".to_owned(), bad_cookie.to_owned()]);
         let both = if policy.prefer_header { "the header counts" } else { "refused" };
         rows.push(["  header and cookie".to_owned(), both.to_owned()]);
     }
@@ -100,7 +119,7 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
     };
     rows.push(["  tokens remembered".to_owned(), cache]);
     let revocation = match policy.revocation.sources.as_slice() {
-        [] => "no token can be taken back before it expires".to_owned(),
+        [] => "no token can be revoked before it expires".to_owned(),
         sources => format!("asked of {}", sources.join(", ")),
     };
     rows.push(["  revocation".to_owned(), revocation]);
@@ -113,6 +132,7 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
     for Lint { level, name, issuer, message } in lints {
         let level = match level {
             Level::Warning => "warning",
+            Level::Allowed => "allowed",
             Level::Note => "note",
         };
         let issuer = issuer.as_ref().map(|id| format!("{}: ", shown(id))).unwrap_or_default();
@@ -126,7 +146,7 @@ fn rows(issuer: &IssuerDescription) -> Vec<[String; 2]> {
     row("signed by", issuer.algorithms.join(", "));
     for KeyOrigin { from, is_remote, public_keys, secrets, .. } in &issuer.keys {
         let text = match (is_remote, public_keys, secrets) {
-            (true, 0, _) => format!("fetched by {from}"),
+            (true, 0, _) => format!("fetched from {from}"),
             (_, keys, 0) => format!("{}, {from}", counted(*keys, "key")),
             (_, 0, secrets) => format!("{}, {from}", counted(*secrets, "shared secret")),
             (_, keys, secrets) => {
@@ -162,71 +182,224 @@ fn rows(issuer: &IssuerDescription) -> Vec<[String; 2]> {
     rows
 }
 
+/// Every lint, for `--allow`. What a policy file can weaken has one; the tests hold the two together.
+const LINTS: [&str; 26] = [
+    "allow-http",
+    "anonymous",
+    "any-tenant",
+    "any-token-type",
+    "bad-cookie-anonymous",
+    "cookie-of-any-name",
+    "dangerous",
+    "key-id-not-required",
+    "keys-of-several-issuers",
+    "keys-without-tls",
+    "large-headers",
+    "large-tokens",
+    "long-leeway",
+    "long-lifetime",
+    "no-allowed-origins",
+    "no-audience",
+    "no-revocation",
+    "numeric-ids",
+    "origin-without-tls",
+    "prefer-header",
+    "several-issuers",
+    "shared-secret-beside-key-pairs",
+    "shared-secret-of-several",
+    "slow-withdrawal",
+    "token-in-query",
+    "unlimited-lifetime",
+];
+
 fn lints(policy: &PolicyDescription) -> Vec<Lint> {
     let mut lints = Vec::new();
     for issuer in &policy.issuers {
-        let mut say = |level, name, message: String| {
+        let say = |level, name, message| {
             lints.push(Lint { level, name, issuer: Some(issuer.id.clone()), message });
         };
-        if let Some(limit) = issuer.max_lifetime_s.filter(|limit| *limit > 3600) {
-            say(
-                Level::Warning,
-                "long-lifetime",
-                format!(
-                    "a leaked token works for up to {}: set `claims.max_lifetime` to what the issuer needs, such as \"15m\"",
-                    duration(limit)
+        lint_issuer(issuer, say);
+    }
+    let mut say = |level, name, message| lints.push(Lint { level, name, issuer: None, message });
+    let mut warn = |name, message: &str| say(Level::Warning, name, message.to_owned());
+    for weakened in &policy.dangerous {
+        let (name, what) = weakened.split_once(['(', ' ']).unwrap_or((weakened, ""));
+        let what = what.trim_matches(['(', ')']);
+        match name {
+            "unlimited_lifetime" => warn(
+                "unlimited-lifetime",
+                &format!(
+                    "a leaked token of {what} may work for years: set `claims.max_lifetime`, and have the issuer renew its tokens"
                 ),
-            );
-        }
-        if issuer.leeway_s > 60 {
-            say(
-                Level::Warning,
-                "long-leeway",
-                format!(
-                    "tokens work for {} after they expired: synchronised clocks differ by less than a second",
-                    duration(issuer.leeway_s)
+            ),
+            "query" => warn(
+                "token-in-query",
+                &format!(
+                    "the token may stand in the query parameter `{what}`, and so in logs, histories and `Referer` headers: take it from the `Authorization` header"
                 ),
-            );
-        }
-        let secrets: usize = issuer.keys.iter().map(|origin| origin.secrets).sum();
-        if secrets > 0 && issuer.audiences.len() > 1 {
-            say(
-                Level::Warning,
-                "shared-secret-of-several",
-                "each service that has the secret can sign tokens for the other audiences: use key pairs".to_owned(),
-            );
-        }
-        if issuer.most_candidates > 1 && !issuer.requires_key_id {
-            say(
-                Level::Warning,
-                "key-id-not-required",
-                "of several keys, a token without `kid` is tried with each: set `require_key_id`, if the issuer's tokens have one".to_owned(),
-            );
-        }
-        for origin in issuer.keys.iter().filter(|origin| origin.is_remote) {
-            if origin.from.starts_with("http://") {
-                say(
-                    Level::Warning,
-                    "keys-without-tls",
-                    format!("keys come from {} over plain http: for development only", origin.from),
-                );
-            }
+            ),
+            "cookie" => warn(
+                "cookie-of-any-name",
+                &format!(
+                    "another site of the same domain can plant the cookie `{what}`, and so log a user into another's account: give it a name that begins with `__Host-`"
+                ),
+            ),
+            "allow_http" => warn(
+                "allow-http",
+                &format!(
+                    "keys may be fetched from {what} without TLS, and whoever is on the way can sign tokens: give it a certificate, and write `https`"
+                ),
+            ),
+            // The issuer's `long-lifetime` says for how long.
+            "long_lifetime" => {}
+            _ => warn(
+                "dangerous",
+                &format!("weakened by {weakened}: see the module `dangerous` for what is lost"),
+            ),
         }
     }
-    let mut say =
-        |level, name, message: String| lints.push(Lint { level, name, issuer: None, message });
-    for weakened in &policy.dangerous {
-        say(
-            Level::Warning,
-            "dangerous",
-            format!("weakened by {weakened}: see the module `dangerous` for what is lost"),
+    if policy.anonymous {
+        warn(
+            "anonymous",
+            "a request without a token passes, and each handler has to ask whether there is a caller: leave out `allow_anonymous`, and put open routes outside the layer",
         );
+    }
+    if policy.bad_cookie == "anonymous" {
+        warn(
+            "bad-cookie-anonymous",
+            "a request whose cookie is refused passes without a caller: set `bad_cookie` to \"reject-and-clear\"",
+        );
+    }
+    if policy.prefer_header {
+        warn(
+            "prefer-header",
+            "of two tokens in a request one is not looked at, and what stands in front may go by that one: leave out `prefer_header`, so that such a request is refused",
+        );
+    }
+    for origin in policy.allowed_origins.iter().filter(|origin| origin.starts_with("http://")) {
+        warn(
+            "origin-without-tls",
+            &format!(
+                "whoever is on the way to {origin} can write pages of it, which may use the cookie: serve it over `https`"
+            ),
+        );
+    }
+    if policy.header_limit > 4 * 1024 {
+        warn(
+            "large-headers",
+            &format!(
+                "anybody can have a header of {} bytes read before anything is known of it: leave out `header_limit`, unless the issuer's tokens carry certificates",
+                policy.header_limit
+            ),
+        );
+    }
+    if policy.token_limit > 16 * 1024 {
+        warn(
+            "large-tokens",
+            &format!(
+                "anybody can have {} bytes read and decoded before anything is known of them: set `token_limit` to the size of the issuer's tokens",
+                policy.token_limit
+            ),
+        );
+    }
+    for origin in keys_of_several(&policy.issuers) {
+        warn(
+            "keys-of-several-issuers",
+            &format!(
+                "several issuers have their keys from {origin}, and so each can sign in another's name: give each keys of its own"
+            ),
+        );
+    }
+    if policy.issuers.len() > 1 {
+        say(Level::Note, "several-issuers", "subjects and client ids are unique only within an issuer: a requirement that names one has to name its issuer too".to_owned());
     }
     if policy.has_cookie && policy.allowed_origins.is_empty() {
         say(Level::Note, "no-allowed-origins", "with the cookie, only pages of the service's own origin may send unsafe requests: `allowed_origins` names others".to_owned());
     }
     if policy.revocation.sources.is_empty() {
-        say(Level::Note, "no-revocation", "no token can be taken back before it expires; revocation is added in code: `PolicyBuilder::revocations`".to_owned());
+        say(Level::Note, "no-revocation", "no token can be revoked before it expires; revocation is added in code: `PolicyBuilder::revocations`".to_owned());
     }
     lints
+}
+
+fn lint_issuer(issuer: &IssuerDescription, mut say: impl FnMut(Level, &'static str, String)) {
+    let mut warn = |name, message| say(Level::Warning, name, message);
+    if issuer.max_tenants.is_some() {
+        warn("any-tenant", "whoever has a tenant there gets in: list the issuers that you mean, each by `id`, or hold a claim that names the tenant to a list, by `claims.one_of`".to_owned());
+    }
+    if issuer.audiences.is_empty() {
+        warn("no-audience", "a token that a client got for another service is taken here as well: have the issuer name this service in `aud`, and list `audiences`".to_owned());
+    }
+    if let Some(limit) = issuer.max_lifetime_s.filter(|limit| *limit > 3600) {
+        warn(
+            "long-lifetime",
+            format!(
+                "a leaked token works for up to {}: set `claims.max_lifetime` to what the issuer needs, such as \"15m\"",
+                duration(limit)
+            ),
+        );
+    }
+    if issuer.leeway_s > 60 {
+        warn(
+            "long-leeway",
+            format!(
+                "tokens work for {} after they expired, and synchronised clocks differ by less than a second: leave out `claims.leeway`",
+                duration(issuer.leeway_s)
+            ),
+        );
+    }
+    let secrets: usize = issuer.keys.iter().map(|origin| origin.secrets).sum();
+    if secrets > 0 && issuer.audiences.len() > 1 {
+        warn("shared-secret-of-several", "each service that has the secret can sign tokens for the other audiences: use key pairs".to_owned());
+    }
+    if secrets > 0 && issuer.keys.iter().any(|origin| origin.is_remote || origin.public_keys > 0) {
+        warn("shared-secret-beside-key-pairs", "each service that has the secret can sign in the issuer's name, key pairs or not: drop the secret, or end it by `accept_until`, once the issuer signs with a key pair".to_owned());
+    }
+    if issuer.most_candidates > 1 && !issuer.requires_key_id {
+        warn("key-id-not-required", "of several keys, a token without `kid` is tried with each: set `require_key_id`, if the issuer's tokens have one".to_owned());
+    }
+    for origin in issuer.keys.iter().filter(|origin| origin.is_remote) {
+        if origin.from.starts_with("http://") {
+            warn(
+                "keys-without-tls",
+                format!(
+                    "keys come from {} over plain http: for development only; write `https`",
+                    origin.from
+                ),
+            );
+        }
+        // The defaults: what is longer was asked for.
+        if origin.max_fresh_s > Some(3600) || origin.max_stale_s > Some(24 * 3600) {
+            let [fresh, stale] =
+                [origin.max_fresh_s, origin.max_stale_s].map(|time| duration(time.unwrap_or(0)));
+            warn(
+                "slow-withdrawal",
+                format!(
+                    "a key that the issuer withdrew may count for {fresh}, and for {stale} while its key server cannot be reached: leave out `max_fresh` and `max_stale`, or lower them"
+                ),
+            );
+        }
+    }
+    if issuer.numeric_ids {
+        say(Level::Note, "numeric-ids", "a subject that is the number 42 and one that is the text \"42\" are one: leave out `numeric_ids` where the issuer writes text".to_owned());
+    }
+    if issuer.token_types.contains(&"jwt") {
+        say(Level::Note, "any-token-type", "tokens of the type `JWT` or of none are taken: where the issuer's access tokens have the type `at+jwt`, set `token_type` to it, so that none of its other tokens is".to_owned());
+    }
+}
+
+/// Files and addresses that more than one issuer has its keys from.
+fn keys_of_several(issuers: &[IssuerDescription]) -> BTreeSet<&str> {
+    let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for issuer in issuers {
+        let named = |origin: &&KeyOrigin| origin.is_remote || origin.from.starts_with("the file ");
+        let own: BTreeSet<_> =
+            issuer.keys.iter().filter(named).map(|origin| origin.from.as_str()).collect();
+        for origin in own {
+            if !seen.insert(origin) {
+                shared.insert(origin);
+            }
+        }
+    }
+    shared
 }

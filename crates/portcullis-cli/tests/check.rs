@@ -1,7 +1,11 @@
 //! A policy's faults stand in their places, and what is doubtful is told.
 mod common;
 
+use std::collections::BTreeSet;
+
 use insta::assert_snapshot;
+use portcullis::Policy;
+use portcullis::config::Problem;
 use serde_json::Value;
 
 use self::common::{Trial, settings};
@@ -62,26 +66,6 @@ fn what_is_doubtful_is_told_and_can_be_denied() {
     assert_eq!(trial.run(&["check", "policy.toml", "--deny-warnings"], "").code, 1);
 
     let ran = trial.run(&["check", "policy.toml", "--json"], "");
-    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
-    let names: Vec<_> = value["lints"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|lint| lint["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "long-lifetime",
-            "long-leeway",
-            "shared-secret-of-several",
-            "key-id-not-required",
-            "keys-without-tls",
-            "dangerous",
-            "no-allowed-origins",
-            "no-revocation",
-        ]
-    );
     let secret = std::fs::read_to_string(trial.folder.path().join("test-key-hs256")).unwrap();
     assert!(!ran.all().contains(&secret));
 }
@@ -99,4 +83,304 @@ fn faults_stand_in_their_places() {
     settings().bind(|| assert_snapshot!("faults-json", ran.snapshot()));
     assert!(!ran.all().contains("hunter2"));
     assert_eq!(trial.run(&["check", "none.toml"], "").code, 1);
+}
+
+/// A policy without a warning, as the rows below change it.
+const GOOD: &str = r#"
+#top
+[[issuer]]
+id = "https://id.example"
+audiences = ["https://api.example"]
+algorithms = ["ES256"]
+keys = { jwks_file = "jwks.json" }
+#issuer
+[claims]
+max_lifetime = "15m"
+#claims
+"#;
+
+/// A lint, the keys of a policy file that it is about, and what stands in place of what in a file that has it.
+type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
+const ROWS: [Row; 27] = [
+    (
+        "long-lifetime",
+        &["dangerous.long_lifetime"],
+        &[("#top", "dangerous = { long_lifetime = '721h' }"), ("max_lifetime = \"15m\"", "")],
+    ),
+    (
+        "long-lifetime",
+        &["issuer.dangerous.long_lifetime"],
+        &[("#issuer", "dangerous = { long_lifetime = '721h' }")],
+    ),
+    ("large-headers", &["header_limit"], &[("#top", "header_limit = 4097")]),
+    ("numeric-ids", &["issuer.numeric_ids"], &[("#issuer", "numeric_ids = true")]),
+    ("anonymous", &["allow_anonymous"], &[("#top", "allow_anonymous = true")]),
+    (
+        "bad-cookie-anonymous",
+        &["bad_cookie"],
+        &[(
+            "#top",
+            "sources = [{ cookie = '__Host-a' }]\nbad_cookie = 'anonymous'\nallow_anonymous = true",
+        )],
+    ),
+    (
+        "prefer-header",
+        &["prefer_header"],
+        &[("#top", "sources = ['bearer', { cookie = '__Host-a' }]\nprefer_header = true")],
+    ),
+    (
+        "origin-without-tls",
+        &["allowed_origins"],
+        &[("#top", "sources = [{ cookie = '__Host-a' }]\nallowed_origins = ['http://a.example']")],
+    ),
+    ("no-allowed-origins", &["sources.cookie"], &[("#top", "sources = [{ cookie = '__Host-a' }]")]),
+    ("large-tokens", &["token_limit"], &[("#top", "token_limit = 16385")]),
+    (
+        "token-in-query",
+        &["dangerous.query_parameter"],
+        &[("#top", "dangerous = { query_parameter = 't' }")],
+    ),
+    ("cookie-of-any-name", &["dangerous.cookie"], &[("#top", "dangerous = { cookie = 't' }")]),
+    (
+        "unlimited-lifetime",
+        &["dangerous.unlimited_lifetime"],
+        &[("#top", "dangerous = { unlimited_lifetime = true }"), ("max_lifetime = \"15m\"", "")],
+    ),
+    (
+        "unlimited-lifetime",
+        &["issuer.dangerous.unlimited_lifetime"],
+        &[("#issuer", "dangerous = { unlimited_lifetime = true }")],
+    ),
+    (
+        "allow-http",
+        &["issuer.dangerous.allow_http"],
+        &[
+            ("jwks_file = \"jwks.json\"", "jwks_url = 'http://keys'"),
+            ("#issuer", "dangerous = { allow_http = ['keys'] }"),
+        ],
+    ),
+    (
+        "keys-without-tls",
+        &["issuer.keys.jwks_url"],
+        &[("jwks_file = \"jwks.json\"", "jwks_url = 'http://localhost/keys'")],
+    ),
+    (
+        "slow-withdrawal",
+        &["issuer.keys.max_fresh", "issuer.keys.fresh_for", "issuer.keys.min_fresh"],
+        &[("jwks_file = \"jwks.json\"", "discovery = true, max_fresh = '61m'")],
+    ),
+    (
+        "slow-withdrawal",
+        &["issuer.keys.max_stale"],
+        &[("jwks_file = \"jwks.json\"", "discovery = true, max_stale = '25h'")],
+    ),
+    (
+        "any-tenant",
+        &["issuer.template"],
+        &[
+            ("id = \"https://id.example\"", "template = 'https://id.example/{tenant}'"),
+            ("jwks_file = \"jwks.json\"", "discovery = true"),
+        ],
+    ),
+    (
+        "no-audience",
+        &["issuer.client_ids_instead_of_audience"],
+        &[("audiences = [\"https://api.example\"]", "client_ids_instead_of_audience = ['web']")],
+    ),
+    (
+        "shared-secret-of-several",
+        &["issuer.keys.secrets", "issuer.audiences"],
+        &[
+            ("[\"https://api.example\"]", "['a', 'b']"),
+            ("[\"ES256\"]", "['HS256']"),
+            ("jwks_file = \"jwks.json\"", "secrets = [{ file = 'test-key-hs256' }]"),
+        ],
+    ),
+    (
+        "shared-secret-beside-key-pairs",
+        &["issuer.algorithms"],
+        &[
+            ("[\"ES256\"]", "['ES256', 'HS256']"),
+            ("\"jwks.json\"", "'jwks.json', secrets = [{ file = 'test-key-hs256' }]"),
+        ],
+    ),
+    (
+        "key-id-not-required",
+        &["issuer.require_key_id", "issuer.keys.secrets.id"],
+        &[
+            ("[\"ES256\"]", "['HS256']"),
+            (
+                "jwks_file = \"jwks.json\"",
+                "secrets = [{ id = '1', file = 'test-key-hs256' }, { id = '2', file = 'test-key-hs256' }]",
+            ),
+        ],
+    ),
+    ("any-token-type", &["issuer.token_type"], &[("#issuer", "token_type = 'jwt'")]),
+    ("long-leeway", &["claims.leeway", "issuer.claims.leeway"], &[("#claims", "leeway = '61s'")]),
+    (
+        "long-lifetime",
+        &["claims.max_lifetime", "issuer.claims.max_lifetime"],
+        &[("\"15m\"", "'61m'")],
+    ),
+    (
+        "keys-of-several-issuers",
+        &["issuer.keys.jwks_file", "issuer.keys.pem_file", "issuer.keys.discovery", "issuer.id"],
+        &[(
+            "#issuer",
+            "[[issuer]]\nid = 'b'\naudiences = ['a']\nalgorithms = ['ES256']\nkeys = { jwks_file = 'jwks.json' }",
+        )],
+    ),
+];
+
+/// Keys of a policy file that weaken nothing, and why.
+const HARMLESS: [(&str, &[&str]); 5] = [
+    (
+        "a table or a list, of which each key has its row",
+        &[
+            "issuer",
+            "claims",
+            "presentation",
+            "dangerous",
+            "sources",
+            "issuer.keys",
+            "issuer.claims",
+            "issuer.dangerous",
+        ],
+    ),
+    (
+        "asks for more",
+        &[
+            "refuse_brought_keys",
+            "issuer.keys.same_origin",
+            "issuer.keys.load_at_start",
+            "issuer.keys.secrets.accept_until",
+            "issuer.keys.secrets.algorithm",
+            "claims.max_age",
+            "claims.required",
+            "claims.forbidden",
+            "claims.exact",
+            "claims.one_of",
+            "issuer.claims.max_age",
+            "issuer.claims.required",
+            "issuer.claims.forbidden",
+            "issuer.claims.exact",
+            "issuer.claims.one_of",
+        ],
+    ),
+    (
+        "says where something is, or what it is called",
+        &[
+            "sources.header",
+            "sources.prefix",
+            "issuer.scope_claims",
+            "issuer.keys.key_id",
+            "issuer.keys.proxy",
+            "issuer.keys.secrets.file",
+            "issuer.keys.secrets.env",
+            "issuer.keys.secrets.encoding",
+            "presentation.realm",
+            "presentation.resource_metadata",
+            "presentation.problem_base",
+            "presentation.scopes",
+        ],
+    ),
+    (
+        "costs time or room, and has bounds",
+        &[
+            "token_cache",
+            "issuer.max_tenants",
+            "issuer.tenant_interval",
+            "issuer.keys.refresh_at_percent",
+            "issuer.keys.cool_down",
+            "issuer.keys.max_wait",
+            "issuer.keys.max_waiting",
+            "issuer.keys.first_retry",
+            "issuer.keys.max_retry",
+            "issuer.keys.connect_timeout",
+            "issuer.keys.timeout",
+            "issuer.keys.max_bytes",
+            "issuer.keys.max_keys",
+        ],
+    ),
+    ("tells clients less or more, and decides nothing", &["presentation.details"]),
+];
+
+fn names(ran: &common::Ran) -> Vec<(String, String)> {
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
+    let lints = value["lints"].as_array().unwrap_or_else(|| panic!("{ran:?}"));
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    lints.iter().map(|lint| (text(&lint["name"]), text(&lint["level"]))).collect()
+}
+
+#[test]
+fn what_weakens_a_policy_is_told_by_a_lint_and_denied_unless_it_is_allowed_by_name() {
+    let trial = trial();
+    for (name, _, changes) in ROWS {
+        let policy = changes.iter().fold(GOOD.to_owned(), |policy, (from, to)| {
+            assert!(policy.contains(from), "{name}: {from}");
+            policy.replace(from, to)
+        });
+        trial.write("policy.toml", &policy);
+        let found = names(&trial.run(&["check", "policy.toml", "--json"], ""));
+        let level = found.iter().find(|(found, _)| found == name).map(|(_, level)| level.as_str());
+        let is_warning = level == Some("warning");
+        assert!(is_warning || level == Some("note"), "{name}: {found:?}");
+
+        let mut arguments = vec!["check", "policy.toml", "--deny-warnings"];
+        assert_eq!(trial.run(&arguments, "").code, i32::from(is_warning), "{name}");
+        for (found, _) in &found {
+            arguments.extend(["--allow", found]);
+        }
+        let allowed = trial.run(&arguments, "");
+        assert_eq!(allowed.code, 0, "{name}: {allowed:?}");
+        let told = if is_warning { "allowed" } else { "note" };
+        assert!(allowed.stdout.contains(&format!("{told} [{name}]: ")), "{allowed:?}");
+    }
+    assert_eq!(trial.run(&["check", "policy.toml", "--allow", "anonymos"], "").code, 2);
+}
+
+#[test]
+fn the_good_policy_has_no_warning() {
+    let trial = trial();
+    trial.write("policy.toml", GOOD);
+    let found = names(&trial.run(&["check", "policy.toml", "--json", "--deny-warnings"], ""));
+    assert!(found.iter().all(|(_, level)| level == "note"), "{found:?}");
+}
+
+#[test]
+fn each_key_of_a_policy_file_has_a_lint_or_is_known_to_be_harmless() {
+    // The reader names the keys that it knows wherever it finds one that it does not.
+    let error = Policy::from_toml_str(
+        r#"
+        zzz = 1
+        sources = ["bearer", { header = "a", zzz = 1 }]
+        [dangerous]
+        zzz = 1
+        [presentation]
+        zzz = 1
+        [claims]
+        zzz = 1
+        [[issuer]]
+        zzz = 1
+        keys = { discovery = true, secrets = [{ file = "a", zzz = 1 }], zzz = 1 }
+        claims = { zzz = 1 }
+        dangerous = { zzz = 1 }
+        "#,
+        "",
+    )
+    .expect_err("unknown keys");
+    let mut known = BTreeSet::new();
+    for fault in error.faults() {
+        let Problem::UnknownKey { known: keys, .. } = &fault.problem else { continue };
+        let place: String = fault.place.split(&['[', ']'][..]).step_by(2).collect();
+        let place = place.strip_suffix("zzz").expect("the key");
+        known.extend(keys.iter().map(|key| format!("{place}{key}")));
+    }
+    let harmless = HARMLESS.iter().flat_map(|(_, keys)| *keys);
+    let told: BTreeSet<_> = ROWS.iter().flat_map(|(_, keys, _)| *keys).chain(harmless).collect();
+    let told: BTreeSet<_> = told.into_iter().map(|key| (*key).to_owned()).collect();
+    assert!(known.len() > 60, "{known:?}");
+    let missing: Vec<_> = known.symmetric_difference(&told).collect();
+    assert!(missing.is_empty(), "in one of both only: {missing:?}");
 }
