@@ -87,6 +87,10 @@ const PORT: u16 = 6379;
 /// The port of Sentinel.
 const SENTINEL_PORT: u16 = 26379;
 
+/// The longest that a list may be believed without news: an outage that lasts longer is one that somebody
+/// notices, and revocation must not end with it.
+const LONGEST_STALENESS: Duration = Duration::from_secs(60 * 60);
+
 /// Revocations in a Redis that a fleet shares.
 #[derive(Clone)]
 #[must_use]
@@ -207,8 +211,8 @@ impl RedisRevocations {
     /// For how long the list is believed without news: longer than
     /// [a recovery](StoreTerms::recovery) takes, or each of them turns requests away.
     ///
-    /// Not called: 60 s. It is how late a revocation can be where Redis is out of reach, and what an
-    /// outage may last before requests are refused.
+    /// More than the heartbeat, and at most an hour. Not called: 60 s. It is how late a revocation can be where
+    /// Redis is out of reach, and what an outage may last before requests are refused.
     pub fn max_staleness(mut self, staleness: Duration) -> Self {
         self.max_staleness = staleness;
         self
@@ -293,6 +297,8 @@ impl RedisRevocations {
             "`heartbeat` and `timeout` are longer than nothing"
         } else if self.max_staleness <= self.heartbeat {
             "`max_staleness` is longer than `heartbeat`, or no process is ever fresh"
+        } else if self.max_staleness > LONGEST_STALENESS {
+            "`max_staleness` is at most an hour: whoever cuts a process off from Redis keeps revoked tokens alive for as long"
         } else if self.log_length == 0 {
             "`log_length` is at least 1"
         } else {

@@ -29,7 +29,10 @@ const BODY: usize = 64 * 1024;
 const TOKEN: usize = 16 * 1024;
 
 /// See [`BackChannelLogout::max_lifetime`].
-const MAX_LIFETIME: Duration = Duration::from_secs(10 * 60);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// A provider sends a logout token again for minutes, not for days.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The receiver of logout tokens: OpenID Connect Back-Channel Logout 1.0. A provider sends one when a
 /// user logs out there, and the access tokens of that login are refused from then on.
@@ -86,7 +89,7 @@ pub struct BackChannelLogout {
     client_ids: Arc<[String]>,
     algorithms: Option<Arc<[Algorithm]>>,
     types: LogoutTokenTypes,
-    max_lifetime: Duration,
+    max_lifetime: Option<Duration>,
 }
 
 /// Of which types logout tokens may be, by their `typ` header: `logout+jwt`, unless
@@ -131,7 +134,7 @@ impl BackChannelLogout {
             client_ids,
             algorithms: None,
             types: LogoutTokenTypes::default(),
-            max_lifetime: MAX_LIFETIME,
+            max_lifetime: None,
         };
         if receiver.enforces(Revocable::Subject) || receiver.enforces(Revocable::Session) {
             Ok(receiver)
@@ -140,21 +143,28 @@ impl BackChannelLogout {
         }
     }
 
-    /// The algorithms that logout tokens may be signed with. `none` is none of them.
+    /// The algorithms that logout tokens may be signed with. `none` is none of them. Called again, those that
+    /// all calls name.
     ///
     /// Not called: those that the issuer's access tokens may be signed with. Providers sign logout
     /// tokens as they do ID tokens (§2.4), which may be under another algorithm.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.algorithms = Some(algorithms.into_iter().collect());
+        let mut algorithms: Vec<_> = algorithms.into_iter().collect();
+        if let Some(before) = &self.algorithms {
+            algorithms.retain(|algorithm| before.contains(algorithm));
+        }
+        self.algorithms = Some(algorithms.into());
         self
     }
 
-    /// Refuses a token that was made to live longer: `exp` less `iat`.
+    /// Refuses a token that was made to live longer: `exp` less `iat`. More than 24 h count as 24 h. Called
+    /// again, the shortest of all calls.
     ///
     /// Not called: 10 minutes. §4.1 recommends 2 at most; not every provider keeps to that, and a
     /// replay does no harm.
     pub fn max_lifetime(mut self, limit: Duration) -> Self {
-        self.max_lifetime = limit;
+        let before = self.max_lifetime.unwrap_or(LONGEST_LIFETIME);
+        self.max_lifetime = Some(limit.min(before));
         self
     }
 
@@ -298,7 +308,8 @@ impl BackChannelLogout {
             return Err(ClaimsError::IssuedInFuture { from: issued, now });
         }
         let end = claims.expires_at.ok_or(ClaimsError::Missing { claim: "exp" })?;
-        let (lifetime, limit) = (end.saturating_since(issued), self.max_lifetime);
+        let limit = self.max_lifetime.unwrap_or(DEFAULT_LIFETIME);
+        let lifetime = end.saturating_since(issued);
         if lifetime > limit {
             return Err(ClaimsError::LivesTooLong { lifetime, limit });
         }
