@@ -433,7 +433,9 @@ pub(super) fn from_hex(text: &[u8]) -> Option<Bytes> {
 mod tests {
     use base64::engine::general_purpose;
 
+    use super::super::Stray;
     use super::*;
+    use crate::text::is_utf_16_of_ascii;
 
     fn judge(secret: &str) -> Option<Weakness> {
         weakness(secret.as_bytes())
@@ -574,6 +576,8 @@ mod tests {
             for (alphabet, length) in shapes {
                 let secret = random.text(alphabet, length);
                 assert_eq!(weakness(&secret), None, "{}", String::from_utf8_lossy(&secret));
+                assert_eq!(Stray::of(&secret), None, "{}", String::from_utf8_lossy(&secret));
+                assert!(!is_utf_16_of_ascii(&secret), "{secret:?}");
             }
             let mut uuid = random.text(b"0123456789abcdef", 36);
             for (place, byte) in [(8, b'-'), (13, b'-'), (14, b'4'), (18, b'-'), (23, b'-')] {
