@@ -420,12 +420,14 @@ impl Issuer {
         if name.is_empty() {
             faults.push(Fault::EmptyIssuer);
         }
+        #[cfg(feature = "remote-jwks")]
         let before = faults.len();
         if identifier_in(&name).is_some() {
             faults.push(Fault::MetadataAddress { issuer: issuer() });
         } else if matches!(id, Identity::One(_)) && name.contains(['{', '}']) {
             faults.push(Fault::Braces { issuer: issuer() });
         }
+        #[cfg(feature = "remote-jwks")]
         let is_misnamed = faults.len() > before;
         if algorithms.is_empty() {
             faults.push(Fault::NoAlgorithm { issuer: issuer() });
