@@ -28,6 +28,11 @@
 //! Take [`Optional`] rather than `Option` for an extractor that can do without a token: actix-web's
 //! own `Option` swallows every error, also that of a route that nothing protects.
 //!
+//! # Other middleware
+//!
+//! The last `.wrap` is the outermost. Put outside of [`Verify`] what all answers need, refusals included: CORS, which
+//! answers preflights itself (they carry no token), logging, compression. Put inside what is for callers alone.
+//!
 //! # Logout
 //!
 //! [`back_channel_logout`] receives a provider's logout tokens, [`revocation_admin`] lets

@@ -30,6 +30,25 @@
 //! asks for a token on a route without the layer answers 500, says in the response's extensions what
 //! was forgotten, and never lets the request in.
 //!
+//! # Other layers
+//!
+//! The last `.layer` is the outermost. Put outside of [`VerifyLayer`] what all answers need, refusals included: CORS, which
+//! answers preflights itself (they carry no token), tracing, compression, catching panics, request ids. A timeout outside
+//! also bounds how long a request waits for keys. Put inside what is for callers alone: concurrency and rate limits by
+//! caller, bodies that are read or unpacked.
+//!
+//! ```
+//! # use axum::{Router, http::StatusCode}; use portcullis_axum::{Policy, VerifyLayer}; use std::time::Duration;
+//! use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
+//!
+//! # fn app(routes: Router, policy: Policy) -> Router {
+//! routes
+//!     .layer(VerifyLayer::new(policy))
+//!     .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(10)))
+//!     .layer(CorsLayer::permissive())
+//! # }
+//! ```
+//!
 //! # Logout
 //!
 //! [`back_channel_logout`] receives a provider's logout tokens, [`revocation_admin`] lets

@@ -7,7 +7,7 @@ use pin_project_lite::pin_project;
 
 pin_project! {
     /// The body of a response: the inner service's, or that of a refusal.
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -16,7 +16,7 @@ pin_project! {
 
 pin_project! {
     #[project = KindProjection]
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     enum Kind<B> {
         Inner {
             #[pin]
@@ -39,6 +39,13 @@ impl<B> ResponseBody<B> {
             Kind::Inner { body } => inner(body),
             Kind::Refusal { body } => refusal(body),
         }
+    }
+}
+
+impl<B: Default> Default for ResponseBody<B> {
+    /// The inner service's, so that layers which ask for this can stand in front: CORS, timeouts.
+    fn default() -> Self {
+        Self::inner(B::default())
     }
 }
 
