@@ -169,7 +169,7 @@ pub struct Rejection {
     /// `None`: there is no policy in front of the route.
     terms: Option<Arc<Terms>>,
     form: ResponseForm,
-    /// The cookie that the response takes away.
+    /// What clears a cookie: the value of a `Set-Cookie` header.
     clears: Option<Box<str>>,
 }
 
@@ -179,8 +179,8 @@ impl Rejection {
         Self { error, terms, form, clears: None }
     }
 
-    pub(crate) fn clearing(mut self, cookie: &str) -> Self {
-        self.clears = Some(cookie.into());
+    pub(crate) fn clearing(mut self, cookie: &TokenCookie) -> Self {
+        self.clears = Some(cookie.clear().into());
         self
     }
 
@@ -216,8 +216,8 @@ impl Rejection {
 
     fn full_refusal(&self) -> Refusal {
         let mut refusal = self.presentation().refusal(&self.error);
-        if let Some(name) = &self.clears {
-            refusal.clear_cookie(&TokenCookie::unchecked(name.to_string()).clear());
+        if let Some(field) = &self.clears {
+            refusal.clear_cookie(field);
         }
         refusal
     }

@@ -13,7 +13,7 @@ use core::time::Duration;
 use crate::claims::MaxLifetime;
 use crate::revocation::UnknownRevocation;
 use crate::routes::LogoutTokenTypes;
-use crate::source::{Kind, TokenSource};
+use crate::source::{CookieError, Kind, TokenCookie, TokenSource};
 
 /// No bound on a token's lifetime, for
 /// [`ClaimRules::max_lifetime`](crate::ClaimRules::max_lifetime).
@@ -41,12 +41,28 @@ pub fn query(name: impl Into<String>) -> TokenSource {
     TokenSource(Kind::Query { name: name.into() })
 }
 
-/// A cookie of any name that holds exactly the token.
+/// A cookie of any name that holds exactly the token, with a path and a domain if need be: a source by `into()`.
 ///
 /// Lost: the certainty who set it. Without the prefix `__Host-`, a sibling subdomain or a response
-/// over plain HTTP can plant a cookie of its own, and so log a user into another's account.
-pub fn cookie(name: impl Into<String>) -> TokenSource {
-    TokenSource(Kind::Cookie { name: name.into(), any_name: true })
+/// over plain HTTP can plant a cookie of its own, and so log a user into another's account. For a name without
+/// `__Secure-` as well, a page that came without TLS counts as the service's own where the browser does not send
+/// `Sec-Fetch-Site`.
+///
+/// ```
+/// use portcullis::{CookieError, TokenSource, dangerous};
+///
+/// // As another service of the same domain sets it, so that it is cleared by the same.
+/// let cookie = dangerous::cookie("token")?.domain("example.com")?.path("/api")?;
+/// let sources = [TokenSource::bearer(), cookie.into()];
+/// # let _ = sources;
+/// # Ok::<_, CookieError>(())
+/// ```
+///
+/// # Errors
+///
+/// The name has characters that a cookie's name cannot have.
+pub fn cookie(name: impl Into<String>) -> Result<TokenCookie, CookieError> {
+    TokenCookie::any(name.into())
 }
 
 /// Tokens of which nobody can tell whether they were taken back, for

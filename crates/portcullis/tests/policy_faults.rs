@@ -309,7 +309,7 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         // The same place in other words.
         (
             Fault::DuplicateSource,
-            sources(vec![TokenSource::cookie("__Host-a"), dangerous::cookie("__Host-a")]),
+            sources(vec![TokenSource::cookie("__Host-a"), any_cookie("__Host-a")]),
         ),
         (
             Fault::DuplicateSource,
@@ -328,7 +328,15 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             sources(vec![TokenSource::cookie("__Host-a;b")]),
         ),
         (Fault::SourceName { name: "a&b".into() }, sources(vec![dangerous::query("a&b")])),
+        (
+            Fault::SourceName { name: "a, b".into() },
+            sources(vec![TokenSource::websocket_protocol("a, b")]),
+        ),
         (Fault::CookieHeader, sources(vec![TokenSource::header("Cookie")])),
+        (
+            Fault::WebSocketHeader,
+            sources(vec![TokenSource::header("Sec-WebSocket-Protocol").with_prefix("bearer, ")]),
+        ),
         (Fault::CookiePrefix { name: "token".into() }, sources(vec![TokenSource::cookie("token")])),
         (
             Fault::CookiePrefix { name: "__host-token".into() },
@@ -460,6 +468,10 @@ fn document_misfit(misfit: ResourceMisfit) -> Fault {
     Fault::ProtectedResource { misfit }
 }
 
+fn any_cookie(name: &str) -> TokenSource {
+    dangerous::cookie(name).expect("a name").into()
+}
+
 #[test]
 fn each_fault_is_named_exactly_and_alone() {
     for (expected, builder) in table() {
@@ -520,7 +532,11 @@ fn what_is_at_the_limit_is_accepted() {
         ("no cache", builder().token_cache(0)),
         ("a cache of 1 MiB", builder().token_cache(1 << 20)),
         ("a cache of 1 GiB", builder().token_cache(1 << 30)),
-        ("any cookie", builder().sources([dangerous::cookie("token")])),
+        ("any cookie", builder().sources([any_cookie("token")])),
+        (
+            "a WebSocket's offer",
+            builder().sources([TokenSource::websocket_protocol("base64url.bearer.example")]),
+        ),
         ("query", builder().sources([dangerous::query("access_token")])),
         (
             "origins",

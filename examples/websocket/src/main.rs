@@ -35,7 +35,7 @@ fn sources() -> [TokenSource; 3] {
     [
         TokenSource::bearer(),
         TokenSource::cookie("__Host-token"),
-        TokenSource::header("sec-websocket-protocol").with_prefix("bearer, "),
+        TokenSource::websocket_protocol("bearer"),
     ]
 }
 

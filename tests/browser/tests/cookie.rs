@@ -285,7 +285,8 @@ async fn a_cookie_that_a_sibling_plants_is_not_the_token() {
 /// Why the name must start with `__Host-`.
 #[tokio::test]
 async fn without_the_prefix_a_sibling_plants_its_own_token_or_locks_the_user_out() {
-    let policy = issuer().policy_builder().sources([dangerous::cookie("token")]).build();
+    let cookie = dangerous::cookie("token").expect("a name");
+    let policy = issuer().policy_builder().sources([cookie.into()]).build();
     let unused = TokenCookie::new(COOKIE).expect("a cookie");
     let service = Service::actix(policy.expect("a policy"), unused);
     let Some(stage) = Stage::or_leave_out(service).await else { return };

@@ -10,7 +10,7 @@ use portcullis::{
     Algorithm, BadCookie, ClaimsError, Error, Issuer, KeyQuery, KeySet, KeySource, Keys,
     KeysUnavailable, Policy, PolicyBuilder, Presentation, Publishing, Revocable, RevocationEntry,
     RevocationSource, RevocationStatus, RevocationStore, RevocationUnavailable, Revocations,
-    Secret, Seek, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous, provider,
+    SameSite, Secret, Seek, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous, provider,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
 use serde::Deserialize;
@@ -72,6 +72,8 @@ pub enum Variant {
     Cookie,
     /// A cookie of any name.
     AnyCookie,
+    /// A cookie of any name, with a path and a domain, that is taken away if it is bad.
+    ClearingAnyCookie,
     /// A bad cookie is taken away.
     ClearingCookie,
     /// A bad cookie counts as none.
@@ -80,6 +82,10 @@ pub enum Variant {
     PreferHeader,
     /// A header of another name, with a prefix.
     CustomHeader,
+    /// Another scheme of `Authorization`.
+    OtherScheme,
+    /// What stands behind `bearer` among the subprotocols of a WebSocket, besides the header.
+    WebSocketProtocol,
     /// A header of another name that is all token.
     BareHeader,
     /// A query parameter besides the header.
@@ -154,7 +160,19 @@ impl Variant {
                 .sources(cookie())
                 .allowed_origins(["https://app.example"]),
             Self::AnyCookie => {
-                builder.issuer(one_algorithm()).sources([dangerous::cookie("token")])
+                let cookie = dangerous::cookie("token").expect("a name");
+                builder.issuer(one_algorithm()).sources([cookie.into()])
+            }
+            Self::ClearingAnyCookie => {
+                let cookie = dangerous::cookie("token")
+                    .and_then(|cookie| cookie.path("/whoami"))
+                    .and_then(|cookie| cookie.domain("api.example"))
+                    .expect("what a cookie can have")
+                    .same_site(SameSite::None);
+                builder
+                    .issuer(one_algorithm())
+                    .sources([cookie.into()])
+                    .bad_cookie(BadCookie::RejectAndClear)
             }
             Self::ClearingCookie => builder
                 .issuer(one_algorithm())
@@ -167,6 +185,12 @@ impl Variant {
             Self::CustomHeader => builder
                 .issuer(one_algorithm())
                 .sources([TokenSource::header("X-Access-Token").with_prefix("Token ")]),
+            Self::OtherScheme => builder
+                .issuer(one_algorithm())
+                .sources([TokenSource::header("Authorization").with_prefix("JWT ")]),
+            Self::WebSocketProtocol => builder
+                .issuer(one_algorithm())
+                .sources([TokenSource::bearer(), TokenSource::websocket_protocol("bearer")]),
             Self::BareHeader => {
                 builder.issuer(one_algorithm()).sources([TokenSource::header("x-token")])
             }

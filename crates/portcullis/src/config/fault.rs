@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::policy::Fault;
 use crate::signature::UnknownAlgorithm;
+use crate::source::CookieError;
 
 /// A policy given as data that is refused. Lists every fault at once, with its place.
 ///
@@ -169,6 +170,8 @@ pub enum Problem {
     EnvironmentName,
     /// A secret, it seems. It must not stand in a policy, which is read, copied and checked in.
     LiteralSecret,
+    /// It is not what a cookie can be written with.
+    Cookie(CookieError),
     /// The policy made of it is refused.
     Policy(Fault),
 }
@@ -232,6 +235,7 @@ impl fmt::Display for Problem {
             Self::LiteralSecret => f.write_str(
                 "a secret never stands in a policy; put it into a file or an environment variable, and name that by `file` or `env`",
             ),
+            Self::Cookie(error) => error.fmt(f),
             // It quotes names as they stand in the data: one fault stays one line.
             Self::Policy(fault) => fault.to_string().chars().try_for_each(|character| {
                 if character.is_control() {

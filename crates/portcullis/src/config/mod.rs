@@ -116,7 +116,7 @@
 //! |-----------|-------|-----------|
 //! | `issuer` | a table per issuer, at least one | refused |
 //! | `claims` | a table: rules for every issuer's tokens | the defaults below |
-//! | `sources` | a list of `"bearer"`, `{ cookie = "__Host-…" }`, `{ header = "…", prefix = "…" }`; each place once | `["bearer"]` |
+//! | `sources` | a list of `"bearer"`, `{ cookie = "__Host-…" }`, perhaps with `same_site` as for `dangerous.cookie`, `{ header = "…", prefix = "…" }`, `{ websocket_protocol = "…" }` (see [`TokenSource`](crate::TokenSource::websocket_protocol)); each place once | `["bearer"]` |
 //! | `prefer_header` | `true`: the token in a header counts where a cookie carries one too | such a request is refused |
 //! | `allowed_origins` | a list of origins whose pages may use the cookie: `"https://app.example"` | the service's own only |
 //! | `bad_cookie` | `"reject"`, `"reject-and-clear"` or `"anonymous"` (see [`BadCookie`](crate::BadCookie)) | `"reject"` |
@@ -206,8 +206,15 @@
 //! | `long_lifetime` | a duration of more than 30 days; not beside `max_lifetime` | the end of a leaked token, for as long |
 //! | `unlimited_lifetime` | `true`; not beside `max_lifetime` or `long_lifetime` | a leaked token may work for years |
 //! | `query_parameter` | a name; one more of the `sources` | secrecy: URLs stand in logs |
-//! | `cookie` | a name without `__Host-`; one more of the `sources` | the certainty who set it |
+//! | `cookie` | a name without `__Host-`, or a table; one more of the `sources` | the certainty who set it |
 //! | `allow_http` | of an issuer only: a list of hosts, such as `["keycloak"]`, whose keys are fetched without TLS | the certainty whose keys they are |
+//!
+//! | `dangerous.cookie`, as it is set, so that it can be cleared (see [`TokenCookie`](crate::TokenCookie)) | Value | Not there |
+//! |---|---|---|
+//! | `name` | a name without `__Host-` | refused |
+//! | `path` | what begins with `/` | `"/"` |
+//! | `domain` | the name of a domain | none: the host that sets it |
+//! | `same_site` | `"strict"`, `"lax"` or `"none"` | `"lax"` |
 //!
 //! The two sources of `[dangerous]` come besides `"bearer"` where `sources` is not there; with
 //! `sources = []` they are the only ones.

@@ -115,6 +115,7 @@ impl Sites {
             Fault::DuplicateSource => alone(self.duplicate_source()),
             Fault::SourceName { name } | Fault::CookiePrefix { name } => alone(self.source(name)),
             Fault::CookieHeader => alone(self.source("cookie")),
+            Fault::WebSocketHeader => alone(self.source("sec-websocket-protocol")),
             Fault::TokenLimit { .. } => alone("token_limit".to_owned()),
             Fault::HeaderLimit { .. } => alone("header_limit".to_owned()),
             Fault::TokenCache { .. } => alone("token_cache".to_owned()),
@@ -215,8 +216,9 @@ impl Sites {
     fn source(&self, name: &str) -> String {
         let own = self.sources.iter().find(|(source, _)| match &source.0 {
             Kind::Bearer => false,
+            Kind::Cookie { cookie, .. } => cookie.name() == name,
             Kind::Header { name: own, .. }
-            | Kind::Cookie { name: own, .. }
+            | Kind::WebSocketProtocol { marker: own }
             | Kind::Query { name: own } => own == name,
         });
         own.map_or("sources", |(_, place)| place).to_owned()

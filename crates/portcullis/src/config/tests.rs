@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::keys::{KeyError, KeyFault, KeyFileError, SecretFault};
 use crate::policy::{Check, Fault};
 use crate::signature::{Algorithm, SignatureError};
+use crate::source::CookieError;
 use crate::time::{Clock, UnixTime};
 use crate::token::TokenError;
 
@@ -110,7 +111,7 @@ keys = { secrets = [{ file = "raw.key" }] }
 "#;
 
 const FULL: &str = r#"
-sources             = ["bearer", { cookie = "__Host-token" }, { header = "X-Token", prefix = "Token " }]
+sources             = ["bearer", { cookie = "__Host-token", same_site = "none" }, { header = "X-Token", prefix = "Token " }, { websocket_protocol = "bearer" }]
 prefer_header       = true
 allowed_origins     = ["https://app.example"]
 bad_cookie          = "reject-and-clear"
@@ -166,12 +167,12 @@ details           = false
 
 [dangerous]
 query_parameter = "access_token"
-cookie          = "token"
+cookie          = { name = "token", path = "/api", domain = "a.example", same_site = "strict" }
 unlimited_lifetime = false
 "#;
 
 const FULL_JSON: &str = r#"{
-  "sources": ["bearer", { "cookie": "__Host-token" }, { "header": "X-Token", "prefix": "Token " }],
+  "sources": ["bearer", { "cookie": "__Host-token", "same_site": "none" }, { "header": "X-Token", "prefix": "Token " }, { "websocket_protocol": "bearer" }],
   "prefer_header": true,
   "allowed_origins": ["https://app.example"],
   "bad_cookie": "reject-and-clear",
@@ -219,7 +220,7 @@ const FULL_JSON: &str = r#"{
     "scopes": ["orders:read"],
     "details": false
   },
-  "dangerous": { "query_parameter": "access_token", "cookie": "token", "unlimited_lifetime": false }
+  "dangerous": { "query_parameter": "access_token", "cookie": { "name": "token", "path": "/api", "domain": "a.example", "same_site": "strict" }, "unlimited_lifetime": false }
 }"#;
 
 /// With the issuers that need a feature, where it is on.
@@ -354,6 +355,8 @@ fn sources_arrive_from_every_format() {
             ([cookie("other=x")], false),
             ([("x-token", "Token x".to_owned())], true),
             ([("x-token", "x".to_owned())], false),
+            ([("sec-websocket-protocol", "bearer,x".to_owned())], true),
+            ([("sec-websocket-protocol", "x,bearer".to_owned())], false),
         ] {
             assert_eq!(reason(&headers).is_some(), is_looked_at, "{headers:?}");
         }
@@ -400,6 +403,15 @@ fn a_hook_added_in_code_leaves_the_presentation_of_the_data() {
 fn presentation_arrives_from_every_format() {
     let (_folder, policies) = full_policies();
     for policy in policies {
+        let any = [("cookie", "token=x".to_owned())];
+        let cleared = turned_away(&policy, "GET", &any).expect("a rejection").refusal();
+        let set_cookie = cleared.headers().find(|(name, _)| *name == "set-cookie");
+        assert_eq!(
+            set_cookie.map(|(_, value)| String::from_utf8_lossy(value)).as_deref(),
+            Some(
+                "token=; Max-Age=0; Path=/api; Domain=a.example; Secure; HttpOnly; SameSite=Strict"
+            )
+        );
         let cookie = [("cookie", "__Host-token=x".to_owned())];
         let refusal = turned_away(&policy, "GET", &cookie).expect("a rejection").refusal();
         let header = |name: &str| {
@@ -410,7 +422,8 @@ fn presentation_arrives_from_every_format() {
             header("www-authenticate"),
             "Bearer realm=\"orders\", error=\"invalid_token\", scope=\"orders:read\", resource_metadata=\"https://api.example/.well-known/oauth-protected-resource\""
         );
-        assert!(header("set-cookie").starts_with("__Host-token=; Max-Age=0;"));
+        let cleared = "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=None";
+        assert_eq!(header("set-cookie"), cleared);
         let body = String::from_utf8_lossy(refusal.body()).into_owned();
         assert!(body.contains("\"type\":\"https://api.example/problems/"), "{body}");
         assert!(!body.contains("\"detail\""), "{body}");
@@ -625,6 +638,31 @@ fn text_that_is_no_toml_is_refused_with_each_line_and_column() {
     assert!(!error.to_string().contains("secret-value"), "{error}");
     assert!(error.to_string().contains("\n  - line 1: column 10: not TOML: "), "{error}");
     assert_eq!(refused("a = 1\na = 2").faults()[0].line, Some(2), "a key twice");
+}
+
+#[test]
+fn a_cookie_that_no_browser_would_keep_is_refused_with_its_place() {
+    let cookie = r#"{ name = "a b", path = "/", same_site = "Lax" }"#;
+    let found = refused_with(&format!("[dangerous]\ncookie = {cookie}"));
+    let name = Problem::Cookie(CookieError::Name);
+    let expected = &["strict", "lax", "none"];
+    assert_eq!(
+        found,
+        [
+            ("dangerous.cookie.name".to_owned(), name.clone()),
+            ("dangerous.cookie.same_site".to_owned(), Problem::UnknownValue { expected }),
+        ]
+    );
+    for (cookie, place, problem) in [
+        (r#""a b""#, "", name),
+        (r#"{ name = "a", path = "api" }"#, ".path", Problem::Cookie(CookieError::Path)),
+        (r#"{ name = "a", domain = "a b" }"#, ".domain", Problem::Cookie(CookieError::Domain)),
+        (r#"{ name = "__Host-a", path = "/b" }"#, ".path", Problem::Cookie(CookieError::HostOnly)),
+        (r#"{ path = "/" }"#, ".name", Problem::Missing),
+    ] {
+        let found = refused_with(&format!("[dangerous]\ncookie = {cookie}"));
+        assert_eq!(found, [(format!("dangerous.cookie{place}"), problem)], "{cookie}");
+    }
 }
 
 /// One of every kind, and more than one of some.
@@ -1067,7 +1105,7 @@ fn an_unknown_key_is_refused_in_every_table_and_every_known_one_is_documented() 
     let full = full_json();
     let mut found = Vec::new();
     tables(&full, "", "", &mut found);
-    assert_eq!(found.len(), if cfg!(feature = "remote-jwks") { 19 } else { 14 });
+    assert_eq!(found.len(), if cfg!(feature = "remote-jwks") { 21 } else { 16 });
     for (pointer, place) in found {
         let mut changed = full.clone();
         let table = changed.pointer_mut(&pointer).and_then(|table| table.as_object_mut());

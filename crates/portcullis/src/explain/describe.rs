@@ -156,7 +156,9 @@ impl PolicyDescription {
         for source in &rules.sources {
             match &source.0 {
                 Kind::Query { name } => dangerous.push(format!("query({name})")),
-                Kind::Cookie { name, any_name: true } => dangerous.push(format!("cookie({name})")),
+                Kind::Cookie { cookie, .. } if !cookie.is_host_only() => {
+                    dangerous.push(format!("cookie({})", cookie.name()));
+                }
                 _ => {}
             }
         }
@@ -308,7 +310,8 @@ fn place(source: &TokenSource) -> String {
         Kind::Bearer => "header `Authorization: Bearer`".to_owned(),
         Kind::Header { name, prefix } if prefix.is_empty() => format!("header `{name}`"),
         Kind::Header { name, prefix } => format!("header `{name}` after {prefix:?}"),
-        Kind::Cookie { name, .. } => format!("cookie `{name}`"),
+        Kind::Cookie { cookie, .. } => format!("cookie `{}`", cookie.name()),
+        Kind::WebSocketProtocol { marker } => format!("WebSocket subprotocol after `{marker}`"),
         Kind::Query { name } => format!("query parameter `{name}`"),
     }
 }

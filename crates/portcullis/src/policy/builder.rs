@@ -628,27 +628,31 @@ fn check_sources(sources: &[TokenSource], faults: &mut Vec<Fault>) {
     if sources.iter().enumerate().any(is_again) {
         faults.push(Fault::DuplicateSource);
     }
-    for source in sources {
-        let (name, is_name) = match &source.0 {
-            Kind::Bearer => continue,
-            Kind::Header { name, .. } if name == "cookie" => {
-                faults.push(Fault::CookieHeader);
-                continue;
-            }
-            Kind::Header { name, .. } => {
-                (name, http::HeaderName::from_bytes(name.as_bytes()).is_ok())
-            }
-            Kind::Cookie { name, .. } => (name, is_cookie_name(name)),
-            Kind::Query { name } => (name, is_cookie_name(name) && !name.contains(['&', '%', '+'])),
-        };
-        if !is_name {
-            faults.push(Fault::SourceName { name: name.clone() });
-        } else if matches!(&source.0, Kind::Cookie { name, any_name: false } if !name.starts_with("__Host-"))
-        {
-            faults.push(Fault::CookiePrefix { name: name.clone() });
+    faults.extend(sources.iter().filter_map(|source| source_fault(&source.0)));
+}
+
+fn source_fault(source: &Kind) -> Option<Fault> {
+    let (name, is_name) = match source {
+        Kind::Bearer | Kind::Cookie { is_checked: true, .. } => return None,
+        Kind::Header { name, .. } => match name.as_str() {
+            "cookie" => return Some(Fault::CookieHeader),
+            "sec-websocket-protocol" => return Some(Fault::WebSocketHeader),
+            name => (name, http::HeaderName::from_bytes(name.as_bytes()).is_ok()),
+        },
+        Kind::Cookie { cookie, .. } => (cookie.name(), is_cookie_name(cookie.name())),
+        // RFC 6455 §4.1: of the same characters.
+        Kind::WebSocketProtocol { marker } => (marker.as_str(), is_cookie_name(marker)),
+        Kind::Query { name } => {
+            (name.as_str(), is_cookie_name(name) && !name.contains(['&', '%', '+']))
         }
     }
 }
+    };
+    let name = name.to_owned();
+    match source {
+        _ if !is_name => Some(Fault::SourceName { name }),
+        Kind::Cookie { cookie, .. } if !cookie.is_host_only() => Some(Fault::CookiePrefix { name }),
+        _ => None,
 
 /// RFC 6454 §6.2: scheme, host and, unless it is the scheme's own, port; in lower case.
 fn is_origin(origin: &str) -> bool {

@@ -201,13 +201,15 @@ pub enum Fault {
     NoSource,
     /// The same place twice, perhaps in other words.
     DuplicateSource,
-    /// A name that no header, cookie or query parameter can have.
+    /// A name that no header, cookie, query parameter or subprotocol can have.
     SourceName {
         /// The name.
         name: String,
     },
     /// The header `Cookie` as a source, which would go round the cross-site check.
     CookieHeader,
+    /// The header `Sec-WebSocket-Protocol` as a source that is one value, where it is a list.
+    WebSocketHeader,
     /// A cookie without the prefix `__Host-`.
     CookiePrefix {
         /// Its name.
@@ -367,10 +369,17 @@ impl fmt::Display for Fault {
                 f.write_str("the same token source twice: every token would count as two")
             }
             Self::SourceName { name } => {
-                write!(f, "`{}` is no name of a header, cookie or parameter", name.escape_debug())
+                write!(
+                    f,
+                    "`{}` is not a name that a header, cookie, parameter or subprotocol can have",
+                    name.escape_debug()
+                )
             }
             Self::CookieHeader => f.write_str(
                 "the header `cookie` as a source knows nothing of cross-site requests: use a cookie source",
+            ),
+            Self::WebSocketHeader => f.write_str(
+                "the header `sec-websocket-protocol` as a source is read as one value, and it is a list: use the source `websocket_protocol`, with the subprotocol that stands before the token",
             ),
             Self::CookiePrefix { name } => write!(
                 f,

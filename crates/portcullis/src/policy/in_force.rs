@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::observe::Stopwatch;
 use crate::presentation::ResponseForm;
 use crate::request::RequestView;
-use crate::source::{self, Presented, SourceError};
+use crate::source::{self, Presented, SourceError, TokenCookie};
 use crate::verify::{self, Blocked, Seeking, Waiting};
 
 /// A policy at one moment.
@@ -84,8 +84,8 @@ impl InForce<'_> {
             }
             Err(error) => return Err(Err(self.rejection(error, request))),
         };
-        if presented.cookie.is_some()
-            && let Err(error) = rules.origins.check(request)
+        if let Some(cookie) = presented.cookie
+            && let Err(error) = rules.origins.check(request, cookie)
         {
             return Err(Err(self.rejection(error, request)));
         }
@@ -104,13 +104,13 @@ impl InForce<'_> {
         let Self { verifier, anonymous } = self;
         let verifier = Arc::clone(verifier);
         let token = Box::from(presented.token);
-        let cookie = presented.cookie.map(Box::<str>::from);
+        let cookie = presented.cookie.cloned();
         Check::Wait(Waiting::new(async move {
             let decided = match verify::resume(&verifier, &token, blocked).await {
                 Ok(token) => Ok(Admission::verified(token)),
                 Err(error) => {
                     let in_force = InForce { verifier: &verifier, anonymous };
-                    in_force.refuse(error, cookie.as_deref(), form)
+                    in_force.refuse(error, cookie.as_ref(), form)
                 }
             };
             stopwatch.decided(&decided);
@@ -122,7 +122,7 @@ impl InForce<'_> {
     fn refuse(
         self,
         error: Error,
-        cookie: Option<&str>,
+        cookie: Option<&TokenCookie>,
         form: ResponseForm,
     ) -> Result<Admission, Rejection> {
         let rules = &self.verifier.rules;
@@ -134,8 +134,8 @@ impl InForce<'_> {
             (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
                 Ok(self.anonymous_admission())
             }
-            (Some(name), BadCookie::RejectAndClear) if is_invalid => {
-                Err(reject(error).clearing(name))
+            (Some(cookie), BadCookie::RejectAndClear) if is_invalid => {
+                Err(reject(error).clearing(cookie))
             }
             _ => Err(reject(error)),
         }

@@ -30,10 +30,12 @@ pub enum SameSite {
     None,
 }
 
-/// Writes the cookie that carries a token, and takes it away again.
+/// The cookie that carries a token: the [source](crate::TokenSource) of a policy, what a login sets, and what clears it.
 ///
 /// Always `HttpOnly` (no script reads it), `Secure`, `Path=/` and without `Domain`, as the name's
-/// prefix `__Host-` asks for, and with a `Max-Age` within the token's life.
+/// prefix `__Host-` asks for, and with a `Max-Age` within the token's life. A browser clears a cookie only by the
+/// `Path` and `Domain` that it was set with, and in an answer to another site's page only by `SameSite=None`
+/// (RFC 6265bis §5.7): take one value for all three.
 ///
 /// ```
 /// # use portcullis::{CookieError, Policy, TokenCookie, VerifiedToken};
@@ -48,9 +50,12 @@ pub enum SameSite {
 /// # Ok::<_, CookieError>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
 pub struct TokenCookie {
     name: String,
     same_site: SameSite,
+    path: Option<String>,
+    domain: Option<String>,
 }
 
 impl TokenCookie {
@@ -60,25 +65,86 @@ impl TokenCookie {
     ///
     /// The name has another start, or characters that a cookie's name cannot have.
     pub fn new(name: impl Into<String>) -> Result<Self, CookieError> {
-        let name = name.into();
-        if !is_name(&name) || !name.starts_with("__Host-") {
-            return Err(CookieError::Name);
-        }
-        Ok(Self::unchecked(name))
+        let cookie = Self::any(name.into())?;
+        if cookie.is_host_only() { Ok(cookie) } else { Err(CookieError::Prefix) }
     }
 
-    /// A cookie of a name that was checked elsewhere.
+    /// A cookie of any name that a cookie can have.
+    pub(crate) fn any(name: String) -> Result<Self, CookieError> {
+        if is_name(&name) { Ok(Self::unchecked(name)) } else { Err(CookieError::Name) }
+    }
+
+    /// A cookie of a name that is checked elsewhere.
     pub(crate) fn unchecked(name: String) -> Self {
-        Self { name, same_site: SameSite::default() }
+        Self { name, same_site: SameSite::default(), path: None, domain: None }
     }
 
     /// Sets when other sites' requests carry it.
     ///
     /// Not called: [`SameSite::Lax`], which lets links from other sites in but no forms.
-    #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
+    }
+
+    /// Sets its `Path`: `/api`.
+    ///
+    /// Not called: `/`.
+    ///
+    /// # Errors
+    ///
+    /// It does not begin with `/`, is longer than the 1024 bytes that browsers read (RFC 6265bis §5.6), or has
+    /// characters that a path cannot have there; or the cookie's name starts with `__Host-` and this is not `/`.
+    pub fn path(mut self, path: impl Into<String>) -> Result<Self, CookieError> {
+        let path = path.into();
+        let is_printable = path.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b';');
+        if !path.starts_with('/') || !is_printable || path.len() > CookieError::ATTRIBUTE_LIMIT {
+            return Err(CookieError::Path);
+        }
+        if self.is_host_only() && path != "/" {
+            return Err(CookieError::HostOnly);
+        }
+        self.path = Some(path);
+        Ok(self)
+    }
+
+    /// Sets its `Domain`, whose hosts all get it and may all set it: `example.com`.
+    ///
+    /// Not called: none. The host that sets it gets it, and no other.
+    ///
+    /// # Errors
+    ///
+    /// It is not a domain's name, or the cookie's name starts with `__Host-`.
+    pub fn domain(mut self, domain: impl Into<String>) -> Result<Self, CookieError> {
+        let domain = domain.into();
+        let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        if domain.is_empty()
+            || !domain.bytes().all(is_of_names)
+            || domain.len() > CookieError::ATTRIBUTE_LIMIT
+        {
+            return Err(CookieError::Domain);
+        }
+        if self.is_host_only() {
+            return Err(CookieError::HostOnly);
+        }
+        self.domain = Some(domain);
+        Ok(self)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// RFC 6265bis §4.1.3.2: `Secure`, `Path=/` and no `Domain`.
+    pub(crate) fn is_host_only(&self) -> bool {
+        self.name.starts_with("__Host-")
+    }
+
+    /// Whether browsers keep a cookie of this name only if it came over TLS or from their own machine (RFC 6265bis
+    /// §4.1.3).
+    pub(super) fn needs_tls(&self) -> bool {
+        self.is_host_only() || self.name.starts_with("__Secure-")
     }
 
     /// The value of a `Set-Cookie` header that sets it to `text`, the text of `token`, until the
@@ -118,8 +184,13 @@ impl TokenCookie {
     }
 
     fn field(&self, value: &str, life: u64) -> String {
-        let Self { name, same_site } = self;
-        format!("{name}={value}; Max-Age={life}; Path=/; Secure; HttpOnly; SameSite={same_site:?}")
+        let Self { name, same_site, path, domain } = self;
+        let path = path.as_deref().unwrap_or("/");
+        let domain =
+            domain.as_ref().map_or_else(String::new, |domain| format!("; Domain={domain}"));
+        format!(
+            "{name}={value}; Max-Age={life}; Path={path}{domain}; Secure; HttpOnly; SameSite={same_site:?}"
+        )
     }
 }
 
@@ -135,8 +206,16 @@ pub(crate) fn is_name(name: &str) -> bool {
 #[non_exhaustive]
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub enum CookieError {
-    /// The name does not start with `__Host-`, or is no cookie name.
+    /// The name has characters that a cookie's name cannot have, or none.
     Name,
+    /// The name does not start with `__Host-`.
+    Prefix,
+    /// The path does not begin with `/`, is too long, or has characters that it cannot have.
+    Path,
+    /// The domain is not a domain's name.
+    Domain,
+    /// The name starts with `__Host-`, so that the path must be `/`, and there must be no domain.
+    HostOnly,
     /// The text is no token.
     NoToken,
     /// Name and token together are longer than browsers keep.
@@ -151,14 +230,29 @@ pub enum CookieError {
 impl CookieError {
     /// RFC 6265bis §5.6: name and value together.
     const LIMIT: usize = 4096;
+
+    /// RFC 6265bis §5.6: browsers ignore an attribute that is longer.
+    const ATTRIBUTE_LIMIT: usize = 1024;
 }
 
 impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name => {
-                f.write_str("the cookie's name must start with `__Host-` and have no separators")
-            }
+            Self::Name => f.write_str(
+                "the cookie's name has characters that it cannot have: take letters, digits, `-` and `_`",
+            ),
+            Self::Prefix => f.write_str(
+                "the cookie's name does not start with `__Host-`, so that a sibling domain or a plain-text response can set it: add the prefix, or use `dangerous::cookie`",
+            ),
+            Self::Path => f.write_str(
+                "the cookie's path must begin with `/`, and have at most 1024 printable ASCII characters without `;`",
+            ),
+            Self::Domain => f.write_str(
+                "the cookie's domain is not a domain's name: write it without scheme and port, `example.com`",
+            ),
+            Self::HostOnly => f.write_str(
+                "a cookie whose name starts with `__Host-` has the path `/` and no domain: browsers refuse another one",
+            ),
             Self::NoToken => f.write_str("the text is no token"),
             Self::TooLong { length } => {
                 write!(
@@ -173,3 +267,45 @@ impl fmt::Display for CookieError {
 }
 
 impl core::error::Error for CookieError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_cleared_as_it_was_set() {
+        let token = |name: &str| TokenCookie::any(name.to_owned()).expect(name);
+        let cleared =
+            |cookie: Result<TokenCookie, CookieError>| cookie.map(|cookie| cookie.clear());
+        assert_eq!(
+            cleared(token("token").path("/api").and_then(|cookie| cookie.domain("example.com"))),
+            Ok("token=; Max-Age=0; Path=/api; Domain=example.com; Secure; HttpOnly; SameSite=Lax"
+                .to_owned())
+        );
+        assert_eq!(
+            cleared(token("__Host-token").same_site(SameSite::None).path("/")),
+            Ok("__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=None".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_attribute_that_a_browser_would_ignore_or_split_is_refused() {
+        let token = || TokenCookie::any("token".to_owned()).expect("a name");
+        let long = "a".repeat(1025);
+        for path in ["", "api", "/a;b", "/a\r\nb", "/\u{e9}", &format!("/{long}")] {
+            assert_eq!(token().path(path), Err(CookieError::Path), "{path}");
+        }
+        for domain in
+            ["", "a;b", "a b", "https://a.example", "a.example:80", "\u{e9}.example", &long]
+        {
+            assert_eq!(token().domain(domain), Err(CookieError::Domain), "{domain}");
+        }
+        for name in ["", "a b", "a;b", "a=b", "\u{e9}"] {
+            assert_eq!(TokenCookie::any(name.to_owned()), Err(CookieError::Name), "{name}");
+        }
+        assert_eq!(TokenCookie::new("token"), Err(CookieError::Prefix));
+        let host = || TokenCookie::new("__Host-token").expect("a name");
+        assert_eq!(host().path("/api"), Err(CookieError::HostOnly));
+        assert_eq!(host().domain("api.example"), Err(CookieError::HostOnly));
+    }
+}

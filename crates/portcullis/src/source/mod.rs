@@ -22,9 +22,21 @@ pub struct TokenSource(pub(crate) Kind);
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Bearer,
-    Header { name: String, prefix: String },
-    Cookie { name: String, any_name: bool },
-    Query { name: String },
+    Header {
+        name: String,
+        prefix: String,
+    },
+    Cookie {
+        cookie: TokenCookie,
+        /// Whether its name is known to be one that it may have.
+        is_checked: bool,
+    },
+    WebSocketProtocol {
+        marker: String,
+    },
+    Query {
+        name: String,
+    },
 }
 
 impl Kind {
@@ -42,7 +54,13 @@ impl Kind {
                 name == other
                     && (prefix.starts_with(longer.as_str()) || longer.starts_with(prefix.as_str()))
             }
-            (Self::Cookie { name, .. }, Self::Cookie { name: other, .. })
+            (Self::Cookie { cookie, .. }, Self::Cookie { cookie: other, .. }) => {
+                cookie.name() == other.name()
+            }
+            (
+                Self::WebSocketProtocol { marker: name },
+                Self::WebSocketProtocol { marker: other },
+            )
             | (Self::Query { name }, Self::Query { name: other }) => name == other,
             _ => false,
         }
@@ -59,14 +77,28 @@ impl TokenSource {
     /// other host and no unencrypted response can have set it (RFC 6265bis §4.1.3.2); for another
     /// name see [`dangerous::cookie`](crate::dangerous::cookie).
     ///
+    /// A [`TokenCookie`] is such a source as well, by `into()`. Take that where the policy
+    /// [clears](crate::BadCookie::RejectAndClear) a bad cookie which is not `SameSite=Lax`, as it is
+    /// taken for here.
+    ///
     /// With a cookie as source the cross-site check is on: see
     /// [`PolicyBuilder::allowed_origins`](crate::PolicyBuilder::allowed_origins).
     pub fn cookie(name: impl Into<String>) -> Self {
-        Self(Kind::Cookie { name: name.into(), any_name: false })
+        Self(Kind::Cookie { cookie: TokenCookie::unchecked(name.into()), is_checked: false })
+    }
+
+    /// The subprotocol after `marker` among those that a WebSocket offers, `new WebSocket(url, ["bearer", token])` in a
+    /// browser; others may stand before and behind them. `Sec-WebSocket-Protocol` is a list (RFC 6455 §11.3.4), in one
+    /// field or in several. A marker at the end is no token.
+    ///
+    /// The response must select the marker, or another protocol that was offered, and never the token.
+    pub fn websocket_protocol(marker: impl Into<String>) -> Self {
+        Self(Kind::WebSocketProtocol { marker: marker.into() })
     }
 
     /// A header that holds exactly the token, or with [`with_prefix`](Self::with_prefix) a prefix
-    /// and the token.
+    /// and the token. A second field of this name beside one with a token is a second token,
+    /// whatever it holds.
     pub fn header(name: impl Into<String>) -> Self {
         let name = name.into().to_ascii_lowercase();
         Self(Kind::Header { name, prefix: String::new() })
@@ -82,13 +114,36 @@ impl TokenSource {
         }
         self
     }
+
+    /// Whether it is the header that HTTP itself knows to hold credentials.
+    pub(crate) fn is_authorization(&self) -> bool {
+        match &self.0 {
+            Kind::Bearer => true,
+            Kind::Header { name, .. } => name == "authorization",
+            Kind::Cookie { .. } | Kind::WebSocketProtocol { .. } | Kind::Query { .. } => false,
+        }
+    }
+
+    #[cfg(feature = "config")]
+    pub(crate) fn with_same_site(mut self, same_site: SameSite) -> Self {
+        if let Kind::Cookie { cookie, .. } = &mut self.0 {
+            *cookie = cookie.clone().same_site(same_site);
+        }
+        self
+    }
+}
+
+impl From<TokenCookie> for TokenSource {
+    fn from(cookie: TokenCookie) -> Self {
+        Self(Kind::Cookie { cookie, is_checked: true })
+    }
 }
 
 /// A token as it was presented: text that nobody has looked at.
 pub(crate) struct Presented<'r> {
     pub(crate) token: &'r [u8],
     /// The cookie it came in, if it did.
-    pub(crate) cookie: Option<&'r str>,
+    pub(crate) cookie: Option<&'r TokenCookie>,
 }
 
 /// Which token counts where a header and a cookie both carry one.
@@ -112,17 +167,18 @@ pub(crate) fn find<'r, V: RequestView + ?Sized>(
     let mut is_in_query = false;
     for source in sources {
         match &source.0 {
-            Kind::Bearer => bearer(request, &mut outside)?,
-            Kind::Header { name, prefix } => {
-                for value in request.header(name) {
-                    if let Some(token) = value.strip_prefix(prefix.as_bytes()) {
-                        outside.add(token, None)?;
-                    }
+            Kind::Bearer => outside.add_field(request.header("authorization"), bearer)?,
+            Kind::Header { name, prefix } => outside
+                .add_field(request.header(name), |value| value.strip_prefix(prefix.as_bytes()))?,
+            Kind::Cookie { cookie: source, .. } => {
+                for token in cookie::values(request, source.name()) {
+                    cookie.add(token, Some(source))?;
                 }
             }
-            Kind::Cookie { name, .. } => {
-                for token in cookie::values(request, name) {
-                    cookie.add(token, Some(name))?;
+            Kind::WebSocketProtocol { marker } => {
+                let mut offered = protocols(request);
+                while offered.by_ref().any(|protocol| protocol == marker.as_bytes()) {
+                    outside.add(offered.next().unwrap_or_default(), None)?;
                 }
             }
             Kind::Query { name } => {
@@ -153,7 +209,7 @@ struct Single<'r>(Option<Presented<'r>>);
 
 impl<'r> Single<'r> {
     /// An empty value is no token.
-    fn add(&mut self, token: &'r [u8], cookie: Option<&'r str>) -> Result<(), SourceError> {
+    fn add(&mut self, token: &'r [u8], cookie: Option<&'r TokenCookie>) -> Result<(), SourceError> {
         if token.is_empty() {
             return Ok(());
         }
@@ -162,37 +218,39 @@ impl<'r> Single<'r> {
             Some(_) => Err(SourceError::Several),
         }
     }
-}
 
-fn bearer<'r, V: RequestView + ?Sized>(
-    request: &'r V,
-    found: &mut Single<'r>,
-) -> Result<(), SourceError> {
-    let mut fields = 0;
-    for value in request.header("authorization") {
-        fields += 1;
-        // RFC 9110 §11.4: a scheme, and after at least one space its credentials.
-        let Some((scheme, credentials)) = value.split_once_at(b' ') else { continue };
-        if scheme.eq_ignore_ascii_case(b"Bearer") {
-            found.add(credentials.trim_ascii(), None)?;
+    /// The token of a header that is no list, and of which there must then be no second (RFC 9110 §5.3): at which one
+    /// did a proxy in front look?
+    fn add_field(
+        &mut self,
+        fields: impl Iterator<Item = &'r [u8]>,
+        token: impl Fn(&'r [u8]) -> Option<&'r [u8]>,
+    ) -> Result<(), SourceError> {
+        let (mut count, mut has_token) = (0, false);
+        for field in fields {
+            count += 1;
+            let token = token(field).unwrap_or_default();
+            has_token |= !token.is_empty();
+            self.add(token, None)?;
         }
+        if count > 1 && has_token { Err(SourceError::Several) } else { Ok(()) }
     }
-    // RFC 9110 §5.3: the field is no list. Which one did a proxy in front look at?
-    if fields > 1 && found.0.is_some() {
-        return Err(SourceError::Several);
-    }
-    Ok(())
 }
 
-trait SplitOnce {
-    fn split_once_at(&self, separator: u8) -> Option<(&[u8], &[u8])>;
+/// RFC 9110 §11.4: a scheme, and after at least one space its credentials.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let space = value.iter().position(|byte| *byte == b' ')?;
+    let (scheme, credentials) = value.split_at(space);
+    scheme.eq_ignore_ascii_case(b"Bearer").then(|| credentials.trim_ascii())
 }
 
-impl SplitOnce for [u8] {
-    fn split_once_at(&self, separator: u8) -> Option<(&[u8], &[u8])> {
-        let at = self.iter().position(|byte| *byte == separator)?;
-        Some((&self[..at], &self[at + 1..]))
-    }
+/// What a WebSocket offers, in order. All fields are one list, which may have empty elements (RFC 9110 §5.6.1.2).
+fn protocols<V: RequestView + ?Sized>(request: &V) -> impl Iterator<Item = &[u8]> {
+    request
+        .header("sec-websocket-protocol")
+        .flat_map(|field| field.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|protocol| !protocol.is_empty())
 }
 
 /// No single token could be taken from the request.
@@ -284,6 +342,55 @@ mod tests {
     }
 
     #[test]
+    fn a_second_field_beside_a_token_is_refused_whatever_it_holds() {
+        let source = [TokenSource::header("Authorization").with_prefix("JWT ")];
+        for second in ["JWT u", "JWT t", "JWT ", "Basic dDp0", ""] {
+            for headers in [["JWT t", second], [second, "JWT t"]] {
+                let headers = headers.map(|value| ("authorization", value));
+                assert_eq!(look(&source, &headers), Err(SourceError::Several), "{headers:?}");
+            }
+        }
+        let none = [("authorization", "Basic a"), ("authorization", "JWT ")];
+        assert_eq!(look(&source, &none), Err(SourceError::Missing));
+    }
+
+    #[test]
+    fn fields_of_a_header_count_for_the_source_of_that_header_alone() {
+        let sources = [TokenSource::header("x-token"), TokenSource::bearer()];
+        let headers =
+            [("x-token", "t"), ("authorization", "Basic a"), ("authorization", "Basic b")];
+        assert_eq!(look(&sources, &headers), Ok("t".to_owned()));
+    }
+
+    #[test]
+    fn a_token_is_the_subprotocol_after_its_marker() {
+        let source = [TokenSource::websocket_protocol("bearer")];
+        let offered = |fields: &[&str]| {
+            let name = "sec-websocket-protocol";
+            let fields: Vec<_> = fields.iter().map(|field| (name, *field)).collect();
+            look(&source, &fields)
+        };
+        for fields in [
+            &["bearer, t"][..],
+            &["bearer,t"],
+            &["bearer ,\tt"],
+            &["bearer,, t"],
+            &["bearer", "t"],
+            &["bearer, t, chat"],
+            &["chat, bearer, t"],
+            &["chat", "v2, bearer", "t, v1"],
+        ] {
+            assert_eq!(offered(fields), Ok("t".to_owned()), "{fields:?}");
+        }
+        for fields in [&[][..], &[""], &["bearer"], &["t, bearer"], &["Bearer, t"], &["bearer t"]] {
+            assert_eq!(offered(fields), Err(SourceError::Missing), "{fields:?}");
+        }
+        for fields in [&["bearer, t, bearer, t"][..], &["bearer, t", "bearer, u"]] {
+            assert_eq!(offered(fields), Err(SourceError::Several), "{fields:?}");
+        }
+    }
+
+    #[test]
     fn a_second_source_makes_two_tokens_unless_the_header_is_preferred() {
         let sources = [TokenSource::bearer(), TokenSource::cookie("__Host-t")];
         let request = request(&[("authorization", "Bearer h"), ("cookie", "__Host-t=c")]);
@@ -334,7 +441,11 @@ mod tests {
             (TokenSource::bearer(), authorization.clone()),
             (authorization.clone().with_prefix("BEARER "), TokenSource::bearer()),
             (token.clone(), token.clone().with_prefix("Token ")),
-            (TokenSource::cookie("__Host-t"), crate::dangerous::cookie("__Host-t")),
+            (TokenSource::websocket_protocol("a"), TokenSource::websocket_protocol("a")),
+            (
+                TokenSource::cookie("__Host-t"),
+                crate::dangerous::cookie("__Host-t").expect("a name").into(),
+            ),
         ] {
             assert!(one.0.overlaps(&other.0), "{one:?} {other:?}");
         }
