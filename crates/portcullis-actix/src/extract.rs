@@ -1,8 +1,10 @@
 use std::fmt;
-use std::future::{Ready, ready};
+use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -32,11 +34,10 @@ impl<T> Deref for Verified<T> {
 
 impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Verified<T> {
     type Error = Rejection;
-    type Future = Ready<Result<Self, Rejection>>;
+    type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let claims = Admission::require_claims(request.extensions().get(), form(request));
-        ready(claims.map(Self).map_err(Rejection::from))
+        Extraction::new(request, |found, form| Admission::require_claims(found, form).map(Self))
     }
 }
 
@@ -54,12 +55,10 @@ impl Deref for Caller {
 
 impl FromRequest for Caller {
     type Error = Rejection;
-    type Future = Ready<Result<Self, Rejection>>;
+    type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let extensions = request.extensions();
-        let token = Admission::require(extensions.get(), form(request)).cloned();
-        ready(token.map(Self).map_err(Rejection::from))
+        Extraction::new(request, |found, form| Ok(Self(Admission::require(found, form)?.clone())))
     }
 }
 
@@ -72,22 +71,23 @@ pub struct Optional<E>(pub Option<E>);
 
 impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Optional<Verified<T>> {
     type Error = Rejection;
-    type Future = Ready<Result<Self, Rejection>>;
+    type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let claims = Admission::optional_claims(request.extensions().get(), form(request));
-        ready(claims.map(|claims| Self(claims.map(Verified))).map_err(Rejection::from))
+        Extraction::new(request, |found, form| {
+            Ok(Self(Admission::optional_claims(found, form)?.map(Verified)))
+        })
     }
 }
 
 impl FromRequest for Optional<Caller> {
     type Error = Rejection;
-    type Future = Ready<Result<Self, Rejection>>;
+    type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let extensions = request.extensions();
-        let token = Admission::optional(extensions.get(), form(request));
-        ready(token.map(|token| Self(token.cloned().map(Caller))).map_err(Rejection::from))
+        Extraction::new(request, |found, form| {
+            Ok(Self(Admission::optional(found, form)?.cloned().map(Caller)))
+        })
     }
 }
 
@@ -131,15 +131,46 @@ impl<R> Deref for Authorized<R> {
 
 impl<R: Requires> FromRequest for Authorized<R> {
     type Error = Rejection;
-    type Future = Ready<Result<Self, Rejection>>;
+    type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let extensions = request.extensions();
-        let token = Admission::authorize(extensions.get(), R::requirement(), form(request));
-        ready(token.map(|token| Self(token.clone(), PhantomData)).map_err(Rejection::from))
+        Extraction::new(request, |found, form| {
+            let token = Admission::authorize(found, R::requirement(), form)?;
+            Ok(Self(token.clone(), PhantomData))
+        })
     }
 }
 
-fn form(request: &HttpRequest) -> ResponseForm {
-    ResponseForm::of(&View(request))
+/// The future of this crate's extractors.
+///
+/// Decides when it is polled. actix-web makes the futures of all extractors of a handler before it polls the first, and
+/// gives up at the first that fails: what the others would say is then not decided, and so told to no log or counter.
+pub struct Extraction<E> {
+    request: HttpRequest,
+    decide: Decide<E>,
+}
+
+type Decide<E> = fn(Option<&Admission>, ResponseForm) -> Result<E, portcullis::Rejection>;
+
+impl<E> Extraction<E> {
+    fn new(request: &HttpRequest, decide: Decide<E>) -> Self {
+        Self { request: request.clone(), decide }
+    }
+}
+
+impl<E> Future for Extraction<E> {
+    type Output = Result<E, Rejection>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        let form = ResponseForm::of(&View(&self.request));
+        let decided = (self.decide)(self.request.extensions().get(), form);
+        Poll::Ready(decided.map_err(Rejection::from))
+    }
+}
+
+impl<E> fmt::Debug for Extraction<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The request holds the token.
+        f.debug_struct("Extraction").finish_non_exhaustive()
+    }
 }

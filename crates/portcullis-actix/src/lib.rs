@@ -81,7 +81,7 @@ mod request;
 mod response;
 mod routes;
 
-pub use self::extract::{Authorized, Caller, Optional, Verified};
+pub use self::extract::{Authorized, Caller, Extraction, Optional, Verified};
 pub use self::middleware::{Require, RequireService, ResponseFuture, Verify, VerifyService};
 pub use self::rejection::Rejection;
 pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};

@@ -7,7 +7,7 @@ use crate::response;
 
 /// The error of this crate's extractors, and why its middleware refuses. Answers as the middleware
 /// in front of the route would.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rejection(portcullis::Rejection);
 
 impl Rejection {
@@ -31,7 +31,7 @@ impl fmt::Display for Rejection {
 
 impl ResponseError for Rejection {
     fn status_code(&self) -> StatusCode {
-        response::status(self.0.refusal().status())
+        response::status(self.0.status())
     }
 
     /// Why stands in the response's extensions.

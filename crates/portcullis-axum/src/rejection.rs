@@ -2,7 +2,7 @@ use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 
 /// The rejection of this crate's extractors. Answers as the layer in front of the route would.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rejection(portcullis::Rejection);
 
 impl Rejection {

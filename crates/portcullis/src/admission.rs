@@ -1,5 +1,5 @@
 use core::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 
@@ -139,7 +139,7 @@ impl Admission {
         let caller = self.token().filter(|_| terms.names_callers);
         let error = error.into();
         observe::refused(&error, caller);
-        Rejection { error, terms: Some(terms), form, clears: None }
+        Rejection { error, terms: Some(terms), form, clears: None, refusal: OnceLock::new() }
     }
 
     fn installed(found: Option<&Self>, form: ResponseForm) -> Result<&Self, Rejection> {
@@ -163,7 +163,9 @@ impl fmt::Debug for Admission {
 }
 
 /// A request that is turned away: why, and how the response looks.
-#[derive(Clone)]
+///
+/// The response is made when it is first asked for, and once: the policy's
+/// [hook](crate::Presentation::on_refusal) runs no second time, whoever asks and how often. So it is not `Clone`.
 pub struct Rejection {
     error: Error,
     /// `None`: there is no policy in front of the route.
@@ -176,7 +178,9 @@ pub struct Rejection {
 impl Rejection {
     pub(crate) fn new(error: Error, terms: Option<Arc<Terms>>, form: ResponseForm) -> Self {
         observe::refused(&error, None);
-        Self { error, terms, form, clears: None }
+        Self { error, terms, form, clears: None, refusal: OnceLock::new() }
+    /// In full, whatever the form. In a box, since most are taken as they are made.
+    refusal: OnceLock<Box<Refusal>>,
     }
 
     pub(crate) fn clearing(mut self, cookie: &TokenCookie) -> Self {
@@ -195,8 +199,9 @@ impl Rejection {
     }
 
     /// The response for frameworks on version 1 of the `http` crate. Why stands in its extensions.
-    pub fn into_response<B: From<bytes::Bytes>>(self) -> http::Response<B> {
-        let Refusal { status, headers, body } = self.refusal();
+    pub fn into_response<B: From<bytes::Bytes>>(mut self) -> http::Response<B> {
+        let Refusal { status, headers, body } =
+            self.take().into_form(self.form, self.presentation(), &self.error);
         let mut response = http::Response::new(body.into());
         *response.status_mut() = status;
         *response.headers_mut() = headers;
@@ -206,15 +211,30 @@ impl Rejection {
 
     /// The response, in no framework's types.
     pub fn refusal(&self) -> Refusal {
-        self.full_refusal().into_form(self.form, self.presentation(), &self.error)
+        self.full().clone().into_form(self.form, self.presentation(), &self.error)
+    }
+
+    /// The status code of the response.
+    pub fn status(&self) -> u16 {
+        self.full().status()
     }
 
     /// The end of a gRPC call, whichever form the request wants. The layers say the same.
-    pub fn into_grpc_status(self) -> GrpcStatus {
-        self.presentation().grpc_status(&self.error, self.full_refusal())
+    pub fn into_grpc_status(mut self) -> GrpcStatus {
+        let refusal = self.take();
+        self.presentation().grpc_status(&self.error, refusal)
     }
 
-    fn full_refusal(&self) -> Refusal {
+    fn full(&self) -> &Refusal {
+        self.refusal.get_or_init(|| Box::new(self.make()))
+    }
+
+    /// For who gives the rejection up.
+    fn take(&mut self) -> Refusal {
+        self.refusal.take().map_or_else(|| self.make(), |refusal| *refusal)
+    }
+
+    fn make(&self) -> Refusal {
         let mut refusal = self.presentation().refusal(&self.error);
         if let Some(field) = &self.clears {
             refusal.clear_cookie(field);

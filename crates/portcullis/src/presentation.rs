@@ -100,7 +100,8 @@ impl Presentation {
         self
     }
 
-    /// Sees every refusal with its error, and may change or replace the response.
+    /// Sees every refusal with its error, and may change or replace the response. It runs once for each, when the
+    /// response is made.
     ///
     /// Not called: the response stays as it is.
     pub fn on_refusal(

@@ -15,9 +15,10 @@ use portcullis::{
     SourceError, TokenSource, UnixTime, VerifyLayer,
 };
 use portcullis_conformance::policies::{ISSUER, NOW, Variant, issuer};
-use portcullis_testkit::TestIssuer;
+use portcullis_testkit::{FixedClock, TestIssuer};
 use serde::Deserialize;
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tracing::span;
 
 type Body = Full<Bytes>;
 
@@ -121,8 +122,103 @@ fn no_tenant() -> Error {
     error.into()
 }
 
+/// How often a refusal was told: to the hook of a policy, and to operators.
+#[derive(Clone, Default)]
+struct Told {
+    hook: Arc<AtomicUsize>,
+    events: Arc<AtomicUsize>,
+}
+
+impl Told {
+    fn policy(&self) -> Policy {
+        let hook = Arc::clone(&self.hook);
+        let keys = KeySet::from_jwks(issuer().jwks_of(&[Algorithm::ES256])).expect("keys");
+        let issuer = Issuer::new(ISSUER)
+            .algorithms([Algorithm::ES256])
+            .keys(keys)
+            .audience(TestIssuer::AUDIENCE);
+        let builder = Policy::builder().issuer(issuer).clock(FixedClock::at(NOW));
+        let builder = builder.on_refusal(move |_, refusal| {
+            hook.fetch_add(1, Ordering::SeqCst);
+            refusal.set_status(418);
+        });
+        builder.build().expect("a policy")
+    }
+
+    /// Until the guard is dropped, on this thread.
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        tracing::subscriber::set_default(self.clone())
+    }
+
+    /// Since the last time.
+    fn times(&self) -> (usize, usize) {
+        (self.hook.swap(0, Ordering::SeqCst), self.events.swap(0, Ordering::SeqCst))
+    }
+}
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "portcullis::refusal"
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.events.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// Each refused, by the policy or behind it.
+fn refused() -> [Request<Body>; 4] {
+    let mut head = get(&[]);
+    *head.method_mut() = http::Method::HEAD;
+    let mut grpc = get(&[("content-type", "application/grpc")]);
+    *grpc.method_mut() = http::Method::POST;
+    [get(&[]), with_token(), head, grpc]
+}
+
+#[test]
+fn a_rejection_becomes_one_response_however_often_it_is_asked_for() {
+    let told = Told::default();
+    let policy = told.policy();
+    let _listening = told.listen();
+    let reject = || policy.check_now(&get(&[])).expect_err("no token");
+    drop(reject());
+    assert_eq!(told.times(), (0, 1), "nobody is answered");
+    let rejection = reject();
+    for _ in 0..2 {
+        assert_eq!((rejection.status(), rejection.refusal().status()), (418, 418));
+    }
+    assert_eq!(rejection.into_response::<Bytes>().status().as_u16(), 418);
+    assert_eq!(told.times(), (1, 1));
+    reject().into_grpc_status();
+    assert_eq!(told.times(), (1, 1));
+}
+
 mod tower_service {
+    use portcullis::RequireLayer;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_told_once() {
+        let told = Told::default();
+        let policy = told.policy();
+        let _listening = told.listen();
+        let layer = VerifyLayer::new(policy);
+        let service = layer.layer(RequireLayer::scope("none").layer(service_fn(whoami)));
+        for request in refused() {
+            let response = service.clone().oneshot(request).await.expect("a response");
+            assert_eq!((response.status().as_u16(), told.times()), (418, (1, 1)));
+        }
+    }
 
     #[derive(Debug, Eq, PartialEq)]
     struct OwnError(&'static str);
@@ -292,9 +388,10 @@ mod tower_service {
 }
 
 mod axum_router {
-    use axum::Router;
     use axum::routing::get as route;
-    use portcullis_axum::{Caller, Verified};
+    use axum::{Extension, Router};
+    use portcullis::ResponseForm;
+    use portcullis_axum::{Caller, Rejection, RequireLayer, Verified};
 
     use super::*;
 
@@ -314,6 +411,34 @@ mod axum_router {
         let response = ask(Router::new().route("/", route(caller)).layer(layer), get(&[])).await;
         let error = response.extensions().get::<Error>();
         assert_eq!(error, Some(&Error::Source(SourceError::Missing)));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_once_by_layer_extractor_and_handler() {
+        let told = Told::default();
+        let policy = told.policy();
+        let _listening = told.listen();
+        let handler = async |admission: Extension<Admission>| {
+            let token = admission.token().ok_or(SourceError::Missing);
+            let form = ResponseForm::default();
+            token.map(drop).map_err(|error| Rejection::from(admission.reject(error, form)))
+        };
+        let extractors = async |_: Verified<Tenant>, _: Verified<Tenant>| "";
+        let required = RequireLayer::scope("none");
+        for (routes, policy) in [
+            (route(extractors).post(extractors), policy.clone()),
+            (route(caller).post(caller).layer(required), policy.clone()),
+            (route(extractors).post(extractors), policy.clone().allow_anonymous()),
+        ] {
+            let router = Router::new().route("/", routes).layer(VerifyLayer::new(policy));
+            for request in refused() {
+                let response = ask(router.clone(), request).await;
+                assert_eq!((response.status().as_u16(), told.times()), (418, (1, 1)));
+            }
+        }
+        let layer = VerifyLayer::new(policy.allow_anonymous());
+        let response = ask(Router::new().route("/", route(handler)).layer(layer), get(&[])).await;
+        assert_eq!((response.status().as_u16(), told.times()), (418, (1, 1)));
     }
 
     #[tokio::test]
@@ -352,8 +477,9 @@ mod actix_app {
     use actix_web::dev::{HttpServiceFactory, ServiceResponse};
     use actix_web::middleware::DefaultHeaders;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
-    use actix_web::{App, web};
-    use portcullis_actix::{Caller, Verified, Verify};
+    use actix_web::{App, HttpMessage, HttpRequest, web};
+    use portcullis::ResponseForm;
+    use portcullis_actix::{Caller, Rejection, Require, Verified, Verify};
 
     use super::*;
 
@@ -379,6 +505,10 @@ mod actix_app {
         TestRequest::get().insert_header(("authorization", bearer()))
     }
 
+    async fn status(routes: impl HttpServiceFactory + 'static, request: TestRequest) -> u16 {
+        ask(routes, request).await.status().as_u16()
+    }
+
     fn error<B>(response: &ServiceResponse<B>) -> Option<Error> {
         response.response().extensions().get::<Error>().cloned()
     }
@@ -388,6 +518,51 @@ mod actix_app {
         let verify = Verify::new(Variant::OneAlgorithm.policy());
         let response = ask(web::resource("/").wrap(verify).to(caller), TestRequest::get()).await;
         assert_eq!(error(&response), Some(Error::Source(SourceError::Missing)));
+    }
+
+    #[actix_web::test]
+    async fn a_refusal_is_told_once_by_middleware_extractor_and_handler() {
+        let told = Told::default();
+        let policy = told.policy();
+        let _listening = told.listen();
+        let handler = async |request: HttpRequest| {
+            let extensions = request.extensions();
+            let admission = extensions.get::<Admission>().expect("a policy in front");
+            let error = SourceError::Missing;
+            Err::<&str, _>(Rejection::from(admission.reject(error, ResponseForm::default())))
+        };
+        let extractors = async |_: Verified<Tenant>, _: Caller, _: Verified<Tenant>| "";
+        let resource = |policy: &Policy| web::resource("/").wrap(Verify::new(policy.clone()));
+        let anonymous = policy.clone().allow_anonymous();
+        for request in refused() {
+            let request = || {
+                let (head, _) = request.clone().into_parts();
+                let mut test =
+                    TestRequest::default().method(head.method.as_str().parse().expect("a method"));
+                for (name, value) in &head.headers {
+                    test = test.append_header((name.as_str(), value.as_bytes()));
+                }
+                test
+            };
+            for (what, response) in [
+                ("extractors", status(resource(&policy).to(extractors), request()).await),
+                ("anonymous", status(resource(&anonymous).to(extractors), request()).await),
+                ("handler", status(resource(&anonymous).to(handler), request()).await),
+                (
+                    "requirement",
+                    status(
+                        web::scope("/")
+                            .wrap(Verify::new(policy.clone()))
+                            .service(web::resource("").wrap(Require::scope("none")).to(caller)),
+                        request(),
+                    )
+                    .await,
+                ),
+            ] {
+                assert_eq!(response, 418, "{what}");
+            }
+            assert_eq!(told.times(), (4, 4));
+        }
     }
 
     #[actix_web::test]
