@@ -76,7 +76,8 @@ impl Presentation {
 
     /// What stands in front of the code in the `type` of the problem details (RFC 9457 §3.1.1).
     ///
-    /// Not called: the type is `about:blank`.
+    /// Not called: the type is `about:blank`, and so the title the phrase of the status alone (RFC 9457 §4.2.1). Which
+    /// problem it is, the member `code` says either way.
     pub fn problem_base(mut self, base: impl Into<String>) -> Self {
         self.problem_base.say(Voice::Plain, base.into());
         self
@@ -233,7 +234,10 @@ impl Presentation {
                 Some(base) => format!("{base}{code}"),
                 None => "about:blank".to_owned(),
             },
-            title,
+            title: match self.problem_base.get() {
+                Some(_) => title,
+                None => status.canonical_reason().unwrap_or(title),
+            },
             status: status.as_u16(),
             detail: (!self.without_details).then_some(detail),
             code,

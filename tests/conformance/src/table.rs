@@ -193,7 +193,7 @@ fn text(body: &str) -> Answer {
 fn token_missing() -> Answer {
     Answer::problem(
         401,
-        r#"{"type":"about:blank","title":"Authentication required","status":401,"detail":"This resource needs an access token.","code":"token-missing"}"#,
+        r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"This resource needs an access token.","code":"token-missing"}"#,
     )
     .with("www-authenticate", "Bearer")
 }
@@ -201,7 +201,7 @@ fn token_missing() -> Answer {
 fn several_tokens() -> Answer {
     Answer::problem(
         400,
-        r#"{"type":"about:blank","title":"Invalid request","status":400,"detail":"The request carries more than one access token.","code":"request-invalid"}"#,
+        r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request carries more than one access token.","code":"request-invalid"}"#,
     )
     .with("www-authenticate", r#"Bearer error="invalid_request", error_description="The request carries more than one access token""#)
 }
@@ -211,7 +211,7 @@ fn token_invalid(text: &str) -> Answer {
     Answer::problem(
         401,
         &format!(
-            r#"{{"type":"about:blank","title":"Invalid access token","status":401,"detail":"{text}.","code":"token-invalid"}}"#
+            r#"{{"type":"about:blank","title":"Unauthorized","status":401,"detail":"{text}.","code":"token-invalid"}}"#
         ),
     )
     .with("www-authenticate", &format!(r#"Bearer error="invalid_token", error_description="{text}""#))
@@ -252,21 +252,21 @@ fn was_revoked() -> Answer {
 fn token_unsuitable() -> Answer {
     Answer::problem(
         403,
-        r#"{"type":"about:blank","title":"Unsuitable access token","status":403,"detail":"The access token does not carry what this resource needs.","code":"token-unsuitable"}"#,
+        r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"The access token does not carry what this resource needs.","code":"token-unsuitable"}"#,
     )
 }
 
 fn is_cross_site() -> Answer {
     Answer::problem(
         403,
-        r#"{"type":"about:blank","title":"Cross-site request refused","status":403,"detail":"The request did not come from an allowed origin.","code":"cross-site-request"}"#,
+        r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"The request did not come from an allowed origin.","code":"cross-site-request"}"#,
     )
 }
 
 fn unavailable(retry_after: &str) -> Answer {
     Answer::problem(
         503,
-        r#"{"type":"about:blank","title":"Temporarily unavailable","status":503,"detail":"Access tokens cannot be verified at the moment.","code":"verification-unavailable"}"#,
+        r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Access tokens cannot be verified at the moment.","code":"verification-unavailable"}"#,
     )
     .with("retry-after", retry_after)
 }
@@ -274,7 +274,7 @@ fn unavailable(retry_after: &str) -> Answer {
 fn misconfigured() -> Answer {
     Answer::problem(
         500,
-        r#"{"type":"about:blank","title":"Server misconfigured","status":500,"detail":"This resource is not protected as it was meant to be.","code":"misconfigured"}"#,
+        r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"This resource is not protected as it was meant to be.","code":"misconfigured"}"#,
     )
 }
 
@@ -1271,7 +1271,7 @@ fn hooks() -> Vec<Row> {
             get("/whoami"),
             Answer::problem(
                 401,
-                r#"{"type":"about:blank","title":"Authentication required","status":401,"detail":"This resource needs an access token.","code":"token-missing"}"#,
+                r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"This resource needs an access token.","code":"token-missing"}"#,
             )
             .with("www-authenticate", r#"Bearer realm="orders""#)
             .with("x-reason", "token_missing"),
@@ -2044,7 +2044,7 @@ fn scoped(scope: &str) -> TokenBuilder {
 fn forbidden(challenge: &str) -> Answer {
     Answer::problem(
         403,
-        r#"{"type":"about:blank","title":"Insufficient scope","status":403,"detail":"The access token does not allow this request.","code":"scope-insufficient"}"#,
+        r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"The access token does not allow this request.","code":"scope-insufficient"}"#,
     )
     .with("www-authenticate", challenge)
 }
@@ -2052,7 +2052,7 @@ fn forbidden(challenge: &str) -> Answer {
 fn needs_authentication(challenge: &str) -> Answer {
     Answer::problem(
         401,
-        r#"{"type":"about:blank","title":"Stronger authentication required","status":401,"detail":"A stronger or more recent authentication is needed.","code":"authentication-insufficient"}"#,
+        r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"A stronger or more recent authentication is needed.","code":"authentication-insufficient"}"#,
     )
     .with("www-authenticate", challenge)
 }

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use axum::Router;
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use portcullis::routes::{AdminError, LogoutFault};
 use portcullis::{
@@ -762,7 +763,9 @@ fn revoke(token: &TokenBuilder, body: impl Into<String>) -> Request {
     bearer("POST", token).header("content-type", JSON).body(body.into())
 }
 
-fn problem(status: u16, title: &str, detail: &str, code: &str) -> Answer {
+fn problem(status: u16, detail: &str, code: &str) -> Answer {
+    let title =
+        StatusCode::from_u16(status).expect("a status").canonical_reason().expect("a phrase");
     let body = format!(
         r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}","code":"{code}"}}"#
     );
@@ -776,7 +779,7 @@ fn with(mut answer: Answer, name: &str, value: &str) -> Answer {
 }
 
 fn invalid(detail: &str) -> Answer {
-    problem(400, "Invalid revocation", detail, "revocation-invalid")
+    problem(400, detail, "revocation-invalid")
 }
 
 fn subject(name: &str) -> String {
@@ -787,27 +790,17 @@ fn subject(name: &str) -> String {
 async fn only_who_meets_the_rule_revokes_or_sees_anything() {
     let doors = Doors::open(|| Service::new(&[Revocable::Subject]));
     let missing = with(
-        problem(
-            401,
-            "Authentication required",
-            "This resource needs an access token.",
-            "token-missing",
-        ),
+        problem(401, "This resource needs an access token.", "token-missing"),
         "www-authenticate",
         "Bearer",
     );
     let forbidden = with(
-        problem(
-            403,
-            "Insufficient scope",
-            "The access token does not allow this request.",
-            "scope-insufficient",
-        ),
+        problem(403, "The access token does not allow this request.", "scope-insufficient"),
         "www-authenticate",
         r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request""#,
     );
     let expired = with(
-        problem(401, "Invalid access token", "The access token has expired.", "token-invalid"),
+        problem(401, "The access token has expired.", "token-invalid"),
         "www-authenticate",
         r#"Bearer error="invalid_token", error_description="The access token has expired""#,
     );
@@ -843,12 +836,7 @@ async fn only_who_meets_the_rule_revokes_or_sees_anything() {
     // A logout token, or the like, is no access token.
     let logout = logout_token().claim("role", "operator").audience(TestIssuer::AUDIENCE);
     let refused = with(
-        problem(
-            401,
-            "Invalid access token",
-            "The access token could not be verified.",
-            "token-invalid",
-        ),
+        problem(401, "The access token could not be verified.", "token-invalid"),
         "www-authenticate",
         r#"Bearer error="invalid_token", error_description="The access token could not be verified""#,
     );
@@ -859,7 +847,6 @@ async fn only_who_meets_the_rule_revokes_or_sees_anything() {
 async fn an_administrator_revokes_for_the_issuer_of_its_token_and_whom_it_is_named_for() {
     let refused = problem(
         403,
-        "Revocation not allowed",
         "The issuer of the access token may not revoke for this issuer.",
         "revocation-forbidden",
     );
@@ -911,12 +898,8 @@ async fn a_page_of_another_origin_cannot_revoke_with_an_operators_cookie() {
         let cookie = format!("__Host-token={}", operator().mint());
         Request::new("POST", ADMIN).header("cookie", cookie).body(subject("alice"))
     };
-    let cross_site = problem(
-        403,
-        "Cross-site request refused",
-        "The request did not come from an allowed origin.",
-        "cross-site-request",
-    );
+    let cross_site =
+        problem(403, "The request did not come from an allowed origin.", "cross-site-request");
     for (what, request) in [
         (
             "by script",
@@ -932,8 +915,7 @@ async fn a_page_of_another_origin_cannot_revoke_with_an_operators_cookie() {
     ] {
         doors.refuse(what, &request, &cross_site).await;
     }
-    let media_type =
-        problem(415, "Unsupported media type", "The body must be JSON.", "media-type-unsupported");
+    let media_type = problem(415, "The body must be JSON.", "media-type-unsupported");
     let form =
         cookie().header("content-type", "text/plain").header("sec-fetch-site", "same-origin");
     doors.refuse("by a form of the own origin", &form, &media_type).await;
@@ -1008,15 +990,9 @@ async fn what_is_no_revocation_revokes_nothing_and_is_not_repeated() {
     doors.refuse("an instant before 1970", &revoke(&operator(), early), &instant).await;
 
     let large = subject(&"x".repeat(16 * 1024));
-    let too_large = problem(
-        413,
-        "Body too large",
-        "The body is larger than a revocation is.",
-        "body-too-large",
-    );
+    let too_large = problem(413, "The body is larger than a revocation is.", "body-too-large");
     doors.refuse("a large body", &revoke(&operator(), large), &too_large).await;
-    let media_type =
-        problem(415, "Unsupported media type", "The body must be JSON.", "media-type-unsupported");
+    let media_type = problem(415, "The body must be JSON.", "media-type-unsupported");
     for request in [
         bearer("POST", &operator()).body(subject("alice")),
         bearer("POST", &operator()).header("content-type", FORM).body(subject("alice")),
@@ -1028,7 +1004,7 @@ async fn what_is_no_revocation_revokes_nothing_and_is_not_repeated() {
         doors.refuse("another media type", &request, &media_type).await;
     }
     let method = with(
-        problem(405, "Method not allowed", "There is GET, HEAD and POST.", "method-not-allowed"),
+        problem(405, "There is GET, HEAD and POST.", "method-not-allowed"),
         "allow",
         "GET, HEAD, POST",
     );
@@ -1043,14 +1019,13 @@ async fn what_is_no_revocation_revokes_nothing_and_is_not_repeated() {
 async fn a_revocation_that_is_not_acknowledged_is_to_be_tried_again() {
     let store = problem(
         503,
-        "Not revoked",
         "It was not acknowledged, and may be revoked all the same: try again.",
         "revocation-unavailable",
     );
     let doors = Doors::open(with_a_store_that_is_down);
     let request = revoke(&operator(), subject("alice"));
     doors.refuse("a store that is down", &request, &with(store, "retry-after", "5")).await;
-    let full = problem(503, "Not revoked", "There is no room for it.", "revocation-unavailable");
+    let full = problem(503, "There is no room for it.", "revocation-unavailable");
     let doors = Doors::open(without_room);
     doors.refuse("no room", &request, &with(full, "retry-after", "60")).await;
 }
