@@ -9,10 +9,11 @@ use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
-use portcullis::{Admission, Check, Policy, Requirement, ResponseForm, Waiting};
+use portcullis::{Admission, Check, Policy, Requirement, ResponseForm, ResponseNeeds, Waiting};
 
 use crate::rejection::Rejection;
 use crate::request::View;
+use crate::response;
 
 /// Puts a [`Policy`] in front of an app, a scope or a resource.
 ///
@@ -66,18 +67,19 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> ResponseFuture<S> {
-        // A `Verify` further out, of the same policy, decided already.
+        // A `Verify` further out, of the same policy, decided already, and sees to the response.
         let is_decided = request
             .extensions()
             .get::<Admission>()
             .is_some_and(|admission| admission.is_by(&self.policy));
         if is_decided {
-            return ResponseFuture::calling(self.service.call(request));
+            return ResponseFuture::calling(self.service.call(request), ResponseNeeds::default());
         }
         match self.policy.check(&View(request.request())) {
             Check::Done(Ok(admission)) => {
+                let needs = admission.response_needs();
                 request.extensions_mut().insert(admission);
-                ResponseFuture::calling(self.service.call(request))
+                ResponseFuture::calling(self.service.call(request), needs)
             }
             Check::Done(Err(rejection)) => ResponseFuture::refused(request, rejection),
             Check::Wait(waiting) => {
@@ -155,7 +157,7 @@ where
         let refused =
             Admission::authorize(request.extensions().get(), &self.requirement, form).err();
         match refused {
-            None => ResponseFuture::calling(self.service.call(request)),
+            None => ResponseFuture::calling(self.service.call(request), ResponseNeeds::default()),
             Some(rejection) => ResponseFuture::refused(request, rejection),
         }
     }
@@ -178,6 +180,7 @@ pin_project! {
         Calling {
             #[pin]
             future: F,
+            needs: ResponseNeeds,
         },
         Refused {
             held: Option<(ServiceRequest, portcullis::Rejection)>,
@@ -190,8 +193,8 @@ pin_project! {
 }
 
 impl<S: Service<ServiceRequest>> ResponseFuture<S> {
-    fn calling(future: S::Future) -> Self {
-        Self { state: State::Calling { future } }
+    fn calling(future: S::Future, needs: ResponseNeeds) -> Self {
+        Self { state: State::Calling { future, needs } }
     }
 
     fn refused(request: ServiceRequest, rejection: portcullis::Rejection) -> Self {
@@ -214,8 +217,11 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Calling { future } => {
-                    return future.poll(context).map_ok(ServiceResponse::map_into_left_body);
+                StateProjection::Calling { future, needs } => {
+                    return future.poll(context).map_ok(|mut response| {
+                        response::add(*needs, response.headers_mut());
+                        response.map_into_left_body()
+                    });
                 }
                 StateProjection::Refused { held } => {
                     let (request, rejection) = held.take().expect(TWICE);
@@ -226,9 +232,10 @@ where
                     let (request, service) = held.take().expect(TWICE);
                     match result {
                         Ok(admission) => {
+                            let needs = admission.response_needs();
                             request.extensions_mut().insert(admission);
                             let future = service.call(request);
-                            state.set(State::Calling { future });
+                            state.set(State::Calling { future, needs });
                         }
                         Err(rejection) => return Poll::Ready(Ok(respond(request, rejection))),
                     }

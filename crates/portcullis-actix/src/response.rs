@@ -4,8 +4,10 @@ use core::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use portcullis::ResponseNeeds;
 
 /// What the core answers, in actix-web's types.
 pub(crate) fn response<'a>(
@@ -24,6 +26,15 @@ pub(crate) fn response<'a>(
     match unsent_length {
         Some(length) => builder.body(Unsent { length }),
         None => builder.body(body.to_vec()),
+    }
+}
+
+/// Adds what a response needs besides what its handler says.
+pub(crate) fn add(needs: ResponseNeeds, headers: &mut HeaderMap) {
+    for (name, value) in needs.headers() {
+        if !headers.contains_key(name) {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::grpc::GrpcStatus;
 use crate::observe;
 use crate::policy::Policy;
 use crate::presentation::{self, CompiledPresentation, Refusal, ResponseForm};
+use crate::response::ResponseNeeds;
 use crate::source::{SourceError, TokenCookie};
 use crate::terms::Terms;
 use crate::verified::VerifiedToken;
@@ -52,6 +53,11 @@ impl Admission {
     /// For a layer: whether `policy` already let the request in, so that it need not look again.
     pub fn is_by(&self, policy: &Policy) -> bool {
         policy.is_by(self.terms(), self.token().is_none())
+    }
+
+    /// For a layer: what the response needs besides what the handler says.
+    pub fn response_needs(&self) -> ResponseNeeds {
+        self.terms().response_needs
     }
 
     fn terms(&self) -> &Arc<Terms> {
@@ -173,14 +179,14 @@ pub struct Rejection {
     form: ResponseForm,
     /// What clears a cookie: the value of a `Set-Cookie` header.
     clears: Option<Box<str>>,
+    /// In full, whatever the form. In a box, since most are taken as they are made.
+    refusal: OnceLock<Box<Refusal>>,
 }
 
 impl Rejection {
     pub(crate) fn new(error: Error, terms: Option<Arc<Terms>>, form: ResponseForm) -> Self {
         observe::refused(&error, None);
         Self { error, terms, form, clears: None, refusal: OnceLock::new() }
-    /// In full, whatever the form. In a box, since most are taken as they are made.
-    refusal: OnceLock<Box<Refusal>>,
     }
 
     pub(crate) fn clearing(mut self, cookie: &TokenCookie) -> Self {

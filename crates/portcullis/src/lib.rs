@@ -76,6 +76,7 @@ pub mod metrics;
 pub mod middleware;
 mod observe;
 mod presentation;
+mod response;
 pub mod routes;
 
 #[cfg(feature = "config")]
@@ -114,6 +115,7 @@ pub use crate::policy::{
 };
 pub use crate::presentation::{Presentation, Refusal, ResponseForm};
 pub use crate::request::RequestView;
+pub use crate::response::ResponseNeeds;
 #[cfg(feature = "lookup")]
 pub use crate::revocation::RevocationLookup;
 pub use crate::revocation::{

@@ -3,6 +3,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::presentation::CompiledPresentation;
+use crate::response::ResponseNeeds;
 use crate::time::Clock;
 
 /// Whether a scope that is held, the first, implies another.
@@ -16,6 +17,7 @@ pub(crate) struct Terms {
     pub(crate) presentation: CompiledPresentation,
     /// Whether logs may say whose verified token was refused.
     pub(crate) names_callers: bool,
+    pub(crate) response_needs: ResponseNeeds,
 }
 
 /// The terms of one issuer's tokens.

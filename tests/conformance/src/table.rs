@@ -69,6 +69,7 @@ pub fn rows() -> Vec<Row> {
         cross_site(),
         bad_cookies(),
         other_sources(),
+        private_responses(),
         preflights(),
         sought_keys(),
         revocation(),
@@ -126,6 +127,11 @@ impl Request {
         self.cookie(format!("__Host-token={}", token.as_ref()))
     }
 
+    /// As a browser's `new WebSocket(url, [a, b])`.
+    fn offering(self, protocols: impl Into<Vec<u8>>) -> Self {
+        self.header("sec-websocket-protocol", protocols)
+    }
+
     fn host(mut self, host: &str) -> Self {
         self.host = host.to_owned();
         self
@@ -167,6 +173,11 @@ impl Answer {
         self.headers.push((name.to_owned(), value.as_bytes().to_vec()));
         self.headers.sort_unstable();
         self
+    }
+
+    /// As where the token may have come in a place that caches know nothing of (RFC 9111 §3.5).
+    fn private(self) -> Self {
+        self.with("cache-control", "private")
     }
 
     /// With one header of another value.
@@ -383,6 +394,38 @@ fn several() -> Vec<Row> {
             get("/whoami")
                 .header("x-access-token", format!("Token {}", good()))
                 .header("x-access-token", format!("Token {}", good())),
+            several_tokens(),
+        ),
+        row(
+            Variant::CustomHeader,
+            "a token's header beside one of its name without a token is two tokens",
+            get("/whoami")
+                .header("x-access-token", "other")
+                .header("x-access-token", format!("Token {}", good())),
+            several_tokens(),
+        ),
+        row(
+            Variant::OtherScheme,
+            "a token of another scheme before other credentials counts as two tokens",
+            get("/whoami").authorization(format!("JWT {}", good())).authorization("Basic YTpi"),
+            several_tokens(),
+        ),
+        row(
+            Variant::OtherScheme,
+            "a token of another scheme after other credentials counts as two tokens",
+            get("/whoami").authorization("Basic YTpi").authorization(format!("JWT {}", good())),
+            several_tokens(),
+        ),
+        row(
+            Variant::WebSocketProtocol,
+            "a subprotocol with a token twice is two tokens",
+            get("/whoami").offering(format!("bearer, {0}, bearer, {0}", good())),
+            several_tokens(),
+        ),
+        row(
+            Variant::WebSocketProtocol,
+            "a header and a subprotocol are two tokens",
+            whoami(good()).offering(format!("bearer, {}", good())),
             several_tokens(),
         ),
         row(
@@ -1303,24 +1346,28 @@ fn cookies() -> Vec<Row> {
         |name: &str, sent: Request, answer: Answer| row(Variant::Cookie, name, sent, answer);
     let good = good();
     vec![
-        cookie("a token in a cookie is verified", get("/whoami").token_cookie(&good), claims()),
+        cookie(
+            "a token in a cookie is verified",
+            get("/whoami").token_cookie(&good),
+            claims().private(),
+        ),
         cookie(
             "a token is found among other cookies",
             get("/whoami").cookie(format!("a=b; __Host-token={good}; c=d")),
-            claims(),
+            claims().private(),
         ),
         cookie(
             "a token is found in one of several Cookie fields",
             get("/whoami").cookie("a=b").token_cookie(&good).cookie("c=d"),
-            claims(),
+            claims().private(),
         ),
-        cookie("a header is still a source", whoami(&good), claims()),
+        cookie("a header is still a source", whoami(&good), claims().private()),
         cookie("without header and cookie the token is missing", get("/whoami"), token_missing()),
         cookie("an empty cookie is no token", get("/whoami").token_cookie(""), token_missing()),
         cookie(
             "an empty cookie beside a header is no second one",
             whoami(&good).token_cookie(""),
-            claims(),
+            claims().private(),
         ),
         cookie(
             "a cookie's name has a case",
@@ -1351,7 +1398,7 @@ fn cookies() -> Vec<Row> {
         cookie(
             "a good cookie passes where anonymous requests pass",
             get("/optional").token_cookie(&good),
-            text("alice"),
+            text("alice").private(),
         ),
         cookie(
             "an open route does not look at cookies",
@@ -1362,7 +1409,7 @@ fn cookies() -> Vec<Row> {
             Variant::AnyCookie,
             "a cookie of any name may be a source",
             get("/whoami").cookie(format!("token={good}")),
-            claims(),
+            claims().private(),
         ),
         row(
             Variant::AnyCookie,
@@ -1380,7 +1427,7 @@ fn cookies() -> Vec<Row> {
             Variant::PreferHeader,
             "the header wins where the policy says so",
             whoami(&good).token_cookie("x"),
-            claims(),
+            claims().private(),
         ),
         row(
             Variant::PreferHeader,
@@ -1392,7 +1439,7 @@ fn cookies() -> Vec<Row> {
             Variant::PreferHeader,
             "the cookie counts where there is no header",
             get("/whoami").token_cookie(&good),
-            claims(),
+            claims().private(),
         ),
         row(
             Variant::PreferHeader,
@@ -1407,7 +1454,7 @@ fn cookies() -> Vec<Row> {
                 .bearer(&good)
                 .token_cookie(&good)
                 .header("sec-fetch-site", "cross-site"),
-            claims(),
+            claims().private(),
         ),
     ]
 }
@@ -1436,8 +1483,12 @@ fn cross_site() -> Vec<Row> {
             post("/whoami"),
             is_cross_site(),
         ),
-        cookie("a page of the same origin may send a cookie", site("same-origin"), claims()),
-        cookie("the user may send a cookie", site("none"), claims()),
+        cookie(
+            "a page of the same origin may send a cookie",
+            site("same-origin"),
+            claims().private(),
+        ),
+        cookie("the user may send a cookie", site("none"), claims().private()),
         cookie("a sibling site may not send a cookie", site("same-site"), is_cross_site()),
         cookie("another site may not send a cookie", site("cross-site"), is_cross_site()),
         cookie(
@@ -1453,7 +1504,7 @@ fn cross_site() -> Vec<Row> {
         cookie(
             "an allowed origin may send a cookie from another site",
             site("cross-site").header("origin", "https://app.example"),
-            claims(),
+            claims().private(),
         ),
         cookie(
             "the host's origin may not where the browser says that it is another site",
@@ -1463,12 +1514,44 @@ fn cross_site() -> Vec<Row> {
         cookie(
             "the host's origin may send a cookie where the browser does not name the site",
             origin("https://api.example"),
-            claims(),
+            claims().private(),
+        ),
+        cookie(
+            "the host's origin may not send a cookie without TLS",
+            origin("http://api.example"),
+            is_cross_site(),
+        ),
+        cookie(
+            "a scheme that is not of the web is another origin",
+            origin("chrome-extension://api.example"),
+            is_cross_site(),
+        ),
+        cookie(
+            "a page of the own machine may send a cookie without TLS",
+            origin("http://localhost:3000").host("localhost:3000"),
+            claims().private(),
+        ),
+        cookie(
+            "the port of the scheme is none",
+            origin("https://api.example").host("api.example:443"),
+            claims().private(),
+        ),
+        row(
+            Variant::AnyCookie,
+            "a page without TLS may send a cookie that nobody promised to send by TLS",
+            origin("http://api.example").cookie(format!("token={good}")),
+            claims().private(),
+        ),
+        row(
+            Variant::AnyCookie,
+            "a scheme that is not of the web may not send any cookie",
+            origin("ftp://api.example").cookie(format!("token={good}")),
+            is_cross_site(),
         ),
         cookie(
             "the host's origin may have a port",
             origin("https://api.example:8443").host("api.example:8443"),
-            claims(),
+            claims().private(),
         ),
         cookie(
             "another port is another origin",
@@ -1480,7 +1563,11 @@ fn cross_site() -> Vec<Row> {
             origin("https://api.example").host("other.example"),
             is_cross_site(),
         ),
-        cookie("an allowed origin may send a cookie", origin("https://app.example"), claims()),
+        cookie(
+            "an allowed origin may send a cookie",
+            origin("https://app.example"),
+            claims().private(),
+        ),
         cookie(
             "another origin may not send a cookie",
             origin("https://evil.example"),
@@ -1498,12 +1585,12 @@ fn cross_site() -> Vec<Row> {
             get("/whoami")
                 .header("sec-fetch-site", "cross-site")
                 .header("origin", "https://evil.example"),
-            claims(),
+            claims().private(),
         ),
         cookie(
             "HEAD is safe",
             head("/whoami").header("sec-fetch-site", "cross-site"),
-            claims().without_body(),
+            claims().private().without_body(),
         ),
         cookie("DELETE is not safe", Request::new("DELETE", "/whoami"), is_cross_site()),
         cookie(
@@ -1520,7 +1607,7 @@ fn cross_site() -> Vec<Row> {
             Variant::Cookie,
             "a cross-site request without a token is anonymous where that is allowed",
             post("/optional").header("sec-fetch-site", "cross-site"),
-            text("anonymous"),
+            text("anonymous").private(),
         ),
         row(
             Variant::Cookie,
@@ -1538,7 +1625,7 @@ fn cross_site() -> Vec<Row> {
             Variant::Cookie,
             "a token in a header may be sent by anybody",
             post("/whoami").bearer(&good).header("sec-fetch-site", "cross-site"),
-            claims(),
+            claims().private(),
         ),
         row(
             Variant::ClearingCookie,
@@ -1553,8 +1640,13 @@ fn cross_site() -> Vec<Row> {
             is_cross_site(),
         ),
         upgrade("another site opens no WebSocket", "https://evil.example", is_cross_site()),
-        upgrade("an allowed site opens a WebSocket", "https://app.example", claims()),
-        upgrade("its own site opens a WebSocket", "http://api.example", claims()),
+        upgrade("an allowed site opens a WebSocket", "https://app.example", claims().private()),
+        upgrade("its own site opens a WebSocket", "https://api.example", claims().private()),
+        upgrade(
+            "a page without TLS opens no WebSocket with a cookie that needs it",
+            "http://api.example",
+            is_cross_site(),
+        ),
         row(
             Variant::Cookie,
             "an upgrade without an origin is refused",
@@ -1593,7 +1685,7 @@ fn cross_site() -> Vec<Row> {
                     b"POST http://other.example/whoami HTTP/1.1",
                     b"Host: api.example",
                     b"Content-Length: 0",
-                    b"Origin: http://api.example",
+                    b"Origin: https://api.example",
                     credentials.as_bytes(),
                 ],
             ),
@@ -1631,7 +1723,16 @@ fn bad_cookies() -> Vec<Row> {
             head("/whoami").token_cookie("x"),
             is_malformed().with("set-cookie", CLEARED).without_body(),
         ),
-        clearing("a good cookie stays", get("/optional").token_cookie(&good), text("alice")),
+        row(
+            Variant::ClearingAnyCookie,
+            "a cookie is cleared as it was set",
+            get("/whoami").cookie("token=x"),
+            is_malformed().with(
+                "set-cookie",
+                "token=; Max-Age=0; Path=/whoami; Domain=api.example; Secure; HttpOnly; SameSite=None",
+            ),
+        ),
+        clearing("a good cookie stays", get("/optional").token_cookie(&good), text("alice").private()),
         clearing("a bad header clears no cookie", get("/optional").bearer("x"), is_malformed()),
         clearing(
             "two tokens clear no cookie",
@@ -1646,12 +1747,12 @@ fn bad_cookies() -> Vec<Row> {
         lenient(
             "a bad cookie counts as none where that is allowed",
             get("/optional").token_cookie(expired()),
-            text("anonymous"),
+            text("anonymous").private(),
         ),
         lenient(
             "a malformed cookie counts as none where that is allowed",
             get("/optional").token_cookie("x"),
-            text("anonymous"),
+            text("anonymous").private(),
         ),
         lenient(
             "a bad cookie does not count as none where a token is needed",
@@ -1671,7 +1772,7 @@ fn bad_cookies() -> Vec<Row> {
         lenient(
             "a good cookie counts where a bad one would not",
             get("/optional").token_cookie(&good),
-            text("alice"),
+            text("alice").private(),
         ),
         lenient(
             "claims of a cookie that do not fit are refused where a bad cookie is not",
@@ -1692,12 +1793,21 @@ fn other_sources() -> Vec<Row> {
         row(Variant::Query, name, get(&format!("/whoami?{query}")), answer)
     };
     let good = good();
+    let offer = |name: &str, fields: &[&str], answer: Answer| {
+        let fields = fields.iter().map(|field| field.replace("{}", &good));
+        row(
+            Variant::WebSocketProtocol,
+            name,
+            fields.fold(get("/whoami"), Request::offering),
+            answer,
+        )
+    };
     let token = |value: String| get("/whoami").header("x-access-token", value);
     vec![
         custom(
             "a token in a header of another name is verified",
             token(format!("Token {good}")),
-            claims(),
+            claims().private(),
         ),
         custom("a header without its prefix is no token", token(good.clone()), token_missing()),
         custom("the prefix has a case", token(format!("token {good}")), token_missing()),
@@ -1712,17 +1822,36 @@ fn other_sources() -> Vec<Row> {
             whoami(&good),
             token_missing(),
         ),
-        bare("a header may be all token", get("/whoami").header("x-token", good.clone()), claims()),
+        bare(
+            "a header may be all token",
+            get("/whoami").header("x-token", good.clone()),
+            claims().private(),
+        ),
         bare(
             "a scheme in a header that is all token is malformed",
             get("/whoami").header("x-token", format!("Bearer {good}")),
             is_malformed(),
         ),
         bare("an empty header is no token", get("/whoami").header("x-token", ""), token_missing()),
+        offer("a token behind its marker is verified", &["bearer, {}"], claims().private()),
+        offer("white space between subprotocols is free", &["bearer,{}"], claims().private()),
+        offer("subprotocols may stand in several fields", &["bearer", "{}"], claims().private()),
+        offer(
+            "other subprotocols may be offered besides",
+            &["chat, bearer, {}, v2"],
+            claims().private(),
+        ),
+        offer("a marker has a case", &["Bearer, {}"], token_missing()),
+        offer("a marker at the end is no token", &["{}, bearer"], token_missing()),
+        offer(
+            "a subprotocol after the marker that is no token is bad",
+            &["bearer, x, {}"],
+            is_malformed(),
+        ),
         query(
             "a token in the query is verified where that is allowed",
             &format!("a=b&access_token={good}&c=d"),
-            claims(),
+            claims().private(),
         ),
         query("an empty parameter is no token", "access_token=", token_missing()),
         query("a parameter's name has a case", &format!("Access_Token={good}"), token_missing()),
@@ -1735,6 +1864,61 @@ fn other_sources() -> Vec<Row> {
             "a bad token in the query is refused",
             &format!("access_token={}", expired()),
             has_expired(),
+        ),
+    ]
+}
+
+/// What caches may do with responses behind the policy. Each row of a policy with another source than `Authorization`
+/// says it as well.
+fn private_responses() -> Vec<Row> {
+    let good = good();
+    let cached = || text("cached").with("cache-control", "public, max-age=60");
+    let cookie =
+        |name: &str, request: Request, answer: Answer| row(Variant::Cookie, name, request, answer);
+    vec![
+        cookie(
+            "a response to a header is private where there might have been a cookie",
+            whoami(&good),
+            claims().private(),
+        ),
+        cookie(
+            "a response to nobody is private where there might have been a cookie",
+            get("/optional"),
+            text("anonymous").private(),
+        ),
+        cookie(
+            "a response to HEAD is private",
+            head("/whoami").token_cookie(&good),
+            claims().private().without_body(),
+        ),
+        cookie(
+            "what a handler says of caches stands",
+            get("/cached").token_cookie(&good),
+            cached(),
+        ),
+        cookie(
+            "a refusal behind the policy is for no cache",
+            get("/scoped").token_cookie(&good),
+            forbidden(LACKS_SCOPE),
+        ),
+        row(
+            Variant::Plain,
+            "a response to Authorization alone is left as it is",
+            whoami(&good),
+            claims(),
+        ),
+        row(
+            Variant::OtherScheme,
+            "so is one to another scheme of it",
+            get("/whoami").authorization(format!("JWT {good}")),
+            claims(),
+        ),
+        row(Variant::Plain, "so is what a handler says", get("/cached").bearer(&good), cached()),
+        row(
+            Variant::Plain,
+            "so is one to nobody, since caches know of Authorization",
+            get("/optional"),
+            text("anonymous"),
         ),
     ]
 }
@@ -1839,7 +2023,11 @@ fn sought_keys() -> Vec<Row> {
             get("/optional").token_cookie(good()),
             unavailable("5"),
         ),
-        gone("without a token nothing has to be verified", get("/optional"), text("anonymous")),
+        gone(
+            "without a token nothing has to be verified",
+            get("/optional"),
+            text("anonymous").private(),
+        ),
     ]
 }
 
@@ -1849,7 +2037,11 @@ fn revocation() -> Vec<Row> {
     };
     let id = |id: &str| token().claim("jti", id).mint();
     vec![
-        with("a token that was not revoked passes", get("/optional").bearer(good()), text("alice")),
+        with(
+            "a token that was not revoked passes",
+            get("/optional").bearer(good()),
+            text("alice").private(),
+        ),
         with("a revoked token is refused", whoami(id("revoked")), was_revoked()),
         with(
             "a revoked token is refused where anonymous requests pass",
@@ -1859,7 +2051,7 @@ fn revocation() -> Vec<Row> {
         with(
             "a revoked token in a cookie is a bad cookie",
             get("/optional").token_cookie(id("revoked")),
-            text("anonymous"),
+            text("anonymous").private(),
         ),
         with(
             "what cannot be told of a token is no fault of the client's",
@@ -1874,7 +2066,7 @@ fn revocation() -> Vec<Row> {
         with(
             "a request waits until it can be told",
             get("/optional").bearer(id("later")),
-            text("alice"),
+            text("alice").private(),
         ),
         with(
             "an extractor finds the token that was waited for",
@@ -2057,9 +2249,10 @@ fn needs_authentication(challenge: &str) -> Answer {
     .with("www-authenticate", challenge)
 }
 
+const LACKS_SCOPE: &str = r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read""#;
+
 /// What a route asks for besides the policy.
 fn requirements() -> Vec<Row> {
-    const LACKS_SCOPE: &str = r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read""#;
     const REFUND: &str = r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read orders:write""#;
     const STEP_UP: &str = r#"Bearer error="insufficient_user_authentication", error_description="A stronger or more recent authentication is needed", scope="orders:read", acr_values="gold silver", max_age="300""#;
     let ask = |name: &str, target: &str, token: TokenBuilder, answer: Answer| {

@@ -9,6 +9,7 @@ use tower_service::Service;
 
 use super::ResponseBody;
 use crate::admission::Rejection;
+use crate::response::ResponseNeeds;
 use crate::verify::Waiting;
 
 pin_project! {
@@ -28,6 +29,7 @@ pin_project! {
         Calling {
             #[pin]
             future: F,
+            needs: ResponseNeeds,
         },
         Refused {
             rejection: Option<Rejection>,
@@ -47,8 +49,8 @@ struct Held<S, B> {
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
-    pub(super) fn calling(future: S::Future) -> Self {
-        Self { state: State::Calling { future } }
+    pub(super) fn calling(future: S::Future, needs: ResponseNeeds) -> Self {
+        Self { state: State::Calling { future, needs } }
     }
 
     pub(super) fn refused(rejection: Rejection) -> Self {
@@ -72,10 +74,11 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Calling { future } => {
-                    return future
-                        .poll(context)
-                        .map_ok(|response| response.map(ResponseBody::inner));
+                StateProjection::Calling { future, needs } => {
+                    return future.poll(context).map_ok(|mut response| {
+                        needs.add_to(response.headers_mut());
+                        response.map(ResponseBody::inner)
+                    });
                 }
                 StateProjection::Refused { rejection } => {
                     return Poll::Ready(Ok(rejection.take().expect(TWICE).into_response()));
@@ -85,9 +88,10 @@ where
                     match ready!(Pin::new(waiting).poll(context)) {
                         Ok(admission) => {
                             let Held { mut request, mut inner, .. } = *held.take().expect(TWICE);
+                            let needs = admission.response_needs();
                             request.extensions_mut().insert(admission);
                             let future = inner.call(request);
-                            state.set(State::Calling { future });
+                            state.set(State::Calling { future, needs });
                         }
                         Err(rejection) => return Poll::Ready(Ok(rejection.into_response())),
                     }

@@ -7,6 +7,7 @@ use tower_service::Service;
 use super::{ResponseBody, ResponseFuture};
 use crate::admission::Admission;
 use crate::policy::{Check, Policy};
+use crate::response::ResponseNeeds;
 
 /// The service that [`VerifyLayer`](super::VerifyLayer) makes.
 #[derive(Clone, Debug)]
@@ -35,19 +36,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        // A layer further out, of the same policy, decided already. Only verification makes an
-        // `Admission`.
+        // A layer further out, of the same policy, decided already, and sees to the response. Only
+        // verification makes an `Admission`.
         if request
             .extensions()
             .get::<Admission>()
             .is_some_and(|admission| admission.is_by(&self.policy))
         {
-            return ResponseFuture::calling(self.inner.call(request));
+            return ResponseFuture::calling(self.inner.call(request), ResponseNeeds::default());
         }
         match self.policy.check(&request) {
             Check::Done(Ok(admission)) => {
+                let needs = admission.response_needs();
                 request.extensions_mut().insert(admission);
-                ResponseFuture::calling(self.inner.call(request))
+                ResponseFuture::calling(self.inner.call(request), needs)
             }
             Check::Done(Err(rejection)) => ResponseFuture::refused(rejection),
             Check::Wait(waiting) => {

@@ -13,6 +13,7 @@ use crate::claims::{ClaimRules, ClaimValue, LONGEST_LIFETIME, MaxLifetime, NameT
 use crate::error::Error;
 use crate::keys::KeySet;
 use crate::presentation::{Presentation, Refusal};
+use crate::response::ResponseNeeds;
 use crate::revocation::{EnforcedRevocations, RevocationSource, Sources, UnknownRevocation};
 use crate::routes::ProtectedResource;
 use crate::setting::{Setting, Shared, Voice};
@@ -418,6 +419,7 @@ impl PolicyBuilder {
         for setting in self.presentation.unwritable() {
             faults.push(Fault::Text { setting });
         }
+        let sources = sources.cloned().unwrap_or_else(|| vec![TokenSource::bearer()]);
         let terms = Arc::new(Terms {
             clock: self
                 .clock
@@ -426,8 +428,8 @@ impl PolicyBuilder {
             scope_implies: self.scope_implies.get().map(|Shared(implies)| Arc::clone(implies)),
             presentation: self.presentation.compile(),
             names_callers: self.names_callers,
+            response_needs: ResponseNeeds::of(&sources),
         });
-        let sources = sources.cloned().unwrap_or_else(|| vec![TokenSource::bearer()]);
         check_durations("the policy", &self.rules, &mut faults);
         check_rules("the policy", &self.rules, &mut faults);
         if self.rules.has_nameless() {
@@ -645,14 +647,14 @@ fn source_fault(source: &Kind) -> Option<Fault> {
         Kind::Query { name } => {
             (name.as_str(), is_cookie_name(name) && !name.contains(['&', '%', '+']))
         }
-    }
-}
     };
     let name = name.to_owned();
     match source {
         _ if !is_name => Some(Fault::SourceName { name }),
         Kind::Cookie { cookie, .. } if !cookie.is_host_only() => Some(Fault::CookiePrefix { name }),
         _ => None,
+    }
+}
 
 /// RFC 6454 §6.2: scheme, host and, unless it is the scheme's own, port; in lower case.
 fn is_origin(origin: &str) -> bool {

@@ -324,6 +324,7 @@ mod tests {
     use crate::policy::issuer::{Keys, WantsAlgorithms};
     use crate::policy::{Issuer, Policy, Trusted};
     use crate::presentation::Presentation;
+    use crate::response::ResponseNeeds;
     use crate::signature::Algorithm;
     use crate::terms::Terms;
     use crate::time::SystemClock;
@@ -385,6 +386,7 @@ mod tests {
             scope_implies: None,
             presentation: Presentation::new().compile(),
             names_callers: false,
+            response_needs: ResponseNeeds::default(),
         });
         let public = KeySet::empty();
         let Trusted::Each(tenants) = issuer.prepare(rules, &terms, &public, &mut faults) else {

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::rt::System;
 use actix_web::{App, Error, HttpServer, Resource, Responder, web};
 use portcullis::Requires;
 use portcullis_actix::{Authorized, Caller, Optional, Policy, Require, Verified, Verify};
 
 use super::{
-    ANONYMOUS, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund, Server, SteppedUp,
-    Stop,
+    ANONYMOUS, CACHED, CACHING, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund,
+    Server, SteppedUp, Stop,
 };
 
 /// hyper has no such limit; actix-web's own of 5 s would end connections under a slow client.
@@ -66,6 +66,7 @@ fn routes(app: &mut web::ServiceConfig, policy: &Policy) {
         .service(web::resource("/optional").wrap(with_anonymous.clone()).to(optional))
         .service(web::resource("/typed").wrap(protected.clone()).to(typed))
         .service(web::resource("/inside").wrap(protected.clone()).to(async || INSIDE))
+        .service(web::resource("/cached").wrap(protected.clone()).to(cached))
         .service(web::resource("/typed-optional").wrap(with_anonymous.clone()).to(typed_optional))
         .service(web::resource("/authorized").wrap(protected.clone()).to(authorized))
         .service(required::<ReadOrders>("/scoped").wrap(protected.clone()))
@@ -97,6 +98,10 @@ fn required<R: Requires>(
 
 async fn authorized(_: Authorized<ReadOrders>) -> &'static str {
     INSIDE
+}
+
+async fn cached() -> impl Responder {
+    CACHED.customize().insert_header((CACHE_CONTROL, CACHING))
 }
 
 async fn whoami(Caller(token): Caller) -> impl Responder {

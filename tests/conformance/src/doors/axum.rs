@@ -4,15 +4,15 @@ use std::io;
 use std::net::TcpListener;
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, any};
 use portcullis::Requires;
 use portcullis_axum::{Authorized, Caller, Policy, RequireLayer, Verified, VerifyLayer};
 
 use super::{
-    ANONYMOUS, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund, Server, SteppedUp,
-    Stop, server,
+    ANONYMOUS, CACHED, CACHING, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund,
+    Server, SteppedUp, Stop, server,
 };
 
 pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop, Server)> {
@@ -28,6 +28,10 @@ fn router(policy: &Policy) -> Router {
         .route("/optional", any(optional).layer(with_anonymous.clone()))
         .route("/typed", any(typed).layer(protected.clone()))
         .route("/inside", any(async || INSIDE).layer(protected.clone()))
+        .route(
+            "/cached",
+            any(async || ([(CACHE_CONTROL, CACHING)], CACHED)).layer(protected.clone()),
+        )
         .route("/typed-optional", any(typed_optional).layer(with_anonymous.clone()))
         .route("/authorized", any(authorized).layer(protected.clone()))
         .route("/scoped", required::<ReadOrders>(&protected))

@@ -5,6 +5,7 @@
 //! | `/whoami` | as it is | all claims as JSON, byte for byte as they were signed |
 //! | `/optional` | with anonymous requests allowed | the subject, or `anonymous` |
 //! | `/inside` | as it is | `inside`, without a look at the token |
+//! | `/cached` | as it is | `cached`, and that caches may keep it |
 //! | `/open` | no | `open` |
 //! | `/typed` | as it is | the claim `tenant` of a [`Member`]; 403 where the claims are none |
 //! | `/typed-optional` | with anonymous requests allowed | the same, or `anonymous` |
@@ -177,3 +178,5 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const ANONYMOUS: &str = "anonymous";
 const INSIDE: &str = "inside";
 const OPEN: &str = "open";
+const CACHED: &str = "cached";
+const CACHING: &str = "public, max-age=60";

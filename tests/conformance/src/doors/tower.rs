@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpListener;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::Full;
@@ -14,8 +14,8 @@ use portcullis::{Admission, Policy, Rejection, RequireLayer, Requires, ResponseF
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
-    ANONYMOUS, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund, Server, SteppedUp,
-    Stop, TEXT, server,
+    ANONYMOUS, CACHED, CACHING, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund,
+    Server, SteppedUp, Stop, TEXT, server,
 };
 
 type Body = Full<Bytes>;
@@ -56,7 +56,7 @@ pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop,
                 );
             }
             Ok(match request.uri().path() {
-                "/whoami" | "/typed" | "/inside" | "/authorized" => {
+                "/whoami" | "/typed" | "/inside" | "/authorized" | "/cached" => {
                     protected.oneshot(request).await?.map(UnsyncBoxBody::new)
                 }
                 "/optional" | "/typed-optional" => {
@@ -105,6 +105,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible
         | "/faulty"
         | "/scoped-optional"
         | "/unprotected-scoped" => Ok(response(TEXT, INSIDE.to_owned())),
+        "/cached" => {
+            let mut response = response(TEXT, CACHED.to_owned());
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(CACHING));
+            Ok(response)
+        }
         "/open" => Ok(response(TEXT, OPEN.to_owned())),
         _ => {
             let mut response = Response::new(Body::default());

@@ -1,0 +1,52 @@
+//! What a policy adds to the responses of requests that it let in.
+use http::header::{HeaderMap, HeaderValue};
+
+use crate::source::TokenSource;
+
+/// What the response to a request that was let in needs, besides what its handler says.
+///
+/// The layers see to it. A middleware of your own, which asks a policy itself, does so with each response:
+///
+/// ```
+/// # use portcullis::Admission;
+/// # fn answer(admission: &Admission, mut response: http::Response<()>) -> http::Response<()> {
+/// admission.response_needs().add_to(response.headers_mut());
+/// # response }
+/// ```
+///
+/// # Caches
+///
+/// A shared cache stores no response to a request with `Authorization` unless it is told to (RFC 9111 §3.5). It knows
+/// nothing of tokens in cookies, other headers or the query. Where a policy has such a source, each response is
+/// `Cache-Control: private` (RFC 6750 §2.3), unless the handler has set that header: also that to a request without a
+/// token, where the policy allows it, since the next one to the same address may have one; and whatever its status,
+/// since 301, 404 and 410 are stored as well. Under other policies nothing is added.
+///
+/// There is no `Vary`: no shared cache stores what is private, and a browser's own would keep nothing past the next change
+/// of any other cookie. A handler that sets `public`, or must not show a page to the next user of the same browser
+/// (`no-store`), says so itself, and `Vary` with the former.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[must_use]
+pub struct ResponseNeeds {
+    is_private: bool,
+}
+
+impl ResponseNeeds {
+    pub(crate) fn of(sources: &[TokenSource]) -> Self {
+        Self { is_private: !sources.iter().all(TokenSource::is_authorization) }
+    }
+
+    /// Headers, each to be added where the response has none of this name. Names in lower case.
+    pub fn headers(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.is_private.then_some(("cache-control", "private")).into_iter()
+    }
+
+    /// Adds what these do not have.
+    pub fn add_to(self, headers: &mut HeaderMap) {
+        for (name, value) in self.headers() {
+            if !headers.contains_key(name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+    }
+}
