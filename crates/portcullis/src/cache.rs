@@ -72,8 +72,8 @@ pub struct TokenCacheStats {
     pub deaths: u64,
     /// How many are remembered.
     pub tokens: usize,
-    /// What they are counted as, in bytes: what they take, claims that handlers read as structs
-    /// included. Claims that are read as trees of values may take some more.
+    /// What they are counted as, in bytes: what they take at most, claims that handlers read of them
+    /// included.
     pub bytes: u64,
     /// How many bytes there may be.
     pub capacity: u64,
@@ -108,8 +108,12 @@ impl TokenCache {
         let Some(inner) = &self.0 else { return };
         // Dropped here, and not under the lock.
         let mut evicted = Vec::new();
-        let key = Text { bytes: text.into(), weight: text.len() + token.footprint() + ENTRY };
+        // First counted, then filled.
+        let room = token.wanted_room();
+        let weight = text.len() + token.footprint(room) + ENTRY;
+        let key = Text { bytes: text.into(), weight };
         inner.tokens.insert_with_lifecycle(key, token.clone(), &mut evicted);
+        token.set_room(room);
         if !evicted.is_empty() {
             inner.tally(text).evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
         }
@@ -154,12 +158,19 @@ impl fmt::Debug for TokenCache {
 }
 
 /// The text of a token. Two are the same if all of their bytes are.
-#[derive(Eq, PartialEq)]
 struct Text {
     bytes: Box<[u8]>,
-    /// What the entry takes in all. It does not change while the token is remembered.
+    /// What the entry takes in all. It changes only by taking the place of another.
     weight: usize,
 }
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Text {}
 
 /// The text of a token that is looked up.
 struct Asked<'a>(&'a [u8]);

@@ -1,4 +1,5 @@
 //! What a token carries of the policy that verified it: enough to answer, and to be asked for more.
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -18,6 +19,20 @@ pub(crate) struct Terms {
     /// Whether logs may say whose verified token was refused.
     pub(crate) names_callers: bool,
     pub(crate) response_needs: ResponseNeeds,
+    /// How many claims types a token keeps: as many as were asked of one so far.
+    pub(crate) claims_types: AtomicUsize,
+}
+
+impl Terms {
+    /// Has tokens keep this many claims types from now on, if they keep fewer.
+    pub(crate) fn keep_claims_types(&self, count: usize) {
+        self.claims_types.fetch_max(count, Ordering::Relaxed);
+    }
+
+    /// This state of the policy's revocation sources.
+    pub(crate) fn generation(&self, number: u64) -> Generation {
+        Generation { policy: core::ptr::from_ref(self).addr(), number }
+    }
 }
 
 /// The terms of one issuer's tokens.
@@ -26,4 +41,19 @@ pub(crate) struct IssuerTerms {
     pub(crate) leeway: Duration,
     /// The claims that scopes are in.
     pub(crate) scope_claims: Vec<Box<str>>,
+}
+
+/// A state of the revocation sources of one policy. For another policy the number would mean another state,
+/// so it is never compared without its policy.
+#[derive(Clone, Copy)]
+pub(crate) struct Generation {
+    policy: usize,
+    number: u64,
+}
+
+impl Generation {
+    /// Its number, if it is one of this policy's.
+    pub(crate) fn number_in(self, policy: &Terms) -> Option<u64> {
+        (self.policy == core::ptr::from_ref(policy).addr()).then_some(self.number)
+    }
 }

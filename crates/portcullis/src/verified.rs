@@ -1,10 +1,9 @@
 use core::any::{Any, TypeId};
 use core::fmt;
 use core::mem::size_of;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use memchr::memchr_iter;
 use serde::de::DeserializeOwned;
 
 use crate::keys::VerificationKey;
@@ -12,13 +11,16 @@ use crate::revocation::NEVER;
 use crate::signature::{Algorithm, Authentic};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusClaim;
-use crate::terms::IssuerTerms;
+use crate::terms::{Generation, IssuerTerms};
 use crate::time::UnixTime;
-use crate::token::{Parts, TypeHeader};
+use crate::token::{JsonText, Parts, TypeHeader};
 
-/// For how many claims types a token remembers what it was read as: the layers and extractors of
-/// one request ask for one or two. Each is counted in full when the token is remembered.
-const REMEMBERED_TYPES: usize = 2;
+/// For how many claims types a token keeps at most what it was read as: the layers and extractors of one
+/// request ask for one or two.
+const MAX_CLAIMS_TYPES: usize = 2;
+
+/// What a claims type takes beside what was read: the struct itself, counts and type.
+const CLAIMS: usize = 256;
 
 /// A token that passed every check of a policy. Only verification makes one. Cheap to clone.
 ///
@@ -37,7 +39,10 @@ struct Inner {
     terms: Arc<IssuerTerms>,
     /// The generation of revocations in which it was last found active.
     active_in: AtomicU64,
-    claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; REMEMBERED_TYPES],
+    /// For how many claims types there is room: where it is remembered, for those alone that the cache has
+    /// counted.
+    room: AtomicUsize,
+    claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; MAX_CLAIMS_TYPES],
     /// Read when a policy first asks for it.
     /// In a box, since most tokens name no list.
     #[cfg(feature = "status-list")]
@@ -47,13 +52,13 @@ struct Inner {
 impl VerifiedToken {
     pub(crate) fn new(authentic: Authentic, terms: Arc<IssuerTerms>) -> Self {
         let Authentic { parts, key } = authentic;
-        let claims = [const { OnceLock::new() }; REMEMBERED_TYPES];
         Self(Arc::new(Inner {
             parts,
             key,
-            terms,
             active_in: AtomicU64::new(NEVER),
-            claims,
+            room: AtomicUsize::new(MAX_CLAIMS_TYPES),
+            claims: [const { OnceLock::new() }; MAX_CLAIMS_TYPES],
+            terms,
             #[cfg(feature = "status-list")]
             status: OnceLock::new(),
         }))
@@ -120,7 +125,8 @@ impl VerifiedToken {
     /// All claims as a `T`.
     ///
     /// Read at most once per token for each of the first two types asked for, and shared; as long
-    /// as the policy remembers the token, by all requests that bring it.
+    /// as the policy remembers the token, by all requests that bring it. Until handlers have asked a policy's
+    /// tokens for a type once, there is no room for it beside them, and it is read where it is asked for.
     ///
     /// # Errors
     ///
@@ -128,7 +134,7 @@ impl VerifiedToken {
     pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(
         &self,
     ) -> Result<Arc<T>, ShapeError> {
-        for slot in &self.0.claims {
+        for (index, slot) in self.0.claims.iter().enumerate() {
             match slot.get() {
                 Some((id, claims)) if *id == TypeId::of::<T>() => {
                     if let Ok(claims) = Arc::clone(claims).downcast() {
@@ -138,8 +144,12 @@ impl VerifiedToken {
                 Some(_) => {}
                 None => {
                     let claims = self.read::<T>()?;
-                    // Lost to another thread: this one keeps its own.
-                    let _ = slot.set((TypeId::of::<T>(), Arc::clone(&claims) as _));
+                    if index < self.room() {
+                        // Lost to another thread: this one keeps its own.
+                        let _ = slot.set((TypeId::of::<T>(), Arc::clone(&claims) as _));
+                    } else {
+                        self.0.terms.policy.keep_claims_types(index + 1);
+                    }
                     return Ok(claims);
                 }
             }
@@ -176,13 +186,23 @@ impl VerifiedToken {
         self.0.status.get_or_init(read)
     }
 
-    /// Whether it was found active in this generation of revocations.
-    pub(crate) fn is_active_in(&self, generation: u64) -> bool {
-        generation != NEVER && self.0.active_in.load(Ordering::Acquire) == generation
+    /// The claim of this name, in whatever spelling, as the reader of tokens took it.
+    pub(crate) fn claim(&self, name: &str) -> Option<JsonText<'_>> {
+        self.0.parts.claim(name)
     }
 
-    pub(crate) fn set_active_in(&self, generation: u64) {
-        self.0.active_in.store(generation, Ordering::Release);
+    /// Whether it was found active in this state of its policy's revocation sources.
+    pub(crate) fn is_active_in(&self, generation: Generation) -> bool {
+        let number = generation.number_in(&self.0.terms.policy);
+        number.is_some_and(|number| {
+            number != NEVER && self.0.active_in.load(Ordering::Acquire) == number
+        })
+    }
+
+    pub(crate) fn set_active_in(&self, generation: Generation) {
+        if let Some(number) = generation.number_in(&self.0.terms.policy) {
+            self.0.active_in.store(number, Ordering::Release);
+        }
     }
 
     /// Whether both came of one verification.
@@ -190,22 +210,39 @@ impl VerifiedToken {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How many bytes it takes at most, the claims types that it remembers included.
+    /// For how many claims types it has room.
+    fn room(&self) -> usize {
+        self.0.room.load(Ordering::Relaxed)
+    }
+
+    /// For how many claims types it should have room: as many as it keeps, or as handlers asked of others.
+    pub(crate) fn wanted_room(&self) -> usize {
+        let kept = self.0.claims.iter().filter(|slot| slot.get().is_some()).count();
+        kept.max(self.0.terms.policy.claims_types.load(Ordering::Relaxed))
+    }
+
+    /// Whether handlers ask for more claims types than it has room for.
+    pub(crate) fn wants_room(&self) -> bool {
+        self.0.terms.policy.claims_types.load(Ordering::Relaxed) > self.room()
+    }
+
+    /// Gives it room for so many claims types, which are counted, and no more.
+    pub(crate) fn set_room(&self, count: usize) {
+        self.0.room.store(count, Ordering::Relaxed);
+    }
+
+    /// How many bytes it takes at most with this many claims types.
     ///
-    /// A struct of claims takes about as much as the text that it was read from; a tree of JSON
-    /// values, for each value up to some 64 bytes besides.
-    pub(crate) fn footprint(&self) -> usize {
-        const VALUE: usize = 64;
-        const MOST_CLAIMS: usize = 16;
-        let payload = self.payload();
-        let values = memchr_iter(b',', payload.as_bytes()).count();
-        let claims = payload.len() + VALUE * (1 + values.saturating_sub(MOST_CLAIMS));
+    /// A type is counted as a tree of `serde_json` values, which is the largest that it is usually read as: a
+    /// struct takes less.
+    pub(crate) fn footprint(&self, claims_types: usize) -> usize {
         #[cfg(feature = "status-list")]
-        let claims_read =
+        let status =
             self.0.status.get().map_or(0, |claim| size_of::<StatusClaim>() + claim.heap_size());
         #[cfg(not(feature = "status-list"))]
-        let claims_read = 0;
-        size_of::<Inner>() + self.0.parts.heap_size() + claims_read + REMEMBERED_TYPES * claims
+        let status = 0;
+        let claims = self.0.parts.payload.tree + self.payload().len() + CLAIMS;
+        size_of::<Inner>() + self.0.parts.heap_size() + status + claims_types * claims
     }
 }
 

@@ -7,12 +7,13 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use crate::admission::{Admission, Rejection};
-use crate::claims::{self, ClaimsError, Valid};
+use crate::claims::{self, Claim, ClaimsError, Valid};
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
 use crate::policy::{Party, Rules, TrustedIssuer, Verifier};
 use crate::revocation::{Asked, PendingAnswers, RevocationError, RevocationUnavailable};
 use crate::signature::{Algorithm, Authentic};
+use crate::terms::Generation;
 use crate::time::UnixTime;
 use crate::token::{Parts, SignatureBuffer, TokenLimits, Unverified};
 use crate::verified::VerifiedToken;
@@ -29,7 +30,7 @@ pub(crate) enum Blocked {
 /// A token of which all is known but whether it was revoked.
 pub(crate) struct Pending {
     token: VerifiedToken,
-    generation: u64,
+    generation: Generation,
     answers: PendingAnswers,
 }
 
@@ -76,10 +77,10 @@ pub(crate) fn verify(
     seeking: Seeking,
 ) -> Result<VerifiedToken, Blocked> {
     let Verifier { rules, cache, .. } = verifier;
-    let remembered = recall(verifier, text, now);
+    let remembered = recall(verifier, text, now)?;
     let is_remembered = remembered.is_some();
     // Read before the sources are asked: what is revoked meanwhile raises it.
-    let generation = rules.revocations.generation();
+    let generation = rules.terms.generation(rules.revocations.generation());
     let Valid(token) = match remembered {
         Some(Valid(token)) if token.is_active_in(generation) => return Ok(token),
         Some(valid) => valid,
@@ -108,39 +109,90 @@ pub(crate) fn verify(
     }
 }
 
-/// A token that verified before under the same bytes, if it still would.
-fn recall(verifier: &Verifier, text: &[u8], now: UnixTime) -> Option<Valid> {
+/// A token that verified before under the same bytes, with what may have changed about it asked again.
+///
+/// # Errors
+///
+/// What verifying it in full would come to, for the price of a look-up.
+fn recall(verifier: &Verifier, text: &[u8], now: UnixTime) -> Result<Option<Valid>, ClaimsError> {
     let Verifier { rules, cache, .. } = verifier;
-    let token = cache.get(text)?;
-    let holds = rules.issuers.find(token.issuer()).is_some_and(|party| {
-        party.is_settled()
-            && party.issuer().vouches_for_remembered(token.key(), now)
-            && claims::check_again(&token, party.issuer(), now).is_ok()
-    });
-    if holds {
-        Some(Valid(token))
-    } else {
+    let Some(token) = cache.get(text) else { return Ok(None) };
+    let party = rules.issuers.find(token.issuer()).filter(Party::is_settled);
+    let party = party.filter(|party| party.issuer().vouches_for_remembered(token.key(), now));
+    let Some(party) = party else {
         cache.forget(text, &token);
-        None
+        return Ok(None);
+    };
+    match claims::check_again(&token, party.issuer(), now) {
+        Ok(()) => {
+            if token.wants_room() {
+                cache.insert(text, &token);
+            }
+            Ok(Some(Valid(token)))
+        }
+        Err(error) => {
+            // What a predicate looks at may change again.
+            if !matches!(error, ClaimsError::Rule(Claim::Predicate(_))) {
+                cache.forget(text, &token);
+            }
+            Err(error)
+        }
     }
 }
 
-/// Checks what may have changed about a token since it verified, all but whether it was revoked.
-pub(crate) fn check_again(
+/// Decides again about a token that this or another policy verified, for a connection that outlives its
+/// request.
+pub(crate) fn recheck(
     rules: &Rules,
     token: &VerifiedToken,
     now: UnixTime,
-) -> Result<(), Error> {
-    let party = rules.issuers.find(token.issuer()).ok_or(ClaimsError::Issuer)?;
-    claims::check_again(token, party.issuer(), now)?;
-    if party.issuer().vouches_for(token.key(), now) {
-        Ok(())
-    } else if party.issuer().keys.iter().all(|source| source.keys().is_empty()) {
-        // Remote keys that were out of reach for too long: nobody took this one back.
-        Err(KeyError::Unavailable(KeysUnavailable::default()).into())
-    } else {
-        Err(KeyError::Withdrawn.into())
+    seeking: Seeking,
+) -> Result<(), Blocked> {
+    check_again(rules, token, now, seeking)?;
+    let generation = rules.terms.generation(rules.revocations.generation());
+    match rules.revocations.ask(token)? {
+        Asked::Later(answers) => {
+            Err(Blocked::Revocation(Pending { token: token.clone(), generation, answers }))
+        }
+        Asked::Active | Asked::Unknown => Ok(()),
     }
+}
+
+/// Asks of a token all that [`verify`] asks of its text, but for two things: its signature, which cannot have
+/// changed, and whether it was revoked.
+fn check_again(
+    rules: &Rules,
+    token: &VerifiedToken,
+    now: UnixTime,
+    seeking: Seeking,
+) -> Result<(), Blocked> {
+    let parts = token.parts();
+    parts.check_limits(rules.limits)?;
+    let party = party(rules, parts, None)?;
+    claims::screen(parts, party.issuer(), now)?;
+    let party = with_keys(parts, party)?;
+    let issuer = party.issuer();
+    let query = parts.key_query();
+    match Candidates::find(&issuer.keys, &query, now) {
+        Ok(candidates) if candidates.iter().any(|key| key.verifies_alike(token.key())) => {}
+        Err(error) if error != KeyError::Unknown => return Err(error.into()),
+        // Keys that are not there, since they are out of reach or yet to come: nobody took this one back.
+        Ok(_) | Err(_) if issuer.keys.iter().all(|source| source.keys().is_empty()) => {
+            let unavailable = KeyError::Unavailable(KeysUnavailable::default());
+            return Err(seek(issuer, &query, seeking, unavailable));
+        }
+        Ok(_) | Err(_) => return Err(KeyError::Withdrawn.into()),
+    }
+    claims::check_anew(token, issuer, now)?;
+    Ok(check_revocable(rules, token)?)
+}
+
+/// Checks that a token could be revoked where it has to be.
+fn check_revocable(rules: &Rules, token: &VerifiedToken) -> Result<(), Error> {
+    rules.revocations.check_needs(token)?;
+    #[cfg(feature = "status-list")]
+    rules.status.check(token)?;
+    Ok(())
 }
 
 /// Verifies all but whether the token was revoked.
@@ -151,18 +203,15 @@ fn prove(
     seeking: Seeking,
 ) -> Result<Valid, Blocked> {
     let mut signature = SignatureBuffer::new();
-    let token =
-        Unverified::parse(text, rules.limits, rules.names.names(), &rules.headers, &mut signature)?;
+    let token = Unverified::parse(text, rules.limits, &rules.headers, &mut signature)?;
 
-    let party = party(rules, &token, None)?;
+    let party = party(rules, &token.parts, None)?;
     // Cheap before expensive: this turns away, and lets nothing in.
     claims::screen(&token.parts, party.issuer(), now)?;
     let has_new_header = token.has_new_header;
     let (token, party) = authenticate(token, party, now, seeking)?;
-    let token = claims::check(token, party.issuer(), rules, now)?;
-    rules.revocations.check_needs(&token.0)?;
-    #[cfg(feature = "status-list")]
-    rules.status.check(&token.0)?;
+    let token = claims::check(token, party.issuer(), now)?;
+    check_revocable(rules, &token.0)?;
     party.prove();
     if has_new_header {
         rules.headers.remember(&token, now);
@@ -177,29 +226,34 @@ fn authenticate<'r>(
     now: UnixTime,
     seeking: Seeking,
 ) -> Result<(Authentic, Party<'r>), Blocked> {
-    let (candidates, party) = find_keys(&token, party, now, seeking)?;
+    let (candidates, party) = find_keys(&token.parts, party, now, seeking)?;
     let token = check_signature(token, &candidates, party.issuer(), seeking)?;
     Ok((token, party))
 }
 
 /// The keys that a token may be signed with, and the issuer whose they are.
 pub(crate) fn find_keys<'r>(
-    token: &Unverified<'_>,
+    parts: &Parts,
     party: Party<'r>,
     now: UnixTime,
     seeking: Seeking,
 ) -> Result<(Candidates, Party<'r>), Blocked> {
-    let query = token.parts.key_query();
-    if party.issuer().requires_key_id && query.key_id.is_none() {
-        return Err(KeyError::IdMissing.into());
-    }
-    #[cfg(feature = "remote-jwks")]
-    let party = party.settle(id(token)?).map_err(KeyError::Unavailable)?;
-    let issuer = party.issuer();
+    let party = with_keys(parts, party)?;
+    let (issuer, query) = (party.issuer(), parts.key_query());
     match Candidates::find(&issuer.keys, &query, now) {
         Err(KeyError::Unknown) => Err(seek(issuer, &query, seeking, KeyError::Unknown)),
         found => Ok((found?, party)),
     }
+}
+
+/// The issuer with its keys, if a token may ask for one of them.
+fn with_keys<'r>(parts: &Parts, party: Party<'r>) -> Result<Party<'r>, Error> {
+    if party.issuer().requires_key_id && parts.key_query().key_id.is_none() {
+        return Err(KeyError::IdMissing.into());
+    }
+    #[cfg(feature = "remote-jwks")]
+    let party = party.settle(id(parts)?).map_err(KeyError::Unavailable)?;
+    Ok(party)
 }
 
 /// Checks the signature under the keys that it may be of.
@@ -244,8 +298,8 @@ pub(crate) async fn authenticate_other(
     let attempt = |seeking| {
         let mut signature = SignatureBuffer::new();
         let limits = TokenLimits { token: limit, ..rules.limits };
-        let token = Unverified::parse(text, limits, &[], &rules.headers, &mut signature)?;
-        let party = party(rules, &token, algorithms)?;
+        let token = Unverified::parse(text, limits, &rules.headers, &mut signature)?;
+        let party = party(rules, &token.parts, algorithms)?;
         let now = rules.terms.clock.now();
         claims::check_ids(&token.parts, party.issuer())?;
         screen(&token.parts, party.issuer(), now)?;
@@ -296,7 +350,8 @@ pub(crate) async fn resume(
         Blocked::Keys(_) => Err(KeyError::Unknown.into()),
         Blocked::Revocation(Pending { token, generation, answers }) => {
             let is_active = answers.settle().await?;
-            check_again(rules, &token, rules.terms.clock.now())?;
+            let now = rules.terms.clock.now();
+            check_again(rules, &token, now, Seeking::Over(None)).map_err(Blocked::into_error)?;
             if is_active {
                 token.set_active_in(generation);
             }
@@ -304,6 +359,30 @@ pub(crate) async fn resume(
             Ok(token)
         }
     }
+}
+
+/// [`recheck`], once what it waits for has come.
+pub(crate) async fn resume_recheck(
+    rules: &Rules,
+    token: &VerifiedToken,
+    blocked: Blocked,
+) -> Result<(), Error> {
+    let blocked = match blocked {
+        Blocked::Keys(seeks) => {
+            let unavailable = sought(seeks).await;
+            match recheck(rules, token, rules.terms.clock.now(), Seeking::Over(unavailable)) {
+                Ok(()) => return Ok(()),
+                Err(blocked) => blocked,
+            }
+        }
+        blocked => blocked,
+    };
+    let Blocked::Revocation(Pending { answers, .. }) = blocked else {
+        return Err(blocked.into_error());
+    };
+    answers.settle().await?;
+    let now = rules.terms.clock.now();
+    check_again(rules, token, now, Seeking::Over(None)).map_err(Blocked::into_error)
 }
 
 /// What becomes of a token whose key is not in memory; `otherwise` where nobody can look for it.
@@ -329,14 +408,14 @@ fn seek(
 /// up by issuer, never across.
 pub(crate) fn party<'r>(
     rules: &'r Rules,
-    token: &Unverified<'_>,
+    parts: &Parts,
     algorithms: Option<&[Algorithm]>,
 ) -> Result<Party<'r>, ClaimsError> {
-    let header = &token.parts.header;
+    let header = &parts.header;
     if rules.refuses_brought_keys && header.brings_key {
         return Err(ClaimsError::BringsKey);
     }
-    let party = rules.issuers.find(id(token)?).ok_or(ClaimsError::Issuer)?;
+    let party = rules.issuers.find(id(parts)?).ok_or(ClaimsError::Issuer)?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
     if algorithms.unwrap_or(&party.issuer().algorithms).contains(&header.algorithm) {
         Ok(party)
@@ -346,10 +425,8 @@ pub(crate) fn party<'r>(
 }
 
 /// What the token says in `iss`.
-fn id<'t>(token: &'t Unverified<'_>) -> Result<&'t str, ClaimsError> {
-    let parts = &token.parts;
-    let id = parts.payload.issuer.as_ref().ok_or(ClaimsError::Issuer)?;
-    Ok(id.get(parts.text.payload()))
+fn id(parts: &Parts) -> Result<&str, ClaimsError> {
+    parts.issuer().ok_or(ClaimsError::Issuer)
 }
 
 /// The future of [`Check::Wait`](crate::Check::Wait).

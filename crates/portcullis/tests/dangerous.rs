@@ -45,11 +45,7 @@ fn table() -> Vec<(&'static str, PolicyBuilder, &'static str)> {
             "long_lifetime (https://id.example)",
         ),
         ("query", builder().sources([dangerous::query("t")]), "query(t)"),
-        (
-            "cookie",
-            builder().sources([dangerous::cookie("t").expect("a name").into()]),
-            "cookie(t)",
-        ),
+        ("cookie", builder().sources([dangerous::cookie("t")]), "cookie(t)"),
         (
             "accept_unknown_revocation",
             builder().unknown_revocation(dangerous::accept_unknown_revocation()),

@@ -704,7 +704,7 @@ fn routes_find_roles_groups_permissions_and_scopes_where_the_module_says() {
         ("keycloak", Requirement::role(provider::KEYCLOAK_REALM_ROLES, "accountant")),
         ("keycloak", Requirement::role(keycloak, "clerk")),
         ("keycloak", Requirement::scope("profile")),
-        ("keycloak", !Requirement::role(keycloak, "accountant")),
+        ("keycloak", Requirement::anyone_but(Requirement::role(keycloak, "accountant"))),
         ("auth0", Requirement::role(provider::AUTH0_PERMISSIONS, "read:patients")),
         ("auth0", Requirement::scope("read:admin")),
         ("okta", Requirement::scope("orders:read")),
@@ -718,7 +718,7 @@ fn routes_find_roles_groups_permissions_and_scopes_where_the_module_says() {
         ("cognito", Requirement::scope("resourceserver.1/appclient2")),
         ("zitadel", Requirement::role(zitadel(), "clerk")),
         // A role in another project, which the client is of.
-        ("zitadel", !Requirement::role(zitadel(), "admin")),
+        ("zitadel", Requirement::anyone_but(Requirement::role(zitadel(), "admin"))),
         ("ory", Requirement::scope("orders:read")),
         ("kanidm", Requirement::scope("orders:read")),
     ] {

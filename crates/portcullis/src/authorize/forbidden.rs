@@ -20,6 +20,8 @@ struct Details {
 pub(super) struct Remedy {
     /// Each once, in the order of the requirement.
     pub(super) scopes: Vec<Arc<str>>,
+    /// One of them is missing.
+    pub(super) needs_scope: bool,
     /// Any of these, the preferred one first.
     pub(super) acr_values: Vec<Arc<str>>,
     pub(super) max_age: Option<Duration>,
@@ -47,6 +49,7 @@ impl Remedy {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
+        self.needs_scope |= other.needs_scope;
         self.needs_authentication |= other.needs_authentication;
         self.is_out_of_reach |= other.is_out_of_reach;
         self
@@ -65,9 +68,11 @@ impl Forbidden {
     }
 
     /// The scopes that a token needs for the route, those that this one has included: a client asks for all of
-    /// them (RFC 6750 §3, `scope`). Where one of several will do, the first.
+    /// them (RFC 6750 §3, `scope`). Where one of several will do, the first. None where the token has them and lacks
+    /// something else: a client that asked for them again would come back with the same.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.remedy.scopes.iter().map(|scope| &**scope)
+        let remedy = &self.0.remedy;
+        remedy.scopes.iter().map(|scope| &**scope).filter(|_| remedy.needs_scope)
     }
 
     /// The authentication contexts of which a token needs one, the preferred one first (RFC 9470 §3,
@@ -125,6 +130,11 @@ pub enum RequirementFault {
     },
     /// A path to a claim without a name, or with an empty one.
     Path,
+    /// A path that was written as one text with dots, which would be the name of one claim.
+    DottedPath {
+        /// The text.
+        path: String,
+    },
 }
 
 impl fmt::Display for RequirementFault {
@@ -141,6 +151,11 @@ impl fmt::Display for RequirementFault {
                 "{value:?} is no authentication context: visible ASCII without `\"` and `\\`, and no space"
             ),
             Self::Path => f.write_str("a path to a claim has no name, or an empty one"),
+            Self::DottedPath { path } => write!(
+                f,
+                "`{path}` as one text is the name of one claim: write a path as a list of names, [\"{}\"], and a claim with such a name as a list of one, [\"{path}\"]",
+                path.split('.').collect::<Vec<_>>().join("\", \"")
+            ),
         }
     }
 }

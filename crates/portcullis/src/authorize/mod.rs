@@ -3,8 +3,12 @@
 //! A requirement passes if
 //!
 //! 1. the policy in front of the route verified a token, and the requirement makes sense;
-//! 2. the token has what the requirement asks for: all parts of an *and*, one of an *or*, and not what a
-//!    *not* excludes.
+//! 2. the token has what the requirement asks for: all parts of an *and*, one of an *or*, and nothing that is
+//!    excluded.
+//!
+//! Of each part there are three answers: met, not met, and *cannot be told*, where a claim is there that cannot be
+//! read as what it should be. What cannot be told does not pass, and neither does its exclusion: a list of groups
+//! that is not a list excludes nobody by accident. A claim that is absent is not met.
 //!
 //! It is decided by the claims as they were signed, and by the policy's clock. What is missing is told all at
 //! once: a client that has to come back for a second scope asks its user twice.
@@ -13,22 +17,20 @@ mod path;
 mod typed;
 
 use core::fmt;
-use core::ops::Not;
 use core::time::Duration;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use self::forbidden::Remedy;
 pub use self::forbidden::{Forbidden, RequirementFault};
 pub use self::path::ClaimPath;
+use self::path::{find, hides_in};
 pub use self::typed::Requires;
 use crate::claims::ClaimValue;
 use crate::error::Error;
-use crate::terms::IssuerTerms;
 use crate::time::UnixTime;
-use crate::token::numeric_date;
+use crate::token::{Json, JsonText, numeric_date};
 use crate::verified::VerifiedToken;
 
 /// What a route asks of a verified token beyond the policy. The same value goes into a layer
@@ -54,6 +56,21 @@ use crate::verified::VerifiedToken;
 /// # Ok::<_, Error>(())
 /// ```
 ///
+/// There is no operator for *not*, since `!a.and(b)` would mean `!(a.and(b))`. What is excluded is said by a name:
+/// [`and_not`](Self::and_not) beside what is asked for, or [`anyone_but`](Self::anyone_but) alone.
+///
+/// ```
+/// use portcullis::Requirement;
+///
+/// let write = Requirement::scope("orders:write").and_not(Requirement::role("groups", "suspended"));
+/// assert_eq!(write.to_string(), "the scope `orders:write` and anything but `suspended` at `groups`");
+/// ```
+///
+/// ```compile_fail
+/// # use portcullis::Requirement;
+/// let write = !Requirement::role("groups", "suspended").and(Requirement::scope("orders:write"));
+/// ```
+///
 /// Made from texts of your own, not from what a request says. One that says nothing (a list of no scopes), or
 /// what no challenge can carry, is met by nobody: its route answers 500, and [`fault`](Self::fault) says why.
 #[derive(Clone)]
@@ -73,7 +90,7 @@ enum Node {
     Faulty(RequirementFault),
 }
 
-type TokenPredicate = dyn Fn(&VerifiedToken) -> bool + Send + Sync;
+type TokenPredicate = dyn Fn(&VerifiedToken) -> Met + Send + Sync;
 
 enum Asks {
     Scope(Arc<str>),
@@ -90,9 +107,10 @@ enum Asks {
 impl Requirement {
     /// The scope `scope` (RFC 6749 §3.3).
     ///
-    /// Scopes are in the claims `scope` (RFC 8693 §4.2: a string, split at single spaces and nothing else) and
-    /// `scp` (a string like it, or a list), or in those that
-    /// [`Issuer::scope_claims`](crate::Issuer::scope_claims) names. What one scope implies,
+    /// Scopes are in the claims `scope` and `scp`, or in those that
+    /// [`Issuer::scope_claims`](crate::Issuer::scope_claims) names: a string, split at single spaces and nothing
+    /// else (RFC 8693 §4.2), or a list of strings, as several providers send it, each of which is one scope
+    /// and is not split. What one scope implies,
     /// [`PolicyBuilder::scope_implies`](crate::PolicyBuilder::scope_implies) says.
     pub fn scope(scope: impl Into<String>) -> Self {
         let scope = scope.into();
@@ -115,10 +133,13 @@ impl Requirement {
     }
 
     /// The role, group or permission `role`, byte by byte, in the list at `path`: see [`ClaimPath`].
+    ///
+    /// Under an exclusion a token without the claim passes: where that must not be, ask for the claim in the
+    /// policy ([`ClaimRules::require`](crate::ClaimRules::require)).
     pub fn role(path: impl Into<ClaimPath>, role: impl Into<String>) -> Self {
         let (path, role) = (path.into(), role.into());
-        if path.is_empty() {
-            return Self::faulty(RequirementFault::Path);
+        if let Some(fault) = path.fault() {
+            return Self::faulty(fault);
         }
         let words = format!("`{role}` at `{path}`");
         Self::leaf(Asks::Listed { path, item: role.into() }, words)
@@ -147,8 +168,8 @@ impl Requirement {
     /// What is asked for is in no log and in no answer.
     pub fn claim(path: impl Into<ClaimPath>, value: impl Into<ClaimValue>) -> Self {
         let path = path.into();
-        if path.is_empty() {
-            return Self::faulty(RequirementFault::Path);
+        if let Some(fault) = path.fault() {
+            return Self::faulty(fault);
         }
         let words = format!("the value of `{path}` that is asked for");
         Self::leaf(Asks::Value { path, value: value.into() }, words)
@@ -197,8 +218,8 @@ impl Requirement {
         Self::leaf(Asks::Issuer(issuer.into()), words)
     }
 
-    /// Claims that, read as a `T`, satisfy a predicate. `name` says in logs what was not met. Claims that are
-    /// no `T` do not satisfy it.
+    /// Claims that, read as a `T`, satisfy a predicate. `name` says in logs what was not met. Of claims that are
+    /// not a `T` it cannot be told: they do not pass, under an exclusion either.
     ///
     /// A handler that asks for the same `T` gets the value that was read here.
     pub fn predicate<T>(
@@ -208,8 +229,10 @@ impl Requirement {
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        let holds =
-            move |token: &VerifiedToken| token.claims::<T>().is_ok_and(|claims| holds(&claims));
+        let holds = move |token: &VerifiedToken| match token.claims::<T>() {
+            Ok(claims) => Met::from(holds(&claims)),
+            Err(_) => Met::Unknown,
+        };
         Self::leaf(Asks::Predicate(Arc::new(holds)), name.into())
     }
 
@@ -233,6 +256,20 @@ impl Requirement {
         Self::combine(parts, Node::Any)
     }
 
+    /// This, but not `excluded`.
+    pub fn and_not(self, excluded: Self) -> Self {
+        self.and(Self::anyone_but(excluded))
+    }
+
+    /// A token that does not meet `excluded`, whatever else it has or lacks: every other token that the policy
+    /// accepts passes. One of which it cannot be told does not.
+    pub fn anyone_but(excluded: Self) -> Self {
+        match excluded.fault() {
+            Some(_) => excluded,
+            None => Self(Arc::new(Node::Not(excluded))),
+        }
+    }
+
     /// Why nobody can meet it, if so: for a test, or when a service starts.
     pub fn fault(&self) -> Option<&RequirementFault> {
         match &*self.0 {
@@ -250,11 +287,10 @@ impl Requirement {
         if let Some(fault) = self.fault() {
             return Err(Error::Requirement(fault.clone()));
         }
-        let asked = Asked::new(token)?;
-        if self.is_met_by(&asked) {
+        if self.is_met_by(token) == Met::Yes {
             return Ok(());
         }
-        let Outcome { missing, remedy } = self.examine(&asked);
+        let Outcome { missing, remedy } = self.examine(token);
         Err(Error::Forbidden(Forbidden::new(missing, remedy)))
     }
 
@@ -285,50 +321,88 @@ impl Requirement {
         }
     }
 
-    fn is_met_by(&self, asked: &Asked<'_>) -> bool {
+    fn is_met_by(&self, token: &VerifiedToken) -> Met {
         match &*self.0 {
-            Node::All(parts) => parts.iter().all(|part| part.is_met_by(asked)),
-            Node::Any(parts) => parts.iter().any(|part| part.is_met_by(asked)),
-            Node::Not(part) => !part.is_met_by(asked),
-            Node::Leaf { asks, .. } => asks.are_met_by(asked),
-            Node::Faulty(_) => false,
+            Node::All(parts) => Met::all(parts.iter().map(|part| part.is_met_by(token))),
+            Node::Any(parts) => Met::any(parts.iter().map(|part| part.is_met_by(token))),
+            Node::Not(part) => part.is_met_by(token).not(),
+            Node::Leaf { asks, .. } => asks.are_met_by(token),
+            Node::Faulty(_) => Met::Unknown,
         }
     }
 
     /// What is missing, and what it takes. No part is left out because another is missing.
-    fn examine(&self, asked: &Asked<'_>) -> Outcome {
+    fn examine(&self, token: &VerifiedToken) -> Outcome {
         match &*self.0 {
             Node::All(parts) => {
-                let parts = parts.iter().map(|part| part.examine(asked));
+                let parts = parts.iter().map(|part| part.examine(token));
                 parts.reduce(Outcome::and).unwrap_or_default()
             }
             Node::Any(parts) => {
-                let parts = parts.iter().map(|part| part.examine(asked));
+                let parts = parts.iter().map(|part| part.examine(token));
                 Outcome::any(parts.collect())
             }
             Node::Leaf { asks, words } => {
-                let is_met = asks.are_met_by(asked);
-                let missing = if is_met { Vec::new() } else { vec![Arc::clone(words)] };
-                Outcome { missing, remedy: asks.remedy(is_met) }
+                let met = asks.are_met_by(token);
+                Outcome { missing: met.missing(words), remedy: asks.remedy(met == Met::Yes) }
             }
-            Node::Not(_) | Node::Faulty(_) if self.is_met_by(asked) => Outcome::default(),
             Node::Not(_) | Node::Faulty(_) => {
-                let remedy = Remedy { is_out_of_reach: true, ..Remedy::default() };
-                Outcome { missing: vec![self.to_string().into()], remedy }
+                let missing = self.is_met_by(token).missing(self);
+                let remedy = Remedy { is_out_of_reach: !missing.is_empty(), ..Remedy::default() };
+                Outcome { missing, remedy }
             }
         }
     }
 }
 
-impl Not for Requirement {
-    type Output = Self;
+/// Whether a token has what is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Met {
+    Yes,
+    No,
+    /// It cannot be told: a claim is there that cannot be read as what it should be.
+    Unknown,
+}
 
-    /// A token that does not meet this one.
+impl Met {
     fn not(self) -> Self {
-        match self.fault() {
-            Some(_) => self,
-            None => Self(Arc::new(Node::Not(self))),
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            Self::Unknown => Self::Unknown,
         }
+    }
+
+    fn all(parts: impl Iterator<Item = Self>) -> Self {
+        Self::any(parts.map(Self::not)).not()
+    }
+
+    /// One that is met will do, whatever is unknown of the others.
+    fn any(parts: impl Iterator<Item = Self>) -> Self {
+        let mut met = Self::No;
+        for part in parts {
+            match part {
+                Self::Yes => return Self::Yes,
+                Self::Unknown => met = Self::Unknown,
+                Self::No => {}
+            }
+        }
+        met
+    }
+
+    /// What is missing for it, in words.
+    fn missing(self, words: &(impl fmt::Display + ?Sized)) -> Vec<Arc<str>> {
+        match self {
+            Self::Yes => Vec::new(),
+            Self::No => vec![words.to_string().into()],
+            Self::Unknown => vec![format!("{words}, which its claims do not tell").into()],
+        }
+    }
+}
+
+impl From<bool> for Met {
+    fn from(is_met: bool) -> Self {
+        if is_met { Self::Yes } else { Self::No }
     }
 }
 
@@ -398,24 +472,24 @@ impl Outcome {
 }
 
 impl Asks {
-    fn are_met_by(&self, asked: &Asked<'_>) -> bool {
-        let Asked { token, claims, terms } = asked;
+    fn are_met_by(&self, token: &VerifiedToken) -> Met {
         match self {
-            Self::Scope(scope) => asked.has_scope(scope),
-            Self::Listed { path, item } => path.lists(claims, item),
-            Self::Value { path, value } => path.find(claims).is_some_and(|own| value.equals(own)),
-            Self::Acr(values) => claims
-                .get("acr")
-                .and_then(Value::as_str)
-                .is_some_and(|acr| values.iter().any(|value| **value == *acr)),
-            Self::MaxAge(limit) => claims
-                .get("auth_time")
-                .and_then(Value::as_number)
-                .and_then(|number| numeric_date(&number.to_string()))
-                .is_some_and(|at| is_recent(at, *limit, terms.policy.clock.now(), terms.leeway)),
-            Self::Subject(subject) => token.subject() == Some(&**subject),
-            Self::Client(client) => token.client_id() == Some(&**client),
-            Self::Issuer(issuer) => token.issuer() == &**issuer,
+            Self::Scope(scope) => has_scope(token, scope),
+            Self::Listed { path, item } => path.lists(token, item),
+            Self::Value { path, value } => path.find(token).is(|own| has_value(own, value)),
+            Self::Acr(values) => find(token, "acr").is(|own| match own.string() {
+                Some(acr) => values.iter().any(|value| **value == *acr).into(),
+                None => Met::Unknown,
+            }),
+            Self::MaxAge(limit) => {
+                find(token, "auth_time").is(|own| match numeric_date(own.as_written()) {
+                    Some(at) => is_recent(at, *limit, token),
+                    None => Met::Unknown,
+                })
+            }
+            Self::Subject(subject) => (token.subject() == Some(&**subject)).into(),
+            Self::Client(client) => (token.client_id() == Some(&**client)).into(),
+            Self::Issuer(issuer) => (token.issuer() == &**issuer).into(),
             Self::Predicate(holds) => holds(token),
         }
     }
@@ -423,7 +497,9 @@ impl Asks {
     fn remedy(&self, is_met: bool) -> Remedy {
         let remedy = Remedy::default();
         match self {
-            Self::Scope(scope) => Remedy { scopes: vec![Arc::clone(scope)], ..remedy },
+            Self::Scope(scope) => {
+                Remedy { scopes: vec![Arc::clone(scope)], needs_scope: !is_met, ..remedy }
+            }
             Self::Acr(values) => {
                 let acr_values = values.clone();
                 Remedy { acr_values, needs_authentication: !is_met, ..remedy }
@@ -442,37 +518,38 @@ impl Asks {
     }
 }
 
-/// Whom a requirement is asked of.
-struct Asked<'t> {
-    token: &'t VerifiedToken,
-    claims: Arc<Value>,
-    terms: &'t IssuerTerms,
+/// Exactly this string, integer or boolean. Of a value of another type it cannot be told.
+fn has_value(own: JsonText<'_>, value: &ClaimValue) -> Met {
+    let own = own.scalar();
+    match (&own, value) {
+        (Json::String(_), ClaimValue::String(_))
+        | (Json::Integer(_), ClaimValue::Integer(_))
+        | (Json::Bool(_), ClaimValue::Bool(_)) => value.is(&own).into(),
+        _ => Met::Unknown,
+    }
 }
 
-impl<'t> Asked<'t> {
-    fn new(token: &'t VerifiedToken) -> Result<Self, Error> {
-        Ok(Self { token, claims: token.claims()?, terms: token.terms() })
-    }
-
-    fn has_scope(&self, scope: &str) -> bool {
-        let implies = self.terms.policy.scope_implies.as_deref();
-        let suffices = |held: &str| {
-            held == scope || implies.is_some_and(|implies| is_scope(held) && implies(held, scope))
-        };
-        let claims = self.terms.scope_claims.iter();
-        claims.filter_map(|name| Some((name, self.claims.get(&**name)?))).any(|(name, value)| {
-            match value {
-                // RFC 6749 §3.3: single spaces. Whatever else looks like one is part of a name.
-                Value::String(text) => text.split(' ').any(suffices),
-                // RFC 8693 §4.2: `scope` is a string.
-                Value::Array(items) if **name != *"scope" => {
-                    items.iter().all(Value::is_string)
-                        && items.iter().filter_map(Value::as_str).any(suffices)
-                }
-                _ => false,
-            }
+fn has_scope(token: &VerifiedToken, scope: &str) -> Met {
+    let terms = token.terms();
+    let implies = terms.policy.scope_implies.as_deref();
+    let suffices = |held: &str| {
+        if held == scope || implies.is_some_and(|implies| is_scope(held) && implies(held, scope)) {
+            Met::Yes
+        } else if hides_in(held, scope) {
+            Met::Unknown
+        } else {
+            Met::No
+        }
+    };
+    let claims = terms.scope_claims.iter().map(|name| {
+        find(token, name).is(|value| match (value.string(), value.strings()) {
+            // RFC 6749 §3.3: single spaces. Whatever else looks like one is part of a name.
+            (Some(text), _) => Met::any(text.split(' ').map(suffices)),
+            (None, Some(items)) => Met::any(items.iter().map(|item| suffices(item))),
+            (None, None) => Met::Unknown,
         })
-    }
+    });
+    Met::any(claims)
 }
 
 /// RFC 6749 §3.3: what a scope may be written with, and so what a challenge can carry.
@@ -480,7 +557,12 @@ pub(crate) fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 
-fn is_recent(at: UnixTime, limit: Duration, now: UnixTime, leeway: Duration) -> bool {
-    at <= now.saturating_add(leeway)
-        && now.saturating_since(at).as_secs() <= limit.as_secs().saturating_add(leeway.as_secs())
+/// Whether `at` is at most `limit` and the leeway ago. An instant in the future tells nothing.
+fn is_recent(at: UnixTime, limit: Duration, token: &VerifiedToken) -> Met {
+    let (now, leeway) = (token.terms().policy.clock.now(), token.terms().leeway);
+    if at > now.saturating_add(leeway) {
+        return Met::Unknown;
+    }
+    let limit = limit.as_secs().saturating_add(leeway.as_secs());
+    (now.saturating_since(at).as_secs() <= limit).into()
 }

@@ -1,7 +1,9 @@
 use core::fmt;
 use std::sync::Arc;
 
-use serde_json::Value;
+use super::{Met, RequirementFault};
+use crate::token::JsonText;
+use crate::verified::VerifiedToken;
 
 /// Where in the claims a list stands: roles, groups, permissions.
 ///
@@ -18,13 +20,21 @@ use serde_json::Value;
 /// # let _ = (entra, auth0, keycloak, of_a_client, zitadel);
 /// ```
 ///
-/// What stands there is a list of strings, or one string, which is a list of one and is not split. Anything
-/// else is an empty list: also a list in which one item is no string.
+/// What stands there is a list of strings, or one string, which is a list of one and is not split. Of anything
+/// else, also of a list in which one item is not a string, it cannot be told what it lists: no requirement
+/// that looks there is met, under an exclusion either. So it is where a provider left a claim out of the token and
+/// says in `_claim_names` where else it stands (OpenID Connect Core §5.6.2), as Entra ID does with more than
+/// 200 groups; and where a name stands inside of a longer text: `banned` in `banned,users`.
+///
+/// A text with dots that could be a path is a fault: `realm_access.roles`. Where one claim has such a name, say
+/// so by a list of one, `["kubernetes.io"]`. A name with a colon or a slash is taken as it is.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ClaimPath {
     names: Arc<[Box<str>]>,
     /// The names of the members of an object are the list.
     lists_members: bool,
+    /// It was written as one text that could be a path of several names.
+    is_ambiguous: bool,
 }
 
 impl ClaimPath {
@@ -38,50 +48,123 @@ impl ClaimPath {
         self.names.iter().map(|name| &**name)
     }
 
-    /// A path without a name, or with an empty one, leads nowhere.
-    pub(super) fn is_empty(&self) -> bool {
-        self.names.is_empty() || self.names.iter().any(|name| name.is_empty())
+    /// Why it leads nowhere, if so.
+    pub(super) fn fault(&self) -> Option<RequirementFault> {
+        if self.names.is_empty() || self.names.iter().any(|name| name.is_empty()) {
+            return Some(RequirementFault::Path);
+        }
+        self.is_ambiguous.then(|| RequirementFault::DottedPath { path: self.to_string() })
     }
 
     /// What stands there.
-    pub(super) fn find<'c>(&self, claims: &'c Value) -> Option<&'c Value> {
-        self.names.iter().try_fold(claims, |value, name| value.as_object()?.get(&**name))
+    pub(super) fn find<'t>(&self, token: &'t VerifiedToken) -> Found<'t> {
+        let Some((first, rest)) = self.names.split_first() else { return Found::Unreadable };
+        rest.iter().fold(find(token, first), |found, name| match found {
+            Found::Value(value) if value.is_object() => {
+                value.get(name).map_or(Found::Absent, Found::Value)
+            }
+            Found::Value(_) => Found::Unreadable,
+            other => other,
+        })
     }
 
     /// Whether the list there has this item.
-    pub(super) fn lists(&self, claims: &Value, item: &str) -> bool {
-        match self.find(claims) {
-            Some(Value::Object(members)) if self.lists_members => members.contains_key(item),
-            Some(Value::String(own)) if !self.lists_members => own == item,
-            Some(Value::Array(items)) if !self.lists_members => {
-                items.iter().all(Value::is_string) && items.iter().any(|own| own == item)
+    pub(super) fn lists(&self, token: &VerifiedToken, item: &str) -> Met {
+        let is_it = |own: &str| {
+            if own == item {
+                Met::Yes
+            } else if hides_in(own, item) {
+                Met::Unknown
+            } else {
+                Met::No
             }
-            _ => false,
+        };
+        self.find(token).is(|value| {
+            if self.lists_members {
+                let names = value.is_object().then(|| value.members());
+                return names.map_or(Met::Unknown, |members| {
+                    Met::any(members.map(|(name, _)| is_it(&name.decoded())))
+                });
+            }
+            match (value.string(), value.strings()) {
+                (Some(own), _) => is_it(&own),
+                (None, Some(items)) => Met::any(items.iter().map(|own| is_it(own))),
+                (None, None) => Met::Unknown,
+            }
+        })
+    }
+}
+
+/// What stands where a requirement looks.
+pub(super) enum Found<'t> {
+    Absent,
+    Value(JsonText<'t>),
+    /// Something is there, or elsewhere, that does not lead on.
+    Unreadable,
+}
+
+impl<'t> Found<'t> {
+    /// Whether what is there meets a requirement. What is absent does not.
+    pub(super) fn is(self, meets: impl FnOnce(JsonText<'t>) -> Met) -> Met {
+        match self {
+            Self::Absent => Met::No,
+            Self::Value(value) => meets(value),
+            Self::Unreadable => Met::Unknown,
         }
     }
 }
 
+/// The claim of this name.
+pub(super) fn find<'t>(token: &'t VerifiedToken, name: &str) -> Found<'t> {
+    match token.claim(name) {
+        Some(value) => Found::Value(value),
+        // OpenID Connect Core §5.6.2: its value stands elsewhere.
+        None if token
+            .claim("_claim_names")
+            .is_some_and(|names| !names.is_object() || names.get(name).is_some()) =>
+        {
+            Found::Unreadable
+        }
+        None => Found::Absent,
+    }
+}
+
+/// Whether `name` stands in a longer text as an item may stand in a list that was written as one text.
+pub(super) fn hides_in(text: &str, name: &str) -> bool {
+    let is_border = |char: char| char.is_whitespace() || ",;|[](){}\"'".contains(char);
+    text.len() > name.len() && text.split(is_border).any(|part| part == name)
+}
+
 impl From<&str> for ClaimPath {
     fn from(name: &str) -> Self {
-        Self::from([name])
+        let is_ambiguous = name.contains('.') && !name.contains([':', '/']);
+        Self { is_ambiguous, ..Self::from([name]) }
     }
 }
 
 impl From<String> for ClaimPath {
     fn from(name: String) -> Self {
-        Self::from([name])
+        Self::from(name.as_str())
     }
 }
 
 impl<N: Into<Box<str>>, const LEVELS: usize> From<[N; LEVELS]> for ClaimPath {
     fn from(names: [N; LEVELS]) -> Self {
-        Self { names: names.into_iter().map(Into::into).collect(), lists_members: false }
+        Self {
+            names: names.into_iter().map(Into::into).collect(),
+            lists_members: false,
+            is_ambiguous: false,
+        }
     }
 }
 
 impl<N: Into<Box<str>>> From<Vec<N>> for ClaimPath {
     fn from(names: Vec<N>) -> Self {
-        Self { names: names.into_iter().map(Into::into).collect(), lists_members: false }
+        Self {
+            names: names.into_iter().map(Into::into).collect(),
+            lists_members: false,
+            is_ambiguous: false,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use core::fmt::Display;
 use serde_json::{Map, Value};
 
 use super::rules::CompiledRules;
-use super::{AudienceRule, ClaimsError, NameTable, TokenType, check_expiry, check_type};
+use super::{AudienceRule, ClaimsError, TokenType, check_expiry, check_type};
 use crate::claims::Claim;
 use crate::error::Error;
 use crate::explain::{ClaimCheck, duration, instant, listed};
@@ -18,7 +18,6 @@ pub(crate) fn explain(
     header: Option<&Map<String, Value>>,
     claims: Option<&Map<String, Value>>,
     issuer: &TrustedIssuer,
-    names: &NameTable,
     now: UnixTime,
 ) -> Vec<ClaimCheck> {
     let rules = &issuer.rules;
@@ -82,7 +81,7 @@ pub(crate) fn explain(
             checks.add(claim, "there (RFC 9068)".to_owned(), has, is_met);
         }
     }
-    for (name, rule, met) in rules.each_value(payload, names) {
+    for (name, rule, met) in rules.each_value(parts) {
         checks.add(name, rule.to_string(), value(name), met);
     }
     checks.0

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::ClaimsError;
 use crate::setting::{Setting, Voice};
-use crate::token::{Json, Payload};
+use crate::token::{Json, JsonText, Parts};
 use crate::verified::VerifiedToken;
 
 /// See [`ClaimRules::leeway`].
@@ -80,14 +80,15 @@ enum ValueRule {
 }
 
 impl ValueRule {
-    fn is_met_by(&self, value: Option<&Json<'_>>) -> bool {
+    fn is_met_by(&self, value: Option<JsonText<'_>>) -> bool {
         match self {
             // RFC 7519 gives `null` no meaning; a claim that says nothing is as good as none.
-            Self::Required => value.is_some_and(|value| *value != Json::Null),
+            Self::Required => value.is_some_and(|value| value.scalar() != Json::Null),
             Self::Forbidden => value.is_none(),
-            Self::OneOf(allowed) => {
-                value.is_some_and(|value| allowed.iter().any(|one| one.is(value)))
-            }
+            Self::OneOf(allowed) => value.is_some_and(|value| {
+                let value = value.scalar();
+                allowed.iter().any(|one| one.is(&value))
+            }),
         }
     }
 }
@@ -135,21 +136,12 @@ impl From<bool> for ClaimValue {
 }
 
 impl ClaimValue {
-    fn is(&self, json: &Json<'_>) -> bool {
+    pub(crate) fn is(&self, json: &Json<'_>) -> bool {
         match (self, json) {
             (Self::String(own), Json::String(theirs)) => own == theirs,
             (Self::Integer(own), Json::Integer(theirs)) => i128::from(*own) == *theirs,
             (Self::Bool(own), Json::Bool(theirs)) => own == theirs,
             _ => false,
-        }
-    }
-
-    /// The same of a value that `serde_json` read.
-    pub(crate) fn equals(&self, json: &serde_json::Value) -> bool {
-        match self {
-            Self::String(own) => json.as_str() == Some(own),
-            Self::Integer(own) => json.as_i64() == Some(*own),
-            Self::Bool(own) => json.as_bool() == Some(*own),
         }
     }
 }
@@ -321,7 +313,7 @@ impl ClaimRules {
         })
     }
 
-    pub(crate) fn compile(self, names: &mut NameTable) -> CompiledRules {
+    pub(crate) fn compile(self) -> CompiledRules {
         let Self { leeway, max_lifetime, max_age, values, mut predicates } = self;
         // In an order of their own, so that the setters' does not decide what is asked first.
         let values: BTreeSet<_> = values.into_iter().collect();
@@ -330,7 +322,7 @@ impl ClaimRules {
             leeway: leeway.get().copied().unwrap_or(DEFAULT_LEEWAY),
             max_lifetime: max_lifetime.get().copied().unwrap_or(DEFAULT_MAX_LIFETIME.into()).limit,
             max_age: max_age.get().copied(),
-            values: values.into_iter().map(|(name, rule)| (names.index(name), rule)).collect(),
+            values: values.into_iter().collect(),
             predicates,
         }
     }
@@ -346,43 +338,21 @@ impl fmt::Debug for ClaimRules {
     }
 }
 
-/// The claims that rules of a policy name, each once: the payload is read once, and these are kept.
-#[derive(Debug, Default)]
-pub(crate) struct NameTable(Vec<Box<str>>);
-
-impl NameTable {
-    pub(crate) fn names(&self) -> &[Box<str>] {
-        &self.0
-    }
-
-    /// Where the claim of this name is kept.
-    pub(crate) fn index(&mut self, name: Box<str>) -> usize {
-        self.0.iter().position(|own| *own == name).unwrap_or_else(|| {
-            self.0.push(name);
-            self.0.len() - 1
-        })
-    }
-}
-
 /// Rules as the pipeline uses them, every default filled in.
 #[cfg_attr(feature = "remote-jwks", derive(Clone))]
 pub(crate) struct CompiledRules {
     pub(crate) leeway: Duration,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) max_age: Option<Duration>,
-    values: Vec<(usize, ValueRule)>,
+    values: Vec<(Box<str>, ValueRule)>,
     predicates: Vec<Predicate>,
 }
 
 impl CompiledRules {
-    pub(super) fn check_claims(
-        &self,
-        payload: &Payload,
-        names: &NameTable,
-    ) -> Result<(), ClaimsError> {
-        for (index, rule) in &self.values {
-            if !rule.is_met_by(payload.kept(*index)) {
-                let name = names.0[*index].as_ref().into();
+    pub(super) fn check_values(&self, parts: &Parts) -> Result<(), ClaimsError> {
+        for (name, rule) in &self.values {
+            if !rule.is_met_by(parts.claim(name)) {
+                let name = Arc::from(&**name);
                 return Err(ClaimsError::Rule(match rule {
                     ValueRule::Required => Claim::Required(name),
                     ValueRule::Forbidden => Claim::Forbidden(name),
@@ -408,17 +378,15 @@ impl CompiledRules {
     /// The claims that must or must not be there, in words, and whether a token has it so.
     pub(super) fn each_value<'a>(
         &'a self,
-        payload: &'a Payload,
-        names: &'a NameTable,
+        parts: &'a Parts,
     ) -> impl Iterator<Item = (&'a str, String, bool)> {
-        self.values.iter().map(|(index, rule)| {
-            (&*names.0[*index], rule.to_string(), rule.is_met_by(payload.kept(*index)))
-        })
+        let values = self.values.iter();
+        values.map(|(name, rule)| (&**name, rule.to_string(), rule.is_met_by(parts.claim(name))))
     }
 
     /// The same without a token.
-    pub(crate) fn values(&self, names: &NameTable) -> impl Iterator<Item = String> {
-        self.values.iter().map(|(index, rule)| format!("`{}` {rule}", names.0[*index]))
+    pub(crate) fn values(&self) -> impl Iterator<Item = String> {
+        self.values.iter().map(|(name, rule)| format!("`{name}` {rule}"))
     }
 
     pub(crate) fn predicate_names(&self) -> impl Iterator<Item = &str> {

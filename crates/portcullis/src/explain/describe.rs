@@ -15,7 +15,7 @@ use crate::keys::KeySet;
 use crate::keys::KeySource;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwks;
-use crate::policy::{BadCookie, Rules, TrustedIssuer, Verifier};
+use crate::policy::{BadCookie, TrustedIssuer, Verifier};
 use crate::revocation::Revocable;
 use crate::signature::{Algorithm, Family};
 use crate::source::{Kind, Precedence, TokenSource};
@@ -139,10 +139,10 @@ impl PolicyDescription {
         let named = rules.issuers.named().iter();
         #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "no rules then"))]
         let mut issuers: Vec<_> =
-            named.map(|issuer| IssuerDescription::of(issuer, rules, &mut dangerous)).collect();
+            named.map(|issuer| IssuerDescription::of(issuer, &mut dangerous)).collect();
         #[cfg(feature = "remote-jwks")]
         for tenants in rules.issuers.tenants() {
-            let mut issuer = IssuerDescription::of(tenants.terms(), rules, &mut dangerous);
+            let mut issuer = IssuerDescription::of(tenants.terms(), &mut dangerous);
             issuer.id = tenants.name().to_owned();
             issuer.max_tenants = Some(tenants.most());
             for plan in tenants.plans() {
@@ -202,7 +202,7 @@ impl PolicyDescription {
 }
 
 impl IssuerDescription {
-    fn of(issuer: &TrustedIssuer, policy: &Rules, dangerous: &mut Vec<String>) -> Self {
+    fn of(issuer: &TrustedIssuer, dangerous: &mut Vec<String>) -> Self {
         let TrustedIssuer { id, algorithms, audience, types, terms, rules, .. } = issuer;
         let texts = |names: &[Box<str>]| names.iter().map(ToString::to_string).collect();
         let (audiences, clients) = match audience {
@@ -244,7 +244,7 @@ impl IssuerDescription {
             leeway_s: rules.leeway.as_secs(),
             max_lifetime_s: rules.max_lifetime.map(|limit| limit.as_secs()),
             max_age_s: rules.max_age.map(|limit| limit.as_secs()),
-            claim_rules: rules.values(&policy.names).chain(predicates).collect(),
+            claim_rules: rules.values().chain(predicates).collect(),
         }
     }
 }

@@ -51,25 +51,23 @@ fn take_each(
 ) -> Option<()> {
     let mut signature = SignatureBuffer::new();
     let token = steps.take(Stage::Token, || {
-        let names = rules.names.names();
-        Unverified::parse(text, rules.limits, names, &rules.headers, &mut signature)
+        Unverified::parse(text, rules.limits, &rules.headers, &mut signature)
     })?;
     let parts = &token.parts;
-    let id = parts.payload.issuer.as_ref().map(|id| id.get(parts.text.payload()));
-    if let Some(known) = id.and_then(|id| rules.issuers.find(id)) {
+    if let Some(known) = parts.issuer().and_then(|id| rules.issuers.find(id)) {
         facts.issuer = Some(IssuerFacts::of(known.issuer(), &token, now));
         let header = facts.token.header.as_ref();
         let claims = facts.token.claims.as_ref();
-        facts.checks = claims::explain(parts, header, claims, known.issuer(), &rules.names, now);
+        facts.checks = claims::explain(parts, header, claims, known.issuer(), now);
     }
-    let party = steps.take(Stage::Issuer, || verify::party(rules, &token, None))?;
+    let party = steps.take(Stage::Issuer, || verify::party(rules, parts, None))?;
     steps.take(Stage::Screen, || claims::screen(parts, party.issuer(), now));
     if steps.is_over() && !party.is_settled() {
         // No issuer is made for a token that was turned away.
         return None;
     }
     let (candidates, party) = steps.take(Stage::Key, || {
-        verify::find_keys(&token, party, now, seeking).map_err(Blocked::into_error)
+        verify::find_keys(parts, party, now, seeking).map_err(Blocked::into_error)
     })?;
     let terms = party.issuer();
     facts.issuer = Some(IssuerFacts::of(terms, &token, now));
@@ -85,7 +83,7 @@ fn take_each(
     if steps.is_over() {
         return None;
     }
-    let checked = steps.take(Stage::Claims, || claims::check(authentic, terms, rules, now));
+    let checked = steps.take(Stage::Claims, || claims::check(authentic, terms, now));
     let failed = steps.last_error();
     facts.checks.extend(claims::explain_predicates(&terms.rules, checked.is_some(), failed));
     let token = checked?.0;

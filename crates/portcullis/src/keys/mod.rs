@@ -151,6 +151,12 @@ impl VerificationKey {
         })
     }
 
+    /// Whether both verify the same tokens, whatever they are called.
+    pub(crate) fn verifies_alike(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+            || self.algorithm == other.algorithm && self.verifier.verifies_alike(&other.verifier)
+    }
+
     fn is_same_as(&self, other: &Self) -> bool {
         self.algorithm == other.algorithm
             && self.id == other.id

@@ -1,5 +1,6 @@
 use core::fmt;
 use core::net::Ipv6Addr;
+use core::sync::atomic::AtomicUsize;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
 use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
-use crate::claims::{ClaimRules, ClaimValue, LONGEST_LIFETIME, MaxLifetime, NameTable};
+use crate::claims::{ClaimRules, ClaimValue, LONGEST_LIFETIME, MaxLifetime};
 use crate::error::Error;
 use crate::keys::KeySet;
 use crate::presentation::{Presentation, Refusal};
@@ -420,6 +421,7 @@ impl PolicyBuilder {
             faults.push(Fault::Text { setting });
         }
         let sources = sources.cloned().unwrap_or_else(|| vec![TokenSource::bearer()]);
+        let cache = self.token_cache.get().copied().unwrap_or(cache::DEFAULT_BYTES);
         let terms = Arc::new(Terms {
             clock: self
                 .clock
@@ -429,6 +431,7 @@ impl PolicyBuilder {
             presentation: self.presentation.compile(),
             names_callers: self.names_callers,
             response_needs: ResponseNeeds::of(&sources),
+            claims_types: AtomicUsize::new(0),
         });
         check_durations("the policy", &self.rules, &mut faults);
         check_rules("the policy", &self.rules, &mut faults);
@@ -438,7 +441,6 @@ impl PolicyBuilder {
 
         let public = self.issuers.iter().flat_map(Issuer::public_keys);
         let public = public.fold(KeySet::empty(), |all, set| all.and(&set));
-        let mut names = NameTable::default();
         let mut issuers: Vec<Trusted> = Vec::new();
         for issuer in self.issuers {
             let name = issuer.name().to_owned();
@@ -454,7 +456,7 @@ impl PolicyBuilder {
                 check_rules(&place, &rules, &mut faults);
             }
             faults.extend(issuer.unmeetable(&rules).map(|claim| contradiction(&place, claim)));
-            let rules = rules.compile(&mut names);
+            let rules = rules.compile();
             let misfits = self.enforced.iter().flat_map(|enforced| {
                 let of_keys = enforced.check_keys(issuer.has_secret_without_id());
                 [enforced.check_rules(&rules), of_keys].into_iter().filter_map(Result::err)
@@ -475,7 +477,7 @@ impl PolicyBuilder {
         let unknown = self.unknown_revocation.get().copied().unwrap_or_default();
         let mut revocations = Sources { all: self.revocations, enforced: Vec::new(), unknown };
         for enforced in self.enforced {
-            let enforced = enforced.compile(&mut names);
+            let enforced = enforced.compile();
             revocations.all.push(Arc::new(enforced.clone()));
             revocations.enforced.push(enforced);
         }
@@ -494,7 +496,6 @@ impl PolicyBuilder {
             }
             limits.header = limit;
         }
-        let cache = self.token_cache.get().copied().unwrap_or(cache::DEFAULT_BYTES);
         if cache != 0 && !(cache::MIN_BYTES..=cache::MAX_BYTES).contains(&cache) {
             faults.push(Fault::TokenCache { bytes: cache });
         }
@@ -540,7 +541,6 @@ impl PolicyBuilder {
             limits,
             refuses_brought_keys: self.refuses_brought_keys,
             issuers,
-            names,
             revocations,
             #[cfg(feature = "status-list")]
             status: StatusRule::default(),

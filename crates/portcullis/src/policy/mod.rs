@@ -26,12 +26,9 @@ pub(crate) use self::trusted::{Party, TrustedIssuer};
 use self::trusted::{Trusted, TrustedIssuers};
 use crate::admission::{Admission, Rejection};
 use crate::cache::{TokenCache, TokenCacheStats};
-use crate::claims::NameTable;
 use crate::error::Error;
 use crate::request::RequestView;
-use crate::revocation::{
-    Asked, Revocable, RevocationError, RevocationUnavailable, Revocations, Sources,
-};
+use crate::revocation::{Revocable, Revocations, Sources};
 use crate::source::{AllowedOrigins, Precedence, TokenSource};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusRule;
@@ -80,8 +77,6 @@ pub(crate) struct Rules {
     pub(crate) limits: TokenLimits,
     pub(crate) refuses_brought_keys: bool,
     pub(crate) issuers: TrustedIssuers,
-    /// Claims that rules of any issuer name.
-    pub(crate) names: NameTable,
     pub(crate) revocations: Sources,
     /// What is asked of the claim `status`.
     #[cfg(feature = "status-list")]
@@ -194,40 +189,34 @@ impl Policy {
         attempt.map_err(Blocked::into_error_now)
     }
 
-    /// Looks again at a token that this policy verified, for a connection that outlives a request:
-    /// has it expired, has its key been withdrawn, was it revoked since? Waits where a revocation
-    /// source has to be waited for.
+    /// Decides again about a token that was verified before, for a connection that outlives a request: all that
+    /// [`verify_token`](Self::verify_token) asks of the same text, but for its signature, which cannot have
+    /// changed. Has it expired, has its key been withdrawn, was it revoked since? Where the policy was
+    /// replaced, or another one verified the token: would this one accept it? Waits where
+    /// a source of keys or revocations has to be waited for.
     ///
     /// # Errors
     ///
-    /// The token would no longer be accepted, or what it takes to accept it cannot be had.
+    /// The token would not be accepted, or what it takes to accept it cannot be had.
     pub async fn recheck(&self, token: &VerifiedToken) -> Result<(), Error> {
-        match self.ask_again(token)? {
-            Asked::Later(answers) => answers.settle().await.map(drop).map_err(Into::into),
-            Asked::Active | Asked::Unknown => Ok(()),
+        let rules = self.rules();
+        match verify::recheck(&rules, token, rules.terms.clock.now(), Seeking::Possible) {
+            Ok(()) => Ok(()),
+            Err(blocked) => verify::resume_recheck(&rules, token, blocked).await,
         }
     }
 
-    /// As [`recheck`](Self::recheck), without ever waiting: revocations that would have to be waited
+    /// As [`recheck`](Self::recheck), without ever waiting: keys and revocations that would have to be waited
     /// for count as unavailable.
     ///
     /// # Errors
     ///
-    /// The token would no longer be accepted, or what it takes to accept it cannot be had at once.
+    /// The token would not be accepted, or what it takes to accept it cannot be had at once.
     pub fn recheck_now(&self, token: &VerifiedToken) -> Result<(), Error> {
-        match self.ask_again(token)? {
-            Asked::Later(_) => {
-                Err(RevocationError::Unavailable(RevocationUnavailable::default()).into())
-            }
-            Asked::Active | Asked::Unknown => Ok(()),
-        }
-    }
-
-    fn ask_again(&self, token: &VerifiedToken) -> Result<Asked, Error> {
         self.with(|InForce { verifier, .. }| {
             let rules = &*verifier.rules;
-            verify::check_again(rules, token, rules.terms.clock.now())?;
-            Ok(rules.revocations.ask(token)?)
+            verify::recheck(rules, token, rules.terms.clock.now(), Seeking::Possible)
+                .map_err(Blocked::into_error_now)
         })
     }
 

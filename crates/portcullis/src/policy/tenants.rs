@@ -316,7 +316,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::claims::{ClaimRules, NameTable};
+    use crate::claims::ClaimRules;
     use crate::keys::remote::{
         AddressFault, HttpClient, HttpFuture, HttpRequest, RemoteJwksError, SettingFault,
     };
@@ -380,13 +380,14 @@ mod tests {
 
     fn rule(issuer: Issuer) -> Tenants {
         let mut faults = Vec::new();
-        let rules = ClaimRules::new().compile(&mut NameTable::default());
+        let rules = ClaimRules::new().compile();
         let terms = Arc::new(Terms {
             clock: Arc::new(SystemClock),
             scope_implies: None,
             presentation: Presentation::new().compile(),
             names_callers: false,
             response_needs: ResponseNeeds::default(),
+            claims_types: AtomicUsize::default(),
         });
         let public = KeySet::empty();
         let Trusted::Each(tenants) = issuer.prepare(rules, &terms, &public, &mut faults) else {

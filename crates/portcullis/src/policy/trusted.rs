@@ -43,12 +43,7 @@ impl TrustedIssuer {
         self.remotes.push(remote);
     }
 
-    /// Whether a key may verify its tokens.
-    pub(crate) fn vouches_for(&self, key: &VerificationKey, now: UnixTime) -> bool {
-        key.is_live(now) && key.is_in(&self.keys)
-    }
-
-    /// The same for a key that did verify one, which its source withdraws when it loses it.
+    /// Whether a key that verified one of its tokens still may: its source withdraws it when it loses it.
     pub(crate) fn vouches_for_remembered(&self, key: &VerificationKey, now: UnixTime) -> bool {
         key.is_live(now) && (!self.has_own_source || key.is_in(&self.keys))
     }

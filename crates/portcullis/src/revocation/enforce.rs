@@ -1,12 +1,13 @@
 //! What a policy asks of a list.
 use core::fmt;
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::list::RevocationList;
 use super::source::{RevocationSource, RevocationStatus};
 use super::what::Revocable;
-use crate::claims::{Claim, ClaimsError, CompiledRules, NameTable};
+use crate::claims::{Claim, ClaimsError, CompiledRules};
 use crate::error::Error;
 use crate::keys::KeyError;
 use crate::token::Json;
@@ -139,15 +140,10 @@ impl EnforcedRevocations {
         Ok(())
     }
 
-    pub(crate) fn compile(self, names: &mut NameTable) -> Enforced {
-        let mut place = |claim: &String| match claim.as_str() {
-            "jti" => Place::TokenId,
-            "client_id" => Place::ClientId,
-            name => Place::Kept(names.index(name.into()), name.into()),
-        };
+    pub(crate) fn compile(self) -> Enforced {
         let checks = self.kinds.iter().map(|kind| Check {
             kind: *kind,
-            places: self.claims_of(*kind).iter().map(&mut place).collect(),
+            claims: self.claims_of(*kind).iter().map(|claim| claim.as_str().into()).collect(),
         });
         let checks = checks.collect();
         let needs_issued_at = self.list.bounds().max_lifetime.is_some();
@@ -246,64 +242,34 @@ pub(crate) struct Enforced {
 #[derive(Clone)]
 struct Check {
     kind: Revocable,
-    places: Vec<Place>,
-}
-
-/// Where a token says something.
-#[derive(Clone)]
-enum Place {
-    TokenId,
-    ClientId,
-    /// In a claim that is kept for this, and its name.
-    Kept(usize, Arc<str>),
-}
-
-impl Place {
-    fn name(&self) -> Arc<str> {
-        match self {
-            Self::TokenId => "jti".into(),
-            Self::ClientId => "client_id".into(),
-            Self::Kept(_, name) => Arc::clone(name),
-        }
-    }
-
-    /// What the token says there, if it is a name.
-    fn text<'t>(&self, token: &'t VerifiedToken) -> Option<&'t str> {
-        let text = match self {
-            Self::TokenId => token.token_id(),
-            Self::ClientId => token.client_id(),
-            Self::Kept(index, _) => match token.parts().payload.kept(*index) {
-                Some(Json::String(text)) => Some(&**text),
-                _ => None,
-            },
-        };
-        // An empty name cannot be revoked.
-        text.filter(|text| !text.is_empty())
-    }
-
-    fn number(&self, token: &VerifiedToken) -> Option<u64> {
-        match self {
-            Self::Kept(index, _) => match token.parts().payload.kept(*index) {
-                Some(Json::Integer(number)) => u64::try_from(*number).ok(),
-                _ => None,
-            },
-            Self::TokenId | Self::ClientId => None,
-        }
-    }
+    /// In which of its claims a token says what this goes by.
+    claims: Vec<Arc<str>>,
 }
 
 impl Check {
-    fn texts<'t>(&self, token: &'t VerifiedToken) -> impl Iterator<Item = &'t str> {
-        self.places.iter().filter_map(move |place| place.text(token))
+    /// What the token says there, as far as it can be a name: an empty one cannot be revoked.
+    fn texts<'t>(&self, token: &'t VerifiedToken) -> impl Iterator<Item = Cow<'t, str>> {
+        let text = |claim: &Arc<str>| match &**claim {
+            // As verification read them, which for some issuers takes numbers as well.
+            "jti" => token.token_id().map(Cow::Borrowed),
+            "client_id" => token.client_id().map(Cow::Borrowed),
+            claim => token.claim(claim)?.string(),
+        };
+        let texts = self.claims.iter().filter_map(text);
+        texts.filter(|text| !text.is_empty())
     }
 
     fn version(&self, token: &VerifiedToken) -> Option<u64> {
+        let number = |claim: &Arc<str>| match token.claim(claim)?.scalar() {
+            Json::Integer(number) => u64::try_from(number).ok(),
+            _ => None,
+        };
         // Of several, the lowest is the one that may be too low.
-        self.places.iter().filter_map(|place| place.number(token)).min()
+        self.claims.iter().filter_map(number).min()
     }
 
     fn lacks(&self) -> Error {
-        let name = self.places.first().map_or_else(|| "sub".into(), Place::name);
+        let name = self.claims.first().map_or_else(|| "sub".into(), Arc::clone);
         ClaimsError::Rule(Claim::Required(name)).into()
     }
 
@@ -330,11 +296,11 @@ impl Check {
         let issued = || u64::try_from(token.issued_at()?.0).ok();
         Some(match kind {
             Revocable::Token | Revocable::Session => {
-                self.texts(token).any(|name| list.has(kind, issuer, name, 0))
+                self.texts(token).any(|name| list.has(kind, issuer, &name, 0))
             }
             Revocable::Client => {
                 let issued = issued()?;
-                self.texts(token).any(|name| list.has(kind, issuer, name, issued))
+                self.texts(token).any(|name| list.has(kind, issuer, &name, issued))
             }
             Revocable::Subject => list.has(kind, issuer, subject(token)?, issued()?),
             Revocable::Version => list.has(kind, issuer, subject(token)?, self.version(token)?),

@@ -65,40 +65,6 @@ impl Json<'_> {
         }
     }
 
-    /// How many bytes an owned one holds elsewhere.
-    pub(super) fn heap_size(&self) -> usize {
-        match self {
-            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => 0,
-            Self::String(text) => text.len(),
-            Self::Array(items) => {
-                items.iter().map(|item| size_of::<Self>() + item.heap_size()).sum()
-            }
-            Self::Object(members) => {
-                let member = |(name, value): &(Cow<'_, str>, Self)| {
-                    size_of::<(Cow<'_, str>, Self)>() + name.len() + value.heap_size()
-                };
-                members.iter().map(member).sum()
-            }
-        }
-    }
-
-    pub(crate) fn into_owned(self) -> Json<'static> {
-        match self {
-            Self::Null => Json::Null,
-            Self::Bool(value) => Json::Bool(value),
-            Self::Integer(value) => Json::Integer(value),
-            Self::Float(value) => Json::Float(value),
-            Self::String(text) => Json::String(Cow::Owned(text.into_owned())),
-            Self::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
-            Self::Object(members) => Json::Object(
-                members
-                    .into_iter()
-                    .map(|(k, v)| (Cow::Owned(k.into_owned()), v.into_owned()))
-                    .collect(),
-            ),
-        }
-    }
-
     /// A number as it was written. `None`: it is none, or out of the range of a double.
     pub(crate) fn from_number(text: &str) -> Option<Self> {
         // `-0` is no integer to serde_json either.
@@ -126,9 +92,18 @@ impl Json<'_> {
 /// What is wrong with the object, or what `take` stops with.
 pub(crate) fn read_object<'de, E: From<JsonFault>>(
     input: &'de str,
-    mut take: impl FnMut(&Cow<'de, str>, Value<'_, 'de>) -> Result<(), E>,
+    take: impl FnMut(&Cow<'de, str>, Value<'_, 'de>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut scan = Scan { input, at: 0, names: SmallVec::new() };
+    read_and_measure(input, take).map(drop)
+}
+
+/// As [`read_object`]. Tells what a tree of `serde_json` values would take for it, its strings aside:
+/// [`tree_of_members`] and [`tree_of_items`] of all that is in it.
+pub(super) fn read_and_measure<'de, E: From<JsonFault>>(
+    input: &'de str,
+    mut take: impl FnMut(&Cow<'de, str>, Value<'_, 'de>) -> Result<(), E>,
+) -> Result<usize, E> {
+    let mut scan = Scan { input, at: 0, names: SmallVec::new(), tree: 0 };
     if scan.next() != Some(b'{') {
         return Err(JsonFault::NotAnObject.into());
     }
@@ -137,7 +112,28 @@ pub(crate) fn read_object<'de, E: From<JsonFault>>(
     if scan.next().is_some() {
         return Err(JsonFault::NotAnObject.into());
     }
-    Ok(())
+    Ok(scan.tree)
+}
+
+/// What an object of so many members takes in a tree of `serde_json` values, its strings aside: a B-tree's
+/// nodes of eleven members each, at the least half full; with its feature `preserve_order`, which makes values
+/// larger, a table that doubles.
+fn tree_of_members(count: usize) -> usize {
+    const NODE: usize = 16 + 11 * (size_of::<String>() + size_of::<serde_json::Value>());
+    const MEMBER: usize = 32 + size_of::<String>() + size_of::<serde_json::Value>();
+    const IS_A_TABLE: bool = size_of::<serde_json::Value>() > 32;
+    match count {
+        0 => 0,
+        _ if IS_A_TABLE => 2 * MEMBER * count.max(2),
+        1..=11 => NODE,
+        _ => NODE + 2 * MEMBER * count,
+    }
+}
+
+/// The same of a list: room for four items, which doubles.
+fn tree_of_items(count: usize) -> usize {
+    let room = if count == 0 { 0 } else { count.next_power_of_two().max(4) };
+    room * size_of::<serde_json::Value>()
 }
 
 /// Reads `input`, which must be one object, into a tree.
@@ -280,6 +276,8 @@ struct Scan<'de> {
     at: usize,
     /// Names seen in the objects that are open, the outermost object's first.
     names: SmallVec<[Cow<'de, str>; MANY]>,
+    /// What a tree of the containers that are closed would take.
+    tree: usize,
 }
 
 impl<'de> Scan<'de> {
@@ -357,6 +355,7 @@ impl<'de> Scan<'de> {
             }
         }
         self.at += 1;
+        self.tree += tree_of_members(many.map_or(self.names.len() - start, |names| names.len()));
         self.names.truncate(start);
         Ok(())
     }
@@ -371,8 +370,10 @@ impl<'de> Scan<'de> {
             self.at += 1;
             return Ok(());
         }
+        let mut count = 0;
         loop {
             take(self)?;
+            count += 1;
             match self.next() {
                 Some(b',') => self.at += 1,
                 Some(b']') => break,
@@ -380,6 +381,7 @@ impl<'de> Scan<'de> {
             }
         }
         self.at += 1;
+        self.tree += tree_of_items(count);
         Ok(())
     }
 
@@ -514,7 +516,7 @@ impl<'de> Scan<'de> {
 }
 
 /// How many bytes stand in front of the first that is a quote, a backslash or a control character.
-fn length_of_plain(bytes: &[u8]) -> usize {
+pub(super) fn length_of_plain(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let (groups, rest) = bytes.as_chunks();
     let mut length = 0;
@@ -534,7 +536,7 @@ fn length_of_plain(bytes: &[u8]) -> usize {
 }
 
 /// The character that the escape in front of `text` stands for, and the escape's length.
-fn escape(text: &str) -> Option<(char, usize)> {
+pub(super) fn escape(text: &str) -> Option<(char, usize)> {
     let unit = |at: usize| {
         let digits = text.get(at..at + 4)?;
         // The standard library takes a sign, too.

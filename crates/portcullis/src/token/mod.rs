@@ -14,6 +14,7 @@
 //! Nothing here was verified. All of it was written by whoever sent the request.
 mod header;
 pub(crate) mod json;
+mod json_text;
 mod known;
 mod payload;
 
@@ -21,6 +22,7 @@ use core::fmt;
 use core::ops::Range;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -32,6 +34,8 @@ pub use self::json::JsonFault;
 #[cfg(feature = "status-list")]
 pub(crate) use self::json::Value;
 pub(crate) use self::json::{Json, read_object, read_tree};
+pub(crate) use self::json_text::JsonText;
+use self::json_text::{BYTES_A_MEMBER, Index};
 pub(crate) use self::known::KnownHeaders;
 pub(crate) use self::payload::{Payload, numeric_date};
 use crate::keys::KeyQuery;
@@ -62,6 +66,11 @@ pub(crate) struct TokenLimits {
 impl TokenLimits {
     pub(crate) const MAX: usize = 64 * 1024;
     pub(crate) const MAX_HEADER: usize = 16 * 1024;
+
+    fn check(self, length: usize) -> Result<(), TokenError> {
+        let limit = self.token;
+        if length > limit { Err(TokenError::TooLong { length, limit }) } else { Ok(()) }
+    }
 }
 
 impl Default for TokenLimits {
@@ -298,18 +307,40 @@ pub(crate) struct Parts {
     pub(crate) payload: Payload,
     /// Header and payload, decoded: what the strings of both point into.
     pub(crate) text: Text,
+    /// How many bytes the token has.
+    length: usize,
+    /// Where each claim stands, once one was asked for.
+    index: OnceLock<Index>,
 }
 
 impl Parts {
+    /// What it says in `iss`.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.payload.issuer.as_ref().map(|id| id.get(self.text.payload()))
+    }
+
+    /// The claim of this name, in whatever spelling.
+    pub(crate) fn claim(&self, name: &str) -> Option<JsonText<'_>> {
+        let payload = self.text.payload();
+        self.index.get_or_init(|| Index::of(payload)).find(payload, name)
+    }
+
+    /// Whether the token is within these limits.
+    pub(crate) fn check_limits(&self, limits: TokenLimits) -> Result<(), TokenError> {
+        limits.check(self.length)?;
+        check_length(self.text.header_length, Part::Header, limits.header)
+    }
+
     /// What it says about its key.
     pub(crate) fn key_query(&self) -> KeyQuery<'_> {
         let key_id = self.header.key_id(self.text.header());
         KeyQuery { key_id, algorithm: self.header.algorithm }
     }
 
-    /// How many bytes it holds elsewhere.
+    /// How many bytes it holds elsewhere at most.
     pub(crate) fn heap_size(&self) -> usize {
-        self.text.text.capacity() + self.header.heap_size() + self.payload.heap_size()
+        let index = self.payload.members * BYTES_A_MEMBER;
+        self.text.text.capacity() + self.header.heap_size() + self.payload.heap_size() + index
     }
 }
 
@@ -340,18 +371,14 @@ impl SignatureBuffer {
 }
 
 impl<'t> Unverified<'t> {
-    /// Reads `token`, but for a header that `headers` know. Claims of these `names` are kept for rules
-    /// about them.
+    /// Reads `token`, but for a header that `headers` know.
     pub(crate) fn parse(
         token: &'t [u8],
         limits: TokenLimits,
-        names: &[Box<str>],
         headers: &KnownHeaders,
         signature: &'t mut SignatureBuffer,
     ) -> Result<Self, TokenError> {
-        if token.len() > limits.token {
-            return Err(TokenError::TooLong { length: token.len(), limit: limits.token });
-        }
+        limits.check(token.len())?;
         let Decoded { signing_input, signature, text, header_length } =
             Decoded::read(token, limits.header, signature).map_err(|error| {
                 // RFC 8725bis §3.14: what holds a foreign byte is no token, whatever else is wrong
@@ -374,9 +401,9 @@ impl<'t> Unverified<'t> {
         let known = headers.find(header);
         let has_new_header = known.is_none();
         let header = known.map_or_else(|| Header::read(header), Ok)?;
-        let payload = Payload::read(payload, names)?;
+        let payload = Payload::read(payload)?;
         let text = Text { text, header_length };
-        let parts = Parts { header, payload, text };
+        let parts = Parts { header, payload, text, length: token.len(), index: OnceLock::new() };
         Ok(Self { signing_input, signature, has_new_header, parts })
     }
 }
@@ -398,7 +425,7 @@ impl<'t> Decoded<'t> {
     ) -> Result<Self, TokenError> {
         let [header, payload, signature] = split(token)?;
         let signature_length = decode(signature, &mut room.0)?;
-        check_length(header, Part::Header, header_limit)?;
+        check_length(header.len() * 3 / 4, Part::Header, header_limit)?;
         // One buffer for both. An estimate rounds up to whole groups of three bytes. Not asked for
         // full of zeros: glibc takes no such block from its thread's cache.
         let mut text = Vec::with_capacity((header.len() + payload.len()) * 3 / 4 + 6);
@@ -449,9 +476,8 @@ fn foreign(token: &[u8]) -> Option<TokenError> {
     Some(if is_padded { TokenError::Padding } else { TokenError::Character })
 }
 
-/// Checks what the length of a part will be without base64url.
-fn check_length(text: &[u8], part: Part, limit: usize) -> Result<(), TokenError> {
-    let length = text.len() * 3 / 4;
+/// Checks the length of a part without base64url.
+fn check_length(length: usize, part: Part, limit: usize) -> Result<(), TokenError> {
     if length > limit { Err(TokenError::PartTooLong { part, length, limit }) } else { Ok(()) }
 }
 
@@ -463,7 +489,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
 /// Decodes the strict base64url of a signature: RFC 7515 §2, RFC 4648 §3.5 (trailing bits must be zero).
 fn decode(text: &[u8], to: &mut [u8]) -> Result<usize, TokenError> {
-    check_length(text, Part::Signature, MAX_SIGNATURE)?;
+    check_length(text.len() * 3 / 4, Part::Signature, MAX_SIGNATURE)?;
     BASE64URL.decode_slice(text, to).map_err(|_| TokenError::Base64(Part::Signature))
 }
 
@@ -533,7 +559,7 @@ mod tests {
         let read = |token: &[u8]| {
             let mut signature = SignatureBuffer::new();
             let headers = KnownHeaders::default();
-            Unverified::parse(token, TokenLimits::default(), &[], &headers, &mut signature).err()
+            Unverified::parse(token, TokenLimits::default(), &headers, &mut signature).err()
         };
         for token in tokens {
             assert!(read(token.as_bytes()).is_some_and(|error| error != TokenError::Character));

@@ -23,9 +23,11 @@ pub(crate) struct Payload {
     pub(crate) numeric_id: Option<&'static str>,
     /// `cnf`, of whatever form: the token is bound to a key of the sender (RFC 7800).
     pub(crate) is_bound: bool,
+    /// How many claims there are.
+    pub(super) members: usize,
+    /// What a tree of `serde_json` values of all claims would take, its strings aside.
+    pub(crate) tree: usize,
     marks: Marks,
-    /// For each name asked for, the claim's value.
-    kept: Vec<Option<Json<'static>>>,
 }
 
 /// Claims that other kinds of token carry.
@@ -39,15 +41,11 @@ struct Marks {
 }
 
 impl Payload {
-    pub(super) fn read(input: &str, names: &[Box<str>]) -> Result<Self, TokenError> {
-        let mut reader = Reader {
-            input,
-            names,
-            payload: Self { kept: vec![None; names.len()], ..Self::default() },
-        };
-        json::read_object(input, |name, value| reader.member(name, value))
+    pub(super) fn read(input: &str) -> Result<Self, TokenError> {
+        let mut reader = Reader { input, payload: Self::default() };
+        let tree = json::read_and_measure(input, |name, value| reader.member(name, value))
             .map_err(|fault| fault.of(Part::Payload))?;
-        Ok(reader.payload)
+        Ok(Self { tree, ..reader.payload })
     }
 
     /// How many bytes it holds elsewhere.
@@ -55,8 +53,9 @@ impl Payload {
         let strings = [&self.issuer, &self.subject, &self.client_id, &self.token_id];
         let audiences = self.audiences.as_deref().unwrap_or_default();
         let strings = strings.into_iter().flatten().chain(audiences).map(Span::heap_size);
-        let kept = self.kept.iter().flatten().map(Json::heap_size);
-        size_of_val(audiences) + size_of_val(&*self.kept) + strings.chain(kept).sum::<usize>()
+        let spilled = self.audiences.as_ref().filter(|audiences| audiences.spilled());
+        spilled.map_or(0, |audiences| audiences.capacity() * size_of::<Span>())
+            + strings.sum::<usize>()
     }
 
     /// Reads a string, or a whole number, which is noted.
@@ -76,11 +75,6 @@ impl Payload {
         Ok(Span::new(text, input))
     }
 
-    /// The value of the claim with the `index`th of the names asked for.
-    pub(crate) fn kept(&self, index: usize) -> Option<&Json<'static>> {
-        self.kept.get(index)?.as_ref()
-    }
-
     /// The claim that says that this is another kind of token than an access token, if any: an ID
     /// token (OpenID Connect Core §3.1.3.6, §3.3.2.11; FAPI 1.0 Advanced §5.2.2.1) or a security
     /// event token (RFC 8417 §2.2), of which a logout token is one.
@@ -92,17 +86,14 @@ impl Payload {
     }
 }
 
-struct Reader<'a, 'de> {
+struct Reader<'de> {
     input: &'de str,
-    names: &'a [Box<str>],
     payload: Payload,
 }
 
-impl<'de> Reader<'_, 'de> {
-    fn member(&mut self, name: &str, mut value: Value<'_, 'de>) -> Result<(), Fault> {
-        if let Some(index) = self.names.iter().position(|asked| **asked == *name) {
-            self.payload.kept[index] = Some(value.peek()?.into_owned());
-        }
+impl<'de> Reader<'de> {
+    fn member(&mut self, name: &str, value: Value<'_, 'de>) -> Result<(), Fault> {
+        self.payload.members += 1;
         let payload = &mut self.payload;
         match name {
             "iss" => payload.issuer = Some(string("iss", value, self.input)?),
@@ -195,7 +186,7 @@ mod tests {
     use super::*;
 
     fn read(input: &str) -> Result<Payload, TokenError> {
-        Payload::read(input, &[])
+        Payload::read(input)
     }
 
     #[test]

@@ -168,7 +168,7 @@ portcullis::requirement! {
         .and(Requirement::max_age(Duration::from_secs(300)))
         .and(Requirement::scope("orders:read"));
     /// Is somebody else.
-    pub Others = !Requirement::subject("mallory");
+    pub Others = Requirement::anyone_but(Requirement::subject("mallory"));
     /// Nobody.
     pub Faulty = Requirement::scope("orders:read orders:write");
 }

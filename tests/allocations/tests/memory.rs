@@ -1,0 +1,130 @@
+//! What remembered tokens take, beside what a policy was told that they may take.
+use std::collections::{BTreeMap, HashMap};
+
+use allocation_counter::measure;
+use portcullis::{Algorithm, Policy, Requirement, VerifiedToken};
+use portcullis_testkit::TestIssuer;
+use serde_json::{Map, Value, json};
+
+const NOW: i64 = 1_800_000_000;
+/// The least that a policy takes.
+const BOUND: usize = 1024 * 1024;
+
+/// Claims of any shape that finds room in a token, ordinary ones and such as nobody needs.
+fn shapes() -> Vec<(&'static str, Value)> {
+    let members = |count: usize, value: Value| -> Value {
+        (0..count).map(|n| (format!("m{n}"), value.clone())).collect::<Map<_, _>>().into()
+    };
+    let nested = (0..13).fold(json!({}), |inner, _| json!({ "a": inner }));
+    let keycloak = json!({
+        "azp": "web", "typ": "Bearer", "sid": "0c2c4a6e-8f5b-4f0e-9d57-5a3b6f2e1c3d", "acr": "1",
+        "allowed-origins": ["https://app.example"],
+        "realm_access": { "roles": ["offline_access", "uma_authorization", "default-roles-acme"] },
+        "resource_access": {
+            "orders": { "roles": ["read", "write"] },
+            "account": { "roles": ["manage-account", "manage-account-links", "view-profile"] },
+        },
+        "scope": "openid email profile", "email_verified": true, "name": "Alice Liddell",
+        "preferred_username": "alice", "given_name": "Alice", "family_name": "Liddell",
+        "email": "alice@example.org",
+    });
+    vec![
+        ("bare", json!({})),
+        ("scopes", json!({ "scope": "orders:read orders:write", "client_id": "web" })),
+        ("Keycloak", keycloak),
+        ("many small members", members(700, json!(1))),
+        ("twelve members", json!({ "l": vec![members(12, json!(1)); 40] })),
+        ("objects of one member", json!({ "l": vec![json!({ "a": 1 }); 700] })),
+        ("empty objects", json!({ "l": vec![json!({}); 1500] })),
+        ("nested objects", json!({ "l": vec![nested; 50] })),
+        ("objects of objects", members(150, json!({ "a": { "b": 1 } }))),
+        ("numbers", json!({ "l": vec![7; 2500] })),
+        ("short strings", json!({ "l": vec!["a"; 1500] })),
+        ("long strings", json!({ "l": vec!["a".repeat(300); 20] })),
+        ("lists of one", json!({ "l": vec![json!([1]); 1500] })),
+        ("five of room for eight", json!({ "l": vec![json!([1, 2, 3, 4, 5]); 500] })),
+        ("escapes", json!({ "l": vec!["\n\"\\\u{1}"; 500], "sub": "\n".repeat(500) })),
+        ("names with escapes", members(400, json!("\n"))),
+        ("audiences", json!({ "aud": vec![TestIssuer::AUDIENCE; 200] })),
+    ]
+}
+
+type Read = fn(&VerifiedToken);
+
+/// What requests do with a token.
+const USES: [(&str, Read); 6] = [
+    ("nothing", |_| {}),
+    ("requirements", |token| {
+        let scope = Requirement::scope("orders:read");
+        let role = Requirement::role(["realm_access", "roles"], "admin");
+        drop((scope.check(token), role.check(token)));
+    }),
+    ("a tree", |token| drop(token.claims::<Value>())),
+    ("a table of trees", |token| drop(token.claims::<HashMap<String, Value>>())),
+    ("two trees", |token| {
+        drop((token.claims::<Value>(), token.claims::<BTreeMap<String, Value>>()));
+    }),
+    ("a predicate and a tree", |token| {
+        let any = Requirement::predicate("any", |_: &HashMap<String, Value>| true);
+        drop((any.check(token), token.claims::<Value>()));
+    }),
+];
+
+fn policy(issuer: &TestIssuer, bytes: usize) -> Policy {
+    let builder = issuer.policy_builder().token_limit(64 * 1024).token_cache(bytes);
+    builder.build().expect("a policy")
+}
+
+/// Sends each token twice, so that whatever is kept of it is.
+fn send(policy: &Policy, tokens: &[String], read: Read) {
+    // As of many at once: handlers have long asked for what they ask for.
+    read(&policy.verify_token_now(&tokens[0]).expect("a good token"));
+    for token in tokens {
+        for _ in 0..2 {
+            read(&policy.verify_token_now(token).expect("a good token"));
+        }
+    }
+}
+
+#[test]
+fn remembered_tokens_never_take_more_than_they_may_whatever_their_shape_and_use() {
+    let issuer = TestIssuer::new("https://id.example").at(NOW);
+    // What is made once, for all policies of the process or for each.
+    let once = |read| {
+        let token = [issuer.token(Algorithm::EdDSA).mint()];
+        measure(|| drop(send(&policy(&issuer, 0), &token, read)));
+    };
+    for (shape, claims) in shapes() {
+        for (used, read) in USES {
+            once(read);
+            let mint = |n: usize| {
+                let token = issuer.token(Algorithm::EdDSA).claims(&claims);
+                token.claim("jti", format!("{n:08}")).mint()
+            };
+            let length = mint(0).len();
+            // Enough that some give way.
+            let tokens: Vec<_> = (0..(2 * BOUND / length).min(1_000)).map(mint).collect();
+            let mut kept = None;
+            let taken = measure(|| {
+                let policy = policy(&issuer, BOUND);
+                send(&policy, &tokens, read);
+                kept = Some(policy);
+            });
+            let mut bare = None;
+            let without = measure(|| bare = Some(policy(&issuer, 0)));
+            let stats = kept.as_ref().expect("a policy").token_cache();
+            let taken = taken.bytes_current - without.bytes_current;
+            let (taken, counted) = (taken as f64, stats.bytes as f64);
+            let told = format!(
+                "{shape}, {used}: {} tokens of {length}, {:.2} of the bound, counted {:.2}",
+                stats.tokens,
+                taken / BOUND as f64,
+                counted / taken,
+            );
+            println!("{told}");
+            assert!(taken <= BOUND as f64, "{told}");
+            // Nor are many fewer remembered than there is room for.
+            assert!(counted <= 2.25 * taken || stats.tokens == 0, "{told}");
+        }
+    }
+}
