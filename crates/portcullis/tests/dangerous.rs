@@ -45,7 +45,11 @@ fn table() -> Vec<(&'static str, PolicyBuilder, &'static str)> {
             "long_lifetime (https://id.example)",
         ),
         ("query", builder().sources([dangerous::query("t")]), "query(t)"),
-        ("cookie", builder().sources([dangerous::cookie("t")]), "cookie(t)"),
+        (
+            "cookie",
+            builder().sources([dangerous::cookie("t").expect("a name").into()]),
+            "cookie(t)",
+        ),
         (
             "accept_unknown_revocation",
             builder().unknown_revocation(dangerous::accept_unknown_revocation()),

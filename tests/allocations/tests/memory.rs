@@ -92,7 +92,7 @@ fn remembered_tokens_never_take_more_than_they_may_whatever_their_shape_and_use(
     // What is made once, for all policies of the process or for each.
     let once = |read| {
         let token = [issuer.token(Algorithm::EdDSA).mint()];
-        measure(|| drop(send(&policy(&issuer, 0), &token, read)));
+        measure(|| send(&policy(&issuer, 0), &token, read));
     };
     for (shape, claims) in shapes() {
         for (used, read) in USES {
