@@ -20,6 +20,7 @@ pub(crate) enum Answer {
     NotYetValid,
     TooOld,
     ClaimMissing,
+    ClaimRefused,
     Revoked,
     Unsuitable,
     Forbidden,
@@ -30,7 +31,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::TokenMissing,
         Self::SeveralTokens,
         Self::Malformed,
@@ -40,6 +41,7 @@ impl Answer {
         Self::NotYetValid,
         Self::TooOld,
         Self::ClaimMissing,
+        Self::ClaimRefused,
         Self::Revoked,
         Self::Unsuitable,
         Self::Forbidden,
@@ -98,13 +100,12 @@ impl Answer {
                     Self::NotYetValid
                 }
                 ClaimsError::TooOld { .. } => Self::TooOld,
-                ClaimsError::Missing { .. }
-                | ClaimsError::Rule(
-                    Claim::Required(_)
-                    | Claim::Forbidden(_)
-                    | Claim::Value(_)
-                    | Claim::Predicate(_),
-                ) => Self::ClaimMissing,
+                ClaimsError::Missing { .. } | ClaimsError::Rule(Claim::Required(_)) => {
+                    Self::ClaimMissing
+                }
+                ClaimsError::Rule(
+                    Claim::Forbidden(_) | Claim::Value(_) | Claim::Predicate(_),
+                ) => Self::ClaimRefused,
             },
             Error::Revocation(RevocationError::Revoked) => Self::Revoked,
             Error::Revocation(RevocationError::Unavailable(_)) => Self::Unavailable,
@@ -129,6 +130,7 @@ impl Answer {
             | Self::NotYetValid
             | Self::TooOld
             | Self::ClaimMissing
+            | Self::ClaimRefused
             | Self::Revoked
             // RFC 9470 §3.
             | Self::AuthenticationInsufficient => http::StatusCode::UNAUTHORIZED,
@@ -150,6 +152,7 @@ impl Answer {
             | Self::NotYetValid
             | Self::TooOld
             | Self::ClaimMissing
+            | Self::ClaimRefused
             | Self::Revoked => "token-invalid",
             Self::Unsuitable => "token-unsuitable",
             Self::Forbidden => "scope-insufficient",
@@ -171,6 +174,7 @@ impl Answer {
             | Self::NotYetValid
             | Self::TooOld
             | Self::ClaimMissing
+            | Self::ClaimRefused
             | Self::Revoked => "Invalid access token",
             Self::Unsuitable => "Unsuitable access token",
             Self::Forbidden => "Insufficient scope",
@@ -192,6 +196,9 @@ impl Answer {
             Self::NotYetValid => "The access token is not valid yet.",
             Self::TooOld => "The access token is too old.",
             Self::ClaimMissing => "The access token lacks a required claim.",
+            Self::ClaimRefused => {
+                "The claims of the access token are not what this resource accepts."
+            }
             Self::Revoked => "The access token has been revoked.",
             Self::Unsuitable => "The access token does not carry what this resource needs.",
             Self::Forbidden => "The access token does not allow this request.",
@@ -219,6 +226,7 @@ impl Answer {
             | Self::NotYetValid
             | Self::TooOld
             | Self::ClaimMissing
+            | Self::ClaimRefused
             | Self::Revoked => Some(Some("invalid_token")),
             Self::Unsuitable | Self::CrossSite | Self::Unavailable | Self::Misconfigured => None,
         }
@@ -234,6 +242,7 @@ impl Answer {
             | Self::NotYetValid
             | Self::TooOld
             | Self::ClaimMissing
+            | Self::ClaimRefused
             | Self::Revoked => true,
             Self::SeveralTokens
             | Self::Unsuitable
@@ -259,6 +268,7 @@ impl Answer {
             | Self::NotYetValid
             | Self::TooOld
             | Self::ClaimMissing
+            | Self::ClaimRefused
             | Self::Revoked
             | Self::Unsuitable
             | Self::Forbidden
@@ -280,6 +290,7 @@ impl Answer {
             | Self::NotYetValid
             | Self::TooOld
             | Self::ClaimMissing
+            | Self::ClaimRefused
             | Self::Revoked
             | Self::AuthenticationInsufficient => GrpcCode::Unauthenticated,
             Self::SeveralTokens => GrpcCode::InvalidArgument,
