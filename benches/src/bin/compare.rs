@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 
 use clap::Parser;
-use portcullis::{Policy, VerifyLayer};
+use portcullis::{Policy, RequireLayer, Requirement, VerifyLayer};
 use portcullis_benches::adapters::{Actix, Axum, Front, Tower};
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape, TOKENS};
@@ -50,9 +50,9 @@ fn main() {
 
     println!("\n## Remembered token, ns\n");
     println!(
-        "| token | added | with 10,000 revocations | typed claims, more | beside another thread | with 10,000 revocations |"
+        "| token | added | with 10,000 revocations | typed claims, more | a scope, more | a role at a path, more | beside another thread | with 10,000 revocations |"
     );
-    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for name in ["ES256", "ES256 Keycloak"].into_iter().filter(|name| is_asked_for(name)) {
         let case = Case::named(name);
         match case.shape() {
@@ -129,6 +129,14 @@ fn print_remembered<T: DeserializeOwned + Send + Sync + 'static>(length: Length,
     let mut remembered = layer(case.remembering()).layer(Bare);
     let mut revoking = layer(case.revoking()).layer(Bare);
     let mut reading = layer(case.remembering()).layer(Reads::<T>::new());
+    let requiring =
+        |requirement| layer(case.remembering()).layer(RequireLayer::new(requirement).layer(Bare));
+    let mut scoped = requiring(Requirement::scope("profile"));
+    let mut ruled = requiring(match case.shape() {
+        Shape::Nine => Requirement::claim("client_id", "orders-web"),
+        Shape::Keycloak => Requirement::role(["realm_access", "roles"], "default-roles-main"),
+    });
+    assert!(call::call(&mut scoped, case.request(0)).status().is_success());
     let rounds = Rounds::run(
         length,
         [
@@ -145,13 +153,17 @@ fn print_remembered<T: DeserializeOwned + Send + Sync + 'static>(length: Length,
                 |index| case.request(index),
                 |request| call::call(&mut reading, request),
             ),
+            Contender::new(|index| case.request(index), |request| call::call(&mut scoped, request)),
+            Contender::new(|index| case.request(index), |request| call::call(&mut ruled, request)),
         ],
     );
     println!(
-        "| {case} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+        "| {case} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
         rounds.median_of(|[bare, remembered, ..]| remembered - bare),
-        rounds.median_of(|[bare, _, revoking, _]| revoking - bare),
-        rounds.median_of(|[_, remembered, _, reading]| reading - remembered),
+        rounds.median_of(|[bare, _, revoking, ..]| revoking - bare),
+        rounds.median_of(|[_, remembered, _, reading, ..]| reading - remembered),
+        rounds.median_of(|[_, remembered, _, _, scoped, _]| scoped - remembered),
+        rounds.median_of(|[_, remembered, .., ruled]| ruled - remembered),
         beside_another_thread(length, case, case.remembering()),
         beside_another_thread(length, case, case.revoking()),
     );
