@@ -103,9 +103,9 @@ impl Answer {
                 ClaimsError::Missing { .. } | ClaimsError::Rule(Claim::Required(_)) => {
                     Self::ClaimMissing
                 }
-                ClaimsError::Rule(
-                    Claim::Forbidden(_) | Claim::Value(_) | Claim::Predicate(_),
-                ) => Self::ClaimRefused,
+                ClaimsError::Rule(Claim::Forbidden(_) | Claim::Value(_) | Claim::Predicate(_)) => {
+                    Self::ClaimRefused
+                }
             },
             Error::Revocation(RevocationError::Revoked) => Self::Revoked,
             Error::Revocation(RevocationError::Unavailable(_)) => Self::Unavailable,

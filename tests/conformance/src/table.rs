@@ -2257,6 +2257,7 @@ const LACKS_SCOPE: &str = r#"Bearer error="insufficient_scope", error_descriptio
 
 /// What a route asks for besides the policy.
 fn requirements() -> Vec<Row> {
+    const LACKS_ROLE: &str = r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request""#;
     const REFUND: &str = r#"Bearer error="insufficient_scope", error_description="The access token does not allow this request", scope="orders:read orders:write""#;
     const STEP_UP: &str = r#"Bearer error="insufficient_user_authentication", error_description="A stronger or more recent authentication is needed", scope="orders:read", acr_values="gold silver", max_age="300""#;
     let ask = |name: &str, target: &str, token: TokenBuilder, answer: Answer| {
@@ -2306,9 +2307,15 @@ fn requirements() -> Vec<Row> {
             forbidden(LACKS_SCOPE),
         ),
         ask(
-            "a list in scope is no string of scopes",
+            "a list in scope is a list of scopes",
             "/scoped",
-            token().claim("scope", json!(["orders:read"])),
+            token().claim("scope", json!(["openid", "orders:read"])),
+            inside(),
+        ),
+        ask(
+            "an item of a list in scope is one scope",
+            "/scoped",
+            token().claim("scope", json!(["openid orders:read"])),
             forbidden(LACKS_SCOPE),
         ),
         row(
@@ -2376,8 +2383,8 @@ fn requirements() -> Vec<Row> {
             forbidden(LACKS_SCOPE),
         ),
         ask("all scopes and a role are met", "/refund", roles(json!(["user", "admin"])), inside()),
-        ask("a missing role names no scope as missing but all that it takes", "/refund", roles(json!([])), forbidden(REFUND)),
-        ask("a role claim of another type lists nothing", "/refund", roles(json!({ "admin": true })), forbidden(REFUND)),
+        ask("a missing role has no scope asked for that the token has", "/refund", roles(json!([])), forbidden(LACKS_ROLE)),
+        ask("a role claim of another type lists nothing", "/refund", roles(json!({ "admin": true })), forbidden(LACKS_ROLE)),
         ask("all scopes are named at once", "/refund", token(), forbidden(REFUND)),
         ask(
             "a scope that is held is named beside one that is missing",
@@ -2472,7 +2479,7 @@ fn providers() -> Vec<Row> {
             "Entra's token of version 1 is none",
             "/inside",
             entra().claim("ver", "1.0"),
-            lacks_a_claim(),
+            has_other_claims(),
         ),
         ask("Auth0's scopes are found", "/scoped", auth0(), inside()),
         ask(
@@ -2486,7 +2493,7 @@ fn providers() -> Vec<Row> {
             "Cognito's ID token is none",
             "/inside",
             cognito().claim("token_use", "id"),
-            lacks_a_claim(),
+            has_other_claims(),
         ),
         ask(
             "Cognito's token of another client is for others",

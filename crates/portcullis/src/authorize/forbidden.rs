@@ -68,11 +68,11 @@ impl Forbidden {
     }
 
     /// The scopes that a token needs for the route, those that this one has included: a client asks for all of
-    /// them (RFC 6750 §3, `scope`). Where one of several will do, the first. None where the token has them and lacks
-    /// something else: a client that asked for them again would come back with the same.
+    /// them (RFC 6750 §3, `scope`). Where one of several will do, the first. None where neither a
+    /// scope nor an authentication is missing: a client that asked for them again would come back with the same.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        let remedy = &self.0.remedy;
-        remedy.scopes.iter().map(|scope| &**scope).filter(|_| remedy.needs_scope)
+        let is_told = self.0.remedy.needs_scope || self.needs_authentication();
+        self.0.remedy.scopes.iter().map(|scope| &**scope).filter(move |_| is_told)
     }
 
     /// The authentication contexts of which a token needs one, the preferred one first (RFC 9470 §3,
