@@ -272,6 +272,8 @@ const HARMLESS: [(&str, &[&str]); 5] = [
         "says where something is, or what it is called",
         &[
             "sources.header",
+            "sources.same_site",
+            "sources.websocket_protocol",
             "sources.prefix",
             "issuer.scope_claims",
             "issuer.keys.key_id",

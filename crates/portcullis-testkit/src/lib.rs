@@ -15,7 +15,7 @@
 //!   application, or the key of an attacker.
 //! - [`FixedClock`] is a time that moves when told to.
 //! - [`hostile`] turns a good token into one that must be refused.
-//! - `assert_protected`, `assert_forbidden` and `assert_refused` walk the [routes](Routes) of an app and fail
+//! - `assert_protected`, `assert_forbidden` and `assert_refused` walk the routes of an app and fail
 //!   on each that lets in whom it should not: anybody without a token, a token that may do nothing, a token of
 //!   another policy; `assert_accepted` is their counterpart. They stand in the modules of the features
 //!   `axum`, `actix` and `tower`, all off by default.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis::Algorithm::{ES256, EdDSA, HS256};
 use portcullis::{
     Algorithm, ClaimRules, Error, Issuer, KeyError, KeySet, Keys, Policy, PolicyBuilder, Revocable,
-    Revocation, RevocationError, Revocations, Secret, TokenType, UnixTime, VerifiedToken,
+    Revocation, RevocationError, Revocations, Secret, TokenType, UnixTime,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use proptest::prelude::*;

@@ -128,12 +128,12 @@ mod tests {
     async fn a_provider_that_is_down_is_no_fault_of_the_token() {
         let provider = KeyServer::start();
         let issuer = provider.issuer(&[Algorithm::ES256]).audience(AUDIENCE);
-        provider.answer("/.well-known/openid-configuration", Answer::status(500));
+        provider.answer("/.well-known/openid-configuration", Answer::status(503));
         let app = app(policy(issuer.name(), AUDIENCE).expect("a policy"));
         let token = issuer.token(Algorithm::ES256).mint();
         assert_eq!(ask(&app, "/orders", &token).await.0, StatusCode::SERVICE_UNAVAILABLE);
         let (status, health) = ask(&app, "/ready", "").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(health.contains("status 500"), "{health}");
+        assert!(health.contains("status 503"), "{health}");
     }
 }

@@ -15,11 +15,11 @@ use tower_layer::Layer;
 /// at most how many bytes of it.
 #[rustfmt::skip]
 const ACCEPTED: [(&str, u64, u64); 5] = [
-    ("HS256",          5, 923),
-    ("RS256",          5, 924),
-    ("ES256",          5, 924),
-    ("EdDSA",          5, 924),
-    ("RS256 Keycloak", 5, 1364),
+    ("HS256",          5, 971),
+    ("RS256",          5, 972),
+    ("ES256",          5, 972),
+    ("EdDSA",          5, 972),
+    ("RS256 Keycloak", 5, 1412),
 ];
 
 /// A request with a remembered token: all of it is `Extensions`' and the admission in it.
@@ -48,8 +48,10 @@ const REFUSED: [(&str, u64, u64); 10] = [
 /// What a policy takes where it is not told: no refusal needs as many bytes.
 const TOKEN_LIMIT: u64 = 16 * 1024;
 
-/// Of the second call: what is made once is made at the first.
-fn second(mut call: impl FnMut()) -> AllocationInfo {
+/// Of the third call: what is made once is made at the first, and what a service read of a remembered token is
+/// kept from the second on.
+fn third(mut call: impl FnMut()) -> AllocationInfo {
+    call();
     call();
     measure(call)
 }
@@ -58,9 +60,9 @@ fn second(mut call: impl FnMut()) -> AllocationInfo {
 fn through_the_layer(vector: &Vector, reads: bool) -> AllocationInfo {
     let layer = VerifyLayer::new(vector.policy().clone());
     let (mut bare, mut reading) = (layer.layer(Bare), layer.layer(Reads::<NineClaims>::new()));
-    let mut requests = [vector.request(), vector.request()].into_iter();
-    second(|| {
-        let request = requests.next().expect("two requests for two calls");
+    let mut requests = [(); 3].map(|()| vector.request()).into_iter();
+    third(|| {
+        let request = requests.next().expect("three requests for three calls");
         drop(if reads {
             call::call(&mut reading, request)
         } else {
@@ -121,7 +123,7 @@ fn a_refusal_is_decided_within_so_many_allocations() {
         assert!(bytes < TOKEN_LIMIT, "{name}: a decision is not to take more than a token");
         let vector = Vector::refused(name);
         let request = vector.request();
-        let cost = second(|| drop(refusal::decide(vector.policy(), &request)));
+        let cost = third(|| drop(refusal::decide(vector.policy(), &request)));
         let ok = cost.count_total <= count && cost.bytes_total <= bytes;
         faults.check(name, ok, cost, (count, bytes));
     }

@@ -172,6 +172,7 @@ impl<'de> Value<'_, 'de> {
 
     /// Reads it, with the same checks, and leaves it to be read again. Of a container it keeps
     /// nothing: a list of tiny numbers takes 24 times its text.
+    #[cfg(any(test, feature = "status-list"))]
     pub(crate) fn peek(&mut self) -> Result<Json<'de>, JsonFault> {
         let at = self.scan.at;
         let value = match self.scan.next() {
