@@ -127,6 +127,11 @@ fn a_scope_that_a_route_asks_for_is_asked_for() {
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("the scope `orders:write`"), "{ran:?}");
     assert_eq!(trial.explain(&token, &["--scope", "two words"]).code, 2);
+
+    // As several providers send them: each item is one scope.
+    let listed = trial.mint(&["--claim", r#"scope=["openid","orders:read"]"#]);
+    assert_eq!(trial.explain(&listed, &["--scope", "orders:read"]).code, 0);
+    assert_eq!(trial.explain(&listed, &["--scope", "orders:write"]).code, 1);
 }
 
 #[test]
