@@ -390,6 +390,22 @@ impl Met {
         met
     }
 
+    /// Whether one of the names in a list will do. Of one that hides `name` it cannot be told.
+    fn one_of<'n>(
+        mut names: impl Iterator<Item = &'n str> + Clone,
+        will_do: impl Fn(&str) -> bool,
+        name: &str,
+    ) -> Self {
+        // Most often one does, and the others need no closer look.
+        if names.clone().any(will_do) {
+            Self::Yes
+        } else if names.any(|own| hides_in(own, name)) {
+            Self::Unknown
+        } else {
+            Self::No
+        }
+    }
+
     /// What is missing for it, in words.
     fn missing(self, words: &(impl fmt::Display + ?Sized)) -> Vec<Arc<str>> {
         match self {
@@ -533,20 +549,17 @@ fn has_scope(token: &VerifiedToken, scope: &str) -> Met {
     let terms = token.terms();
     let implies = terms.policy.scope_implies.as_deref();
     let suffices = |held: &str| {
-        if held == scope || implies.is_some_and(|implies| is_scope(held) && implies(held, scope)) {
-            Met::Yes
-        } else if hides_in(held, scope) {
-            Met::Unknown
-        } else {
-            Met::No
-        }
+        held == scope || implies.is_some_and(|implies| is_scope(held) && implies(held, scope))
     };
     let claims = terms.scope_claims.iter().map(|name| {
-        find(token, name).is(|value| match (value.string(), value.strings()) {
+        find(token, name).is(|value| {
             // RFC 6749 §3.3: single spaces. Whatever else looks like one is part of a name.
-            (Some(text), _) => Met::any(text.split(' ').map(suffices)),
-            (None, Some(items)) => Met::any(items.iter().map(|item| suffices(item))),
-            (None, None) => Met::Unknown,
+            if let Some(text) = value.string() {
+                return Met::one_of(text.split(' '), suffices, scope);
+            }
+            value.strings().map_or(Met::Unknown, |items| {
+                Met::one_of(items.iter().map(|item| &**item), suffices, scope)
+            })
         })
     });
     Met::any(claims)

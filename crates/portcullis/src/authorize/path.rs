@@ -70,27 +70,22 @@ impl ClaimPath {
 
     /// Whether the list there has this item.
     pub(super) fn lists(&self, token: &VerifiedToken, item: &str) -> Met {
-        let is_it = |own: &str| {
-            if own == item {
-                Met::Yes
-            } else if hides_in(own, item) {
-                Met::Unknown
-            } else {
-                Met::No
-            }
-        };
+        let is_it = |own: &str| own == item;
         self.find(token).is(|value| {
             if self.lists_members {
                 let names = value.is_object().then(|| value.members());
-                return names.map_or(Met::Unknown, |members| {
-                    Met::any(members.map(|(name, _)| is_it(&name.decoded())))
+                let names =
+                    names.map(|all| all.map(|(name, _)| name.decoded()).collect::<Vec<_>>());
+                return names.map_or(Met::Unknown, |names| {
+                    Met::one_of(names.iter().map(|name| &**name), is_it, item)
                 });
             }
-            match (value.string(), value.strings()) {
-                (Some(own), _) => is_it(&own),
-                (None, Some(items)) => Met::any(items.iter().map(|own| is_it(own))),
-                (None, None) => Met::Unknown,
+            if let Some(own) = value.string() {
+                return Met::one_of(core::iter::once(&*own), is_it, item);
             }
+            value.strings().map_or(Met::Unknown, |items| {
+                Met::one_of(items.iter().map(|own| &**own), is_it, item)
+            })
         })
     }
 }
