@@ -184,9 +184,13 @@ fn end_of_container(bytes: &[u8], mut at: usize) -> usize {
 pub(crate) struct Index(Box<[Place]>);
 
 struct Place {
+    /// Its start has the [`ESCAPED`] bit where it is written with escapes.
     name: core::ops::Range<u32>,
     value: core::ops::Range<u32>,
 }
+
+/// Tokens are at most 64 KiB, so that no start has it by itself.
+const ESCAPED: u32 = 1 << 31;
 
 /// What an [`Index`] takes for each member.
 pub(super) const BYTES_A_MEMBER: usize = size_of::<Place>();
@@ -200,17 +204,25 @@ impl Index {
         };
         let members = JsonText::of_checked(text).members();
         let places = members.filter_map(|(name, JsonText(value))| {
-            Some(Place { name: place(name.raw)?, value: place(value)? })
+            let mut at = place(name.raw)?;
+            at.start |= if name.raw.contains('\\') { ESCAPED } else { 0 };
+            Some(Place { name: at, value: place(value)? })
         });
         Self(places.collect())
     }
 
     /// The member of this name. `text` is the one that was indexed.
     pub(super) fn find<'t>(&self, text: &'t str, name: &str) -> Option<JsonText<'t>> {
-        let slice =
-            |range: &core::ops::Range<u32>| text.get(range.start as usize..range.end as usize);
-        let is_it = |place: &&Place| slice(&place.name).is_some_and(|raw| Name { raw }.is(name));
-        slice(&self.0.iter().find(is_it)?.value).map(JsonText)
+        let bytes = text.as_bytes();
+        let is_it = |place: &&Place| {
+            let range = (place.name.start & !ESCAPED) as usize..place.name.end as usize;
+            if place.name.start & ESCAPED == 0 {
+                return bytes.get(range) == Some(name.as_bytes());
+            }
+            text.get(range).is_some_and(|raw| Name { raw }.is(name))
+        };
+        let Place { value, .. } = self.0.iter().find(is_it)?;
+        text.get(value.start as usize..value.end as usize).map(JsonText)
     }
 }
 
