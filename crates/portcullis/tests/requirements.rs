@@ -447,6 +447,7 @@ fn what_cannot_be_told_meets_neither_a_requirement_nor_its_exclusion() {
         (banned(), json!({ "groups": "banned,users" })),
         (banned(), json!({ "groups": "users; banned" })),
         (banned(), json!({ "groups": ["users banned"] })),
+        (Requirement::role("groups", "on leave"), json!({ "groups": "users,on leave" })),
         (banned(), json!({ "groups": "[\"banned\"]" })),
         (banned(), json!({ "groups": { "banned": true } })),
         (banned(), json!({ "groups": null })),

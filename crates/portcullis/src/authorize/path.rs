@@ -127,7 +127,12 @@ pub(super) fn find<'t>(token: &'t VerifiedToken, name: &str) -> Found<'t> {
 /// Whether `name` stands in a longer text as an item may stand in a list that was written as one text.
 pub(super) fn hides_in(text: &str, name: &str) -> bool {
     let is_border = |char: char| char.is_whitespace() || ",;|[](){}\"'".contains(char);
-    text.len() > name.len() && text.split(is_border).any(|part| part == name)
+    let stands_alone = |(start, _): (usize, &str)| {
+        let (before, after) = (&text[..start], &text[start + name.len()..]);
+        before.chars().next_back().is_none_or(is_border)
+            && after.chars().next().is_none_or(is_border)
+    };
+    text.len() > name.len() && text.match_indices(name).any(stands_alone)
 }
 
 impl From<&str> for ClaimPath {
