@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use portcullis::{Admission, Requires, ResponseForm, VerifiedToken};
+use portcullis::{Admission, Requires, VerifiedToken};
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;
@@ -37,7 +37,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Verified<T> {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Extraction::new(request, |found, form| Admission::require_claims(found, form).map(Self))
+        Extraction::new(request, |found, view| Admission::require_claims(found, view).map(Self))
     }
 }
 
@@ -58,7 +58,7 @@ impl FromRequest for Caller {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Extraction::new(request, |found, form| Ok(Self(Admission::require(found, form)?.clone())))
+        Extraction::new(request, |found, view| Ok(Self(Admission::require(found, view)?.clone())))
     }
 }
 
@@ -74,8 +74,8 @@ impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Optional<Verif
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Extraction::new(request, |found, form| {
-            Ok(Self(Admission::optional_claims(found, form)?.map(Verified)))
+        Extraction::new(request, |found, view| {
+            Ok(Self(Admission::optional_claims(found, view)?.map(Verified)))
         })
     }
 }
@@ -85,8 +85,8 @@ impl FromRequest for Optional<Caller> {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Extraction::new(request, |found, form| {
-            Ok(Self(Admission::optional(found, form)?.cloned().map(Caller)))
+        Extraction::new(request, |found, view| {
+            Ok(Self(Admission::optional(found, view)?.cloned().map(Caller)))
         })
     }
 }
@@ -134,8 +134,8 @@ impl<R: Requires> FromRequest for Authorized<R> {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Extraction::new(request, |found, form| {
-            let token = Admission::authorize(found, R::requirement(), form)?;
+        Extraction::new(request, |found, view| {
+            let token = Admission::authorize(found, R::requirement(), view)?;
             Ok(Self(token.clone(), PhantomData))
         })
     }
@@ -150,7 +150,7 @@ pub struct Extraction<E> {
     decide: Decide<E>,
 }
 
-type Decide<E> = fn(Option<&Admission>, ResponseForm) -> Result<E, portcullis::Rejection>;
+type Decide<E> = fn(Option<&Admission>, &View<'_>) -> Result<E, portcullis::Rejection>;
 
 impl<E> Extraction<E> {
     fn new(request: &HttpRequest, decide: Decide<E>) -> Self {
@@ -162,8 +162,7 @@ impl<E> Future for Extraction<E> {
     type Output = Result<E, Rejection>;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let form = ResponseForm::of(&View(&self.request));
-        let decided = (self.decide)(self.request.extensions().get(), form);
+        let decided = (self.decide)(self.request.extensions().get(), &View(&self.request));
         Poll::Ready(decided.map_err(Rejection::from))
     }
 }

@@ -9,7 +9,7 @@ use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
-use portcullis::{Admission, Check, Policy, Requirement, ResponseForm, ResponseNeeds, Waiting};
+use portcullis::{Admission, Check, Policy, Requirement, ResponseNeeds, Waiting};
 
 use crate::rejection::Rejection;
 use crate::request::View;
@@ -153,9 +153,9 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> ResponseFuture<S> {
-        let form = ResponseForm::of(&View(request.request()));
+        let view = &View(request.request());
         let refused =
-            Admission::authorize(request.extensions().get(), &self.requirement, form).err();
+            Admission::authorize(request.extensions().get(), &self.requirement, view).err();
         match refused {
             None => ResponseFuture::calling(self.service.call(request), ResponseNeeds::default()),
             Some(rejection) => ResponseFuture::refused(request, rejection),

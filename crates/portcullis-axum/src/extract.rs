@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
-use portcullis::{Admission, Requires, ResponseForm, VerifiedToken};
+use portcullis::{Admission, Requires, VerifiedToken};
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;
@@ -42,7 +42,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self(Admission::require_claims(found(parts), ResponseForm::of(parts))?))
+        Ok(Self(Admission::require_claims(found(parts), &*parts)?))
     }
 }
 
@@ -54,7 +54,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        Ok(Admission::optional_claims(found(parts), ResponseForm::of(parts))?.map(Self))
+        Ok(Admission::optional_claims(found(parts), &*parts)?.map(Self))
     }
 }
 
@@ -76,7 +76,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self(Admission::require(found(parts), ResponseForm::of(parts))?.clone()))
+        Ok(Self(Admission::require(found(parts), &*parts)?.clone()))
     }
 }
 
@@ -84,7 +84,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        Ok(Admission::optional(found(parts), ResponseForm::of(parts))?.cloned().map(Self))
+        Ok(Admission::optional(found(parts), &*parts)?.cloned().map(Self))
     }
 }
 
@@ -130,8 +130,7 @@ impl<R: Requires, S: Sync> FromRequestParts<S> for Authorized<R> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let form = ResponseForm::of(parts);
-        let token = Admission::authorize(found(parts), R::requirement(), form)?;
+        let token = Admission::authorize(found(parts), R::requirement(), &*parts)?;
         Ok(Self(token.clone(), PhantomData))
     }
 }

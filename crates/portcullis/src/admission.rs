@@ -68,12 +68,15 @@ impl Admission {
     }
 
     /// For an extractor that asks for a token; `found` is what the request's extensions hold, and
-    /// `form` what it wants: [`ResponseForm::of`].
+    /// `form` what it wants: the request, or a [`ResponseForm`].
     ///
     /// # Errors
     ///
     /// The request has no token, or no policy stands in front of the route.
-    pub fn require(found: Option<&Self>, form: ResponseForm) -> Result<&VerifiedToken, Rejection> {
+    pub fn require(
+        found: Option<&Self>,
+        form: impl Into<ResponseForm> + Copy,
+    ) -> Result<&VerifiedToken, Rejection> {
         let admission = Self::installed(found, form)?;
         admission.token().ok_or_else(|| admission.reject(SourceError::Missing, form))
     }
@@ -85,7 +88,7 @@ impl Admission {
     /// No policy stands in front of the route.
     pub fn optional(
         found: Option<&Self>,
-        form: ResponseForm,
+        form: impl Into<ResponseForm> + Copy,
     ) -> Result<Option<&VerifiedToken>, Rejection> {
         Ok(Self::installed(found, form)?.token())
     }
@@ -97,7 +100,7 @@ impl Admission {
     /// As [`require`](Self::require), or the claims are no `T`.
     pub fn require_claims<T: DeserializeOwned + Send + Sync + 'static>(
         found: Option<&Self>,
-        form: ResponseForm,
+        form: impl Into<ResponseForm> + Copy,
     ) -> Result<Arc<T>, Rejection> {
         let admission = Self::installed(found, form)?;
         admission.claims(form)?.ok_or_else(|| admission.reject(SourceError::Missing, form))
@@ -110,7 +113,7 @@ impl Admission {
     /// As [`optional`](Self::optional), or the claims are no `T`.
     pub fn optional_claims<T: DeserializeOwned + Send + Sync + 'static>(
         found: Option<&Self>,
-        form: ResponseForm,
+        form: impl Into<ResponseForm> + Copy,
     ) -> Result<Option<Arc<T>>, Rejection> {
         Self::installed(found, form)?.claims(form)
     }
@@ -123,7 +126,7 @@ impl Admission {
     pub fn authorize<'a>(
         found: Option<&'a Self>,
         requirement: &Requirement,
-        form: ResponseForm,
+        form: impl Into<ResponseForm> + Copy,
     ) -> Result<&'a VerifiedToken, Rejection> {
         let admission = Self::installed(found, form)?;
         let token = Self::require(Some(admission), form)?;
@@ -133,31 +136,31 @@ impl Admission {
 
     fn claims<T: DeserializeOwned + Send + Sync + 'static>(
         &self,
-        form: ResponseForm,
+        form: impl Into<ResponseForm> + Copy,
     ) -> Result<Option<Arc<T>>, Rejection> {
         let claims = self.token().map(VerifiedToken::claims).transpose();
         claims.map_err(|error| self.reject(error, form))
     }
 
     /// Turns the request away after all.
-    pub fn reject(&self, error: impl Into<Error>, form: ResponseForm) -> Rejection {
+    pub fn reject(&self, error: impl Into<Error>, form: impl Into<ResponseForm>) -> Rejection {
         let terms = Arc::clone(self.terms());
         let caller = self.token().filter(|_| terms.names_callers);
         let error = error.into();
         observe::refused(&error, caller);
-        Rejection { error, terms: Some(terms), form, clears: None, refusal: OnceLock::new() }
+        Rejection::told(error, Some(terms), form.into())
     }
 
-    fn installed(found: Option<&Self>, form: ResponseForm) -> Result<&Self, Rejection> {
+    fn installed(found: Option<&Self>, form: impl Into<ResponseForm>) -> Result<&Self, Rejection> {
         // The client is told nothing that helps, and no policy's hook sees it.
-        found.ok_or_else(|| Rejection::new(Error::NotInstalled, None, form))
+        found.ok_or_else(|| Rejection::new(Error::NotInstalled, None, form.into()))
     }
 }
 
 impl VerifiedToken {
     /// For a connection that outlives its request, when [`Policy::recheck`] says no: the end, as the layer would
     /// have refused the request.
-    pub fn reject(&self, error: impl Into<Error>, form: ResponseForm) -> Rejection {
+    pub fn reject(&self, error: impl Into<Error>, form: impl Into<ResponseForm>) -> Rejection {
         Admission::verified(self.clone()).reject(error, form)
     }
 }
@@ -186,6 +189,11 @@ pub struct Rejection {
 impl Rejection {
     pub(crate) fn new(error: Error, terms: Option<Arc<Terms>>, form: ResponseForm) -> Self {
         observe::refused(&error, None);
+        Self::told(error, terms, form)
+    }
+
+    /// Of an error that operators have been told.
+    fn told(error: Error, terms: Option<Arc<Terms>>, form: ResponseForm) -> Self {
         Self { error, terms, form, clears: None, refusal: OnceLock::new() }
     }
 

@@ -335,6 +335,13 @@ impl ResponseForm {
     }
 }
 
+/// What this request wants: looked at where it is turned away, and not before.
+impl<V: RequestView + ?Sized> From<&V> for ResponseForm {
+    fn from(request: &V) -> Self {
+        Self::of(request)
+    }
+}
+
 /// The response to a request that was turned away, in no framework's types.
 #[derive(Clone, Debug)]
 pub struct Refusal {

@@ -15,15 +15,14 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use portcullis::middleware::ResponseBody;
-use portcullis::{Admission, Algorithm, Issuer, KeySet, Policy, ResponseForm, VerifyLayer};
+use portcullis::{Admission, Algorithm, Issuer, KeySet, Policy, VerifyLayer};
 use portcullis_testkit::TestIssuer;
 use tokio::net::TcpListener;
 use tower::{Service, ServiceBuilder};
 
 /// The layer left an [`Admission`] in the request's extensions.
 async fn greet<B>(request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let form = ResponseForm::of(&request);
-    Ok(match Admission::require(request.extensions().get(), form) {
+    Ok(match Admission::require(request.extensions().get(), &request) {
         Ok(token) => {
             let name = token.subject().unwrap_or("somebody");
             Response::new(Full::from(format!("hello {name}\n")))

@@ -18,6 +18,7 @@ mod typed;
 
 use core::fmt;
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -390,16 +391,26 @@ impl Met {
         met
     }
 
-    /// Whether one of the names in a list will do. Of one that hides `name` it cannot be told.
+    /// Whether one of the names in a list will do. Where not all of them are strings, it cannot be told.
+    fn listed(value: JsonText<'_>, will_do: impl Fn(&str) -> bool, name: &str) -> Self {
+        let items = value.items();
+        if value.is_list() && items.clone().all(JsonText::is_string) {
+            Self::one_of(items.filter_map(JsonText::string), will_do, name)
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// Whether one of these names will do. Of one that hides `name` it cannot be told.
     fn one_of<'n>(
-        mut names: impl Iterator<Item = &'n str> + Clone,
+        mut names: impl Iterator<Item = Cow<'n, str>> + Clone,
         will_do: impl Fn(&str) -> bool,
         name: &str,
     ) -> Self {
         // Most often one does, and the others need no closer look.
-        if names.clone().any(will_do) {
+        if names.clone().any(|own| will_do(&own)) {
             Self::Yes
-        } else if names.any(|own| hides_in(own, name)) {
+        } else if names.any(|own| hides_in(&own, name)) {
             Self::Unknown
         } else {
             Self::No
@@ -552,17 +563,24 @@ fn has_scope(token: &VerifiedToken, scope: &str) -> Met {
         held == scope || implies.is_some_and(|implies| is_scope(held) && implies(held, scope))
     };
     let claims = terms.scope_claims.iter().map(|name| {
-        find(token, name).is(|value| {
+        find(token, name).is(|value| match value.string() {
             // RFC 6749 §3.3: single spaces. Whatever else looks like one is part of a name.
-            if let Some(text) = value.string() {
-                return Met::one_of(text.split(' '), suffices, scope);
-            }
-            value.strings().map_or(Met::Unknown, |items| {
-                Met::one_of(items.iter().map(|item| &**item), suffices, scope)
-            })
+            Some(text) => Met::one_of(words(&text).map(Cow::Borrowed), suffices, scope),
+            None => Met::listed(value, suffices, scope),
         })
     });
     Met::any(claims)
+}
+
+/// What stands between single spaces. `str::split` takes three times as long for words as short as scopes are.
+fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| byte == b' ');
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
 }
 
 /// RFC 6749 §3.3: what a scope may be written with, and so what a challenge can carry.

@@ -73,19 +73,14 @@ impl ClaimPath {
         let is_it = |own: &str| own == item;
         self.find(token).is(|value| {
             if self.lists_members {
-                let names = value.is_object().then(|| value.members());
-                let names =
-                    names.map(|all| all.map(|(name, _)| name.decoded()).collect::<Vec<_>>());
-                return names.map_or(Met::Unknown, |names| {
-                    Met::one_of(names.iter().map(|name| &**name), is_it, item)
-                });
+                let names = value.members().map(|(name, _)| name.decoded());
+                let is_object = value.is_object();
+                return if is_object { Met::one_of(names, is_it, item) } else { Met::Unknown };
             }
-            if let Some(own) = value.string() {
-                return Met::one_of(core::iter::once(&*own), is_it, item);
+            match value.string() {
+                Some(own) => Met::one_of(core::iter::once(own), is_it, item),
+                None => Met::listed(value, is_it, item),
             }
-            value.strings().map_or(Met::Unknown, |items| {
-                Met::one_of(items.iter().map(|own| &**own), is_it, item)
-            })
         })
     }
 }

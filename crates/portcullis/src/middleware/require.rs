@@ -7,7 +7,6 @@ use tower_service::Service;
 use super::{ResponseBody, ResponseFuture};
 use crate::admission::Admission;
 use crate::authorize::Requirement;
-use crate::presentation::ResponseForm;
 use crate::response::ResponseNeeds;
 
 /// Lets only tokens through that meet a [`Requirement`]. Stands behind [`VerifyLayer`](crate::VerifyLayer), and
@@ -76,7 +75,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
         let admission = request.extensions().get();
-        match Admission::authorize(admission, &self.requirement, ResponseForm::of(&request)) {
+        match Admission::authorize(admission, &self.requirement, &request) {
             Ok(_) => ResponseFuture::calling(self.inner.call(request), ResponseNeeds::default()),
             Err(rejection) => ResponseFuture::refused(rejection),
         }

@@ -10,7 +10,7 @@ use super::reply::Reply;
 use crate::admission::{Admission, Rejection};
 use crate::authorize::Requirement;
 use crate::policy::Policy;
-use crate::presentation::{self, RETRY, ResponseForm, Texts};
+use crate::presentation::{self, RETRY, Texts};
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocation, RevocationStats, Revocations, RevokeError};
 
@@ -109,8 +109,7 @@ impl RevocationAdmin {
     ) -> Result<Administrator, Rejection> {
         let admission = self.policy.verify(request).await?;
         // Also where the policy lets others in without a token.
-        let form = ResponseForm::of(request);
-        let token = Admission::authorize(Some(&admission), &self.requirement, form)?;
+        let token = Admission::authorize(Some(&admission), &self.requirement, request)?;
         Ok(Administrator { admin: self.clone(), issuer: token.issuer().into() })
     }
 

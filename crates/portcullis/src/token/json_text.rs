@@ -6,8 +6,6 @@
 //! look. It stays within the text whatever the text is.
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
-
 use super::json::{Json, escape, length_of_plain};
 
 /// The text of one value.
@@ -29,8 +27,18 @@ impl<'t> JsonText<'t> {
         self.0.starts_with('{')
     }
 
+    pub(crate) fn is_list(self) -> bool {
+        self.0.starts_with('[')
+    }
+
+    /// The items of a list; of another value none.
+    pub(crate) fn items(self) -> impl Iterator<Item = Self> + Clone {
+        let mut scan = Scan::inside(self.0, b'[');
+        core::iter::from_fn(move || scan.value().map(Self))
+    }
+
     /// The members of an object; of another value none.
-    pub(crate) fn members(self) -> impl Iterator<Item = (Name<'t>, Self)> {
+    pub(crate) fn members(self) -> impl Iterator<Item = (Name<'t>, Self)> + Clone {
         let mut scan = Scan::inside(self.0, b'{');
         core::iter::from_fn(move || {
             let name = scan.value()?;
@@ -43,17 +51,14 @@ impl<'t> JsonText<'t> {
         self.members().find_map(|(own, value)| own.is(name).then_some(value))
     }
 
+    pub(crate) fn is_string(self) -> bool {
+        self.0.starts_with('"')
+    }
+
     /// What a string says. `None`: it is not a string.
     pub(crate) fn string(self) -> Option<Cow<'t, str>> {
         let inside = self.0.strip_prefix('"')?.strip_suffix('"')?;
         Some(Name { raw: inside }.decoded())
-    }
-
-    /// The strings of a list. `None`: it is not a list, or one of its items is not a string.
-    pub(crate) fn strings(self) -> Option<SmallVec<[Cow<'t, str>; 16]>> {
-        let mut scan = Scan::inside(self.0, b'[');
-        self.0.starts_with('[').then_some(())?;
-        core::iter::from_fn(|| scan.value()).map(|item| Self(item).string()).collect()
     }
 
     /// A number, word or string. Of a container, what it is, without what it holds.
@@ -112,6 +117,7 @@ impl<'t> Name<'t> {
 }
 
 /// Goes through a container, value by value: those of an object are its names and what they name.
+#[derive(Clone)]
 struct Scan<'t> {
     text: &'t str,
     at: usize,
@@ -243,14 +249,8 @@ mod tests {
     fn reads_as(text: JsonText<'_>, value: &Value) {
         assert_eq!(tree(text.as_written()), *value);
         assert_eq!(text.string().as_deref(), value.as_str());
-        let strings = value
-            .as_array()
-            .and_then(|items| items.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
-        assert_eq!(
-            text.strings().map(|all| all.to_vec()),
-            strings.map(|all| all.into_iter().map(Cow::from).collect())
-        );
-        assert_eq!(text.is_object(), value.is_object());
+        assert_eq!((text.is_object(), text.is_list()), (value.is_object(), value.is_array()));
+        assert_eq!(text.is_string(), value.is_string());
         match (text.scalar(), value) {
             (Json::Null, Value::Null)
             | (Json::Array(_), Value::Array(_))
@@ -268,6 +268,11 @@ mod tests {
             reads_as(text.get(name).expect(name), value);
         }
         assert!(text.get("not there").is_none());
+        let items = value.as_array().map_or(&[][..], Vec::as_slice);
+        assert_eq!(text.items().count(), items.len());
+        for (own, item) in text.items().zip(items) {
+            reads_as(own, item);
+        }
     }
 
     /// Any JSON, spelled in any way: white space, escapes, numbers.
@@ -343,7 +348,7 @@ mod tests {
         #[test]
         fn a_text_that_nobody_checked_is_passed_over_without_harm(text in "[{}\\[\\]\",:a0\\\\ é]{0,24}") {
             let value = JsonText::of_checked(&text);
-            let (_, _, _) = (value.string(), value.strings(), value.scalar());
+            let (_, _, _) = (value.string(), value.items().count(), value.scalar());
             for (name, member) in value.members() {
                 let _ = (name.decoded(), member.get("a"));
             }

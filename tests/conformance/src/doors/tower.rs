@@ -10,7 +10,7 @@ use http_body::Body as _;
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use portcullis::{Admission, Policy, Rejection, RequireLayer, Requires, ResponseForm, VerifyLayer};
+use portcullis::{Admission, Policy, Rejection, RequireLayer, Requires, VerifyLayer};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
@@ -75,7 +75,7 @@ pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop,
 /// What stands behind the layer.
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let head = request.method() == Method::HEAD;
-    let form = ResponseForm::of(&request);
+    let form = &request;
     let admission = request.extensions().get::<Admission>();
     let answer = match request.uri().path() {
         "/whoami" | "/unprotected" => Admission::require(admission, form)
