@@ -87,6 +87,15 @@ const PORT: u16 = 6379;
 /// The port of Sentinel.
 const SENTINEL_PORT: u16 = 26379;
 
+/// What is so where nobody said otherwise; the setters say why.
+const PREFIX: &str = "portcullis";
+const MAX_STALENESS: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(2);
+const LOG_LENGTH: usize = 100_000;
+const LEEWAY: Duration = Duration::from_secs(30);
+const RECOVERY: Duration = Duration::from_secs(10);
+
 /// The longest that a list may be believed without news: an outage that lasts longer is one that somebody
 /// notices, and revocation must not end with it.
 const LONGEST_STALENESS: Duration = Duration::from_secs(60 * 60);
@@ -96,13 +105,15 @@ const LONGEST_STALENESS: Duration = Duration::from_secs(60 * 60);
 #[must_use]
 pub struct RedisRevocations {
     place: Place,
-    prefix: String,
+    prefix: Option<String>,
+    /// Two different ones were said.
+    is_prefix_torn: bool,
     root: Option<Vec<u8>>,
-    max_staleness: Duration,
-    heartbeat: Duration,
-    timeout: Duration,
+    max_staleness: Option<Duration>,
+    heartbeat: Option<Duration>,
+    timeout: Option<Duration>,
     durability: u64,
-    log_length: usize,
+    log_length: Option<usize>,
     options: RevocationOptions,
 }
 
@@ -111,23 +122,22 @@ pub struct RedisRevocations {
 #[must_use]
 pub struct StoreTerms {
     max_lifetime: Duration,
-    leeway: Duration,
-    recovery: Duration,
+    leeway: Option<Duration>,
+    recovery: Option<Duration>,
 }
 
 impl StoreTerms {
     /// For tokens that live at most so long, in whole seconds: policies with a longer
     /// [maximum lifetime](portcullis::PolicyBuilder::max_lifetime) do not build.
     pub fn new(max_lifetime: Duration) -> Self {
-        let leeway = Duration::from_secs(30);
-        Self { max_lifetime, leeway, recovery: Duration::from_secs(10) }
+        Self { max_lifetime, leeway: None, recovery: None }
     }
 
     /// The largest leeway of the policies, in whole seconds.
     ///
-    /// Not called: 30 s, as for policies.
+    /// Called again, the largest. Not called: 30 s, as for policies.
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.leeway = self.leeway.max(Some(leeway));
         self
     }
 
@@ -136,9 +146,9 @@ impl StoreTerms {
     /// [staleness](RedisRevocations::max_staleness). A store that was just made takes as long before it
     /// is used, since it might be one that was lost.
     ///
-    /// Not called: 10 s. A process is back within a second of the server; Sentinels agree within a few.
+    /// Called again, the longest. Not called: 10 s. A process is back within a second of the server; Sentinels agree within a few.
     pub fn recovery(mut self, recovery: Duration) -> Self {
-        self.recovery = recovery;
+        self.recovery = self.recovery.max(Some(recovery));
         self
     }
 }
@@ -147,13 +157,14 @@ impl RedisRevocations {
     fn new(place: Place) -> Self {
         Self {
             place,
-            prefix: "portcullis".to_owned(),
+            prefix: None,
+            is_prefix_torn: false,
             root: None,
-            max_staleness: Duration::from_secs(60),
-            heartbeat: Duration::from_secs(1),
-            timeout: Duration::from_secs(2),
+            max_staleness: None,
+            heartbeat: None,
+            timeout: None,
             durability: 0,
-            log_length: 100_000,
+            log_length: None,
             options: RevocationOptions::new(),
         }
     }
@@ -194,43 +205,47 @@ impl RedisRevocations {
 
     /// What names of keys begin with, between braces.
     ///
-    /// Not called: `portcullis`.
+    /// Said twice, and not alike, it is a fault. Not called: `portcullis`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
+        let prefix = prefix.into();
+        self.is_prefix_torn |= self.prefix.as_ref().is_some_and(|before| *before != prefix);
+        self.prefix = Some(prefix);
         self
     }
 
     /// Trusts these certificates (PEM), and no others, with `rediss://`.
     ///
-    /// Not called: those that the operating system trusts.
+    /// Called again, those of each call. Not called: those that the operating system trusts.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.root = Some(pem.into());
+        let all = self.root.get_or_insert_default();
+        all.extend_from_slice(b"\n");
+        all.extend(pem.into());
         self
     }
 
     /// For how long the list is believed without news: longer than
     /// [a recovery](StoreTerms::recovery) takes, or each of them turns requests away.
     ///
-    /// More than the heartbeat, and at most an hour. Not called: 60 s. It is how late a revocation can be where
+    /// More than the heartbeat, and at most an hour. Called again, the shortest. Not called: 60 s. It is how late a revocation can be where
     /// Redis is out of reach, and what an outage may last before requests are refused.
     pub fn max_staleness(mut self, staleness: Duration) -> Self {
-        self.max_staleness = staleness;
+        self.max_staleness = shortest(self.max_staleness, staleness);
         self
     }
 
     /// How often each process asks how far the log is. Revocations do not wait for it.
     ///
-    /// Not called: 1 s.
+    /// Called again, the shortest. Not called: 1 s.
     pub fn heartbeat(mut self, every: Duration) -> Self {
-        self.heartbeat = every;
+        self.heartbeat = shortest(self.heartbeat, every);
         self
     }
 
     /// How long Redis may take for one answer, connections included.
     ///
-    /// Not called: 2 s.
+    /// Called again, the shortest. Not called: 2 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = shortest(self.timeout, timeout);
         self
     }
 
@@ -238,17 +253,17 @@ impl RedisRevocations {
     /// heartbeat makes nobody fresh. `WAIT`, and so a copy in memory; a replica may still be the wrong
     /// one to promote if it is not the most recent.
     ///
-    /// Not called: none, so that one server will do.
+    /// Called again, the most. Not called: none, so that one server will do.
     pub fn durability(mut self, replicas: u32) -> Self {
-        self.durability = replicas.into();
+        self.durability = self.durability.max(replicas.into());
         self
     }
 
     /// How many entries the log keeps, about. Whoever is further behind reads the whole state.
     ///
-    /// Not called: 100,000.
+    /// Called again, the most. Not called: 100,000.
     pub fn log_length(mut self, entries: usize) -> Self {
-        self.log_length = entries;
+        self.log_length = self.log_length.max(Some(entries));
         self
     }
 
@@ -273,6 +288,18 @@ impl RedisRevocations {
         self
     }
 
+    fn its_max_staleness(&self) -> Duration {
+        self.max_staleness.unwrap_or(MAX_STALENESS)
+    }
+
+    fn its_heartbeat(&self) -> Duration {
+        self.heartbeat.unwrap_or(HEARTBEAT)
+    }
+
+    fn its_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(TIMEOUT)
+    }
+
     fn connector(&self, layout: &Layout) -> Result<Connector, RedisError> {
         let needs_tls = match &self.place {
             Place::Server(server) => server.is_tls,
@@ -285,28 +312,32 @@ impl RedisRevocations {
         Ok(Connector {
             place: self.place.clone(),
             tls,
-            timeout: self.timeout,
+            timeout: self.its_timeout(),
             key: layout.keys.meta.clone(),
         })
     }
 
     fn layout(&self) -> Result<Layout, RedisError> {
-        let fault = if self.prefix.is_empty() || self.prefix.contains(['{', '}']) {
+        let prefix = self.prefix.as_deref().unwrap_or(PREFIX);
+        let log_length = self.log_length.unwrap_or(LOG_LENGTH);
+        let fault = if self.is_prefix_torn {
+            "`prefix` is said twice, and not alike: leave one out"
+        } else if prefix.is_empty() || prefix.contains(['{', '}']) {
             "`prefix` is a name without braces"
-        } else if self.heartbeat.is_zero() || self.timeout.is_zero() {
+        } else if self.its_heartbeat().is_zero() || self.its_timeout().is_zero() {
             "`heartbeat` and `timeout` are longer than nothing"
-        } else if self.max_staleness <= self.heartbeat {
+        } else if self.its_max_staleness() <= self.its_heartbeat() {
             "`max_staleness` is longer than `heartbeat`, or no process is ever fresh"
-        } else if self.max_staleness > LONGEST_STALENESS {
+        } else if self.its_max_staleness() > LONGEST_STALENESS {
             "`max_staleness` is at most an hour: whoever cuts a process off from Redis keeps revoked tokens alive for as long"
-        } else if self.log_length == 0 {
+        } else if log_length == 0 {
             "`log_length` is at least 1"
         } else {
             return Ok(Layout {
-                keys: Keys::new(&self.prefix),
-                log_length: self.log_length,
+                keys: Keys::new(prefix),
+                log_length,
                 durability: self.durability,
-                timeout: self.timeout,
+                timeout: self.its_timeout(),
             });
         };
         Err(RedisError::Setting { fault })
@@ -328,6 +359,8 @@ impl RedisRevocations {
         let layout = self.layout()?;
         let mut connection = self.connector(&layout)?.open(Duration::ZERO).await?;
         let StoreTerms { max_lifetime, leeway, recovery } = terms;
+        let leeway = leeway.unwrap_or(LEEWAY);
+        let recovery = recovery.unwrap_or(RECOVERY);
         layout.initialize(&mut connection, Terms::new(max_lifetime, leeway), recovery).await
     }
 
@@ -344,10 +377,10 @@ impl RedisRevocations {
         let connector = self.connector(&layout)?;
         let (key, terms) = self.first_beat(&connector, &layout).await?;
         let options = self.options.clone().max_lifetime(terms.max_lifetime).leeway(terms.leeway);
-        let list = options.shared(key, self.max_staleness);
+        let list = options.shared(key, self.its_max_staleness());
         let writer = Writer::new(connector.clone(), layout.clone(), terms.width);
         let id = hex(&random()?);
-        let mut follower = Follower::new(connector, layout, self.heartbeat, terms, id, &list);
+        let mut follower = Follower::new(connector, layout, self.its_heartbeat(), terms, id, &list);
         let session = follower.start().await?;
         tokio::spawn(follower.run(session));
         Ok(Revocations::new(list, writer))
@@ -363,7 +396,7 @@ impl RedisRevocations {
         let mut connection = connector.open(Duration::ZERO).await?;
         // A key that nobody has made entries with.
         let key = random()?;
-        let fingerprint = self.options.clone().shared(key, self.max_staleness).fingerprint();
+        let fingerprint = self.options.clone().shared(key, self.its_max_staleness()).fingerprint();
         let offer = Offer { key, fingerprint, is_in_use: false };
         loop {
             let beat = layout.beat(&mut connection, offer).await?;
@@ -372,9 +405,13 @@ impl RedisRevocations {
             }
             #[cfg(feature = "tracing")]
             tracing::debug!("the store of revocations is new: waiting for survivors of another");
-            sleep(self.heartbeat.min(Duration::from_millis(100))).await;
+            sleep(self.its_heartbeat().min(Duration::from_millis(100))).await;
         }
     }
+}
+
+fn shortest(before: Option<Duration>, said: Duration) -> Option<Duration> {
+    Some(before.map_or(said, |before| before.min(said)))
 }
 
 fn addresses<'u>(
@@ -390,7 +427,7 @@ impl fmt::Debug for RedisRevocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisRevocations")
             .field("place", &self.place)
-            .field("prefix", &self.prefix)
+            .field("prefix", &self.prefix.as_deref().unwrap_or(PREFIX))
             .finish_non_exhaustive()
     }
 }

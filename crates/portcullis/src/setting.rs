@@ -102,6 +102,46 @@ impl<T: fmt::Debug> fmt::Debug for Setting<T> {
     }
 }
 
+/// Which settings of one place were said, and which of them differently: where each has a default in the place
+/// that keeps it, and code alone says it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Words {
+    said: Vec<&'static str>,
+    contradicted: Vec<&'static str>,
+}
+
+impl Words {
+    /// Says that the setting, which `place` keeps, is `value`.
+    pub(crate) fn say<T: PartialEq>(
+        &mut self,
+        setting: &'static str,
+        place: &mut T,
+        value: impl Into<T>,
+    ) {
+        let value = value.into();
+        if self.said.contains(&setting) && *place != value {
+            self.contradicted.push(setting);
+        }
+        self.said.push(setting);
+        *place = value;
+    }
+
+    /// Says that a setting is what nothing else is like.
+    pub(crate) fn say_anew(&mut self, setting: &'static str) {
+        if self.said.contains(&setting) {
+            self.contradicted.push(setting);
+        }
+        self.said.push(setting);
+    }
+
+    /// The settings about which two words differ, each once.
+    pub(crate) fn contradicted(&self) -> impl Iterator<Item = &'static str> {
+        let all = &self.contradicted;
+        let is_first = |(at, setting): &(usize, &&str)| !all[..*at].contains(*setting);
+        all.iter().enumerate().filter(is_first).map(|(_, setting)| *setting)
+    }
+}
+
 /// A value that equals none but itself and its clones: a closure, a clock.
 pub(crate) struct Shared<T: ?Sized>(pub(crate) Arc<T>);
 
@@ -162,6 +202,21 @@ mod tests {
             let alike = said(&[(Plain, 1), (voice, 2)]);
             assert_eq!(setting.get(), alike.get());
             assert_eq!(setting.is_contradicted(), alike.is_contradicted());
+        }
+    }
+
+    #[test]
+    fn two_different_words_about_a_setting_with_a_default_are_noticed_in_any_order() {
+        for (values, is_contradicted) in
+            [(&[][..], false), (&[0], false), (&[2, 2], false), (&[1, 2], true), (&[1, 1, 0], true)]
+        {
+            for values in [values.to_vec(), values.iter().rev().copied().collect()] {
+                let (mut words, mut place) = (Words::default(), 0);
+                values.iter().for_each(|value| words.say("limit", &mut place, *value));
+                let expected: &[&str] = if is_contradicted { &["limit"] } else { &[] };
+                assert_eq!(words.contradicted().collect::<Vec<_>>(), expected, "{values:?}");
+                assert!(is_contradicted || values.iter().all(|value| *value == place));
+            }
         }
     }
 

@@ -6,14 +6,20 @@
     feature = "status-list"
 ))]
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use portcullis::config::PolicyFile;
+use portcullis::config::{PolicyFile, PolicyFileEvent};
+use portcullis::remote::{
+    HttpClient, HttpError, HttpFuture, HttpRequest, RemoteJwks, RemoteJwksOptions,
+};
+use portcullis::routes::ProtectedResourceBuilder;
 use portcullis::{
-    Algorithm, BadCookie, ClaimRules, Issuer, Policy, PolicyBuilder, Presentation,
-    ProtectedResource, Requirement, Revocable, RevocationSource, RevocationStatus, Revocations,
-    StatusLists, TokenSource, TokenType, UnknownRevocation, VerifiedToken, dangerous,
+    Algorithm, BadCookie, ClaimRules, EnforcedRevocations, Issuer, Policy, PolicyBuilder,
+    Presentation, ProtectedResource, Requirement, Revocable, RevocationOptions, RevocationSource,
+    RevocationStatus, Revocations, SameSite, StatusLists, TokenCookie, TokenSource, TokenType,
+    UnknownRevocation, VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
 use proptest::prelude::*;
@@ -174,6 +180,120 @@ const OF_A_PRESENTATION: &[Word<Presentation>] = &[
     ("on_refusal", |it| it.on_refusal(|_, refusal| refusal.set_status(404))),
 ];
 
+const OF_REMOTE_KEYS: &[Word<RemoteJwksOptions>] = &[
+    ("fresh_for", |it| it.fresh_for(seconds(200))),
+    ("fresh_for", |it| it.fresh_for(seconds(300))),
+    ("min_fresh", |it| it.min_fresh(seconds(1))),
+    ("min_fresh", |it| it.min_fresh(seconds(2))),
+    ("max_fresh", |it| it.max_fresh(seconds(4000))),
+    ("max_fresh", |it| it.max_fresh(seconds(3600))),
+    ("refresh_at_percent", |it| it.refresh_at_percent(70)),
+    ("refresh_at_percent", |it| it.refresh_at_percent(80)),
+    ("cool_down", |it| it.cool_down(seconds(20))),
+    ("cool_down", |it| it.cool_down(seconds(30))),
+    ("max_wait", |it| it.max_wait(seconds(1))),
+    ("max_wait", |it| it.max_wait(seconds(2))),
+    ("max_waiting", |it| it.max_waiting(10)),
+    ("max_waiting", |it| it.max_waiting(64)),
+    ("first_retry", |it| it.first_retry(seconds(2))),
+    ("first_retry", |it| it.first_retry(seconds(1))),
+    ("max_retry", |it| it.max_retry(seconds(70))),
+    ("max_retry", |it| it.max_retry(seconds(60))),
+    ("max_stale", |it| it.max_stale(seconds(80_000))),
+    ("max_stale", |it| it.max_stale(seconds(86_400))),
+    ("connect_timeout", |it| it.connect_timeout(seconds(1))),
+    ("connect_timeout", |it| it.connect_timeout(seconds(2))),
+    ("timeout", |it| it.timeout(seconds(4))),
+    ("timeout", |it| it.timeout(seconds(5))),
+    ("max_bytes", |it| it.max_bytes(2048)),
+    ("max_bytes", |it| it.max_bytes(262_144)),
+    ("max_keys", |it| it.max_keys(10)),
+    ("max_keys", |it| it.max_keys(100)),
+    ("same_origin", RemoteJwksOptions::same_origin),
+    ("load_at_start", RemoteJwksOptions::load_at_start),
+    ("transport", |it| it.transport(dangerous::allow_http("id"))),
+    ("transport", |it| it.transport(dangerous::allow_http("keys"))),
+    ("proxy", |it| it.proxy("http://127.0.0.1:1")),
+    ("proxy", |it| it.proxy("http://127.0.0.1:2")),
+    ("client", |it| it.client(NoClient)),
+    ("on_event", |it| it.on_event(|_, _| ())),
+];
+
+const OF_STATUS_LISTS: &[Word<StatusLists>] = &[
+    ("required", StatusLists::required),
+    ("allow_origin", |it| it.allow_origin("https://status.example")),
+    ("allow_origin", |it| it.allow_origin("https://other.example")),
+    ("transport", |it| it.transport(dangerous::allow_http("status"))),
+    ("fresh_for", |it| it.fresh_for(seconds(200))),
+    ("fresh_for", |it| it.fresh_for(seconds(300))),
+    ("min_fresh", |it| it.min_fresh(seconds(1))),
+    ("min_fresh", |it| it.min_fresh(seconds(2))),
+    ("max_fresh", |it| it.max_fresh(seconds(4000))),
+    ("max_fresh", |it| it.max_fresh(seconds(3600))),
+    ("max_age", |it| it.max_age(seconds(4000))),
+    ("max_age", |it| it.max_age(seconds(3600))),
+    ("first_retry", |it| it.first_retry(seconds(2))),
+    ("first_retry", |it| it.first_retry(seconds(1))),
+    ("max_retry", |it| it.max_retry(seconds(70))),
+    ("max_retry", |it| it.max_retry(seconds(60))),
+    ("timeout", |it| it.timeout(seconds(4))),
+    ("timeout", |it| it.timeout(seconds(3))),
+    ("max_bytes", |it| it.max_bytes(2048)),
+    ("max_bytes", |it| it.max_bytes(1 << 20)),
+    ("max_list_bytes", |it| it.max_list_bytes(2048)),
+    ("max_list_bytes", |it| it.max_list_bytes(4 << 20)),
+    ("max_lists", |it| it.max_lists(10)),
+    ("max_lists", |it| it.max_lists(64)),
+    ("client", |it| it.client(NoClient)),
+    ("on_failure", |it| it.on_failure(|_| ())),
+];
+
+const OF_ENFORCED: &[Word<EnforcedRevocations>] = &[
+    ("token_id_claims", |it| it.token_id_claims(["uti"])),
+    ("token_id_claims", |it| it.token_id_claims(["jti"])),
+    ("session_claims", |it| it.session_claims(["session"])),
+    ("session_claims", |it| it.session_claims(["sid"])),
+    ("version_claims", |it| it.version_claims(["version"])),
+    ("version_claims", |it| it.version_claims(["ver"])),
+    ("client_claims", |it| it.client_claims(["azp"])),
+    ("client_claims", |it| it.client_claims(["client_id"])),
+];
+
+const OF_A_RESOURCE: &[Word<ProtectedResourceBuilder>] = &[
+    ("authorization_servers", |it| it.authorization_servers([ID])),
+    ("authorization_servers", |it| it.authorization_servers([ID, "https://b.example"])),
+    ("jwks_uri", |it| it.jwks_uri("https://a.example")),
+    ("jwks_uri", |it| it.jwks_uri("https://b.example")),
+    ("scopes_supported", |it| it.scopes_supported(["a"])),
+    ("scopes_supported", |it| it.scopes_supported(["b"])),
+    ("resource_signing_alg_values_supported", |it| it.resource_signing_alg_values_supported(ES256)),
+    ("resource_signing_alg_values_supported", |it| {
+        it.resource_signing_alg_values_supported([Algorithm::EdDSA])
+    }),
+    ("resource_name", |it| it.resource_name("a")),
+    ("resource_name", |it| it.resource_name("b")),
+    ("resource_documentation", |it| it.resource_documentation("https://a.example")),
+    ("resource_documentation", |it| it.resource_documentation("https://b.example")),
+    ("resource_policy_uri", |it| it.resource_policy_uri("https://a.example")),
+    ("resource_policy_uri", |it| it.resource_policy_uri("https://b.example")),
+    ("resource_tos_uri", |it| it.resource_tos_uri("https://a.example")),
+    ("resource_tos_uri", |it| it.resource_tos_uri("https://b.example")),
+    ("authorization_details_types_supported", |it| it.authorization_details_types_supported(["a"])),
+    ("authorization_details_types_supported", |it| it.authorization_details_types_supported(["b"])),
+    ("member", |it| it.member("own", "a")),
+    ("member", |it| it.member("own", "b")),
+];
+
+/// Fetches nothing.
+#[derive(Debug)]
+struct NoClient;
+
+impl HttpClient for NoClient {
+    fn get(&self, _: HttpRequest) -> HttpFuture {
+        Box::pin(async { Err(HttpError::Timeout) })
+    }
+}
+
 /// Of both issuers, and of each claim that a word asks for or about.
 static REQUESTS: LazyLock<Vec<http::Request<()>>> = LazyLock::new(|| {
     let token = || {
@@ -295,6 +415,65 @@ fn of_a_presentation(places: &[usize], requests: &[http::Request<()>]) -> Outcom
     outcome(start().presentation(say(OF_A_PRESENTATION, places, Presentation::new())), requests)
 }
 
+/// Whether a policy is refused with these options, as text.
+fn refusal(builder: PolicyBuilder) -> Result<(), String> {
+    builder.build().map(drop).map_err(|error| error.to_string())
+}
+
+fn with_remote_keys(places: &[usize]) -> Result<(), String> {
+    let options = say(OF_REMOTE_KEYS, places, RemoteJwks::url("https://127.0.0.1:1"));
+    options.start_for(ID).map(drop).map_err(|error| error.to_string())
+}
+
+fn with_status_lists(places: &[usize]) -> Result<(), String> {
+    refusal(start().status_lists(say(OF_STATUS_LISTS, places, StatusLists::new())))
+}
+
+fn with_enforced(places: &[usize]) -> Result<(), String> {
+    let kinds = [Revocable::Session, Revocable::Token, Revocable::Client];
+    refusal(start().revocations(say(OF_ENFORCED, places, REVOKED.enforce(kinds))))
+}
+
+fn with_resource(places: &[usize]) -> Result<(), String> {
+    let builder = ProtectedResource::builder("https://api.example");
+    say(OF_A_RESOURCE, places, builder).build().map(drop).map_err(|error| error.to_string())
+}
+
+/// Each word twice is no fault, unless no two of it are alike; two different ones of one setting are, in each order,
+/// unless they add up.
+#[track_caller]
+fn assert_two_words_differ<T>(
+    words: &[Word<T>],
+    adding_up: &[&str],
+    outcome: fn(&[usize]) -> Result<(), String>,
+) {
+    let is_twice = |outcome: Result<(), String>, setting: &str| {
+        outcome.is_err_and(|error| error.contains(setting) && error.contains("alike"))
+    };
+    let mut contradictions = 0;
+    for (one, (setting, _)) in words.iter().enumerate() {
+        let never_alike = matches!(*setting, "client");
+        let twice = outcome(&[one, one]);
+        assert_eq!(is_twice(twice, setting), never_alike, "{setting} twice");
+        for (other, (others, _)) in words.iter().enumerate().skip(one + 1) {
+            for places in [[one, other], [other, one]] {
+                let differs = setting == others && !adding_up.contains(setting);
+                contradictions += usize::from(differs);
+                assert_eq!(is_twice(outcome(&places), setting), differs, "{setting} {others}");
+            }
+        }
+    }
+    assert!(contradictions > 0);
+}
+
+#[test]
+fn two_different_words_about_an_option_are_a_fault_in_either_order() {
+    assert_two_words_differ(OF_REMOTE_KEYS, &["transport"], with_remote_keys);
+    assert_two_words_differ(OF_STATUS_LISTS, &["allow_origin"], with_status_lists);
+    assert_two_words_differ(OF_ENFORCED, &[], with_enforced);
+    assert_two_words_differ(OF_A_RESOURCE, &["member"], with_resource);
+}
+
 #[track_caller]
 fn assert_pairs_commute(words: usize, outcome: fn(&[usize], &[http::Request<()>]) -> Outcome) {
     // Of each pair, only one request: it takes long as it is.
@@ -371,6 +550,71 @@ fn every_setter_is_shuffled() {
         "Presentation",
         include_str!("../src/presentation.rs"),
     );
+    assert_each_is_a_word(
+        OF_REMOTE_KEYS,
+        "RemoteJwksOptions",
+        include_str!("../src/keys/remote/mod.rs"),
+    );
+    assert_each_is_a_word(
+        OF_STATUS_LISTS,
+        "StatusLists",
+        include_str!("../src/status_list/mod.rs"),
+    );
+    assert_each_is_a_word(
+        OF_ENFORCED,
+        "EnforcedRevocations",
+        include_str!("../src/revocation/enforce.rs"),
+    );
+    assert_each_is_a_word(
+        OF_A_RESOURCE,
+        "ProtectedResourceBuilder",
+        include_str!("../src/routes/metadata.rs"),
+    );
+}
+
+#[test]
+fn all_that_listen_are_told_and_all_that_finish_a_policy_do() {
+    let (_folder, path) = file("");
+    let (first, second) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let count = |told: &Arc<AtomicUsize>| {
+        let told = Arc::clone(told);
+        move |_: &PolicyFileEvent| drop(told.fetch_add(1, Ordering::Relaxed))
+    };
+    let file = PolicyFile::options(&path)
+        .finish_with(|it| it.clock(FixedClock::at(NOW)).require("tenant"))
+        .finish_with(|it| it.forbid("act"))
+        .on_event(count(&first))
+        .on_event(count(&second))
+        .open()
+        .expect("a policy");
+    let token = || ISSUER.token(Algorithm::ES256).claim("tenant", "acme");
+    let passes = |token: &str| file.policy().verify_token_now(token).is_ok();
+    assert!(passes(&token().mint()));
+    assert!(!passes(&token().without("tenant").mint()));
+    assert!(!passes(&token().claim("act", "bob").mint()));
+    std::fs::write(&path, "broken").expect("a file");
+    assert!(file.reload().is_err());
+    assert_eq!([first, second].map(|told| told.load(Ordering::Relaxed)), [1, 1]);
+}
+
+#[test]
+fn of_an_option_that_cannot_be_refused_the_safer_word_counts_in_either_order() {
+    let both = |one: u64, other: u64| {
+        let words = [[one, other], [other, one]];
+        words.map(|words| {
+            words.map(seconds).into_iter().fold(Revocations::options(), RevocationOptions::leeway)
+        })
+    };
+    for options in both(10, 40) {
+        let revocations = options.clock(FixedClock::at(NOW)).in_memory();
+        let enforced = || start().revocations(revocations.enforce([Revocable::Token]));
+        assert!(enforced().leeway(seconds(40)).build().is_ok());
+        assert!(enforced().leeway(seconds(41)).build().is_err());
+    }
+    for [one, other] in [[SameSite::Strict, SameSite::None], [SameSite::None, SameSite::Strict]] {
+        let cookie = TokenCookie::new("__Host-token").expect("a cookie");
+        assert!(cookie.same_site(one).same_site(other).clear().contains("SameSite=Strict"));
+    }
 }
 
 /// A file with these settings above, and the keys of the issuer beside it.

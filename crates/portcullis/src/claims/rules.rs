@@ -66,6 +66,17 @@ pub struct MaxLifetime {
     pub(crate) is_dangerous: bool,
 }
 
+impl MaxLifetime {
+    /// The one of both that lets tokens live longer.
+    pub(crate) fn longer(self, other: Self) -> Self {
+        match (self.limit, other.limit) {
+            (Some(own), Some(theirs)) if own < theirs => other,
+            (Some(_), None) => other,
+            _ => self,
+        }
+    }
+}
+
 impl From<Duration> for MaxLifetime {
     fn from(limit: Duration) -> Self {
         Self { limit: Some(limit), is_dangerous: false }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{ConfigError, MAX_BYTES, from_content};
 use crate::file::{Look, Settled, Watch};
+use crate::observers::Observers;
 use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePolicy};
 
 /// A policy in a TOML file, which is replaced whenever the file's content changes.
@@ -43,7 +44,7 @@ type Observer = dyn Fn(&PolicyFileEvent) + Send + Sync;
 struct Shared {
     path: PathBuf,
     finish: Box<Finish>,
-    observer: Option<Box<Observer>>,
+    observers: Observers<Observer>,
     /// Which keeps this.
     policy: WeakReplaceablePolicy,
     /// Held while the file is read, by nobody who answers a request.
@@ -97,7 +98,7 @@ impl PolicyFile {
     /// For what data cannot say, and to be told of changes.
     pub fn options(path: impl Into<PathBuf>) -> PolicyFileOptions {
         let finish = Box::new(core::convert::identity);
-        PolicyFileOptions { path: path.into(), finish, observer: None }
+        PolicyFileOptions { path: path.into(), finish, observers: Observers::default() }
     }
 
     /// The policy, which is always the one that the file said last.
@@ -133,27 +134,28 @@ impl fmt::Debug for PolicyFile {
 pub struct PolicyFileOptions {
     path: PathBuf,
     finish: Box<Finish>,
-    observer: Option<Box<Observer>>,
+    observers: Observers<Observer>,
 }
 
 impl PolicyFileOptions {
     /// Adds what data cannot say - a hook, a predicate, revocation - to every policy that the file makes. It
     /// takes nothing away of what the file says: see [`PolicyBuilder::overrule`].
     ///
-    /// Not called: the file says all.
+    /// Called again, the policy has what each adds. Not called: the file says all.
     pub fn finish_with(
         mut self,
         finish: impl Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync + 'static,
     ) -> Self {
-        self.finish = Box::new(finish);
+        let before = self.finish;
+        self.finish = Box::new(move |builder| finish(before(builder)));
         self
     }
 
     /// Is told when the file changed, from the thread that looks at it.
     ///
-    /// Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. Not called: nobody is, but for `tracing`.
     pub fn on_event(mut self, observer: impl Fn(&PolicyFileEvent) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.observers.add(Arc::new(observer));
         self
     }
 
@@ -173,7 +175,7 @@ impl PolicyFileOptions {
 
     /// Reads the file, at which nobody looks yet.
     fn read(self) -> Result<(Shared, ReplaceablePolicy), ConfigError> {
-        let Self { path, finish, observer } = self;
+        let Self { path, finish, observers } = self;
         let file = Settled::open(&path, MAX_BYTES);
         let first =
             from_content(&path, file.content(), |config, base| config.build_with(&base, &finish))?;
@@ -182,7 +184,7 @@ impl PolicyFileOptions {
         let shared = Shared {
             path,
             finish,
-            observer,
+            observers,
             policy: policy.downgrade(),
             state: Mutex::new(State { file, status, looks: 0 }),
         };
@@ -242,9 +244,7 @@ impl Shared {
                 tracing::warn!(path = %self.path.display(), %error, "policy file not usable, the policy read before stays");
             }
         }
-        if let Some(observer) = &self.observer {
-            observer(event);
-        }
+        self.observers.tell(|observer| observer(event));
     }
 }
 

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::set::Inner;
 use super::{KeyFault, KeySet, KeySource, jwk};
 use crate::file::{Content, Look, Settled, Watch, unreadable_reason};
+use crate::observers::Observers;
 
 /// A file of public keys, read again whenever its content changes.
 ///
@@ -45,7 +46,7 @@ type Observer = dyn Fn(&KeyFileEvent) + Send + Sync;
 struct Shared {
     path: PathBuf,
     read: Box<Reader>,
-    observer: Option<Box<Observer>>,
+    observers: Observers<Observer>,
     current: ArcSwap<Inner>,
     /// Held while the file is read, by nobody who answers a request.
     state: Mutex<State>,
@@ -134,7 +135,7 @@ impl fmt::Debug for KeyFile {
 pub struct KeyFileOptions {
     path: PathBuf,
     read: Box<Reader>,
-    observer: Option<Box<Observer>>,
+    observers: Observers<Observer>,
 }
 
 impl KeyFileOptions {
@@ -142,7 +143,7 @@ impl KeyFileOptions {
         path: impl Into<PathBuf>,
         read: impl Fn(&[u8]) -> Result<KeySet, KeyFault> + Send + Sync + 'static,
     ) -> Self {
-        Self { path: path.into(), read: Box::new(read), observer: None }
+        Self { path: path.into(), read: Box::new(read), observers: Observers::default() }
     }
 
     /// Reads the keys under an id, which tokens then have to name. For PEM, which carries none.
@@ -155,9 +156,9 @@ impl KeyFileOptions {
 
     /// Is told when the file changed, from the thread that looks at it.
     ///
-    /// Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. Not called: nobody is, but for `tracing`.
     pub fn on_event(mut self, observer: impl Fn(&KeyFileEvent) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.observers.add(Arc::new(observer));
         self
     }
 
@@ -178,14 +179,20 @@ impl KeyFileOptions {
 
     /// Reads the file, at which nobody looks yet.
     fn read(self) -> Result<Shared, KeyFileError> {
-        let Self { path, read, observer } = self;
+        let Self { path, read, observers } = self;
         let file = Settled::open(&path, jwk::MAX_BYTES);
         let keys = match keys_of(&*read, file.content()) {
             Ok(keys) => keys,
             Err(fault) => return Err(KeyFileError { path, fault }),
         };
         let state = State { file, status: KeyFileStatus::default() };
-        Ok(Shared { current: ArcSwap::new(keys.0), state: Mutex::new(state), path, read, observer })
+        Ok(Shared {
+            current: ArcSwap::new(keys.0),
+            state: Mutex::new(state),
+            path,
+            read,
+            observers,
+        })
     }
 }
 
@@ -235,9 +242,7 @@ impl Shared {
                 tracing::warn!(path = %self.path.display(), %fault, "key file not usable, keys read before stay");
             }
         }
-        if let Some(observer) = &self.observer {
-            observer(event);
-        }
+        self.observers.tell(|observer| observer(event));
     }
 }
 

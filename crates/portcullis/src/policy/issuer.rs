@@ -11,7 +11,7 @@ use crate::claims::{AudienceRule, ClaimRules, ClaimValue, CompiledRules, TokenTy
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
-use crate::setting::{Setting, Voice};
+use crate::setting::{Setting, Voice, Words};
 use crate::signature::{Algorithm, Family};
 use crate::terms::{IssuerTerms, Terms};
 
@@ -101,6 +101,8 @@ pub struct Complete {
     algorithms: Vec<Algorithm>,
     keys: Keys,
     audience: AudienceRule,
+    /// What a preset was told before there was an issuer.
+    words: Words,
     types: Setting<Vec<TokenType>>,
     requires_key_id: bool,
     numeric_ids: bool,
@@ -218,6 +220,7 @@ impl Issuer<WantsAudience> {
                 algorithms,
                 keys,
                 audience,
+                words: Words::default(),
                 types: Setting::default(),
                 requires_key_id: false,
                 numeric_ids: false,
@@ -352,6 +355,13 @@ impl Issuer {
         keys.any(|part| matches!(part, Part::Secret(secret) if !secret.has_id()))
     }
 
+    /// Of which a preset was told this.
+    #[cfg(feature = "remote-jwks")]
+    pub(crate) fn said_by(mut self, words: Words) -> Self {
+        self.state.words = words;
+        self
+    }
+
     /// Settings of which two different words were said.
     pub(super) fn contradicted(&self) -> impl Iterator<Item = &'static str> {
         let all = [
@@ -363,7 +373,7 @@ impl Issuer {
             ("tenant_interval", self.state.tenant_interval.is_contradicted()),
         ];
         let own = all.into_iter().filter_map(|(setting, is_so)| is_so.then_some(setting));
-        own.chain(self.state.rules.contradicted())
+        own.chain(self.state.words.contradicted()).chain(self.state.rules.contradicted())
     }
 
     /// Claims of which these rules ask what its tokens cannot have, or forbid what they must.

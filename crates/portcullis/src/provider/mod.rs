@@ -51,6 +51,7 @@ pub use self::presets::{
 use crate::claims::{ClaimRules, TokenType};
 use crate::keys::remote::RemoteJwks;
 use crate::policy::{Issuer, Keys, WantsAlgorithms, WantsAudience};
+use crate::setting::Words;
 use crate::signature::Algorithm;
 
 /// An identity provider by a preset of [this module](self), on its way to an [`Issuer`].
@@ -69,6 +70,7 @@ pub struct Provider<Audience = ByAudience> {
     types: Vec<TokenType>,
     rules: ClaimRules,
     audience: Audience,
+    words: Words,
 }
 
 /// State of a [`Provider`]: its access tokens name this service in `aud`.
@@ -101,6 +103,7 @@ impl<Audience> Provider<Audience> {
             types: vec![TokenType::Jwt, TokenType::AccessToken],
             rules: ClaimRules::new(),
             audience,
+            words: Words::default(),
         }
     }
 
@@ -123,6 +126,7 @@ impl<Audience> Provider<Audience> {
     ///
     /// Not called: those that the provider publishes, as the preset says.
     pub fn keys(mut self, keys: impl Into<Keys>) -> Self {
+        self.words.say_anew("keys");
         self.keys = keys.into();
         self
     }
@@ -131,7 +135,8 @@ impl<Audience> Provider<Audience> {
     ///
     /// Not called: those that the preset lists, which are the provider's default.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.algorithms = algorithms.into_iter().collect();
+        let algorithms = algorithms.into_iter().collect::<Vec<_>>();
+        self.words.say("algorithms", &mut self.algorithms, algorithms);
         self
     }
 
@@ -158,6 +163,7 @@ impl<Audience> Provider<Audience> {
         named(self.issuer.algorithms(self.algorithms).keys(self.keys))
             .token_types(self.types)
             .claims(self.rules)
+            .said_by(self.words)
     }
 }
 

@@ -10,6 +10,7 @@ use super::what::Revocable;
 use crate::claims::{Claim, ClaimsError, CompiledRules};
 use crate::error::Error;
 use crate::keys::KeyError;
+use crate::setting::Words;
 use crate::token::Json;
 use crate::verified::VerifiedToken;
 
@@ -28,6 +29,7 @@ pub struct EnforcedRevocations {
     session_claims: Vec<String>,
     version_claims: Vec<String>,
     client_claims: Vec<String>,
+    words: Words,
 }
 
 impl EnforcedRevocations {
@@ -46,6 +48,7 @@ impl EnforcedRevocations {
             session_claims: claim("sid"),
             version_claims: Vec::new(),
             client_claims: claim("client_id"),
+            words: Words::default(),
         }
     }
 
@@ -54,7 +57,8 @@ impl EnforcedRevocations {
     ///
     /// Not called: `jti` (RFC 7519 §4.1.7). Entra ID: `uti`.
     pub fn token_id_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.token_id_claims = names.into_iter().map(Into::into).collect();
+        let names = names.into_iter().map(Into::into).collect::<Vec<_>>();
+        self.words.say("token_id_claims", &mut self.token_id_claims, names);
         self
     }
 
@@ -62,7 +66,8 @@ impl EnforcedRevocations {
     ///
     /// Not called: `sid` (OpenID Connect Front-Channel Logout 1.0 §3).
     pub fn session_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.session_claims = names.into_iter().map(Into::into).collect();
+        let names = names.into_iter().map(Into::into).collect::<Vec<_>>();
+        self.words.say("session_claims", &mut self.session_claims, names);
         self
     }
 
@@ -71,7 +76,8 @@ impl EnforcedRevocations {
     /// Not called: none, and no policy that enforces [`Revocable::Version`] builds: there is no standard
     /// name. Entra's `ver` is the version of a token's format, and of no use here.
     pub fn version_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.version_claims = names.into_iter().map(Into::into).collect();
+        let names = names.into_iter().map(Into::into).collect::<Vec<_>>();
+        self.words.say("version_claims", &mut self.version_claims, names);
         self
     }
 
@@ -81,7 +87,8 @@ impl EnforcedRevocations {
     /// Not called: `client_id` (RFC 8693 §4.3). Keycloak and Auth0: `azp`; Okta: `cid`; Entra ID: `azp`
     /// or `appid`.
     pub fn client_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.client_claims = names.into_iter().map(Into::into).collect();
+        let names = names.into_iter().map(Into::into).collect::<Vec<_>>();
+        self.words.say("client_claims", &mut self.client_claims, names);
         self
     }
 
@@ -105,6 +112,9 @@ impl EnforcedRevocations {
     pub(crate) fn check(&self) -> Result<(), Misfit> {
         if self.kinds.is_empty() {
             return Err(Misfit::NoKind);
+        }
+        if let Some(setting) = self.words.contradicted().next() {
+            return Err(Misfit::SaidTwice { setting });
         }
         let named = [Revocable::Token, Revocable::Session, Revocable::Version, Revocable::Client];
         let is_nameless = |kind: &Revocable| {
@@ -175,6 +185,11 @@ pub enum Misfit {
         /// The one of the revocations.
         longest: Duration,
     },
+    /// Two different words about a setting of them: neither counts.
+    SaidTwice {
+        /// The setter.
+        setting: &'static str,
+    },
     /// The policy's leeway is larger than that of the revocations.
     Leeway {
         /// The policy's.
@@ -220,6 +235,9 @@ impl fmt::Display for Misfit {
                 leeway.as_secs(),
                 most.as_secs()
             ),
+            Self::SaidTwice { setting } => {
+                write!(f, "`{setting}` is said twice, and not alike: leave one out")
+            }
             Self::NamelessSecret => f.write_str(
                 "revocations of kind `key` go by a key's id or thumbprint, and a shared secret has no thumbprint: give each secret an `id`",
             ),

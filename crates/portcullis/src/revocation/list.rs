@@ -13,6 +13,7 @@ use super::handle::RevokeError;
 use super::source::RevocationUnavailable;
 use super::table::{Mark, NoRoom, Said, Table, Until};
 use super::what::{Revocable, Revocation, Scope};
+use crate::observers::{Observers, guarded};
 use crate::time::{Clock, UnixTime};
 
 /// How much longer an entry lives than any token that it concerns: clocks of processes differ.
@@ -42,7 +43,7 @@ struct Inner {
     bounds: Bounds,
     capacity: usize,
     clock: Arc<dyn Clock>,
-    observer: Option<Arc<Observer>>,
+    observers: Observers<Observer>,
     /// Tokens issued before are refused, whoever issued them.
     start: Option<UnixTime>,
     tokens: Table<Until>,
@@ -181,14 +182,14 @@ pub(super) struct ListSettings {
     pub(super) bounds: Bounds,
     pub(super) capacity: usize,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) observer: Option<Arc<Observer>>,
+    pub(super) observers: Observers<Observer>,
     pub(super) start: Option<UnixTime>,
     pub(super) max_staleness: Option<Duration>,
 }
 
 impl RevocationList {
     pub(super) fn new(settings: ListSettings) -> Self {
-        let ListSettings { key, bounds, capacity, clock, observer, start, max_staleness } =
+        let ListSettings { key, bounds, capacity, clock, observers, start, max_staleness } =
             settings;
         let contact = max_staleness.map(|max_staleness| Contact {
             max_staleness,
@@ -204,7 +205,7 @@ impl RevocationList {
             bounds,
             capacity,
             clock,
-            observer,
+            observers,
             start,
             tokens: Table::new(),
             sessions: Table::new(),
@@ -533,10 +534,8 @@ impl Inner {
     }
 
     fn tell(&self, event: &RevocationEvent) {
-        event.trace();
-        if let Some(observer) = &self.observer {
-            observer(event);
-        }
+        guarded(|| event.trace());
+        self.observers.tell(|observer| observer(event));
     }
 }
 

@@ -9,7 +9,8 @@ use super::event::{Observer, RevocationEvent};
 use super::handle::Revocations;
 use super::list::{Bounds, ListSettings, RevocationList};
 use super::snapshot::{self, SnapshotError};
-use crate::claims::MaxLifetime;
+use crate::claims::{DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, MaxLifetime};
+use crate::observers::Observers;
 use crate::time::{Clock, SystemClock, UnixTime};
 
 /// As many as 45 MiB hold at most, and more than a service revokes within the life of its tokens.
@@ -19,12 +20,12 @@ const CAPACITY: usize = 1_000_000;
 #[derive(Clone)]
 #[must_use]
 pub struct RevocationOptions {
-    max_lifetime: MaxLifetime,
-    leeway: Duration,
-    capacity: usize,
+    max_lifetime: Option<MaxLifetime>,
+    leeway: Option<Duration>,
+    capacity: Option<usize>,
     refuses_issued_before_start: bool,
     clock: Arc<dyn Clock>,
-    observer: Option<Arc<Observer>>,
+    observers: Observers<Observer>,
 }
 
 impl Default for RevocationOptions {
@@ -37,32 +38,33 @@ impl RevocationOptions {
     /// The defaults of the setters.
     pub fn new() -> Self {
         Self {
-            max_lifetime: crate::claims::DEFAULT_MAX_LIFETIME.into(),
-            leeway: crate::claims::DEFAULT_LEEWAY,
-            capacity: CAPACITY,
+            max_lifetime: None,
+            leeway: None,
+            capacity: None,
             refuses_issued_before_start: false,
             clock: Arc::new(SystemClock),
-            observer: None,
+            observers: Observers::default(),
         }
     }
 
     /// The longest that a token lives: entries are kept for as long. A policy that accepts tokens of a
     /// longer life does not build.
     ///
-    /// Not called: 24 h, as for policies. With
+    /// Called again, the longest. Not called: 24 h, as for policies. With
     /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime), only single tokens can be
     /// revoked, each until its `exp`, and keys, for ever.
     pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
-        self.max_lifetime = limit.into();
+        let limit = limit.into();
+        self.max_lifetime = Some(self.max_lifetime.map_or(limit, |before| before.longer(limit)));
         self
     }
 
     /// The largest leeway of the policies that ask, in whole seconds. One with a larger one does not
     /// build.
     ///
-    /// Not called: 30 s, as for policies.
+    /// Called again, the largest. Not called: 30 s, as for policies.
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.leeway = self.leeway.max(Some(leeway));
         self
     }
 
@@ -71,9 +73,9 @@ impl RevocationOptions {
     ///
     /// An entry takes 24 to 48 bytes; one with an instant or a version, 33 to 66.
     ///
-    /// Not called: 1,000,000.
+    /// Called again, the smallest. Not called: 1,000,000.
     pub fn capacity(mut self, entries: usize) -> Self {
-        self.capacity = entries;
+        self.capacity = Some(self.capacity.map_or(entries, |before| before.min(entries)));
         self
     }
 
@@ -90,7 +92,7 @@ impl RevocationOptions {
 
     /// The clock by which entries are made, and are over: that of the policies.
     ///
-    /// Not called: the machine's.
+    /// Called again, the last. Not called: the machine's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -98,9 +100,9 @@ impl RevocationOptions {
 
     /// Tells of what happens. Called by whoever meets it, a request perhaps: it must not wait.
     ///
-    /// Not called: nobody is told, but for `tracing`.
+    /// Called again, all are told. Not called: nobody is, but for `tracing`.
     pub fn on_event(mut self, observer: impl Fn(&RevocationEvent) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observers.add(Arc::new(observer));
         self
     }
 
@@ -129,11 +131,14 @@ impl RevocationOptions {
         let now = self.clock.now();
         RevocationList::new(ListSettings {
             key,
-            bounds: Bounds { max_lifetime: self.max_lifetime.limit, leeway: self.leeway },
-            capacity: self.capacity,
+            bounds: Bounds {
+                max_lifetime: self.max_lifetime.map_or(Some(DEFAULT_MAX_LIFETIME), |max| max.limit),
+                leeway: self.leeway.unwrap_or(DEFAULT_LEEWAY),
+            },
+            capacity: self.capacity.unwrap_or(CAPACITY),
             start: self.refuses_issued_before_start.then_some(UnixTime(now.0)),
             clock: self.clock,
-            observer: self.observer,
+            observers: self.observers,
             max_staleness,
         })
     }

@@ -17,6 +17,7 @@ use super::reply::Reply;
 use crate::authorize::is_scope;
 use crate::policy::Issuer;
 use crate::request::RequestView;
+use crate::setting::Words;
 use crate::signature::Algorithm;
 use crate::source::{Kind, TokenSource};
 
@@ -126,6 +127,7 @@ impl ProtectedResource {
     pub fn builder(identifier: impl Into<String>) -> ProtectedResourceBuilder {
         ProtectedResourceBuilder {
             document: Document { resource: identifier.into(), ..Document::default() },
+            words: Words::default(),
         }
     }
 
@@ -217,6 +219,7 @@ impl fmt::Debug for ProtectedResource {
 #[must_use]
 pub struct ProtectedResourceBuilder {
     document: Document,
+    words: Words,
 }
 
 /// §2, in its order. §3.2: "Parameters with zero values MUST be omitted from the response."
@@ -275,7 +278,11 @@ impl ProtectedResourceBuilder {
         mut self,
         servers: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.document.authorization_servers = strings(servers);
+        self.words.say(
+            "authorization_servers",
+            &mut self.document.authorization_servers,
+            strings(servers),
+        );
         self
     }
 
@@ -284,7 +291,7 @@ impl ProtectedResourceBuilder {
     ///
     /// Not called: it signs nothing.
     pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
-        self.document.jwks_uri = Some(url.into());
+        self.words.say("jwks_uri", &mut self.document.jwks_uri, Some(url.into()));
         self
     }
 
@@ -296,7 +303,7 @@ impl ProtectedResourceBuilder {
         mut self,
         scopes: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.document.scopes_supported = strings(scopes);
+        self.words.say("scopes_supported", &mut self.document.scopes_supported, strings(scopes));
         self
     }
 
@@ -307,8 +314,12 @@ impl ProtectedResourceBuilder {
         mut self,
         algorithms: impl IntoIterator<Item = Algorithm>,
     ) -> Self {
-        let names = algorithms.into_iter().map(|algorithm| algorithm.name());
-        self.document.resource_signing_alg_values_supported = names.collect();
+        let names = algorithms.into_iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>();
+        self.words.say(
+            "resource_signing_alg_values_supported",
+            &mut self.document.resource_signing_alg_values_supported,
+            names,
+        );
         self
     }
 
@@ -317,7 +328,7 @@ impl ProtectedResourceBuilder {
     ///
     /// Not called: clients show its address.
     pub fn resource_name(mut self, name: impl Into<String>) -> Self {
-        self.document.resource_name = Some(name.into());
+        self.words.say("resource_name", &mut self.document.resource_name, Some(name.into()));
         self
     }
 
@@ -325,7 +336,11 @@ impl ProtectedResourceBuilder {
     ///
     /// Not called: the document does not say.
     pub fn resource_documentation(mut self, url: impl Into<String>) -> Self {
-        self.document.resource_documentation = Some(url.into());
+        self.words.say(
+            "resource_documentation",
+            &mut self.document.resource_documentation,
+            Some(url.into()),
+        );
         self
     }
 
@@ -333,7 +348,11 @@ impl ProtectedResourceBuilder {
     ///
     /// Not called: the document does not say.
     pub fn resource_policy_uri(mut self, url: impl Into<String>) -> Self {
-        self.document.resource_policy_uri = Some(url.into());
+        self.words.say(
+            "resource_policy_uri",
+            &mut self.document.resource_policy_uri,
+            Some(url.into()),
+        );
         self
     }
 
@@ -341,7 +360,7 @@ impl ProtectedResourceBuilder {
     ///
     /// Not called: the document does not say.
     pub fn resource_tos_uri(mut self, url: impl Into<String>) -> Self {
-        self.document.resource_tos_uri = Some(url.into());
+        self.words.say("resource_tos_uri", &mut self.document.resource_tos_uri, Some(url.into()));
         self
     }
 
@@ -352,7 +371,11 @@ impl ProtectedResourceBuilder {
         mut self,
         types: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.document.authorization_details_types_supported = strings(types);
+        self.words.say(
+            "authorization_details_types_supported",
+            &mut self.document.authorization_details_types_supported,
+            strings(types),
+        );
         self
     }
 
@@ -370,8 +393,9 @@ impl ProtectedResourceBuilder {
     ///
     /// The document would be misread, or say what does not hold. The error lists every fault.
     pub fn build(self) -> Result<ProtectedResource, ProtectedResourceError> {
-        let Self { document } = self;
+        let Self { document, words } = self;
         let mut faults = document.check();
+        faults.extend(words.contradicted().map(|member| ResourceFault::SaidTwice { member }));
         let written = serde_json::to_vec(&document).unwrap_or_default();
         if written.len() > MAX_DOCUMENT {
             faults.push(ResourceFault::TooLarge { bytes: written.len() });
@@ -624,6 +648,11 @@ pub enum ResourceFault {
         /// Which member.
         member: &'static str,
     },
+    /// Two different words about a member: neither counts.
+    SaidTwice {
+        /// The setter.
+        member: &'static str,
+    },
     /// A member of one's own without a name, with that of another, or with one that has a meaning here.
     Member {
         /// Its name.
@@ -656,6 +685,9 @@ impl fmt::Display for ResourceFault {
                 scope.escape_debug()
             ),
             Self::Empty { member } => write!(f, "{member}: is empty: leave it out"),
+            Self::SaidTwice { member } => {
+                write!(f, "{member}: is said twice, and not alike: leave one out")
+            }
             Self::Member { name } => write!(
                 f,
                 "member `{}`: has no name, is there twice, or has a meaning of its own: use its setter, if there is one",

@@ -18,8 +18,8 @@ pub(super) fn values<'r, V: RequestView + ?Sized>(
         .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
-/// Whether another site's requests carry the cookie (RFC 6265bis §4.1.2.7).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// Whether another site's requests carry the cookie (RFC 6265bis §4.1.2.7). The strictest is the least.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum SameSite {
     /// Never, not even where a user follows a link from another site.
     Strict,
@@ -53,7 +53,7 @@ pub enum SameSite {
 #[must_use]
 pub struct TokenCookie {
     name: String,
-    same_site: SameSite,
+    same_site: Option<SameSite>,
     path: Option<String>,
     domain: Option<String>,
 }
@@ -76,14 +76,14 @@ impl TokenCookie {
 
     /// A cookie of a name that is checked elsewhere.
     pub(crate) fn unchecked(name: String) -> Self {
-        Self { name, same_site: SameSite::default(), path: None, domain: None }
+        Self { name, same_site: None, path: None, domain: None }
     }
 
     /// Sets when other sites' requests carry it.
     ///
-    /// Not called: [`SameSite::Lax`], which lets links from other sites in but no forms.
+    /// Called again, the strictest. Not called: [`SameSite::Lax`], which lets links from other sites in but no forms.
     pub fn same_site(mut self, same_site: SameSite) -> Self {
-        self.same_site = same_site;
+        self.same_site = Some(self.same_site.map_or(same_site, |before| before.min(same_site)));
         self
     }
 
@@ -185,6 +185,7 @@ impl TokenCookie {
 
     fn field(&self, value: &str, life: u64) -> String {
         let Self { name, same_site, path, domain } = self;
+        let same_site = same_site.unwrap_or_default();
         let path = path.as_deref().unwrap_or("/");
         let domain =
             domain.as_ref().map_or_else(String::new, |domain| format!("; Domain={domain}"));

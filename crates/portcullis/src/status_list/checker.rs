@@ -1,10 +1,8 @@
 //! The lists of a policy: which are here, which are being fetched, and which give way.
 use core::fmt;
-use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicI64, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
-use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -18,6 +16,9 @@ use super::list::{self, List, Moment};
 use super::settings::Settings;
 use super::{CONNECT_TIMEOUT, StatusLists};
 use crate::keys::remote::{HttpClient, PlainHosts, Thread, check_status, get};
+use crate::observers::Observers;
+#[cfg(feature = "tracing")]
+use crate::observers::guarded;
 use crate::policy::Rules;
 use crate::revocation::{
     RevocationAnswer, RevocationSource, RevocationStatus, RevocationUnavailable,
@@ -48,7 +49,7 @@ struct Shared {
     origins: Vec<Origin>,
     hosts: PlainHosts,
     client: Arc<dyn HttpClient>,
-    observer: Option<Arc<Observer>>,
+    observers: Observers<Observer>,
     clock: Arc<dyn Clock>,
     /// Those of the policy that this is part of.
     rules: Weak<Rules>,
@@ -119,15 +120,16 @@ impl Checker {
         rules: Weak<Rules>,
     ) -> Self {
         let rule = lists.rule();
-        let StatusLists { settings, hosts, client, observer, .. } = lists;
-        let client = client.unwrap_or_else(|| thread.client(CONNECT_TIMEOUT, None));
+        let StatusLists { settings, hosts, client, observers, .. } = lists;
+        let client =
+            client.map_or_else(|| thread.client(CONNECT_TIMEOUT, None) as _, |client| client.0);
         Self(Arc::new(Shared {
             settings,
             rule,
             origins,
             hosts,
             client,
-            observer,
+            observers,
             clock,
             rules,
             thread,
@@ -393,15 +395,9 @@ impl Shared {
 
     fn announce(&self, issuer: &str, uri: &str, fault: StatusListFault) {
         let error = StatusListError::new(issuer, uri, fault);
-        // A panic of whoever listens is no reason to refuse a request, nor to end the thread. The
-        // panic hook has said so.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(feature = "tracing")]
-            tracing::warn!(issuer, %error, "a status list cannot be had");
-            if let Some(observer) = &self.observer {
-                observer(&error);
-            }
-        }));
+        #[cfg(feature = "tracing")]
+        guarded(|| tracing::warn!(issuer, %error, "a status list cannot be had"));
+        self.observers.tell(|observer| observer(&error));
     }
 }
 

@@ -38,7 +38,9 @@ pub use self::fault::{StatusListError, StatusListFault, StatusListsError};
 use self::settings::Settings;
 use crate::dangerous::AllowHttp;
 use crate::keys::remote::{HttpClient, PlainHosts, SettingFault, Thread};
+use crate::observers::Observers;
 use crate::policy::Rules;
+use crate::setting::{self, Words};
 use crate::time::Clock;
 
 /// Has a policy ask the lists that tokens name whether they were taken back: see
@@ -76,7 +78,8 @@ use crate::time::Clock;
 /// **A list has an `iss`.** The draft lets it out; here, the key of a list is looked up by its issuer,
 /// who must be the token's.
 ///
-/// Durations and numbers out of their bounds are a fault of the policy.
+/// Durations and numbers out of their bounds, and settings that are said twice and not alike, are a fault of the
+/// policy.
 #[derive(Clone)]
 #[must_use]
 pub struct StatusLists {
@@ -84,8 +87,9 @@ pub struct StatusLists {
     is_required: bool,
     origins: Vec<String>,
     hosts: PlainHosts,
-    client: Option<Arc<dyn HttpClient>>,
-    observer: Option<Arc<Observer>>,
+    client: Option<setting::Shared<dyn HttpClient>>,
+    observers: Observers<Observer>,
+    words: Words,
 }
 
 /// For how long to wait for a connection: as remote keys do, whose client it is.
@@ -100,7 +104,8 @@ impl StatusLists {
             origins: Vec::new(),
             hosts: PlainHosts::default(),
             client: None,
-            observer: None,
+            observers: Observers::default(),
+            words: Words::default(),
         }
     }
 
@@ -138,7 +143,7 @@ impl StatusLists {
     ///
     /// Not called: 5 minutes, as keys do. Headers such as `Cache-Control` do not count (§8.2).
     pub fn fresh_for(mut self, duration: Duration) -> Self {
-        self.settings.fresh_for = duration;
+        self.words.say("fresh_for", &mut self.settings.fresh_for, duration);
         self
     }
 
@@ -146,7 +151,7 @@ impl StatusLists {
     ///
     /// Not called: 10 s, so that a `ttl` of 1 does not cause a fetch a second.
     pub fn min_fresh(mut self, duration: Duration) -> Self {
-        self.settings.min_fresh = duration;
+        self.words.say("min_fresh", &mut self.settings.min_fresh, duration);
         self
     }
 
@@ -154,7 +159,7 @@ impl StatusLists {
     ///
     /// Not called: 1 h. A token that was taken back must not work for a day because its list said so.
     pub fn max_fresh(mut self, duration: Duration) -> Self {
-        self.settings.max_fresh = duration;
+        self.words.say("max_fresh", &mut self.settings.max_fresh, duration);
         self
     }
 
@@ -163,7 +168,7 @@ impl StatusLists {
     /// Not called: `exp` alone says how old a list may be. One without `exp` is good for ever if its
     /// server goes on answering with it.
     pub fn max_age(mut self, limit: Duration) -> Self {
-        self.settings.max_age = Some(limit);
+        self.words.say("max_age", &mut self.settings.max_age, Some(limit));
         self
     }
 
@@ -173,7 +178,7 @@ impl StatusLists {
     /// Not called: 1 s. Until then its tokens get 503 at once. A `Retry-After` of 429 and 503 is
     /// honoured up to 5 minutes.
     pub fn first_retry(mut self, duration: Duration) -> Self {
-        self.settings.first_retry = duration;
+        self.words.say("first_retry", &mut self.settings.first_retry, duration);
         self
     }
 
@@ -182,7 +187,7 @@ impl StatusLists {
     ///
     /// Not called: 60 s. A server that is back is found within this time.
     pub fn max_retry(mut self, duration: Duration) -> Self {
-        self.settings.max_retry = duration;
+        self.words.say("max_retry", &mut self.settings.max_retry, duration);
         self
     }
 
@@ -191,7 +196,7 @@ impl StatusLists {
     ///
     /// Not called: 3 s. Longer, and clients give up.
     pub fn timeout(mut self, duration: Duration) -> Self {
-        self.settings.timeout = duration;
+        self.words.say("timeout", &mut self.settings.timeout, duration);
         self
     }
 
@@ -200,7 +205,7 @@ impl StatusLists {
     /// Not called: 1 MiB. A list of a million statuses takes at most 170 KiB (one bit each, half of
     /// them set).
     pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_bytes = bytes;
+        self.words.say("max_bytes", &mut self.settings.max_bytes, bytes);
         self
     }
 
@@ -211,7 +216,7 @@ impl StatusLists {
     /// them as there may be take 256 MiB. Lists are decompressed by the thread that also fetches keys:
     /// 64 MiB keep it for about a quarter of a second.
     pub fn max_list_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_list_bytes = bytes;
+        self.words.say("max_list_bytes", &mut self.settings.max_list_bytes, bytes);
         self
     }
 
@@ -221,7 +226,7 @@ impl StatusLists {
     /// asked for the longest time. So an issuer that invents addresses drives out its own lists. Of half
     /// as many at most are lists of one issuer fetched at a time; others get 503 for a second.
     pub fn max_lists(mut self, lists: usize) -> Self {
-        self.settings.max_lists = lists;
+        self.words.say("max_lists", &mut self.settings.max_lists, lists);
         self
     }
 
@@ -229,19 +234,20 @@ impl StatusLists {
     ///
     /// Not called: reqwest with rustls, the certificates of the operating system and no proxy.
     pub fn client(mut self, client: impl HttpClient) -> Self {
-        self.client = Some(Arc::new(client));
+        let client: Arc<dyn HttpClient> = Arc::new(client);
+        self.words.say("client", &mut self.client, Some(setting::Shared(client)));
         self
     }
 
     /// Is told of each list that could not be had, and why; of lists that are not even fetched, of one a
     /// second. Called by the thread that fetches, or on the request's way: it must not block.
     ///
-    /// Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. Not called: nobody is, but for `tracing`.
     pub fn on_failure(
         mut self,
         observer: impl Fn(&StatusListError) + Send + Sync + 'static,
     ) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observers.add(Arc::new(observer));
         self
     }
 
@@ -257,7 +263,9 @@ impl StatusLists {
 
     /// What makes them unfit, all of it.
     pub(crate) fn faults(&self) -> Vec<StatusListsError> {
-        let mut faults: Vec<_> = self.settings.faults().map(StatusListsError::Setting).collect();
+        let twice = self.words.contradicted().map(SettingFault::said_twice);
+        let settings = self.settings.faults().chain(twice);
+        let mut faults: Vec<_> = settings.map(StatusListsError::Setting).collect();
         if self.hosts.0.iter().any(|host| Host::parse(host).is_err()) {
             faults.push(StatusListsError::Setting(SettingFault {
                 setting: "allow_http",

@@ -3,7 +3,6 @@ use core::fmt;
 use core::mem;
 use core::time::Duration;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -18,6 +17,9 @@ use super::settings::Settings;
 use super::watch::{Event, Health};
 use crate::keys::set::Inner;
 use crate::keys::{KeyQuery, KeySet, KeysUnavailable};
+use crate::observers::Observers;
+#[cfg(feature = "tracing")]
+use crate::observers::guarded;
 use crate::signature::Algorithm;
 
 pub(super) type Observer = dyn Fn(&str, &Event) + Send + Sync;
@@ -25,7 +27,7 @@ pub(super) type Observer = dyn Fn(&str, &Event) + Send + Sync;
 /// What a key set's handles, the requests that wait for it and its driver have in common.
 pub(super) struct Shared {
     pub(super) source: Source,
-    observer: Option<Arc<Observer>>,
+    observers: Observers<Observer>,
     /// Read by every request, without a lock.
     current: ArcSwap<Inner>,
     /// Held for moments, never across I/O, and only where a key is not known.
@@ -50,7 +52,7 @@ struct Engine {
 }
 
 impl Shared {
-    pub(super) fn new(source: Source, observer: Option<Arc<Observer>>) -> Self {
+    pub(super) fn new(source: Source, observers: Observers<Observer>) -> Self {
         let engine = Engine {
             schedule: Schedule::new(source.settings.clone()),
             pending: Vec::new(),
@@ -63,7 +65,7 @@ impl Shared {
         };
         Self {
             source,
-            observer,
+            observers,
             current: ArcSwap::new(KeySet::empty().0),
             engine: Mutex::new(engine),
             work: Notify::new(),
@@ -204,15 +206,9 @@ impl Shared {
 
     fn announce(&self, event: &Event) {
         let issuer = &*self.source.issuer;
-        // A panic of whoever listens must not end the driver: there would be no keys. The panic
-        // hook has said so.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(feature = "tracing")]
-            super::watch::trace(issuer, event);
-            if let Some(observer) = &self.observer {
-                observer(issuer, event);
-            }
-        }));
+        #[cfg(feature = "tracing")]
+        guarded(|| super::watch::trace(issuer, event));
+        self.observers.tell(|observer| observer(issuer, event));
     }
 
     /// Takes in how a fetch ended.

@@ -68,6 +68,8 @@ pub(crate) use self::thread::Thread;
 pub use self::watch::{Event, Health};
 use super::{KeyQuery, KeySet, KeySource, Seek};
 use crate::dangerous::AllowHttp;
+use crate::observers::Observers;
+use crate::setting::{self, Words};
 
 /// The keys that an issuer publishes at an address, kept current.
 ///
@@ -222,8 +224,8 @@ impl fmt::Debug for RemoteJwks {
 
 /// [`RemoteJwks`] before it has started. Give it to [`Issuer::keys`](crate::Issuer), or start it.
 ///
-/// Durations and numbers out of their bounds are a fault of the policy, or of
-/// [`start_for`](Self::start_for).
+/// Durations and numbers out of their bounds, and settings that are said twice and not alike, are a fault of the
+/// policy, or of [`start_for`](Self::start_for).
 #[derive(Clone)]
 #[must_use]
 pub struct RemoteJwksOptions {
@@ -231,8 +233,9 @@ pub struct RemoteJwksOptions {
     url: Option<String>,
     pub(crate) settings: Settings,
     hosts: PlainHosts,
-    client: Option<Arc<dyn HttpClient>>,
-    observer: Option<Arc<Observer>>,
+    client: Option<setting::Shared<dyn HttpClient>>,
+    observers: Observers<Observer>,
+    words: Words,
 }
 
 impl RemoteJwksOptions {
@@ -242,7 +245,8 @@ impl RemoteJwksOptions {
             settings: Settings::default(),
             hosts: PlainHosts::default(),
             client: None,
-            observer: None,
+            observers: Observers::default(),
+            words: Words::default(),
         }
     }
 
@@ -250,7 +254,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 5 minutes. A key that was withdrawn works for about that long.
     pub fn fresh_for(mut self, duration: Duration) -> Self {
-        self.settings.fresh_for = duration;
+        self.words.say("fresh_for", &mut self.settings.fresh_for, duration);
         self
     }
 
@@ -259,7 +263,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 1 minute, so that a server which forbids to store is not asked all the time.
     pub fn min_fresh(mut self, duration: Duration) -> Self {
-        self.settings.min_fresh = duration;
+        self.words.say("min_fresh", &mut self.settings.min_fresh, duration);
         self
     }
 
@@ -268,7 +272,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 1 h. A withdrawn key must not work for a day because a header said so.
     pub fn max_fresh(mut self, duration: Duration) -> Self {
-        self.settings.max_fresh = duration;
+        self.words.say("max_fresh", &mut self.settings.max_fresh, duration);
         self
     }
 
@@ -277,7 +281,7 @@ impl RemoteJwksOptions {
     /// Not called: 80, so that a failure can be mended before the set is no longer fresh. The
     /// fetch is conditional (`ETag`, `Last-Modified`).
     pub fn refresh_at_percent(mut self, percent: u8) -> Self {
-        self.settings.refresh_at_percent = percent;
+        self.words.say("refresh_at_percent", &mut self.settings.refresh_at_percent, percent);
         self
     }
 
@@ -288,7 +292,7 @@ impl RemoteJwksOptions {
     /// no more fetches than this, and a key that is used before it was fetched works this late, at
     /// the latest.
     pub fn cool_down(mut self, duration: Duration) -> Self {
-        self.settings.cool_down = duration;
+        self.words.say("cool_down", &mut self.settings.cool_down, duration);
         self
     }
 
@@ -298,7 +302,7 @@ impl RemoteJwksOptions {
     /// Not called: 2 s. A key server that takes longer has a problem, and so would its clients. With
     /// 0, an unknown key id gets 503 whenever a fetch is under way.
     pub fn max_wait(mut self, duration: Duration) -> Self {
-        self.settings.max_wait = duration;
+        self.words.say("max_wait", &mut self.settings.max_wait, duration);
         self
     }
 
@@ -306,7 +310,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 64. Whoever invents key ids must not make requests pile up.
     pub fn max_waiting(mut self, requests: usize) -> Self {
-        self.settings.max_waiting = requests;
+        self.words.say("max_waiting", &mut self.settings.max_waiting, requests);
         self
     }
 
@@ -316,7 +320,7 @@ impl RemoteJwksOptions {
     /// Not called: 1 s. The time is chosen at random up to this (*full jitter*), so that a fleet
     /// does not come back all at once; a `Retry-After` of 429 and 503 is honoured.
     pub fn first_retry(mut self, duration: Duration) -> Self {
-        self.settings.first_retry = duration;
+        self.words.say("first_retry", &mut self.settings.first_retry, duration);
         self
     }
 
@@ -325,7 +329,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 60 s. A key server that is back is found within this time.
     pub fn max_retry(mut self, duration: Duration) -> Self {
-        self.settings.max_retry = duration;
+        self.words.say("max_retry", &mut self.settings.max_retry, duration);
         self
     }
 
@@ -335,7 +339,7 @@ impl RemoteJwksOptions {
     /// Not called: 24 h. It bounds how long a key can live that was withdrawn while the server
     /// could not be reached, and how long an outage can last.
     pub fn max_stale(mut self, duration: Duration) -> Self {
-        self.settings.max_stale = duration;
+        self.words.say("max_stale", &mut self.settings.max_stale, duration);
         self
     }
 
@@ -344,7 +348,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 2 s.
     pub fn connect_timeout(mut self, duration: Duration) -> Self {
-        self.settings.connect_timeout = duration;
+        self.words.say("connect_timeout", &mut self.settings.connect_timeout, duration);
         self
     }
 
@@ -352,7 +356,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 5 s. Half a second, as others have it, flaps with a server that is far away.
     pub fn timeout(mut self, duration: Duration) -> Self {
-        self.settings.timeout = duration;
+        self.words.say("timeout", &mut self.settings.timeout, duration);
         self
     }
 
@@ -360,7 +364,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 256 KiB. Sets with certificate chains of a dozen keys have some 100 KiB.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_bytes = bytes;
+        self.words.say("max_bytes", &mut self.settings.max_bytes, bytes);
         self
     }
 
@@ -368,7 +372,7 @@ impl RemoteJwksOptions {
     ///
     /// Not called: 100. Providers publish 2 to 10.
     pub fn max_keys(mut self, keys: usize) -> Self {
-        self.settings.max_keys = keys;
+        self.words.say("max_keys", &mut self.settings.max_keys, keys);
         self
     }
 
@@ -405,7 +409,7 @@ impl RemoteJwksOptions {
     /// Not called: no proxy. The variables of the environment (`HTTPS_PROXY`) do not count, since
     /// whoever sets them would decide where keys come from.
     pub fn proxy(mut self, address: impl Into<String>) -> Self {
-        self.settings.proxy = Some(address.into());
+        self.words.say("proxy", &mut self.settings.proxy, Some(address.into()));
         self
     }
 
@@ -413,16 +417,17 @@ impl RemoteJwksOptions {
     ///
     /// Not called: reqwest with rustls and the certificates of the operating system.
     pub fn client(mut self, client: impl HttpClient) -> Self {
-        self.client = Some(Arc::new(client));
+        let client: Arc<dyn HttpClient> = Arc::new(client);
+        self.words.say("client", &mut self.client, Some(setting::Shared(client)));
         self
     }
 
     /// Is told the issuer and what happened to its keys, from the thread that fetches: it must not
     /// block, nor hold a policy or a handle with these keys, which would then never end.
     ///
-    /// Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. Not called: nobody is, but for `tracing`.
     pub fn on_event(mut self, observer: impl Fn(&str, &Event) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observers.add(Arc::new(observer));
         self
     }
 
@@ -458,22 +463,14 @@ impl RemoteJwksOptions {
         Ok(RemoteJwks { handle: Arc::new(handle) })
     }
 
-    /// Whether both fetch the same keys in the same way, and tell the same observer.
+    /// Whether both fetch the same keys in the same way, and tell the same observers.
     fn is_same_as(&self, other: &Self) -> bool {
-        let Self { url, settings, hosts, client, observer } = self;
-        let is_same_client = match (client, &other.client) {
-            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
-            (own, other) => own.is_none() && other.is_none(),
-        };
-        let is_same_observer = match (observer, &other.observer) {
-            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
-            (own, other) => own.is_none() && other.is_none(),
-        };
+        let Self { url, settings, hosts, client, observers, words: _ } = self;
         *url == other.url
             && *settings == other.settings
             && hosts.0 == other.hosts.0
-            && is_same_client
-            && is_same_observer
+            && *client == other.client
+            && *observers == other.observers
     }
 
     /// Finds the faults that starting would, but for those of a first fetch.
@@ -483,6 +480,7 @@ impl RemoteJwksOptions {
 
     fn place(&self, issuer: &str) -> Result<Place, RemoteJwksError> {
         let mut faults = self.settings.faults();
+        faults.extend(self.words.contradicted().map(SettingFault::said_twice));
         if self.hosts.0.iter().any(|host| Host::parse(host).is_err()) {
             faults.push(SettingFault {
                 setting: "allow_http",
@@ -508,10 +506,10 @@ impl RemoteJwksOptions {
         default_client: impl FnOnce(&Settings) -> Arc<C>,
     ) -> Result<Arc<Shared>, RemoteJwksError> {
         let place = self.place(&issuer)?;
-        let Self { settings, hosts, client, observer, .. } = self;
-        let client = client.unwrap_or_else(|| default_client(&settings));
+        let Self { settings, hosts, client, observers, .. } = self;
+        let client = client.map_or_else(|| default_client(&settings) as _, |client| client.0);
         let source = Source { issuer, place, hosts, client, settings };
-        Ok(Arc::new(Shared::new(source, observer)))
+        Ok(Arc::new(Shared::new(source, observers)))
     }
 
     /// Whether each issuer that a rule makes has keys of its own by these.

@@ -106,9 +106,10 @@ impl Secret {
 
     /// Accepts it before `end` only, on the policy's clock.
     ///
-    /// Not called: it is accepted as long as the policy lives.
+    /// Called again, the earliest. Not called: it is accepted as long as the policy lives.
     pub fn accept_until(mut self, end: impl Into<UnixTime>) -> Self {
-        self.accept_until = Some(end.into());
+        let end = end.into();
+        self.accept_until = Some(self.accept_until.map_or(end, |before| before.min(end)));
         self
     }
 

@@ -193,11 +193,7 @@ impl Rig {
             assert_eq!(issuer, ISSUER);
             told.lock().expect("no panic under the lock").push((Instant::now(), event.clone()));
         };
-        let options = match &options.observer {
-            Some(_) => options,
-            None => options.on_event(observer),
-        };
-        let remote = start(options.client(server.clone()));
+        let remote = start(options.on_event(observer).client(server.clone()));
         Self { remote, server, events, start: Instant::now() }
     }
 
