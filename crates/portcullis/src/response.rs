@@ -42,7 +42,15 @@ impl ResponseNeeds {
     }
 
     /// Adds what these do not have.
+    #[inline]
     pub fn add_to(self, headers: &mut HeaderMap) {
+        // Mostly there are none.
+        if self != Self::default() {
+            self.add_all_to(headers);
+        }
+    }
+
+    fn add_all_to(self, headers: &mut HeaderMap) {
         for (name, value) in self.headers() {
             if !headers.contains_key(name) {
                 headers.insert(name, HeaderValue::from_static(value));

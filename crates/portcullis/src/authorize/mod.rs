@@ -18,7 +18,6 @@ mod typed;
 
 use core::fmt;
 use core::time::Duration;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -31,7 +30,7 @@ pub use self::typed::Requires;
 use crate::claims::ClaimValue;
 use crate::error::Error;
 use crate::time::UnixTime;
-use crate::token::{Json, JsonText, numeric_date};
+use crate::token::{Json, JsonText, Quoted, numeric_date};
 use crate::verified::VerifiedToken;
 
 /// What a route asks of a verified token beyond the policy. The same value goes into a layer
@@ -285,14 +284,17 @@ impl Requirement {
     ///
     /// [`Error::Forbidden`]: it does not have what is asked for. [`Error::Requirement`]: nobody could meet it.
     pub fn check(&self, token: &VerifiedToken) -> Result<(), Error> {
+        // One at fault is met by nobody.
+        if self.is_met_by(token) == Met::Yes { Ok(()) } else { Err(self.refuse(token)) }
+    }
+
+    #[cold]
+    fn refuse(&self, token: &VerifiedToken) -> Error {
         if let Some(fault) = self.fault() {
-            return Err(Error::Requirement(fault.clone()));
-        }
-        if self.is_met_by(token) == Met::Yes {
-            return Ok(());
+            return Error::Requirement(fault.clone());
         }
         let Outcome { missing, remedy } = self.examine(token);
-        Err(Error::Forbidden(Forbidden::new(missing, remedy)))
+        Error::Forbidden(Forbidden::new(missing, remedy))
     }
 
     fn leaf(asks: Asks, words: String) -> Self {
@@ -391,30 +393,27 @@ impl Met {
         met
     }
 
-    /// Whether one of the names in a list will do. Where not all of them are strings, it cannot be told.
-    fn listed(value: JsonText<'_>, will_do: impl Fn(&str) -> bool, name: &str) -> Self {
-        let items = value.items();
-        if value.is_list() && items.clone().all(JsonText::is_string) {
-            Self::one_of(items.filter_map(JsonText::string), will_do, name)
-        } else {
-            Self::Unknown
+    /// Whether one of the names in a list will do. Where not all of them are strings, or one hides `name`, it cannot
+    /// be told.
+    fn listed(value: JsonText<'_>, will_do: impl Fn(Quoted<'_>) -> bool, name: &str) -> Self {
+        if !value.is_list() {
+            return Self::Unknown;
         }
+        let mut met = Self::No;
+        for own in value.strings() {
+            match own {
+                None => return Self::Unknown,
+                Some(own) if met == Self::No && will_do(own) => met = Self::Yes,
+                Some(_) => {}
+            }
+        }
+        // Most often one does, and the others need no closer look.
+        met.unless(|| value.strings().flatten().any(|own| hides_in(&own.decoded(), name)))
     }
 
-    /// Whether one of these names will do. Of one that hides `name` it cannot be told.
-    fn one_of<'n>(
-        mut names: impl Iterator<Item = Cow<'n, str>> + Clone,
-        will_do: impl Fn(&str) -> bool,
-        name: &str,
-    ) -> Self {
-        // Most often one does, and the others need no closer look.
-        if names.clone().any(|own| will_do(&own)) {
-            Self::Yes
-        } else if names.any(|own| hides_in(&own, name)) {
-            Self::Unknown
-        } else {
-            Self::No
-        }
+    /// This, or *cannot be told* where it is not met and `hides`.
+    fn unless(self, hides: impl FnOnce() -> bool) -> Self {
+        if self == Self::No && hides() { Self::Unknown } else { self }
     }
 
     /// What is missing for it, in words.
@@ -559,28 +558,26 @@ fn has_value(own: JsonText<'_>, value: &ClaimValue) -> Met {
 fn has_scope(token: &VerifiedToken, scope: &str) -> Met {
     let terms = token.terms();
     let implies = terms.policy.scope_implies.as_deref();
-    let suffices = |held: &str| {
-        held == scope || implies.is_some_and(|implies| is_scope(held) && implies(held, scope))
+    let is_implied_by =
+        |held: &str| implies.is_some_and(|implies| is_scope(held) && implies(held, scope));
+    // RFC 6749 §3.3: single spaces. Whatever else looks like one is part of a name.
+    let in_text = |text: &str| {
+        let met = text.split(' ').any(|own| own == scope || is_implied_by(own)).into();
+        Met::unless(met, || text.split(' ').any(|own| hides_in(own, scope)))
     };
+    let in_list = |own: Quoted<'_>| own.is(scope) || is_implied_by(&own.decoded());
     let claims = terms.scope_claims.iter().map(|name| {
-        find(token, name).is(|value| match value.string() {
-            // RFC 6749 §3.3: single spaces. Whatever else looks like one is part of a name.
-            Some(text) => Met::one_of(words(&text).map(Cow::Borrowed), suffices, scope),
-            None => Met::listed(value, suffices, scope),
+        find(token, name).is(|value| {
+            if value.has_word(scope) {
+                return Met::Yes;
+            }
+            match value.string() {
+                Some(text) => in_text(&text),
+                None => Met::listed(value, in_list, scope),
+            }
         })
     });
     Met::any(claims)
-}
-
-/// What stands between single spaces. `str::split` takes three times as long for words as short as scopes are.
-fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
-    let mut rest = Some(text);
-    core::iter::from_fn(move || {
-        let text = rest?;
-        let end = text.bytes().position(|byte| byte == b' ');
-        rest = end.map(|end| &text[end + 1..]);
-        Some(&text[..end.unwrap_or(text.len())])
-    })
 }
 
 /// RFC 6749 §3.3: what a scope may be written with, and so what a challenge can carry.

@@ -70,16 +70,15 @@ impl ClaimPath {
 
     /// Whether the list there has this item.
     pub(super) fn lists(&self, token: &VerifiedToken, item: &str) -> Met {
-        let is_it = |own: &str| own == item;
         self.find(token).is(|value| {
             if self.lists_members {
-                let names = value.members().map(|(name, _)| name.decoded());
-                let is_object = value.is_object();
-                return if is_object { Met::one_of(names, is_it, item) } else { Met::Unknown };
+                let hides = || value.members().any(|(own, _)| hides_in(&own.decoded(), item));
+                let met = Met::from(value.get(item).is_some()).unless(hides);
+                return if value.is_object() { met } else { Met::Unknown };
             }
             match value.string() {
-                Some(own) => Met::one_of(core::iter::once(own), is_it, item),
-                None => Met::listed(value, is_it, item),
+                Some(own) => Met::from(*own == *item).unless(|| hides_in(&own, item)),
+                None => Met::listed(value, |own| own.is(item), item),
             }
         })
     }

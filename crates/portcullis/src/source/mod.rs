@@ -239,9 +239,9 @@ impl<'r> Single<'r> {
 
 /// RFC 9110 §11.4: a scheme, and after at least one space its credentials.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let space = value.iter().position(|byte| *byte == b' ')?;
-    let (scheme, credentials) = value.split_at(space);
-    scheme.eq_ignore_ascii_case(b"Bearer").then(|| credentials.trim_ascii())
+    let (scheme, credentials) = value.split_first_chunk::<6>()?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && credentials.starts_with(b" ");
+    is_bearer.then(|| credentials.trim_ascii())
 }
 
 /// What a WebSocket offers, in order. All fields are one list, which may have empty elements (RFC 9110 §5.6.1.2).

@@ -8,19 +8,19 @@ use std::borrow::Cow;
 
 use super::json::{Json, escape, length_of_plain};
 
-/// The text of one value.
+/// A value: the text from its first byte on. Where it ends is found out when it matters.
 #[derive(Clone, Copy)]
 pub(crate) struct JsonText<'t>(&'t str);
 
 impl<'t> JsonText<'t> {
     /// A text of which all was checked by [`read_object`](super::json::read_object).
     pub(super) fn of_checked(text: &'t str) -> Self {
-        Self(text.trim_ascii())
+        Self(text.trim_ascii_start())
     }
 
     /// The text as it was written.
     pub(crate) fn as_written(self) -> &'t str {
-        self.0
+        self.0.get(..end_of_value(self.0.as_bytes(), 0)).unwrap_or_default()
     }
 
     pub(crate) fn is_object(self) -> bool {
@@ -31,18 +31,19 @@ impl<'t> JsonText<'t> {
         self.0.starts_with('[')
     }
 
-    /// The items of a list; of another value none.
-    pub(crate) fn items(self) -> impl Iterator<Item = Self> + Clone {
-        let mut scan = Scan::inside(self.0, b'[');
-        core::iter::from_fn(move || scan.value().map(Self))
-    }
-
     /// The members of an object; of another value none.
-    pub(crate) fn members(self) -> impl Iterator<Item = (Name<'t>, Self)> + Clone {
+    pub(crate) fn members(self) -> impl Iterator<Item = (Quoted<'t>, Self)> + Clone {
         let mut scan = Scan::inside(self.0, b'{');
+        let mut value = None;
         core::iter::from_fn(move || {
-            let name = scan.value()?;
-            Some((Name::of(name), Self(scan.value()?)))
+            if let Some(before) = value.take() {
+                scan.pass(before);
+            }
+            let name = scan.start()?;
+            let name = scan.quoted(name);
+            let start = scan.start()?;
+            value = Some(start);
+            Some((name, Self(scan.text.get(start..)?)))
         })
     }
 
@@ -51,14 +52,37 @@ impl<'t> JsonText<'t> {
         self.members().find_map(|(own, value)| own.is(name).then_some(value))
     }
 
-    pub(crate) fn is_string(self) -> bool {
-        self.0.starts_with('"')
-    }
-
     /// What a string says. `None`: it is not a string.
     pub(crate) fn string(self) -> Option<Cow<'t, str>> {
-        let inside = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        Some(Name { raw: inside }.decoded())
+        self.0.starts_with('"').then(|| Scan { text: self.0, at: 0 }.quoted(0).decoded())
+    }
+
+    /// Whether it is a string in which this word stands between single spaces, in front of any escape. For words that
+    /// need none: it looks no further than to the word.
+    pub(crate) fn has_word(self, word: &str) -> bool {
+        let Some(mut rest) = self.0.as_bytes().strip_prefix(b"\"") else { return false };
+        loop {
+            let behind = rest.strip_prefix(word.as_bytes()).and_then(|behind| behind.first());
+            if matches!(behind, Some(b' ' | b'"')) {
+                return true;
+            }
+            let end = rest.iter().position(|byte| matches!(byte, b' ' | b'"' | b'\\'));
+            let Some(end) = end.filter(|end| rest[*end] == b' ') else { return false };
+            rest = &rest[end + 1..];
+        }
+    }
+
+    /// The items of a list; of another value nothing. `None` for one that is not a string.
+    pub(crate) fn strings(self) -> impl Iterator<Item = Option<Quoted<'t>>> + Clone {
+        let mut scan = Scan::inside(self.0, b'[');
+        core::iter::from_fn(move || {
+            let start = scan.start()?;
+            if scan.text.as_bytes()[start] == b'"' {
+                return Some(Some(scan.quoted(start)));
+            }
+            scan.pass(start);
+            Some(None)
+        })
     }
 
     /// A number, word or string. Of a container, what it is, without what it holds.
@@ -70,49 +94,41 @@ impl<'t> JsonText<'t> {
             Some(b't') => Json::Bool(true),
             Some(b'f') => Json::Bool(false),
             Some(b'n') | None => Json::Null,
-            Some(_) => Json::from_number(self.0).unwrap_or(Json::Null),
+            Some(_) => Json::from_number(self.as_written()).unwrap_or(Json::Null),
         }
     }
 }
 
-/// What stands between the quotes of a string.
+/// A string as it is written, without its quotes.
 #[derive(Clone, Copy)]
-pub(crate) struct Name<'t> {
+pub(crate) struct Quoted<'t> {
     raw: &'t str,
+    /// It has no escapes, so that it says what is written.
+    is_plain: bool,
 }
 
-impl<'t> Name<'t> {
-    /// Of a string in its quotes.
-    fn of(quoted: &'t str) -> Self {
-        Self { raw: quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default() }
-    }
-
+impl<'t> Quoted<'t> {
     /// Whether it says `text`, in whatever spelling.
     pub(crate) fn is(self, text: &str) -> bool {
-        // An escape is longer than what it stands for.
-        if self.raw.len() == text.len() {
-            self.raw == text && !self.raw.contains('\\')
-        } else {
-            self.raw.len() > text.len() && self.raw.contains('\\') && self.decoded() == text
-        }
+        if self.is_plain { self.raw == text } else { self.decoded() == text }
     }
 
     /// What it says.
     pub(crate) fn decoded(self) -> Cow<'t, str> {
-        let plain = length_of_plain(self.raw.as_bytes());
-        if plain == self.raw.len() {
-            return Cow::Borrowed(self.raw);
-        }
-        let (start, mut rest) = self.raw.split_at(plain);
-        let mut text = start.to_owned();
-        while let Some((char, length)) = escape(rest) {
-            text.push(char);
-            rest = &rest[length..];
-            let (plain, escaped) = rest.split_at(length_of_plain(rest.as_bytes()));
-            text.push_str(plain);
-            rest = escaped;
-        }
-        Cow::Owned(text)
+        if self.is_plain { Cow::Borrowed(self.raw) } else { Cow::Owned(unescaped(self.raw)) }
+    }
+}
+
+/// What is written with escapes.
+#[cold]
+fn unescaped(mut raw: &str) -> String {
+    let mut text = String::new();
+    loop {
+        let (plain, escaped) = raw.split_at(length_of_plain(raw.as_bytes()));
+        text.push_str(plain);
+        let Some((char, length)) = escape(escaped) else { return text };
+        text.push(char);
+        raw = &escaped[length..];
     }
 }
 
@@ -130,38 +146,55 @@ impl<'t> Scan<'t> {
         Self { text, at: if is_it { 1 } else { text.len() } }
     }
 
-    /// The text of the next value, and nothing at the end.
-    fn value(&mut self) -> Option<&'t str> {
+    /// Where the next value starts; nothing at the end.
+    fn start(&mut self) -> Option<usize> {
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at)?, b' ' | b'\n' | b'\r' | b'\t' | b',' | b':') {
             self.at += 1;
         }
-        let start = self.at;
-        self.at = match bytes[start] {
-            b'}' | b']' => return None,
-            b'"' => end_of_string(bytes, start),
-            b'{' | b'[' => end_of_container(bytes, start),
-            _ => {
-                let is_end =
-                    |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-                bytes[start..].iter().position(is_end).map_or(bytes.len(), |length| start + length)
-            }
-        };
-        self.text.get(start..self.at)
+        (!matches!(bytes[self.at], b'}' | b']')).then_some(self.at)
+    }
+
+    /// The string that starts there.
+    fn quoted(&mut self, start: usize) -> Quoted<'t> {
+        let (end, is_plain) = end_of_string(self.text.as_bytes(), start);
+        self.at = end;
+        Quoted { raw: self.text.get(start + 1..end - 1).unwrap_or_default(), is_plain }
+    }
+
+    /// Passes over the value that starts there.
+    fn pass(&mut self, start: usize) {
+        self.at = end_of_value(self.text.as_bytes(), start);
     }
 }
 
-/// Where the string that begins at `at` is over.
-fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
-    at += 1;
+/// Where the value that begins at `start` is over.
+fn end_of_value(bytes: &[u8], start: usize) -> usize {
+    match bytes.get(start) {
+        Some(b'"') => end_of_string(bytes, start).0,
+        Some(b'{' | b'[') => end_of_container(bytes, start),
+        Some(_) => {
+            let is_end =
+                |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+            bytes[start..].iter().position(is_end).map_or(bytes.len(), |length| start + length)
+        }
+        None => bytes.len(),
+    }
+}
+
+/// Where the string that begins at `start` is over, and whether it has no escapes.
+fn end_of_string(bytes: &[u8], start: usize) -> (usize, bool) {
+    let mut at = start + 1;
+    let mut is_plain = true;
     loop {
         at += length_of_plain(bytes.get(at..).unwrap_or_default());
         match bytes.get(at) {
-            Some(b'"') => return at + 1,
+            Some(b'"') => return (at + 1, is_plain),
             Some(b'\\') => at += 2,
             Some(_) => at += 1,
-            None => return bytes.len(),
+            None => return (bytes.len(), false),
         }
+        is_plain = false;
     }
 }
 
@@ -171,7 +204,7 @@ fn end_of_container(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => {
-                at = end_of_string(bytes, at);
+                at = end_of_string(bytes, at).0;
                 continue;
             }
             b'{' | b'[' => open += 1,
@@ -187,48 +220,60 @@ fn end_of_container(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Where the members of an object stand in its text.
-pub(crate) struct Index(Box<[Place]>);
-
-struct Place {
-    /// Its start has the [`ESCAPED`] bit where it is written with escapes.
-    name: core::ops::Range<u32>,
-    value: core::ops::Range<u32>,
+pub(crate) struct Index {
+    places: Box<[Place]>,
+    /// Whether a name is written with escapes.
+    has_escapes: bool,
 }
 
-/// Tokens are at most 64 KiB, so that no start has it by itself.
-const ESCAPED: u32 = 1 << 31;
+/// Tokens are at most 64 KiB.
+struct Place {
+    mark: u32,
+    /// Where its name is, without the quote.
+    name: u32,
+    value: u32,
+}
 
 /// What an [`Index`] takes for each member.
 pub(super) const BYTES_A_MEMBER: usize = size_of::<Place>();
 
+/// What most names differ by: length and beginning.
+fn mark(name: &str) -> u32 {
+    let byte = |at: usize| name.as_bytes().get(at).copied().unwrap_or_default();
+    u32::from_le_bytes([name.len().try_into().unwrap_or(u8::MAX), byte(0), byte(1), byte(2)])
+}
+
 impl Index {
     pub(super) fn of(text: &str) -> Self {
-        let place = |part: &str| {
+        let start = |part: &str| {
             let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
-            // Tokens are at most 64 KiB.
-            Some(u32::try_from(start).ok()?..u32::try_from(start + part.len()).ok()?)
+            u32::try_from(start).unwrap_or_default()
         };
-        let members = JsonText::of_checked(text).members();
-        let places = members.filter_map(|(name, JsonText(value))| {
-            let mut at = place(name.raw)?;
-            at.start |= if name.raw.contains('\\') { ESCAPED } else { 0 };
-            Some(Place { name: at, value: place(value)? })
+        let mut has_escapes = false;
+        let places = JsonText::of_checked(text).members().map(|(name, value)| {
+            has_escapes |= !name.is_plain;
+            let mark = mark(&name.decoded());
+            Place { mark, name: start(name.raw), value: start(value.0) }
         });
-        Self(places.collect())
+        let places = places.collect();
+        Self { places, has_escapes }
     }
 
     /// The member of this name. `text` is the one that was indexed.
     pub(super) fn find<'t>(&self, text: &'t str, name: &str) -> Option<JsonText<'t>> {
-        let bytes = text.as_bytes();
-        let is_it = |place: &&Place| {
-            let range = (place.name.start & !ESCAPED) as usize..place.name.end as usize;
-            if place.name.start & ESCAPED == 0 {
-                return bytes.get(range) == Some(name.as_bytes());
-            }
-            text.get(range).is_some_and(|raw| Name { raw }.is(name))
-        };
-        let Place { value, .. } = self.0.iter().find(is_it)?;
-        text.get(value.start as usize..value.end as usize).map(JsonText)
+        let wanted = mark(name);
+        let is_it = |place: &&Place| place.mark == wanted && self.is_named(place, text, name);
+        let place = self.places.iter().find(is_it)?;
+        text.get(place.value as usize..).map(JsonText)
+    }
+
+    fn is_named(&self, place: &Place, text: &str, name: &str) -> bool {
+        let start = place.name as usize;
+        if self.has_escapes {
+            return Scan { text, at: 0 }.quoted(start - 1).is(name);
+        }
+        let rest = text.as_bytes().get(start..).and_then(|rest| rest.strip_prefix(name.as_bytes()));
+        rest.is_some_and(|rest| rest.first() == Some(&b'"'))
     }
 }
 
@@ -249,8 +294,15 @@ mod tests {
     fn reads_as(text: JsonText<'_>, value: &Value) {
         assert_eq!(tree(text.as_written()), *value);
         assert_eq!(text.string().as_deref(), value.as_str());
+        if let Some(said) = value.as_str() {
+            for word in ["a", "ab", "z"] {
+                let is_there = said.split(' ').any(|own| own == word);
+                let is_plain = !text.as_written().contains('\\');
+                assert!(is_there || !text.has_word(word), "{said:?} {word}");
+                assert!(!is_there || !is_plain || text.has_word(word), "{said:?} {word}");
+            }
+        }
         assert_eq!((text.is_object(), text.is_list()), (value.is_object(), value.is_array()));
-        assert_eq!(text.is_string(), value.is_string());
         match (text.scalar(), value) {
             (Json::Null, Value::Null)
             | (Json::Array(_), Value::Array(_))
@@ -268,11 +320,9 @@ mod tests {
             reads_as(text.get(name).expect(name), value);
         }
         assert!(text.get("not there").is_none());
-        let items = value.as_array().map_or(&[][..], Vec::as_slice);
-        assert_eq!(text.items().count(), items.len());
-        for (own, item) in text.items().zip(items) {
-            reads_as(own, item);
-        }
+        let items = value.as_array().into_iter().flatten().map(Value::as_str);
+        let own: Vec<_> = text.strings().map(|own| own.map(Quoted::decoded)).collect();
+        assert!(own.iter().map(|own| own.as_deref()).eq(items), "{value}");
     }
 
     /// Any JSON, spelled in any way: white space, escapes, numbers.
@@ -281,6 +331,7 @@ mod tests {
         let string = || {
             let part = prop_oneof![
                 "[a-z{}\\[\\],: ]{0,6}",
+                "[abz ]{0,4}",
                 prop::sample::select(
                     &[r"\u0061", r#"\""#, r"\\", r"\n", r"\ud83d\ude00", "é", "\u{10348}"][..]
                 )
@@ -348,7 +399,8 @@ mod tests {
         #[test]
         fn a_text_that_nobody_checked_is_passed_over_without_harm(text in "[{}\\[\\]\",:a0\\\\ é]{0,24}") {
             let value = JsonText::of_checked(&text);
-            let (_, _, _) = (value.string(), value.items().count(), value.scalar());
+            let (_, _, _) = (value.string(), value.strings().count(), value.scalar());
+            let _ = (value.as_written(), value.has_word("a"));
             for (name, member) in value.members() {
                 let _ = (name.decoded(), member.get("a"));
             }

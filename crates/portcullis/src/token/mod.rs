@@ -34,8 +34,8 @@ pub use self::json::JsonFault;
 #[cfg(feature = "status-list")]
 pub(crate) use self::json::Value;
 pub(crate) use self::json::{Json, read_object, read_tree};
-pub(crate) use self::json_text::JsonText;
 use self::json_text::{BYTES_A_MEMBER, Index};
+pub(crate) use self::json_text::{JsonText, Quoted};
 pub(crate) use self::known::KnownHeaders;
 pub(crate) use self::payload::{Payload, numeric_date};
 use crate::keys::KeyQuery;
@@ -464,15 +464,14 @@ fn split(token: &[u8]) -> Result<[&[u8]; 3], TokenError> {
 fn foreign(token: &[u8]) -> Option<TokenError> {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
     // Without an early end, so that it is compiled to look at many bytes at a time.
-    let are_fine = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & is_fine(*byte));
-    if are_fine(token) {
+    if token.iter().fold(true, |all, byte| all & is_fine(*byte)) {
         return None;
     }
-    let unpadded = |part: &[u8]| {
-        let padding = part.iter().rev().take_while(|byte| **byte == b'=').count();
-        are_fine(&part[..part.len() - padding])
-    };
-    let is_padded = token.split(|byte| *byte == b'.').all(unpadded);
+    let may_follow =
+        |byte: u8, next: u8| is_fine(byte) | ((byte == b'=') & ((next == b'=') | (next == b'.')));
+    let next = token.iter().skip(1).chain(b".");
+    let is_padded =
+        token.iter().zip(next).fold(true, |all, (byte, next)| all & may_follow(*byte, *next));
     Some(if is_padded { TokenError::Padding } else { TokenError::Character })
 }
 
