@@ -19,7 +19,7 @@ use crate::verified::VerifiedToken;
 
 /// The most bytes that a policy's remembered tokens may take.
 ///
-/// 16 MiB are some 8,000 tokens of 500 bytes: those who use one process within the life of a token.
+/// 16 MiB are 10,000 tokens of 500 bytes, or 6,000 where handlers read a claims type: those who use one process within the life of a token.
 pub(crate) const DEFAULT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Less would be some hundred tokens, and none at all of the largest.
@@ -28,7 +28,7 @@ pub(crate) const MIN_BYTES: usize = 1024 * 1024;
 /// More is a mistake in the unit: it would be half a million tokens.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024 * 1024;
 
-/// What a token of 500 bytes takes at most. It says of how many tokens that gave way it is known that
+/// About what a token of 500 bytes is counted as. It says of how many tokens that gave way it is known that
 /// they did, so that they are kept longer when they come back.
 const TYPICAL: usize = 2048;
 
