@@ -45,6 +45,18 @@ pub enum RedisError {
     Gap,
     /// The log was read from another server than the state.
     OtherServer,
+    /// The store went back to an earlier state, or is another one, though it calls itself the same: all is read
+    /// anew, and what was lost is given back.
+    OtherHistory,
+    /// The server's clock is more than five minutes off: it drops what is over, and ahead of ours too early.
+    Clock {
+        /// Whether it is ahead of that of this process.
+        is_ahead: bool,
+        /// By how much.
+        by: Duration,
+    },
+    /// The server's memory is full.
+    Memory,
     /// The digests' key in the store is another one than that of the entry.
     OtherKey,
     /// Fewer replicas than asked for have a write.
@@ -52,6 +64,31 @@ pub enum RedisError {
         /// How many have it.
         have: u64,
     },
+}
+
+impl RedisError {
+    /// Whether to try again at once would come to the same.
+    pub(crate) fn lasts(&self) -> bool {
+        match self {
+            Self::Connection { .. }
+            | Self::Replica
+            | Self::Gap
+            | Self::OtherServer
+            | Self::OtherHistory
+            | Self::Durability { .. } => false,
+            Self::Address
+            | Self::Certificates
+            | Self::Setting { .. }
+            | Self::Evicts { .. }
+            | Self::Uninitialized
+            | Self::Format
+            | Self::OtherTerms { .. }
+            | Self::Full
+            | Self::Clock { .. }
+            | Self::Memory
+            | Self::OtherKey => true,
+        }
+    }
 }
 
 impl fmt::Display for RedisError {
@@ -89,6 +126,18 @@ impl fmt::Display for RedisError {
             ),
             Self::Gap => f.write_str("the log of revocations has a gap"),
             Self::OtherServer => f.write_str("two connections led to two servers"),
+            Self::OtherHistory => f.write_str(
+                "the store of revocations went back to an earlier state, or is another one: what was lost is given back",
+            ),
+            Self::Clock { is_ahead, by } => write!(
+                f,
+                "the clock of this Redis server is {} s {} that of this process: set both by one time source (NTP)",
+                by.as_secs(),
+                if *is_ahead { "ahead of" } else { "behind" }
+            ),
+            Self::Memory => f.write_str(
+                "the memory of this Redis server is full (`maxmemory`), so that it takes no writes: raise it, or give revocations a server of their own",
+            ),
             Self::OtherKey => f.write_str("the store of revocations was made anew meanwhile"),
             Self::Durability { have } => {
                 write!(f, "only {have} replicas of Redis have the write")
@@ -110,6 +159,7 @@ impl From<redis::RedisError> for RedisError {
     fn from(error: redis::RedisError) -> Self {
         match error.code() {
             Some("READONLY") => Self::Replica,
+            Some("OOM") => Self::Memory,
             // What a server says may quote what it was sent.
             Some(code) => Self::Connection { reason: format!("the server answers {code}") },
             None => Self::Connection { reason: error.category().to_owned() },

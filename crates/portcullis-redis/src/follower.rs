@@ -1,14 +1,17 @@
-//! Keeps a process's list in step with the store.
+//! Keeps a process's list in step with the store, as [`Member`] decides.
 //!
 //! What it proves before it calls the list fresh as of some moment:
 //!
 //! 1. a heartbeat sent after that moment said what the sequence is, on a server that takes writes;
 //! 2. the list has every entry up to that number: from the state, or from a log without a gap;
-//! 3. the store is the one that was read: same epoch, same term, and so the same server with the same
-//!    data, or one whose recovery is over, and to which this process gave back what it held.
+//! 3. the store is the one that was read: of the same recovery and history, or one whose recovery is over, and to which
+//!    this process gave back what it held.
+use core::ops::RangeInclusive;
 use core::pin::pin;
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use portcullis::{Moment, RevocationEntry, RevocationList, WeakRevocationList};
@@ -17,7 +20,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::connection::{Connection, Connector};
 use crate::error::RedisError;
-use crate::store::{Beat, Layout, Offer, Terms, logged};
+use crate::member::{MOST_TOLD, Member, Next, Own};
+use crate::store::{Beat, Layout, Offer, Purpose, Stored, Terms, logged};
 
 /// For how long one read of the log waits for news. It costs a round trip when it is over.
 const READ: Duration = Duration::from_secs(5);
@@ -33,8 +37,8 @@ const LAST_RETRY: Duration = Duration::from_millis(500);
 /// When a list without room for all looks again whether there is some.
 const FULL_RETRY: Duration = Duration::from_secs(30);
 
-/// How many heartbeats may wait for the log.
-const WAITING: usize = 64;
+/// How often who gives back says that it is at it: several times within its lease.
+const RENEWAL: Duration = Duration::from_secs(2);
 
 pub(crate) struct Follower {
     pub(crate) connector: Connector,
@@ -44,27 +48,10 @@ pub(crate) struct Follower {
     /// Who this is, while it gives back what it holds.
     pub(crate) id: String,
     list: WeakRevocationList,
-    /// Which store the list was read from.
-    origin: Option<Origin>,
-    /// The log cannot be continued: all is read anew.
-    is_behind: bool,
-    /// The number of the last entry that the list has.
-    position: u64,
+    member: Member,
+    own: Arc<Own>,
     /// The number of the last entry that the store was heard to have.
     known: u64,
-}
-
-/// A store, from one recovery to the next.
-#[derive(Eq, PartialEq)]
-struct Origin {
-    epoch: String,
-    term: u64,
-}
-
-impl Origin {
-    fn of(beat: &Beat) -> Self {
-        Self { epoch: beat.epoch.clone(), term: beat.term }
-    }
 }
 
 /// Two connections to one server: one that asks, and one that waits for the log.
@@ -85,26 +72,41 @@ impl Follower {
         heartbeat: Duration,
         terms: Terms,
         id: String,
+        own: Arc<Own>,
         list: &RevocationList,
     ) -> Self {
-        let list = list.downgrade();
         Self {
             connector,
             layout,
             heartbeat,
             terms,
             id,
-            list,
-            origin: None,
-            is_behind: true,
-            position: 0,
+            list: list.downgrade(),
+            member: Member::new(),
+            own,
+            known: 0,
+        }
+    }
+
+    /// This one as it begins anew after it ended by a fault of ours: it knows nothing, but that what it holds may be
+    /// lacking in the store.
+    pub(crate) fn anew(&self) -> Self {
+        Self {
+            connector: self.connector.clone(),
+            layout: self.layout.clone(),
+            heartbeat: self.heartbeat,
+            terms: self.terms,
+            id: self.id.clone(),
+            list: self.list.clone(),
+            member: self.member.anew(),
+            own: Arc::clone(&self.own),
             known: 0,
         }
     }
 
     /// Follows for as long as somebody has the list.
-    pub(crate) async fn run(mut self, first: Session) {
-        let mut session = Some(first);
+    pub(crate) async fn run(mut self, first: Option<Session>) {
+        let mut session = first;
         let mut delays = Self::delays();
         loop {
             let opened = match session.take() {
@@ -153,18 +155,35 @@ impl Follower {
         }
         let mut session = Session { main, log, waiting: VecDeque::new() };
         let Some(list) = self.list.upgrade() else { return Ok(session) };
-        let beat = self.beat(&mut session, &list).await?;
-        self.settle(&mut session, &list, beat).await?;
-        Ok(session)
+        let unmet = self.own.unmet();
+        // Who may have something to give back is waited for from its first word on.
+        let may_give_back = self.member.is_survivor();
+        let settled = match self.beat(&mut session, &list, may_give_back).await {
+            Ok(beat) => self.settle(&mut session, &list, beat, unmet).await,
+            Err(error) => Err(error),
+        };
+        // Who is done, or cannot, is not waited for any more: a store that nobody can use would be recovering for ever.
+        let is_over = settled.as_ref().err().is_none_or(RedisError::lasts);
+        if may_give_back && is_over {
+            self.layout.published(&mut session.main, &self.id).await?;
+        }
+        settled.map(|()| session)
     }
 
-    async fn beat(&self, session: &mut Session, list: &RevocationList) -> Result<Beat, RedisError> {
+    async fn beat(
+        &self,
+        session: &mut Session,
+        list: &RevocationList,
+        gives_back: bool,
+    ) -> Result<Beat, RedisError> {
         let offer = Offer {
             key: list.key(),
             fingerprint: list.fingerprint(),
-            is_in_use: self.origin.is_some(),
+            stamp: self.member.stamp(),
+            diverged: self.member.diverged(),
+            publisher: gives_back.then_some(&*self.id),
         };
-        let beat = self.layout.beat(&mut session.main, offer).await?;
+        let beat = self.layout.beat(&mut session.main, &offer).await?;
         if session.main.incarnation != session.log.incarnation {
             return Err(RedisError::OtherServer);
         }
@@ -181,57 +200,115 @@ impl Follower {
         session: &mut Session,
         list: &RevocationList,
         beat: Beat,
+        unmet: Option<RangeInclusive<u64>>,
     ) -> Result<(), RedisError> {
-        let mut beat = beat;
-        let origin = Origin::of(&beat);
-        if self.origin.as_ref() != Some(&origin) {
-            // A store that was just made has no key until somebody chose one.
-            let key = beat.key.ok_or(RedisError::Uninitialized)?;
-            if key != list.key() {
-                list.restart(key);
-            } else if self.origin.is_some() {
-                self.give_back(session, list).await?;
+        let beat = match self.member.hear(&beat, list.key(), unmet)? {
+            Next::Follow => beat,
+            Next::Compare => {
+                let position = self.member.position();
+                let found = self.layout.writing_of(&mut session.main, position).await?;
+                if self.member.compared(&beat, found.as_deref(), &self.own) {
+                    beat
+                } else {
+                    self.read(session, list, true).await?
+                }
             }
-            self.is_behind = true;
-        }
-        if self.is_behind {
-            // The position first, then all of the state, then what came meanwhile, from the log.
-            beat = self.beat(session, list).await?;
-            if Origin::of(&beat) != origin {
-                // It became another store meanwhile, and that one was given nothing yet.
-                return Err(RedisError::OtherServer);
+            Next::Read { restart, gives_back } => {
+                if let Some(key) = restart {
+                    list.restart(key);
+                    self.member.has_restarted(&beat);
+                }
+                self.read(session, list, gives_back).await?
             }
-            list.begin();
-            let take = |entry: &RevocationEntry| list.apply(entry).map_err(|_| RedisError::Full);
-            self.layout.read(&mut session.main, list.fingerprint(), take).await?;
-            self.position = beat.sequence;
-            self.origin = Some(origin);
-            self.is_behind = false;
-        }
+        };
         self.wait_for(session, list, &beat);
         Ok(())
     }
 
-    /// Writes all that the list has, and the store may have lost.
-    async fn give_back(
+    /// Reads all of the state and, where the store may lack some, gives back what the list has and the store has not.
+    async fn read(
+        &mut self,
+        session: &mut Session,
+        list: &RevocationList,
+        gives_back: bool,
+    ) -> Result<Beat, RedisError> {
+        // What was acknowledged may have been so by another store.
+        let gives_back = gives_back || self.own.unmet().is_some();
+        // The position first, then all of the state, then what came meanwhile, from the log. From here on who gives
+        // back is waited for.
+        let beat = self.beat(session, list, gives_back).await?;
+        let mut lacking = if gives_back {
+            Lacking::of(self.own.give_back(|| list.entries()))
+        } else {
+            self.own.begin_anew();
+            Lacking::of(Vec::new())
+        };
+        let (mut renewed, mut is_full) = (Instant::now(), false);
+        list.begin();
+        for bucket in self.layout.buckets(&mut session.main).await? {
+            let mut cursor = 0;
+            loop {
+                let fingerprint = list.fingerprint();
+                let main = &mut session.main;
+                let (next, entries) =
+                    self.layout.entries(main, &bucket, cursor, fingerprint).await?;
+                for entry in entries {
+                    if let Stored::Entry(entry) = entry {
+                        lacking.has(&entry);
+                        is_full |= list.apply(&entry).is_err();
+                    }
+                }
+                self.renew(session, list, gives_back, &mut renewed, &beat).await?;
+                cursor = next;
+                if cursor == 0 {
+                    break;
+                }
+            }
+        }
+        if gives_back {
+            let lacking = lacking.into_entries();
+            let count = lacking.len();
+            for some in lacking.chunks(GIVEN_AT_ONCE) {
+                let (main, publisher) = (&mut session.main, &*self.id);
+                let (entries, purpose) = (some.iter().copied(), Purpose::GiveBack { publisher });
+                self.layout.publish(main, entries, self.terms.width, purpose).await?;
+                self.renew(session, list, gives_back, &mut renewed, &beat).await?;
+            }
+            list.gave_back(count);
+        }
+        if is_full {
+            return Err(RedisError::Full);
+        }
+        let unmet = self.own.unmet();
+        let over = self.beat(session, list, gives_back).await?;
+        self.member.has_read(&beat, &over, &self.own, unmet)?;
+        // Fresh as of this one, once the log has led from the first to it.
+        Ok(over)
+    }
+
+    /// Says that it is still at it, and makes sure that it is still with the same store.
+    async fn renew(
         &self,
         session: &mut Session,
         list: &RevocationList,
+        gives_back: bool,
+        renewed: &mut Instant,
+        begun: &Beat,
     ) -> Result<(), RedisError> {
-        let entries = list.entries();
-        let count = entries.len();
-        let width = self.terms.width;
-        self.layout.publish(&mut session.main, entries, width, Some(&self.id)).await?;
-        self.layout.published(&mut session.main, &self.id).await?;
-        list.gave_back(count);
-        Ok(())
+        if renewed.elapsed() < RENEWAL {
+            return Ok(());
+        }
+        *renewed = Instant::now();
+        let beat = self.beat(session, list, gives_back).await?;
+        let is_same = (&beat.epoch, &beat.recovery) == (&begun.epoch, &begun.recovery);
+        if is_same { Ok(()) } else { Err(RedisError::OtherHistory) }
     }
 
     /// The list is fresh as of this heartbeat once it has reached its number, unless others may still
     /// give back what the store lost.
     fn wait_for(&mut self, session: &mut Session, list: &RevocationList, beat: &Beat) {
         self.known = beat.sequence;
-        if !beat.is_recovering && session.waiting.len() < WAITING {
+        if !beat.is_recovering && session.waiting.len() < MOST_TOLD {
             session.waiting.push_back((beat.sequence, beat.sent));
         }
         self.hear(session, list);
@@ -239,9 +316,10 @@ impl Follower {
 
     /// Says how far the list is.
     fn hear(&self, session: &mut Session, list: &RevocationList) {
-        list.set_lag(self.known.saturating_sub(self.position));
+        let position = self.member.position();
+        list.set_lag(self.known.saturating_sub(position));
         while let Some((number, sent)) = session.waiting.front().copied() {
-            if number > self.position {
+            if number > position {
                 break;
             }
             list.heard(sent);
@@ -255,7 +333,7 @@ impl Follower {
         ticks.tick().await;
         loop {
             let mut log = session.log.redis.clone();
-            let (key, position) = (self.layout.keys.log.clone(), self.position);
+            let (key, position) = (self.layout.keys.log.clone(), self.member.position());
             let mut news = pin!(async move {
                 redis::cmd("XREAD")
                     .arg("COUNT")
@@ -274,9 +352,10 @@ impl Follower {
                     read = &mut news => break read?,
                     _ = ticks.tick() => {
                         let Some(list) = self.list.upgrade() else { return Ok(Over) };
-                        let beat = self.beat(&mut session, &list).await?;
-                        if self.origin.as_ref() != Some(&Origin::of(&beat)) {
-                            return Err(RedisError::OtherServer);
+                        let unmet = self.own.unmet();
+                        let beat = self.beat(&mut session, &list, false).await?;
+                        if self.member.hear(&beat, list.key(), unmet)? != Next::Follow {
+                            return Err(RedisError::OtherHistory);
                         }
                         self.wait_for(&mut session, &list, &beat);
                         self.check_gap(&mut session).await?;
@@ -296,45 +375,71 @@ impl Follower {
         list: &RevocationList,
     ) -> Result<(), RedisError> {
         let fingerprint = list.fingerprint();
-        for id in read.into_iter().flat_map(|reply| &reply.keys).flat_map(|key| &key.ids) {
-            let (number, entry) = logged(fingerprint, id).ok_or(RedisError::Format)?;
-            if number <= self.position {
+        let ids = read.into_iter().flat_map(|reply| &reply.keys).flat_map(|key| &key.ids);
+        for (at, entry) in ids.filter_map(|id| logged(fingerprint, id)) {
+            if !self.member.meets(&at)? {
                 continue;
             }
-            if number != self.position + 1 {
-                self.is_behind = true;
-                return Err(RedisError::Gap);
+            match entry {
+                Stored::Entry(entry) => {
+                    if list.apply(&entry).is_err() {
+                        self.member.is_lacking();
+                        return Err(RedisError::Full);
+                    }
+                }
+                Stored::Unknown => {
+                    #[cfg(feature = "tracing")]
+                    tracing::warn!("a revocation of a kind that this version does not know");
+                }
             }
-            if list.apply(&entry).is_err() {
-                self.is_behind = true;
-                return Err(RedisError::Full);
-            }
-            self.position = number;
+            self.member.has_taken(&at, &self.own)?;
         }
         Ok(())
     }
 
     /// Whether the log still has the next entry that the list needs.
     async fn check_gap(&mut self, session: &mut Session) -> Result<(), RedisError> {
+        let position = self.member.position();
         // A heartbeat that waits since the last one: the log should have brought its number.
-        if session.waiting.len() < 2 || session.waiting[0].0 <= self.position {
+        if session.waiting.len() < 2 || session.waiting[0].0 <= position {
             return Ok(());
         }
-        let next: redis::streams::StreamRangeReply = redis::cmd("XRANGE")
-            .arg(&self.layout.keys.log)
-            .arg(format!("{}-0", self.position + 1))
-            .arg("+")
-            .arg("COUNT")
-            .arg(1)
-            .query_async(&mut session.main.redis)
-            .await?;
-        let next = next.ids.first().map(|id| id.id.as_str());
-        if next == Some(&*format!("{}-0", self.position + 1)) {
+        if self.layout.writing_of(&mut session.main, position + 1).await?.is_some() {
             // It is there: the reader is only slow.
             Ok(())
         } else {
-            self.is_behind = true;
+            self.member.is_lacking();
             Err(RedisError::Gap)
         }
+    }
+}
+
+/// How many entries are given back between two looks at whether it is still the same store.
+const GIVEN_AT_ONCE: usize = 10_000;
+
+/// What a list has, less what the store was found to have.
+struct Lacking {
+    /// By their keys.
+    held: Vec<RevocationEntry>,
+    is_there: Vec<bool>,
+}
+
+impl Lacking {
+    fn of(mut held: Vec<RevocationEntry>) -> Self {
+        held.sort_unstable_by_key(RevocationEntry::key);
+        Self { is_there: vec![false; held.len()], held }
+    }
+
+    /// The store has this.
+    fn has(&mut self, stored: &RevocationEntry) {
+        if let Ok(at) = self.held.binary_search_by_key(&stored.key(), RevocationEntry::key) {
+            let own = &self.held[at];
+            self.is_there[at] = stored.mark() >= own.mark() && stored.ends() >= own.ends();
+        }
+    }
+
+    fn into_entries(self) -> Vec<RevocationEntry> {
+        let all = self.held.into_iter().zip(self.is_there);
+        all.filter_map(|(entry, is_there)| (!is_there).then_some(entry)).collect()
     }
 }

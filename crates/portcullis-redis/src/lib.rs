@@ -67,19 +67,30 @@ mod address;
 mod connection;
 mod error;
 mod follower;
+mod member;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod simulation;
 mod store;
+mod thread;
+mod writer;
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
-use portcullis::{Clock, RevocationEvent, RevocationOptions, Revocations};
+use portcullis::{Clock, RevocationEvent, RevocationList, RevocationOptions, Revocations};
 use tokio::time::sleep;
 
 use self::address::Address;
 use self::connection::{Connector, Place};
 pub use self::error::RedisError;
-use self::follower::Follower;
-use self::store::{Keys, Layout, Offer, Terms, Writer, hex, random};
+use self::follower::{Follower, Session};
+use self::member::Own;
+use self::store::{Keys, Layout, Offer, Terms, draw, random};
+use self::thread::Thread;
+use self::writer::Writer;
 
 /// The port of Redis.
 const PORT: u16 = 6379;
@@ -364,8 +375,8 @@ impl RedisRevocations {
         layout.initialize(&mut connection, Terms::new(max_lifetime, leeway), recovery).await
     }
 
-    /// Connects, reads all, and follows from then on, in a task of the tokio runtime that this is called
-    /// in. The task ends with the last policy and handle that has the list.
+    /// Connects, reads all, and follows from then on, on a thread of its own, which ends with the last policy and handle
+    /// that has the list. No runtime of the caller has to go on.
     ///
     /// A store that was just made is waited for.
     ///
@@ -375,15 +386,34 @@ impl RedisRevocations {
     pub async fn connect(&self) -> Result<Revocations, RedisError> {
         let layout = self.layout()?;
         let connector = self.connector(&layout)?;
-        let (key, terms) = self.first_beat(&connector, &layout).await?;
-        let options = self.options.clone().max_lifetime(terms.max_lifetime).leeway(terms.leeway);
-        let list = options.shared(key, self.its_max_staleness());
-        let writer = Writer::new(connector.clone(), layout.clone(), terms.width);
-        let id = hex(&random()?);
-        let mut follower = Follower::new(connector, layout, self.its_heartbeat(), terms, id, &list);
-        let session = follower.start().await?;
-        tokio::spawn(follower.run(session));
+        let thread = Thread::start()?;
+        let (settings, own) = (self.clone(), Arc::new(Own::default()));
+        let started = thread.run({
+            let (connector, layout, own) = (connector.clone(), layout.clone(), Arc::clone(&own));
+            async move { settings.start(connector, layout, own).await }
+        });
+        let (list, terms, follower, session) = started.await.ok_or_else(ended)??;
+        let writer =
+            Writer::new(connector, layout, terms.width, own, list.clone(), Arc::clone(&thread));
+        // Nobody waits for it: it ends with the list.
+        drop(thread.run(follow(follower, session, Arc::clone(&thread))));
         Ok(Revocations::new(list, writer))
+    }
+
+    /// A list with all that the store has, and who follows it.
+    async fn start(
+        self,
+        connector: Connector,
+        layout: Layout,
+        own: Arc<Own>,
+    ) -> Result<(RevocationList, Terms, Follower, Session), RedisError> {
+        let (key, terms) = self.first_beat(&connector, &layout).await?;
+        let (heartbeat, staleness) = (self.its_heartbeat(), self.its_max_staleness());
+        let options = self.options.max_lifetime(terms.max_lifetime).leeway(terms.leeway);
+        let list = options.shared(key, staleness);
+        let mut follower = Follower::new(connector, layout, heartbeat, terms, draw()?, own, &list);
+        let session = follower.start().await?;
+        Ok((list, terms, follower, session))
     }
 
     /// The key of the digests, and the terms of the store. A new store has no key until its recovery is
@@ -397,9 +427,9 @@ impl RedisRevocations {
         // A key that nobody has made entries with.
         let key = random()?;
         let fingerprint = self.options.clone().shared(key, self.its_max_staleness()).fingerprint();
-        let offer = Offer { key, fingerprint, is_in_use: false };
+        let offer = Offer { key, fingerprint, stamp: None, diverged: None, publisher: None };
         loop {
-            let beat = layout.beat(&mut connection, offer).await?;
+            let beat = layout.beat(&mut connection, &offer).await?;
             if let Some(key) = beat.key {
                 return Ok((key, beat.terms));
             }
@@ -408,6 +438,24 @@ impl RedisRevocations {
             sleep(self.its_heartbeat().min(Duration::from_millis(100))).await;
         }
     }
+}
+
+/// Follows until nobody has the list any more. A panic is a fault of ours, and ends nothing.
+async fn follow(follower: Follower, session: Session, thread: Arc<Thread>) {
+    let (mut follower, mut first) = (Some(follower), Some(session));
+    while let Some(current) = follower.take() {
+        let again = current.anew();
+        if thread.run(current.run(first.take())).await.is_none() {
+            #[cfg(feature = "tracing")]
+            tracing::error!("the follower of revocations panicked, and begins anew");
+            sleep(Duration::from_secs(1)).await;
+            follower = Some(again);
+        }
+    }
+}
+
+fn ended() -> RedisError {
+    RedisError::Connection { reason: "the thread of revocations ended".to_owned() }
 }
 
 fn shortest(before: Option<Duration>, said: Duration) -> Option<Duration> {

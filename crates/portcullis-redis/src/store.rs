@@ -1,24 +1,27 @@
 //! What is in Redis, and the scripts that read and write it.
-use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::SystemTime;
 
-use portcullis::{Moment, Publishing, RevocationEntry, RevocationStore, StoreError};
+use portcullis::{Moment, RevocationEntry};
+use redis::streams::StreamId;
 use redis::{Script, Value};
-use tokio::sync::Mutex;
 
-use crate::connection::{Connection, Connector, incarnation};
+use crate::connection::{Connection, incarnation};
 use crate::error::RedisError;
+use crate::member::Logged;
 
 /// The layout of what is stored.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// How many entries one script writes: for some milliseconds the server does nothing else.
 pub(crate) const BATCH: usize = 500;
 
-/// How far Redis's clock may be ahead of those of the processes, in seconds: it drops what is over.
+/// For how many seconds longer than its entries a bucket is kept: Redis drops it by its own clock.
 const SLACK: u64 = 600;
+
+/// How far Redis's clock may be from that of a process. Half of the slack, since two processes differ as well.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// For how long one who gives back what it holds is waited for, from one batch to the next.
 const LEASE: Duration = Duration::from_secs(10);
@@ -72,24 +75,33 @@ pub(crate) struct Beat {
     /// Before it was sent.
     pub(crate) sent: Moment,
     pub(crate) epoch: String,
-    /// Goes up whenever the server is another one, or started anew.
-    pub(crate) term: u64,
+    /// The name of its last recovery, drawn at random: another one whenever the server is, or started anew.
+    pub(crate) recovery: String,
     /// Somebody may have entries yet that the store lost.
     pub(crate) is_recovering: bool,
-    /// The number of the last entry.
+    /// The number of the last entry, and of which writing it is.
     pub(crate) sequence: u64,
-    /// The key of the digests, once somebody chose it.
+    pub(crate) head: String,
+    /// The key of the digests, once somebody chose it, and when that was.
     pub(crate) key: Option<[u8; 16]>,
+    pub(crate) stamp: Option<u64>,
     pub(crate) terms: Terms,
+    /// What the server's clock says, in milliseconds since 1970.
+    pub(crate) time: u64,
 }
 
-/// A key of the digests that a store without one may take.
-#[derive(Clone, Copy)]
-pub(crate) struct Offer {
+/// What a heartbeat tells the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer<'o> {
+    /// A key of the digests, for a store without one.
     pub(crate) key: [u8; 16],
     pub(crate) fingerprint: u64,
-    /// Entries were made with it.
-    pub(crate) is_in_use: bool,
+    /// When it was chosen, where entries were made with it.
+    pub(crate) stamp: Option<u64>,
+    /// The recovery whose history is not the one that the member has.
+    pub(crate) diverged: Option<&'o str>,
+    /// Who gives back what it holds, and is waited for.
+    pub(crate) publisher: Option<&'o str>,
 }
 
 /// The store, for any connection.
@@ -114,6 +126,8 @@ impl Layout {
             .key(&self.keys.meta)
             .key(&self.keys.log)
             .key(&self.keys.buckets)
+            .key(&self.keys.publishing)
+            .arg(hex(&random()?))
             .arg(hex(&random()?))
             .arg(terms.max_lifetime.as_secs())
             .arg(terms.leeway.as_secs())
@@ -129,6 +143,9 @@ impl Layout {
             let text = reply.get(at)?.as_deref()?;
             text.parse().ok().map(Duration::from_secs)
         };
+        if reply.first().and_then(Option::as_deref) != Some(FORMAT) {
+            return Err(RedisError::Format);
+        }
         let (Some(max_lifetime), Some(leeway)) = (seconds(1), seconds(2)) else {
             return Err(RedisError::Format);
         };
@@ -142,7 +159,7 @@ impl Layout {
     pub(crate) async fn beat(
         &self,
         connection: &mut Connection,
-        offer: Offer,
+        offer: &Offer<'_>,
     ) -> Result<Beat, RedisError> {
         // Once more where the connection's server became another one since it was asked.
         for _ in 0..2 {
@@ -155,19 +172,27 @@ impl Layout {
                 .arg("replication")
                 .cmd("EVAL")
                 .arg(HEARTBEAT)
-                .arg(2)
+                .arg(4)
                 .arg(&self.keys.meta)
+                .arg(&self.keys.log)
+                .arg(&self.keys.buckets)
                 .arg(&self.keys.publishing)
                 .arg(&connection.incarnation)
+                .arg(hex(&random()?))
+                .arg(offer.diverged.unwrap_or_default())
                 .arg(hex(&offer.key))
                 .arg(offer.fingerprint.to_string())
-                .arg(u8::from(offer.is_in_use));
+                .arg(offer.stamp.map_or_else(String::new, |stamp| stamp.to_string()))
+                .arg(offer.publisher.unwrap_or_default())
+                .arg(lease(offer.publisher));
             let (server, replication, reply): (String, String, Vec<String>) =
                 pipe.query_async(&mut connection.redis).await?;
             let now = incarnation(&format!("{server}\r\n{replication}"))?;
             if now == connection.incarnation {
                 self.wait(connection).await?;
-                return read_beat(sent, &reply);
+                let beat = read_beat(sent, &reply)?;
+                check_clock(beat.time)?;
+                return Ok(beat);
             }
             // What was said was said of another server's data.
             connection.incarnation = now;
@@ -189,19 +214,23 @@ impl Layout {
         if have >= self.durability { Ok(()) } else { Err(RedisError::Durability { have }) }
     }
 
-    /// Writes entries, in batches of one bucket each. `publisher`: who gives back what it holds, and is
-    /// waited for.
+    /// Writes entries, in batches of one bucket each. Gives the number of the last.
     pub(crate) async fn publish(
         &self,
         connection: &mut Connection,
         entries: impl IntoIterator<Item = RevocationEntry>,
         width: u32,
-        publisher: Option<&str>,
-    ) -> Result<(), RedisError> {
+        purpose: Purpose<'_>,
+    ) -> Result<u64, RedisError> {
+        let (publisher, writing) = match purpose {
+            Purpose::Revoke { writing } => (None, Some(writing)),
+            Purpose::GiveBack { publisher } => (Some(publisher), None),
+        };
         let mut buckets = BTreeMap::<u64, Vec<RevocationEntry>>::new();
         for entry in entries {
             buckets.entry(bucket_end(entry.ends(), width)).or_default().push(entry);
         }
+        let mut last = 0;
         for (end, entries) in buckets {
             let is_for_ever = end > u64::from(u32::MAX);
             let end = if is_for_ever { "never".to_owned() } else { end.to_string() };
@@ -220,7 +249,10 @@ impl Layout {
                     .arg(self.log_length)
                     .arg(&end)
                     .arg(publisher.unwrap_or_default())
-                    .arg(LEASE.as_millis() as u64);
+                    .arg(lease(publisher))
+                    // What comes twice under one name could be of two histories.
+                    .arg(writing.map_or_else(draw, |writing| Ok(writing.to_owned()))?)
+                    .arg(u8::from(publisher.is_none()));
                 for entry in batch {
                     call.arg(&entry.key()[..])
                         .arg(format!("{:020}", entry.mark()))
@@ -228,13 +260,18 @@ impl Layout {
                 }
                 let reply: Vec<String> = call.invoke_async(&mut connection.redis).await?;
                 match reply.first().map(String::as_str) {
-                    Some("ok") => {}
+                    Some("ok") => {
+                        let number = reply.get(1).and_then(|number| number.parse().ok());
+                        last = number.ok_or(RedisError::Format)?;
+                    }
                     Some("other key") => return Err(RedisError::OtherKey),
+                    Some("other format") => return Err(RedisError::Format),
                     _ => return Err(RedisError::Uninitialized),
                 }
             }
         }
-        self.wait(connection).await
+        self.wait(connection).await?;
+        Ok(last)
     }
 
     /// Says that all is given back.
@@ -251,51 +288,99 @@ impl Layout {
         Ok(())
     }
 
-    /// Every entry of the state, in batches.
-    pub(crate) async fn read(
+    /// Of which writing the log's entry of this number is.
+    pub(crate) async fn writing_of(
         &self,
         connection: &mut Connection,
-        fingerprint: u64,
-        mut take: impl FnMut(&RevocationEntry) -> Result<(), RedisError>,
-    ) -> Result<(), RedisError> {
-        let buckets: Vec<String> = redis::cmd("ZRANGE")
-            .arg(&self.keys.buckets)
-            .arg(0)
-            .arg(-1)
+        number: u64,
+    ) -> Result<Option<String>, RedisError> {
+        let id = format!("{number}-0");
+        let found: redis::streams::StreamRangeReply = redis::cmd("XRANGE")
+            .arg(&self.keys.log)
+            .arg(&id)
+            .arg(&id)
             .query_async(&mut connection.redis)
             .await?;
-        for bucket in buckets {
-            let mut cursor = 0_u64;
-            loop {
-                let (next, fields): (u64, Vec<Vec<u8>>) = redis::cmd("HSCAN")
-                    .arg(&bucket)
-                    .arg(cursor)
-                    .arg("COUNT")
-                    .arg(1000)
-                    .query_async(&mut connection.redis)
-                    .await?;
-                for pair in fields.chunks_exact(2) {
-                    let entry = match pair[1].split_at_checked(20) {
-                        Some((mark, ends)) => entry(fingerprint, &pair[0], mark, ends),
-                        None => None,
-                    };
-                    take(&entry.ok_or(RedisError::Format)?)?;
-                }
-                cursor = next;
-                if cursor == 0 {
-                    break;
-                }
-            }
-        }
-        Ok(())
+        Ok(found.ids.first().and_then(|entry| entry.get("n")))
+    }
+
+    /// The names of the buckets that the state is in.
+    pub(crate) async fn buckets(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<Vec<String>, RedisError> {
+        let mut all = redis::cmd("ZRANGE");
+        all.arg(&self.keys.buckets).arg(0).arg(-1);
+        Ok(all.query_async(&mut connection.redis).await?)
+    }
+
+    /// Some entries of a bucket from a cursor on, and the next cursor; 0 is the first, and comes when there are no
+    /// more.
+    pub(crate) async fn entries(
+        &self,
+        connection: &mut Connection,
+        bucket: &str,
+        cursor: u64,
+        fingerprint: u64,
+    ) -> Result<(u64, Vec<Stored>), RedisError> {
+        let (next, fields): (u64, Vec<Vec<u8>>) = redis::cmd("HSCAN")
+            .arg(bucket)
+            .arg(cursor)
+            .arg("COUNT")
+            .arg(1000)
+            .query_async(&mut connection.redis)
+            .await?;
+        let entries = fields.chunks_exact(2).map(|pair| match pair[1].split_at_checked(20) {
+            Some((mark, ends)) => Stored::read(fingerprint, &pair[0], mark, ends),
+            None => Stored::Unknown,
+        });
+        Ok((next, entries.collect()))
     }
 }
 
-fn read_beat(sent: Moment, reply: &[String]) -> Result<Beat, RedisError> {
+/// What is written for.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose<'p> {
+    /// To be seen by all under this name, whether the store has it or not.
+    Revoke { writing: &'p str },
+    /// To be there. Who gives back is waited for.
+    GiveBack { publisher: &'p str },
+}
+
+/// For how long who gives back is waited for, in milliseconds.
+fn lease(publisher: Option<&str>) -> u64 {
+    publisher.map_or(0, |_| LEASE.as_millis() as u64)
+}
+
+/// Redis drops what is over by its own clock: ahead of ours, it would do so too early.
+fn check_clock(time: u64) -> Result<(), RedisError> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let theirs = Duration::from_millis(time);
+    if theirs.abs_diff(now) > CLOCK_TOLERANCE {
+        return Err(RedisError::Clock { is_ahead: theirs > now, by: theirs.abs_diff(now) });
+    }
+    Ok(())
+}
+
+pub(crate) fn read_beat(sent: Moment, reply: &[String]) -> Result<Beat, RedisError> {
     if reply.is_empty() {
         return Err(RedisError::Uninitialized);
     }
-    let [format, epoch, term, recovering, sequence, key, _, lifetime, leeway, width] = reply else {
+    let [
+        format,
+        epoch,
+        recovery,
+        recovering,
+        sequence,
+        head,
+        key,
+        stamp,
+        lifetime,
+        leeway,
+        width,
+        time,
+    ] = reply
+    else {
         return Err(RedisError::Format);
     };
     if format != FORMAT {
@@ -311,11 +396,14 @@ fn read_beat(sent: Moment, reply: &[String]) -> Result<Beat, RedisError> {
     Ok(Beat {
         sent,
         epoch: epoch.clone(),
-        term: number(term)?,
+        recovery: recovery.clone(),
         is_recovering: recovering != "0",
         sequence: number(sequence)?,
+        head: head.clone(),
         key,
+        stamp: if stamp.is_empty() { None } else { Some(number(stamp)?) },
         terms,
+        time: number(time)?,
     })
 }
 
@@ -327,28 +415,34 @@ fn bucket_end(ends: u32, width: u32) -> u64 {
 }
 
 /// An entry as it stands in the state and in the log.
-pub(crate) fn entry(
-    fingerprint: u64,
-    key: &[u8],
-    mark: &[u8],
-    ends: &[u8],
-) -> Option<RevocationEntry> {
-    let mark = core::str::from_utf8(mark).ok()?.parse().ok()?;
-    let ends = core::str::from_utf8(ends).ok()?.parse().ok()?;
-    RevocationEntry::stored(fingerprint, key, mark, ends)
+pub(crate) enum Stored {
+    Entry(RevocationEntry),
+    /// Of a kind that this version does not know, or no entry at all. No policy here could enforce it.
+    Unknown,
 }
 
-/// An entry of the log, and its number.
-pub(crate) fn logged(
-    fingerprint: u64,
-    id: &redis::streams::StreamId,
-) -> Option<(u64, RevocationEntry)> {
-    let number = id.id.strip_suffix("-0")?.parse().ok()?;
+impl Stored {
+    fn read(fingerprint: u64, key: &[u8], mark: &[u8], ends: &[u8]) -> Self {
+        let number = |text| core::str::from_utf8(text).ok()?.parse::<u64>().ok();
+        let entry = || {
+            let ends = u32::try_from(number(ends)?).ok()?;
+            RevocationEntry::stored(fingerprint, key, number(mark)?, ends)
+        };
+        entry().map_or(Self::Unknown, Self::Entry)
+    }
+}
+
+/// An entry of the log: where it stands, and what it says. `None`: nobody here wrote it.
+pub(crate) fn logged(fingerprint: u64, id: &StreamId) -> Option<(Logged<'_>, Stored)> {
     let bytes = |name: &str| match id.map.get(name) {
         Some(Value::BulkString(bytes)) => Some(bytes.as_slice()),
         _ => None,
     };
-    Some((number, entry(fingerprint, bytes("k")?, bytes("m")?, bytes("e")?)?))
+    let text = |name| core::str::from_utf8(bytes(name)?).ok();
+    let number = id.id.strip_suffix("-0")?.parse().ok()?;
+    let at = Logged { number, writing: text("n")?, before: text("b")? };
+    let field = |name| bytes(name).unwrap_or_default();
+    Some((at, Stored::read(fingerprint, field("k"), field("m"), field("e"))))
 }
 
 pub(crate) fn random() -> Result<[u8; 16], RedisError> {
@@ -358,72 +452,17 @@ pub(crate) fn random() -> Result<[u8; 16], RedisError> {
     Ok(bytes)
 }
 
+/// A name that nobody draws twice.
+pub(crate) fn draw() -> Result<String, RedisError> {
+    random().map(|bytes| hex(&bytes[..8]))
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
-}
-
-/// What a process writes through.
-pub(crate) struct Writer {
-    connector: Connector,
-    layout: Layout,
-    width: u32,
-    /// Opened when it is first needed, and again when it broke.
-    connection: Arc<Mutex<Option<Connection>>>,
-}
-
-impl Writer {
-    pub(crate) fn new(connector: Connector, layout: Layout, width: u32) -> Self {
-        Self { connector, layout, width, connection: Arc::default() }
-    }
-}
-
-impl RevocationStore for Writer {
-    fn publish(&self, entry: RevocationEntry) -> Publishing {
-        let (connector, layout, width) = (self.connector.clone(), self.layout.clone(), self.width);
-        let shared = Arc::clone(&self.connection);
-        Box::pin(async move {
-            let mut last = RedisError::Uninitialized;
-            // A connection may have broken since it was used: then once more, on a new one. To write an
-            // entry twice does no harm.
-            for is_first in [true, false] {
-                let mut connection = {
-                    let mut kept = shared.lock().await;
-                    match &*kept {
-                        Some(connection) if is_first => connection.clone(),
-                        _ => {
-                            let opened = connector.open(Duration::ZERO).await;
-                            let connection = opened.map_err(unacknowledged)?;
-                            *kept = Some(connection.clone());
-                            connection
-                        }
-                    }
-                };
-                match layout.publish(&mut connection, [entry], width, None).await {
-                    Ok(()) => return Ok(()),
-                    Err(error @ (RedisError::Connection { .. } | RedisError::Replica)) => {
-                        last = error;
-                    }
-                    Err(error) => return Err(unacknowledged(error)),
-                }
-            }
-            Err(unacknowledged(last))
-        })
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it ends here")]
-fn unacknowledged(error: RedisError) -> StoreError {
-    StoreError::new(error.to_string())
-}
-
-impl fmt::Debug for Writer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("place", &self.connector).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]
@@ -454,18 +493,44 @@ mod tests {
 
     #[test]
     fn what_a_store_says_that_is_not_ours_is_refused() {
-        let good = ["1", "epoch", "3", "0", "17", "", "", "900", "30", "60"].map(str::to_owned);
+        let good = [
+            "2",
+            "epoch",
+            "recovery",
+            "0",
+            "17",
+            "writing",
+            "",
+            "",
+            "900",
+            "30",
+            "60",
+            "1800000000000",
+        ]
+        .map(str::to_owned);
         let read = |reply: &[String]| read_beat(Moment::now(), reply);
         let beat = read(&good).unwrap();
-        assert_eq!((beat.term, beat.sequence, beat.is_recovering), (3, 17, false));
+        assert_eq!((&*beat.recovery, beat.sequence, beat.is_recovering), ("recovery", 17, false));
         assert_eq!(beat.terms, Terms::new(Duration::from_secs(900), Duration::from_secs(30)));
         assert_eq!(read(&[]).err(), Some(RedisError::Uninitialized));
         assert_eq!(read(&good[1..]).err(), Some(RedisError::Format));
-        for (at, text) in [(0, "2"), (2, "x"), (4, "-1"), (5, "short"), (7, ""), (9, "4294967296")]
+        assert_eq!(read(&good[..1]).err(), Some(RedisError::Format));
+        for (at, text) in
+            [(0, "1"), (4, "-1"), (6, "short"), (7, "x"), (8, ""), (10, "4294967296"), (11, "")]
         {
             let mut reply = good.clone();
             reply[at] = text.to_owned();
             assert_eq!(read(&reply).err(), Some(RedisError::Format), "{at}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_minutes_off_is_an_error() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let at = |time: Duration| check_clock(u64::try_from(time.as_millis()).unwrap());
+        assert_eq!(at(now), Ok(()));
+        let off = CLOCK_TOLERANCE + Duration::from_secs(60);
+        assert!(matches!(at(now + off), Err(RedisError::Clock { is_ahead: true, .. })));
+        assert!(matches!(at(now - off), Err(RedisError::Clock { is_ahead: false, .. })));
     }
 }

@@ -578,7 +578,9 @@ fn all_that_listen_are_told_and_all_that_finish_a_policy_do() {
     let (first, second) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let count = |told: &Arc<AtomicUsize>| {
         let told = Arc::clone(told);
-        move |_: &PolicyFileEvent| drop(told.fetch_add(1, Ordering::Relaxed))
+        move |_: &PolicyFileEvent| {
+            told.fetch_add(1, Ordering::Relaxed);
+        }
     };
     let file = PolicyFile::options(&path)
         .finish_with(|it| it.clock(FixedClock::at(NOW)).require("tenant"))

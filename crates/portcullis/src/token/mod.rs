@@ -464,15 +464,20 @@ fn split(token: &[u8]) -> Result<[&[u8]; 3], TokenError> {
 fn foreign(token: &[u8]) -> Option<TokenError> {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
     // Without an early end, so that it is compiled to look at many bytes at a time.
-    if token.iter().fold(true, |all, byte| all & is_fine(*byte)) {
+    let are_fine = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & is_fine(*byte));
+    if are_fine(token) {
         return None;
     }
-    let may_follow =
-        |byte: u8, next: u8| is_fine(byte) | ((byte == b'=') & ((next == b'=') | (next == b'.')));
-    let next = token.iter().skip(1).chain(b".");
-    let is_padded =
-        token.iter().zip(next).fold(true, |all, (byte, next)| all & may_follow(*byte, *next));
-    Some(if is_padded { TokenError::Padding } else { TokenError::Character })
+    let mut rest = token;
+    while let Some(padding) = rest.iter().position(|byte| *byte == b'=') {
+        let (front, back) = rest.split_at(padding);
+        let length = back.iter().take_while(|byte| **byte == b'=').count();
+        rest = &back[length..];
+        if !are_fine(front) || !matches!(rest.first(), None | Some(b'.')) {
+            return Some(TokenError::Character);
+        }
+    }
+    Some(if are_fine(rest) { TokenError::Padding } else { TokenError::Character })
 }
 
 /// Checks the length of a part without base64url.

@@ -1,0 +1,406 @@
+//! What a member of the fleet knows of the store, and what follows from what it hears: the protocol without the
+//! network.
+//!
+//! Of a store that may go back to any earlier state, three things are believed:
+//!
+//! - **Its recovery's name** ([`Origin`]) was drawn at random by whoever found the server to be another one than
+//!   before. It never comes twice, so that a member which knows it by name has not missed a recovery.
+//! - **Its history**: each entry of the log names its writing and the one before it. Who finds its own last writing under
+//!   its own last number has the same history up to there.
+//! - **Nothing else.** Numbers may come again, and clocks may jump.
+//!
+//! What a member holds is in the history up to its position, or it is one of its own revocations that it has not met
+//! in the log yet ([`Own`]). Where neither can be shown of the store as it is, the member gives back what it holds.
+use core::ops::RangeInclusive;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::RedisError;
+use crate::store::Beat;
+
+/// A store, from one recovery to the next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Origin {
+    epoch: String,
+    recovery: String,
+}
+
+impl Origin {
+    pub(crate) fn of(beat: &Beat) -> Self {
+        Self { epoch: beat.epoch.clone(), recovery: beat.recovery.clone() }
+    }
+}
+
+/// What to do after a heartbeat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Next {
+    /// The list is of this store: the log goes on where it was read last.
+    Follow,
+    /// It is perhaps of this store: [`Member::compared`] with what its log has at the member's position.
+    Compare,
+    /// It is of another one, or lacks something.
+    Read {
+        /// The digests of the store are made with another key: what the list has says nothing here.
+        restart: Option<[u8; 16]>,
+        /// The store may lack what the list has.
+        gives_back: bool,
+    },
+}
+
+/// What a member knows.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Which store the list was brought in step with.
+    origin: Option<Origin>,
+    /// The log cannot be continued: all is read anew.
+    is_behind: bool,
+    /// The store's history is not the list's, though it calls itself the same.
+    diverged: Option<String>,
+    /// The number of the last entry that the list has.
+    position: u64,
+    /// Of which writing that entry is.
+    head: String,
+    /// When the list's key was chosen.
+    stamp: Option<u64>,
+    /// What heartbeats said of numbers that the list has yet to reach: of which writing they are.
+    told: BTreeMap<u64, String>,
+}
+
+impl Member {
+    pub(crate) fn new() -> Self {
+        Self {
+            origin: None,
+            is_behind: true,
+            diverged: None,
+            position: 0,
+            head: String::new(),
+            stamp: None,
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// One that has what this has, and does not know any more from where.
+    pub(crate) fn anew(&self) -> Self {
+        let origin = Origin { epoch: String::new(), recovery: String::new() };
+        Self { origin: Some(origin), stamp: self.stamp, ..Self::new() }
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Since when entries are made with the list's key, if any are.
+    pub(crate) fn stamp(&self) -> Option<u64> {
+        self.stamp
+    }
+
+    /// Whether it may hold what the store has lost.
+    pub(crate) fn is_survivor(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// The recovery whose history is not the list's, for the next heartbeat to say.
+    pub(crate) fn diverged(&self) -> Option<&str> {
+        self.diverged.as_deref()
+    }
+
+    /// Whether a heartbeat is of the store that the list is in step with.
+    pub(crate) fn is_of(&self, beat: &Beat) -> bool {
+        !self.is_behind && self.origin.as_ref() == Some(&Origin::of(beat)) && self.may_be_of(beat)
+    }
+
+    /// Whether the store's history can begin with the list's.
+    fn may_be_of(&self, beat: &Beat) -> bool {
+        beat.sequence > self.position || (beat.sequence == self.position && beat.head == self.head)
+    }
+
+    /// A heartbeat of some store came back. `key`: that of the list's digests; `unmet`: the own
+    /// revocations that were acknowledged when it was sent ([`Own::unmet`]).
+    pub(crate) fn hear(
+        &mut self,
+        beat: &Beat,
+        key: [u8; 16],
+        unmet: Option<RangeInclusive<u64>>,
+    ) -> Result<Next, RedisError> {
+        // A store that was just made has no key until somebody chose one.
+        let stored = beat.key.ok_or(RedisError::Uninitialized)?;
+        if stored != key {
+            return Ok(Next::Read { restart: Some(stored), gives_back: false });
+        }
+        // What the log should have shown by now, or what the store does not have: it was another one that took them.
+        let is_overdue = unmet.as_ref().is_some_and(|unmet| *unmet.start() <= self.position);
+        let was_told = self.told.range(beat.sequence..).next();
+        let is_other = was_told.is_some_and(|told| told != (&beat.sequence, &beat.head));
+        let went_back = is_overdue || is_other || lacks(beat, unmet.as_ref());
+        if self.is_of(beat) && !went_back {
+            self.is_told(beat);
+            return Ok(Next::Follow);
+        }
+        let Some(origin) = &self.origin else {
+            return Ok(Next::Read { restart: None, gives_back: false });
+        };
+        let is_same = *origin == Origin::of(beat);
+        if self.diverged.as_ref() != Some(&beat.recovery) {
+            // Somebody has begun another recovery.
+            self.diverged = None;
+        }
+        if !self.may_be_of(beat) || went_back {
+            self.is_behind = true;
+            if is_same {
+                // It went back, and nobody has noticed yet: they are told by this.
+                self.diverged = Some(beat.recovery.clone());
+            }
+        }
+        if self.diverged.is_some() {
+            return Err(RedisError::OtherHistory);
+        }
+        if self.is_behind {
+            return Ok(Next::Read { restart: None, gives_back: true });
+        }
+        Ok(Next::Compare)
+    }
+
+    /// The log has this writing at the member's position. Whether the list is of the store, and lacks nothing but
+    /// what the log has yet to say.
+    pub(crate) fn compared(&mut self, beat: &Beat, found: Option<&str>, own: &Own) -> bool {
+        let is_prefix = self.position == 0 || found == Some(&*self.head);
+        let is_of = is_prefix && own.adopt();
+        self.told.clear();
+        if is_of {
+            self.origin = Some(Origin::of(beat));
+            self.is_told(beat);
+        } else {
+            self.is_behind = true;
+        }
+        is_of
+    }
+
+    /// The list has all that the store had when it began to read, and the store all that the list had. What came in
+    /// between may be in the list already, so that the log has yet to show what it was when that was over.
+    ///
+    /// `unmet`: as in [`hear`](Self::hear), when that was over.
+    ///
+    /// # Errors
+    ///
+    /// It was another store by then.
+    pub(crate) fn has_read(
+        &mut self,
+        begun: &Beat,
+        over: &Beat,
+        own: &Own,
+        unmet: Option<RangeInclusive<u64>>,
+    ) -> Result<(), RedisError> {
+        let is_same = over.sequence > begun.sequence
+            || (over.sequence == begun.sequence && over.head == begun.head);
+        // What was written since it began has later numbers, or another store took it.
+        let is_elsewhere = unmet.as_ref().is_some_and(|unmet| *unmet.start() <= begun.sequence);
+        let is_of = Origin::of(begun) == Origin::of(over);
+        if !is_of || !is_same || is_elsewhere || lacks(over, unmet.as_ref()) {
+            return Err(RedisError::OtherHistory);
+        }
+        if over.sequence > begun.sequence {
+            own.expects(&over.head, over.sequence);
+        }
+        self.origin = Some(Origin::of(begun));
+        self.position = begun.sequence;
+        self.head.clone_from(&begun.head);
+        self.stamp = begun.stamp;
+        self.is_behind = false;
+        self.diverged = None;
+        self.told.clear();
+        Ok(())
+    }
+
+    /// The list forgot all, since the store of this heartbeat has another key. What is read from now on may be lost before
+    /// all is read.
+    pub(crate) fn has_restarted(&mut self, beat: &Beat) {
+        *self = Self { stamp: beat.stamp, ..self.anew() };
+    }
+
+    fn is_told(&mut self, beat: &Beat) {
+        if beat.sequence > self.position {
+            self.told.insert(beat.sequence, beat.head.clone());
+        }
+        // A few would do: the later ones hold for what comes before them as well.
+        if self.told.len() > MOST_TOLD {
+            self.told.pop_first();
+        }
+    }
+
+    /// The log's next entry. `false`: the list has it.
+    ///
+    /// # Errors
+    ///
+    /// The log does not continue where the list is.
+    pub(crate) fn meets(&mut self, entry: &Logged<'_>) -> Result<bool, RedisError> {
+        if entry.number <= self.position {
+            return Ok(false);
+        }
+        if entry.number != self.position + 1 {
+            self.is_behind = true;
+            return Err(RedisError::Gap);
+        }
+        if entry.before != self.head {
+            self.is_behind = true;
+            self.diverged = self.origin.as_ref().map(|origin| origin.recovery.clone());
+            return Err(RedisError::OtherHistory);
+        }
+        Ok(true)
+    }
+
+    /// The list has taken in that entry.
+    ///
+    /// # Errors
+    ///
+    /// The log has another in the place of one of the own revocations.
+    pub(crate) fn has_taken(&mut self, entry: &Logged<'_>, own: &Own) -> Result<(), RedisError> {
+        self.position = entry.number;
+        entry.writing.clone_into(&mut self.head);
+        let is_as_told = self.told.remove(&entry.number).is_none_or(|told| told == entry.writing);
+        if own.met(entry.writing, entry.number) && is_as_told {
+            return Ok(());
+        }
+        self.is_behind = true;
+        self.diverged = self.origin.as_ref().map(|origin| origin.recovery.clone());
+        Err(RedisError::OtherHistory)
+    }
+
+    /// The list found no room, or the log lacks what comes next.
+    pub(crate) fn is_lacking(&mut self) {
+        self.is_behind = true;
+    }
+}
+
+/// Whether the store lacks one of the own revocations that it acknowledged.
+fn lacks(beat: &Beat, unmet: Option<&RangeInclusive<u64>>) -> bool {
+    unmet.is_some_and(|unmet| *unmet.end() > beat.sequence)
+}
+
+/// Where an entry of the log stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Logged<'l> {
+    pub(crate) number: u64,
+    pub(crate) writing: &'l str,
+    pub(crate) before: &'l str,
+}
+
+/// How many heartbeats are remembered until the log is as far: as many as may wait for it.
+pub(crate) const MOST_TOLD: usize = 64;
+
+/// How many own revocations are remembered until the log has them.
+const MOST: usize = 10_000;
+
+/// What the list holds beyond its position, and the follower has yet to meet in the log: revocations of this process, and
+/// what it read of the state. Where the store went back, it may lack them, and no number says so.
+#[derive(Debug, Default)]
+pub(crate) struct Own(Mutex<Writings>);
+
+#[derive(Debug, Default)]
+struct Writings {
+    /// Goes up when another store is taken for the one that the list is of.
+    generation: u64,
+    /// By writing; under which number it was acknowledged, if it was, and so is held.
+    open: HashMap<String, Option<u64>>,
+    /// More were acknowledged than are remembered.
+    are_many: bool,
+}
+
+impl Writings {
+    /// Nobody waits for it any more, unless the store was seen to have it.
+    fn give_up(&mut self, writing: &str) {
+        if self.open.get(writing) == Some(&None) {
+            self.open.remove(writing);
+        }
+    }
+}
+
+impl Own {
+    fn lock(&self) -> MutexGuard<'_, Writings> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A revocation is about to be written under this name.
+    pub(crate) fn begins(&self, writing: &str) -> u64 {
+        let mut own = self.lock();
+        own.open.insert(writing.to_owned(), None);
+        own.generation
+    }
+
+    /// It was acknowledged under this number: `hold` takes it into the list. `false`: another store took the place meanwhile, which may lack
+    /// it, so it has to be written once more.
+    pub(crate) fn acknowledged(
+        &self,
+        writing: &str,
+        generation: u64,
+        number: u64,
+        hold: impl FnOnce(),
+    ) -> bool {
+        let mut own = self.lock();
+        if own.generation != generation {
+            own.give_up(writing);
+            return false;
+        }
+        hold();
+        // Not there: it was met before the answer came.
+        let is_many = own.open.len() > MOST;
+        if let Some(open) = own.open.get_mut(writing) {
+            *open = Some(number);
+        }
+        if is_many {
+            own.are_many = true;
+            own.open.retain(|_, number| number.is_none());
+        }
+        true
+    }
+
+    /// It was not acknowledged. The store may have it all the same.
+    pub(crate) fn failed(&self, writing: &str) {
+        self.lock().give_up(writing);
+    }
+
+    /// The store has this writing under this number, and the list perhaps all up to there.
+    fn expects(&self, writing: &str, number: u64) {
+        self.lock().open.insert(writing.to_owned(), Some(number));
+    }
+
+    /// The log has this writing under this number. Whether it has none in the place of one that was acknowledged.
+    fn met(&self, writing: &str, number: u64) -> bool {
+        let mut own = self.lock();
+        let is_met = |open: &Option<u64>| open.is_none_or(|open| open <= number);
+        if own.open.get(writing).is_some_and(is_met) {
+            own.open.remove(writing);
+        }
+        own.open.values().flatten().all(|open| *open > number)
+    }
+
+    /// The numbers of those that were acknowledged, and that the log has yet to show: the first and the last.
+    pub(crate) fn unmet(&self) -> Option<RangeInclusive<u64>> {
+        let own = self.lock();
+        let numbers = || own.open.values().flatten().copied();
+        Some(numbers().min()?..=numbers().max()?)
+    }
+
+    /// Takes another store for the one that the list is of, unless there is something to give back to it.
+    fn adopt(&self) -> bool {
+        let mut own = self.lock();
+        if own.are_many || own.open.values().any(Option::is_some) {
+            return false;
+        }
+        own.generation += 1;
+        true
+    }
+
+    /// All is read anew. What is acknowledged from now on belongs to what is read.
+    pub(crate) fn begin_anew(&self) {
+        self.lock().generation += 1;
+    }
+
+    /// As [`begin_anew`](Self::begin_anew); the store gets what it lacks of what `held` gives.
+    pub(crate) fn give_back<H>(&self, held: impl FnOnce() -> H) -> H {
+        let mut own = self.lock();
+        own.generation += 1;
+        own.open.retain(|_, number| number.is_none());
+        own.are_many = false;
+        held()
+    }
+}
