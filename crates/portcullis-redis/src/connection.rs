@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -50,17 +50,18 @@ pub(crate) struct Connection {
     pub(crate) incarnation: String,
 }
 
-/// TLS with what this process trusts, and with no provider of cryptography but ours.
-pub(crate) fn tls(root: Option<&[u8]>) -> Result<Arc<ClientConfig>, RedisError> {
+/// TLS with what this process trusts, with its certificate and the key of that, and with no provider of cryptography but
+/// ours.
+pub(crate) fn tls(
+    root: Option<&[u8]>,
+    client: Option<(&[u8], &[u8])>,
+) -> Result<Arc<ClientConfig>, RedisError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| RedisError::Certificates)?;
-    let config = match root {
-        None => builder
-            .with_platform_verifier()
-            .map_err(|_| RedisError::Certificates)?
-            .with_no_client_auth(),
+    let builder = match root {
+        None => builder.with_platform_verifier().map_err(|_| RedisError::Certificates)?,
         Some(pem) => {
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -70,10 +71,18 @@ pub(crate) fn tls(root: Option<&[u8]>) -> Result<Arc<ClientConfig>, RedisError> 
             if roots.is_empty() {
                 return Err(RedisError::Certificates);
             }
-            builder.with_root_certificates(roots).with_no_client_auth()
+            builder.with_root_certificates(roots)
         }
     };
-    Ok(Arc::new(config))
+    let Some((chain, key)) = client else { return Ok(Arc::new(builder.with_no_client_auth())) };
+    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>();
+    let chain = chain.ok().filter(|chain| !chain.is_empty());
+    let key = PrivateKeyDer::from_pem_slice(key).ok();
+    let (Some(chain), Some(key)) = (chain, key) else {
+        return Err(RedisError::ClientCertificate);
+    };
+    let config = builder.with_client_auth_cert(chain, key);
+    config.map(Arc::new).map_err(|_| RedisError::ClientCertificate)
 }
 
 fn failed(reason: impl fmt::Display) -> RedisError {
@@ -92,6 +101,12 @@ impl Connector {
         let policy = field(&info, "maxmemory_policy").unwrap_or("unknown");
         if policy != "noeviction" {
             return Err(RedisError::Evicts { policy: policy.to_owned() });
+        }
+        let bytes = |name| field(&info, name).and_then(|bytes| bytes.parse::<u64>().ok());
+        if let (Some(used), Some(most @ 1..)) = (bytes("used_memory"), bytes("maxmemory"))
+            && used >= most
+        {
+            return Err(RedisError::Memory);
         }
         let incarnation = incarnation(&info)?;
         Ok(Connection { redis, incarnation })
@@ -155,8 +170,7 @@ impl Connector {
         wait: Duration,
     ) -> Result<MultiplexedConnection, RedisError> {
         let dial = async {
-            let stream =
-                TcpStream::connect((&*address.host, address.port)).await.map_err(failed)?;
+            let stream = self.reach(address).await?;
             stream.set_nodelay(true).map_err(failed)?;
             match (&self.tls, address.is_tls) {
                 (Some(tls), true) => {
@@ -170,6 +184,23 @@ impl Connector {
             }
         };
         timeout(self.timeout, dial).await.map_err(|_| failed("no answer in time"))?
+    }
+
+    /// The first of the host's addresses that answers: none of them has more than its share of the time, so that one that
+    /// leads nowhere does not hide the others.
+    async fn reach(&self, address: &Address) -> Result<TcpStream, RedisError> {
+        let found = lookup_host((&*address.host, address.port)).await.map_err(failed)?;
+        let found: Vec<_> = found.collect();
+        let share = self.timeout / u32::try_from(found.len().max(1)).unwrap_or(u32::MAX);
+        let mut last = failed("the host has no address");
+        for address in found {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = failed(error),
+                Err(_) => last = failed("no answer in time"),
+            }
+        }
+        Err(last)
     }
 
     async fn greet<S>(

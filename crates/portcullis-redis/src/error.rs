@@ -10,6 +10,8 @@ pub enum RedisError {
     Address,
     /// The root certificates are not PEM, or there is none.
     Certificates,
+    /// The client's certificate or its key is not PEM, is not there, or does not fit the other.
+    ClientCertificate,
     /// A setting that makes no sense.
     Setting {
         /// Which, and what it may be.
@@ -78,6 +80,7 @@ impl RedisError {
             | Self::Durability { .. } => false,
             Self::Address
             | Self::Certificates
+            | Self::ClientCertificate
             | Self::Setting { .. }
             | Self::Evicts { .. }
             | Self::Uninitialized
@@ -100,6 +103,9 @@ impl fmt::Display for RedisError {
             Self::Certificates => {
                 f.write_str("the root certificates are not PEM, or none of them can be used")
             }
+            Self::ClientCertificate => f.write_str(
+                "the client's certificates or their key are not PEM, or do not fit each other",
+            ),
             Self::Setting { fault } => f.write_str(fault),
             Self::Connection { reason } => write!(f, "Redis was not reached: {reason}"),
             Self::Replica => f.write_str(

@@ -40,29 +40,46 @@
 //! 3. With [`durability`](RedisRevocations::durability), an acknowledged revocation is in so many
 //!    replicas, and so is every heartbeat: a master that was cut off from them makes nobody fresh.
 //!
-//! How this is kept:
+//! A server may go back to any earlier state, any number of times: by crashes, by failovers to replicas that lack the
+//! last writes, by volumes that are restored. How this is kept:
 //!
 //! - The store is made once, by [`initialize`](RedisRevocations::initialize). A server without it is *not
 //!   ready*, never *empty and fresh*: who lost its data says so.
-//! - One script on the server counts a sequence up, writes the state and appends to the log. Followers
-//!   check that the sequence has no gap; where it has one (the log was trimmed, or lost), they read the
-//!   whole state anew.
+//! - One script on the server counts a sequence up, writes the state and appends to the log. Each entry of the log has a
+//!   random name, and names the one before it. Followers check that the log has no gap and that it is their history; where
+//!   it has one (the log was trimmed, or lost), they read the whole state anew.
 //! - A heartbeat is a write, so that no replica answers it, and carries which server it is (its run and its
 //!   replication id). The first from another server, or from the same one after a restart, begins a
-//!   recovery. Freshness counts from when the last heartbeat was sent whose number the list has reached.
-//! - A server that may drop keys (`maxmemory-policy` other than `noeviction`) is refused.
+//!   recovery, and gives it a random name: a number in the data would come again when the data go back. Freshness counts from
+//!   when the last heartbeat was sent whose number the list has reached.
+//! - A survivor whose own last entry stands in the log where it was lost nothing, and goes on. Any other reads the state,
+//!   and gives back what it lacks.
+//! - A recovery lasts by the store's own count of time, to which no heartbeat adds more than two seconds: the server's clock
+//!   may jump.
+//! - A server that may drop keys (`maxmemory-policy` other than `noeviction`), or whose clock is more than five minutes off, is
+//!   refused.
 //!
 //! What it does not do: without `durability`, Redis acknowledges what only its master has, and a master
 //! that is cut off from its replicas, but not from a process, keeps that process fresh. Set
-//! `min-replicas-to-write` on the server, or `durability` here.
+//! `min-replicas-to-write` on the server, or `durability` here. And where keys are put back *under a running server*
+//! (`RESTORE`), survivors notice and give back, but who starts before they do cannot know: restart a server whose data you
+//! restore.
 //!
 //! # What is in Redis
 //!
 //! Under `{prefix}:revocations:`, in one slot of a cluster: digests of what was revoked (keyed, so that
 //! they say nothing without the key, which stands beside them), an instant or version, and an end. Keys
-//! are dropped by Redis when the last entry in them is over. An entry takes some 110 bytes, and 60
-//! in the log, which has 100,000 entries at most. Tested with Redis 7.0. Its clock may be ten minutes ahead, at
-//! most.
+//! are dropped by Redis when the last entry in them is over. An entry takes some 110 bytes, and 100
+//! in the log, which has 100,000 entries at most. Tested with Redis 7.0.
+//!
+//! Give it a Redis of its own: heartbeats are writes, so that another application which fills the memory makes every list
+//! stale ([`RedisError::Memory`]). A user of its own needs this (`ACL SETUSER`), with your prefix:
+//!
+//! ```text
+//! ~{portcullis}:revocations:* +info +eval +evalsha +script|load +hmget +hset +hget +hincrby
+//! +hscan +exists +del +unlink +time +zadd +zrem +zcard +zrange +zremrangebyscore +xadd +xread
+//! +xrange +expireat +wait +multi +exec +select +ping
+//! ```
 mod address;
 mod connection;
 mod error;
@@ -117,9 +134,11 @@ const LONGEST_STALENESS: Duration = Duration::from_secs(60 * 60);
 pub struct RedisRevocations {
     place: Place,
     prefix: Option<String>,
-    /// Two different ones were said.
-    is_prefix_torn: bool,
+    /// Of which two different ones were said.
+    torn: Option<&'static str>,
     root: Option<Vec<u8>>,
+    /// A chain and its key, as PEM.
+    client: Option<(Vec<u8>, Vec<u8>)>,
     max_staleness: Option<Duration>,
     heartbeat: Option<Duration>,
     timeout: Option<Duration>,
@@ -169,8 +188,9 @@ impl RedisRevocations {
         Self {
             place,
             prefix: None,
-            is_prefix_torn: false,
+            torn: None,
             root: None,
+            client: None,
             max_staleness: None,
             heartbeat: None,
             timeout: None,
@@ -219,7 +239,9 @@ impl RedisRevocations {
     /// Said twice, and not alike, it is a fault. Not called: `portcullis`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
-        self.is_prefix_torn |= self.prefix.as_ref().is_some_and(|before| *before != prefix);
+        if self.prefix.as_ref().is_some_and(|before| *before != prefix) {
+            self.torn = Some("`prefix` is said twice, and not alike: leave one out");
+        }
         self.prefix = Some(prefix);
         self
     }
@@ -231,6 +253,23 @@ impl RedisRevocations {
         let all = self.root.get_or_insert_default();
         all.extend_from_slice(b"\n");
         all.extend(pem.into());
+        self
+    }
+
+    /// Shows this certificate to a server that asks for one, with `rediss://`: a chain (PEM), its own first, and its private
+    /// key (PEM). Redis asks for one unless it says `tls-auth-clients no`.
+    ///
+    /// Said twice, and not alike, it is a fault. Not called: none is shown.
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        let client = (chain.into(), key.into());
+        if self.client.as_ref().is_some_and(|before| *before != client) {
+            self.torn = Some("`client_certificate` is said twice, and not alike: leave one out");
+        }
+        self.client = Some(client);
         self
     }
 
@@ -319,7 +358,9 @@ impl RedisRevocations {
             }
             Place::Cluster { nodes } => nodes.iter().any(|node| node.is_tls),
         };
-        let tls = if needs_tls { Some(connection::tls(self.root.as_deref())?) } else { None };
+        let client = self.client.as_ref().map(|(chain, key)| (&**chain, &**key));
+        let tls = || connection::tls(self.root.as_deref(), client);
+        let tls = if needs_tls { Some(tls()?) } else { None };
         Ok(Connector {
             place: self.place.clone(),
             tls,
@@ -331,8 +372,8 @@ impl RedisRevocations {
     fn layout(&self) -> Result<Layout, RedisError> {
         let prefix = self.prefix.as_deref().unwrap_or(PREFIX);
         let log_length = self.log_length.unwrap_or(LOG_LENGTH);
-        let fault = if self.is_prefix_torn {
-            "`prefix` is said twice, and not alike: leave one out"
+        let fault = if let Some(torn) = self.torn {
+            torn
         } else if prefix.is_empty() || prefix.contains(['{', '}']) {
             "`prefix` is a name without braces"
         } else if self.its_heartbeat().is_zero() || self.its_timeout().is_zero() {

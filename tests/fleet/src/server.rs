@@ -157,12 +157,29 @@ impl Server {
     }
 
     async fn try_ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> redis::RedisResult<T> {
+        let words: Vec<_> = command.iter().map(|word| word.as_bytes()).collect();
+        self.try_ask_bytes(&words).await
+    }
+
+    async fn try_ask_bytes<T: redis::FromRedisValue>(
+        &self,
+        command: &[&[u8]],
+    ) -> redis::RedisResult<T> {
         let mut connection = self.connect().await?;
-        let mut words = redis::cmd(command[0]);
-        for word in &command[1..] {
+        let mut words = redis::Cmd::new();
+        for word in command {
             words.arg(*word);
         }
         words.query_async(&mut connection).await
+    }
+
+    /// As [`ask`](Self::ask), for words that are no text.
+    ///
+    /// # Panics
+    ///
+    /// It answers with an error, or with something else.
+    pub async fn ask_bytes<T: redis::FromRedisValue>(&self, command: &[&[u8]]) -> T {
+        self.try_ask_bytes(command).await.expect("an answer")
     }
 
     /// Asks it something.

@@ -409,10 +409,10 @@ mod after_a_loss {
     #[tokio::test]
     async fn what_a_new_store_could_not_understand_is_not_acknowledged() {
         let server = store().await;
-        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
         // It is not to notice in time.
+        let settings = RedisRevocations::server(&server.url()).unwrap();
         let settings = settings.heartbeat(Duration::from_secs(15));
-        let unaware = Member::with(settings.max_staleness(Duration::from_secs(60))).await.unwrap();
+        let unaware = Member::with(settings).await.unwrap();
         let _: String = server.ask(&["FLUSHALL"]).await;
         assert!(Member::initialize(&server.url()).await.unwrap());
         let new = fresh(&server.url()).await;
@@ -458,8 +458,252 @@ mod after_a_loss {
     }
 }
 
+mod after_one_loss_too_many {
+    use super::*;
+
+    async fn all_refuse(members: &[&Member], ids: &[String]) {
+        for member in members {
+            for id in ids {
+                refuses(member, id).await;
+            }
+        }
+    }
+
+    /// What everybody holds, and those who start; and what is revoked afterwards reaches everybody.
+    async fn nothing_is_lost(url: &str, members: &[&Member], ids: &[String]) {
+        for member in members {
+            has_news(member).await;
+        }
+        let new = fresh(url).await;
+        for id in ids {
+            assert_eq!(new.verdict(&token(id)), Verdict::Revoked, "a new one, {id}");
+        }
+        for number in 0..10 {
+            let id = format!("later {number}");
+            new.revoke(&id).await;
+            for member in members {
+                has_news(member).await;
+                assert_eq!(member.verdict(&token(&id)), Verdict::Revoked, "a survivor, {id}");
+            }
+        }
+        all_refuse(members, ids).await;
+    }
+
+    async fn revoke(member: &Member, range: core::ops::Range<u32>) -> Vec<String> {
+        let ids: Vec<_> = range.map(|number| format!("token {number}")).collect();
+        for id in &ids {
+            member.revoke(id).await;
+        }
+        ids
+    }
+
+    #[tokio::test]
+    async fn a_server_that_goes_back_to_one_snapshot_twice_and_thrice_gets_all_back() {
+        // As `redis-server` comes, but that the snapshot is taken when it is asked for.
+        let mut server = super::store().await;
+        let url = server.url();
+        let (one, other) = (fresh(&url).await, fresh(&url).await);
+        let mut ids = revoke(&one, 0..1).await;
+        let _: String = server.ask(&["SAVE"]).await;
+        ids.extend(revoke(&one, 1..21).await);
+        all_refuse(&[&other], &ids).await;
+        for round in 0..3 {
+            server.restart().await;
+            nothing_is_lost(&url, &[&one, &other], &ids).await;
+            ids.extend((0..10).map(|number| format!("later {number}")));
+            ids.extend(revoke(&other, 100 + round * 10..105 + round * 10).await);
+            ids.dedup();
+            all_refuse(&[&one], &ids).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_restart_between_two_that_nobody_noticed_changes_nothing() {
+        let mut server = super::store().await;
+        let door = Door::to(server.port()).await;
+        let (one, other) = (fresh(&door.url()).await, fresh(&door.url()).await);
+        let _: String = server.ask(&["SAVE"]).await;
+        let ids = revoke(&one, 0..20).await;
+        all_refuse(&[&other], &ids).await;
+        door.lead_to(None);
+        server.restart().await;
+        server.restart().await;
+        door.lead_to(Some(server.port()));
+        nothing_is_lost(&door.url(), &[&one, &other], &ids).await;
+    }
+
+    #[tokio::test]
+    async fn two_failovers_to_replicas_that_lack_the_same_lose_nothing() {
+        let mut first = super::store().await;
+        let links = [Door::to(first.port()).await, Door::to(first.port()).await];
+        let mut second = replica_of(links[0].port()).await;
+        let third = replica_of(links[1].port()).await;
+        let door = Door::to(first.port()).await;
+        let (one, other) = (fresh(&door.url()).await, fresh(&door.url()).await);
+        let mut ids = revoke(&one, 0..1).await;
+        for replica in [&second, &third] {
+            eventually("replicated", async || {
+                replica.info("slave_repl_offset").await == first.info("master_repl_offset").await
+            })
+            .await;
+        }
+        // The third is cut off for good, the second has what comes next, and dies.
+        links[1].lead_to(None);
+        first.kill();
+        let _: String = second.ask(&["REPLICAOF", "NO", "ONE"]).await;
+        door.lead_to(Some(second.port()));
+        has_news(&one).await;
+        ids.extend(revoke(&one, 1..21).await);
+        all_refuse(&[&other], &ids).await;
+        second.kill();
+        let _: String = third.ask(&["REPLICAOF", "NO", "ONE"]).await;
+        door.lead_to(Some(third.port()));
+        nothing_is_lost(&door.url(), &[&one, &other], &ids).await;
+    }
+
+    #[tokio::test]
+    async fn data_that_are_put_back_under_a_running_server_are_noticed_by_who_holds_more() {
+        let server = super::store().await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
+        let mut ids = revoke(&one, 0..1).await;
+        all_refuse(&[&other], &ids).await;
+        let keys: Vec<String> = server.ask(&["KEYS", "*"]).await;
+        let mut dumps = Vec::new();
+        for key in &keys {
+            let dump: Vec<u8> = server.ask(&["DUMP", key]).await;
+            dumps.push(dump);
+        }
+        ids.extend(revoke(&one, 1..21).await);
+        all_refuse(&[&other], &ids).await;
+        for (key, dump) in keys.iter().zip(&dumps) {
+            let words: [&[u8]; 5] = [b"RESTORE", key.as_bytes(), b"0", dump, b"REPLACE"];
+            let _: String = server.ask_bytes(&words).await;
+        }
+        nothing_is_lost(&server.url(), &[&one, &other], &ids).await;
+    }
+
+    #[tokio::test]
+    async fn a_restart_that_lost_nothing_is_not_answered_by_everything_that_everybody_has() {
+        let mut server = made(Server::durable().await).await;
+        let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = std::sync::Arc::clone(&events);
+        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
+        let settings = settings.on_event(move |event| told.lock().unwrap().push(*event));
+        let member = Member::with(settings).await.unwrap();
+        is_fresh(&member).await;
+        let ids = revoke(&member, 0..20).await;
+        has_news(&member).await;
+        server.restart().await;
+        has_news(&member).await;
+        let is_given_back = |event: &RevocationEvent| {
+            matches!(event, RevocationEvent::Republished { entries: 1.. })
+        };
+        assert!(!events.lock().unwrap().iter().any(is_given_back));
+        nothing_is_lost(&server.url(), &[&member], &ids).await;
+    }
+}
+
 mod out_of_reach {
     use super::*;
+
+    #[tokio::test]
+    async fn forty_revocations_at_a_server_that_hangs_are_all_answered_within_one_deadline() {
+        let server = store().await;
+        let member = std::sync::Arc::new(fresh(&server.url()).await);
+        member.revoke("before").await;
+        server.pause();
+        let start = Instant::now();
+        let waiting = (0..40).map(|number| {
+            let member = std::sync::Arc::clone(&member);
+            tokio::spawn(async move {
+                member.revocations.token(ISSUER, format!("token {number}"), None).await
+            })
+        });
+        for answer in waiting.collect::<Vec<_>>() {
+            let answer = answer.await.unwrap();
+            assert!(matches!(answer, Err(RevokeError::Store(_))), "{answer:?}");
+        }
+        // The time-out of these members is half a second.
+        assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+        server.resume();
+        eventually("revoked", async || {
+            member.revocations.token(ISSUER, "after", None).await.is_ok()
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_list_is_followed_whatever_becomes_of_the_runtime_that_it_was_made_in() {
+        let server = store().await;
+        let url = server.url();
+        let made = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(Member::start(&url)).unwrap()
+        });
+        let member = tokio::task::spawn_blocking(|| made.join().unwrap()).await.unwrap();
+        is_fresh(&member).await;
+        let other = fresh(&server.url()).await;
+        other.revoke("later").await;
+        refuses(&member, "later").await;
+        member.revoke("by it").await;
+        refuses(&other, "by it").await;
+    }
+
+    #[tokio::test]
+    async fn an_observer_that_panics_ends_nothing() {
+        let server = store().await;
+        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
+        let settings = settings
+            .max_staleness(Duration::from_millis(1500))
+            .on_event(|event| panic!("an observer that panics: {event:?}"));
+        let member = Member::with(settings).await.unwrap();
+        is_fresh(&member).await;
+        server.pause();
+        eventually("stale", async || member.verdict(&token("any")) == Verdict::Unavailable).await;
+        server.resume();
+        is_fresh(&member).await;
+        let other = fresh(&server.url()).await;
+        other.revoke("later").await;
+        refuses(&member, "later").await;
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_a_kind_that_is_not_known_is_passed_over() {
+        let server = store().await;
+        let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
+        one.revoke("first").await;
+        refuses(&other, "first").await;
+        // What a later version could write: its script is the same, and the kind is not.
+        const WRITE: &str = "
+            local at = function(name) return '{portcullis}:revocations:' .. name end
+            local number = redis.call('HINCRBY', at('meta'), 'sequence', 1)
+            local before = redis.call('HGET', at('meta'), 'head')
+            redis.call('HSET', at('meta'), 'head', 'later version')
+            redis.call('XADD', at('log'), number .. '-0', 'k', ARGV[1], 'm', '0', 'e', '4000000000',
+                'n', 'later version', 'b', before)
+            redis.call('HSET', at('until:4000000000'), ARGV[1], string.rep('0', 20) .. '4000000000')
+            redis.call('ZADD', at('buckets'), 4000000000, at('until:4000000000'))
+            return number";
+        let key = [&[99][..], &[7; 16]].concat();
+        let _: u64 = server.ask_bytes(&[b"EVAL", WRITE.as_bytes(), b"0", &key]).await;
+        for member in [&one, &other] {
+            has_news(member).await;
+        }
+        other.revoke("second").await;
+        refuses(&one, "second").await;
+        let new = fresh(&server.url()).await;
+        for id in ["first", "second"] {
+            assert_eq!(new.verdict(&token(id)), Verdict::Revoked, "{id}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_memory_is_full_is_told_as_what_it_is() {
+        let server = store().await;
+        let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+        let refused = Member::start(&server.url()).await.err();
+        assert_eq!(refused, Some(RedisError::Memory));
+    }
 
     #[tokio::test]
     async fn a_server_that_hangs_beyond_the_bound_makes_members_stale_until_it_goes_on() {
@@ -634,7 +878,7 @@ mod at_the_start {
 mod ways_to_a_server {
     use std::fs;
 
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer as Authority, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer as Authority, KeyPair};
 
     use super::*;
 
@@ -646,7 +890,9 @@ mod ways_to_a_server {
         let root = authority.self_signed(&authority_key).unwrap().pem();
         let authority = Authority::new(authority, authority_key);
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let mut certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        // Of the authority's name, it would be taken for one that signed itself.
+        certificate.distinguished_name.push(DnType::CommonName, "localhost");
         let certificate = certificate.signed_by(&key, &authority).unwrap();
         fs::write(folder.join("certificate.pem"), certificate.pem()).unwrap();
         fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
@@ -684,6 +930,53 @@ mod ways_to_a_server {
         }
         let refused = redis.root_certificates("no certificate").initialize(Member::terms()).await;
         assert_eq!(refused, Err(RedisError::Certificates));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_for_a_certificate_gets_the_one_that_was_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = certificate(folder.path());
+        fs::write(folder.path().join("root.pem"), &root).unwrap();
+        let port = Server::start().await.port();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        // As TLS comes in Redis: clients are asked for a certificate.
+        let _server = Server::configured([
+            format!("tls-port {port}"),
+            format!("tls-cert-file {}", at("certificate.pem")),
+            format!("tls-key-file {}", at("key.pem")),
+            format!("tls-ca-cert-file {}", at("root.pem")),
+        ])
+        .await;
+        let redis = RedisRevocations::server(&format!("rediss://localhost:{port}")).unwrap();
+        let redis = redis.root_certificates(root.clone());
+        let refused = redis.initialize(Member::terms()).await;
+        assert!(matches!(refused, Err(RedisError::Connection { .. })), "{refused:?}");
+        let file = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        let known = redis.clone().client_certificate(file("certificate.pem"), file("key.pem"));
+        assert!(known.initialize(Member::terms()).await.unwrap());
+        let member = Member::with(Member::settings(known)).await.unwrap();
+        is_fresh(&member).await;
+        for (chain, key) in [(root, file("certificate.pem")), (String::new(), file("key.pem"))] {
+            let refused = redis.clone().client_certificate(chain, key);
+            let refused = refused.initialize(Member::terms()).await;
+            assert_eq!(refused, Err(RedisError::ClientCertificate));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_user_who_may_do_what_the_docs_list_and_nothing_else_is_enough() {
+        let docs = include_str!("../../../crates/portcullis-redis/src/lib.rs");
+        let (_, list) = docs.split_once("//! ```text\n//! ").unwrap();
+        let (list, _) = list.split_once("\n//! ```").unwrap();
+        let list = list.replace("\n//! ", " ");
+        let server = Server::configured([format!("user portcullis on >hidden {list}")]).await;
+        let url = format!("redis://portcullis:hidden@127.0.0.1:{}", server.port());
+        assert!(Member::initialize(&url).await.unwrap());
+        let (one, other) = (fresh(&url).await, fresh(&url).await);
+        one.revoke("revoked").await;
+        refuses(&other, "revoked").await;
+        let log: Vec<redis::Value> = server.ask(&["ACL", "LOG"]).await;
+        assert!(log.is_empty(), "{log:?}");
     }
 
     #[tokio::test]
