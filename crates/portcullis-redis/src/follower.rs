@@ -6,7 +6,6 @@
 //! 2. the list has every entry up to that number: from the state, or from a log without a gap;
 //! 3. the store is the one that was read: of the same recovery and history, or one whose recovery is over, and to which
 //!    this process gave back what it held.
-use core::ops::RangeInclusive;
 use core::pin::pin;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -20,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::connection::{Connection, Connector};
 use crate::error::RedisError;
-use crate::member::{MOST_TOLD, Member, Next, Own};
+use crate::member::{MOST_TOLD, Member, Next, Own, Unmet};
 use crate::store::{Beat, Layout, Offer, Purpose, Stored, Terms, logged};
 
 /// For how long one read of the log waits for news. It costs a round trip when it is over.
@@ -200,7 +199,7 @@ impl Follower {
         session: &mut Session,
         list: &RevocationList,
         beat: Beat,
-        unmet: Option<RangeInclusive<u64>>,
+        unmet: Option<Unmet>,
     ) -> Result<(), RedisError> {
         let beat = match self.member.hear(&beat, list.key(), unmet)? {
             Next::Follow => beat,

@@ -11,7 +11,6 @@
 //!
 //! What a member holds is in the history up to its position, or it is one of its own revocations that it has not met
 //! in the log yet ([`Own`]). Where neither can be shown of the store as it is, the member gives back what it holds.
-use core::ops::RangeInclusive;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -120,7 +119,7 @@ impl Member {
         &mut self,
         beat: &Beat,
         key: [u8; 16],
-        unmet: Option<RangeInclusive<u64>>,
+        unmet: Option<Unmet>,
     ) -> Result<Next, RedisError> {
         // A store that was just made has no key until somebody chose one.
         let stored = beat.key.ok_or(RedisError::Uninitialized)?;
@@ -128,10 +127,10 @@ impl Member {
             return Ok(Next::Read { restart: Some(stored), gives_back: false });
         }
         // What the log should have shown by now, or what the store does not have: it was another one that took them.
-        let is_overdue = unmet.as_ref().is_some_and(|unmet| *unmet.start() <= self.position);
+        let is_overdue = unmet.is_some_and(|unmet| unmet.first <= self.position);
         let was_told = self.told.range(beat.sequence..).next();
         let is_other = was_told.is_some_and(|told| told != (&beat.sequence, &beat.head));
-        let went_back = is_overdue || is_other || lacks(beat, unmet.as_ref());
+        let went_back = is_overdue || is_other || lacks(beat, unmet);
         if self.is_of(beat) && !went_back {
             self.is_told(beat);
             return Ok(Next::Follow);
@@ -188,14 +187,14 @@ impl Member {
         begun: &Beat,
         over: &Beat,
         own: &Own,
-        unmet: Option<RangeInclusive<u64>>,
+        unmet: Option<Unmet>,
     ) -> Result<(), RedisError> {
         let is_same = over.sequence > begun.sequence
             || (over.sequence == begun.sequence && over.head == begun.head);
         // What was written since it began has later numbers, or another store took it.
-        let is_elsewhere = unmet.as_ref().is_some_and(|unmet| *unmet.start() <= begun.sequence);
+        let is_elsewhere = unmet.is_some_and(|unmet| unmet.first <= begun.sequence);
         let is_of = Origin::of(begun) == Origin::of(over);
-        if !is_of || !is_same || is_elsewhere || lacks(over, unmet.as_ref()) {
+        if !is_of || !is_same || is_elsewhere || lacks(over, unmet) {
             return Err(RedisError::OtherHistory);
         }
         if over.sequence > begun.sequence {
@@ -272,8 +271,8 @@ impl Member {
 }
 
 /// Whether the store lacks one of the own revocations that it acknowledged.
-fn lacks(beat: &Beat, unmet: Option<&RangeInclusive<u64>>) -> bool {
-    unmet.is_some_and(|unmet| *unmet.end() > beat.sequence)
+fn lacks(beat: &Beat, unmet: Option<Unmet>) -> bool {
+    unmet.is_some_and(|unmet| unmet.last > beat.sequence)
 }
 
 /// Where an entry of the log stands.
@@ -282,6 +281,13 @@ pub(crate) struct Logged<'l> {
     pub(crate) number: u64,
     pub(crate) writing: &'l str,
     pub(crate) before: &'l str,
+}
+
+/// The numbers of what the list holds and the log has yet to show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unmet {
+    first: u64,
+    last: u64,
 }
 
 /// How many heartbeats are remembered until the log is as far: as many as may wait for it.
@@ -373,11 +379,11 @@ impl Own {
         own.open.values().flatten().all(|open| *open > number)
     }
 
-    /// The numbers of those that were acknowledged, and that the log has yet to show: the first and the last.
-    pub(crate) fn unmet(&self) -> Option<RangeInclusive<u64>> {
+    /// Those that were acknowledged, and that the log has yet to show.
+    pub(crate) fn unmet(&self) -> Option<Unmet> {
         let own = self.lock();
         let numbers = || own.open.values().flatten().copied();
-        Some(numbers().min()?..=numbers().max()?)
+        Some(Unmet { first: numbers().min()?, last: numbers().max()? })
     }
 
     /// Takes another store for the one that the list is of, unless there is something to give back to it.

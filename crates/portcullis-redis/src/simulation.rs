@@ -150,7 +150,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut world = Self {
             dice: Dice::of(seed),
-            puts_back: seed % 8 == 0,
+            puts_back: seed.is_multiple_of(8),
             servers: Vec::new(),
             current: 0,
             processes: Vec::new(),
@@ -495,7 +495,7 @@ impl World {
         let stage = core::mem::replace(&mut self.processes[index].stage, Stage::Away);
         match stage {
             Stage::Away => self.settle(index, server),
-            Stage::Compare(beat) => self.compare(index, server, beat),
+            Stage::Compare(beat) => self.compare(index, server, &beat),
             Stage::Begin { gives_back } => self.begin(index, server, gives_back),
             Stage::Read { beat, gives_back, lacking, todo } => {
                 self.read(index, server, beat, gives_back, lacking, todo);
@@ -539,11 +539,11 @@ impl World {
         }
     }
 
-    fn compare(&mut self, index: usize, server: usize, beat: Beat) {
+    fn compare(&mut self, index: usize, server: usize, beat: &Beat) {
         let process = &mut self.processes[index];
         let found = self.servers[server].data.log.get(&process.member.position());
         let found = found.map(|logged| &*logged.writing);
-        process.stage = if process.member.compared(&beat, found, &process.own) {
+        process.stage = if process.member.compared(beat, found, &process.own) {
             self.met.resumed += 1;
             Stage::Follow
         } else {

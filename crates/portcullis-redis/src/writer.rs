@@ -79,7 +79,7 @@ impl Shared {
             let published =
                 self.layout.publish(&mut connection, [entry], self.width, purpose).await;
             match published {
-                Ok(number) if writing.is_held(number, || self.hold(&entry)) => return Ok(()),
+                Ok(number) if writing.acknowledge(number, || self.hold(&entry)) => return Ok(()),
                 // Another store took the place meanwhile: once more, since it may lack this.
                 Ok(_) => {}
                 // A connection may have broken since it was used: then once more, on a new one. To write an
@@ -125,7 +125,8 @@ impl<'o> Writing<'o> {
         Ok(Self { own, name, generation, is_acknowledged: false })
     }
 
-    fn is_held(mut self, number: u64, hold: impl FnOnce()) -> bool {
+    /// Whether it is held now, and need not be written again.
+    fn acknowledge(mut self, number: u64, hold: impl FnOnce()) -> bool {
         self.is_acknowledged = true;
         self.own.acknowledged(&self.name, self.generation, number, hold)
     }

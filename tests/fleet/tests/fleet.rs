@@ -500,7 +500,7 @@ mod after_one_loss_too_many {
     #[tokio::test]
     async fn a_server_that_goes_back_to_one_snapshot_twice_and_thrice_gets_all_back() {
         // As `redis-server` comes, but that the snapshot is taken when it is asked for.
-        let mut server = super::store().await;
+        let mut server = store().await;
         let url = server.url();
         let (one, other) = (fresh(&url).await, fresh(&url).await);
         let mut ids = revoke(&one, 0..1).await;
@@ -519,7 +519,7 @@ mod after_one_loss_too_many {
 
     #[tokio::test]
     async fn a_restart_between_two_that_nobody_noticed_changes_nothing() {
-        let mut server = super::store().await;
+        let mut server = store().await;
         let door = Door::to(server.port()).await;
         let (one, other) = (fresh(&door.url()).await, fresh(&door.url()).await);
         let _: String = server.ask(&["SAVE"]).await;
@@ -534,7 +534,7 @@ mod after_one_loss_too_many {
 
     #[tokio::test]
     async fn two_failovers_to_replicas_that_lack_the_same_lose_nothing() {
-        let mut first = super::store().await;
+        let mut first = store().await;
         let links = [Door::to(first.port()).await, Door::to(first.port()).await];
         let mut second = replica_of(links[0].port()).await;
         let third = replica_of(links[1].port()).await;
@@ -563,7 +563,7 @@ mod after_one_loss_too_many {
 
     #[tokio::test]
     async fn data_that_are_put_back_under_a_running_server_are_noticed_by_who_holds_more() {
-        let server = super::store().await;
+        let server = store().await;
         let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
         let mut ids = revoke(&one, 0..1).await;
         all_refuse(&[&other], &ids).await;
