@@ -410,3 +410,116 @@ impl Own {
         held()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use portcullis::Moment;
+
+    use super::*;
+    use crate::store::Terms;
+
+    const KEY: [u8; 16] = [7; 16];
+
+    fn beat(recovery: &str, sequence: u64, head: &str) -> Beat {
+        Beat {
+            sent: Moment::now(),
+            epoch: "epoch".to_owned(),
+            recovery: recovery.to_owned(),
+            is_recovering: false,
+            sequence,
+            head: head.to_owned(),
+            key: Some(KEY),
+            stamp: Some(1),
+            terms: Terms::new(Duration::from_secs(900), Duration::from_secs(30)),
+            time: 0,
+        }
+    }
+
+    fn logged<'l>(number: u64, writing: &'l str, before: &'l str) -> Logged<'l> {
+        Logged { number, writing, before }
+    }
+
+    /// In step with a store whose last entry is the seventh.
+    fn member(own: &Own) -> Member {
+        let (mut member, store) = (Member::new(), beat("one", 7, "seventh"));
+        assert_eq!(
+            member.hear(&store, KEY, None),
+            Ok(Next::Read { restart: None, gives_back: false })
+        );
+        member.has_read(&store, &store, own, None).unwrap();
+        assert_eq!(member.hear(&store, KEY, None), Ok(Next::Follow));
+        member
+    }
+
+    #[test]
+    fn an_entry_that_does_not_follow_the_last_is_of_another_history() {
+        let own = Own::default();
+        let mut good = member(&own);
+        assert_eq!(good.meets(&logged(7, "seventh", "sixth")), Ok(false));
+        let next = logged(8, "eighth", "seventh");
+        assert_eq!(good.meets(&next), Ok(true));
+        good.has_taken(&next, &own).unwrap();
+        assert_eq!((good.position(), good.diverged()), (8, None));
+
+        let mut other = member(&own);
+        let next = logged(8, "eighth", "another seventh");
+        assert_eq!(other.meets(&next), Err(RedisError::OtherHistory));
+        // The next heartbeat says so, and reads anew once a recovery was begun for it.
+        assert_eq!(other.diverged(), Some("one"));
+        let same = other.hear(&beat("one", 9, "ninth"), KEY, None);
+        assert_eq!(same, Err(RedisError::OtherHistory));
+        let begun = other.hear(&beat("two", 9, "ninth"), KEY, None);
+        assert_eq!(begun, Ok(Next::Read { restart: None, gives_back: true }));
+
+        let mut behind = member(&own);
+        assert_eq!(behind.meets(&logged(9, "ninth", "eighth")), Err(RedisError::Gap));
+    }
+
+    #[test]
+    fn a_store_that_went_back_is_not_followed_whatever_its_number() {
+        for (sequence, head) in [(6, "sixth"), (7, "another seventh"), (0, "")] {
+            let mut member = member(&Own::default());
+            let next = member.hear(&beat("one", sequence, head), KEY, None);
+            assert_eq!(next, Err(RedisError::OtherHistory), "{sequence} {head}");
+            assert_eq!(member.diverged(), Some("one"));
+        }
+        // What a heartbeat said of a number is not what the log has there.
+        let own = Own::default();
+        let mut told = member(&own);
+        assert_eq!(told.hear(&beat("one", 8, "eighth"), KEY, None), Ok(Next::Follow));
+        let other = logged(8, "another eighth", "seventh");
+        assert_eq!(told.meets(&other), Ok(true));
+        assert_eq!(told.has_taken(&other, &own), Err(RedisError::OtherHistory));
+    }
+
+    #[test]
+    fn after_a_recovery_only_who_finds_its_last_writing_and_owes_nothing_goes_on() {
+        let goes_on = |found: Option<&str>, owes: bool| {
+            let own = Own::default();
+            let mut member = member(&own);
+            if owes {
+                let generation = own.begins("mine");
+                assert!(own.acknowledged("mine", generation, 8, || {}));
+            }
+            let store = beat("two", 9, "ninth");
+            assert_eq!(member.hear(&store, KEY, None), Ok(Next::Compare));
+            member.compared(&store, found, &own)
+        };
+        assert!(goes_on(Some("seventh"), false));
+        assert!(!goes_on(Some("another seventh"), false));
+        assert!(!goes_on(None, false));
+        assert!(!goes_on(Some("seventh"), true));
+    }
+
+    #[test]
+    fn what_is_acknowledged_while_another_store_takes_the_place_is_written_again() {
+        let own = Own::default();
+        let generation = own.begins("mine");
+        own.give_back(|| ());
+        let mut is_held = false;
+        assert!(!own.acknowledged("mine", generation, 8, || is_held = true));
+        assert!(!is_held && own.unmet().is_none());
+    }
+}

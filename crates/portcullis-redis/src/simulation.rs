@@ -66,6 +66,9 @@ struct Server {
     incarnation: String,
     is_up: bool,
     clock: u64,
+    /// How long it has run, and how often its clock jumped.
+    uptime: u64,
+    jumps: u64,
     /// Its data were put back while it ran: nobody who starts can know.
     was_put_back: bool,
 }
@@ -74,6 +77,8 @@ struct Server {
 #[derive(Default)]
 struct Recovery {
     survivors: BTreeMap<usize, (Held, bool)>,
+    /// When the server had run for so long, and its clock had jumped so often.
+    begun: Option<(u64, u64)>,
 }
 
 /// A heartbeat under way to make its member fresh.
@@ -175,7 +180,16 @@ impl World {
     fn start_server(&mut self, data: Store, past: Vec<Store>) {
         let incarnation = self.name();
         let clock = 1_000_000 + self.dice.below(1000) as u64;
-        let server = Server { data, past, incarnation, is_up: true, clock, was_put_back: false };
+        let server = Server {
+            data,
+            past,
+            incarnation,
+            is_up: true,
+            clock,
+            uptime: 0,
+            jumps: 0,
+            was_put_back: false,
+        };
         self.servers.push(server);
         self.current = self.servers.len() - 1;
     }
@@ -216,6 +230,7 @@ impl World {
         let passed = self.dice.below(400) as u64;
         for server in &mut self.servers {
             server.clock += passed;
+            server.uptime += passed;
         }
         match self.dice.below(200) {
             0..4 => self.crash(),
@@ -286,7 +301,8 @@ impl World {
     fn jump(&mut self) {
         let hour = 3_600_000;
         let is_ahead = self.dice.happens(2);
-        let clock = &mut self.servers[self.current].clock;
+        let Server { clock, jumps, .. } = &mut self.servers[self.current];
+        *jumps += 1;
         *clock = if is_ahead { *clock + hour } else { clock.saturating_sub(hour) };
     }
 
@@ -453,7 +469,8 @@ impl World {
         stored: &Held,
     ) {
         let process = &self.processes[index];
-        let is_survivor = is_waited_for && beat.key == Some(digest_key(process.key));
+        let is_own_key = beat.key == Some(digest_key(process.key));
+        let is_survivor = is_waited_for && is_own_key;
         let held = process.held.clone();
         // Who says nothing for as long as it is waited for is not waited for any longer.
         let waited_for = &self.servers[server].data.publishing;
@@ -461,7 +478,16 @@ impl World {
             let is_waited_for = |who: &usize| waited_for.contains_key(&format!("process {who}"));
             recovery.survivors.retain(|who, (_, is_done)| *is_done || is_waited_for(who));
         }
+        let Server { data, uptime, jumps, .. } = &self.servers[server];
+        let is_early = data.meta.as_ref().is_some_and(|meta| meta.age - meta.since < WINDOW);
+        assert!(
+            !is_early || !is_waited_for || is_own_key || process.member.stamp() <= beat.stamp,
+            "a key gave way to one that was chosen before it"
+        );
+        let now = (*uptime, *jumps);
         if beat.is_recovering {
+            let recovery = self.recoveries.entry(beat.recovery.clone()).or_default();
+            recovery.begun.get_or_insert(now);
             if is_survivor && !self.over.contains(&beat.recovery) {
                 let recovery = self.recoveries.entry(beat.recovery.clone()).or_default();
                 recovery.survivors.entry(index).or_insert((held, false));
@@ -469,6 +495,11 @@ impl World {
         } else if self.over.insert(beat.recovery.clone()) {
             self.met.recoveries += 1;
             let recovery = self.recoveries.remove(&beat.recovery).unwrap_or_default();
+            if let Some((uptime, jumps)) = recovery.begun {
+                // No jump of the clock makes up for more than one heartbeat.
+                let passed = now.0 - uptime + 2000 * (now.1 - jumps);
+                assert!(passed >= WINDOW, "a recovery is over after {passed} ms");
+            }
             for (survivor, (held, _)) in recovery.survivors {
                 // Data that are put back after somebody gave back are lost once more.
                 assert!(
