@@ -335,6 +335,12 @@ impl World {
         process.connection = None;
         process.stage = Stage::Away;
         process.waiting.clear();
+        if !process.member.is_survivor() {
+            // It did not start: nobody ever had its list.
+            process.held.clear();
+            process.own = Own::default();
+            process.writes.clear();
+        }
     }
 
     fn server_of(&self, connection: Option<&(usize, String)>) -> Option<usize> {
