@@ -127,6 +127,7 @@ impl Words {
     }
 
     /// Says that a setting is what nothing else is like.
+    #[cfg(feature = "remote-jwks")]
     pub(crate) fn say_anew(&mut self, setting: &'static str) {
         if self.said.contains(&setting) {
             self.contradicted.push(setting);
