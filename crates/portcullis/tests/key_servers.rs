@@ -66,6 +66,17 @@ impl End {
     }
 }
 
+/// What is waited for, and how long.
+#[derive(Clone, Copy)]
+struct Waits {
+    timeout: Duration,
+    cool_down: Duration,
+    max_wait: Duration,
+}
+
+/// So long that nothing is given up.
+const PATIENT: Waits = Waits { timeout: LONG, cool_down: SECOND, max_wait: LONG };
+
 /// A key server, and a policy with its keys.
 struct Scene {
     server: Arc<KeyServer>,
@@ -83,6 +94,14 @@ impl Scene {
         server: KeyServer,
         set: impl FnOnce(RemoteJwksOptions, &KeyServer) -> RemoteJwksOptions,
     ) -> Self {
+        Self::waiting(PATIENT, server, set)
+    }
+
+    fn waiting(
+        waits: Waits,
+        server: KeyServer,
+        set: impl FnOnce(RemoteJwksOptions, &KeyServer) -> RemoteJwksOptions,
+    ) -> Self {
         let url = server.url(PATH);
         Self::at(&url, server, set)
     }
@@ -90,6 +109,7 @@ impl Scene {
     /// The same, but the keys are looked for here.
     fn at(
         url: &str,
+        Waits { timeout, cool_down, max_wait }: Waits,
         server: KeyServer,
         set: impl FnOnce(RemoteJwksOptions, &KeyServer) -> RemoteJwksOptions,
     ) -> Self {
@@ -332,8 +352,9 @@ fn faults() -> Vec<Row> {
 async fn meet_after_it_was_loaded(row: &Row) {
     let fault = row.fault;
     let internal = KeyServer::start();
-    let mut scene =
-        Scene::loaded(KeyServer::start(), |options, _| options.timeout(row.timeout)).await;
+    let waits = Waits { timeout: row.timeout, ..PATIENT };
+    let mut scene = Scene::waiting(waits, KeyServer::start(), |options, _| options);
+    scene.load().await;
     internal.serve_keys(PATH, &scene.issuer, ES256);
     scene.server.answer(PATH, (row.answer)(&scene.issuer, &internal));
     let known = scene.token();
@@ -363,7 +384,8 @@ async fn meet_after_it_was_loaded(row: &Row) {
 async fn meet_at_a_cold_start(row: &Row) {
     let fault = row.fault;
     let internal = KeyServer::start();
-    let mut scene = Scene::new(KeyServer::start(), |options, _| options.timeout(row.timeout));
+    let waits = Waits { timeout: row.timeout, ..PATIENT };
+    let mut scene = Scene::waiting(waits, KeyServer::start(), |options, _| options);
     internal.serve_keys(PATH, &scene.issuer, ES256);
     scene.server.answer(PATH, (row.answer)(&scene.issuer, &internal));
 
@@ -412,9 +434,8 @@ async fn at_a_cold_start_a_fault_is_the_servers_trouble_and_not_the_clients() {
 
 #[tokio::test]
 async fn nobody_waits_longer_than_allowed_for_a_server_that_hangs() {
-    let scene = Scene::new(KeyServer::start(), |options, _| {
-        options.max_wait(Duration::from_millis(200)).max_waiting(3)
-    });
+    let waits = Waits { max_wait: Duration::from_millis(200), ..PATIENT };
+    let scene = Scene::waiting(waits, KeyServer::start(), |options, _| options);
     scene.server.answer(PATH, Answer::hang());
     let waiting: Vec<_> = [(); 3].map(|()| tokio::spawn(scene.see(scene.token()))).into();
     scene.server.hit(PATH, 1).await;
@@ -500,8 +521,9 @@ async fn whoever_waits_for_keys_has_them_once_the_server_is_well() {
 
 #[tokio::test]
 async fn a_server_that_says_when_to_come_back_is_not_asked_before() {
-    let mut scene =
-        Scene::loaded(KeyServer::start(), |options, _| options.max_wait(2 * SECOND)).await;
+    let waits = Waits { max_wait: 2 * SECOND, ..PATIENT };
+    let mut scene = Scene::waiting(waits, KeyServer::start(), |options, _| options);
+    scene.load().await;
     scene.server.answer(PATH, Answer::too_many_requests("120"));
     let minutes = Duration::from_secs(120);
     assert_eq!(scene.see(scene.unknown()).await, unavailable(Some(minutes)));
@@ -525,10 +547,9 @@ async fn a_server_that_says_when_to_come_back_is_not_asked_before() {
 
 #[tokio::test]
 async fn a_key_that_was_taken_out_is_refused_with_the_next_request() {
-    let mut scene = Scene::loaded(KeyServer::start(), |options, _| {
-        options.cool_down(LONG).max_wait(Duration::ZERO)
-    })
-    .await;
+    let waits = Waits { cool_down: LONG, max_wait: Duration::ZERO, ..PATIENT };
+    let mut scene = Scene::waiting(waits, KeyServer::start(), |options, _| options);
+    scene.load().await;
     let old = scene.token();
     let held = scene.policy.verify_token_now(&old).unwrap();
     scene.issuer.rotate(Algorithm::ES256);
@@ -731,7 +752,7 @@ async fn a_good_certificate_of_an_authority_that_the_client_is_given_is_trusted(
 async fn a_port_on_which_nobody_listens_is_an_outage_like_any_other() {
     let url = format!("http://127.0.0.1:1{PATH}");
     let scene = |is_loaded| {
-        Scene::at(&url, KeyServer::start(), |options, _| {
+        Scene::at(&url, PATIENT, KeyServer::start(), |options, _| {
             let builder = reqwest::Client::builder().no_proxy();
             let client = portcullis::reqwest::client(builder).expect("a good client");
             options.client(First::new(is_loaded, client))
