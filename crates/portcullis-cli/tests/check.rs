@@ -297,6 +297,7 @@ const HARMLESS: [(&str, &[&str]); 5] = [
             "issuer.keys.cool_down",
             "issuer.keys.max_wait",
             "issuer.keys.max_waiting",
+            "issuer.keys.max_waiting_without_keys",
             "issuer.keys.first_retry",
             "issuer.keys.max_retry",
             "issuer.keys.connect_timeout",

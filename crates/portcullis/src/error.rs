@@ -42,6 +42,10 @@ pub enum Error {
     NotInstalled,
 }
 
+/// The longest that a client is told to wait for keys. A key server may ask this program to stay away for an hour, and
+/// have keys again, or this program others, long before: a client that comes once a minute costs neither much.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 impl Error {
     /// A short name for logs and metrics, one of [`REASONS`](Self::REASONS).
     pub fn reason(&self) -> &'static str {
@@ -90,7 +94,9 @@ impl Error {
     /// wait, if that is known.
     pub(crate) fn unavailable(&self) -> Option<Option<Duration>> {
         match self {
-            Self::Key(KeyError::Unavailable(keys)) => Some(keys.retry_after),
+            Self::Key(KeyError::Unavailable(keys)) => {
+                Some(keys.retry_after.map(|wait| wait.min(LONGEST_WAIT)))
+            }
             Self::Revocation(RevocationError::Unavailable(revocation)) => {
                 Some(revocation.retry_after)
             }

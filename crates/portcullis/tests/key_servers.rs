@@ -448,7 +448,7 @@ async fn nobody_waits_longer_than_allowed_for_a_server_that_hangs() {
 
 #[tokio::test]
 async fn only_so_many_requests_wait_at_a_time() {
-    let scene = Scene::new(KeyServer::start(), |options, _| options.max_waiting(3));
+    let scene = Scene::new(KeyServer::start(), |options, _| options.max_waiting_without_keys(3));
     scene.server.answer(PATH, Answer::keys(&scene.issuer, ES256).held());
     // Each waits from its first poll on.
     let mut waiting = [(); 3].map(|()| Box::pin(scene.see(scene.token())));

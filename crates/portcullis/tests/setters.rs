@@ -195,6 +195,8 @@ const OF_REMOTE_KEYS: &[Word<RemoteJwksOptions>] = &[
     ("max_wait", |it| it.max_wait(seconds(2))),
     ("max_waiting", |it| it.max_waiting(10)),
     ("max_waiting", |it| it.max_waiting(64)),
+    ("max_waiting_without_keys", |it| it.max_waiting_without_keys(10)),
+    ("max_waiting_without_keys", |it| it.max_waiting_without_keys(2048)),
     ("first_retry", |it| it.first_retry(seconds(2))),
     ("first_retry", |it| it.first_retry(seconds(1))),
     ("max_retry", |it| it.max_retry(seconds(70))),

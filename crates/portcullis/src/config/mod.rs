@@ -162,7 +162,8 @@
 //! | `refresh_at_percent` | after which part of this time the set is fetched anew, 1 to 90 | `80` |
 //! | `cool_down` | from a fetch to the next that an unknown key id causes, 1 s to 1 h | `"30s"` |
 //! | `max_wait` | how long a request waits for keys, 0 to 60 s | `"2s"` |
-//! | `max_waiting` | how many requests wait at a time, 0 to 100000 | `64` |
+//! | `max_waiting` | how many requests wait at a time for a key that is not at hand, 0 to 100000 | `64` |
+//! | `max_waiting_without_keys` | how many wait while there are no keys at all, 0 to 100000 | `2048` |
 //! | `first_retry` | from a first failure to the next fetch, at most, 100 ms to 1 h | `"1s"` |
 //! | `max_retry` | from any failure to the next fetch, at most, `first_retry` to 1 h | `"1m"` |
 //! | `max_stale` | how long keys serve after the last fetch that succeeded, `fresh_for` to 7 days | `"24h"` |

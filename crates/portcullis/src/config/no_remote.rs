@@ -11,7 +11,7 @@ pub(super) const ORIGINS: &[&str] = &["jwks_file", "pem_file", "secrets"];
 pub(super) enum PlainHosts {}
 
 /// The keys of `issuer.keys` that need the feature. The first two say where keys are fetched from.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "jwks_url",
     "discovery",
     "fresh_for",
@@ -21,6 +21,7 @@ const KEYS: [&str; 19] = [
     "cool_down",
     "max_wait",
     "max_waiting",
+    "max_waiting_without_keys",
     "first_retry",
     "max_retry",
     "max_stale",

@@ -33,11 +33,12 @@ const DURATIONS: [(&str, ReadDuration, Setter<Duration>); 10] = [
 ];
 
 /// The largest number of each type is out of bounds, and stands for all that the type cannot hold.
-const NUMBERS: [(&str, Setter<usize>); 4] = [
+const NUMBERS: [(&str, Setter<usize>); 5] = [
     ("refresh_at_percent", |options, percent| {
         options.refresh_at_percent(percent.try_into().unwrap_or(u8::MAX))
     }),
     ("max_waiting", RemoteJwksOptions::max_waiting),
+    ("max_waiting_without_keys", RemoteJwksOptions::max_waiting_without_keys),
     ("max_bytes", RemoteJwksOptions::max_bytes),
     ("max_keys", RemoteJwksOptions::max_keys),
 ];

@@ -26,6 +26,7 @@ fn every_key_of_remote_keys_needs_the_feature() {
         "cool_down = \"30s\"",
         "max_wait = \"2s\"",
         "max_waiting = 64",
+        "max_waiting_without_keys = 64",
         "first_retry = \"1s\"",
         "max_retry = \"1m\"",
         "max_stale = \"24h\"",

@@ -21,6 +21,7 @@ refresh_at_percent = 70
 cool_down          = "1m"
 max_wait           = "500ms"
 max_waiting        = 10
+max_waiting_without_keys = 20
 first_retry        = "1s 250ms"
 max_retry          = "2m"
 max_stale          = "4h"
@@ -56,6 +57,7 @@ pub(super) const FULL_JSON: &str = r#"{ "issuer": [{
       "cool_down": "1m",
       "max_wait": "500ms",
       "max_waiting": 10,
+      "max_waiting_without_keys": 20,
       "first_retry": "1s 250ms",
       "max_retry": "2m",
       "max_stale": "4h",
@@ -128,6 +130,7 @@ fn settings_arrive_from_every_format() {
                         .cool_down(seconds(60))
                         .max_wait(Duration::from_millis(500))
                         .max_waiting(10)
+                        .max_waiting_without_keys(20)
                         .first_retry(Duration::from_millis(1250))
                         .max_retry(seconds(120))
                         .max_stale(seconds(14400))
@@ -292,7 +295,7 @@ fn documented() -> Vec<[&'static str; 3]> {
             Some([key, says, default.trim_end_matches("` |")])
         })
         .collect();
-    assert_eq!(rows.len(), 16, "{rows:?}");
+    assert_eq!(rows.len(), 17, "{rows:?}");
     rows
 }
 
@@ -326,6 +329,7 @@ fn each_setting_out_of_its_documented_bounds_is_a_fault_of_its_own() {
         ("cool_down", "'1s' '1h'", "'0s' '1h 1s'"),
         ("max_wait", "'0s' '1ms' '60s'", "'60.001s'"),
         ("max_waiting", "0 100000", "100001 -1 9223372036854775807"),
+        ("max_waiting_without_keys", "0 100000", "100001 -1 9223372036854775807"),
         ("first_retry", "'100ms' '60s'", "'99ms' '1h 1ms'"),
         ("max_retry", "'1s' '1.5s' '1h'", "'0s' '999ms' '1h 1s'"),
         ("max_stale", "'5m' '168h'", "'4m 59s' '168h 1s'"),
@@ -578,6 +582,24 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
             one("tenant_interval", Problem::Needs { key: "template" }),
         ),
         (
+            format!("{plain}known_tenants = []\ntenant_burst = 1"),
+            [
+                one("known_tenants", Problem::Needs { key: "template" }),
+                one("tenant_burst", Problem::Needs { key: "template" }),
+            ]
+            .concat(),
+        ),
+        (
+            format!("{}known_tenants = \"acme\"", template("discovery = true")),
+            one(
+                "known_tenants",
+                wrong(
+                    "a list of issuers as they stand in `iss`: [\"https://id.example/acme\"]",
+                    "a string",
+                ),
+            ),
+        ),
+        (
             format!("{}tenant_interval = 2", template("discovery = true")),
             one("tenant_interval", wrong("a duration with its unit: \"15m\"", "an integer")),
         ),
@@ -654,7 +676,7 @@ fn templates_are_held_to_what_a_policy_holds_them_to() {
     assert_eq!(
         said(&of("https://a/")),
         [
-            "line 2: issuer[0].template: issuer `https://a/`: a template has exactly one `{tenant}`, which is not all of a host or the end of its name; an issuer without tenants is named by its identifier"
+            "line 2: issuer[0].template: issuer `https://a/`: a template has exactly one `{tenant}`, which is not all of a host, the end of its name, or all before a public suffix such as `com` or `co.uk`; an issuer without tenants is named by its identifier"
         ]
     );
 

@@ -15,7 +15,8 @@
 //! | `cool_down` | 30 s after the begin of the last fetch | what one who invents key ids can cause; as in other libraries |
 //! | `max_wait` | 2 s | longer, and clients give up |
 //! | `max_waiting` | 64 requests | who invents key ids must not make requests pile up |
-//! | `first_retry`, `max_retry` | 1 s, doubled up to 60 s, full jitter | failures have a budget of their own: neither they nor unknown key ids use up the other's; `Retry-After` of 429 and 503 is honoured up to `max_fresh` |
+//! | `max_waiting_without_keys` | 2048 requests | before the first set everybody's token waits: a thousand requests a second, for the 2 s of `max_wait` |
+//! | `first_retry`, `max_retry` | 1 s, doubled up to 60 s, full jitter | failures have a budget of their own: neither they nor unknown key ids use up the other's; `Retry-After` of 429 and 503 is honoured up to `max_fresh`, and while there are no keys up to `max_retry` |
 //! | `max_stale` | 24 h | how long an outage may last, and a key live that was withdrawn in it |
 //! | `connect_timeout`, `timeout` | 2 s, 5 s | half a second flaps with a server that is far away |
 //! | `max_bytes`, `max_keys` | 256 KiB, 100 | sets with certificate chains have some 100 KiB; providers publish 2 to 10 keys |
@@ -268,7 +269,7 @@ impl RemoteJwksOptions {
     }
 
     /// The longest freshness that an answer's `max-age` can ask for, and the longest that a
-    /// `Retry-After` is waited for. 1 s to 24 h.
+    /// `Retry-After` is waited for while there are keys. 1 s to 24 h.
     ///
     /// Not called: 1 h. A withdrawn key must not work for a day because a header said so.
     pub fn max_fresh(mut self, duration: Duration) -> Self {
@@ -314,6 +315,19 @@ impl RemoteJwksOptions {
         self
     }
 
+    /// How many requests wait at a time while there are no keys at all: after a start, or after an outage of over
+    /// [`max_stale`](Self::max_stale). Others get 503 at once. 0 to 100000.
+    ///
+    /// Not called: 2048. Then everybody's token waits, and not only one with an unknown key id, so that
+    /// [`max_waiting`](Self::max_waiting) would turn good requests away. As many come to a service of a thousand
+    /// requests a second within [`max_wait`](Self::max_wait); where more come, who waits longest would only be told
+    /// 503 later. Each takes some 200 bytes here, its key id (at most 1 KiB), and what your server keeps of a request.
+    pub fn max_waiting_without_keys(mut self, requests: usize) -> Self {
+        let place = &mut self.settings.max_waiting_without_keys;
+        self.words.say("max_waiting_without_keys", place, requests);
+        self
+    }
+
     /// How long after a first failure the next fetch begins, at the latest. Doubles with each
     /// further failure. 100 ms to 1 h.
     ///
@@ -324,8 +338,8 @@ impl RemoteJwksOptions {
         self
     }
 
-    /// How long after a failure the next fetch begins, at the latest, however many there were.
-    /// [`first_retry`](Self::first_retry) to 1 h.
+    /// How long after a failure the next fetch begins, at the latest, however many there were. While there are no
+    /// keys, also where a `Retry-After` asks for more. [`first_retry`](Self::first_retry) to 1 h.
     ///
     /// Not called: 60 s. A key server that is back is found within this time.
     pub fn max_retry(mut self, duration: Duration) -> Self {

@@ -240,7 +240,7 @@ impl Schedule {
         let begins_at = if self.in_flight { now } else { self.due(now).unwrap_or(now).max(now) };
         // A fetch that begins when patience ends is not worth waiting for.
         let answer = if begins_at < until || begins_at == now {
-            if self.waiting.len() < self.settings.max_waiting {
+            if self.waiting.len() < self.max_waiting() {
                 self.waiting.push(Waiter { id: waiter, since: now, until });
                 return;
             }
@@ -258,6 +258,12 @@ impl Schedule {
             actions.push(Action::Report(Report::Throttled { ends_in }));
         }
         actions.push(Action::Answer { waiter, answer });
+    }
+
+    /// How many may wait: while there are no keys, it is not only tokens with an unknown key id that do.
+    fn max_waiting(&self) -> usize {
+        let Settings { max_waiting, max_waiting_without_keys, .. } = self.settings;
+        if self.serves() { max_waiting } else { max_waiting_without_keys }
     }
 
     fn succeeded(
@@ -298,8 +304,10 @@ impl Schedule {
         // Full jitter, but never at once.
         let mut retry_in = most.mul_f64(luck).max(MIN_RETRY);
         if let Some(asked) = retry_after {
-            // No server may stop the questions for longer than it may say that keys are fresh.
-            retry_in = retry_in.max(asked.min(max_fresh));
+            // No server may stop the questions for longer than it may say that keys are fresh; and while there are
+            // none, it stops the service.
+            let most = if self.serves() { max_fresh } else { max_retry };
+            retry_in = retry_in.max(asked.min(most));
         }
         self.failures = self.failures.saturating_add(1);
         self.retry_at = now.saturating_add(retry_in);
@@ -344,6 +352,8 @@ impl Schedule {
             && let Some(loaded) = &mut self.loaded
         {
             loaded.expired = true;
+            // As where there never were keys.
+            self.retry_at = self.retry_at.min(now.saturating_add(self.settings.max_retry));
             actions.extend([Action::Expire, Action::Report(Report::Expired)]);
         }
     }

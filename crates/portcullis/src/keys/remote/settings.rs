@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) cool_down: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) max_waiting: usize,
+    pub(crate) max_waiting_without_keys: usize,
     pub(crate) first_retry: Duration,
     pub(crate) max_retry: Duration,
     pub(crate) max_stale: Duration,
@@ -42,6 +43,7 @@ impl Default for Settings {
             cool_down: 30 * SECOND,
             max_wait: 2 * SECOND,
             max_waiting: 64,
+            max_waiting_without_keys: 2048,
             first_retry: SECOND,
             max_retry: MINUTE,
             max_stale: DAY,
@@ -72,9 +74,10 @@ impl Settings {
             ("connect_timeout", self.connect_timeout, MILLISECOND..=MINUTE, "1 ms to 60 s"),
             ("timeout", self.timeout, MILLISECOND..=MINUTE, "1 ms to 60 s"),
         ];
-        let numbers: [(_, _, RangeInclusive<usize>, _); 4] = [
+        let numbers: [(_, _, RangeInclusive<usize>, _); 5] = [
             ("refresh_at_percent", self.refresh_at_percent.into(), 1..=90, "1 to 90"),
             ("max_waiting", self.max_waiting, 0..=100_000, "0 to 100000"),
+            ("max_waiting_without_keys", self.max_waiting_without_keys, 0..=100_000, "0 to 100000"),
             ("max_bytes", self.max_bytes, 1024..=4 * 1024 * 1024, "1 KiB to 4 MiB"),
             ("max_keys", self.max_keys, 1..=1000, "1 to 1000"),
         ];
@@ -138,6 +141,7 @@ mod tests {
             cool_down,
             max_wait,
             max_waiting,
+            max_waiting_without_keys,
             first_retry,
             max_retry,
             max_stale,
@@ -163,8 +167,9 @@ mod tests {
         ];
         let expected = [300, 60, 3600, 30, 2, 1, 60, 86400, 2, 5];
         assert_eq!(seconds, expected.map(Duration::from_secs));
-        assert_eq!((refresh_at_percent, max_waiting, max_bytes, max_keys), (80, 64, 262_144, 100));
-        assert_eq!((same_origin, load_at_start, proxy), (false, false, None));
+        assert_eq!((refresh_at_percent, max_bytes, max_keys), (80, 262_144, 100));
+        assert_eq!((max_waiting, max_waiting_without_keys), (64, 2048));
+        assert_eq!((same_origin, load_at_start, proxy), (None, false, None));
         assert_eq!(Settings::default().faults(), []);
     }
 
@@ -236,6 +241,10 @@ mod tests {
         for (requests, is_good) in [(0, true), (100_000, true), (100_001, false)] {
             let expected = if is_good { vec![] } else { fault("max_waiting", "0 to 100000") };
             assert_eq!(with(|it| it.max_waiting = requests), expected, "{requests}");
+            let (name, allowed) = ("max_waiting_without_keys", "0 to 100000");
+            let expected = if is_good { vec![] } else { fault(name, allowed) };
+            let found = with(|it| it.max_waiting_without_keys = requests);
+            assert_eq!(found, expected, "{requests}");
         }
         for (bytes, is_good) in
             [(0, false), (1023, false), (1024, true), (4_194_304, true), (4_194_305, false)]

@@ -143,6 +143,11 @@ impl Harness {
         self.success.is_some_and(|success| self.now < success.expires_at)
     }
 
+    /// Whether there are keys, which may be too old where the driver is late.
+    fn holds(&self) -> bool {
+        self.success.is_some_and(|success| !success.has_expired)
+    }
+
     /// When the next fetch begins if none is under way.
     fn due(&self) -> Option<Moment> {
         let refresh = (!self.refreshing.is_empty()).then_some(self.now);
@@ -258,7 +263,9 @@ impl Harness {
     /// What a request is told that is not to wait until then.
     fn answer_at_once(&self, until: Moment) -> Option<Answer> {
         let begins_at = if self.in_flight { self.now } else { self.due()?.max(self.now) };
-        let is_full = self.waiting.len() >= self.settings.max_waiting;
+        let Settings { max_waiting, max_waiting_without_keys, .. } = self.settings;
+        let most = if self.holds() { max_waiting } else { max_waiting_without_keys };
+        let is_full = self.waiting.len() >= most;
         if begins_at < until || begins_at == self.now {
             return is_full.then_some(Unavailable { retry_after: Some(SECOND) });
         }
@@ -292,7 +299,9 @@ impl Harness {
         for _ in 0..self.failures {
             most = (most * 2).min(self.settings.max_retry);
         }
-        let asked = retry_after.unwrap_or_default().min(self.settings.max_fresh);
+        let Settings { max_fresh, max_retry, .. } = self.settings;
+        let bound = if self.holds() { max_fresh } else { max_retry };
+        let asked = retry_after.unwrap_or_default().min(bound);
         most.mul_f64(luck).max(100 * MILLISECOND).max(asked)
     }
 
@@ -327,6 +336,7 @@ impl Harness {
             assert!(self.in_flight || self.failures > 0, "without a try to fetch them anew");
         }
         success.has_expired = true;
+        self.retry_at = self.retry_at.min(self.now + self.settings.max_retry);
     }
 
     fn check_end_of_patience(&mut self, waiter: u64, answer: Answer) {
@@ -348,7 +358,8 @@ impl Harness {
         assert_eq!(schedule.throttled(), self.at_once);
         let waiting: Vec<_> = schedule.waiting.iter().map(|waiter| waiter.id.0).collect();
         assert_eq!(waiting, self.waiting.keys().copied().collect::<Vec<_>>());
-        assert!(waiting.len() <= self.settings.max_waiting, "too many wait");
+        let Settings { max_waiting, max_waiting_without_keys, .. } = self.settings;
+        assert!(waiting.len() <= max_waiting.max(max_waiting_without_keys), "too many wait");
         assert!(self.waiting.values().all(|waits| waits.until > *now), "waits too long");
         assert_eq!(schedule.in_flight, self.in_flight);
         let due = self.due().filter(|_| !self.in_flight);
@@ -475,9 +486,46 @@ fn a_request_waits_for_a_fetch_that_begins_before_its_patience_ends() {
 }
 
 #[test]
-fn at_most_64_requests_wait() {
+fn before_the_first_set_2048_requests_wait_and_pass() {
     let mut harness = Harness::new(Settings::default());
     assert_eq!(harness.missed(), [Action::Fetch]);
+    for _ in 2..=2048 {
+        assert_eq!(harness.missed(), []);
+    }
+    assert_eq!(harness.missed().last(), Some(&answer(2049, unavailable_for(SECOND))));
+    harness.pass(300 * MILLISECOND);
+    let told = harness.loaded(0.5);
+    let looks = |action: &&Action| matches!(action, Action::Answer { answer: Look { .. }, .. });
+    assert_eq!(told.iter().filter(looks).count(), 2048);
+}
+
+#[test]
+fn a_server_cannot_close_the_service_for_longer_than_the_longest_retry() {
+    let asked = Input::Failed { retry_after: Some(HOUR), luck: 0.5 };
+    // Before the first set.
+    let mut harness = Harness::new(Settings::default());
+    harness.missed();
+    assert_eq!(harness.handle(asked)[0], Action::Report(Report::Failed { retry_in: MINUTE }));
+    harness.missed();
+    assert_eq!(harness.pass(MINUTE - MILLISECOND), []);
+    assert_eq!(harness.pass(MILLISECOND), [Action::Fetch]);
+    // While there are keys, it may; but not beyond their end.
+    let settings = Settings { max_stale: 10 * MINUTE, ..Settings::default() };
+    let mut harness = Harness::new(settings);
+    harness.handle(Input::Wanted);
+    harness.loaded(0.5);
+    harness.pass(4 * MINUTE);
+    assert_eq!(harness.handle(asked)[0], Action::Report(Report::Failed { retry_in: HOUR }));
+    assert_eq!(harness.pass(6 * MINUTE), [Action::Expire, Action::Report(Report::Expired)]);
+    assert_eq!(harness.pass(MINUTE - MILLISECOND), []);
+    assert_eq!(harness.pass(MILLISECOND), [Action::Fetch]);
+}
+
+#[test]
+fn at_most_64_requests_wait() {
+    let mut harness = Harness::with_keys();
+    harness.pass(MINUTE);
+    assert_eq!(harness.missed(), [Action::Report(Report::UnknownKey), Action::Fetch]);
     for _ in 2..=64 {
         assert_eq!(harness.missed(), []);
     }
@@ -769,6 +817,7 @@ prop_compose! {
         parts in prop::array::uniform8(any_part()),
         refresh_at_percent in prop_oneof![Just(80_u8), 1..=90_u8],
         max_waiting in prop_oneof![Just(0), 1..5_usize, Just(64)],
+        max_waiting_without_keys in prop_oneof![Just(0), 1..5_usize, Just(2048)],
     ) -> Settings {
         let between = |least: Duration, most: Duration, part: f64| {
             // Small ones as often as large ones.
@@ -786,6 +835,7 @@ prop_compose! {
             cool_down: between(SECOND, HOUR, e),
             max_wait: between(Duration::ZERO, MINUTE, f),
             max_waiting,
+            max_waiting_without_keys,
             first_retry,
             max_retry: between(first_retry, HOUR, g),
             max_stale: between(fresh_for, 7 * DAY, h),

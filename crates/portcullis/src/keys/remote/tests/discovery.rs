@@ -305,7 +305,7 @@ async fn tokens_with_unknown_keys_do_not_have_the_metadata_read() {
 #[tokio::test(start_paused = true)]
 async fn a_busy_server_of_metadata_says_when_to_ask_again() {
     let rig = rig();
-    rig.server.answers(OPENID, Reply::status(429).with("retry-after", "77"));
-    let unavailable = KeysUnavailable { retry_after: Some(77 * SECOND) };
+    rig.server.answers(OPENID, Reply::status(429).with("retry-after", "57"));
+    let unavailable = KeysUnavailable { retry_after: Some(57 * SECOND) };
     assert_eq!(rig.ask("a").await, Err(unavailable));
 }

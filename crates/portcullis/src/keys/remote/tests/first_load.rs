@@ -23,6 +23,47 @@ async fn the_first_request_waits_for_the_first_set() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_start_two_thousand_requests_at_once_wait_for_one_fetch_and_pass() {
+    let rig = Rig::new();
+    rig.server.answers(KEYS, Reply::ids(&["a"]).after(300 * MILLISECOND));
+    let requests: Vec<_> = (0..2048).map(|_| rig.spawn("a")).collect();
+    // More would only be told later that they came in vain.
+    assert_eq!(rig.ask("a").await, Err(KeysUnavailable { retry_after: Some(SECOND) }));
+    for request in requests {
+        assert_eq!(request.await.unwrap(), (300 * MILLISECOND, Ok(true)));
+    }
+    assert_eq!(rig.server.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_server_cannot_close_the_service_for_an_hour() {
+    for status in [429, 503] {
+        let rig = Rig::new();
+        rig.server.next(Reply::status(status).with("retry-after", "3600"));
+        rig.server.answers(KEYS, Reply::ids(&["a"]));
+        let refused = rig.policy().verify_token(Signer::new("a").token()).await.unwrap_err();
+        assert_eq!(refused.unavailable(), Some(Some(MINUTE)));
+        rig.pass(MINUTE - 2 * SECOND).await;
+        // Waits for it: by now it is due soon enough.
+        rig.pass(MILLISECOND).await;
+        assert_eq!(rig.ask("a").await, Ok(true), "{status}");
+        assert_eq!(rig.elapsed(), MINUTE, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_told_to_come_again_in_a_minute_whatever_the_key_server_asks_for() {
+    let signer = Signer::new("new");
+    let rig = Rig::loaded(&["a"]).await;
+    rig.server.answers(KEYS, Reply::status(429).with("retry-after", "3600"));
+    rig.remote.refresh_now().await.expect_err("a failure");
+    let refused = rig.policy().verify_token(signer.token()).await.unwrap_err();
+    let Error::Key(KeyError::Unavailable(unavailable)) = &refused else { panic!("{refused}") };
+    assert_eq!(unavailable.retry_after, Some(HOUR));
+    assert_eq!(refused.unavailable(), Some(Some(MINUTE)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_request_waits_two_seconds_at_most() {
     let rig = Rig::new();
     rig.server.answers(KEYS, Reply::ids(&["a"]).after(3 * SECOND));

@@ -106,24 +106,25 @@ async fn invented_keys_hold_up_neither_a_refresh_nor_a_new_key() {
 
 #[tokio::test(start_paused = true)]
 async fn at_most_64_requests_wait_and_others_are_answered_at_once() {
-    let rig = Rig::new();
-    rig.server.answers(KEYS, Reply::ids(&["a"]).after(SECOND));
-    let requests: Vec<_> = (0..64).map(|_| rig.spawn("a")).collect();
+    let rig = Rig::loaded(&["a"]).await;
+    rig.pass_to(MINUTE).await;
+    rig.server.answers(KEYS, Reply::ids(&["a", "b"]).after(SECOND));
+    let requests: Vec<_> = (0..64).map(|_| rig.spawn("b")).collect();
     for _ in 0..10 {
         let full = Err(KeysUnavailable { retry_after: Some(SECOND) });
-        assert_eq!(rig.ask("a").await, full);
+        assert_eq!(rig.ask("b").await, full);
     }
-    assert_eq!(rig.elapsed(), Duration::ZERO);
+    assert_eq!(rig.elapsed(), MINUTE);
     assert_eq!(rig.remote.health().throttled, 10);
     for request in requests {
-        assert_eq!(request.await.unwrap(), (SECOND, Ok(true)));
+        assert_eq!(request.await.unwrap(), (MINUTE + SECOND, Ok(true)));
     }
-    assert_eq!(rig.server.count(), 1);
+    assert_eq!(rig.server.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_dropped_frees_its_place_and_cancels_nothing() {
-    let rig = Rig::with(RemoteJwks::url(KEYS).max_waiting(2));
+    let rig = Rig::with(RemoteJwks::url(KEYS).max_waiting_without_keys(2));
     rig.server.answers(KEYS, Reply::ids(&["a"]).after(SECOND));
     let dropped = rig.seek("a").unwrap();
     let other = rig.spawn("a");
