@@ -45,7 +45,16 @@ impl TrustedIssuer {
 
     /// Whether a key that verified one of its tokens still may: its source withdraws it when it loses it.
     pub(crate) fn vouches_for_remembered(&self, key: &VerificationKey, now: UnixTime) -> bool {
-        key.is_live(now) && (!self.has_own_source || key.is_in(&self.keys))
+        key.is_live(now) && (!self.may_lose_keys_unsaid() || key.is_in(&self.keys))
+    }
+
+    /// Whether keys may be gone that were not withdrawn.
+    fn may_lose_keys_unsaid(&self) -> bool {
+        #[cfg(feature = "remote-jwks")]
+        if self.remotes.iter().any(RemoteJwks::is_overdue) {
+            return true;
+        }
+        self.has_own_source
     }
 }
 

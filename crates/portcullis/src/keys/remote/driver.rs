@@ -1,6 +1,7 @@
 //! Does what the schedule says: fetches, takes keys over, wakes those who wait.
 use core::fmt;
 use core::mem;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,9 @@ pub(super) struct Shared {
     observers: Observers<Observer>,
     /// Read by every request, without a lock.
     current: ArcSwap<Inner>,
+    /// Until when the keys at hand serve, in milliseconds. The driver takes them away then; this is for when it does
+    /// not come to it: its thread is blocked, or not there in a process that was forked.
+    serves_until: AtomicU64,
     /// Held for moments, never across I/O, and only where a key is not known.
     engine: Mutex<Engine>,
     /// Wakes the driver.
@@ -43,6 +47,8 @@ struct Engine {
     schedule: Schedule,
     /// What the driver has to do yet.
     pending: Vec<Action>,
+    /// Since when the driver has something to do.
+    pending_since: Option<Moment>,
     waiting: HashMap<WaiterId, oneshot::Sender<Answer>>,
     last_waiter: u64,
     generation: u64,
@@ -56,6 +62,7 @@ impl Shared {
         let engine = Engine {
             schedule: Schedule::new(source.settings.clone()),
             pending: Vec::new(),
+            pending_since: None,
             waiting: HashMap::new(),
             last_waiter: 0,
             generation: 0,
@@ -67,6 +74,7 @@ impl Shared {
             source,
             observers,
             current: ArcSwap::new(KeySet::empty().0),
+            serves_until: AtomicU64::new(u64::MAX),
             engine: Mutex::new(engine),
             work: Notify::new(),
             serves: watch::Sender::new(false),
@@ -74,8 +82,20 @@ impl Shared {
         }
     }
 
+    /// The keys that serve now.
     pub(super) fn keys(&self) -> KeySet {
+        if self.is_overdue() { KeySet::empty() } else { self.held() }
+    }
+
+    /// The keys that are there, however old.
+    fn held(&self) -> KeySet {
         KeySet(self.current.load_full())
+    }
+
+    /// Whether the keys at hand are too old to serve, and the driver did not take them away.
+    pub(super) fn is_overdue(&self) -> bool {
+        let until = self.serves_until.load(Ordering::Acquire);
+        until != u64::MAX && self.now() >= Moment::from_millis(until)
     }
 
     /// Whether the key that a token names is there, or for a token that names none, any.
@@ -105,7 +125,10 @@ impl Shared {
                         let _ = waiter.send(answer);
                     }
                 }
-                action => engine.pending.push(action),
+                action => {
+                    engine.pending_since.get_or_insert(now);
+                    engine.pending.push(action);
+                }
             }
         }
         // Most tokens with an unknown key id change nothing, and wake nobody.
@@ -160,6 +183,15 @@ impl Shared {
         if engine.is_over {
             return Asked::Answered(Answer::Unavailable { retry_after: None });
         }
+        // Nobody waits for a driver that does not come to its work: it may never do so.
+        let is_away = |since| self.now().saturating_sub(since) > LONGEST_ABSENCE;
+        if engine.pending_since.is_some_and(is_away) {
+            return Asked::Answered(Answer::Unavailable { retry_after: None });
+        }
+        if self.is_overdue() {
+            // Else it would take what it has for keys.
+            self.tell(&mut engine, Input::Tick);
+        }
         // It may have come since the request looked; keys are taken over under this lock.
         if self.has(query) {
             return Asked::Answered(Answer::Look { began_before: false });
@@ -172,6 +204,11 @@ impl Shared {
         }
     }
 
+    /// Whether the next request would have what never came fetched once more.
+    pub(super) fn would_try_again(&self) -> bool {
+        self.engine().schedule.would_try_again()
+    }
+
     pub(super) fn health(&self) -> Health {
         let engine = self.engine();
         let keys = self.keys();
@@ -180,7 +217,7 @@ impl Shared {
         let age = schedule.loaded_at().map(|at| now.saturating_sub(at));
         let cools_down = schedule.cools_down_until(now).map(|until| until.saturating_sub(now));
         Health {
-            serves: schedule.serves(),
+            serves: schedule.serves() && !self.is_overdue(),
             keys: keys.len(),
             skipped: keys.skipped().to_vec(),
             generation: engine.generation,
@@ -196,7 +233,7 @@ impl Shared {
 
     /// Puts `new` in the place of the keys at hand.
     fn take_over(&self, new: KeySet) -> KeySet {
-        let old = self.keys();
+        let old = self.held();
         let new = new.succeeding(&old);
         // In this order: a key that stays is never missing.
         self.current.store(Arc::clone(&new.0));
@@ -219,7 +256,7 @@ impl Shared {
             Ok(Fetched { keys, caching }) => {
                 let fresh_for = fresh_for(&self.source.settings, caching);
                 let event = keys.and_then(|keys| {
-                    let old = self.keys();
+                    let old = self.held();
                     let keys = self.take_over(keys);
                     let is_same = old.has_same_keys(&keys);
                     engine.generation += u64::from(!is_same);
@@ -229,6 +266,9 @@ impl Shared {
                 engine.fresh_for = Some(fresh_for);
                 engine.last_error = None;
                 self.tell(&mut engine, Input::Loaded { fresh_for, luck });
+                let until = engine.schedule.expires_at().map(|at| at.as_millis());
+                let until = until.and_then(|until| u64::try_from(until).ok());
+                self.serves_until.store(until.unwrap_or(u64::MAX), Ordering::Release);
                 Some(event.unwrap_or(Event::Unchanged))
             }
             Err(error) => {
@@ -344,6 +384,7 @@ pub(super) async fn drive(shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) 
     loop {
         let (actions, wake_at) = {
             let mut engine = shared.engine();
+            engine.pending_since = None;
             (mem::take(&mut engine.pending), engine.schedule.wake_at(shared.now()))
         };
         for action in actions {
@@ -420,6 +461,10 @@ impl Drop for End {
         shared.serves.send_replace(false);
     }
 }
+
+/// How long the thread may leave its work undone before requests no longer wait for it: as long as they wait for a
+/// fetch.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(2);
 
 /// For how long a set that came with `caching` is fresh.
 fn fresh_for(settings: &Settings, caching: Caching) -> Duration {

@@ -102,7 +102,9 @@ use crate::setting::{self, Words};
 /// - A new set takes over if it has a usable key. A key that it lacks is refused with the next
 ///   request.
 /// - While the key server is down, the last good keys serve, for at most
-///   [24 h](RemoteJwksOptions::max_stale).
+///   [24 h](RemoteJwksOptions::max_stale). Whoever uses them looks at their age, so that they end though the
+///   thread that fetches is blocked, or stayed behind in the process that this one was forked from. Then nobody waits
+///   for it for longer than two seconds.
 ///
 /// Cheap to clone. All sets of a program are fetched by one thread, which ends with the last clone
 /// of the last of them, the last policy that has one and the last token that such a policy
@@ -123,6 +125,21 @@ struct Handle {
 }
 
 impl RemoteJwks {
+    #[cfg(test)]
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+
+    /// Whether its keys are too old to serve, and were not taken away yet.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.handle.shared.is_overdue()
+    }
+
+    /// Whether the next token would have it fetch once more what has failed to come ever since.
+    pub(crate) fn would_try_again(&self) -> bool {
+        self.handle.shared.would_try_again()
+    }
+
     /// Whether it was started by these options, or the same.
     pub(crate) fn is_by(&self, options: &RemoteJwksOptions) -> bool {
         self.handle.options.is_same_as(options)

@@ -188,6 +188,11 @@ impl Schedule {
         Some(self.free_at()).filter(|free| *free > now)
     }
 
+    /// Whether no set ever came, though one was fetched, and the next request that wants a key has that done again.
+    pub(super) fn would_try_again(&self) -> bool {
+        self.loaded.is_none() && self.failures > 0 && !self.in_flight && !self.misses
+    }
+
     /// Fetches that failed since the last that did not.
     pub(super) fn failures(&self) -> u32 {
         self.failures

@@ -1,4 +1,44 @@
 use super::*;
+
+/// From here on, whoever fetches keys does not come to it: its thread is blocked, or stayed behind in the process that
+/// this one was forked from.
+fn pass_unseen(time: Duration) {
+    let mut passing = core::pin::pin!(tokio::time::advance(time));
+    let _ = passing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+}
+
+#[test]
+fn keys_do_not_serve_beyond_their_time_though_nobody_comes_to_take_them_away() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().expect("a runtime");
+    let (signer, other) = (Signer::new("a"), Signer::new("b"));
+    let (rig, policy, verified) = runtime.block_on(async {
+        let rig = Rig::new();
+        rig.load(Reply::set([signer.jwk()])).await;
+        let policy = rig.policy();
+        let verified = policy.verify_token(signer.token()).await.expect("a good token");
+        (rig, policy, verified)
+    });
+    let _context = runtime.enter();
+    let remembered = signer.token();
+    let left = DAY - rig.remote.health().age.expect("keys");
+    pass_unseen(left - MILLISECOND);
+    assert_eq!(at_once(&policy, &remembered), Some(Ok(())));
+    assert_eq!(policy.recheck_now(&verified), Ok(()));
+    pass_unseen(MILLISECOND);
+    let unavailable = || Err(KeyError::Unavailable(KeysUnavailable::default()).into());
+    // One that is remembered, one that is not, and an open connection.
+    assert!(!matches!(at_once(&policy, &remembered), Some(Ok(()))));
+    assert!(!matches!(at_once(&policy, &signer.token()), Some(Ok(()))));
+    assert_eq!(policy.recheck_now(&verified), unavailable());
+    let health = rig.remote.health();
+    assert_eq!((health.serves, health.keys), (false, 0));
+    // Who does not come within two seconds may never do: nobody waits for it.
+    pass_unseen(3 * SECOND);
+    for token in [&remembered, &signer.token(), &other.token()] {
+        assert_eq!(at_once(&policy, token), Some(unavailable()));
+    }
+}
 use crate::signature::SignatureError;
 
 /// Finds out for how long answers with these headers are fresh: they are asked for anew at 80 % of
