@@ -195,6 +195,16 @@ impl KeySet {
         self.iter().all(|key| is_in(key, successor)) && successor.iter().all(|key| is_in(key, self))
     }
 
+    /// The ids of its keys under which `successor` has none.
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn ids_missing_in(&self, successor: &Self) -> Vec<Box<str>> {
+        let is_there = |id: &str| successor.iter().any(|key| key.id() == Some(id));
+        let missing = self.iter().filter_map(|key| key.id()).filter(|id| !is_there(id));
+        let mut ids: Vec<_> = missing.map(Box::from).collect();
+        ids.dedup();
+        ids
+    }
+
     /// Withdraws the keys that `successor` no longer has.
     pub(super) fn give_way_to(&self, successor: &Self) {
         for key in self.iter().filter(|key| !successor.iter().any(|new| Arc::ptr_eq(key, new))) {

@@ -53,6 +53,8 @@ struct Engine {
     last_waiter: u64,
     generation: u64,
     fresh_for: Option<Duration>,
+    /// Ids of keys that the last good fetch took away.
+    doubtful: Vec<Box<str>>,
     last_error: Option<FetchError>,
     is_over: bool,
 }
@@ -67,6 +69,7 @@ impl Shared {
             last_waiter: 0,
             generation: 0,
             fresh_for: None,
+            doubtful: Vec::new(),
             last_error: None,
             is_over: false,
         };
@@ -199,6 +202,14 @@ impl Shared {
         let (id, mut answer) = engine.add_waiter();
         self.tell(&mut engine, Input::Missed { waiter: id, until });
         match answer.try_recv() {
+            // A server that is behind the others may have answered. The key does not serve meanwhile, but whether it
+            // is gone, the next fetch has to say.
+            Ok(Answer::Unknown) if engine.doubts(query) => {
+                let now = self.now();
+                let until = engine.schedule.cools_down_until(now);
+                let retry_after = until.map(|until| until.saturating_sub(now));
+                Asked::Answered(Answer::Unavailable { retry_after })
+            }
             Ok(answer) => Asked::Answered(answer),
             Err(_) => Asked::Waits(Waiter { shared: Arc::clone(self), id, answer }),
         }
@@ -255,9 +266,11 @@ impl Shared {
         let event = match result {
             Ok(Fetched { keys, caching }) => {
                 let fresh_for = fresh_for(&self.source.settings, caching);
+                engine.doubtful.clear();
                 let event = keys.and_then(|keys| {
                     let old = self.held();
                     let keys = self.take_over(keys);
+                    engine.doubtful = old.ids_missing_in(&keys);
                     let is_same = old.has_same_keys(&keys);
                     engine.generation += u64::from(!is_same);
                     let generation = engine.generation;
@@ -299,6 +312,11 @@ impl Shared {
 }
 
 impl Engine {
+    /// Whether the key that a token names was there before the last fetch.
+    fn doubts(&self, query: &KeyQuery<'_>) -> bool {
+        query.key_id.is_some_and(|id| self.doubtful.iter().any(|lost| **lost == *id))
+    }
+
     fn add_waiter(&mut self) -> (WaiterId, oneshot::Receiver<Answer>) {
         self.last_waiter += 1;
         let id = WaiterId(self.last_waiter);

@@ -100,7 +100,8 @@ use crate::setting::{self, Words};
 ///   It is refused as invalid (401) only after a fetch that succeeded; where the keys could not be
 ///   had, the answer is 503.
 /// - A new set takes over if it has a usable key. A key that it lacks is refused with the next
-///   request.
+///   request: with 503 until a further fetch lacks it too, since the answer may have come from a server that is
+///   behind, then with 401.
 /// - While the key server is down, the last good keys serve, for at most
 ///   [24 h](RemoteJwksOptions::max_stale). Whoever uses them looks at their age, so that they end though the
 ///   thread that fetches is blocked, or stayed behind in the process that this one was forked from. Then nobody waits

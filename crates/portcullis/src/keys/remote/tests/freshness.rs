@@ -192,10 +192,38 @@ async fn a_key_that_is_taken_away_is_refused_with_the_next_request() {
 
     rig.server.answers(KEYS, Reply::set([new.jwk()]));
     rig.remote.refresh_now().await.unwrap();
-    assert_eq!(at_once(&policy, &old.token()), Some(Err(KeyError::Unknown.into())));
+    // Refused, but only another answer without it can say that it is gone.
+    let unavailable = KeysUnavailable { retry_after: Some(30 * SECOND) };
+    let doubtful = KeyError::Unavailable(unavailable).into();
+    assert_eq!(at_once(&policy, &old.token()), Some(Err(doubtful)));
     assert_eq!(at_once(&policy, &new.token()), Some(Ok(())));
     // What was let in before is not either.
     assert_eq!(policy.recheck_now(&verified), Err(KeyError::Withdrawn.into()));
+    rig.remote.refresh_now().await.unwrap();
+    assert_eq!(at_once(&policy, &old.token()), Some(Err(KeyError::Unknown.into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_makes_no_good_token_invalid() {
+    let (rig, old, new) = (Rig::new(), Signer::new("old"), Signer::new("new"));
+    rig.load(Reply::set([old.jwk(), new.jwk()])).await;
+    let policy = rig.policy();
+    rig.pass(MINUTE).await;
+    // Of a node that is behind.
+    rig.server.next(Reply::set([old.jwk()]));
+    rig.remote.refresh_now().await.unwrap();
+    for _ in 0..3 {
+        let refused = policy.verify_token(new.token()).await.unwrap_err();
+        assert!(matches!(refused, Error::Key(KeyError::Unavailable(_))), "{refused:?}");
+        // One that never was there is invalid at once, as ever.
+        let unknown = policy.verify_token(Signer::new("x").token()).await.unwrap_err();
+        assert_eq!(unknown, KeyError::Unknown.into());
+        rig.pass(9 * SECOND).await;
+    }
+    assert_eq!(at_once(&policy, &old.token()), Some(Ok(())));
+    // The next fetch has been asked for, and comes from another node.
+    rig.pass(4 * SECOND).await;
+    assert_eq!(at_once(&policy, &new.token()), Some(Ok(())));
 }
 
 #[tokio::test(start_paused = true)]
