@@ -212,6 +212,7 @@ const OF_REMOTE_KEYS: &[Word<RemoteJwksOptions>] = &[
     ("max_keys", |it| it.max_keys(10)),
     ("max_keys", |it| it.max_keys(100)),
     ("same_origin", RemoteJwksOptions::same_origin),
+    ("any_origin", RemoteJwksOptions::any_origin),
     ("load_at_start", RemoteJwksOptions::load_at_start),
     ("transport", |it| it.transport(dangerous::allow_http("id"))),
     ("transport", |it| it.transport(dangerous::allow_http("keys"))),
@@ -459,7 +460,8 @@ fn assert_two_words_differ<T>(
         assert_eq!(is_twice(twice, setting), never_alike, "{setting} twice");
         for (other, (others, _)) in words.iter().enumerate().skip(one + 1) {
             for places in [[one, other], [other, one]] {
-                let differs = setting == others && !adding_up.contains(setting);
+                let are_opposites = (*setting, *others) == ("same_origin", "any_origin");
+                let differs = are_opposites || setting == others && !adding_up.contains(setting);
                 contradictions += usize::from(differs);
                 assert_eq!(is_twice(outcome(&places), setting), differs, "{setting} {others}");
             }

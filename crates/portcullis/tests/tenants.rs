@@ -460,6 +460,170 @@ async fn an_invented_tenant_is_asked_for_keys_once_and_not_again_by_itself() {
     assert_eq!(policy.remote_keys()[0].health().failures, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn each_fetch_for_a_tenant_that_never_had_keys_counts_as_a_new_one() {
+    let (network, acme) = (Network::new(), tenant("acme"));
+    let policy = policy(slow(on(&network)));
+    let of_fetch = |error: &Option<Error>| match error {
+        Some(Error::Key(KeyError::Unavailable(unavailable))) => unavailable.retry_after,
+        other => panic!("{other:?}"),
+    };
+    let refused = policy.verify_token(good(&acme)).await.err();
+    assert!(of_fetch(&refused) <= Some(SECOND));
+    let asked = network.asked().len();
+    // Whatever its back-off says, which is less than a second.
+    for _ in 0..20 {
+        let refused = at_once(&policy, good(&acme)).map(Result::err);
+        assert_eq!(refused, Poll::Ready(unavailable(Some(SECOND))));
+    }
+    assert_eq!(network.asked().len(), asked);
+    network.publish(&acme);
+    tokio::time::advance(SECOND).await;
+    passes(&policy, &acme).await;
+    // From here on it is like any other.
+    let unknown = acme.token(ES256).key_id("unknown").mint();
+    let refused = at_once(&policy, unknown).map(Result::err);
+    assert_eq!(refused, Poll::Ready(Some(KeyError::Unknown.into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn thirty_tenants_come_in_at_once_after_a_start() {
+    let network = Network::new();
+    let policy = policy(template(on(&network)));
+    for number in 0..30 {
+        let tenant = tenant(&format!("tenant-{number}"));
+        network.publish(&tenant);
+        passes(&policy, &tenant).await;
+    }
+}
+
+/// The tokens of one who has none: each names another tenant.
+fn invented(forger: &TestIssuer) -> impl Iterator<Item = String> {
+    let forged = forger.impostor().token(ES256);
+    (0..).map(move |number| {
+        forged.clone().claim("iss", format!("https://id.example/invented-{number}")).mint()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_thousand_invented_tenants_a_second_keep_no_real_one_out_and_cause_few_fetches() {
+    let (network, known, new) = (Network::new(), tenant("known"), tenant("new"));
+    let named = tenant("named");
+    [&known, &new, &named].into_iter().for_each(|tenant| network.publish(tenant));
+    let policy = policy(template(on(&network)).known_tenants([named.name()]));
+    passes(&policy, &known).await;
+    let (of_known, of_new) = (good(&known), good(&new));
+    let mut invented = invented(&known);
+    let start = tokio::time::Instant::now();
+    let keys_of = |tenant: &TestIssuer| {
+        policy.remote_keys().into_iter().find(|keys| keys.issuer() == tenant.name())
+    };
+    let mut came_after = None;
+    for sent in 0..10_000 {
+        assert!(policy.verify_token_now(invented.next().expect("one more")).is_err());
+        // From one second on, ten times a second.
+        if sent >= 2_000 && sent % 200 == 33 {
+            assert_eq!(at_once(&policy, &of_known).map(Result::err), Poll::Ready(None));
+            // Refused or, once it is let in, on its way to its keys.
+            drop(at_once(&policy, &of_new));
+            if keys_of(&new).is_some() {
+                came_after.get_or_insert(start.elapsed() - SECOND);
+            }
+        }
+        tokio::time::advance(SECOND / 2000).await;
+    }
+    assert!(came_after.is_some_and(|after| after < SECOND / 2), "{came_after:?}");
+    for (tenant, token) in [(&new, of_new), (&named, good(&named))] {
+        keys_of(tenant).expect("it was let in").ready().await;
+        assert_eq!(at_once(&policy, token).map(Result::err), Poll::Ready(None));
+    }
+    // In five seconds, 50 new ones and ten a second, each of which makes three requests where nobody is there.
+    assert_eq!(start.elapsed(), 5 * SECOND);
+    let asked = network.asked().len();
+    assert!(asked <= 3 * 2 + 3 * (50 + 5 * 10), "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_succeeds_another_knows_its_tenants_and_has_their_keys() {
+    let network = Network::new();
+    let tenants: Vec<_> = (0..5).map(|number| tenant(&format!("tenant-{number}"))).collect();
+    tenants.iter().for_each(|tenant| network.publish(tenant));
+    let keys = on(&network);
+    let former = policy(template(keys.clone()));
+    for tenant in &tenants {
+        passes(&former, tenant).await;
+    }
+    let asked = network.asked();
+    let changed = |issuer| builder(issuer).leeway(SECOND).succeeding(&former).build().unwrap();
+    let succeeding = changed(template(keys.clone()).tenant_burst(1));
+    let mut known = succeeding.known_tenants();
+    known.sort();
+    assert_eq!(known, tenants.iter().map(TestIssuer::name).collect::<Vec<_>>());
+    for tenant in &tenants {
+        assert!(matches!(at_once(&succeeding, good(tenant)), Poll::Ready(Ok(_))));
+    }
+    assert_eq!(network.asked(), asked);
+    // Where the keys are other ones, they are fetched, and none of the tenants is new.
+    let other = changed(slow(keys.clone().cool_down(SECOND)));
+    for tenant in &tenants {
+        passes(&other, tenant).await;
+    }
+    assert_eq!(network.asked().len(), 2 * asked.len());
+    // One that has become an issuer of its own still has its keys, if they are by the same settings.
+    let one = complete(Issuer::new(tenants[0].name()), keys.clone().same_origin());
+    let named = builder(one).succeeding(&former).build().unwrap();
+    assert!(matches!(at_once(&named, good(&tenants[0])), Poll::Ready(Ok(_))));
+    // And is not there twice.
+    let one = complete(Issuer::new(tenants[0].name()), keys.clone());
+    let both = builder(one).issuer(template(keys)).succeeding(&former).build().unwrap();
+    assert_eq!((both.known_tenants().len(), both.remote_keys().len()), (4, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tenants_that_are_named_come_in_at_once_and_are_waited_for() {
+    let network = Network::new();
+    let tenants: Vec<_> = (0..5).map(|number| tenant(&format!("tenant-{number}"))).collect();
+    tenants.iter().for_each(|tenant| network.publish(tenant));
+    let named = || slow(on(&network)).known_tenants(tenants.iter().map(TestIssuer::name));
+    let policy = policy(named());
+    assert_eq!(network.asked(), NOBODY);
+    for tenant in &tenants {
+        passes(&policy, tenant).await;
+    }
+    let ready = builder(named()).build().unwrap();
+    ready.ready().await;
+    for tenant in &tenants {
+        assert!(ready.verify_token_now(good(tenant)).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_tenant_are_of_its_own_origin_unless_any_is_allowed() {
+    let elsewhere = "https://keys.example/acme";
+    for allows_any in [false, true] {
+        let (network, acme) = (Network::new(), tenant("acme"));
+        let url = "https://id.example/acme/.well-known/openid-configuration";
+        network.answer(url, 200, network::metadata(acme.name(), elsewhere));
+        network.serve_keys(elsewhere, &acme);
+        let keys = if allows_any { on(&network).any_origin() } else { on(&network) };
+        let of_template = policy(template(keys.clone()));
+        let name = acme.name().to_owned();
+        let of_predicate = policy(complete(Issuer::matching(move |id| *id == name), keys));
+        for policy in [of_template, of_predicate] {
+            let refused = policy.verify_token(good(&acme)).await.err();
+            assert_eq!(refused.is_none(), allows_any);
+            let asked = network.asked().iter().any(|url| url == elsewhere);
+            assert_eq!(asked, allows_any);
+            if !allows_any {
+                let error = policy.remote_keys()[0].health().last_error.expect("a failure");
+                let FetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
+                let (address, fault) = (elsewhere.to_owned(), AddressFault::OtherOrigin);
+                assert_eq!(*tried[0].fault(), FetchFault::KeysAddress { address, fault });
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_tenant_whose_metadata_name_another_tenant_gets_no_keys() {
     let (network, acme, umbrella) = (Network::new(), tenant("acme"), tenant("umbrella"));

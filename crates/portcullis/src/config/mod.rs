@@ -171,7 +171,7 @@
 //! | `timeout` | how long a whole answer may take, 1 ms to 60 s | `"5s"` |
 //! | `max_bytes` | how long an answer may be, 1 KiB to 4 MiB | `262144` |
 //! | `max_keys` | how many entries a set may have, 1 to 1000 | `100` |
-//! | `same_origin` | `true`: refuses metadata that name keys at another scheme, host or port | `false` |
+//! | `same_origin` | `true`: refuses metadata that name keys at another scheme, host or port; `false`: takes keys from wherever they say. For a `template`, not there is `true` | `false` |
 //! | `proxy` | the address of a proxy to fetch through, without user and path: `"http://proxy.internal:3128"` | none; the environment does not count |
 //! | `load_at_start` | `true`: fetches while the policy is built, which fails if that does; not beside `template` | `false` |
 //!

@@ -145,8 +145,11 @@ fn read_settings(
     if let Some(proxy) = proxy {
         options = options.proxy(proxy);
     }
-    if is_on(take("same_origin", faults), faults) {
-        options = options.same_origin();
+    match take("same_origin", faults).and_then(|value| value.boolean(faults)) {
+        Some(true) => options = options.same_origin(),
+        // Of a single issuer, that is so anyway.
+        Some(false) if site.is_template() => options = options.any_origin(),
+        Some(false) | None => {}
     }
     let load_at_start = take("load_at_start", faults);
     let place = load_at_start.as_ref().map(|value| value.place.clone());

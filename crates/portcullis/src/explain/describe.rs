@@ -148,7 +148,10 @@ impl PolicyDescription {
             for plan in tenants.plans() {
                 let (address, hosts) = plan.place_and_plain_hosts();
                 dangerous.extend(hosts.iter().map(|host| format!("allow_http({host})")));
-                let from = address.unwrap_or_else(|| "the metadata of each issuer".to_owned());
+                let from = address.unwrap_or_else(|| {
+                    let origin = if plan.takes_any_origin() { ", at any origin" } else { "" };
+                    format!("the metadata of each issuer{origin}")
+                });
                 issuer.keys.push(KeyOrigin::remote(from, plan.bounds(), 0));
             }
             issuers.push(issuer);

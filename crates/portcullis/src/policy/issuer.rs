@@ -141,6 +141,11 @@ impl Issuer<WantsAlgorithms> {
     /// `{tenant}` stands for 1 to 64 of the characters `A` to `Z`, `a` to `z`, `0` to `9`, `-` and
     /// `_`: no dot and no slash, so that an address made of it leads nowhere else.
     ///
+    /// `{tenant}` may be a part of the host only before a domain that others cannot register names in: not in
+    /// `https://{tenant}.com`, nor in `https://{tenant}.co.uk`. Of the suffixes below which anybody can register,
+    /// those of one label are refused, and below those of a country the usual ones, such as `co` and `com`; that a
+    /// provider gives out names below its own domain to anybody, only you can know.
+    ///
     /// An issuer is made when the first token of it comes, whose request waits for its keys. Since
     /// anybody can invent tenants, there is at most one new issuer a
     /// [second](Issuer::tenant_interval); tokens of other new ones get 503, so that while somebody
@@ -150,7 +155,8 @@ impl Issuer<WantsAlgorithms> {
     /// anybody can register as a tenant of the provider, name the tenants instead.
     ///
     /// Keys by [discovery](RemoteJwks::discovery), and those of an address with `{tenant}` in it,
-    /// are of each tenant alone; all other keys serve every tenant.
+    /// are of each tenant alone; all other keys serve every tenant. Metadata of a tenant may name keys of their
+    /// own origin only, unless [`any_origin`](RemoteJwksOptions::any_origin) says otherwise.
     #[cfg(feature = "remote-jwks")]
     pub fn template(template: impl Into<String>) -> Self {
         Self {
@@ -163,7 +169,8 @@ impl Issuer<WantsAlgorithms> {
     /// identifier of over 1 KiB is not asked about.
     ///
     /// Whatever it says yes to is asked for keys, at an address that the sender of a token wrote:
-    /// compare the whole identifier with what you know, never a part of it.
+    /// compare the whole identifier with what you know, never a part of it. The answer may name keys of
+    /// the same origin only, unless [`any_origin`](RemoteJwksOptions::any_origin) says otherwise.
     #[cfg(feature = "remote-jwks")]
     pub fn matching(is_trusted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         let rule = TenantRule::Predicate(Arc::new(is_trusted));

@@ -316,6 +316,13 @@ fn each_default_is_the_documented_one() {
     let tenants = with_template("https://{tenant}", "discovery = true");
     assert_ne!(settings(&tenants), settings(&format!("{tenants}max_tenants = 999")));
     assert_ne!(settings(&tenants), settings(&format!("{tenants}tenant_interval = \"2s\"")));
+    assert_ne!(settings(&tenants), settings(&format!("{tenants}tenant_burst = 49")));
+    assert_ne!(settings(&tenants), settings(&format!("{tenants}known_tenants = [\"https://a\"]")));
+    // Where the keys of a tenant may be has another default.
+    let with = |value| {
+        with_template("https://{tenant}", &format!("discovery = true, same_origin = {value}"))
+    };
+    assert_ne!(settings(&tenants), settings(&with("false")));
 }
 
 #[test]
@@ -767,9 +774,14 @@ fn an_address_at_fault_has_the_place_of_what_says_it() {
             fault("http://a/{tenant}", "http://a/tenant", PlainHttp),
         ),
         (
-            with_template("https://a/{tenant}", "jwks_url = \"http://{tenant}.b/\""),
+            with_template("https://a/{tenant}", "jwks_url = \"http://{tenant}.b.c/\""),
             "keys.jwks_url",
-            fault("https://a/{tenant}", "http://tenant.b/", PlainHttp),
+            fault("https://a/{tenant}", "http://tenant.b.c/", PlainHttp),
+        ),
+        (
+            with_template("https://a/{tenant}", "jwks_url = \"https://{tenant}.b/\""),
+            "keys.jwks_url",
+            fault("https://a/{tenant}", "https://{tenant}.b/", AddressFault::TenantHost),
         ),
     ] {
         assert_eq!(found(&text), [(format!("issuer[0].{place}"), problem)], "{text}");

@@ -3,6 +3,7 @@ use core::fmt;
 
 use url::{Host, Url};
 
+use super::TENANT;
 use crate::policy::identifier_in;
 
 /// An address that nothing is fetched from.
@@ -19,10 +20,14 @@ pub enum AddressFault {
     PlainHttp,
     /// The metadata came over `https`, and it names keys at plain `http`.
     Downgrade,
-    /// The metadata name keys of another origin, and the same one was asked for.
+    /// The metadata name keys of another origin, and the same one was asked for, as it is for every issuer of a
+    /// template or predicate.
     OtherOrigin,
     /// It is the address of an issuer's metadata, and the issuer's identifier was asked for.
     Metadata,
+    /// What stands for `{tenant}` in it would be a host, or a name that anybody can register: whoever registers it
+    /// would have its own keys there.
+    TenantHost,
     /// Braces stand in it. Only `{tenant}` means something, where the issuer is one by
     /// [template](crate::Issuer::template).
     Tenant,
@@ -35,8 +40,9 @@ impl fmt::Display for AddressFault {
             Self::Extra => "a URL with a user name, a fragment or an unfit query",
             Self::PlainHttp => "plain `http`: whoever is on the way could replace the keys; use `https`, or for a host of a private network `allow_http`, among what is dangerous",
             Self::Downgrade => "plain `http`, named by metadata that came over `https`",
-            Self::OtherOrigin => "of another origin than the metadata, and the same one was asked for",
+            Self::OtherOrigin => "of another origin than the metadata: call `any_origin`, in a policy file `same_origin = false`, if it may be",
             Self::Metadata => "the address of metadata: name the issuer by its identifier, which has no part `/.well-known/…`",
+            Self::TenantHost => "`{tenant}` is all of a host, the end of its name, or all before a public suffix such as `com` or `co.uk`: whoever registers that name would have its own keys there",
             Self::Tenant => "braces are not filled in: only `{tenant}` is, and only where the issuer is a template (`Issuer::template`, in a policy file `template`)",
         })
     }
@@ -107,6 +113,50 @@ fn is_loopback(host: &Host<&str>) -> bool {
         Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// Names below a country's own, below which anybody can register: the usual ones of the Public Suffix List, whose some
+/// 10,000 entries change weekly. What is missing here, the operator has to know, as for names that a provider gives out.
+const SECOND_LEVEL: [&str; 33] = [
+    "ac", "asso", "co", "com", "ed", "edu", "firm", "gen", "go", "gob", "gouv", "gov", "govt",
+    "gv", "id", "ind", "info", "ltd", "me", "mil", "muni", "ne", "net", "nic", "nom", "or", "org",
+    "plc", "res", "sch", "school", "web", "www",
+];
+
+/// Whether whoever is a tenant chooses, with what stands for `{tenant}` in an address, a host or a name that anybody can
+/// register.
+pub(crate) fn chooses_domain(template: &str) -> bool {
+    // As the address is read in the end, whatever its spelling.
+    let host = |tenant: &str| {
+        let url = Url::parse(&template.replace(TENANT, tenant)).ok()?;
+        url.host().map(|host| host.to_owned())
+    };
+    let (Some(Host::Domain(one)), Some(Host::Domain(other))) = (host("tenant-a"), host("tenant-b"))
+    else {
+        // That it is not an address is told elsewhere.
+        return false;
+    };
+    if one == other {
+        return false;
+    }
+    let labels = |host: &str| -> Vec<String> {
+        host.trim_end_matches('.').split('.').map(str::to_owned).collect()
+    };
+    let (one, other) = (labels(&one), labels(&other));
+    let Some(at) = (0..one.len().min(other.len())).rev().find(|at| one[*at] != other[*at]) else {
+        return true;
+    };
+    match &one[at + 1..] {
+        [] => true,
+        // RFC 6761 §6.3: this machine.
+        [last] => last != "localhost",
+        // The first part of an address, such as `10.0.0.1`.
+        [.., last] if last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") => {
+            true
+        }
+        [second, last] => last.len() == 2 && SECOND_LEVEL.contains(&second.as_str()),
+        _ => false,
     }
 }
 
@@ -262,6 +312,57 @@ mod tests {
             let origin = Url::parse(issuer).unwrap().origin().ascii_serialization();
             let found = metadata_addresses(issuer, &PlainHosts::default()).unwrap();
             assert_eq!(found.map(String::from), paths.map(|path| format!("{origin}{path}")));
+        }
+    }
+
+    #[test]
+    fn no_tenant_chooses_a_name_that_anybody_can_register() {
+        let chooses = |template: &str| chooses_domain(&template.replace('*', TENANT));
+        for template in [
+            "https://*",
+            "https://*/",
+            "https://*:8443/",
+            "https://*./",
+            "https://*.:443/",
+            "https://*.com/",
+            "https://*.COM/",
+            "https://*.com./",
+            "https://*.com:443/a.b",
+            "https://*.co.uk/",
+            "https://*.co.uk./",
+            "https://*.Com.Au",
+            "https://*.org.br?a=b",
+            "https://id.*.com/",
+            "https://id.*/",
+            "https://id-*.io",
+            "https://*\u{3002}com/",
+            "https://*.c%6fm/",
+            "https://*.internal/",
+            "https://id.example@*.com/",
+            "https://*.id.*.com/*",
+        ] {
+            assert!(chooses(template), "{template}");
+        }
+        for template in [
+            "https://id.example/*",
+            "https://id.example/*.com",
+            "https://id.example/?*",
+            "https://*.id.example",
+            "https://*.id.example./",
+            "https://id-*.acme.com/",
+            "https://*.a.co.uk/",
+            "https://*.eu.auth0.com/",
+            "https://*.okta.com/",
+            "https://a.*.id.example/",
+            "https://*.id.example/*",
+            "http://*.localhost:8080/",
+            // No addresses, which is told elsewhere.
+            "*",
+            "urn:*",
+            "https://10.*.0.1/",
+            "https://*.0.0.1/",
+        ] {
+            assert!(!chooses(template), "{template}");
         }
     }
 

@@ -183,7 +183,8 @@ impl Source {
         }
         let named = member("jwks_uri")?;
         let keys = self.hosts.parse_named(named, url).and_then(|keys| {
-            let is_other = self.settings.same_origin && keys.origin() != url.origin();
+            let is_bound = self.settings.same_origin.unwrap_or(false);
+            let is_other = is_bound && keys.origin() != url.origin();
             if is_other { Err(AddressFault::OtherOrigin) } else { Ok(keys) }
         });
         keys.map_err(|fault| error(FetchFault::KeysAddress { address: shown(named), fault }))

@@ -20,7 +20,7 @@
 //! | `max_stale` | 24 h | how long an outage may last, and a key live that was withdrawn in it |
 //! | `connect_timeout`, `timeout` | 2 s, 5 s | half a second flaps with a server that is far away |
 //! | `max_bytes`, `max_keys` | 256 KiB, 100 | sets with certificate chains have some 100 KiB; providers publish 2 to 10 keys |
-//! | `same_origin` | off | large providers have their keys on another host |
+//! | `same_origin` | off for one issuer, on for those of a template or predicate | large providers have their keys on another host; whoever runs a tenant's provider could have any address asked |
 //! | `load_at_start` | off | a service starts while its provider is down |
 //! | `proxy` | none, whatever the environment says | it would decide where keys come from |
 //!
@@ -55,7 +55,7 @@ use url::Host;
 
 pub use self::address::AddressFault;
 use self::address::metadata_addresses;
-pub(crate) use self::address::{PlainHosts, shown};
+pub(crate) use self::address::{PlainHosts, chooses_domain, shown};
 pub use self::client::ReqwestClient;
 use self::driver::{Observer, Shared, drive};
 pub use self::fetch::{FetchError, FetchFault};
@@ -412,7 +412,19 @@ impl RemoteJwksOptions {
     ///
     /// Not called: any `https` address, since large providers have their keys on another host.
     pub fn same_origin(mut self) -> Self {
-        self.settings.same_origin = true;
+        self.words.say("same_origin", &mut self.settings.same_origin, Some(true));
+        self
+    }
+
+    /// Takes keys from wherever metadata say, also for issuers of a [template](crate::Issuer::template) or predicate.
+    /// The opposite of [`same_origin`](Self::same_origin): to say both is a fault.
+    ///
+    /// With a predicate that trusts providers which others run, each of them can then have this program send a `GET`
+    /// to any `https` address that it reaches: it sees whether that answers in time, and nothing of the answer.
+    ///
+    /// Not called: so for a single issuer, and for those of a template or predicate the same origin only.
+    pub fn any_origin(mut self) -> Self {
+        self.words.say("same_origin", &mut self.settings.same_origin, Some(false));
         self
     }
 
@@ -544,6 +556,17 @@ impl RemoteJwksOptions {
         Ok(Arc::new(Shared::new(source, observers)))
     }
 
+    /// Whether a tenant would choose where its keys are.
+    pub(crate) fn check_tenant(&self) -> Result<(), RemoteJwksError> {
+        match &self.url {
+            Some(url) if chooses_domain(url) => {
+                let (address, fault) = (shown(url), AddressFault::TenantHost);
+                Err(RemoteJwksError::Address { address, fault })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether each issuer that a rule makes has keys of its own by these.
     pub(crate) fn is_of_one_tenant(&self) -> bool {
         self.url.as_ref().is_none_or(|url| url.contains(TENANT))
@@ -553,6 +576,12 @@ impl RemoteJwksOptions {
     #[cfg(feature = "explain")]
     pub(crate) fn place_and_plain_hosts(&self) -> (Option<String>, &[String]) {
         (self.url.as_deref().map(shown), &self.hosts.0)
+    }
+
+    /// Whether metadata of a tenant may name keys of another origin.
+    #[cfg(feature = "explain")]
+    pub(crate) fn takes_any_origin(&self) -> bool {
+        self.settings.same_origin == Some(false)
     }
 
     #[cfg(feature = "explain")]
@@ -565,6 +594,8 @@ impl RemoteJwksOptions {
         if let (Some(url), Some(tenant)) = (&mut self.url, tenant) {
             *url = url.replace(TENANT, tenant);
         }
+        // Who runs a tenant's provider need not be trusted with more than that tenant.
+        self.settings.same_origin.get_or_insert(true);
         // A request waits for it, and must not block.
         self.settings.load_at_start = false;
         self

@@ -28,7 +28,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) max_bytes: usize,
     pub(crate) max_keys: usize,
-    pub(crate) same_origin: bool,
+    /// Whether metadata may name keys of their own origin only, where that was said.
+    pub(crate) same_origin: Option<bool>,
     pub(crate) load_at_start: bool,
     pub(crate) proxy: Option<String>,
 }
@@ -51,7 +52,7 @@ impl Default for Settings {
             timeout: 5 * SECOND,
             max_bytes: 256 * 1024,
             max_keys: 100,
-            same_origin: false,
+            same_origin: None,
             load_at_start: false,
             proxy: None,
         }
