@@ -292,6 +292,8 @@ const HARMLESS: [(&str, &[&str]); 5] = [
         &[
             "token_cache",
             "issuer.max_tenants",
+            "issuer.known_tenants",
+            "issuer.tenant_burst",
             "issuer.tenant_interval",
             "issuer.keys.refresh_at_percent",
             "issuer.keys.cool_down",

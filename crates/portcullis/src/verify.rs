@@ -170,7 +170,7 @@ fn check_again(
     parts.check_limits(rules.limits)?;
     let party = party(rules, parts, None)?;
     claims::screen(parts, party.issuer(), now)?;
-    let party = with_keys(parts, party)?;
+    let party = with_keys(parts, party, seeking)?;
     let issuer = party.issuer();
     let query = parts.key_query();
     match Candidates::find(&issuer.keys, &query, now) {
@@ -238,7 +238,7 @@ pub(crate) fn find_keys<'r>(
     now: UnixTime,
     seeking: Seeking,
 ) -> Result<(Candidates, Party<'r>), Blocked> {
-    let party = with_keys(parts, party)?;
+    let party = with_keys(parts, party, seeking)?;
     let (issuer, query) = (party.issuer(), parts.key_query());
     match Candidates::find(&issuer.keys, &query, now) {
         Err(KeyError::Unknown) => Err(seek(issuer, &query, seeking, KeyError::Unknown)),
@@ -247,12 +247,18 @@ pub(crate) fn find_keys<'r>(
 }
 
 /// The issuer with its keys, if a token may ask for one of them.
-fn with_keys<'r>(parts: &Parts, party: Party<'r>) -> Result<Party<'r>, Error> {
+#[cfg_attr(not(feature = "remote-jwks"), expect(unused_variables, reason = "of tenants"))]
+fn with_keys<'r>(parts: &Parts, party: Party<'r>, seeking: Seeking) -> Result<Party<'r>, Error> {
     if party.issuer().requires_key_id && parts.key_query().key_id.is_none() {
         return Err(KeyError::IdMissing.into());
     }
     #[cfg(feature = "remote-jwks")]
-    let party = party.settle(id(parts)?).map_err(KeyError::Unavailable)?;
+    let party = {
+        if matches!(seeking, Seeking::Possible) {
+            party.let_seek().map_err(KeyError::Unavailable)?;
+        }
+        party.settle(id(parts)?).map_err(KeyError::Unavailable)?
+    };
     Ok(party)
 }
 

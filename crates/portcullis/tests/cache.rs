@@ -269,7 +269,9 @@ mod dies_of {
             .algorithms([ES256])
             .keys(Keys::source(own.clone()))
             .audience(TestIssuer::AUDIENCE)
-            .max_tenants(1);
+            .max_tenants(1)
+            .tenant_burst(1)
+            .tenant_interval(Duration::from_secs(1));
         let policy = Policy::builder().clock(FixedClock::at(NOW)).issuer(issuer).build().unwrap();
         let token = acme.token(ES256).mint();
         assert_eq!(refusal(&policy, &token), None);
@@ -279,9 +281,12 @@ mod dies_of {
         *own.0.lock().unwrap() = KeySet::empty();
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(refusal(&policy, &umbrella.token(ES256).mint()), Some(KeyError::Unknown.into()));
+        // It has a token that verifies, and so the only place.
+        *own.0.lock().unwrap() = keys_of(&umbrella);
+        assert_eq!(refusal(&policy, &umbrella.token(ES256).mint()), None);
         *own.0.lock().unwrap() = keys_of(&acme);
         let reason = refusal(&policy, &token).map(|error| error.reason());
-        assert_eq!(reason, Some("keys_unavailable"), "there is no room for it within the second");
+        assert_eq!(reason, Some("keys_unavailable"), "there is no room for it");
     }
 }
 

@@ -789,6 +789,10 @@ mod remote_keys {
             ),
             (none(TEMPLATE), of(template(TEMPLATE, RemoteJwks::discovery()).max_tenants(0))),
             (none("(predicate)"), of(of_any)),
+            (
+                Fault::KnownTenant { issuer: TEMPLATE.to_owned(), tenant: "acme".to_owned() },
+                of(template(TEMPLATE, RemoteJwks::discovery()).known_tenants(["acme"])),
+            ),
             (interval.clone(), of(every(Duration::ZERO))),
             (interval, of(every(Duration::from_secs(61)))),
             (

@@ -146,6 +146,10 @@ const OF_AN_ISSUER: &[Word<Issuer>] = &[
     ("scope_claims", |it| it.scope_claims(["scope"])),
     ("max_tenants", |it| it.max_tenants(1)),
     ("max_tenants", |it| it.max_tenants(0)),
+    ("known_tenants", |it| it.known_tenants(["https://id.example/acme"])),
+    ("known_tenants", |it| it.known_tenants(["https://id.example/umbrella"])),
+    ("tenant_burst", |it| it.tenant_burst(1)),
+    ("tenant_burst", |it| it.tenant_burst(0)),
     ("tenant_interval", |it| it.tenant_interval(seconds(1))),
     ("tenant_interval", |it| it.tenant_interval(seconds(61))),
 ];

@@ -33,6 +33,11 @@ fn complete(issuer: Issuer<WantsAlgorithms>, keys: impl Into<Keys>) -> Issuer {
     issuer.algorithms([ES256]).keys(keys).audience(TestIssuer::AUDIENCE)
 }
 
+/// Which makes one new issuer a second.
+fn slow(keys: impl Into<Keys>) -> Issuer {
+    template(keys).tenant_burst(1).tenant_interval(SECOND)
+}
+
 fn template(keys: impl Into<Keys>) -> Issuer {
     complete(Issuer::template("https://id.example/{tenant}"), keys)
 }
@@ -256,7 +261,7 @@ async fn an_address_without_a_tenant_has_one_set_for_all() {
         ["acme", "other"].map(|name| TestIssuer::new(format!("https://id.example/{name}")).at(NOW));
     network.serve_keys("https://id.example/common/keys", &acme);
     let common = RemoteJwks::url("https://id.example/common/keys").client(network.clone());
-    let policy = builder(template(common)).build().unwrap();
+    let policy = builder(slow(common)).build().unwrap();
     assert_eq!(policy.remote_keys().len(), 1);
     policy.ready().await;
     passes(&policy, &acme).await;
@@ -320,7 +325,7 @@ async fn one_new_tenant_a_second_is_asked_for_keys() {
     let network = Network::new();
     let tenants = ["a", "b", "c"].map(tenant);
     tenants.iter().for_each(|tenant| network.publish(tenant));
-    let policy = policy(template(on(&network)));
+    let policy = policy(slow(on(&network)));
     passes(&policy, &tenants[0]).await;
     let refused = |tenant| at_once(&policy, good(tenant)).map(Result::err);
     tokio::time::advance(SECOND - Duration::from_nanos(1)).await;
@@ -408,7 +413,7 @@ async fn a_tenant_whose_keys_have_been_out_of_reach_for_too_long_gives_way() {
 async fn ten_thousand_invented_tenants_cost_few_fetches_and_no_room_and_hold_up_nobody_known() {
     let (network, acme) = (Network::new(), tenant("acme"));
     network.publish(&acme);
-    let policy = policy(template(on(&network)).max_tenants(10));
+    let policy = policy(slow(on(&network)).max_tenants(10));
     passes(&policy, &acme).await;
     let known = good(&acme);
     let forger = acme.impostor().token(ES256);

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! plays a provider with the tenants `acme` and `umbrella`, and prints a `curl` line for each. The
-//! service knows neither of them before their first token comes. Since anybody can invent tenants,
-//! there is one new one a second: the other is told 503 and `Retry-After: 1` until then.
+//! service knows neither of them before their first token comes. Since anybody can invent tenants, new
+//! ones have a budget, 50 at once and then ten a second: beyond it they are told 503 and `Retry-After: 1`.
 use std::error::Error;
 
 use actix_web::{App, HttpServer, web};

@@ -148,7 +148,10 @@ async fn a_flood_of_invented_tenants_is_let_through_one_a_second() {
     network.publish(&acme);
     let template = Issuer::template("https://id.example/{tenant}").algorithms([ES256]);
     let template = template.keys(on(&network)).audience(TestIssuer::AUDIENCE);
-    let door = Door::new(policy_for([template.max_tenants(5)]));
+    let door = Door::new(policy_for([template
+        .max_tenants(5)
+        .tenant_burst(1)
+        .tenant_interval(Duration::from_secs(1))]));
     let known = acme.token(ES256).mint();
     assert_eq!(door.ask(request(&known)).await.status, 200);
     network.hold();

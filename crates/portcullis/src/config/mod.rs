@@ -133,7 +133,9 @@
 //! | `id` | what stands in `iss`, byte by byte; each once | refused, unless: |
 //! | `template` | the same with one `{tenant}` in it, for every issuer of this form (feature `remote-jwks`; see [`Issuer`](crate::Issuer::template)); not beside `id` | |
 //! | `max_tenants` | how many issuers of a `template` there are at a time, at least 1 | 1000 |
-//! | `tenant_interval` | how long after a new one comes the next, 1 ms to 60 s; after a restart, all are new | `"1s"` |
+//! | `known_tenants` | a list of issuers of a `template` that come in at once after a start, each as it stands in `iss`, as many as `max_tenants` at most (see [`Issuer`](crate::Issuer::known_tenants)) | after a start, all are new |
+//! | `tenant_burst` | how many new ones come in at once, 1 to 10000 | 50 |
+//! | `tenant_interval` | how long it takes from one to the next after that, 1 ms to 60 s | `"100ms"` |
 //! | `audiences` | a list of what this service is called in `aud`, at least one | refused, unless: |
 //! | `client_ids_instead_of_audience` | a list of clients, for tokens without `aud` (see [`Issuer`](crate::Issuer::client_ids_instead_of_audience)); not beside `audiences` | |
 //! | `algorithms` | a list of the [names](crate::Algorithm) it signs with; of a key file, at least one key must go with one of them | refused |

@@ -74,6 +74,8 @@ pub(super) fn read_tenant_bounds(
     faults: &mut Faults,
 ) -> Issuer {
     refuse(table.take("max_tenants"), faults);
+    refuse(table.take("known_tenants"), faults);
+    refuse(table.take("tenant_burst"), faults);
     refuse(table.take("tenant_interval"), faults);
     issuer
 }

@@ -219,6 +219,17 @@ pub(super) fn read_tenant_bounds(
             None => {}
         }
     }
+    let known = take("known_tenants", faults);
+    let expected = "a list of issuers as they stand in `iss`: [\"https://id.example/acme\"]";
+    if let Some(known) = known.and_then(|value| value.strings(expected, faults)) {
+        issuer = issuer.known_tenants(known.into_iter().map(|(_, id)| id));
+    }
+    if let Some(value) = take("tenant_burst", faults)
+        && let Some(burst) = value.integer("a number", faults)
+    {
+        // What the type cannot hold is out of bounds, as is zero.
+        issuer = issuer.tenant_burst(burst.try_into().unwrap_or(0));
+    }
     let interval = take("tenant_interval", faults);
     match interval.and_then(|value| read_fine_duration(value, faults)) {
         Some(interval) => issuer.tenant_interval(interval),

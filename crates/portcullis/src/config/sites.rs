@@ -99,6 +99,8 @@ impl Sites {
             #[cfg(feature = "remote-jwks")]
             Fault::Template { issuer } => itself(self.identity(issuer)),
             #[cfg(feature = "remote-jwks")]
+            Fault::KnownTenant { issuer, .. } => alone(self.below(issuer, "known_tenants")),
+            #[cfg(feature = "remote-jwks")]
             Fault::Tenants { issuer, fault } => alone(self.below(issuer, fault.setting)),
             // Only code can ask for them, which may add to what a file says.
             #[cfg(feature = "status-list")]

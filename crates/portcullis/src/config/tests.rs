@@ -1340,6 +1340,8 @@ fn any_tree() -> impl Strategy<Value = serde_json::Value> {
         // Not `load_at_start`: nothing is fetched.
         "template",
         "max_tenants",
+        "known_tenants",
+        "tenant_burst",
         "tenant_interval",
         "jwks_url",
         "discovery",

@@ -381,7 +381,11 @@ impl PolicyBuilder {
 
     /// Takes over the remote keys of the policy that this one is to replace, for issuers that have the same
     /// settings of keys in both. So a [`ReplaceablePolicy`](crate::ReplaceablePolicy) is never without keys for it,
-    /// and a provider that is down just then does no harm. Those of issuers made on demand are not taken over.
+    /// and a provider that is down just then does no harm.
+    ///
+    /// Of a [template](Issuer::template) or predicate, this one knows the tenants that that one knew, as far as it
+    /// trusts them and has room, those that were asked for last before others: none of them is a new one here. Which
+    /// these are is looked at when this one is built; one that comes in between that and the replacement is new.
     ///
     /// Not called: all keys are fetched anew.
     #[cfg(feature = "remote-jwks")]

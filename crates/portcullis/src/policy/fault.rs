@@ -144,11 +144,21 @@ pub enum Fault {
         /// Why.
         error: RemoteJwksError,
     },
-    /// An issuer's template without `{tenant}`, with more than one, or with one that is a whole host.
+    /// An issuer's template without `{tenant}`, with more than one, or with one that is a whole host, or whatever
+    /// is registered below a public suffix.
     #[cfg(feature = "remote-jwks")]
     Template {
         /// The template.
         issuer: String,
+    },
+    /// A known tenant that is not an issuer of its template or predicate, or whose keys cannot be at an address that
+    /// is made of it.
+    #[cfg(feature = "remote-jwks")]
+    KnownTenant {
+        /// The template.
+        issuer: String,
+        /// The first that is none.
+        tenant: String,
     },
     /// A bound on the issuers of a template or predicate that makes no sense.
     #[cfg(feature = "remote-jwks")]
@@ -333,7 +343,13 @@ impl fmt::Display for Fault {
             #[cfg(feature = "remote-jwks")]
             Self::Template { issuer } => write!(
                 f,
-                "issuer `{issuer}`: a template has exactly one `{{tenant}}`, which is not all of a host or the end of its name; an issuer without tenants is named by its identifier"
+                "issuer `{issuer}`: a template has exactly one `{{tenant}}`, which is not all of a host, the end of its name, or all before a public suffix such as `com` or `co.uk`; an issuer without tenants is named by its identifier"
+            ),
+            #[cfg(feature = "remote-jwks")]
+            Self::KnownTenant { issuer, tenant } => write!(
+                f,
+                "issuer `{issuer}`: `{}` is not one of its tenants: write each as it stands in `iss`",
+                tenant.escape_debug()
             ),
             #[cfg(feature = "remote-jwks")]
             Self::Tenants { issuer, fault } => write!(f, "issuer `{issuer}`: {fault}"),

@@ -111,6 +111,10 @@ pub struct Complete {
     #[cfg(feature = "remote-jwks")]
     max_tenants: Setting<usize>,
     #[cfg(feature = "remote-jwks")]
+    known_tenants: Vec<String>,
+    #[cfg(feature = "remote-jwks")]
+    tenant_burst: Setting<usize>,
+    #[cfg(feature = "remote-jwks")]
     tenant_interval: Setting<Duration>,
 }
 
@@ -147,12 +151,25 @@ impl Issuer<WantsAlgorithms> {
     /// provider gives out names below its own domain to anybody, only you can know.
     ///
     /// An issuer is made when the first token of it comes, whose request waits for its keys. Since
-    /// anybody can invent tenants, there is at most one new issuer a
-    /// [second](Issuer::tenant_interval); tokens of other new ones get 503, so that while somebody
-    /// does invent some, a tenant that is really new needs several tries. Of
-    /// [`max_tenants`](Issuer::max_tenants) at a time, those of which no token ever verified give
-    /// way to new ones, and those of which one did never do, unless their keys have expired: where
-    /// anybody can register as a tenant of the provider, name the tenants instead.
+    /// anybody can invent tenants, and a token is not verified before its keys are there, new ones have a budget:
+    /// [50 at once](Issuer::tenant_burst), then [ten a second](Issuer::tenant_interval), each of which makes four
+    /// requests at most. Where more want in, those come first that were asked for most often, and the tokens of the
+    /// others get 503:
+    ///
+    /// | while somebody sends 2,000 tokens a second, each of … | a new tenant that asks ten times a second is let in |
+    /// | --- | --- |
+    /// | another invented tenant | within 0.3 s |
+    /// | one of so many that each is named as often as helps most | within 40 s |
+    ///
+    /// A tenant is known once a token of it verified. One that is known waits for nobody, while it is one of
+    /// [`max_tenants`](Issuer::max_tenants), and after it gave way to another comes in at once, whoever is invented.
+    /// So do those that [are named](Issuer::known_tenants), from the start. A policy that
+    /// [succeeds](crate::PolicyBuilder::succeeding) another knows the tenants of that one.
+    ///
+    /// Of [`max_tenants`](Issuer::max_tenants) at a time, those of which no token ever verified give way to new ones,
+    /// and those whose keys have expired; then those that nobody asked for in a minute, the longest ago first. New ones
+    /// that may be invented drive out no more than a sixteenth of these, and wherever anybody can register as a tenant
+    /// of the provider, they all may be real: name the tenants there, by [`new`](Self::new).
     ///
     /// Keys by [discovery](RemoteJwks::discovery), and those of an address with `{tenant}` in it,
     /// are of each tenant alone; all other keys serve every tenant. Metadata of a tenant may name keys of their
@@ -236,6 +253,10 @@ impl Issuer<WantsAudience> {
                 #[cfg(feature = "remote-jwks")]
                 max_tenants: Setting::default(),
                 #[cfg(feature = "remote-jwks")]
+                known_tenants: Vec::new(),
+                #[cfg(feature = "remote-jwks")]
+                tenant_burst: Setting::default(),
+                #[cfg(feature = "remote-jwks")]
                 tenant_interval: Setting::default(),
             },
         }
@@ -302,18 +323,50 @@ impl Issuer {
     /// How many issuers of a [template](Issuer::template) or predicate there are at a time, at least
     /// one.
     ///
-    /// Not called: 1000. Each that is known has its keys fetched every few minutes.
+    /// Not called: 1000. Each has its keys fetched every few minutes, once it had some.
     #[cfg(feature = "remote-jwks")]
     pub fn max_tenants(mut self, tenants: usize) -> Self {
         self.state.max_tenants.say(Voice::Plain, tenants);
         self
     }
 
-    /// How long after a new issuer of a [template](Issuer::template) or predicate comes the next,
-    /// 1 ms to 60 s. Until then, tokens of other new ones get 503 with this as `Retry-After`.
+    /// Issuers of a [template](Issuer::template) or predicate that come in at once after a start, whoever is invented
+    /// meanwhile: each as it stands in `iss`. As many as [`max_tenants`](Self::max_tenants) at most. Called again, all
+    /// of them count.
     ///
-    /// Not called: 1 s, which is what one who invents tenants can cause in fetches. After a restart
-    /// every tenant is new: where there are hundreds, allow more.
+    /// They count as tenants of which a token verified before. Their keys are fetched when their first token comes, or
+    /// all at once by [`Policy::ready`](crate::Policy::ready). Those that are known at some time are told by
+    /// [`Policy::known_tenants`](crate::Policy::known_tenants): what that said before the last end of the program may
+    /// be given here.
+    ///
+    /// Not called: after a start, every tenant is new. Those of a policy that this one
+    /// [succeeds](crate::PolicyBuilder::succeeding) are known all the same.
+    #[cfg(feature = "remote-jwks")]
+    pub fn known_tenants<T: Into<String>>(mut self, tenants: impl IntoIterator<Item = T>) -> Self {
+        self.state.known_tenants.extend(tenants.into_iter().map(Into::into));
+        self
+    }
+
+    /// How many new issuers of a [template](Issuer::template) or predicate come in at once, 1 to 10000, before each
+    /// waits for the [interval](Self::tenant_interval). As many come in at once again when none came for as many
+    /// intervals.
+    ///
+    /// Not called: 50, which makes 200 requests to the provider at most. After a start without
+    /// [known tenants](Self::known_tenants) every tenant is new.
+    #[cfg(feature = "remote-jwks")]
+    pub fn tenant_burst(mut self, tenants: usize) -> Self {
+        self.state.tenant_burst.say(Voice::Plain, tenants);
+        self
+    }
+
+    /// How long it takes from one new issuer of a [template](Issuer::template) or predicate to the next, after a
+    /// [burst](Self::tenant_burst), 1 ms to 60 s. Tokens of others get 503 with this as `Retry-After`, a second at
+    /// least.
+    ///
+    /// Not called: 100 ms. So whoever invents tenants causes ten a second, each of which makes four requests at most:
+    /// 40 requests a second to the provider, and a further fetch for a tenant that never had keys counts as a new one.
+    /// With less, a tenant that is really new waits longer where invented names are repeated; with more, they
+    /// cost the provider more.
     #[cfg(feature = "remote-jwks")]
     pub fn tenant_interval(mut self, interval: Duration) -> Self {
         self.state.tenant_interval.say(Voice::Plain, interval);
@@ -377,6 +430,8 @@ impl Issuer {
             #[cfg(feature = "remote-jwks")]
             ("max_tenants", self.state.max_tenants.is_contradicted()),
             #[cfg(feature = "remote-jwks")]
+            ("tenant_burst", self.state.tenant_burst.is_contradicted()),
+            #[cfg(feature = "remote-jwks")]
             ("tenant_interval", self.state.tenant_interval.is_contradicted()),
         ];
         let own = all.into_iter().filter_map(|(setting, is_so)| is_so.then_some(setting));
@@ -431,7 +486,13 @@ impl Issuer {
         let scope_claims = state.scope_claims.get().cloned();
         let scope_claims = scope_claims.unwrap_or_else(|| ["scope", "scp"].map(Into::into).into());
         #[cfg(feature = "remote-jwks")]
-        let bounds = Bounds::of(state.max_tenants.get(), state.tenant_interval.get());
+        let bounds = Bounds::of(
+            state.max_tenants.get(),
+            state.tenant_burst.get(),
+            state.tenant_interval.get(),
+        );
+        #[cfg(feature = "remote-jwks")]
+        let named = state.known_tenants;
         let Complete { algorithms, keys, audience, requires_key_id, numeric_ids, .. } = state;
         let issuer = || name.clone();
         if name.is_empty() {
@@ -575,11 +636,11 @@ impl Issuer {
                 // Of a name that is at fault, no address can be made.
                 let found = found.filter(|_| !is_misnamed);
                 faults.extend(found.map(|error| Fault::RemoteKeys { issuer: issuer(), error }));
-                Trusted::One(trusted, plans)
+                Trusted::One(Box::new(trusted), plans)
             }
             #[cfg(feature = "remote-jwks")]
             Identity::Each(rule) => {
-                Trusted::Each(Tenants::new(rule, trusted, plans, bounds, faults))
+                Trusted::Each(Box::new(Tenants::new(rule, trusted, plans, bounds, named, faults)))
             }
         }
     }

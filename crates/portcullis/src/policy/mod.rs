@@ -3,6 +3,8 @@ mod builder;
 mod fault;
 mod in_force;
 mod issuer;
+#[cfg(feature = "remote-jwks")]
+mod newcomers;
 mod replaceable;
 #[cfg(feature = "remote-jwks")]
 mod tenants;
@@ -252,18 +254,26 @@ impl Policy {
     /// try: for before a server listens, or for a readiness probe.
     #[cfg(feature = "remote-jwks")]
     pub async fn ready(&self) {
+        let all = self.remote_keys();
         // All are fetched at once.
-        for keys in self.want_keys() {
+        all.iter().for_each(|keys| drop(keys.want()));
+        for keys in all {
             keys.ready().await;
         }
     }
 
-    /// Has keys fetched that are not there, without waiting for them.
+    /// The tenants of a [template](Issuer::template) or predicate that are known: of which a token verified, or that
+    /// were named. As they stand in `iss`, in no order. For
+    /// [`Issuer::known_tenants`] at the next start, from wherever you keep them.
     #[cfg(feature = "remote-jwks")]
-    pub(crate) fn want_keys(&self) -> Vec<crate::RemoteJwks> {
-        let all = self.remote_keys();
-        all.iter().for_each(|keys| drop(keys.want()));
-        all
+    pub fn known_tenants(&self) -> Vec<String> {
+        self.rules().issuers.known_tenants()
+    }
+
+    /// Has keys fetched that are not there, without waiting for them. Not those of tenants that may be invented.
+    #[cfg(feature = "remote-jwks")]
+    pub(crate) fn want_keys(&self) {
+        self.rules().issuers.known_remotes().iter().for_each(|keys| drop(keys.want()));
     }
 
     /// Whether it can decide about tokens now: there are keys of every issuer that is named, and every

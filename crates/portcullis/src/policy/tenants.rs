@@ -1,45 +1,59 @@
 //! Issuers that are made when the first token of theirs comes.
 //!
-//! Whoever can send a request can invent tenants, each of which costs a fetch and some memory. So
-//! there is one new issuer a second and a bound on all of them, and an issuer of which a token
-//! verified never gives way to one of which none did.
+//! Whoever can send a request can invent tenants, each of which costs a fetch and some memory. Which of them comes in,
+//! and which gives way, [`newcomers`](super::newcomers) decides; here are the issuers themselves.
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::hash::BuildHasher as _;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::fault::Fault;
-use super::trusted::{Party, TrustedIssuer};
+use super::newcomers::{Moment, Name, Newcomers, Pace, Standing, Verified, who_gives_way};
+use super::trusted::{Party, TrustedIssuer, TrustedIssuers};
 use crate::keys::KeysUnavailable;
-use crate::keys::remote::{RemoteJwks, RemoteJwksOptions, SettingFault, TENANT};
+use crate::keys::remote::{
+    RemoteJwks, RemoteJwksError, RemoteJwksOptions, SettingFault, TENANT, chooses_domain,
+};
 
 /// What bounds the issuers of a rule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// How many there are at a time.
     pub(super) most: usize,
-    /// How long after a new one comes the next.
-    pub(super) interval: Duration,
+    /// How fast new ones come.
+    pub(super) pace: Pace,
 }
 
 impl Bounds {
     /// With the defaults of what is not said: see [`Issuer::max_tenants`](crate::Issuer::max_tenants).
-    pub(super) fn of(most: Option<&usize>, interval: Option<&Duration>) -> Self {
-        let interval = interval.copied().unwrap_or(Duration::from_secs(1));
-        Self { most: most.copied().unwrap_or(1000), interval }
+    pub(super) fn of(
+        most: Option<&usize>,
+        burst: Option<&usize>,
+        interval: Option<&Duration>,
+    ) -> Self {
+        let pace = Pace {
+            burst: burst.copied().unwrap_or(50),
+            interval: interval.copied().unwrap_or(Duration::from_millis(100)),
+        };
+        Self { most: most.copied().unwrap_or(1000), pace }
     }
 
     fn faults(self) -> impl Iterator<Item = SettingFault> {
+        let Pace { burst, interval } = self.pace;
         let intervals = Duration::from_millis(1)..=Duration::from_secs(60);
         let most = (self.most == 0)
             .then_some(SettingFault { setting: "max_tenants", allowed: "at least 1" });
-        let interval = (!intervals.contains(&self.interval))
+        let burst = (!(1..=10_000).contains(&burst))
+            .then_some(SettingFault { setting: "tenant_burst", allowed: "1 to 10000" });
+        let interval = (!intervals.contains(&interval))
             .then_some(SettingFault { setting: "tenant_interval", allowed: "1 ms to 60 s" });
-        most.into_iter().chain(interval)
+        most.into_iter().chain(burst).chain(interval)
     }
 }
 
@@ -60,7 +74,7 @@ impl TenantRule {
     pub(super) fn template(text: String) -> Self {
         let parts = text
             .split_once(TENANT)
-            .filter(|(before, after)| !after.contains(TENANT) && !is_open_host(before, after))
+            .filter(|(_, after)| !after.contains(TENANT) && !chooses_domain(&text))
             .map(|(before, after)| (before.to_owned(), after.to_owned()));
         Self::Template { text, parts }
     }
@@ -102,12 +116,6 @@ impl TenantRule {
     }
 }
 
-/// Whether a tenant could choose the host, or the last label of its name.
-fn is_open_host(before: &str, after: &str) -> bool {
-    let is_in_host = before.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
-    is_in_host && !after.split('/').next().unwrap_or_default().contains('.')
-}
-
 impl fmt::Debug for TenantRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TenantRule").field(&self.name()).finish()
@@ -122,16 +130,24 @@ pub(crate) struct Tenants {
     /// The keys that each has for itself.
     plans: Vec<RemoteJwksOptions>,
     bounds: Bounds,
+    /// Those that an operator named. Nothing once they are made.
+    named: Vec<String>,
     /// Read without a lock.
-    known: ArcSwap<HashMap<Box<str>, Arc<Tenant>>>,
-    /// When the last one was made. Held while one is.
-    last: Mutex<Option<Instant>>,
+    known: ArcSwap<Known>,
+    /// Held while one is made.
+    newcomers: Mutex<Newcomers>,
+    hasher: RandomState,
+    start: Instant,
 }
+
+type Known = HashMap<Arc<str>, Arc<Tenant>>;
 
 /// An issuer that a rule has made.
 pub(crate) struct Tenant {
     issuer: Arc<TrustedIssuer>,
-    made: Instant,
+    made: Moment,
+    /// When a token of it last came, in whole seconds.
+    used: AtomicU64,
     is_proven: AtomicBool,
 }
 
@@ -146,6 +162,37 @@ impl Tenant {
             self.is_proven.store(true, Ordering::Relaxed);
         }
     }
+
+    fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
+    }
+
+    fn use_at(&self, now: Moment) {
+        // Once a second, for the same reason.
+        if self.used.load(Ordering::Relaxed) < now.as_secs() {
+            self.used.store(now.as_secs(), Ordering::Relaxed);
+        }
+    }
+
+    fn used(&self) -> Moment {
+        Moment::from_secs(self.used.load(Ordering::Relaxed))
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            made: self.made,
+            used: self.used(),
+            is_proven: self.is_proven(),
+            has_keys: self.issuer.keys.iter().any(|source| !source.keys().is_empty()),
+        }
+    }
+}
+
+/// A tenant of a policy that another one succeeds.
+pub(super) struct Former {
+    id: Arc<str>,
+    tenant: Arc<Tenant>,
+    used: Instant,
 }
 
 impl Tenants {
@@ -154,13 +201,16 @@ impl Tenants {
         terms: TrustedIssuer,
         plans: Vec<RemoteJwksOptions>,
         bounds: Bounds,
+        mut named: Vec<String>,
         faults: &mut Vec<Fault>,
     ) -> Self {
         let issuer = || rule.name().to_owned();
+        let before = faults.len();
         // That the text is empty was said already.
         if matches!(&rule, TenantRule::Template { text, parts: None } if !text.is_empty()) {
             faults.push(Fault::Template { issuer: issuer() });
         }
+        let is_template = faults.len() == before;
         let found = bounds.faults();
         faults.extend(found.map(|fault| Fault::Tenants { issuer: issuer(), fault }));
         // What is wrong with the keys of any tenant is wrong with those of this one.
@@ -174,27 +224,56 @@ impl Tenants {
             TenantRule::Predicate(_) => ("https://id.example".to_owned(), None),
         };
         for plan in &plans {
-            if let Err(error) = plan.clone().for_tenant(label).check(&example) {
+            let found = plan.check_tenant();
+            if let Err(error) = found.and_then(|()| plan.clone().for_tenant(label).check(&example))
+            {
                 faults.push(Fault::RemoteKeys { issuer: issuer(), error });
             }
         }
+        named.sort_unstable();
+        named.dedup();
+        // Of a template that is none, nobody is a tenant.
+        for id in named.iter().filter(|_| is_template && faults.len() == before) {
+            let is_one = rule.tenant(id).is_some_and(|_| {
+                let label = rule.label(id);
+                plans.iter().all(|plan| plan.clone().for_tenant(label).check(id).is_ok())
+            });
+            if !is_one {
+                faults.push(Fault::KnownTenant { issuer: issuer(), tenant: id.clone() });
+                break;
+            }
+        }
+        if named.len() > bounds.most && bounds.most > 0 {
+            let allowed = "as many as `max_tenants` at most";
+            let fault = SettingFault { setting: "known_tenants", allowed };
+            faults.push(Fault::Tenants { issuer: issuer(), fault });
+        }
+        let newcomers =
+            Newcomers::new(bounds.pace, bounds.most, Verified::for_tenants(bounds.most));
         Self {
             rule,
             terms: Arc::new(terms),
             plans,
             bounds,
+            named,
             known: ArcSwap::default(),
-            last: Mutex::new(None),
+            newcomers: Mutex::new(newcomers),
+            hasher: RandomState::new(),
+            start: Instant::now(),
         }
     }
 
-    /// Starts the keys that are at the same address for all of them.
-    pub(super) fn start(mut self, faults: &mut Vec<Fault>) -> Self {
+    /// Starts the keys that are at the same address for all of them, but for what these have already.
+    pub(super) fn start(mut self, former: &[&TrustedIssuers], faults: &mut Vec<Fault>) -> Self {
+        let before = former.iter().flat_map(|former| former.each());
+        let before: Vec<_> = before.filter(|other| other.name() == self.name()).collect();
         let (own, shared): (Vec<_>, _) =
             self.plans.into_iter().partition(RemoteJwksOptions::is_of_one_tenant);
         let mut terms = TrustedIssuer::clone(&self.terms);
         for plan in shared {
-            match plan.start_for(self.rule.name()) {
+            let mut remotes = before.iter().flat_map(|other| &other.terms.remotes);
+            let started = remotes.find(|remote| remote.is_by(&plan)).cloned();
+            match started.map_or_else(|| plan.start_for(self.rule.name()), Ok) {
                 Ok(remote) => terms.add(remote),
                 Err(error) => {
                     let issuer = self.rule.name().to_owned();
@@ -207,6 +286,79 @@ impl Tenants {
         self
     }
 
+    /// Makes those that are known before any token came: the named ones, then of `former` those that were asked for
+    /// last, as many as there is room for. `is_ours`: no other issuer stands before it.
+    pub(super) fn take_in(
+        mut self,
+        former: &[&TrustedIssuers],
+        is_ours: impl Fn(&str) -> bool,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let before = former.iter().flat_map(|former| former.each());
+        let mut candidates: Vec<Former> = before.flat_map(Self::former).collect();
+        // What was there before goes on from where it was.
+        if let Some(earliest) = former.iter().flat_map(|it| it.each()).map(|it| it.start).min() {
+            self.start = self.start.min(earliest);
+        }
+        let is_unproven = |one: &Former| !one.tenant.is_proven();
+        candidates.sort_by_key(|one| (is_unproven(one), core::cmp::Reverse(one.used)));
+        let mut known = Known::new();
+        let mut verified = Verified::for_tenants(self.bounds.most);
+        // Those that gave way there come back at once here.
+        let alike = former.iter().flat_map(|it| it.each()).find(|it| it.name() == self.name());
+        if let Some(alike) = alike {
+            self.hasher = alike.hasher.clone();
+            let newcomers = alike.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+            newcomers.verified().iter().for_each(|name| verified.add(name));
+        }
+        let now = self.now();
+        for id in core::mem::take(&mut self.named) {
+            verified.add(self.name_of(&id));
+            let own = candidates.iter().find(|one| *one.id == *id);
+            match self.make(&id, own.map(|one| &*one.tenant)) {
+                Ok(issuer) => {
+                    let used = own.map_or(now, |one| self.moment(one.used));
+                    let tenant = Tenant::new(issuer, now, used, true);
+                    known.insert(id.into(), Arc::new(tenant));
+                }
+                Err(error) => {
+                    let issuer = self.rule.name().to_owned();
+                    faults.push(Fault::RemoteKeys { issuer, error });
+                }
+            }
+        }
+        for Former { id, tenant, used } in candidates {
+            let is_proven = tenant.is_proven();
+            if known.contains_key(&id) || !is_ours(&id) || self.rule.tenant(&id).is_none() {
+                continue;
+            }
+            if is_proven {
+                verified.add(self.name_of(&id));
+            }
+            if known.len() < self.bounds.most
+                && let Ok(issuer) = self.make(&id, Some(&tenant))
+            {
+                let tenant = Tenant::new(issuer, now, self.moment(used), is_proven);
+                known.insert(id, Arc::new(tenant));
+            }
+        }
+        self.known.store(Arc::new(known));
+        let newcomers = Newcomers::new(self.bounds.pace, self.bounds.most, verified);
+        self.newcomers = Mutex::new(newcomers);
+        self
+    }
+
+    /// Its tenants, for the policy that takes its place.
+    fn former(&self) -> Vec<Former> {
+        let known = self.known.load();
+        let all = known.iter().map(|(id, tenant)| Former {
+            id: Arc::clone(id),
+            tenant: Arc::clone(tenant),
+            used: self.start + tenant.used(),
+        });
+        all.collect()
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.rule.name()
     }
@@ -214,6 +366,11 @@ impl Tenants {
     /// Whether both are one template. Two predicates are two rules.
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         matches!(self.rule, TenantRule::Template { .. }) && self.name() == other.name()
+    }
+
+    /// Whether it could trust this issuer.
+    pub(super) fn trusts(&self, id: &str) -> bool {
+        self.rule.tenant(id).is_some()
     }
 
     /// The keys that each has for itself.
@@ -233,74 +390,139 @@ impl Tenants {
     }
 
     pub(super) fn remotes(&self) -> Vec<RemoteJwks> {
-        // Those that all tenants have in common stand first in each.
-        let shared = &self.terms.remotes;
+        self.remotes_of(|_| true)
+    }
+
+    /// Those that all have in common, and those of tenants of which a token verified, or that were named.
+    pub(super) fn known_remotes(&self) -> Vec<RemoteJwks> {
+        self.remotes_of(Tenant::is_proven)
+    }
+
+    fn remotes_of(&self, is_meant: impl Fn(&Tenant) -> bool) -> Vec<RemoteJwks> {
         let known = self.known.load();
-        let own = known.values().flat_map(|tenant| tenant.issuer.remotes.iter().skip(shared.len()));
-        shared.iter().chain(own).cloned().collect()
+        let those = known.values().filter(|tenant| is_meant(tenant));
+        let own = those.flat_map(|tenant| self.own_remotes(&tenant.issuer));
+        self.terms.remotes.iter().chain(own).cloned().collect()
+    }
+
+    /// Those of one tenant alone. Those that all tenants have in common stand first in each.
+    fn own_remotes<'i>(&self, issuer: &'i TrustedIssuer) -> impl Iterator<Item = &'i RemoteJwks> {
+        issuer.remotes.iter().skip(self.terms.remotes.len())
+    }
+
+    /// The keys of a tenant that are fetched as `plan` says.
+    pub(super) fn remote(&self, id: &str, plan: &RemoteJwksOptions) -> Option<RemoteJwks> {
+        let known = self.known.load();
+        known.get(id)?.issuer.remotes.iter().find(|remote| remote.is_by(plan)).cloned()
+    }
+
+    /// Those of which a token verified, or that were named.
+    pub(super) fn proven(&self) -> Vec<String> {
+        let known = self.known.load();
+        let proven = known.iter().filter(|(_, tenant)| tenant.is_proven());
+        proven.map(|(id, _)| id.to_string()).collect()
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Party<'_>> {
         if let Some(tenant) = self.known.load().get(id) {
-            return Some(Party::Tenant(Arc::clone(tenant)));
+            tenant.use_at(self.now());
+            return Some(Party::Tenant(self, Arc::clone(tenant)));
         }
         self.rule.tenant(id).map(|_| Party::Stranger(self))
     }
 
-    /// Makes an issuer, unless one was made just now, or there is no room.
+    /// Makes an issuer, unless others go first, or there is no room.
     pub(super) fn settle(&self, id: &str) -> Result<Arc<Tenant>, KeysUnavailable> {
-        let Bounds { most, interval } = self.bounds;
-        let unavailable = KeysUnavailable { retry_after: Some(interval) };
         // A user's predicate does not run under the lock.
-        self.rule.tenant(id).ok_or(unavailable)?;
-        let label = self.rule.label(id);
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rule.tenant(id).ok_or_else(|| self.come_again())?;
+        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.known.load_full();
         if let Some(tenant) = known.get(id) {
             return Ok(Arc::clone(tenant));
         }
-        let now = Instant::now();
-        if last.is_some_and(|last| now.saturating_duration_since(last) < interval) {
-            return Err(unavailable);
+        let now = self.now();
+        // A slot is used up also where what follows fails: that costs time, and a line in the log.
+        if !newcomers.ask(now, self.name_of(id)) {
+            return Err(self.come_again());
         }
-        // Counts also where it fails: that costs time, and a line in the log.
-        *last = Some(now);
-        let mut next = HashMap::clone(&known);
+        let most = self.bounds.most;
+        let mut next = Known::clone(&known);
         if next.len() >= most {
-            let replaced = next.iter().filter(|(_, tenant)| tenant.gives_way());
-            let oldest = replaced.min_by_key(|(_, tenant)| tenant.made).map(|(id, _)| id.clone());
-            let Some(oldest) = oldest else {
+            let all = next.iter().map(|(id, tenant)| (Arc::clone(id), tenant.standing()));
+            let Some(gone) = who_gives_way(now, all) else {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(rule = self.name(), most, "no room for a new issuer");
                 return Err(KeysUnavailable::default());
             };
-            next.remove(&oldest);
+            if next.remove(&gone).is_some_and(|tenant| tenant.is_proven()) {
+                newcomers.remember(self.name_of(&gone));
+            }
         }
-        let mut issuer = TrustedIssuer { id: id.into(), ..TrustedIssuer::clone(&self.terms) };
-        for plan in &self.plans {
-            // Such as an identifier that a predicate trusts and that is no address.
-            let remote = plan.clone().for_tenant(label).start_for(id).map_err(|error| {
-                #[cfg(feature = "tracing")]
-                tracing::warn!(rule = self.name(), %error, "no keys for a new issuer");
-                let _ = error;
-                KeysUnavailable::default()
-            })?;
-            issuer.add(remote);
-        }
-        let issuer = Arc::new(issuer);
-        let tenant = Arc::new(Tenant { issuer, made: now, is_proven: AtomicBool::new(false) });
+        // Such as an identifier that a predicate trusts and that is no address.
+        let issuer = self.make(id, None).map_err(|error| {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(rule = self.name(), %error, "no keys for a new issuer");
+            let _ = error;
+            KeysUnavailable::default()
+        })?;
+        let tenant = Arc::new(Tenant::new(issuer, now, now, false));
         next.insert(id.into(), Arc::clone(&tenant));
         self.known.store(Arc::new(next));
         Ok(tenant)
     }
+
+    /// Lets a token have the keys of a tenant looked for. Each fetch for one that never had any costs a slot, so that
+    /// no name that was invented is asked for again and again.
+    pub(super) fn let_seek(&self, tenant: &Tenant) -> Result<(), KeysUnavailable> {
+        let is_barren = !tenant.is_proven()
+            && self.own_remotes(&tenant.issuer).any(RemoteJwks::would_try_again);
+        if !is_barren {
+            return Ok(());
+        }
+        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = self.name_of(&tenant.issuer.id);
+        if newcomers.ask(self.now(), name) { Ok(()) } else { Err(self.come_again()) }
+    }
+
+    /// The issuer of this identifier, with the keys that `before` had, as far as they are by the same settings.
+    fn make(
+        &self,
+        id: &str,
+        before: Option<&Tenant>,
+    ) -> Result<Arc<TrustedIssuer>, RemoteJwksError> {
+        let label = self.rule.label(id);
+        let mut issuer = TrustedIssuer { id: id.into(), ..TrustedIssuer::clone(&self.terms) };
+        for plan in &self.plans {
+            let plan = plan.clone().for_tenant(label);
+            let mut remotes = before.iter().flat_map(|tenant| &tenant.issuer.remotes);
+            let remote = remotes.find(|remote| remote.is_by(&plan)).cloned();
+            issuer.add(remote.map_or_else(|| plan.start_for(id), Ok)?);
+        }
+        Ok(Arc::new(issuer))
+    }
+
+    /// What a client is told whose tenant has to wait: the time to the next slot, a second at least.
+    fn come_again(&self) -> KeysUnavailable {
+        KeysUnavailable { retry_after: Some(self.bounds.pace.interval.max(Duration::from_secs(1))) }
+    }
+
+    fn name_of(&self, id: &str) -> Name {
+        Name(self.hasher.hash_one(id))
+    }
+
+    fn now(&self) -> Moment {
+        self.moment(Instant::now())
+    }
+
+    fn moment(&self, instant: Instant) -> Moment {
+        instant.saturating_duration_since(self.start)
+    }
 }
 
 impl Tenant {
-    /// Whether a new one may take its place: none of its tokens ever verified, or its keys have
-    /// been out of reach for so long that none could now.
-    fn gives_way(&self) -> bool {
-        !self.is_proven.load(Ordering::Relaxed)
-            || self.issuer.keys.iter().all(|source| source.keys().is_empty())
+    fn new(issuer: Arc<TrustedIssuer>, made: Moment, used: Moment, is_proven: bool) -> Self {
+        let used = AtomicU64::new(used.as_secs());
+        Self { issuer, made, used, is_proven: AtomicBool::new(is_proven) }
     }
 }
 
@@ -329,6 +551,10 @@ mod tests {
     use crate::terms::Terms;
     use crate::time::SystemClock;
 
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
     const TEMPLATE: &str = "https://id.example/{tenant}/";
 
     const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
@@ -340,8 +566,8 @@ mod tests {
     /// A network that nobody is on.
     #[test]
     fn what_is_not_said_of_tenants_is_the_documented_default() {
-        let Bounds { most, interval } = Bounds::of(None, None);
-        assert_eq!((most, interval), (1000, Duration::from_secs(1)));
+        let Bounds { most, pace: Pace { burst, interval } } = Bounds::of(None, None, None);
+        assert_eq!((most, burst, interval), (1000, 50, Duration::from_millis(100)));
     }
 
     #[derive(Debug)]
@@ -378,7 +604,12 @@ mod tests {
         issuer.algorithms([Algorithm::ES256]).keys(keys).audience("https://api.example")
     }
 
+    /// One new issuer a second.
     fn rule(issuer: Issuer) -> Tenants {
+        rule_of(issuer.tenant_burst(1).tenant_interval(INTERVAL))
+    }
+
+    fn rule_of(issuer: Issuer) -> Tenants {
         let mut faults = Vec::new();
         let rules = ClaimRules::new().compile();
         let terms = Arc::new(Terms {
@@ -394,7 +625,7 @@ mod tests {
             panic!("a rule and not one issuer")
         };
         assert_eq!(faults, []);
-        tenants
+        *tenants
     }
 
     /// A template with room for so many.
@@ -421,7 +652,7 @@ mod tests {
     }
 
     fn is_known(tenants: &Tenants, tenant: &str) -> bool {
-        matches!(tenants.find(&id(tenant)), Some(Party::Tenant(_)))
+        matches!(tenants.find(&id(tenant)), Some(Party::Tenant(..)))
     }
 
     fn count(tenants: &Tenants) -> usize {
@@ -541,6 +772,16 @@ mod tests {
             "https://{tenant}:8443/a.b",
             "https://id-{tenant}/",
             "https://id.{tenant}/realm",
+            "https://{tenant}.com/",
+            "https://{tenant}.com:8443/",
+            "https://{tenant}.co.uk",
+            "https://{tenant}.CO.UK./",
+            "https://id-{tenant}.com.au/a",
+            "https://{tenant}./",
+            "https://{tenant}.:443/",
+            "https://{tenant}.com./",
+            "https://{tenant}\u{3002}com/",
+            "https://{tenant}.internal/",
         ] {
             let expected = Fault::Template { issuer: text.to_owned() };
             assert_eq!(faults(vec![template(text)]), [expected]);
@@ -562,6 +803,12 @@ mod tests {
             faults(vec![at("http://keys.example/{tenant}")]),
             [Fault::RemoteKeys { issuer: TEMPLATE.to_owned(), error }]
         );
+        let address = "https://keys-{tenant}.com/a".to_owned();
+        let error = RemoteJwksError::Address { address, fault: AddressFault::TenantHost };
+        assert_eq!(
+            faults(vec![at("https://keys-{tenant}.com/a?b={tenant}")]),
+            [Fault::RemoteKeys { issuer: TEMPLATE.to_owned(), error }]
+        );
         let restless = remote().cool_down(Duration::ZERO);
         let fault = SettingFault { setting: "cool_down", allowed: "1 s to 1 h" };
         assert_eq!(
@@ -577,6 +824,31 @@ mod tests {
                 issuer: TEMPLATE.to_owned(),
                 fault: SettingFault { setting: "max_tenants", allowed: "at least 1" },
             }]
+        );
+        assert_eq!(
+            faults(vec![template(TEMPLATE).tenant_burst(0)]),
+            [Fault::Tenants {
+                issuer: TEMPLATE.to_owned(),
+                fault: SettingFault { setting: "tenant_burst", allowed: "1 to 10000" },
+            }]
+        );
+        for tenant in ["acme", "https://id.example/a.b/", "https://id.example/acme", ""] {
+            let (issuer, tenant) = (TEMPLATE.to_owned(), tenant.to_owned());
+            assert_eq!(
+                faults(vec![template(TEMPLATE).known_tenants([id("acme"), tenant.clone()])]),
+                [Fault::KnownTenant { issuer, tenant }]
+            );
+        }
+        let of_any = complete(Issuer::matching(|_| true), remote()).known_tenants(["acme"]);
+        let (issuer, tenant) = ("(predicate)".to_owned(), "acme".to_owned());
+        assert_eq!(faults(vec![of_any]), [Fault::KnownTenant { issuer, tenant }]);
+        let allowed = "as many as `max_tenants` at most";
+        let fault = SettingFault { setting: "known_tenants", allowed };
+        let two = || template(TEMPLATE).known_tenants(["a", "b"].map(id));
+        assert_eq!(faults(vec![two().max_tenants(2)]), []);
+        assert_eq!(
+            faults(vec![two().max_tenants(1)]),
+            [Fault::Tenants { issuer: TEMPLATE.to_owned(), fault }]
         );
         assert_eq!(
             faults(vec![template(TEMPLATE), template(TEMPLATE)]),
@@ -606,15 +878,127 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn new_issuers_come_as_fast_as_they_may() {
-        let interval = Duration::from_millis(50);
-        let tenants =
-            rule(complete(Issuer::template(TEMPLATE), remote()).tenant_interval(interval));
-        for tenant in ["first", "second", "third"] {
-            assert_eq!(settle(&tenants, tenant), Ok(()));
-            let refused = KeysUnavailable { retry_after: Some(interval) };
-            assert_eq!(settle(&tenants, "early"), Err(refused));
-            advance(interval).await;
+        for (interval, told) in [(50, 1000), (2000, 2000)].map(|(a, b)| (ms(a), ms(b))) {
+            let issuer = complete(Issuer::template(TEMPLATE), remote());
+            let tenants = rule_of(issuer.tenant_burst(2).tenant_interval(interval));
+            assert_eq!(settle(&tenants, "at-once"), Ok(()));
+            for tenant in ["first", "second", "third"] {
+                assert_eq!(settle(&tenants, tenant), Ok(()));
+                let refused = KeysUnavailable { retry_after: Some(told) };
+                assert_eq!(settle(&tenants, &format!("before-{tenant}")), Err(refused));
+                advance(interval).await;
+            }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_asked_for_more_often_comes_in_before_others() {
+        let tenants = room_for(10);
+        assert_eq!(settle(&tenants, "first"), Ok(()));
+        for tenant in ["twice", "once", "twice"] {
+            assert_eq!(settle(&tenants, tenant), Err(WITHIN_THE_SECOND));
+        }
+        advance(INTERVAL).await;
+        // It is not here, and its place is kept.
+        assert_eq!(settle(&tenants, "new"), Err(WITHIN_THE_SECOND));
+        assert_eq!(settle(&tenants, "twice"), Ok(()));
+        advance(INTERVAL).await;
+        assert_eq!(settle(&tenants, "once"), Ok(()));
+        advance(INTERVAL).await;
+        assert_eq!(settle(&tenants, "new"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_nobody_asks_for_gives_way_and_comes_back_at_once() {
+        let ours = Keys::source(Ours::with_keys());
+        let tenants = rule(complete(Issuer::template(TEMPLATE), ours).max_tenants(2));
+        assert_eq!(prove(&tenants, "idle"), Ok(()));
+        advance(INTERVAL).await;
+        assert_eq!(prove(&tenants, "used"), Ok(()));
+        advance(59 * INTERVAL - ms(1)).await;
+        assert!(is_known(&tenants, "used"));
+        assert_eq!(settle(&tenants, "new"), Err(NO_ROOM));
+        advance(INTERVAL + ms(1)).await;
+        assert_eq!(prove(&tenants, "new"), Ok(()));
+        assert!(is_known(&tenants, "new") && is_known(&tenants, "used"));
+        assert!(!is_known(&tenants, "idle"));
+        // The second is over for new ones. Those in use do not make room for it, though.
+        assert_eq!(settle(&tenants, "idle"), Err(NO_ROOM));
+        assert_eq!(settle(&tenants, "newer"), Err(WITHIN_THE_SECOND));
+        advance(60 * INTERVAL).await;
+        assert_eq!(prove(&tenants, "newer"), Ok(()));
+        assert_eq!(prove(&tenants, "idle"), Ok(()));
+        assert_eq!(settle(&tenants, "newest"), Err(WITHIN_THE_SECOND));
+    }
+
+    /// As a policy starts it that succeeds others.
+    fn started(issuer: Issuer, former: &[&TrustedIssuers]) -> TrustedIssuers {
+        let mut faults = Vec::new();
+        let issuers =
+            TrustedIssuers::start(vec![Trusted::Each(Box::new(rule(issuer)))], former, &mut faults);
+        assert_eq!(faults, []);
+        issuers
+    }
+
+    fn remote_of(issuers: &TrustedIssuers, tenant: &str) -> Option<RemoteJwks> {
+        issuers.remotes().into_iter().find(|remote| remote.issuer() == id(tenant))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_policy_knows_the_tenants_of_the_one_that_it_succeeds() {
+        let keys = remote();
+        let keys = || keys.clone();
+        let template = |keys| complete(Issuer::template(TEMPLATE), keys).max_tenants(4);
+        let former = started(template(keys()), &[]);
+        let rule_of_former = former.each().next().expect("a rule");
+        for tenant in ["acme", "umbrella", "initech"] {
+            assert_eq!(prove(rule_of_former, tenant), Ok(()));
+            advance(INTERVAL).await;
+        }
+        assert_eq!(settle(rule_of_former, "invented"), Ok(()));
+        // By the same settings it has the same keys, and by others its own.
+        let same = started(template(keys()).require_key_id(), &[&former]);
+        let other = started(template(keys().cool_down(INTERVAL)), &[&former]);
+        let moved = complete(Issuer::matching(|it| it.ends_with("a/")), keys()).max_tenants(4);
+        let moved = started(moved, &[&former]);
+        for (succeeding, tenants, shares_keys) in [
+            (&same, &["acme", "initech", "umbrella"][..], true),
+            (&other, &["acme", "initech", "umbrella"], false),
+            (&moved, &["umbrella"], true),
+        ] {
+            let mut known = succeeding.known_tenants();
+            known.sort();
+            assert_eq!(known, tenants.iter().map(|tenant| id(tenant)).collect::<Vec<_>>());
+            for tenant in tenants {
+                let [old, new] =
+                    [&former, succeeding].map(|it| remote_of(it, tenant).expect("keys"));
+                assert_eq!(old.is_same_as(&new), shares_keys, "{tenant}");
+            }
+        }
+        // Those that were asked for last, where there is less room; the others come in at once.
+        let narrow = started(template(keys()).max_tenants(4), &[&former]);
+        assert_eq!(narrow.known_tenants().len(), 3);
+        let one = complete(Issuer::template(TEMPLATE), keys()).max_tenants(1);
+        let narrow = started(one, &[&former]);
+        assert_eq!(narrow.known_tenants(), [id("initech")]);
+        advance(60 * INTERVAL).await;
+        let rule = narrow.each().next().expect("a rule");
+        assert_eq!(settle(rule, "new"), Ok(()));
+        assert_eq!(settle(rule, "acme"), Ok(()));
+        assert_eq!(settle(rule, "newer"), Err(WITHIN_THE_SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tenants_that_are_named_are_known_from_the_start() {
+        let named = ["acme", "umbrella", "acme"].map(id);
+        let issuer = complete(Issuer::template(TEMPLATE), remote()).max_tenants(2);
+        let issuers = started(issuer.known_tenants(named), &[]);
+        let mut known = issuers.known_tenants();
+        known.sort();
+        assert_eq!(known, ["acme", "umbrella"].map(id));
+        let rule = issuers.each().next().expect("a rule");
+        assert!(is_known(rule, "acme") && is_known(rule, "umbrella"));
+        assert!(!is_known(rule, "other"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -775,7 +1159,7 @@ mod tests {
         assert!(matches!(tenants.find(fickle), Some(Party::Stranger(_))));
         let panicked = catch_unwind(AssertUnwindSafe(|| tenants.settle(fickle).is_ok()));
         assert!(panicked.is_err());
-        assert!(!tenants.last.is_poisoned());
+        assert!(!tenants.newcomers.is_poisoned());
         // Neither of them used up the second.
         assert!(tenants.settle("https://good.example").is_ok());
         assert_eq!(count(&tenants), 1);
@@ -785,7 +1169,9 @@ mod tests {
     async fn a_predicate_may_take_its_time_without_holding_up_others() {
         let tenants = Arc::new_cyclic(|this: &Weak<Tenants>| {
             let this = this.clone();
-            matching(move |_| this.upgrade().is_some_and(|tenants| tenants.last.try_lock().is_ok()))
+            matching(move |_| {
+                this.upgrade().is_some_and(|tenants| tenants.newcomers.try_lock().is_ok())
+            })
         });
         assert!(tenants.settle("https://acme.example").is_ok());
     }
@@ -793,7 +1179,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_identifier_that_is_no_address_makes_no_issuer() {
         let tenants = matching(|_| true);
-        for id in [
+        let bad = [
             "",
             "acme",
             "urn:acme",
@@ -822,10 +1208,12 @@ mod tests {
             "\0",
             "\n\r",
             "https://id.exam\u{202e}ple\0",
-        ] {
+        ];
+        for (at, id) in bad.into_iter().enumerate() {
             assert!(matches!(tenants.find(id), Some(Party::Stranger(_))), "{id:?}");
             assert_eq!(tenants.settle(id).err(), Some(NO_ROOM), "{id:?}");
-            assert_eq!(tenants.settle("https://id.example").err(), Some(WITHIN_THE_SECOND));
+            let other = format!("https://id.example/{at}");
+            assert_eq!(tenants.settle(&other).err(), Some(WITHIN_THE_SECOND));
             assert_eq!(count(&tenants), 0);
             advance(INTERVAL).await;
         }
@@ -845,8 +1233,8 @@ mod tests {
         );
         let tenants = rule(template);
         assert_eq!(settle(&tenants, "acme"), Ok(()));
-        let all = vec![Trusted::Each(tenants), Trusted::Each(rule(predicate))];
-        let all = super::super::TrustedIssuers::start(all, &[], &mut Vec::new());
+        let all = vec![Trusted::Each(Box::new(tenants)), Trusted::Each(Box::new(rule(predicate)))];
+        let all = TrustedIssuers::start(all, &[], &mut Vec::new());
         assert_eq!(format!("{all:?}"), r#"["https://id.example/{tenant}/", "(predicate)"]"#);
     }
 }

@@ -63,9 +63,9 @@ pub(super) enum Trusted {
     #[cfg(not(feature = "remote-jwks"))]
     One(TrustedIssuer),
     #[cfg(feature = "remote-jwks")]
-    One(TrustedIssuer, Vec<RemoteJwksOptions>),
+    One(Box<TrustedIssuer>, Vec<RemoteJwksOptions>),
     #[cfg(feature = "remote-jwks")]
-    Each(Tenants),
+    Each(Box<Tenants>),
 }
 
 impl Trusted {
@@ -95,7 +95,7 @@ pub(crate) struct TrustedIssuers {
 pub(crate) enum Party<'r> {
     Issuer(&'r Arc<TrustedIssuer>),
     #[cfg(feature = "remote-jwks")]
-    Tenant(Arc<Tenant>),
+    Tenant(&'r Tenants, Arc<Tenant>),
     /// An issuer that a rule trusts, and that is not made yet.
     #[cfg(feature = "remote-jwks")]
     Stranger(&'r Tenants),
@@ -123,15 +123,42 @@ impl TrustedIssuers {
                             }
                         }
                     }
-                    started.named.push(Arc::new(issuer));
+                    started.named.push(Arc::new(*issuer));
                 }
                 #[cfg(feature = "remote-jwks")]
-                Trusted::Each(tenants) => started.tenants.push(tenants.start(faults)),
+                Trusted::Each(tenants) => started.tenants.push(tenants.start(former, faults)),
             }
         }
+        #[cfg(feature = "remote-jwks")]
+        started.take_in(former, faults);
         #[cfg(not(feature = "remote-jwks"))]
         let _ = (former, faults);
         started
+    }
+
+    /// Makes the tenants that are known already, each of the rule that it is found by.
+    #[cfg(feature = "remote-jwks")]
+    fn take_in(&mut self, former: &[&Self], faults: &mut Vec<Fault>) {
+        for tenants in core::mem::take(&mut self.tenants) {
+            let is_ours = |id: &str| {
+                self.named.iter().all(|named| *named.id != *id)
+                    && !self.tenants.iter().any(|earlier| earlier.trusts(id))
+            };
+            let tenants = tenants.take_in(former, is_ours, faults);
+            self.tenants.push(tenants);
+        }
+    }
+
+    /// The rules that make issuers.
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn each(&self) -> impl Iterator<Item = &Tenants> {
+        self.tenants.iter()
+    }
+
+    /// Those that rules have made, and of which a token verified.
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn known_tenants(&self) -> Vec<String> {
+        self.tenants.iter().flat_map(Tenants::proven).collect()
     }
 
     /// The issuer that calls itself exactly so. Named ones before rules.
@@ -145,8 +172,11 @@ impl TrustedIssuers {
     /// The keys of an issuer that are fetched as `plan` says.
     #[cfg(feature = "remote-jwks")]
     fn remote(&self, issuer: &str, plan: &RemoteJwksOptions) -> Option<RemoteJwks> {
-        let issuer = self.named.iter().find(|named| *named.id == *issuer)?;
-        issuer.remotes.iter().find(|remote| remote.is_by(plan)).cloned()
+        // It may have been one of a rule there.
+        let Some(named) = self.named.iter().find(|named| *named.id == *issuer) else {
+            return self.tenants.iter().find_map(|tenants| tenants.remote(issuer, plan));
+        };
+        named.remotes.iter().find(|remote| remote.is_by(plan)).cloned()
     }
 
     /// Those that are named.
@@ -180,8 +210,19 @@ impl TrustedIssuers {
 
     #[cfg(feature = "remote-jwks")]
     pub(super) fn remotes(&self) -> Vec<RemoteJwks> {
-        let named = self.named.iter().flat_map(|issuer| issuer.remotes.iter().cloned());
+        let named = self.named_remotes();
         named.chain(self.tenants.iter().flat_map(Tenants::remotes)).collect()
+    }
+
+    /// As [`remotes`](Self::remotes), without those of tenants of which no token verified.
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn known_remotes(&self) -> Vec<RemoteJwks> {
+        self.named_remotes().chain(self.tenants.iter().flat_map(Tenants::known_remotes)).collect()
+    }
+
+    #[cfg(feature = "remote-jwks")]
+    fn named_remotes(&self) -> impl Iterator<Item = RemoteJwks> {
+        self.named.iter().flat_map(|issuer| issuer.remotes.iter().cloned())
     }
 }
 
@@ -201,7 +242,7 @@ impl Party<'_> {
         match self {
             Self::Issuer(issuer) => issuer,
             #[cfg(feature = "remote-jwks")]
-            Self::Tenant(tenant) => tenant.issuer(),
+            Self::Tenant(_, tenant) => tenant.issuer(),
             #[cfg(feature = "remote-jwks")]
             Self::Stranger(tenants) => tenants.terms(),
         }
@@ -212,7 +253,7 @@ impl Party<'_> {
         match self {
             Self::Issuer(_) => true,
             #[cfg(feature = "remote-jwks")]
-            Self::Tenant(_) => true,
+            Self::Tenant(..) => true,
             #[cfg(feature = "remote-jwks")]
             Self::Stranger(_) => false,
         }
@@ -222,15 +263,26 @@ impl Party<'_> {
     #[cfg(feature = "remote-jwks")]
     pub(crate) fn settle(self, id: &str) -> Result<Self, KeysUnavailable> {
         match self {
-            Self::Stranger(tenants) => tenants.settle(id).map(Self::Tenant),
+            Self::Stranger(tenants) => {
+                tenants.settle(id).map(|tenant| Self::Tenant(tenants, tenant))
+            }
             settled => Ok(settled),
+        }
+    }
+
+    /// Lets a token have its keys looked for.
+    #[cfg(feature = "remote-jwks")]
+    pub(crate) fn let_seek(&self) -> Result<(), KeysUnavailable> {
+        match self {
+            Self::Tenant(tenants, tenant) => tenants.let_seek(tenant),
+            Self::Issuer(_) | Self::Stranger(_) => Ok(()),
         }
     }
 
     /// One of its tokens has verified.
     pub(crate) fn prove(&self) {
         #[cfg(feature = "remote-jwks")]
-        if let Self::Tenant(tenant) = self {
+        if let Self::Tenant(_, tenant) = self {
             tenant.prove();
         }
     }

@@ -57,6 +57,10 @@ fn so_do_templates_and_hosts_without_tls() {
     assert_eq!(found(&both), needs_feature("issuer[0].template"));
     let number = format!("{ISSUER}max_tenants = 5");
     assert_eq!(found(&number), needs_feature("issuer[0].max_tenants"));
+    let burst = format!("{ISSUER}tenant_burst = 5");
+    assert_eq!(found(&burst), needs_feature("issuer[0].tenant_burst"));
+    let known = format!("{ISSUER}known_tenants = []");
+    assert_eq!(found(&known), needs_feature("issuer[0].known_tenants"));
     let interval = format!("{ISSUER}tenant_interval = \"2s\"");
     assert_eq!(found(&interval), needs_feature("issuer[0].tenant_interval"));
     let hosts = format!("{ISSUER}dangerous = {{ allow_http = [\"keycloak\"] }}");

@@ -38,6 +38,8 @@ allow_http = ["keycloak"]
 [[issuer]]
 template    = "https://id.example/{tenant}/"
 max_tenants = 5
+known_tenants = ["https://id.example/acme/"]
+tenant_burst = 3
 tenant_interval = "250ms"
 audiences   = ["b"]
 algorithms  = ["EdDSA"]
@@ -72,7 +74,8 @@ pub(super) const FULL_JSON: &str = r#"{ "issuer": [{
     "dangerous": { "allow_http": ["keycloak"] }
   }, {
     "template": "https://id.example/{tenant}/",
-    "max_tenants": 5, "tenant_interval": "250ms",
+    "max_tenants": 5, "tenant_burst": 3, "tenant_interval": "250ms",
+    "known_tenants": ["https://id.example/acme/"],
     "audiences": ["b"],
     "algorithms": ["EdDSA"],
     "keys": { "jwks_url": "https://id.example/{tenant}/keys", "discovery": false, "jwks_file": "jwks.json" }
@@ -152,10 +155,12 @@ fn settings_arrive_from_every_format() {
                 )
                 .audience("b")
                 .max_tenants(5)
+                .known_tenants(["https://id.example/acme/"])
+                .tenant_burst(3)
                 .tenant_interval(Duration::from_millis(250)),
         );
     let by_code = format!("{by_code:?}");
-    assert!(by_code.contains("max_tenants: Some(5), tenant_interval: Some(250ms)"), "{by_code}");
+    assert!(by_code.contains("max_tenants: Some(5), known_tenants: [\"https://id.example/acme/\"], tenant_burst: Some(3), tenant_interval: Some(250ms)"), "{by_code}");
     assert!(by_code.contains("TenantRule(\"https://id.example/{tenant}/\")"), "{by_code}");
     let by_serde: PolicyConfig = toml::from_str(FULL).expect("TOML");
     let from_json: PolicyConfig = serde_json::from_str(FULL_JSON).expect("JSON");
@@ -166,7 +171,7 @@ fn settings_arrive_from_every_format() {
         let policy = builder.build().expect("a policy, though nothing can be fetched");
         let issuers: Vec<_> =
             policy.remote_keys().iter().map(|keys| keys.issuer().to_owned()).collect();
-        assert_eq!(issuers, ["http://keycloak:8080/realms/orders"]);
+        assert_eq!(issuers, ["http://keycloak:8080/realms/orders", "https://id.example/acme/"]);
     }
 }
 

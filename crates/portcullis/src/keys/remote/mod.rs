@@ -325,7 +325,7 @@ impl RemoteJwksOptions {
         self
     }
 
-    /// How many requests wait at a time. Others get 503 at once. 0 to 100000.
+    /// How many requests wait at a time for a key that is not among those at hand. Others get 503 at once. 0 to 100000.
     ///
     /// Not called: 64. Whoever invents key ids must not make requests pile up.
     pub fn max_waiting(mut self, requests: usize) -> Self {
@@ -410,7 +410,9 @@ impl RemoteJwksOptions {
 
     /// Refuses metadata that name keys at another scheme, host or port than their own.
     ///
-    /// Not called: any `https` address, since large providers have their keys on another host.
+    /// Not called: any `https` address, since large providers have their keys on another host. But for an issuer of a
+    /// [template](crate::Issuer::template) or predicate it is as if this were called: whoever runs the provider of
+    /// such a tenant could otherwise have this program ask any address, one inside your network as well.
     pub fn same_origin(mut self) -> Self {
         self.words.say("same_origin", &mut self.settings.same_origin, Some(true));
         self
