@@ -229,7 +229,8 @@ pub type Seek = Pin<Box<dyn Future<Output = Result<(), KeysUnavailable>> + Send>
 /// The keys cannot be had at the moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct KeysUnavailable {
-    /// How long a client should wait, where that is known. Rounded up to whole seconds.
+    /// How long a client should wait, where that is known. It is told so in whole seconds, rounded up, and a minute at
+    /// most.
     pub retry_after: Option<core::time::Duration>,
 }
 
