@@ -226,6 +226,46 @@ mod remote {
         server.hit("/jwks.json", 2).await;
     }
 
+    #[tokio::test]
+    async fn tenants_are_known_after_a_reload_and_served_by_the_keys_at_hand() {
+        let (_folder, path) = folder();
+        let server = KeyServer::start();
+        let tenants: Vec<_> = ["a", "b", "c", "d", "e"]
+            .into_iter()
+            .map(|name| {
+                let tenant = TestIssuer::new(server.url(&format!("/{name}"))).at(NOW);
+                let keys = format!("/{name}/jwks.json");
+                server.serve_keys(&keys, &tenant, &[Algorithm::ES256]);
+                server.serve_metadata(tenant.name(), &server.url(&keys));
+                tenant.audience("https://a.example")
+            })
+            .collect();
+        let template = format!("template = \"{}\"\ntenant_burst = 5", server.url("/{tenant}"));
+        let text = |more: &str| {
+            let one = format!("id         = \"{ISSUER}\"");
+            let policy = policy("https://a.example", more).replace(&one, &template);
+            policy.replace("jwks_file = \"jwks.json\"", "discovery = true")
+        };
+        write(&path, &text(""));
+        let (file, _) = open(&path);
+        let policy = file.policy();
+        let token = |tenant: &TestIssuer| tenant.token(Algorithm::ES256).mint();
+        for tenant in &tenants {
+            policy.verify_token(token(tenant)).await.expect("a good token");
+        }
+        // Twice, since the second reload follows one that has seen no token.
+        for leeway in ["10s", "20s"] {
+            let hits = server.all_hits();
+            write(&path, &text(&format!("claims = {{ leeway = \"{leeway}\" }}")));
+            file.reload().expect("a good policy");
+            assert_eq!(policy.known_tenants().len(), 5);
+            assert_eq!(server.all_hits(), hits);
+        }
+        for tenant in &tenants {
+            assert!(policy.verify_token_now(token(tenant)).is_ok());
+        }
+    }
+
     #[test]
     fn a_policy_whose_keys_cannot_be_had_is_not_taken_over_where_they_are_loaded_first() {
         let (_folder, path) = folder();
