@@ -117,6 +117,12 @@ impl<Audience> Provider<Audience> {
         self
     }
 
+    /// Elsewhere than discovery says.
+    fn published_at(mut self, keys: impl Into<Keys>) -> Self {
+        self.keys = keys.into();
+        self
+    }
+
     fn types(mut self, types: &[TokenType]) -> Self {
         self.types = types.to_vec();
         self

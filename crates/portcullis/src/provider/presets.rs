@@ -248,7 +248,7 @@ pub fn google_service_accounts<A: Into<String>>(
 /// Source: <https://cloud.google.com/iap/docs/signed-headers-howto>.
 pub fn google_iap() -> Provider {
     Provider::new(Issuer::new("https://cloud.google.com/iap"), &[ES256], ByAudience(()))
-        .keys(RemoteJwks::url("https://www.gstatic.com/iap/verify/public_key-jwk"))
+        .published_at(RemoteJwks::url("https://www.gstatic.com/iap/verify/public_key-jwk"))
 }
 
 /// A project of Firebase Authentication: `firebase("acme-prod")`. Identity Platform is the same.
@@ -407,6 +407,6 @@ pub fn supabase(project: &str) -> Result<Provider<Known>, ProviderError> {
     let issuer = Issuer::new(format!("{project}/auth/v1"));
     let keys = RemoteJwks::url(format!("{project}/auth/v1/.well-known/jwks.json"));
     Ok(Provider::new(issuer, &[ES256], Known("authenticated".to_owned()))
-        .keys(keys)
+        .published_at(keys)
         .habits(Habits { sessions: &["session_id"], ..Habits::default() }))
 }
