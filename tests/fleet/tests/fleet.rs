@@ -623,8 +623,8 @@ mod out_of_reach {
             let answer = answer.await.unwrap();
             assert!(matches!(answer, Err(RevokeError::Store(_))), "{answer:?}");
         }
-        // The time-out of these members is half a second.
-        assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+        // The time-out of these members is half a second: one after the other, it would be twenty.
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         server.resume();
         eventually("revoked", async || {
             member.revocations.token(ISSUER, "after", None).await.is_ok()
