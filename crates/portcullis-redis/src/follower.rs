@@ -243,7 +243,6 @@ impl Follower {
             Lacking::of(Vec::new())
         };
         let (mut renewed, mut is_full) = (Instant::now(), false);
-        list.begin();
         for bucket in self.layout.buckets(&mut session.main).await? {
             let mut cursor = 0;
             loop {
@@ -278,6 +277,7 @@ impl Follower {
         if is_full {
             return Err(RedisError::Full);
         }
+        list.is_whole_again();
         let unmet = self.own.unmet();
         let over = self.beat(session, list, gives_back).await?;
         self.member.has_read(&beat, &over, &self.own, unmet)?;
@@ -351,6 +351,11 @@ impl Follower {
                     read = &mut news => break read?,
                     _ = ticks.tick() => {
                         let Some(list) = self.list.upgrade() else { return Ok(Over) };
+                        if !list.is_whole() {
+                            // One of its own revocations found no room, and the log may have led past it.
+                            self.member.is_lacking();
+                            return Err(RedisError::Full);
+                        }
                         let unmet = self.own.unmet();
                         let beat = self.beat(&mut session, &list, false).await?;
                         if self.member.hear(&beat, list.key(), unmet)? != Next::Follow {

@@ -338,15 +338,15 @@ impl RedisRevocations {
         self
     }
 
-    fn its_max_staleness(&self) -> Duration {
+    fn longest_staleness(&self) -> Duration {
         self.max_staleness.unwrap_or(MAX_STALENESS)
     }
 
-    fn its_heartbeat(&self) -> Duration {
+    fn beat_interval(&self) -> Duration {
         self.heartbeat.unwrap_or(HEARTBEAT)
     }
 
-    fn its_timeout(&self) -> Duration {
+    fn answer_timeout(&self) -> Duration {
         self.timeout.unwrap_or(TIMEOUT)
     }
 
@@ -364,7 +364,7 @@ impl RedisRevocations {
         Ok(Connector {
             place: self.place.clone(),
             tls,
-            timeout: self.its_timeout(),
+            timeout: self.answer_timeout(),
             key: layout.keys.meta.clone(),
         })
     }
@@ -376,11 +376,11 @@ impl RedisRevocations {
             torn
         } else if prefix.is_empty() || prefix.contains(['{', '}']) {
             "`prefix` is a name without braces"
-        } else if self.its_heartbeat().is_zero() || self.its_timeout().is_zero() {
+        } else if self.beat_interval().is_zero() || self.answer_timeout().is_zero() {
             "`heartbeat` and `timeout` are longer than nothing"
-        } else if self.its_max_staleness() <= self.its_heartbeat() {
+        } else if self.longest_staleness() <= self.beat_interval() {
             "`max_staleness` is longer than `heartbeat`, or no process is ever fresh"
-        } else if self.its_max_staleness() > LONGEST_STALENESS {
+        } else if self.longest_staleness() > LONGEST_STALENESS {
             "`max_staleness` is at most an hour: whoever cuts a process off from Redis keeps revoked tokens alive for as long"
         } else if log_length == 0 {
             "`log_length` is at least 1"
@@ -389,7 +389,7 @@ impl RedisRevocations {
                 keys: Keys::new(prefix),
                 log_length,
                 durability: self.durability,
-                timeout: self.its_timeout(),
+                timeout: self.answer_timeout(),
             });
         };
         Err(RedisError::Setting { fault })
@@ -449,7 +449,7 @@ impl RedisRevocations {
         own: Arc<Own>,
     ) -> Result<(RevocationList, Terms, Follower, Session), RedisError> {
         let (key, terms) = self.first_beat(&connector, &layout).await?;
-        let (heartbeat, staleness) = (self.its_heartbeat(), self.its_max_staleness());
+        let (heartbeat, staleness) = (self.beat_interval(), self.longest_staleness());
         let options = self.options.max_lifetime(terms.max_lifetime).leeway(terms.leeway);
         let list = options.shared(key, staleness);
         let mut follower = Follower::new(connector, layout, heartbeat, terms, draw()?, own, &list);
@@ -467,7 +467,7 @@ impl RedisRevocations {
         let mut connection = connector.open(Duration::ZERO).await?;
         // A key that nobody has made entries with.
         let key = random()?;
-        let fingerprint = self.options.clone().shared(key, self.its_max_staleness()).fingerprint();
+        let fingerprint = self.options.clone().shared(key, self.longest_staleness()).fingerprint();
         let offer = Offer { key, fingerprint, stamp: None, diverged: None, publisher: None };
         loop {
             let beat = layout.beat(&mut connection, &offer).await?;
@@ -476,7 +476,7 @@ impl RedisRevocations {
             }
             #[cfg(feature = "tracing")]
             tracing::debug!("the store of revocations is new: waiting for survivors of another");
-            sleep(self.its_heartbeat().min(Duration::from_millis(100))).await;
+            sleep(self.beat_interval().min(Duration::from_millis(100))).await;
         }
     }
 }

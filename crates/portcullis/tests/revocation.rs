@@ -536,7 +536,7 @@ mod shared_by_a_fleet {
         assert!(!revocations.is_fresh());
         list.heard(Moment::now());
         assert!(!revocations.is_fresh());
-        list.begin();
+        list.is_whole_again();
         list.heard(Moment::now());
         assert!(revocations.is_fresh());
     }

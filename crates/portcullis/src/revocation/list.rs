@@ -268,7 +268,7 @@ impl RevocationList {
     /// # Errors
     ///
     /// The list is [full](RevokeError::Full). A list with a store is stale from then on, until
-    /// [all is read anew](Self::begin) and finds room.
+    /// [all was read anew](Self::is_whole_again) and found room.
     pub fn apply(&self, entry: &RevocationEntry) -> Result<(), RevokeError> {
         let inner = &*self.0;
         let now = inner.now();
@@ -300,12 +300,18 @@ impl RevocationList {
         }
     }
 
-    /// All of the store's state is about to be read: entries that found no room are no longer held
-    /// against the list.
-    pub fn begin(&self) {
+    /// All of the store's state was read, and found room: entries that found none before are no longer held
+    /// against the list. Not sooner: a list that lacks what it was told is not to be believed meanwhile.
+    pub fn is_whole_again(&self) {
         if let Some(contact) = &self.0.contact {
             contact.is_incomplete.store(false, Ordering::Release);
         }
+    }
+
+    /// Whether no entry was turned away since all was read: else all has to be read anew.
+    pub fn is_whole(&self) -> bool {
+        let is_incomplete = |contact: &Contact| contact.is_incomplete.load(Ordering::Acquire);
+        !self.0.contact.as_ref().is_some_and(is_incomplete)
     }
 
     /// The list has every entry that the store acknowledged before `asked`: when the request was sent
