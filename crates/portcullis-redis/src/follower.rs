@@ -299,8 +299,7 @@ impl Follower {
         }
         *renewed = Instant::now();
         let beat = self.beat(session, list, gives_back).await?;
-        let is_same = (&beat.epoch, &beat.recovery) == (&begun.epoch, &begun.recovery);
-        if is_same { Ok(()) } else { Err(RedisError::OtherHistory) }
+        if beat.is_beside(begun) { Ok(()) } else { Err(RedisError::OtherHistory) }
     }
 
     /// The list is fresh as of this heartbeat once it has reached its number, unless others may still

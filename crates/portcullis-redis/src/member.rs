@@ -11,7 +11,7 @@
 //!
 //! What a member holds is in the history up to its position, or it is one of its own revocations that it has not met
 //! in the log yet ([`Own`]). Where neither can be shown of the store as it is, the member gives back what it holds.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::RedisError;
@@ -25,8 +25,19 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn of(beat: &Beat) -> Self {
+    fn of(beat: &Beat) -> Self {
         Self { epoch: beat.epoch.clone(), recovery: beat.recovery.clone() }
+    }
+
+    fn is_of(&self, beat: &Beat) -> bool {
+        self.epoch == beat.epoch && self.recovery == beat.recovery
+    }
+}
+
+impl Beat {
+    /// Whether both are of one store, and no recovery lies between them.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        Origin::of(self).is_of(other)
     }
 }
 
@@ -103,11 +114,6 @@ impl Member {
         self.diverged.as_deref()
     }
 
-    /// Whether a heartbeat is of the store that the list is in step with.
-    pub(crate) fn is_of(&self, beat: &Beat) -> bool {
-        !self.is_behind && self.origin.as_ref() == Some(&Origin::of(beat)) && self.may_be_of(beat)
-    }
-
     /// Whether the store's history can begin with the list's.
     fn may_be_of(&self, beat: &Beat) -> bool {
         beat.sequence > self.position || (beat.sequence == self.position && beat.head == self.head)
@@ -130,20 +136,20 @@ impl Member {
         let is_overdue = unmet.is_some_and(|unmet| unmet.first <= self.position);
         let was_told = self.told.range(beat.sequence..).next();
         let is_other = was_told.is_some_and(|told| told != (&beat.sequence, &beat.head));
-        let went_back = is_overdue || is_other || lacks(beat, unmet);
-        if self.is_of(beat) && !went_back {
-            self.is_told(beat);
-            return Ok(Next::Follow);
-        }
+        let went_back = is_overdue || is_other || lacks(beat, unmet) || !self.may_be_of(beat);
         let Some(origin) = &self.origin else {
             return Ok(Next::Read { restart: None, gives_back: false });
         };
-        let is_same = *origin == Origin::of(beat);
+        let is_same = origin.is_of(beat);
+        if is_same && !self.is_behind && !went_back {
+            self.is_told(beat);
+            return Ok(Next::Follow);
+        }
         if self.diverged.as_ref() != Some(&beat.recovery) {
             // Somebody has begun another recovery.
             self.diverged = None;
         }
-        if !self.may_be_of(beat) || went_back {
+        if went_back {
             self.is_behind = true;
             if is_same {
                 // It went back, and nobody has noticed yet: they are told by this.
@@ -193,8 +199,7 @@ impl Member {
             || (over.sequence == begun.sequence && over.head == begun.head);
         // What was written since it began has later numbers, or another store took it.
         let is_elsewhere = unmet.is_some_and(|unmet| unmet.first <= begun.sequence);
-        let is_of = Origin::of(begun) == Origin::of(over);
-        if !is_of || !is_same || is_elsewhere || lacks(over, unmet) {
+        if !begun.is_beside(over) || !is_same || is_elsewhere || lacks(over, unmet) {
             return Err(RedisError::OtherHistory);
         }
         if over.sequence > begun.sequence {
@@ -239,12 +244,7 @@ impl Member {
             self.is_behind = true;
             return Err(RedisError::Gap);
         }
-        if entry.before != self.head {
-            self.is_behind = true;
-            self.diverged = self.origin.as_ref().map(|origin| origin.recovery.clone());
-            return Err(RedisError::OtherHistory);
-        }
-        Ok(true)
+        if entry.before == self.head { Ok(true) } else { Err(self.diverge()) }
     }
 
     /// The list has taken in that entry.
@@ -256,12 +256,15 @@ impl Member {
         self.position = entry.number;
         entry.writing.clone_into(&mut self.head);
         let is_as_told = self.told.remove(&entry.number).is_none_or(|told| told == entry.writing);
-        if own.met(entry.writing, entry.number) && is_as_told {
-            return Ok(());
-        }
+        let is_as_held = own.met(entry.writing, entry.number);
+        if is_as_told && is_as_held { Ok(()) } else { Err(self.diverge()) }
+    }
+
+    /// The log is of another history, and nobody has noticed yet: the next heartbeat tells.
+    fn diverge(&mut self) -> RedisError {
         self.is_behind = true;
         self.diverged = self.origin.as_ref().map(|origin| origin.recovery.clone());
-        Err(RedisError::OtherHistory)
+        RedisError::OtherHistory
     }
 
     /// The list found no room, or the log lacks what comes next.
@@ -305,19 +308,12 @@ pub(crate) struct Own(Mutex<Writings>);
 struct Writings {
     /// Goes up when another store is taken for the one that the list is of.
     generation: u64,
-    /// By writing; under which number it was acknowledged, if it was, and so is held.
-    open: HashMap<String, Option<u64>>,
-    /// More were acknowledged than are remembered.
+    /// Written, and not answered yet.
+    under_way: HashSet<String>,
+    /// What is held, by its number.
+    held: BTreeSet<(u64, String)>,
+    /// More is held than is remembered.
     are_many: bool,
-}
-
-impl Writings {
-    /// Nobody waits for it any more, unless the store was seen to have it.
-    fn give_up(&mut self, writing: &str) {
-        if self.open.get(writing) == Some(&None) {
-            self.open.remove(writing);
-        }
-    }
 }
 
 impl Own {
@@ -328,12 +324,12 @@ impl Own {
     /// A revocation is about to be written under this name.
     pub(crate) fn begins(&self, writing: &str) -> u64 {
         let mut own = self.lock();
-        own.open.insert(writing.to_owned(), None);
+        own.under_way.insert(writing.to_owned());
         own.generation
     }
 
-    /// It was acknowledged under this number: `hold` takes it into the list. `false`: another store took the place meanwhile, which may lack
-    /// it, so it has to be written once more.
+    /// It was acknowledged under this number: `hold` takes it into the list. `false`: another store took the place
+    /// meanwhile. That may lack it, so it has to be written once more.
     pub(crate) fn acknowledged(
         &self,
         writing: &str,
@@ -342,58 +338,53 @@ impl Own {
         hold: impl FnOnce(),
     ) -> bool {
         let mut own = self.lock();
+        let is_unmet = own.under_way.remove(writing);
         if own.generation != generation {
-            own.give_up(writing);
             return false;
         }
         hold();
-        // Not there: it was met before the answer came.
-        let is_many = own.open.len() > MOST;
-        if let Some(open) = own.open.get_mut(writing) {
-            *open = Some(number);
+        // Else the log had shown it before the answer came.
+        if is_unmet {
+            own.held.insert((number, writing.to_owned()));
         }
-        if is_many {
+        if own.held.len() > MOST {
             own.are_many = true;
-            own.open.retain(|_, number| number.is_none());
+            own.held.clear();
         }
         true
     }
 
     /// It was not acknowledged. The store may have it all the same.
     pub(crate) fn failed(&self, writing: &str) {
-        self.lock().give_up(writing);
+        self.lock().under_way.remove(writing);
     }
 
     /// The store has this writing under this number, and the list perhaps all up to there.
     fn expects(&self, writing: &str, number: u64) {
-        self.lock().open.insert(writing.to_owned(), Some(number));
+        self.lock().held.insert((number, writing.to_owned()));
     }
 
     /// The log has this writing under this number. Whether it has none in the place of one that was acknowledged.
     fn met(&self, writing: &str, number: u64) -> bool {
         let mut own = self.lock();
-        let is_met = |open: &Option<u64>| open.is_none_or(|open| open <= number);
-        if own.open.get(writing).is_some_and(is_met) {
-            own.open.remove(writing);
-        }
-        own.open.values().flatten().all(|open| *open > number)
+        own.under_way.remove(writing);
+        own.held.remove(&(number, writing.to_owned()));
+        own.held.first().is_none_or(|(first, _)| *first > number)
     }
 
-    /// Those that were acknowledged, and that the log has yet to show.
+    /// What is held, and the log has yet to show.
     pub(crate) fn unmet(&self) -> Option<Unmet> {
         let own = self.lock();
-        let numbers = || own.open.values().flatten().copied();
-        Some(Unmet { first: numbers().min()?, last: numbers().max()? })
+        let ((first, _), (last, _)) = (own.held.first()?, own.held.last()?);
+        Some(Unmet { first: *first, last: *last })
     }
 
     /// Takes another store for the one that the list is of, unless there is something to give back to it.
     fn adopt(&self) -> bool {
         let mut own = self.lock();
-        if own.are_many || own.open.values().any(Option::is_some) {
-            return false;
-        }
-        own.generation += 1;
-        true
+        let owes_nothing = own.held.is_empty() && !own.are_many;
+        own.generation += u64::from(owes_nothing);
+        owes_nothing
     }
 
     /// All is read anew. What is acknowledged from now on belongs to what is read.
@@ -405,7 +396,7 @@ impl Own {
     pub(crate) fn give_back<H>(&self, held: impl FnOnce() -> H) -> H {
         let mut own = self.lock();
         own.generation += 1;
-        own.open.retain(|_, number| number.is_none());
+        own.held.clear();
         own.are_many = false;
         held()
     }
