@@ -9,9 +9,13 @@
 //! 3. With `durability`, an acknowledged revocation is in so many replicas, and so is every heartbeat.
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
-use portcullis::{BuildError, Fault, Misfit, Revocable, RevocationEvent, RevokeError};
+use portcullis::{
+    BuildError, Clock, Fault, Misfit, Revocable, RevocationEvent, RevokeError, UnixTime,
+};
 use portcullis_fleet_tests::{
     Door, ISSUER, Member, Process, Server, Setup, Verdict, eventually, token,
 };
@@ -212,12 +216,12 @@ mod while_redis_keeps_its_data {
         let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
         let (active, doomed) = (token("active"), token("doomed"));
         let policy = other.policy.clone();
-        let is_over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let over = std::sync::Arc::clone(&is_over);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
         let requests = std::thread::spawn(move || {
             let mut count = 0_u64;
             let mut was_refused = false;
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            while !over.load(Ordering::Relaxed) {
                 assert!(policy.verify_token_now(&active).is_ok());
                 let is_refused = policy.verify_token_now(&doomed).is_err();
                 assert!(is_refused || !was_refused, "it came back to life");
@@ -227,9 +231,9 @@ mod while_redis_keeps_its_data {
             (count, was_refused)
         });
         one.revoke("doomed").await;
-        let one = std::sync::Arc::new(one);
+        let one = Arc::new(one);
         let writers = (0..WRITERS).map(|writer| {
-            let one = std::sync::Arc::clone(&one);
+            let one = Arc::clone(&one);
             tokio::spawn(async move {
                 for number in 0..EACH {
                     one.revoke(&format!("{writer}-{number}")).await;
@@ -240,7 +244,7 @@ mod while_redis_keeps_its_data {
             writer.await.unwrap();
         }
         has_news(&other).await;
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        is_over.store(true, Ordering::Relaxed);
         let (count, was_refused) = requests.join().unwrap();
         assert!(count > 1_000 && was_refused, "{count}");
         assert_eq!(other.revocations.stats().entries(Revocable::Token), WRITERS * EACH + 1);
@@ -585,8 +589,8 @@ mod after_one_loss_too_many {
     #[tokio::test]
     async fn a_restart_that_lost_nothing_is_not_answered_by_everything_that_everybody_has() {
         let mut server = made(Server::durable().await).await;
-        let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let told = std::sync::Arc::clone(&events);
+        let events = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = Arc::clone(&events);
         let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
         let settings = settings.on_event(move |event| told.lock().unwrap().push(*event));
         let member = Member::with(settings).await.unwrap();
@@ -609,12 +613,12 @@ mod out_of_reach {
     #[tokio::test]
     async fn forty_revocations_at_a_server_that_hangs_are_all_answered_within_one_deadline() {
         let server = store().await;
-        let member = std::sync::Arc::new(fresh(&server.url()).await);
+        let member = Arc::new(fresh(&server.url()).await);
         member.revoke("before").await;
         server.pause();
         let start = Instant::now();
         let waiting = (0..40).map(|number| {
-            let member = std::sync::Arc::clone(&member);
+            let member = Arc::clone(&member);
             tokio::spawn(async move {
                 member.revocations.token(ISSUER, format!("token {number}"), None).await
             })
@@ -667,6 +671,53 @@ mod out_of_reach {
         refuses(&member, "later").await;
     }
 
+    /// The clock of the machine, which panics while it is told to, and counts how often.
+    #[derive(Clone, Debug, Default)]
+    struct Panicking(Arc<(AtomicBool, AtomicUsize)>);
+
+    impl Panicking {
+        /// Panics while this happens, and until it has.
+        async fn during(&self, something: impl Future<Output = ()>) {
+            self.0.0.store(true, Ordering::Relaxed);
+            something.await;
+            eventually("a panic", async || self.0.1.load(Ordering::Relaxed) > 0).await;
+            self.0.0.store(false, Ordering::Relaxed);
+        }
+    }
+
+    impl Clock for Panicking {
+        fn now(&self) -> UnixTime {
+            if self.0.0.load(Ordering::Relaxed) {
+                self.0.1.fetch_add(1, Ordering::Relaxed);
+                panic!("a clock that panics");
+            }
+            SystemTime::now().into()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_panics_begins_anew_and_gives_back_what_it_holds() {
+        let mut server = store().await;
+        let (clock, url) = (Panicking::default(), server.url());
+        let settings = Member::settings(RedisRevocations::server(&url).unwrap());
+        let member = Member::with(settings.clock(clock.clone())).await.unwrap();
+        is_fresh(&member).await;
+        let other = fresh(&url).await;
+        other.revoke("saved").await;
+        refuses(&member, "saved").await;
+        let _: String = server.ask(&["SAVE"]).await;
+        member.revoke("held").await;
+        other.revoke("read").await;
+        refuses(&member, "read").await;
+        drop(other);
+        // It reads the state that was saved, and panics: what it knew of the store is gone, and what it holds is not.
+        clock.during(server.restart()).await;
+        let new = fresh(&url).await;
+        for id in ["saved", "held", "read"] {
+            refuses(&new, id).await;
+        }
+    }
+
     #[tokio::test]
     async fn an_entry_of_a_kind_that_is_not_known_is_passed_over() {
         let server = store().await;
@@ -708,8 +759,8 @@ mod out_of_reach {
     #[tokio::test]
     async fn a_server_that_hangs_beyond_the_bound_makes_members_stale_until_it_goes_on() {
         let server = store().await;
-        let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let told = std::sync::Arc::clone(&events);
+        let events = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = Arc::clone(&events);
         let member = Member::with(
             Member::settings(RedisRevocations::server(&server.url()).unwrap())
                 .max_staleness(Duration::from_millis(1500))
@@ -899,20 +950,23 @@ mod ways_to_a_server {
         root
     }
 
+    /// One with the certificate of this folder, and one more line; and its URL.
+    async fn tls_server(folder: &std::path::Path, line: &str) -> (Server, String) {
+        let port = Server::start().await.port();
+        let lines = [
+            format!("tls-port {port}"),
+            format!("tls-cert-file {}", folder.join("certificate.pem").display()),
+            format!("tls-key-file {}", folder.join("key.pem").display()),
+            line.to_owned(),
+        ];
+        (Server::configured(lines).await, format!("rediss://localhost:{port}"))
+    }
+
     #[tokio::test]
     async fn over_tls_only_a_server_with_a_trusted_certificate_is_talked_to() {
         let folder = tempfile::tempdir().unwrap();
         let root = certificate(folder.path());
-        let port = Server::start().await.port();
-        let at = |name: &str| folder.path().join(name).display().to_string();
-        let _server = Server::configured([
-            format!("tls-port {port}"),
-            format!("tls-cert-file {}", at("certificate.pem")),
-            format!("tls-key-file {}", at("key.pem")),
-            "tls-auth-clients no".to_owned(),
-        ])
-        .await;
-        let url = format!("rediss://localhost:{port}");
+        let (_server, url) = tls_server(folder.path(), "tls-auth-clients no").await;
         let redis = RedisRevocations::server(&url).unwrap();
         let trusting = redis.clone().root_certificates(root);
         assert!(trusting.initialize(Member::terms()).await.unwrap());
@@ -936,18 +990,12 @@ mod ways_to_a_server {
     async fn a_server_that_asks_for_a_certificate_gets_the_one_that_was_given() {
         let folder = tempfile::tempdir().unwrap();
         let root = certificate(folder.path());
-        fs::write(folder.path().join("root.pem"), &root).unwrap();
-        let port = Server::start().await.port();
-        let at = |name: &str| folder.path().join(name).display().to_string();
+        let trusted = folder.path().join("root.pem");
+        fs::write(&trusted, &root).unwrap();
         // As TLS comes in Redis: clients are asked for a certificate.
-        let _server = Server::configured([
-            format!("tls-port {port}"),
-            format!("tls-cert-file {}", at("certificate.pem")),
-            format!("tls-key-file {}", at("key.pem")),
-            format!("tls-ca-cert-file {}", at("root.pem")),
-        ])
-        .await;
-        let redis = RedisRevocations::server(&format!("rediss://localhost:{port}")).unwrap();
+        let line = format!("tls-ca-cert-file {}", trusted.display());
+        let (_server, url) = tls_server(folder.path(), &line).await;
+        let redis = RedisRevocations::server(&url).unwrap();
         let redis = redis.root_certificates(root.clone());
         let refused = redis.initialize(Member::terms()).await;
         assert!(matches!(refused, Err(RedisError::Connection { .. })), "{refused:?}");
