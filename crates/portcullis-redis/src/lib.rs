@@ -52,12 +52,12 @@
 //!   replication id). The first from another server, or from the same one after a restart, begins a
 //!   recovery, and gives it a random name: a number in the data would come again when the data go back. Freshness counts from
 //!   when the last heartbeat was sent whose number the list has reached.
-//! - A survivor whose own last entry stands in the log where it was lost nothing, and goes on. Any other reads the state,
-//!   and gives back what it lacks.
+//! - A survivor looks for its last entry in the log. Where it stands as it was, nothing was lost, and the survivor goes on.
+//!   Else it reads the state, and gives back what the state lacks.
 //! - A recovery lasts by the store's own count of time, to which no heartbeat adds more than two seconds: the server's clock
 //!   may jump.
-//! - A server that may drop keys (`maxmemory-policy` other than `noeviction`), or whose clock is more than five minutes off, is
-//!   refused.
+//! - A server is refused that may drop keys (`maxmemory-policy` other than `noeviction`), or whose clock is more than
+//!   five minutes off.
 //!
 //! What it does not do: without `durability`, Redis acknowledges what only its master has, and a master
 //! that is cut off from its replicas, but not from a process, keeps that process fresh. Set
@@ -69,8 +69,8 @@
 //!
 //! Under `{prefix}:revocations:`, in one slot of a cluster: digests of what was revoked (keyed, so that
 //! they say nothing without the key, which stands beside them), an instant or version, and an end. Keys
-//! are dropped by Redis when the last entry in them is over. An entry takes some 110 bytes, and 100
-//! in the log, which has 100,000 entries at most. Tested with Redis 7.0.
+//! are dropped by Redis when the last entry in them is over. An entry takes some 100 bytes, and as
+//! many in the log, which has 100,000 entries at most. Tested with Redis 7.0.
 //!
 //! Give it a Redis of its own: heartbeats are writes, so that another application which fills the memory makes every list
 //! stale ([`RedisError::Memory`]). A user of its own needs this (`ACL SETUSER`), with your prefix:
@@ -176,7 +176,8 @@ impl StoreTerms {
     /// [staleness](RedisRevocations::max_staleness). A store that was just made takes as long before it
     /// is used, since it might be one that was lost.
     ///
-    /// Called again, the longest. Not called: 10 s. A process is back within a second of the server; Sentinels agree within a few.
+    /// Called again, the longest. Not called: 10 s. A process is back within a second of the server; Sentinels
+    /// agree within a few.
     pub fn recovery(mut self, recovery: Duration) -> Self {
         self.recovery = self.recovery.max(Some(recovery));
         self
@@ -276,7 +277,9 @@ impl RedisRevocations {
     /// For how long the list is believed without news: longer than
     /// [a recovery](StoreTerms::recovery) takes, or each of them turns requests away.
     ///
-    /// More than the heartbeat, and at most an hour. Called again, the shortest. Not called: 60 s. It is how late a revocation can be where
+    /// More than the heartbeat, and at most an hour. Called again, the shortest.
+    ///
+    /// Not called: 60 s. It is how late a revocation can be where
     /// Redis is out of reach, and what an outage may last before requests are refused.
     pub fn max_staleness(mut self, staleness: Duration) -> Self {
         self.max_staleness = shortest(self.max_staleness, staleness);
