@@ -186,54 +186,26 @@ fn samples() -> Vec<Sample> {
             let provider = provider::entra(TENANT).expect("it is good");
             provider.keys(keys).audience("f1bd1a37-b8d0-40ea-8dea-0bb6a25b53f2")
         }),
-        // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
-        Sample {
-            preset: "cognito",
-            iss: "https://cognito-idp.us-west-2.amazonaws.com/us-west-2_example",
-            foreign: "https://cognito-idp.us-west-2.amazonaws.com/us-west-2_another",
-            algorithm: RS256,
-            trusted: |keys| {
+        cognito(
+            "cognito",
+            "https://cognito-idp.us-west-2.amazonaws.com/us-west-2_example",
+            "https://cognito-idp.us-west-2.amazonaws.com/us-west-2_another",
+            |keys| {
                 let provider = provider::cognito("us-west-2_example").expect("it is good");
                 provider.keys(keys).client_ids_instead_of_audience(["1example23456789"])
             },
-            access: (
-                None,
-                json!({
-                    "sub": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
-                    "cognito:groups": ["testgroup"], "version": 2, "client_id": "1example23456789",
-                    "origin_jti": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
-                    "token_use": "access",
-                    "scope": "phone openid profile resourceserver.1/appclient2 email",
-                    "jti": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "username": "my-test-user",
-                }),
-            ),
-            others: vec![
-                (
-                    "an ID token",
-                    None,
-                    json!({ "sub": "aaaa", "cognito:groups": ["testgroup"], "aud": "1example23456789", "token_use": "id", "jti": "j", "at_hash": "sMrQ" }),
-                    ClaimsError::Audience,
-                ),
-                (
-                    "an ID token that names its client as access tokens do",
-                    None,
-                    json!({ "sub": "aaaa", "client_id": "1example23456789", "token_use": "id", "jti": "j" }),
-                    value("token_use"),
-                ),
-                (
-                    "another client of the pool",
-                    None,
-                    json!({ "sub": "aaaa", "client_id": "2example", "token_use": "access", "jti": "j" }),
-                    ClaimsError::Audience,
-                ),
-                (
-                    "one that a client asked for on behalf of another API",
-                    None,
-                    json!({ "sub": "aaaa", "client_id": "1example23456789", "aud": "https://bills.example", "token_use": "access", "jti": "j" }),
-                    ClaimsError::Audience,
-                ),
-            ],
-        },
+        ),
+        // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
+        cognito(
+            "cognito_updated",
+            "https://issuer-cognito-idp.us-west-2.amazonaws.com/us-west-2_example",
+            // The same pool, as it was called before.
+            "https://cognito-idp.us-west-2.amazonaws.com/us-west-2_example",
+            |keys| {
+                let provider = provider::cognito_updated("us-west-2_example").expect("it is good");
+                provider.keys(keys).client_ids_instead_of_audience(["1example23456789"])
+            },
+        ),
         // https://cloud.google.com/run/docs/authenticating/service-to-service
         Sample {
             preset: "google_service_accounts",
@@ -510,6 +482,59 @@ fn samples() -> Vec<Sample> {
     ]
 }
 
+// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
+fn cognito(
+    preset: &'static str,
+    iss: &'static str,
+    foreign: &'static str,
+    trusted: fn(Keys) -> Issuer,
+) -> Sample {
+    Sample {
+        preset,
+        iss,
+        foreign,
+        algorithm: RS256,
+        trusted,
+        access: (
+            None,
+            json!({
+                "sub": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
+                "cognito:groups": ["testgroup"], "version": 2, "client_id": "1example23456789",
+                "origin_jti": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
+                "token_use": "access",
+                "scope": "phone openid profile resourceserver.1/appclient2 email",
+                "jti": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "username": "my-test-user",
+            }),
+        ),
+        others: vec![
+            (
+                "an ID token",
+                None,
+                json!({ "sub": "aaaa", "cognito:groups": ["testgroup"], "aud": "1example23456789", "token_use": "id", "jti": "j", "at_hash": "sMrQ" }),
+                ClaimsError::Audience,
+            ),
+            (
+                "an ID token that names its client as access tokens do",
+                None,
+                json!({ "sub": "aaaa", "client_id": "1example23456789", "token_use": "id", "jti": "j" }),
+                rule(Claim::Value("token_use".into())),
+            ),
+            (
+                "another client of the pool",
+                None,
+                json!({ "sub": "aaaa", "client_id": "2example", "token_use": "access", "jti": "j" }),
+                ClaimsError::Audience,
+            ),
+            (
+                "one that a client asked for on behalf of another API",
+                None,
+                json!({ "sub": "aaaa", "client_id": "1example23456789", "aud": "https://bills.example", "token_use": "access", "jti": "j" }),
+                ClaimsError::Audience,
+            ),
+        ],
+    }
+}
+
 // https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference and
 // id-token-claims-reference
 fn entra(preset: &'static str, trusted: fn(Keys) -> Issuer) -> Sample {
@@ -639,7 +664,7 @@ fn another_tenant_realm_or_project_of_the_provider_is_refused() {
 
 #[test]
 fn a_token_without_the_audience_of_this_service_is_refused() {
-    for sample in SAMPLES.iter().filter(|sample| sample.preset != "cognito") {
+    for sample in SAMPLES.iter().filter(|sample| !sample.preset.starts_with("cognito")) {
         let mut claims = sample.access.1.clone();
         claims["aud"] = json!(["somebody-else"]);
         let refused = refused(sample, &sample.token(sample.access.0, &claims, sample.iss));
@@ -660,6 +685,15 @@ fn an_access_token_of_oktas_org_authorization_server_names_another_issuer() {
     let sample = SAMPLES.iter().find(|sample| sample.preset == "okta").unwrap();
     let token = sample.token(None, &sample.access.1, "https://acme.okta.com");
     assert_eq!(refused(sample, &token), Some(ClaimsError::Issuer.into()));
+}
+
+#[test]
+fn an_entra_app_with_a_signing_key_of_its_own_has_its_keys_at_an_address_that_names_it() {
+    let address = format!(
+        "https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys?appid=f1bd1a37-b8d0-40ea-8dea-0bb6a25b53f2"
+    );
+    let issuer = provider::entra(TENANT).unwrap().keys(RemoteJwks::url(address)).audience("api");
+    assert!(Policy::builder().issuer(issuer).build().is_ok());
 }
 
 #[test]
@@ -747,6 +781,10 @@ fn all_habits() -> Vec<(&'static str, Habits)> {
         ("okta", habits(&provider::okta("acme.okta.com", "default").expect("it is good"))),
         ("entra", habits(&provider::entra(TENANT).expect("it is good"))),
         ("cognito", habits(&provider::cognito("us-west-2_example").expect("it is good"))),
+        (
+            "cognito_updated",
+            habits(&provider::cognito_updated("us-west-2_example").expect("it is good")),
+        ),
         (
             "google_service_accounts",
             habits(
@@ -894,6 +932,7 @@ fn what_is_no_part_of_an_issuer_is_a_fault_that_names_the_argument() {
         "us-west-2_a_b",
     ] {
         fault(provider::cognito(text), "cognito", "pool");
+        fault(provider::cognito_updated(text), "cognito_updated", "pool");
     }
     fault(provider::google_service_accounts::<&str>([]), "google_service_accounts", "accounts");
     for text in ["", "alice@gmail.com", "a@evilgserviceaccount.com", "@b.gserviceaccount.com"] {
@@ -1067,7 +1106,7 @@ fn every_preset_has_a_sample_a_row_of_the_table_and_a_recipe() {
     let table = include_str!("../src/provider/table.md");
     let recipes = include_str!("../../../docs/recipes/identity-providers.md");
     let presets = presets();
-    assert_eq!(presets.len(), 14, "{presets:?}");
+    assert_eq!(presets.len(), 15, "{presets:?}");
     for preset in presets {
         assert!(table.contains(&format!("`{preset}`")), "{preset}");
         assert!(recipes.contains(&format!("provider::{preset}(")), "{preset}");

@@ -45,8 +45,9 @@ use core::fmt;
 pub use self::input::ProviderError;
 pub use self::presets::{
     AUTH0_PERMISSIONS, COGNITO_GROUPS, ENTRA_GROUPS, ENTRA_ROLES, KEYCLOAK_REALM_ROLES, auth0,
-    authentik, cognito, entra, entra_any_tenant, firebase, google_iap, google_service_accounts,
-    kanidm, keycloak, keycloak_client_roles, okta, ory, supabase, zitadel, zitadel_roles,
+    authentik, cognito, cognito_updated, entra, entra_any_tenant, firebase, google_iap,
+    google_service_accounts, kanidm, keycloak, keycloak_client_roles, okta, ory, supabase, zitadel,
+    zitadel_roles,
 };
 use crate::claims::{ClaimRules, TokenType};
 use crate::keys::remote::RemoteJwks;

@@ -144,6 +144,9 @@ pub fn okta(domain: &str, server: &str) -> Result<Provider, ProviderError> {
 ///   required* is on: every route has to ask for a scope or a role.
 /// - Scopes: `scp`, a string, of users alone. Roles: [`ENTRA_ROLES`], groups: [`ENTRA_GROUPS`].
 /// - Token id `uti`, client `azp`; session `sid` as an optional claim of the app. `sub` differs from app to app, `oid` does not.
+/// - An API with a claims-mapping policy has a signing key of its own, which discovery does not show: name the address by
+///   [`keys`](Provider::keys), `RemoteJwks::url("https://login.microsoftonline.com/{tenant}/discovery/v2.0/keys?appid={client id}")`
+///   with both written out. No preset can, as it is told no client id.
 /// - National clouds have other issuers: name them by `Issuer::new`.
 ///
 /// Sources: <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>,
@@ -171,7 +174,10 @@ fn entra_with(issuer: Issuer<crate::policy::WantsAlgorithms>) -> Provider {
         .rules(ClaimRules::new().exact("ver", "2.0").require("azp"))
 }
 
-/// A user pool of Amazon Cognito: `cognito("eu-central-1_AbCdEf123")`.
+/// A user pool of Amazon Cognito with its original issuer: `cognito("eu-central-1_AbCdEf123")`.
+///
+/// A pool of the issuer type `UPDATED`, which AWS recommends, and which a pool in several regions has, is
+/// [`cognito_updated`]. A pool that changes from one to the other has tokens of both for as long as they live: call both.
 ///
 /// Sets:
 ///
@@ -194,10 +200,28 @@ fn entra_with(issuer: Issuer<crate::policy::WantsAlgorithms>) -> Provider {
 /// `pool` is no id of a user pool.
 pub fn cognito(pool: &str) -> Result<Provider<ByClient>, ProviderError> {
     let region = Arguments("cognito").pool("pool", pool)?;
-    let issuer = Issuer::new(format!("https://cognito-idp.{region}.amazonaws.com/{pool}"));
-    Ok(Provider::new(issuer, &[RS256], ByClient(()))
+    Ok(cognito_with(format!("https://cognito-idp.{region}.amazonaws.com/{pool}")))
+}
+
+/// A user pool of Amazon Cognito of the issuer type `UPDATED`: `cognito_updated("eu-central-1_AbCdEf123")`.
+///
+/// As [`cognito`], but for the issuer: `https://issuer-cognito-idp.{region}.amazonaws.com/{pool}`, the region being that
+/// of the id, the pool's primary one.
+///
+/// Source: <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html>.
+///
+/// # Errors
+///
+/// `pool` is no id of a user pool.
+pub fn cognito_updated(pool: &str) -> Result<Provider<ByClient>, ProviderError> {
+    let region = Arguments("cognito_updated").pool("pool", pool)?;
+    Ok(cognito_with(format!("https://issuer-cognito-idp.{region}.amazonaws.com/{pool}")))
+}
+
+fn cognito_with(issuer: String) -> Provider<ByClient> {
+    Provider::new(Issuer::new(issuer), &[RS256], ByClient(()))
         .habits(Habits { token_ids: &["jti"], sessions: &["origin_jti"], clients: &["client_id"] })
-        .rules(ClaimRules::new().exact("token_use", "access")))
+        .rules(ClaimRules::new().exact("token_use", "access"))
 }
 
 /// Service accounts of Google Cloud that call this service with an ID token:
@@ -240,7 +264,8 @@ pub fn google_service_accounts<A: Into<String>>(
 ///
 /// - issuer `https://cloud.google.com/iap`, keys at `https://www.gstatic.com/iap/verify/public_key-jwk`, `ES256`.
 ///
-/// Audience: `/projects/{number}/global/backendServices/{id}`, or of App Engine `/projects/{number}/apps/{project}`.
+/// Audience: `/projects/{number}/global/backendServices/{id}`; of App Engine `/projects/{number}/apps/{project}`; of Cloud Run
+/// without a load balancer `/projects/{number}/locations/{region}/services/{service}`.
 ///
 /// - The token is in a header of its own: `TokenSource::header("x-goog-iap-jwt-assertion")`.
 /// - The user is `sub` and `email`. No scopes, roles, token id, session or client. It lives 10 min.
@@ -284,7 +309,8 @@ pub fn firebase(project: &str) -> Result<Provider<Known>, ProviderError> {
 /// all its tokens. A client of another project asks with the scope `urn:zitadel:iam:org:project:id:{id}:aud`.
 ///
 /// - Access tokens are opaque unless the application's *Auth Token Type* is JWT.
-/// - Roles: [`zitadel_roles`], asserted if the project says so or the client asks. Scopes are in no claim.
+/// - Roles: [`zitadel_roles`], asserted if the project says so or the client asks. Scopes are in no claim; once
+///   <https://github.com/zitadel/zitadel/pull/12180> is released, they are in `scope`, which is read already.
 /// - Token id `jti`, client `client_id` or `azp`, no session. They live 12 h by default: shorten that.
 ///
 /// Sources: <https://zitadel.com/docs/apis/openidoauth/claims>, <https://github.com/zitadel/zitadel/issues/9200>.
