@@ -243,6 +243,7 @@ impl Follower {
             Lacking::of(Vec::new())
         };
         let (mut renewed, mut is_full) = (Instant::now(), false);
+        let reading = list.begin();
         for bucket in self.layout.buckets(&mut session.main).await? {
             let mut cursor = 0;
             loop {
@@ -253,7 +254,7 @@ impl Follower {
                 for entry in entries {
                     if let Stored::Entry(entry) = entry {
                         lacking.has(&entry);
-                        is_full |= list.apply(&entry).is_err();
+                        is_full |= reading.apply(&entry).is_err();
                     }
                 }
                 self.renew(session, list, gives_back, &mut renewed, &beat).await?;
@@ -277,10 +278,13 @@ impl Follower {
         if is_full {
             return Err(RedisError::Full);
         }
-        list.is_whole_again();
         let unmet = self.own.unmet();
         let over = self.beat(session, list, gives_back).await?;
         self.member.has_read(&beat, &over, &self.own, unmet)?;
+        if reading.finish().is_err() {
+            self.member.is_lacking();
+            return Err(RedisError::Full);
+        }
         // Fresh as of this one, once the log has led from the first to it.
         Ok(over)
     }
@@ -350,8 +354,8 @@ impl Follower {
                     read = &mut news => break read?,
                     _ = ticks.tick() => {
                         let Some(list) = self.list.upgrade() else { return Ok(Over) };
-                        if !list.is_whole() {
-                            // One of its own revocations found no room, and the log may have led past it.
+                        if list.needs_reading() {
+                            // Own revocations found no room, and the log may have led past them.
                             self.member.is_lacking();
                             return Err(RedisError::Full);
                         }

@@ -122,8 +122,9 @@ pub use crate::revocation::RevocationLookup;
 pub use crate::revocation::{
     EnforcedRevocations, Misfit, Moment, Publishing, Revocable, Revocation, RevocationAnswer,
     RevocationEntry, RevocationError, RevocationEvent, RevocationList, RevocationOptions,
-    RevocationSource, RevocationStats, RevocationStatus, RevocationStore, RevocationUnavailable,
-    Revocations, RevokeError, SnapshotError, StoreError, UnknownRevocation, WeakRevocationList,
+    RevocationReading, RevocationSource, RevocationStats, RevocationStatus, RevocationStore,
+    RevocationUnavailable, Revocations, RevokeError, RevokedUntil, SnapshotError, StoreError,
+    UnknownRevocation, WeakRevocationList,
 };
 #[doc(inline)]
 pub use crate::routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin};

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use portcullis::Algorithm::{EdDSA, HS256, PS256};
 use portcullis::{
-    Error, Fault, Issuer, KeyError, KeySet, KeySource, Keys, Misfit, Moment, Policy, PolicyBuilder,
-    Publishing, Revocable, Revocation, RevocationEntry, RevocationError, RevocationEvent,
-    RevocationSource, RevocationStatus, RevocationStore, RevocationUnavailable, Revocations,
-    RevokeError, Secret, StoreError, UnixTime, VerifiedToken, dangerous,
+    Error, Fault, Issuer, KeyError, KeySet, KeySource, Keys, Misfit, Moment,
+    Policy, PolicyBuilder, Publishing, Revocable, Revocation, RevocationEntry, RevocationError,
+    RevocationEvent, RevocationList, RevocationSource, RevocationStatus, RevocationStore,
+    RevocationUnavailable, Revocations, RevokeError, RevokedUntil, Secret, StoreError, UnixTime,
+    VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 
@@ -304,6 +305,13 @@ mod in_memory {
         let policy = policy(&revocations);
         let mint = |issued: i64| provider().token(EdDSA).claim("iat", issued).mint();
         assert_eq!(error(&policy, &mint(NOW - 1)), Some(REVOKED));
+        // A clock that is fast by the leeway writes this before the start.
+        assert_eq!(error(&policy, &mint(NOW + 29)), Some(REVOKED));
+        assert_eq!(error(&policy, &mint(NOW + 30)), None);
+        let exact = options().leeway(Duration::ZERO).refuse_issued_before_start().in_memory();
+        let exact = exact.enforce([Revocable::Token]);
+        let policy = builder().leeway(Duration::ZERO).revocations(exact).build().unwrap();
+        assert_eq!(error(&policy, &mint(NOW - 1)), Some(REVOKED));
         assert_eq!(error(&policy, &mint(NOW)), None);
     }
 
@@ -342,7 +350,15 @@ mod in_memory {
                 Revocation::Token {
                     issuer: issuer.clone(),
                     token_id: "id".into(),
-                    until: Some(UnixTime(1)),
+                    until: Some(UnixTime(1).into()),
+                },
+            ),
+            (
+                r#"{"revoke":"session","issuer":"https://issuer.example","session":"s","until":"forever"}"#,
+                Revocation::Session {
+                    issuer: issuer.clone(),
+                    session: "s".into(),
+                    until: Some(RevokedUntil::ForEver),
                 },
             ),
             (
@@ -368,6 +384,8 @@ mod in_memory {
             r#"{"revoke":"subject","issuer":"a","subject":"b","issued_untill":1}"#,
             r#"{"revoke":"version","issuer":"a","subject":"b","current":-1}"#,
             r#"{"revoke":"token","issuer":"a","token_id":"b","until":"soon"}"#,
+            r#"{"revoke":"token","issuer":"a","token_id":"b","until":"for ever"}"#,
+            r#"{"revoke":"subject","issuer":"a","subject":"b","issued_until":"forever"}"#,
             r#"{"revoke":"token","issuer":"a","token_id":"b","token_id":"c"}"#,
         ] {
             assert!(read(json).is_err(), "{json}");
@@ -457,6 +475,21 @@ mod snapshots {
         assert!(!unwritable.is_not_found(), "{unwritable}");
     }
 
+    #[tokio::test]
+    async fn a_lift_is_saved_with_the_rest() {
+        let (_folder, path) = saved().await;
+        let revocations = options().restore(&path).unwrap();
+        let key = || Revocation::Key { issuer: NAME.into(), key_id: "key".into(), until: None };
+        revocations.lift(&key()).await.unwrap();
+        revocations.save(&path).unwrap();
+        let again = options().restore(&path).unwrap();
+        assert_eq!(again.stats().lifts, 1);
+        // Lifted, and so neither revoked nor unknown.
+        let changes = again.stats().changes;
+        again.lift(&key()).await.unwrap();
+        assert_eq!(again.stats().changes, changes);
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn only_the_owner_reads_it_and_no_name_is_in_it() {
@@ -477,6 +510,25 @@ struct NoStore;
 impl RevocationStore for NoStore {
     fn publish(&self, _: RevocationEntry) -> Publishing {
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// A store that keeps what it acknowledges, in that order.
+#[derive(Clone, Debug, Default)]
+struct Keeps(Arc<Mutex<Vec<RevocationEntry>>>);
+
+impl RevocationStore for Keeps {
+    fn publish(&self, entry: RevocationEntry) -> Publishing {
+        let mut kept = self.0.lock().unwrap();
+        // Whoever revokes did not know of this lift.
+        let is_lifted = entry.counts_with().is_some_and(|(key, most)| {
+            kept.iter().any(|kept| kept.key() == key && kept.mark() > most)
+        });
+        let result = if is_lifted { Err(StoreError::new("lifted")) } else { Ok(()) };
+        if result.is_ok() {
+            kept.push(entry);
+        }
+        Box::pin(async { result })
     }
 }
 
@@ -536,9 +588,81 @@ mod shared_by_a_fleet {
         assert!(!revocations.is_fresh());
         list.heard(Moment::now());
         assert!(!revocations.is_fresh());
-        list.is_whole_again();
+        // Begun is not read, nor is it while it goes on, whatever was heard before.
+        let reading = list.begin();
         list.heard(Moment::now());
-        assert!(revocations.is_fresh());
+        assert!(!revocations.is_fresh());
+        assert!(reading.finish().is_err() && !revocations.is_fresh());
+        drop(list.begin());
+        assert!(!revocations.is_fresh());
+    }
+
+    /// A list for one entry at a time, which has one that is over at 120 s after `NOW`, and could not
+    /// take in another that the store has.
+    async fn without_room() -> (FixedClock, RevocationList, RevocationEntry) {
+        let clock = FixedClock::at(NOW);
+        let list = Revocations::options()
+            .clock(clock.clone())
+            .max_lifetime(Duration::from_secs(1))
+            .leeway(Duration::ZERO)
+            .capacity(1)
+            .shared([1; 16], STALENESS);
+        list.heard(Moment::now());
+        let store = Keeps::default();
+        let revocations = Revocations::new(list.clone(), store.clone());
+        revocations.token(NAME, "one", None).await.unwrap();
+        clock.advance(Duration::from_secs(1));
+        revocations.token(NAME, "two", None).await.unwrap();
+        assert!(!revocations.is_fresh() && !list.needs_reading());
+        let second = store.0.lock().unwrap()[1];
+        (clock, list, second)
+    }
+
+    #[tokio::test]
+    async fn a_list_without_room_is_believed_once_the_follower_took_the_entry_in() {
+        let (clock, list, second) = without_room().await;
+        assert!(list.apply(&second).is_err() && !is_fresh(&list));
+        // The first is over, and the second is not yet.
+        clock.advance(Duration::from_secs(61));
+        list.apply(&second).unwrap();
+        assert!(is_fresh(&list));
+        assert_eq!(list.entries(), [second]);
+    }
+
+    #[tokio::test]
+    async fn a_list_without_room_is_believed_with_the_news_that_finds_some() {
+        let (clock, list, second) = without_room().await;
+        list.heard(Moment::now());
+        assert!(!is_fresh(&list));
+        clock.advance(Duration::from_secs(61));
+        // Nobody told it of the entry again.
+        list.heard(Moment::now());
+        assert!(is_fresh(&list));
+        assert_eq!(list.entries(), [second]);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_lacks_more_than_it_tries_again_is_not_believed_until_all_was_read() {
+        let (clock, list, _) = without_room().await;
+        for number in 0..2_000_u32 {
+            let mut key = [1; 17];
+            key[1..5].copy_from_slice(&number.to_le_bytes());
+            let ends = u32::try_from(NOW + 62).unwrap();
+            list.apply(&RevocationEntry::stored(list.fingerprint(), &key, 0, ends).unwrap())
+                .unwrap_err();
+        }
+        assert!(list.needs_reading());
+        clock.advance(Duration::from_secs(62 + 60));
+        list.heard(Moment::now());
+        assert!(list.needs_reading() && !is_fresh(&list));
+        let reading = list.begin();
+        assert!(!is_fresh(&list));
+        reading.finish().unwrap();
+        assert!(!list.needs_reading() && is_fresh(&list));
+    }
+
+    fn is_fresh(list: &RevocationList) -> bool {
+        Revocations::new(list.clone(), NoStore).is_fresh()
     }
 
     #[tokio::test]
@@ -567,19 +691,289 @@ mod shared_by_a_fleet {
         let list = options().shared([1; 16], STALENESS);
         let revocations = Revocations::new(list.clone(), NoStore);
         let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        rt.block_on(revocations.subject(NAME, "alice", UnixTime(NOW + 100))).unwrap();
+        rt.block_on(revocations.subject(NAME, "alice", UnixTime(NOW + 20))).unwrap();
         let [entry] = list.entries()[..] else { panic!("one entry") };
-        assert_eq!((entry.kind(), entry.mark()), (Revocable::Subject, 1_800_000_100));
-        assert_eq!(entry.ends(), 1_800_000_100 + 86_400 + 30 + 60);
+        assert_eq!((entry.kind(), entry.mark()), (Revocable::Subject, 1_800_000_020));
+        assert_eq!(entry.ends(), 1_800_000_030 + 86_400 + 30 + 60);
         let stored =
             RevocationEntry::stored(entry.fingerprint(), &entry.key(), entry.mark(), entry.ends());
         assert_eq!(stored, Some(entry));
         for key in [&[][..], &[3; 16], &[3; 18], &[0; 17], &[8; 17]] {
             assert_eq!(RevocationEntry::stored(0, key, 0, 0), None, "{key:?}");
         }
+        let lift = |mark| RevocationEntry::stored(0, &[0x87; 17], mark, u32::MAX);
+        let one = lift(1).unwrap();
+        assert_eq!((one.is_lift(), one.kind(), one.key()), (true, Revocable::Key, [0x87; 17]));
+        assert_eq!(lift(65_536), None);
         for kind in Revocable::ALL {
             assert_eq!(Revocable::of_code(kind.code()), Some(kind));
         }
+    }
+}
+
+/// Times that no token could tell are mostly in milliseconds.
+mod times {
+    use super::*;
+
+    const MILLISECONDS: UnixTime = UnixTime(NOW * 1000);
+
+    fn everything(until: UnixTime) -> Vec<Revocation> {
+        let (issuer, name) = (|| NAME.to_owned(), || "name".to_owned());
+        let issued_until = Some(until);
+        let until = Some(RevokedUntil::Time(until));
+        vec![
+            Revocation::Token { issuer: issuer(), token_id: name(), until },
+            Revocation::Session { issuer: issuer(), session: name(), until },
+            Revocation::Key { issuer: issuer(), key_id: name(), until },
+            Revocation::Subject { issuer: issuer(), subject: name(), issued_until },
+            Revocation::Client { issuer: issuer(), client: name(), issued_until },
+            Revocation::Issuer { issuer: issuer(), issued_until },
+        ]
+    }
+
+    #[tokio::test]
+    async fn what_is_later_than_any_token_could_tell_is_refused_and_says_why() {
+        let latest = UnixTime(NOW + 30);
+        let longest = UnixTime(NOW + 30 + 86_400 + 60);
+        let too_late = |revocation: &Revocation, at: UnixTime| match revocation.kind() {
+            Revocable::Token | Revocable::Session | Revocable::Key => {
+                RevokeError::EndsTooLate { until: at, latest: longest }
+            }
+            _ => RevokeError::IssuedTooLate { instant: at, latest },
+        };
+        let revocations = options().in_memory();
+        for at in [MILLISECONDS, UnixTime(i64::MAX), UnixTime(longest.0 + 1)] {
+            for revocation in everything(at) {
+                let error = revocations.revoke(&revocation).await.unwrap_err();
+                assert_eq!(error, too_late(&revocation, at), "{revocation:?}");
+                assert!(error.to_string().contains("are these milliseconds?"), "{error}");
+            }
+        }
+        assert_eq!(revocations.stats().total(), 0);
+        for revocation in everything(UnixTime(latest.0 + 1)) {
+            let may_end_then =
+                matches!(revocation.kind(), Revocable::Token | Revocable::Session | Revocable::Key);
+            assert_eq!(revocations.revoke(&revocation).await.is_ok(), may_end_then);
+        }
+        for at in [latest, UnixTime(NOW)] {
+            for revocation in everything(at) {
+                assert_eq!(revocations.revoke(&revocation).await, Ok(()), "{revocation:?}");
+            }
+        }
+        let token = &everything(longest)[0];
+        assert_eq!(revocations.revoke(token).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_for_ever_but_by_its_word() {
+        let list = options().shared([1; 16], Duration::from_secs(60));
+        let revocations = Revocations::new(list.clone(), NoStore);
+        for revocation in everything(UnixTime(NOW + 30)) {
+            revocations.revoke(&revocation).await.unwrap();
+        }
+        let most = u32::try_from(NOW + 30 + 86_400 + 30 + 60 + 60).unwrap();
+        for entry in list.entries() {
+            assert!(entry.ends() <= most, "{entry:?}");
+        }
+        let until = Some(RevokedUntil::ForEver);
+        let (issuer, session) = (NAME.to_owned(), "for ever".to_owned());
+        revocations.revoke(&Revocation::Session { issuer, session, until }).await.unwrap();
+        // Who has a stolen key makes new tokens.
+        revocations.key(NAME, "stolen").await.unwrap();
+        let for_ever = list.entries().into_iter().filter(|entry| entry.ends() == u32::MAX);
+        let mut kinds: Vec<_> = for_ever.map(|entry| entry.kind().name()).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, ["key", "session"]);
+    }
+
+    #[tokio::test]
+    async fn without_a_bound_on_lifetimes_a_token_is_revoked_until_a_time_of_this_century() {
+        let unlimited = options().max_lifetime(dangerous::unlimited_lifetime()).in_memory();
+        let latest = UnixTime(4_102_444_800);
+        assert_eq!(unlimited.token(NAME, "a", latest).await, Ok(()));
+        for until in [MILLISECONDS, UnixTime(latest.0 + 1)] {
+            let error = RevokeError::EndsTooLate { until, latest };
+            assert_eq!(unlimited.token(NAME, "b", until).await, Err(error));
+        }
+        let (issuer, token_id) = (NAME.to_owned(), "c".to_owned());
+        let until = Some(RevokedUntil::ForEver);
+        let for_ever = Revocation::Token { issuer, token_id, until };
+        assert_eq!(unlimited.revoke(&for_ever).await, Ok(()));
+    }
+}
+
+/// The way back.
+mod lifts {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn everything() -> Vec<Revocation> {
+        let (issuer, name) = (|| NAME.to_owned(), || "it".to_owned());
+        vec![
+            Revocation::Token { issuer: issuer(), token_id: name(), until: None },
+            Revocation::Session { issuer: issuer(), session: name(), until: None },
+            Revocation::Subject { issuer: issuer(), subject: name(), issued_until: None },
+            Revocation::Version { issuer: issuer(), subject: name(), current: 1_000_000_000_000 },
+            Revocation::Client { issuer: issuer(), client: name(), issued_until: None },
+            Revocation::Issuer { issuer: issuer(), issued_until: None },
+            Revocation::Key { issuer: issuer(), key_id: key_id(), until: None },
+        ]
+    }
+
+    fn key_id() -> String {
+        provider().key(EdDSA).id().to_owned()
+    }
+
+    fn it() -> String {
+        let token = provider().token(EdDSA).subject("it").claim("jti", "it").claim("sid", "it");
+        token.claim("client_id", "it").claim("ver", 3).mint()
+    }
+
+    fn enforcing(revocations: &Revocations) -> Policy {
+        let enforced = revocations.enforce(Revocable::ALL).version_claims(["ver"]);
+        builder().revocations(enforced).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_revoked_by_mistake_passes_again_once_it_is_lifted() {
+        let revocations = options().in_memory();
+        let policy = enforcing(&revocations);
+        for revocation in everything() {
+            let kind = revocation.kind();
+            let nothing = Err(RevokeError::NotRevoked(kind));
+            assert_eq!(revocations.lift(&revocation).await, nothing, "{kind}");
+            for _ in 0..3 {
+                assert_eq!(error(&policy, &it()), None, "{kind}");
+                revocations.revoke(&revocation).await.unwrap();
+                assert_eq!(error(&policy, &it()), Some(REVOKED), "{kind}");
+                revocations.lift(&revocation).await.unwrap();
+                assert_eq!(error(&policy, &it()), None, "{kind}");
+                // To try again does no harm.
+                assert_eq!(revocations.lift(&revocation).await, Ok(()), "{kind}");
+            }
+        }
+        assert_eq!(revocations.stats().lifts, 7);
+        // What is not meant stays.
+        revocations.token(NAME, "it", None).await.unwrap();
+        revocations.session(NAME, "it").await.unwrap();
+        revocations.lift(&everything()[0]).await.unwrap();
+        assert_eq!(error(&policy, &it()), Some(REVOKED));
+    }
+
+    #[tokio::test]
+    async fn a_lower_version_counts_after_one_that_was_too_high() {
+        let revocations = options().in_memory();
+        let policy = enforcing(&revocations);
+        let too_high = &everything()[3];
+        revocations.revoke(too_high).await.unwrap();
+        revocations.lift(too_high).await.unwrap();
+        revocations.version(NAME, "it", 3).await.unwrap();
+        assert_eq!(error(&policy, &it()), None);
+        revocations.version(NAME, "it", 4).await.unwrap();
+        assert_eq!(error(&policy, &it()), Some(REVOKED));
+    }
+
+    #[tokio::test]
+    async fn a_lift_is_told_and_does_not_end_by_itself() {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&events);
+        let clock = FixedClock::at(NOW);
+        let options = Revocations::options().clock(clock.clone());
+        let revocations =
+            options.on_event(move |event| told.lock().unwrap().push(*event)).in_memory();
+        let key = &everything()[6];
+        revocations.revoke(key).await.unwrap();
+        revocations.lift(key).await.unwrap();
+        let never = Revocation::Key { issuer: NAME.into(), key_id: "x".into(), until: None };
+        revocations.lift(&never).await.unwrap_err();
+        let kind = Revocable::Key;
+        assert_eq!(
+            *events.lock().unwrap(),
+            [
+                RevocationEvent::Revoked { kind },
+                RevocationEvent::Lifted { kind },
+                RevocationEvent::Failed { kind },
+            ]
+        );
+        clock.advance(Duration::from_secs(20 * 365 * 86_400));
+        let at = provider().at(NOW + 20 * 365 * 86_400);
+        let enforced = revocations.enforce([Revocable::Key]);
+        let policy = at.policy_builder().revocations(enforced).build().unwrap();
+        assert_eq!(error(&policy, &at.token(EdDSA).mint()), None);
+    }
+
+    #[tokio::test]
+    async fn who_had_not_heard_of_a_lift_is_not_told_that_it_revoked_what_is_lifted() {
+        let store = Keeps::default();
+        let new = || options().shared([1; 16], Duration::from_secs(60));
+        let (list, late_list) = (new(), new());
+        let revocations = Revocations::new(list.clone(), store.clone());
+        let late = Revocations::new(late_list.clone(), store.clone());
+        let key = &everything()[6];
+        revocations.revoke(key).await.unwrap();
+        revocations.lift(key).await.unwrap();
+        let lifted = RevokeError::Store(StoreError::new("lifted"));
+        assert_eq!(late.revoke(key).await, Err(lifted));
+        for entry in store.0.lock().unwrap().iter() {
+            late_list.apply(entry).unwrap();
+        }
+        late.revoke(key).await.unwrap();
+        for entry in store.0.lock().unwrap().iter() {
+            list.apply(entry).unwrap();
+        }
+        list.heard(Moment::now());
+        assert_eq!(error(&enforcing(&revocations), &it()), Some(REVOKED));
+    }
+
+    #[test]
+    fn whatever_the_order_in_which_entries_are_told_all_come_to_the_same() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) };
+        // Of each kind, whether it is revoked or lifted.
+        let words = prop::collection::vec((0..7_usize, any::<bool>()), 1..24);
+        proptest!(config, |(words in words, order in any::<u64>())| {
+            let store = Keeps::default();
+            let list = || {
+                let list = options().shared([1; 16], Duration::from_secs(60));
+                list.heard(Moment::now());
+                list
+            };
+            let revocations = Revocations::new(list(), store.clone());
+            let (mut is_revoked, mut was_revoked) = ([false; 7], [false; 7]);
+            for (kind, revokes) in words {
+                let revocation = &everything()[kind];
+                if revokes {
+                    runtime.block_on(revocations.revoke(revocation)).unwrap();
+                } else {
+                    let lifted = runtime.block_on(revocations.lift(revocation));
+                    prop_assert_eq!(lifted.is_ok(), was_revoked[kind]);
+                }
+                was_revoked[kind] |= revokes;
+                is_revoked[kind] = revokes;
+            }
+            let expected = is_revoked.contains(&true).then_some(REVOKED);
+            prop_assert_eq!(error(&enforcing(&revocations), &it()), expected.clone());
+
+            let mut entries = store.0.lock().unwrap().clone();
+            let count = u64::try_from(entries.len()).unwrap();
+            // Some order, and some of them twice.
+            entries.sort_by_key(|entry| order.rotate_left(u32::from(entry.key()[3]) + u32::try_from(entry.mark() % 64).unwrap()));
+            let twice = usize::try_from(order % count.max(1)).unwrap();
+            entries.extend_from_within(..twice.min(entries.len()));
+            let other = list();
+            for entry in &entries {
+                let stored = RevocationEntry::stored(entry.fingerprint(), &entry.key(), entry.mark(), entry.ends());
+                other.apply(&stored.unwrap()).unwrap();
+            }
+            prop_assert_eq!(error(&enforcing(&Revocations::new(other.clone(), NoStore)), &it()), expected.clone());
+            // And from who has them.
+            let third = list();
+            for entry in other.entries().iter().rev() {
+                third.apply(entry).unwrap();
+            }
+            prop_assert_eq!(error(&enforcing(&Revocations::new(third, NoStore)), &it()), expected);
+        });
     }
 }
 

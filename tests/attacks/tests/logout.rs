@@ -5,7 +5,7 @@ use http::Request;
 use portcullis::routes::LogoutError;
 use portcullis::{
     Algorithm, BackChannelLogout, ClaimsError, Error, Issuer, KeyError, RemoteJwks, Revocable,
-    RevocationError, Revocations,
+    RevocationError, Revocations, RevokeError,
 };
 use portcullis_attacks::{Door, NOW, Network, issuer, policy_for, token};
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
@@ -99,6 +99,84 @@ async fn a_provider_that_is_out_of_reach_logs_nobody_out() {
         matches!(&error, Some(LogoutError::Token(Error::Key(KeyError::Unavailable(_)))));
     assert!(is_unavailable, "{error:?}");
     drop(door);
+}
+
+#[tokio::test]
+async fn a_logout_token_lives_a_day_at_most_whatever_was_said() {
+    let revocations = Revocations::options().clock(FixedClock::at(NOW)).in_memory();
+    let policy = policy_for([issuer().trusted(&[ES256])]);
+    let policy = policy.revocations(revocations.enforce([Revocable::Subject])).build();
+    let policy = policy.expect("a policy");
+    let new = || {
+        let logout = BackChannelLogout::new(policy.clone(), revocations.clone(), ["web"]);
+        logout.expect("a receiver")
+    };
+    let of = |lifetime: i64| logout_token().claim("iat", NOW).expires_at(NOW + lifetime);
+    let (day, week) = (86_400, Duration::from_secs(7 * 86_400));
+    let too_long = |lifetime: u64, limit: u64| {
+        let (lifetime, limit) = (Duration::from_secs(lifetime), Duration::from_secs(limit));
+        let error = ClaimsError::LivesTooLong { lifetime, limit };
+        (400, Some(LogoutError::Token(Error::Claims(error))))
+    };
+    assert_eq!(send(&new(), &of(600)).await, (200, None));
+    assert_eq!(send(&new(), &of(601)).await, too_long(601, 600));
+    let logout = new().max_lifetime(week);
+    assert_eq!(send(&logout, &of(day)).await, (200, None));
+    assert_eq!(send(&logout, &of(day + 1)).await, too_long(86_401, 86_400));
+}
+
+#[tokio::test]
+async fn an_issuers_logout_tokens_take_no_room_from_others_or_from_operators() {
+    const CAPACITY: usize = 160;
+    let other = TestIssuer::new("https://other.example").at(NOW);
+    let revocations = Revocations::options().clock(FixedClock::at(NOW)).capacity(CAPACITY);
+    let revocations = revocations.in_memory();
+    let door = Door::new(
+        policy_for([issuer().trusted(&[ES256]), other.trusted(&[ES256])])
+            .revocations(revocations.enforce([Revocable::Session])),
+    );
+    let logout = BackChannelLogout::new(door.policy().clone(), revocations.clone(), ["web"]);
+    let logout = logout.expect("a receiver");
+    let of = |issuer: &TestIssuer, session: String| {
+        let token = issuer.token(ES256).typ("logout+jwt").audience("web");
+        token.claim("events", json!({ EVENT: {} })).claim("sid", session)
+    };
+    let mut taken = 0;
+    let refused = loop {
+        let answer = send(&logout, &of(&issuer(), format!("invented {taken}"))).await;
+        if answer.0 != 200 {
+            break answer;
+        }
+        taken += 1;
+    };
+    assert_eq!(taken, CAPACITY * 9 / 16);
+    let used_up = RevokeError::ShareUsedUp { capacity: CAPACITY };
+    assert_eq!(refused, (400, Some(LogoutError::Revoke(used_up))));
+    // What it took it keeps, and a replay is no more.
+    assert_eq!(send(&logout, &of(&issuer(), "invented 0".into())).await, (200, None));
+
+    let session = other.token(ES256).claim("sid", "s").mint();
+    door.admits(&session);
+    assert_eq!(send(&logout, &of(&other, "s".into())).await, (200, None));
+    door.refuses("logged out", &session, RevocationError::Revoked);
+
+    let mine = issuer().token(ES256).claim("sid", "mine").mint();
+    door.admits(&mine);
+    revocations.session(issuer().name(), "mine").await.expect("room");
+    door.refuses("by an operator", &mine, RevocationError::Revoked);
+}
+
+#[tokio::test]
+async fn a_logout_token_from_a_fast_clock_logs_out_up_to_what_is_accepted() {
+    let revocations = Revocations::options().clock(FixedClock::at(NOW)).in_memory();
+    let policy = policy_for([issuer().trusted(&[ES256])]);
+    let door = Door::new(policy.revocations(revocations.enforce([Revocable::Subject])));
+    let logout = BackChannelLogout::new(door.policy().clone(), revocations, ["web"]);
+    let access = token(ES256).claim("iat", NOW + 30).without("nbf").expires_at(NOW + 600).mint();
+    door.admits(&access);
+    let fast = logout_token().claim("iat", NOW + 30).without("nbf").expires_at(NOW + 90);
+    assert_eq!(send(&logout.expect("a receiver"), &fast).await, (200, None));
+    door.refuses("logged out", &access, RevocationError::Revoked);
 }
 
 #[tokio::test]

@@ -318,8 +318,8 @@ async fn who_fills_the_list_drops_nothing_and_lets_nothing_pass() {
     assert_eq!((full, revocations.stats().refused), (901, 901));
     assert_eq!(policy.verify_token_now(&stolen).err(), Some(REVOKED));
     // One that is there can be said again, and there is room once the others are over.
-    revocations.token(issuer().name(), "stolen", UnixTime(NOW + 200_000)).await.unwrap();
-    clock.advance(Duration::from_secs(86_400 + 200));
+    revocations.token(issuer().name(), "stolen", UnixTime(NOW + 86_480)).await.unwrap();
+    clock.advance(Duration::from_secs(86_540));
     revocations.token(issuer().name(), "new", None).await.unwrap();
     assert_eq!(revocations.stats().entries(Revocable::Token), 2);
 }
@@ -328,9 +328,13 @@ async fn who_fills_the_list_drops_nothing_and_lets_nothing_pass() {
 async fn an_end_or_instant_of_nonsense_neither_panics_nor_revokes_less() {
     let revocations = revocations();
     let door = door(revocations.enforce([Revocable::Token, Revocable::Subject]));
-    for (number, until) in
-        [0, -1, NOW - 1, i64::MIN, i64::MAX, i64::from(u32::MAX) + 1].into_iter().enumerate()
-    {
+    for until in [i64::MAX, i64::from(u32::MAX) + 1, NOW * 1000] {
+        let (until, latest) = (UnixTime(until), UnixTime(NOW + 30 + 86_400 + 60));
+        let too_late = Err(RevokeError::EndsTooLate { until, latest });
+        assert_eq!(revocations.token(issuer().name(), "late", until).await, too_late);
+    }
+    door.admits(&token(ES256).claim("jti", "late").mint());
+    for (number, until) in [0, -1, NOW - 1, i64::MIN].into_iter().enumerate() {
         let id = format!("token {number}");
         revocations.token(issuer().name(), &id, UnixTime(until)).await.unwrap();
         refuses(&door, &token(ES256).claim("jti", id).mint(), &REVOKED);
@@ -339,7 +343,12 @@ async fn an_end_or_instant_of_nonsense_neither_panics_nor_revokes_less() {
     assert_eq!(until(-1).await, Err(RevokeError::Instant));
     until(NOW - 1).await.unwrap();
     door.admits(&token(ES256).subject("alice").mint());
-    until(i64::MAX).await.unwrap();
+    for instant in [i64::MAX, NOW * 1000, NOW + 31].map(UnixTime) {
+        let too_late = RevokeError::IssuedTooLate { instant, latest: UnixTime(NOW + 30) };
+        assert_eq!(until(instant.0).await, Err(too_late));
+    }
+    door.admits(&token(ES256).subject("alice").mint());
+    until(NOW + 30).await.unwrap();
     refuses(&door, &token(ES256).subject("alice").mint(), &REVOKED);
     for (issuer, name) in [("", "name"), ("https://id.example", "")] {
         let nameless = revocations.token(issuer, name, None).await;
@@ -422,7 +431,7 @@ async fn without_a_bound_on_lifetimes_nothing_is_forgotten_too_early() {
         Err(RevokeError::NoLifetime(Revocable::Subject))
     );
     // Nobody can say when the last token of a session or of a key ends.
-    let until = Some(UnixTime(NOW + 1_000));
+    let until = Some(UnixTime(NOW + 1_000).into());
     let session = Revocation::Session { issuer: name.clone(), session: "one".into(), until };
     let key = |until| Revocation::Key { issuer: name.clone(), key_id: "key".into(), until };
     for (revocation, expected) in [

@@ -892,6 +892,45 @@ async fn an_administrator_revokes_for_the_issuer_of_its_token_and_whom_it_is_nam
 }
 
 #[tokio::test]
+async fn what_was_revoked_by_mistake_is_lifted_by_whoever_may() {
+    let lift = json!({ "lift": "subject", "issuer": ISSUER, "subject": "alice" }).to_string();
+    let may_not = problem(
+        403,
+        "The access token does not allow lifting a revocation.",
+        "revocation-forbidden",
+    );
+    let done = answer(204, &[], "");
+    let nobody = Doors::open(|| Service::new(&[Revocable::Subject]));
+    assert_eq!(nobody.ask("revokes", &revoke(&operator(), subject("alice"))).await, done);
+    nobody.refuse("where nobody may", &revoke(&operator(), &*lift), &may_not).await;
+
+    let doors = Doors::open(|| {
+        let service = Service::new(&[Revocable::Subject]);
+        let admin = service.admin.clone().may_lift(Requirement::scope("revocations:lift"));
+        Service { admin, ..service }
+    });
+    let trusted = || operator().scope("revocations:lift").subject("operator");
+    let unknown = problem(404, "There is no such revocation to lift.", "revocation-unknown");
+    doors.refuse("what is not revoked", &revoke(&trusted(), &*lift), &unknown).await;
+    assert_eq!(doors.ask("revokes", &revoke(&operator(), subject("alice"))).await, done);
+    doors.refuse("by who may only revoke", &revoke(&operator(), &*lift), &may_not).await;
+    for service in doors.services() {
+        assert_eq!(service.refuses(&access_token()), revoked());
+    }
+    let foreign = json!({ "lift": "subject", "issuer": OTHER_ISSUER, "subject": "alice" });
+    let other = problem(
+        403,
+        "The issuer of the access token may not revoke for this issuer.",
+        "revocation-forbidden",
+    );
+    doors.refuse("of another issuer", &revoke(&trusted(), foreign.to_string()), &other).await;
+    assert_eq!(doors.ask("lifts", &revoke(&trusted(), &*lift)).await, done);
+    for service in doors.services() {
+        assert_eq!(service.refuses(&access_token()), None);
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_cannot_revoke_with_an_operators_cookie() {
     let doors = Doors::open(|| Service::new(&[Revocable::Subject]));
     let cookie = || {
@@ -929,7 +968,7 @@ async fn an_operator_revokes_and_sees_how_it_does() {
     let operator = operator().claim("sid", "session-9");
     let stats = |sessions: usize, subjects: usize, changes: usize| {
         let body = format!(
-            r#"{{"entries":{{"token":0,"session":{sessions},"subject":{subjects},"version":0,"client":0,"issuer":0,"key":0}},"capacity":1000000,"changes":{changes},"refused":0,"fresh":true,"last_contact_ms":null,"lag":null}}"#
+            r#"{{"entries":{{"token":0,"session":{sessions},"subject":{subjects},"version":0,"client":0,"issuer":0,"key":0}},"lifts":0,"capacity":1000000,"changes":{changes},"refused":0,"fresh":true,"last_contact_ms":null,"lag":null}}"#
         );
         answer(200, &[("content-type", JSON)], &body)
     };
@@ -988,6 +1027,41 @@ async fn what_is_no_revocation_revokes_nothing_and_is_not_repeated() {
     // Before 1970 there are no instants.
     let early = json!({ "revoke": "issuer", "issuer": ISSUER, "issued_until": -1 }).to_string();
     doors.refuse("an instant before 1970", &revoke(&operator(), early), &malformed).await;
+
+    // Milliseconds, as clocks of browsers give them.
+    let milliseconds = NOW * 1000;
+    let instant = invalid(
+        "`issued_until` is in the future. Times are seconds since 1970: are these milliseconds?",
+    );
+    let end = invalid(
+        "`until` is later than any token ends. Times are seconds since 1970: are these milliseconds? For ever is the word `forever`.",
+    );
+    for (body, expected) in [
+        (json!({ "revoke": "issuer", "issuer": ISSUER, "issued_until": milliseconds }), &instant),
+        (
+            json!({ "revoke": "subject", "issuer": ISSUER, "subject": "alice", "issued_until": NOW + 3600 }),
+            &instant,
+        ),
+        (
+            json!({ "revoke": "session", "issuer": ISSUER, "session": "s", "until": milliseconds }),
+            &end,
+        ),
+        (
+            json!({ "revoke": "key", "issuer": ISSUER, "key_id": "k", "until": NOW + 86_400 * 365 }),
+            &end,
+        ),
+        (
+            json!({ "revoke": "subject", "lift": "subject", "issuer": ISSUER, "subject": "alice" }),
+            &malformed,
+        ),
+        (
+            json!({ "lift": "version", "issuer": ISSUER, "subject": "alice", "current": 7 }),
+            &malformed,
+        ),
+    ] {
+        let body = body.to_string();
+        doors.refuse(&body, &revoke(&operator(), &*body), expected).await;
+    }
 
     let large = subject(&"x".repeat(16 * 1024));
     let too_large = problem(413, "The body is larger than a revocation is.", "body-too-large");

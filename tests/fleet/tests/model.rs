@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use portcullis::{
     Algorithm, ClaimsError, Clock, Error, Issuer, KeySet, Policy, Revocable, Revocation,
-    RevocationError, Revocations, UnixTime,
+    RevocationError, Revocations, RevokedUntil, UnixTime,
 };
 use portcullis_fleet_tests::{Member, Server, eventually};
 use portcullis_redis::{RedisRevocations, StoreTerms};
@@ -59,6 +59,7 @@ fn instants(now: i64) -> impl Strategy<Value = Option<UnixTime>> {
     prop_oneof![
         3 => Just(None),
         1 => (-1200..1200_i64).prop_map(move |offset| Some(UnixTime(now + offset))),
+        1 => (-1200..40_i64).prop_map(move |offset| Some(UnixTime(now + offset))),
     ]
 }
 
@@ -67,9 +68,11 @@ fn revocations(now: i64) -> impl Strategy<Value = Revocation> {
     let name = || names().prop_map(name);
     prop_oneof![
         4 => (issuer(), name(), instants(now)).prop_map(|(issuer, token_id, until)| {
+            let until = until.map(Into::into);
             Revocation::Token { issuer, token_id, until }
         }),
         2 => (issuer(), name(), instants(now)).prop_map(|(issuer, session, until)| {
+            let until = until.map(Into::into);
             Revocation::Session { issuer, session, until }
         }),
         4 => (issuer(), name(), instants(now)).prop_map(|(issuer, subject, issued_until)| {
@@ -118,16 +121,29 @@ impl Entry {
         let (lifetime, leeway) = (i64::try_from(LIFETIME).unwrap(), i64::try_from(LEEWAY).unwrap());
         let latest = self.at + leeway;
         let from = match &self.revocation {
-            Revocation::Token { until: Some(until), .. }
-            | Revocation::Session { until: Some(until), .. } => until.0.max(latest + lifetime),
-            Revocation::Subject { issued_until: Some(instant), .. }
-            | Revocation::Client { issued_until: Some(instant), .. }
-            | Revocation::Issuer { issued_until: Some(instant), .. } => {
-                instant.0.max(latest) + lifetime
+            Revocation::Token { until: Some(RevokedUntil::Time(until)), .. }
+            | Revocation::Session { until: Some(RevokedUntil::Time(until)), .. } => {
+                until.0.max(latest + lifetime)
             }
             _ => latest + lifetime,
         };
         from + leeway + 60
+    }
+
+    /// Whether no token could tell such a time.
+    fn is_too_late(&self) -> bool {
+        let (lifetime, leeway) = (i64::try_from(LIFETIME).unwrap(), i64::try_from(LEEWAY).unwrap());
+        let latest = self.at + leeway;
+        match &self.revocation {
+            Revocation::Token { until: Some(RevokedUntil::Time(until)), .. }
+            | Revocation::Session { until: Some(RevokedUntil::Time(until)), .. } => {
+                until.0 > latest + lifetime + 60
+            }
+            Revocation::Subject { issued_until: Some(instant), .. }
+            | Revocation::Client { issued_until: Some(instant), .. }
+            | Revocation::Issuer { issued_until: Some(instant), .. } => instant.0 > latest,
+            _ => false,
+        }
     }
 
     fn takes_back(&self, token: &Token, issued: i64, now: i64) -> bool {
@@ -283,8 +299,12 @@ fn in_memory_a_policy_says_what_the_model_says() {
             match step {
                 Step::Wait(seconds) => world.clock.advance(Duration::from_secs(seconds)),
                 Step::Revoke(revocation) => {
-                    runtime.block_on(revocations.revoke(&revocation)).unwrap();
-                    world.model.push(Entry { revocation, at: world.now() });
+                    let revoked = runtime.block_on(revocations.revoke(&revocation));
+                    let entry = Entry { revocation, at: world.now() };
+                    prop_assert_eq!(revoked.is_err(), entry.is_too_late(), "{:?}", revoked);
+                    if revoked.is_ok() {
+                        world.model.push(entry);
+                    }
                 }
                 Step::Present(token) => world.present(&token, met)?,
             }
@@ -314,7 +334,12 @@ fn through_redis_every_member_says_what_the_model_says() {
             match step {
                 Step::Wait(seconds) => worlds[0].clock.advance(Duration::from_secs(seconds)),
                 Step::Revoke(revocation) => {
-                    runtime.block_on(one.revoke(&revocation)).unwrap();
+                    let revoked = runtime.block_on(one.revoke(&revocation));
+                    let entry = Entry { revocation: revocation.clone(), at: worlds[0].now() };
+                    prop_assert_eq!(revoked.is_err(), entry.is_too_late(), "{:?}", revoked);
+                    if revoked.is_err() {
+                        continue;
+                    }
                     for world in &mut worlds {
                         let (revocation, at) = (revocation.clone(), world.now());
                         world.model.push(Entry { revocation, at });

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 
 use portcullis::{
     Algorithm, Claim, ClaimRules, ClaimsError, Error, Issuer, JsonFault, KeyFault, KeySet,
-    MemberFault, NotAnObject, Part, Policy, Revocation, Secret, TokenError, UnixTime, dangerous,
+    MemberFault, NotAnObject, Part, Policy, Revocation, RevokedUntil, Secret, TokenError, UnixTime,
+    dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde::Deserialize;
@@ -585,7 +586,8 @@ fn times_of_a_handler() {
 #[test]
 fn revocations() {
     let text = str::to_owned;
-    let (issuer, until) = (text("i"), Some(UnixTime(NOW)));
+    let (issuer, time) = (text("i"), Some(UnixTime(NOW)));
+    let until = time.map(RevokedUntil::Time);
     for (json, revocation) in [
         (
             r#"{"revoke":"token","issuer":"i","token_id":"t","until":1800000000}"#,
@@ -601,7 +603,7 @@ fn revocations() {
         ),
         (
             r#"{"issued_until":1800000000,"revoke":"subject","issuer":"i","subject":"s"}"#,
-            Revocation::Subject { issuer: issuer.clone(), subject: text("s"), issued_until: until },
+            Revocation::Subject { issuer: issuer.clone(), subject: text("s"), issued_until: time },
         ),
         (
             r#"{"revoke":"version","issuer":"i","subject":"s","current":18446744073709551615}"#,
@@ -613,11 +615,19 @@ fn revocations() {
         ),
         (
             r#"{"revoke":"issuer","issuer":"i","issued_until":1800000000}"#,
-            Revocation::Issuer { issuer: issuer.clone(), issued_until: until },
+            Revocation::Issuer { issuer: issuer.clone(), issued_until: time },
         ),
         (
             r#"{"revoke":"key","issuer":"i","key_id":"k","until":1800000000}"#,
             Revocation::Key { issuer: issuer.clone(), key_id: text("k"), until },
+        ),
+        (
+            r#"{"revoke":"key","issuer":"i","key_id":"k","until":"forever"}"#,
+            Revocation::Key {
+                issuer: issuer.clone(),
+                key_id: text("k"),
+                until: Some(RevokedUntil::ForEver),
+            },
         ),
         (
             r#"{"revoke":"key","issuer":"i","key_id":"k","until":1800000000.9}"#,
@@ -625,7 +635,7 @@ fn revocations() {
         ),
         (
             r#"{"revoke":"issuer","issuer":"i","issued_until":1.8e9}"#,
-            Revocation::Issuer { issuer: issuer.clone(), issued_until: until },
+            Revocation::Issuer { issuer: issuer.clone(), issued_until: time },
         ),
     ] {
         assert_eq!(serde_json::from_str(json).ok(), Some(revocation), "{json}");

@@ -14,13 +14,24 @@ pub enum RevocationEvent {
         /// What kind of thing.
         kind: Revocable,
     },
-    /// Something could not be revoked, or nobody can tell whether it was.
+    /// A name was lifted through this handle: what was revoked under it up to then no longer is.
+    Lifted {
+        /// What kind of thing it names.
+        kind: Revocable,
+    },
+    /// Something could not be revoked or lifted, or nobody can tell whether it was.
     Failed {
         /// What kind of thing.
         kind: Revocable,
     },
     /// There is no room: nothing more is taken in until entries are over.
     Full {
+        /// For how many entries there is room.
+        capacity: usize,
+    },
+    /// An issuer has its share of the room, and its logout token, or its administrator, revoked nothing. Others
+    /// find room.
+    ShareUsedUp {
         /// For how many entries there is room.
         capacity: usize,
     },
@@ -40,9 +51,13 @@ impl RevocationEvent {
     pub(super) fn trace(&self) {
         match self {
             Self::Revoked { kind } => tracing::info!(kind = kind.name(), "revoked"),
+            Self::Lifted { kind } => tracing::warn!(kind = kind.name(), "a revocation was lifted"),
             Self::Failed { kind } => tracing::warn!(kind = kind.name(), "not revoked"),
             Self::Full { capacity } => {
                 tracing::error!(capacity, "no room for another revocation");
+            }
+            Self::ShareUsedUp { capacity } => {
+                tracing::error!(capacity, "an issuer has its share of the room for revocations");
             }
             Self::Fresh => tracing::info!("revocations are fresh"),
             Self::Stale => tracing::warn!("revocations are stale"),
@@ -62,11 +77,13 @@ impl RevocationEvent {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RevocationStats {
     pub(super) entries: [usize; Revocable::ALL.len()],
+    /// How many names were lifted. They stay, and take room.
+    pub lifts: usize,
     /// For how many entries there is room.
     pub capacity: usize,
     /// How many entries came or changed since the start.
     pub changes: u64,
-    /// How many entries found no room.
+    /// How many entries found no room, or not within the share of their issuer.
     pub refused: u64,
     /// Whether policies believe the list. Where nobody else writes to it, always.
     pub is_fresh: bool,
@@ -82,8 +99,8 @@ impl RevocationStats {
         self.entries[kind.index()]
     }
 
-    /// How many there are of all kinds.
+    /// How many there are of all kinds, lifts included.
     pub fn total(&self) -> usize {
-        self.entries.iter().sum()
+        self.entries.iter().sum::<usize>() + self.lifts
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::enforce::EnforcedRevocations;
 use super::event::{RevocationEvent, RevocationStats};
-use super::list::RevocationList;
+use super::list::{RevocationEntry, RevocationList};
 use super::options::RevocationOptions;
+use super::room::Writer;
 use super::snapshot::{self, SnapshotError};
 use super::store::{RevocationStore, StoreError};
 use super::what::{Revocable, Revocation};
@@ -46,7 +47,15 @@ use crate::time::UnixTime;
 ///
 /// An entry outlives every token that it concerns: it is kept for the
 /// [longest lifetime](RevocationOptions::max_lifetime) from now, leeway and a minute more, and then
-/// dropped. There is no way to take one back.
+/// dropped. A time that is later than a token could tell is refused, since it is mostly one in milliseconds;
+/// *for ever* has a [word of its own](crate::RevokedUntil::ForEver). What was revoked by mistake is
+/// [lifted](Self::lift).
+///
+/// The room is [bounded](RevocationOptions::capacity), and shared out, so that no issuer's logout tokens take what
+/// others need: three quarters of the room are shared, of which one issuer may have three times what it leaves free,
+/// and so nine sixteenths of it all. Each of a thousand issuers may have 122 entries of a million whatever the others
+/// took. An issuer's own administrators find an eighth more, and the last sixteenth is for code that calls this, and
+/// for administrators who revoke for [other issuers](crate::RevocationAdmin::may_revoke_for) than their own.
 ///
 /// [In memory](Self::in_memory), what was revoked is forgotten with the process: see
 /// [`save`](Self::save) and [`RevocationOptions::refuse_issued_before_start`]. Cheap to clone: clones
@@ -98,7 +107,8 @@ impl Revocations {
         token_id: impl Into<String>,
         until: impl Into<Option<UnixTime>>,
     ) -> Result<(), RevokeError> {
-        let (issuer, token_id, until) = (issuer.into(), token_id.into(), until.into());
+        let (issuer, token_id) = (issuer.into(), token_id.into());
+        let until = until.into().map(Into::into);
         self.revoke(&Revocation::Token { issuer, token_id, until }).await
     }
 
@@ -117,7 +127,8 @@ impl Revocations {
         self.revoke(&Revocation::Session { issuer, session, until: None }).await
     }
 
-    /// Logs a subject out everywhere: revokes its tokens with an `iat` up to `issued_until`.
+    /// Logs a subject out everywhere: revokes its tokens with an `iat` up to `issued_until`, which is no later than
+    /// now and the leeway.
     ///
     /// `None` is now and the leeway: that also covers a token that was just accepted from a fast clock.
     /// It also refuses the tokens of a login within the leeway (30 s) from now. Where that is too
@@ -209,19 +220,83 @@ impl Revocations {
     ///
     /// # Errors
     ///
-    /// There is no room, what is to be revoked is not fully said, or the store did not acknowledge.
+    /// There is no room, what is to be revoked is not fully said, a time is too late, or the store did not
+    /// acknowledge.
     pub async fn revoke(&self, revocation: &Revocation) -> Result<(), RevokeError> {
+        self.revoke_as(Writer::Operator, revocation).await
+    }
+
+    pub(crate) async fn revoke_as(
+        &self,
+        writer: Writer,
+        revocation: &Revocation,
+    ) -> Result<(), RevokeError> {
         let kind = revocation.kind();
-        let result = self.write(revocation).await;
-        self.list.tell(&match result {
-            Ok(()) => RevocationEvent::Revoked { kind },
-            Err(_) => RevocationEvent::Failed { kind },
+        let entry = self.list.entry(revocation);
+        self.write(writer, entry, RevocationEvent::Revoked { kind }).await
+    }
+
+    /// Lifts what was revoked by mistake: everything of this kind, issuer and name that was revoked up to now, in
+    /// this process and wherever its store's entries are followed. Times and versions in `revocation` do not count.
+    ///
+    /// ```
+    /// use portcullis::{Revocable, Revocation, Revocations};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), portcullis::RevokeError> {
+    /// # let revocations = Revocations::in_memory();
+    /// // The wrong one, and for ever.
+    /// revocations.key("https://id.example", "2026-11").await?;
+    /// let (issuer, key_id) = ("https://id.example".to_owned(), "2026-11".to_owned());
+    /// revocations.lift(&Revocation::Key { issuer, key_id, until: None }).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Tokens that this lets in again have all else to pass, other revocations included. The name may be revoked again,
+    /// and is from then on. A lift is kept for ever, in the room of an entry: whoever still has the old one, be it
+    /// a store or a process that was cut off, then brings nothing back. A [snapshot](Self::save) from before the lift does not know
+    /// of it: save one after it. Another process that revokes the same name before it has heard of the lift revokes
+    /// what is lifted; with [a store](crate::RevocationEntry::counts_with) that looks, it is told to try again.
+    ///
+    /// # Errors
+    ///
+    /// [Nothing](RevokeError::NotRevoked) was ever revoked so, as far as this process knows, there is no room, or the
+    /// store did not acknowledge. To lift again what is lifted does no harm.
+    pub async fn lift(&self, revocation: &Revocation) -> Result<(), RevokeError> {
+        self.lift_as(Writer::Operator, revocation).await
+    }
+
+    pub(crate) async fn lift_as(
+        &self,
+        writer: Writer,
+        revocation: &Revocation,
+    ) -> Result<(), RevokeError> {
+        let kind = revocation.kind();
+        let entry = self.list.lift(revocation);
+        self.write(writer, entry, RevocationEvent::Lifted { kind }).await
+    }
+
+    async fn write(
+        &self,
+        writer: Writer,
+        entry: Result<RevocationEntry, RevokeError>,
+        done: RevocationEvent,
+    ) -> Result<(), RevokeError> {
+        let result = match entry {
+            Ok(entry) => self.publish(writer, entry).await,
+            Err(error) => Err(error),
+        };
+        self.list.tell(&match (&result, done) {
+            (Err(_), RevocationEvent::Revoked { kind } | RevocationEvent::Lifted { kind }) => {
+                RevocationEvent::Failed { kind }
+            }
+            _ => done,
         });
         result
     }
 
-    async fn write(&self, revocation: &Revocation) -> Result<(), RevokeError> {
-        let entry = self.list.entry(revocation)?;
+    async fn publish(&self, writer: Writer, entry: RevocationEntry) -> Result<(), RevokeError> {
+        self.list.check_room(&entry, writer)?;
         let Some(store) = &self.store else { return self.list.apply(&entry) };
         store.publish(entry).await.map_err(RevokeError::Store)?;
         // What the fleet has is revoked, also where this process has no room: it is stale then.
@@ -230,7 +305,10 @@ impl Revocations {
     }
 
     /// Writes all entries to a file, for [`RevocationOptions::restore`]. The file is replaced as a
-    /// whole, and only its owner can read it. What is revoked later is not in it.
+    /// whole, and only its owner can read it. Several may save at once: the last counts. What is revoked later is not in it.
+    ///
+    /// It is written beside the file first, under a name with `.new` at its end. One that a crash left behind is not
+    /// used, and can be removed.
     ///
     /// # Errors
     ///
@@ -265,10 +343,34 @@ pub enum RevokeError {
         /// How many.
         capacity: usize,
     },
+    /// The issuer has its share of the room. Its logout tokens and administrators revoke no more until some of its
+    /// entries are over; others do, and so does code.
+    ShareUsedUp {
+        /// For how many entries there is room.
+        capacity: usize,
+    },
     /// The issuer, or what is to be revoked, is an empty name.
     Nameless(Revocable),
     /// An instant before 1970.
     Instant,
+    /// An instant that is yet to come. All who log in until then would be refused.
+    IssuedTooLate {
+        /// The instant.
+        instant: UnixTime,
+        /// Now and the leeway: the latest that a token is accepted from.
+        latest: UnixTime,
+    },
+    /// An end beyond that of all tokens.
+    EndsTooLate {
+        /// The end.
+        until: UnixTime,
+        /// The latest that a token can end that is made now, and a minute.
+        latest: UnixTime,
+    },
+    /// What is to be lifted is neither revoked nor lifted already, as far as this process knows.
+    NotRevoked(Revocable),
+    /// It was lifted 65,535 times, which is as often as can be counted.
+    LiftedTooOften(Revocable),
     /// Without a bound on tokens' lifetime, a token is revoked until its `exp`, which has to be said.
     NoEnd(Revocable),
     /// Without a bound on tokens' lifetime, nobody knows how long to remember it.
@@ -288,6 +390,30 @@ impl fmt::Display for RevokeError {
                 write!(
                     f,
                     "a revocation of kind `{kind}` names an issuer and what is revoked: one is empty"
+                )
+            }
+            Self::ShareUsedUp { capacity } => write!(
+                f,
+                "the issuer has its share of the room for revocations: raise `capacity` ({capacity} entries), or shorten the lifetime of tokens"
+            ),
+            Self::IssuedTooLate { instant, latest } => write!(
+                f,
+                "`issued_until` is {instant}, and the latest that a token can be issued is {latest}: are these milliseconds? Times are seconds since 1970"
+            ),
+            Self::EndsTooLate { until, latest } => write!(
+                f,
+                "`until` is {until}, and the latest that a token can end is {latest}: are these milliseconds? Times are seconds since 1970, and for ever is the word `forever`"
+            ),
+            Self::NotRevoked(kind) => {
+                write!(
+                    f,
+                    "no such revocation of kind `{kind}` is known here, so that none is lifted"
+                )
+            }
+            Self::LiftedTooOften(kind) => {
+                write!(
+                    f,
+                    "this revocation of kind `{kind}` was lifted 65,535 times, and is not again"
                 )
             }
             Self::Instant => f.write_str("an instant before 1970 revokes nothing"),

@@ -1,18 +1,19 @@
 //! The picture of what was taken back, in memory.
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use core::time::Duration;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 
-use super::digest::{Digest, DigestKey};
+use super::digest::{Digest, DigestKey, LIFT, Of};
 use super::event::{Observer, RevocationEvent, RevocationStats};
 use super::handle::RevokeError;
+use super::room::{Tally, Writer};
 use super::source::RevocationUnavailable;
-use super::table::{Mark, NoRoom, Said, Table, Until};
-use super::what::{Revocable, Revocation, Scope};
+use super::table::{Lifts, Mark, NoRoom, Said, Table, Until};
+use super::what::{Revocable, Revocation, RevokedUntil, Scope};
 use crate::observers::{Observers, guarded};
 use crate::time::{Clock, UnixTime};
 
@@ -21,6 +22,14 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 /// How long a client should wait while a list is stale: about what it takes to reach a store again.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// The latest end of a token where tokens live for ever: in the year 2100. Entries can say 2106 at most, and
+/// milliseconds since 1970 are far beyond it.
+const LAST: UnixTime = UnixTime(4_102_444_800);
+
+/// How many entries that found no room a list with a store tries again by itself. Of more, all is to be read
+/// anew: some 64 KiB.
+const MISSING: usize = 1024;
 
 /// How long tokens live at most, by which entries are kept long enough.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,7 +53,7 @@ struct Inner {
     capacity: usize,
     clock: Arc<dyn Clock>,
     observers: Observers<Observer>,
-    /// Tokens issued before are refused, whoever issued them.
+    /// Tokens issued before are refused, whoever issued them: they may be older than the list.
     start: Option<UnixTime>,
     tokens: Table<Until>,
     sessions: Table<Until>,
@@ -53,9 +62,12 @@ struct Inner {
     versions: Table<Mark>,
     clients: Table<Mark>,
     issuers: Table<Mark>,
+    lifts: Table<Lifts>,
     /// Whether there ever was an entry of the kind: a look-up is spared while there was none.
     is_used: [AtomicBool; Revocable::ALL.len()],
-    entries: AtomicUsize,
+    /// Whether there ever was a lift.
+    has_lifts: AtomicBool,
+    tally: Tally,
     generation: AtomicU64,
     refused: AtomicU64,
     /// When all was last swept for room.
@@ -74,10 +86,29 @@ struct Contact {
     heard: AtomicU64,
     heard_wall: AtomicU64,
     lag: AtomicU64,
-    /// An entry found no room since all was last read.
+    /// What found no room.
+    missing: Mutex<Missing>,
+    /// Whether there is something missing: what `missing` says, for who does not wait for it.
     is_incomplete: AtomicBool,
     /// Whether it was last said to be stale.
     is_stale: AtomicBool,
+}
+
+/// What a list lacks of what its store has.
+#[derive(Default)]
+struct Missing {
+    /// The first that found no room.
+    entries: Vec<RevocationEntry>,
+    /// How many more there were.
+    more: u64,
+    /// How many of those were made good, since all was read from a moment after them on.
+    made_good: u64,
+}
+
+impl Missing {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.more == self.made_good
+    }
 }
 
 /// A moment on two clocks: one stops while a machine sleeps, the other may be set.
@@ -104,32 +135,44 @@ impl Moment {
 }
 
 /// One entry of a [`RevocationList`], as stores and followers pass it on. It shows nobody's name: the
-/// digest is keyed.
-#[derive(Clone, Copy, Eq, PartialEq)]
+/// digest is keyed. Which entries are of one issuer does show.
+///
+/// It says what is revoked, or [that](Self::is_lift) a name was lifted. Both are facts that only grow: two entries
+/// under one [key](Self::key) say together the larger mark and the later end, so that entries may be told twice,
+/// in any order, by anybody who has them. What is revoked after a lift of the same name has another key.
+#[derive(Clone, Copy)]
 pub struct RevocationEntry {
     /// Of the secret of its digest.
     fingerprint: u64,
     kind: Revocable,
+    is_lift: bool,
     digest: Digest,
     mark: u64,
     ends: u32,
+    /// Where it was made: the digest of the name's lifts, and how many of them were known.
+    made_after: Option<(Digest, u16)>,
 }
 
 impl RevocationEntry {
-    /// What is revoked.
+    /// What is revoked, or of what a revocation was lifted.
     pub fn kind(&self) -> Revocable {
         self.kind
     }
 
-    /// What it is stored under: its kind's [code](Revocable::code), and its digest. Two entries under
-    /// one key say together the larger mark, and the later end.
-    pub fn key(&self) -> [u8; 17] {
-        let mut key = [self.kind.code(); 17];
-        key[1..].copy_from_slice(&self.digest.0);
-        key
+    /// Whether it says that a name was [lifted](super::Revocations::lift), and how often, by its
+    /// [mark](Self::mark).
+    pub fn is_lift(&self) -> bool {
+        self.is_lift
     }
 
-    /// Up to which instant of issue, or below which version. 0 where the kind has no such mark.
+    /// What it is stored under: its kind's [code](Revocable::code), with `0x80` added where it is a
+    /// [lift](Self::is_lift), and its digest. Two entries under one key say together the larger mark, and the later end.
+    pub fn key(&self) -> [u8; 17] {
+        key(self.kind, self.is_lift, &self.digest)
+    }
+
+    /// Up to which instant of issue, or below which version; of a lift, how many there were. 0 where the kind has
+    /// no such mark.
     pub fn mark(&self) -> u64 {
         self.mark
     }
@@ -145,17 +188,93 @@ impl RevocationEntry {
         self.fingerprint
     }
 
-    /// An entry that was stored. `None`: no entry has such a key.
+    /// What a store has to look at before it acknowledges a revocation that was just made: under which key it may
+    /// have a lift of the same name, and the largest mark there under which this entry counts. Where the mark is larger,
+    /// whoever revokes did not know of the lift yet, and nobody who does would go by the entry: the store must
+    /// not acknowledge it. To try again, once the list has followed, is right.
+    ///
+    /// `None`: it was not made here, but stored before. It is a fact, and is taken as it is.
+    pub fn counts_with(&self) -> Option<([u8; 17], u64)> {
+        let (digest, lifts) = self.made_after?;
+        Some((key(self.kind, true, &digest), lifts.into()))
+    }
+
+    /// An entry that was stored. `None`: no entry has such a key, or such a mark.
     pub fn stored(fingerprint: u64, key: &[u8], mark: u64, ends: u32) -> Option<Self> {
         let (code, digest) = key.split_first()?;
         let digest = Digest(digest.try_into().ok()?);
-        Some(Self { fingerprint, kind: Revocable::of_code(*code)?, digest, mark, ends })
+        let kind = Revocable::of_code(*code & !LIFT)?;
+        let is_lift = *code & LIFT != 0;
+        if is_lift && u16::try_from(mark).is_err() {
+            return None;
+        }
+        Some(Self { fingerprint, kind, is_lift, digest, mark, ends, made_after: None })
     }
 }
 
+fn key(kind: Revocable, is_lift: bool, digest: &Digest) -> [u8; 17] {
+    let mut key = [kind.code() | if is_lift { LIFT } else { 0 }; 17];
+    key[1..].copy_from_slice(&digest.0);
+    key
+}
+
+impl PartialEq for RevocationEntry {
+    /// Whether both say the same, wherever they were made.
+    fn eq(&self, other: &Self) -> bool {
+        let said = |it: &Self| (it.fingerprint, it.key(), it.mark, it.ends);
+        said(self) == said(other)
+    }
+}
+
+impl Eq for RevocationEntry {}
+
 impl fmt::Debug for RevocationEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationEntry").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("RevocationEntry")
+            .field("kind", &self.kind)
+            .field("is_lift", &self.is_lift)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A reading of all that a store has, by [`RevocationList::begin`].
+///
+/// The list lacks what it lacked until [`finish`](Self::finish): one that is dropped before changes nothing.
+#[derive(Debug)]
+#[must_use = "the list is as it was before it is finished"]
+pub struct RevocationReading {
+    list: RevocationList,
+    /// How many entries were missing beyond those that are tried again, when it began.
+    more: u64,
+}
+
+impl RevocationReading {
+    /// Takes an entry of the store in, as [`RevocationList::apply`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RevocationList::apply`].
+    pub fn apply(&self, entry: &RevocationEntry) -> Result<(), RevokeError> {
+        self.list.apply(entry)
+    }
+
+    /// All that the store had when this reading began was [applied](Self::apply).
+    ///
+    /// # Errors
+    ///
+    /// Not all of it found [room](RevokeError::Full), or something else did not meanwhile: the list is not believed,
+    /// and all has to be read again.
+    pub fn finish(self) -> Result<(), RevokeError> {
+        let inner = &*self.list.0;
+        let Some(contact) = &inner.contact else { return Ok(()) };
+        let mut missing = contact.missing();
+        missing.made_good = missing.made_good.max(self.more);
+        inner.try_missing(contact, &mut missing, |_| true);
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(RevokeError::Full { capacity: inner.capacity })
+        }
     }
 }
 
@@ -183,7 +302,8 @@ pub(super) struct ListSettings {
     pub(super) capacity: usize,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observers: Observers<Observer>,
-    pub(super) start: Option<UnixTime>,
+    /// Whether tokens that may be from before now are refused.
+    pub(super) start: bool,
     pub(super) max_staleness: Option<Duration>,
 }
 
@@ -191,12 +311,15 @@ impl RevocationList {
     pub(super) fn new(settings: ListSettings) -> Self {
         let ListSettings { key, bounds, capacity, clock, observers, start, max_staleness } =
             settings;
+        // A clock that is fast by the leeway issues tokens from then.
+        let start = start.then(|| clock.now().saturating_add(bounds.leeway));
         let contact = max_staleness.map(|max_staleness| Contact {
             max_staleness,
             start: Moment::now(),
             heard: AtomicU64::new(0),
             heard_wall: AtomicU64::new(0),
             lag: AtomicU64::new(0),
+            missing: Mutex::default(),
             is_incomplete: AtomicBool::new(false),
             is_stale: AtomicBool::new(true),
         });
@@ -214,8 +337,10 @@ impl RevocationList {
             versions: Table::new(),
             clients: Table::new(),
             issuers: Table::new(),
+            lifts: Table::new(),
             is_used: Default::default(),
-            entries: AtomicUsize::new(0),
+            has_lifts: AtomicBool::new(false),
+            tally: Tally::new(),
             generation: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             swept: AtomicI64::new(i64::MIN),
@@ -225,41 +350,79 @@ impl RevocationList {
 
     /// The entry that says what `revocation` does.
     pub(super) fn entry(&self, revocation: &Revocation) -> Result<RevocationEntry, RevokeError> {
-        let Inner { key, bounds, clock, .. } = &*self.0;
+        let inner = &*self.0;
         let (kind, (issuer, name, scope)) = (revocation.kind(), revocation.parts());
         if issuer.is_empty() || name.is_empty() {
             return Err(RevokeError::Nameless(kind));
         }
-        let now = clock.now();
-        let Bounds { max_lifetime, leeway } = *bounds;
-        // A clock that is fast by the leeway issues tokens from then.
-        let latest = now.saturating_add(leeway);
-        let (mark, ends) = match (scope, max_lifetime) {
-            (Scope::All { until: None }, _) if kind == Revocable::Key => (0, None),
-            // Of one token it can be said when it ends; not of all that a session or a key has.
-            (Scope::All { until }, None) if kind == Revocable::Token => {
-                (0, Some(until.ok_or(RevokeError::NoEnd(kind))?))
-            }
-            (_, None) => return Err(RevokeError::NoLifetime(kind)),
-            (Scope::All { until }, Some(lifetime)) => {
-                (0, Some(latest.saturating_add(lifetime).max(until.unwrap_or(now))))
-            }
-            (Scope::IssuedUntil(instant), Some(lifetime)) => {
-                let instant = instant.unwrap_or(latest);
-                let mark = u64::try_from(instant.0).map_err(|_| RevokeError::Instant)?;
-                (mark, Some(instant.max(latest).saturating_add(lifetime)))
-            }
-            (Scope::Below(version), Some(lifetime)) => {
-                (version, Some(latest.saturating_add(lifetime)))
-            }
+        let (mark, ends) = inner.bounds.extent(kind, scope, inner.clock.now())?;
+        let key = inner.key.load();
+        let lifts = inner.lifts(&key, kind, issuer, name);
+        Ok(RevocationEntry {
+            fingerprint: key.fingerprint(),
+            kind,
+            is_lift: false,
+            digest: key.tagged(Of::Name { lifts }, kind, issuer, name),
+            mark,
+            ends,
+            made_after: Some((key.tagged(Of::Lift, kind, issuer, name), lifts)),
+        })
+    }
+
+    /// The entry that says that what `revocation` names is no longer revoked.
+    pub(super) fn lift(&self, revocation: &Revocation) -> Result<RevocationEntry, RevokeError> {
+        let inner = &*self.0;
+        let (kind, (issuer, name, _)) = (revocation.kind(), revocation.parts());
+        let key = inner.key.load();
+        let lifts = inner.lifts(&key, kind, issuer, name);
+        let now = inner.now();
+        let digest = key.digest(Of::Name { lifts }, kind, issuer, name);
+        let is_revoked = inner.said(kind, &digest).is_some_and(|(_, ends)| ends >= now);
+        let lifts = match (is_revoked, lifts) {
+            (true, lifts) => lifts.checked_add(1).ok_or(RevokeError::LiftedTooOften(kind))?,
+            (false, 0) => return Err(RevokeError::NotRevoked(kind)),
+            // It was lifted already, and perhaps nobody was told so: the same once more.
+            (false, lifts) => lifts,
         };
-        let ends = ends.map_or(u32::MAX, |ends| {
-            let ends = ends.saturating_add(leeway).saturating_add(MARGIN);
-            u32::try_from(ends.0.max(0)).unwrap_or(u32::MAX)
-        });
-        let key = key.load();
-        let (fingerprint, digest) = (key.fingerprint(), key.digest(kind, issuer, name));
-        Ok(RevocationEntry { fingerprint, kind, digest, mark, ends })
+        Ok(RevocationEntry {
+            fingerprint: key.fingerprint(),
+            kind,
+            is_lift: true,
+            digest: key.tagged(Of::Lift, kind, issuer, name),
+            mark: lifts.into(),
+            // What it lifts may be for ever, and may come again from whoever still has it.
+            ends: u32::MAX,
+            made_after: None,
+        })
+    }
+
+    /// Whether an entry may be made on this word: see [`Writer`].
+    pub(super) fn check_room(
+        &self,
+        entry: &RevocationEntry,
+        writer: Writer,
+    ) -> Result<(), RevokeError> {
+        let inner = &*self.0;
+        let has_room = || {
+            // What is there already takes no more.
+            inner.tally.has_room(&entry.digest, writer, inner.capacity)
+                || inner.said(entry.kind, &entry.digest).is_some()
+        };
+        if writer == Writer::Operator || has_room() {
+            return Ok(());
+        }
+        inner.sweep(inner.now());
+        if has_room() {
+            return Ok(());
+        }
+        let capacity = inner.capacity;
+        inner.refused.fetch_add(1, Ordering::Relaxed);
+        if inner.tally.is_full(capacity) {
+            inner.tell(&RevocationEvent::Full { capacity });
+            return Err(RevokeError::Full { capacity });
+        }
+        inner.tell(&RevocationEvent::ShareUsedUp { capacity });
+        Err(RevokeError::ShareUsedUp { capacity })
     }
 
     /// Takes an entry in, made under the list's secret. It counts with the next look-up. One that says
@@ -267,51 +430,48 @@ impl RevocationList {
     ///
     /// # Errors
     ///
-    /// The list is [full](RevokeError::Full). A list with a store is stale from then on, until
-    /// [all was read anew](Self::is_whole_again) and found room.
+    /// The list is [full](RevokeError::Full). A list with a store is not believed from then on, until the entry
+    /// found room: it is tried again with each [`heard`](Self::heard), and all is read anew by
+    /// [`begin`](Self::begin) where there were too many for that.
     pub fn apply(&self, entry: &RevocationEntry) -> Result<(), RevokeError> {
         let inner = &*self.0;
-        let now = inner.now();
-        if entry.ends < now {
-            return Ok(());
-        }
-        let merged = inner.merge(entry, now).or_else(|NoRoom| {
-            inner.sweep(now);
-            inner.merge(entry, now)
-        });
-        match merged {
-            Ok(is_news) => {
-                inner.is_used[entry.kind.index()].store(true, Ordering::Release);
-                if is_news {
-                    // After the entry is there: who reads the number then finds it.
-                    inner.generation.fetch_add(1, Ordering::Release);
+        let result = inner.take_in(entry);
+        if let Some(contact) = &inner.contact {
+            match result {
+                // Perhaps the one that found no room before.
+                Ok(()) if contact.is_incomplete.load(Ordering::Acquire) => {
+                    let key = entry.key();
+                    inner.try_missing(contact, &mut contact.missing(), |own| own.key() == key);
                 }
-                Ok(())
-            }
-            Err(NoRoom) => {
-                inner.refused.fetch_add(1, Ordering::Relaxed);
-                if let Some(contact) = &inner.contact {
-                    contact.is_incomplete.store(true, Ordering::Release);
+                Ok(()) => {}
+                Err(NoRoom) => {
+                    contact.miss(entry);
                     inner.notice_stale(contact);
                 }
-                inner.tell(&RevocationEvent::Full { capacity: inner.capacity });
-                Err(RevokeError::Full { capacity: inner.capacity })
             }
         }
+        result.map_err(|NoRoom| {
+            inner.refused.fetch_add(1, Ordering::Relaxed);
+            inner.tell(&RevocationEvent::Full { capacity: inner.capacity });
+            RevokeError::Full { capacity: inner.capacity }
+        })
     }
 
-    /// All of the store's state was read, and found room: entries that found none before are no longer held
-    /// against the list. Not sooner: a list that lacks what it was told is not to be believed meanwhile.
-    pub fn is_whole_again(&self) {
-        if let Some(contact) = &self.0.contact {
-            contact.is_incomplete.store(false, Ordering::Release);
-        }
+    /// Begins to read all that the store has. What the list lacks is held against it until the reading is
+    /// [finished](RevocationReading::finish).
+    pub fn begin(&self) -> RevocationReading {
+        let more = self.0.contact.as_ref().map_or(0, |contact| contact.missing().more);
+        RevocationReading { list: self.clone(), more }
     }
 
-    /// Whether no entry was turned away since all was read: else all has to be read anew.
-    pub fn is_whole(&self) -> bool {
-        let is_incomplete = |contact: &Contact| contact.is_incomplete.load(Ordering::Acquire);
-        !self.0.contact.as_ref().is_some_and(is_incomplete)
+    /// Whether more entries found no room than are tried again by themselves: all has to be read anew, by
+    /// [`begin`](Self::begin).
+    pub fn needs_reading(&self) -> bool {
+        let of = |contact: &Contact| {
+            let missing = contact.missing();
+            missing.more > missing.made_good
+        };
+        self.0.contact.as_ref().is_some_and(of)
     }
 
     /// The list has every entry that the store acknowledged before `asked`: when the request was sent
@@ -323,6 +483,9 @@ impl RevocationList {
         let [steady, wall] = asked.since(&contact.start).map(|since| {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1).saturating_add(1)
         });
+        if contact.is_incomplete.load(Ordering::Acquire) {
+            self.0.try_missing(contact, &mut contact.missing(), |_| true);
+        }
         contact.heard_wall.store(wall, Ordering::Release);
         contact.heard.store(steady, Ordering::Release);
         if contact.is_fresh() && contact.is_stale.swap(false, Ordering::AcqRel) {
@@ -352,7 +515,7 @@ impl RevocationList {
         }
     }
 
-    /// Every entry. Those that come meanwhile may be missing.
+    /// Every entry, lifts included. Those that come meanwhile may be missing.
     pub fn entries(&self) -> Vec<RevocationEntry> {
         let inner = &*self.0;
         let now = inner.now();
@@ -360,7 +523,10 @@ impl RevocationList {
         let mut entries = Vec::new();
         let mut add = |kind, digest, mark, ends| {
             if ends >= now {
-                entries.push(RevocationEntry { fingerprint, kind, digest, mark, ends });
+                let (is_lift, made_after) = (false, None);
+                let entry =
+                    RevocationEntry { fingerprint, kind, is_lift, digest, mark, ends, made_after };
+                entries.push(entry);
             }
         };
         for (kind, table) in inner.sets() {
@@ -369,6 +535,11 @@ impl RevocationList {
         for (kind, table) in inner.marks() {
             table.for_each(|digest, mark| add(kind, digest, mark.value(), mark.ends()));
         }
+        inner.lifts.for_each(|digest, lifts| {
+            let key = [&[lifts.kind | LIFT], &digest.0[..]].concat();
+            let mark = lifts.count.into();
+            entries.extend(RevocationEntry::stored(fingerprint, &key, mark, lifts.ends()));
+        });
         entries
     }
 
@@ -388,10 +559,16 @@ impl RevocationList {
         let inner = &*self.0;
         self.lost();
         inner.key.store(Arc::new(DigestKey(key)));
-        let sets = inner.sets().map(|(_, table)| table.clear());
-        let marks = inner.marks().map(|(_, table)| table.clear());
-        let cleared = sets.into_iter().chain(marks).sum();
-        inner.entries.fetch_sub(cleared, Ordering::Relaxed);
+        inner.sets().into_iter().for_each(|(_, table)| table.clear(&inner.tally));
+        inner.marks().into_iter().for_each(|(_, table)| table.clear(&inner.tally));
+        inner.lifts.clear(&inner.tally);
+        if let Some(contact) = &inner.contact {
+            // What was missing was made under the old secret, and stands for nothing.
+            let mut missing = contact.missing();
+            *missing =
+                Missing { more: missing.more, made_good: missing.more, ..Missing::default() };
+            contact.is_incomplete.store(false, Ordering::Release);
+        }
         inner.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -418,21 +595,17 @@ impl RevocationList {
         if !inner.is_used[kind.index()].load(Ordering::Acquire) {
             return false;
         }
-        let digest = inner.key.load().digest(kind, issuer, name);
-        let (holds, ends) = match kind {
-            Revocable::Token => (true, inner.tokens.get(&digest).map(|until| until.0)),
-            Revocable::Session => (true, inner.sessions.get(&digest).map(|until| until.0)),
-            Revocable::Key => (true, inner.keys.get(&digest).map(|until| until.0)),
-            Revocable::Subject => issued(inner.subjects.get(&digest), against),
-            Revocable::Client => issued(inner.clients.get(&digest), against),
-            Revocable::Issuer => issued(inner.issuers.get(&digest), against),
-            Revocable::Version => {
-                let mark = inner.versions.get(&digest);
-                (mark.is_some_and(|mark| against < mark.value()), mark.map(|mark| mark.ends()))
-            }
+        let key = inner.key.load();
+        let lifts = inner.lifts(&key, kind, issuer, name);
+        let digest = key.digest(Of::Name { lifts }, kind, issuer, name);
+        let Some((mark, ends)) = inner.said(kind, &digest) else { return false };
+        let holds = match kind {
+            Revocable::Token | Revocable::Session | Revocable::Key => true,
+            Revocable::Subject | Revocable::Client | Revocable::Issuer => against <= mark,
+            Revocable::Version => against < mark,
         };
         // The time is asked for only where there is an entry.
-        holds && ends.is_some_and(|ends| ends >= inner.now())
+        holds && ends >= inner.now()
     }
 
     /// `None`: it is stale.
@@ -466,6 +639,7 @@ impl RevocationList {
         }
         RevocationStats {
             entries,
+            lifts: inner.lifts.len(),
             capacity: inner.capacity,
             changes: inner.generation.load(Ordering::Acquire),
             refused: inner.refused.load(Ordering::Relaxed),
@@ -480,9 +654,52 @@ impl RevocationList {
     }
 }
 
-/// Whether a mark covers what was issued then, and until when it holds.
-fn issued(mark: Option<Mark>, at: u64) -> (bool, Option<u32>) {
-    (mark.is_some_and(|mark| at <= mark.value()), mark.map(|mark| mark.ends()))
+impl Bounds {
+    /// How far a revocation goes: its mark, and the last second in which its entry holds.
+    fn extent(
+        &self,
+        kind: Revocable,
+        scope: Scope,
+        now: UnixTime,
+    ) -> Result<(u64, u32), RevokeError> {
+        let Self { max_lifetime, leeway } = *self;
+        // A clock that is fast by the leeway issues tokens from then.
+        let latest = now.saturating_add(leeway);
+        let until = |until: UnixTime, latest: UnixTime| {
+            if until > latest { Err(RevokeError::EndsTooLate { until, latest }) } else { Ok(until) }
+        };
+        let (mark, ends) = match (scope, max_lifetime) {
+            (Scope::All { until: None }, _) if kind == Revocable::Key => return Ok((0, u32::MAX)),
+            (Scope::All { until: Some(RevokedUntil::ForEver) }, _) => return Ok((0, u32::MAX)),
+            // Of one token it can be said when it ends; not of all that a session or a key has.
+            (Scope::All { until: end }, None) if kind == Revocable::Token => {
+                let Some(RevokedUntil::Time(end)) = end else {
+                    return Err(RevokeError::NoEnd(kind));
+                };
+                (0, until(end, LAST)?)
+            }
+            (_, None) => return Err(RevokeError::NoLifetime(kind)),
+            (Scope::All { until: end }, Some(lifetime)) => {
+                let longest = latest.saturating_add(lifetime);
+                let end = match end {
+                    Some(RevokedUntil::Time(end)) => until(end, longest.saturating_add(MARGIN))?,
+                    _ => now,
+                };
+                (0, longest.max(end))
+            }
+            (Scope::IssuedUntil(instant), Some(lifetime)) => {
+                let instant = instant.unwrap_or(latest);
+                if instant > latest {
+                    return Err(RevokeError::IssuedTooLate { instant, latest });
+                }
+                let mark = u64::try_from(instant.0).map_err(|_| RevokeError::Instant)?;
+                (mark, latest.saturating_add(lifetime))
+            }
+            (Scope::Below(version), Some(lifetime)) => (version, latest.saturating_add(lifetime)),
+        };
+        let ends = ends.saturating_add(leeway).saturating_add(MARGIN);
+        Ok((mark, u32::try_from(ends.0.max(0)).unwrap_or(u32::MAX)))
+    }
 }
 
 impl Inner {
@@ -503,10 +720,68 @@ impl Inner {
         ]
     }
 
+    /// How often what has this name was lifted.
+    fn lifts(&self, key: &DigestKey, kind: Revocable, issuer: &str, name: &str) -> u16 {
+        if !self.has_lifts.load(Ordering::Acquire) {
+            return 0;
+        }
+        let lifts = self.lifts.get(&key.digest(Of::Lift, kind, issuer, name));
+        lifts.map_or(0, |lifts| lifts.count)
+    }
+
+    /// The mark and the end of an entry, over or not.
+    fn said(&self, kind: Revocable, digest: &Digest) -> Option<(u64, u32)> {
+        let until = |table: &Table<Until>| table.get(digest).map(|until| (0, until.0));
+        let mark = |table: &Table<Mark>| table.get(digest).map(|mark| (mark.value(), mark.ends()));
+        match kind {
+            Revocable::Token => until(&self.tokens),
+            Revocable::Session => until(&self.sessions),
+            Revocable::Key => until(&self.keys),
+            Revocable::Subject => mark(&self.subjects),
+            Revocable::Version => mark(&self.versions),
+            Revocable::Client => mark(&self.clients),
+            Revocable::Issuer => mark(&self.issuers),
+        }
+    }
+
+    fn take_in(&self, entry: &RevocationEntry) -> Result<(), NoRoom> {
+        let now = self.now();
+        if entry.ends < now {
+            return Ok(());
+        }
+        let is_news = self.merge(entry, now).or_else(|NoRoom| {
+            self.sweep(now);
+            self.merge(entry, now)
+        })?;
+        let is_used =
+            if entry.is_lift { &self.has_lifts } else { &self.is_used[entry.kind.index()] };
+        is_used.store(true, Ordering::Release);
+        if is_news {
+            // After the entry is there: who reads the number then finds it.
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Tries what is missing once more, as far as it is meant.
+    fn try_missing(
+        &self,
+        contact: &Contact,
+        missing: &mut Missing,
+        is_meant: impl Fn(&RevocationEntry) -> bool,
+    ) {
+        missing.entries.retain(|entry| !is_meant(entry) || self.take_in(entry).is_err());
+        contact.is_incomplete.store(!missing.is_empty(), Ordering::Release);
+    }
+
     fn merge(&self, entry: &RevocationEntry, now: u32) -> Result<bool, NoRoom> {
         let RevocationEntry { kind, digest, mark, ends, .. } = *entry;
+        let (entries, capacity) = (&self.tally, self.capacity);
+        if entry.is_lift {
+            let lifts = Lifts { count: mark.try_into().unwrap_or(u16::MAX), kind: kind.code() };
+            return self.lifts.merge(digest, lifts, entries, capacity, now);
+        }
         let (until, mark) = (Until(ends), Mark::new(mark, ends));
-        let (entries, capacity) = (&self.entries, self.capacity);
         match kind {
             Revocable::Token => self.tokens.merge(digest, until, entries, capacity, now),
             Revocable::Session => self.sessions.merge(digest, until, entries, capacity, now),
@@ -524,9 +799,8 @@ impl Inner {
         if self.swept.swap(now_wide, Ordering::AcqRel) == now_wide {
             return;
         }
-        let sets = self.sets().into_iter().map(|(_, table)| table.sweep(now));
-        let marks = self.marks().into_iter().map(|(_, table)| table.sweep(now));
-        self.entries.fetch_sub(sets.chain(marks).sum(), Ordering::Relaxed);
+        self.sets().into_iter().for_each(|(_, table)| table.sweep(now, &self.tally));
+        self.marks().into_iter().for_each(|(_, table)| table.sweep(now, &self.tally));
     }
 
     fn now(&self) -> u32 {
@@ -546,6 +820,21 @@ impl Inner {
 }
 
 impl Contact {
+    fn missing(&self) -> MutexGuard<'_, Missing> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps in mind that the list lacks this.
+    fn miss(&self, entry: &RevocationEntry) {
+        let mut missing = self.missing();
+        if missing.entries.len() == MISSING {
+            missing.more += 1;
+        } else if !missing.entries.contains(entry) {
+            missing.entries.push(*entry);
+        }
+        self.is_incomplete.store(true, Ordering::Release);
+    }
+
     fn is_fresh(&self) -> bool {
         !self.is_incomplete.load(Ordering::Acquire)
             && self.age().is_some_and(|age| age <= self.max_staleness)

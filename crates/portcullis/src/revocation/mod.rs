@@ -5,8 +5,8 @@
 //!
 //! - A [`RevocationSource`] answers; a policy asks [several](source::Sources).
 //! - [`Revocations`] is the one that comes with this crate: what was revoked ([`Revocation`]) is kept
-//!   in memory by digests ([`digest`]), in sharded tables ([`table`]), as one picture ([`list`]). What
-//!   a policy asks of it, [`EnforcedRevocations`] says.
+//!   in memory by digests ([`digest`]), in sharded tables ([`table`]), as one picture ([`list`]), with room for
+//!   all who write ([`room`]). What a policy asks of it, [`EnforcedRevocations`] says.
 //! - A [`RevocationStore`] shares one picture among the processes of a fleet.
 mod digest;
 mod enforce;
@@ -16,6 +16,7 @@ mod list;
 #[cfg(feature = "lookup")]
 mod lookup;
 mod options;
+mod room;
 mod snapshot;
 mod source;
 mod store;
@@ -25,10 +26,13 @@ mod what;
 pub use self::enforce::{EnforcedRevocations, Misfit};
 pub use self::event::{RevocationEvent, RevocationStats};
 pub use self::handle::{Revocations, RevokeError};
-pub use self::list::{Moment, RevocationEntry, RevocationList, WeakRevocationList};
+pub use self::list::{
+    Moment, RevocationEntry, RevocationList, RevocationReading, WeakRevocationList,
+};
 #[cfg(feature = "lookup")]
 pub use self::lookup::RevocationLookup;
 pub use self::options::RevocationOptions;
+pub(crate) use self::room::Writer;
 pub use self::snapshot::SnapshotError;
 pub(crate) use self::source::{Asked, NEVER, PendingAnswers, Sources};
 pub use self::source::{
@@ -36,4 +40,4 @@ pub use self::source::{
     UnknownRevocation,
 };
 pub use self::store::{Publishing, RevocationStore, StoreError};
-pub use self::what::{Revocable, Revocation};
+pub use self::what::{Revocable, Revocation, RevokedUntil};

@@ -11,7 +11,7 @@ use super::list::{Bounds, ListSettings, RevocationList};
 use super::snapshot::{self, SnapshotError};
 use crate::claims::{DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, MaxLifetime};
 use crate::observers::Observers;
-use crate::time::{Clock, SystemClock, UnixTime};
+use crate::time::{Clock, SystemClock};
 
 /// As many as 45 MiB hold at most, and more than a service revokes within the life of its tokens.
 const CAPACITY: usize = 1_000_000;
@@ -71,7 +71,9 @@ impl RevocationOptions {
     /// For how many entries there is room. At the bound, to revoke more fails, and nothing that still
     /// holds is dropped.
     ///
-    /// An entry takes 24 to 48 bytes; one with an instant or a version, 33 to 66.
+    /// An entry takes 24 to 48 bytes; one with an instant or a version, 33 to 66. Besides, 256 KiB count the entries of
+    /// each issuer, so that none [takes all of the room](super::Revocations). Processes that share a
+    /// store have the same capacity.
     ///
     /// Called again, the smallest. Not called: 1,000,000.
     pub fn capacity(mut self, entries: usize) -> Self {
@@ -81,7 +83,9 @@ impl RevocationOptions {
 
     /// Refuses all tokens that were issued before now, since nobody remembers which of them were
     /// revoked: for [`in_memory`](Self::in_memory) where revocations must survive a restart, at the
-    /// price of a new login or refresh for everybody.
+    /// price of a new login or refresh for everybody. An issuer's clock may be fast by the
+    /// [leeway](Self::leeway): tokens from before now and the leeway (30 s) are refused. What is
+    /// issued within that time after the start is not let in later either: let clients refresh their token again.
     ///
     /// Not called: what was revoked before the start is forgotten, but for what is
     /// [restored](Self::restore).
@@ -113,11 +117,17 @@ impl RevocationOptions {
 
     /// As [`in_memory`](Self::in_memory), with what [`Revocations::save`] wrote.
     ///
+    /// A file knows for which tokens it was kept. With a longer [`max_lifetime`](Self::max_lifetime) or a larger
+    /// [`leeway`](Self::leeway) than those it was saved under, it is refused: entries were dropped by then that the tokens
+    /// which are now accepted would need. [`refuse_issued_before_start`](Self::refuse_issued_before_start) refuses all such
+    /// tokens, and with it, the file is taken.
+    ///
     /// # Errors
     ///
-    /// The file cannot be read, is not whole, or has more entries than there is room for.
+    /// The file cannot be read, is not whole, is of shorter bounds, or has more entries than there is room for.
     pub fn restore(self, path: impl AsRef<Path>) -> Result<Revocations, SnapshotError> {
-        snapshot::restore(path.as_ref(), |key| self.list(key, None)).map(Revocations::alone)
+        let path = path.as_ref();
+        snapshot::restore(path, |key| self.list(key, None)).map(Revocations::alone)
     }
 
     /// A list for a store that a fleet shares; see [`RevocationStore`](super::RevocationStore). Its
@@ -128,7 +138,6 @@ impl RevocationOptions {
     }
 
     fn list(self, key: DigestKey, max_staleness: Option<Duration>) -> RevocationList {
-        let now = self.clock.now();
         RevocationList::new(ListSettings {
             key,
             bounds: Bounds {
@@ -136,7 +145,7 @@ impl RevocationOptions {
                 leeway: self.leeway.unwrap_or(DEFAULT_LEEWAY),
             },
             capacity: self.capacity.unwrap_or(CAPACITY),
-            start: self.refuses_issued_before_start.then_some(UnixTime(now.0)),
+            start: self.refuses_issued_before_start,
             clock: self.clock,
             observers: self.observers,
             max_staleness,

@@ -14,9 +14,12 @@ use super::list::RevocationEntry;
 ///    [`RevocationList`](super::RevocationList) of them.
 /// 2. **The writer** is this trait. What it acknowledges is in the store and in the log that
 ///    followers read, both or neither. Entries are merged: of two under one
-///    [key](RevocationEntry::key), the larger mark and the later end hold.
-/// 3. **A follower** in each process reads the whole state once, then the log, and
-///    [applies](super::RevocationList::apply) each entry. When it can prove that it has all that was
+///    [key](RevocationEntry::key), the larger mark and the later end hold. A revocation of a name that was
+///    [lifted](super::Revocations::lift) without whoever revokes knowing is not acknowledged: see
+///    [`RevocationEntry::counts_with`].
+/// 3. **A follower** in each process reads the whole state once, as one [reading](super::RevocationReading), then the
+///    log, and [applies](super::RevocationList::apply) each entry. It reads all again where an entry found no room, or the
+///    list [says so](super::RevocationList::needs_reading). When it can prove that it has all that was
 ///    acknowledged before some moment, it says so by [`heard`](super::RevocationList::heard), and
 ///    only then: a log that skips, a store that forgot or that is another one than before proves
 ///    nothing. While it cannot, it says nothing, and the list goes stale by itself.

@@ -1,12 +1,12 @@
 //! Digests and what is said of them, for look-ups that wait for nobody who does more than write one
 //! entry.
 use core::hash::{BuildHasherDefault, Hash, Hasher};
-use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::digest::Digest;
+use super::room::Tally;
 
 /// Shards of a table. Each grows for itself, so that growth takes one shard's memory more, and
 /// look-ups on other cores seldom meet at one lock.
@@ -31,6 +31,25 @@ pub(super) struct Mark {
     /// In two halves, so that an entry has no gaps.
     value: [u32; 2],
     ends: u32,
+}
+
+/// How often what has the name was lifted, for ever, and the [code](super::what::Revocable::code) of its kind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Lifts {
+    pub(super) count: u16,
+    pub(super) kind: u8,
+}
+
+impl Said for Lifts {
+    fn ends(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn merge(&mut self, other: Self) -> bool {
+        let before = self.count;
+        self.count = before.max(other.count);
+        self.count != before
+    }
 }
 
 impl Said for Until {
@@ -98,13 +117,13 @@ impl<S: Said> Table<S> {
 
     /// Says `said`, beside what was said before. Whether that changed anything.
     ///
-    /// `entries` counts those of several tables, and goes no higher than `capacity`. What was over at
+    /// `tally` counts those of several tables, and goes no higher than `capacity`. What was over at
     /// `now` may be dropped.
     pub(super) fn merge(
         &self,
         digest: Digest,
         said: S,
-        entries: &AtomicUsize,
+        tally: &Tally,
         capacity: usize,
         now: u32,
     ) -> Result<bool, NoRoom> {
@@ -116,11 +135,10 @@ impl<S: Said> Table<S> {
             (is_new, is_new && map.len() == map.capacity())
         };
         if is_new {
-            let more = |count| (count < capacity).then_some(count + 1);
-            entries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map_err(|_| NoRoom)?;
+            tally.add(&digest, capacity)?;
         }
         if is_full {
-            entries.fetch_sub(shard.rebuild(now), Ordering::Relaxed);
+            shard.rebuild(now, tally);
         }
         let mut map = shard.map.write().unwrap_or_else(PoisonError::into_inner);
         Ok(match map.entry(digest) {
@@ -137,25 +155,23 @@ impl<S: Said> Table<S> {
         })
     }
 
-    /// Drops what was over at `now`. How many entries that were.
-    pub(super) fn sweep(&self, now: u32) -> usize {
-        let sweep = |shard: &Shard<S>| {
+    /// Drops what was over at `now`.
+    pub(super) fn sweep(&self, now: u32, tally: &Tally) {
+        for shard in &self.shards {
             let _writing = shard.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.rebuild(now)
-        };
-        self.shards.iter().map(sweep).sum()
+            shard.rebuild(now, tally);
+        }
     }
 
-    /// Drops all. How many entries that were.
-    pub(super) fn clear(&self) -> usize {
-        let clear = |shard: &Shard<S>| {
+    /// Drops all.
+    pub(super) fn clear(&self, tally: &Tally) {
+        for shard in &self.shards {
             let _writing = shard.writing.lock().unwrap_or_else(PoisonError::into_inner);
             let mut map = shard.map.write().unwrap_or_else(PoisonError::into_inner);
             let old = core::mem::take(&mut *map);
             drop(map);
-            old.len()
-        };
-        self.shards.iter().map(clear).sum()
+            old.keys().for_each(|digest| tally.remove(digest));
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -181,10 +197,9 @@ impl<S: Said> Table<S> {
 
 impl<S: Said> Shard<S> {
     /// Puts a map without what was over at `now`, and with room for more, in place of this one. Under
-    /// `writing`. How many entries it lacks.
-    fn rebuild(&self, now: u32) -> usize {
+    /// `writing`.
+    fn rebuild(&self, now: u32, tally: &Tally) {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-        let before = map.len();
         let live = || map.iter().filter(|(_, said)| said.ends() >= now);
         let count = live().count();
         // A quarter more than there are, so that a map is not rebuilt for each of the next.
@@ -196,8 +211,8 @@ impl<S: Said> Shard<S> {
         // The old one is freed once nobody waits.
         let old = core::mem::replace(&mut *map, next);
         drop(map);
-        drop(old);
-        before - count
+        let over = old.iter().filter(|(_, said)| said.ends() < now);
+        over.for_each(|(digest, _)| tally.remove(digest));
     }
 }
 
@@ -239,6 +254,7 @@ mod tests {
     #[test]
     fn an_entry_takes_no_more_than_its_parts() {
         assert_eq!(size_of::<(Digest, Until)>(), 20);
+        assert_eq!(size_of::<(Digest, Lifts)>(), 20);
         assert_eq!(size_of::<(Digest, Mark)>(), 28);
     }
 
@@ -259,13 +275,14 @@ mod tests {
     #[test]
     fn entries_stay_through_growth_and_only_what_is_over_goes() {
         const COUNT: u32 = 20_000;
-        let (table, entries) = (Table::new(), AtomicUsize::new(0));
+        let (table, entries) = (Table::new(), Tally::new());
         for number in 0..COUNT {
             let merged = table.merge(digest(number.into()), Until(number), &entries, 1 << 20, 0);
             assert_eq!(merged, Ok(true));
         }
-        assert_eq!((table.len(), entries.load(Ordering::Relaxed)), (20_000, 20_000));
-        assert_eq!(table.sweep(5_000), 5_000);
+        assert_eq!((table.len(), entries.len()), (20_000, 20_000));
+        table.sweep(5_000, &entries);
+        assert_eq!((table.len(), entries.len()), (15_000, 15_000));
         for number in 0..COUNT {
             let expected = (number >= 5_000).then_some(Until(number));
             assert_eq!(table.get(&digest(number.into())), expected, "{number}");
@@ -273,24 +290,26 @@ mod tests {
         let mut told = 0;
         table.for_each(|_, _| told += 1);
         assert_eq!(told, 15_000);
+        table.clear(&entries);
+        assert_eq!((table.len(), entries.len()), (0, 0));
     }
 
     #[test]
     fn growth_drops_what_is_over_and_gives_its_room_back() {
-        let (table, entries) = (Table::new(), AtomicUsize::new(0));
+        let (table, entries) = (Table::new(), Tally::new());
         for number in 0..50_000_u32 {
             // Each is over when the next thousand has come.
             let said = Until(number + 1_000);
             table.merge(digest(number.into()), said, &entries, 50_000, number).unwrap();
         }
-        let left = entries.load(Ordering::Relaxed);
+        let left = entries.len();
         assert_eq!(left, table.len());
         assert!((1_000..6_000).contains(&left), "{left}");
     }
 
     #[test]
     fn what_is_over_and_not_yet_swept_adds_nothing_to_what_is_said_anew() {
-        let (table, entries) = (Table::new(), AtomicUsize::new(0));
+        let (table, entries) = (Table::new(), Tally::new());
         for (said, now, expected) in [
             (Mark::new(9, 5), 0, Mark::new(9, 5)),
             (Mark::new(1, 8), 5, Mark::new(9, 8)),
@@ -303,12 +322,12 @@ mod tests {
 
     #[test]
     fn without_room_nothing_is_taken_in_and_nothing_lost() {
-        let (table, entries) = (Table::new(), AtomicUsize::new(0));
+        let (table, entries) = (Table::new(), Tally::new());
         for number in 0..3 {
             table.merge(digest(number), Until(5), &entries, 3, 0).unwrap();
         }
         assert_eq!(table.merge(digest(3), Until(5), &entries, 3, 0), Err(NoRoom));
         assert_eq!(table.merge(digest(2), Until(6), &entries, 3, 0), Ok(true));
-        assert_eq!((table.len(), entries.load(Ordering::Relaxed)), (3, 3));
+        assert_eq!((table.len(), entries.len()), (3, 3));
     }
 }

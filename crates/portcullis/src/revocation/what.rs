@@ -80,6 +80,39 @@ impl fmt::Display for Revocable {
     }
 }
 
+/// Until when something is revoked, at least.
+///
+/// As JSON, a number of seconds since 1970, or the word `"forever"`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(untagged)]
+pub enum RevokedUntil {
+    /// Until then: no later than a token can end that is made now. With a bound on the lifetime of tokens, that is
+    /// now, the leeway, the longest lifetime and a minute; without one, the end of the year 2099. What is later
+    /// is refused, since it is mostly a time in milliseconds.
+    Time(UnixTime),
+    /// For ever. It takes its room in the list as long; [lift](super::Revocations::lift) it where it was an error.
+    #[serde(with = "for_ever")]
+    ForEver,
+}
+
+impl From<UnixTime> for RevokedUntil {
+    fn from(time: UnixTime) -> Self {
+        Self::Time(time)
+    }
+}
+
+/// The word for it.
+mod for_ever {
+    use serde::de::{Deserialize, Deserializer, Error};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "forever" => Ok(()),
+            _ => Err(D::Error::custom("neither a time nor the word `forever`")),
+        }
+    }
+}
+
 /// What is taken back. [`Revocations`](super::Revocations) has a method for each.
 ///
 /// As JSON, which the administrators' routes of the adapters take: a member `revoke` with the
@@ -90,7 +123,9 @@ impl fmt::Display for Revocable {
 ///
 /// let json = r#"{"revoke": "subject", "issuer": "https://id.example", "subject": "alice"}"#;
 /// let everywhere: Revocation = serde_json::from_str(json)?;
-/// # let _ = everywhere;
+/// let json = r#"{"revoke": "session", "issuer": "https://id.example", "session": "s", "until": "forever"}"#;
+/// let for_ever: Revocation = serde_json::from_str(json)?;
+/// # let _ = (everywhere, for_ever);
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 #[non_exhaustive]
@@ -105,7 +140,7 @@ pub enum Revocation {
         token_id: String,
         /// Its `exp`, or later. It never makes the entry live shorter than without it.
         #[serde(default)]
-        until: Option<UnixTime>,
+        until: Option<RevokedUntil>,
     },
     /// The tokens of one login.
     Session {
@@ -115,7 +150,7 @@ pub enum Revocation {
         session: String,
         /// As for a token.
         #[serde(default)]
-        until: Option<UnixTime>,
+        until: Option<RevokedUntil>,
     },
     /// A subject's tokens with `iat` up to an instant.
     Subject {
@@ -123,8 +158,8 @@ pub enum Revocation {
         issuer: String,
         /// Their `sub`.
         subject: String,
-        /// The instant. `None`: now and the leeway, which covers a token that was just accepted
-        /// from a fast clock. A login within that time from now is refused, too.
+        /// The instant, no later than now and the leeway. `None`: just that, which covers a token that was
+        /// just accepted from a fast clock. A login within that time from now is refused, too.
         #[serde(default)]
         issued_until: Option<UnixTime>,
     },
@@ -166,7 +201,7 @@ pub enum Revocation {
         /// since who has a stolen key makes new tokens with it. Take it out of the issuer's key set
         /// as well.
         #[serde(default)]
-        until: Option<UnixTime>,
+        until: Option<RevokedUntil>,
     },
 }
 
@@ -174,7 +209,7 @@ pub enum Revocation {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Scope {
     /// Whatever has the name, until this at least.
-    All { until: Option<UnixTime> },
+    All { until: Option<RevokedUntil> },
     /// Whatever was issued up to this.
     IssuedUntil(Option<UnixTime>),
     /// Whatever is of a lower version.

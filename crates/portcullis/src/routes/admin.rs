@@ -3,7 +3,7 @@ use core::fmt;
 use core::time::Duration;
 
 use http::StatusCode;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::body::{self, BodyFault, BoundedBody};
 use super::reply::Reply;
@@ -12,7 +12,7 @@ use crate::authorize::Requirement;
 use crate::policy::Policy;
 use crate::presentation::{self, RETRY, Texts};
 use crate::request::RequestView;
-use crate::revocation::{Revocable, Revocation, RevocationStats, Revocations, RevokeError};
+use crate::revocation::{Revocable, Revocation, RevocationStats, Revocations, RevokeError, Writer};
 
 /// The largest body. A revocation names an issuer and one more thing.
 const BODY: usize = 16 * 1024;
@@ -26,6 +26,7 @@ const FULL: Duration = Duration::from_secs(60);
 /// | request | answer |
 /// | --- | --- |
 /// | `POST`, a [`Revocation`] as `application/json` of at most 16 KiB | 204: this process refuses it from now on, and the store has acknowledged it |
+/// | `POST`, the same with `lift` in place of `revoke`, and without times and versions, where [`may_lift`](Self::may_lift) allows it | 204: it is no longer revoked, as by [`Revocations::lift`] |
 /// | `GET` | 200, the [stats](RevocationStats) as JSON |
 ///
 /// | refused | answer |
@@ -33,16 +34,20 @@ const FULL: Duration = Duration::from_secs(60);
 /// | no token, or a bad one; also where the policy allows anonymous requests | the policy's: 401 and so on |
 /// | a token that does not meet the requirement | 403 `scope-insufficient`, through the policy's presentation and hook ([`Error::Forbidden`](crate::Error::Forbidden)) |
 /// | another method; another media type; a larger body | 405; 415; 413 |
+/// | a lift, where nobody [may lift](Self::may_lift), or the token does not meet what it asks for | 403 `revocation-forbidden` |
+/// | a lift of what was never revoked, as far as this process knows | 404 `revocation-unknown` |
 /// | a revocation for another issuer than that of the administrator's token, unless [`may_revoke_for`](Self::may_revoke_for) or [`all_issuers`](Self::all_issuers) says otherwise | 403 `revocation-forbidden` |
-/// | JSON that is no revocation, or that does not say all there is to say | 400 `revocation-invalid` |
-/// | the store does not acknowledge it, or there is no room | 503 `revocation-unavailable` with `Retry-After`. To try again is right and does no harm: the store may come back, and room comes as entries end. |
+/// | JSON that is no revocation, or that does not say all there is to say; a time that is later than a token could tell, as milliseconds are | 400 `revocation-invalid` |
+/// | the store does not acknowledge it, or there is no room, or not for more of this issuer | 503 `revocation-unavailable` with `Retry-After`. To try again is right and does no harm: the store may come back, and room comes as entries end. |
 ///
 /// Answers are problem details as the policy presents them, repeat nothing of the request, and have
 /// `Cache-Control: no-store`. Where the policy takes tokens from cookies, its cross-site check holds here
 /// as well.
 ///
 /// An administrator revokes the tokens of its own issuer, since names are unique only within one: a client
-/// that another issuer calls `operators`, too, meets the same requirement.
+/// that another issuer calls `operators`, too, meets the same requirement. What it revokes is within the
+/// [share](Revocations) of its issuer, with room beyond that of the issuer's logout tokens; who may revoke for
+/// others finds all the room there is.
 ///
 /// Nothing checks that a policy enforces what is revoked, nor that such a token or subject exists.
 ///
@@ -64,12 +69,21 @@ pub struct RevocationAdmin {
     revokes_for_all: bool,
     /// Issuers of administrators, each with an issuer whose tokens they may revoke.
     revokes_for: Vec<(String, String)>,
+    /// What all of must be met to lift. `None`: nobody may.
+    lifting: Option<Requirement>,
 }
 
 impl RevocationAdmin {
     /// Lets in who has a token that `policy` verifies and that meets `requirement`.
     pub fn new(revocations: Revocations, policy: Policy, requirement: Requirement) -> Self {
-        Self { revocations, policy, requirement, revokes_for_all: false, revokes_for: Vec::new() }
+        Self {
+            revocations,
+            policy,
+            requirement,
+            revokes_for_all: false,
+            revokes_for: Vec::new(),
+            lifting: None,
+        }
     }
 
     /// Lets administrators whose tokens are of the issuer `administrators` revoke the tokens of these
@@ -98,6 +112,19 @@ impl RevocationAdmin {
         self
     }
 
+    /// Lets administrators who meet this as well [lift](Revocations::lift) what was revoked by mistake, for the
+    /// issuers that they may revoke for. Whoever steals such a token brings stolen tokens back: ask for more than for
+    /// revoking.
+    ///
+    /// Called again, all that was asked for must be met. Not called: nobody lifts over HTTP; code does.
+    pub fn may_lift(mut self, requirement: Requirement) -> Self {
+        self.lifting = Some(match self.lifting {
+            Some(before) => before.and(requirement),
+            None => requirement,
+        });
+        self
+    }
+
     /// Decides who is asking, before the body is read.
     ///
     /// # Errors
@@ -110,7 +137,8 @@ impl RevocationAdmin {
         let admission = self.policy.verify(request).await?;
         // Also where the policy lets others in without a token.
         let token = Admission::authorize(Some(&admission), &self.requirement, request)?;
-        Ok(Administrator { admin: self.clone(), issuer: token.issuer().into() })
+        let may_lift = self.lifting.as_ref().is_some_and(|lifting| lifting.check(token).is_ok());
+        Ok(Administrator { admin: self.clone(), issuer: token.issuer().into(), may_lift })
     }
 
     fn lets_revoke(&self, administrators: &str, issuer: &str) -> bool {
@@ -134,6 +162,7 @@ pub struct Administrator {
     admin: RevocationAdmin,
     /// Of its token.
     issuer: Box<str>,
+    may_lift: bool,
 }
 
 impl Administrator {
@@ -172,12 +201,32 @@ impl Administrator {
             return Err(AdminError::MediaType);
         }
         let json = body.read().map_err(AdminError::Body)?;
-        let revocation: Revocation =
-            serde_json::from_slice(json).map_err(|_| AdminError::Malformed)?;
+        let (revocation, is_lift): (Revocation, _) = match serde_json::from_slice(json) {
+            Ok(revocation) => (revocation, false),
+            Err(_) => {
+                let lift: Lift = serde_json::from_slice(json).map_err(|_| AdminError::Malformed)?;
+                (lift.into(), true)
+            }
+        };
+        if is_lift && !self.may_lift {
+            return Err(AdminError::MayNotLift);
+        }
         if !self.admin.lets_revoke(&self.issuer, revocation.issuer()) {
             return Err(AdminError::OtherIssuer);
         }
-        self.admin.revocations.revoke(&revocation).await.map_err(AdminError::Revoke)
+        let revocations = &self.admin.revocations;
+        let writer = self.writer(&revocation);
+        let result = match is_lift {
+            true => revocations.lift_as(writer, &revocation).await,
+            false => revocations.revoke_as(writer, &revocation).await,
+        };
+        result.map_err(AdminError::Revoke)
+    }
+
+    fn writer(&self, revocation: &Revocation) -> Writer {
+        let is_own = *self.issuer == *revocation.issuer();
+        let is_above = self.admin.revokes_for_all || !is_own;
+        if is_above { Writer::Operator } else { Writer::Administrator }
     }
 
     fn stats(&self) -> Reply<AdminError> {
@@ -192,7 +241,7 @@ impl Administrator {
         let reply = Reply::new(status).with_body("application/problem+json", body);
         let reply = match &error {
             AdminError::Method => reply.allowing("GET, HEAD, POST"),
-            AdminError::Revoke(RevokeError::Full { .. }) => {
+            AdminError::Revoke(RevokeError::Full { .. } | RevokeError::ShareUsedUp { .. }) => {
                 reply.retry_after(presentation::retry_after(FULL))
             }
             AdminError::Revoke(RevokeError::Store(_)) => {
@@ -210,10 +259,39 @@ impl fmt::Debug for Administrator {
     }
 }
 
+/// A [`Revocation`] by its name alone, to lift it.
+#[derive(Deserialize)]
+#[serde(tag = "lift", rename_all = "snake_case", deny_unknown_fields)]
+enum Lift {
+    Token { issuer: String, token_id: String },
+    Session { issuer: String, session: String },
+    Subject { issuer: String, subject: String },
+    Version { issuer: String, subject: String },
+    Client { issuer: String, client: String },
+    Issuer { issuer: String },
+    Key { issuer: String, key_id: String },
+}
+
+impl From<Lift> for Revocation {
+    fn from(lift: Lift) -> Self {
+        let (until, issued_until) = (None, None);
+        match lift {
+            Lift::Token { issuer, token_id } => Self::Token { issuer, token_id, until },
+            Lift::Session { issuer, session } => Self::Session { issuer, session, until },
+            Lift::Subject { issuer, subject } => Self::Subject { issuer, subject, issued_until },
+            Lift::Version { issuer, subject } => Self::Version { issuer, subject, current: 0 },
+            Lift::Client { issuer, client } => Self::Client { issuer, client, issued_until },
+            Lift::Issuer { issuer } => Self::Issuer { issuer, issued_until },
+            Lift::Key { issuer, key_id } => Self::Key { issuer, key_id, until },
+        }
+    }
+}
+
 /// [`RevocationStats`] as JSON.
 #[derive(Serialize)]
 struct Stats {
     entries: Entries,
+    lifts: usize,
     capacity: usize,
     changes: u64,
     refused: u64,
@@ -229,6 +307,7 @@ impl Stats {
         let milliseconds = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Self {
             entries: Entries(*stats),
+            lifts: stats.lifts,
             capacity: stats.capacity,
             changes: stats.changes,
             refused: stats.refused,
@@ -260,6 +339,8 @@ pub enum AdminError {
     Malformed,
     /// It is of another issuer than the administrator's token, which may not revoke for that one.
     OtherIssuer,
+    /// It is to be lifted, which the administrator may not.
+    MayNotLift,
     /// It was not revoked, or may not have been.
     Revoke(RevokeError),
 }
@@ -268,7 +349,7 @@ impl AdminError {
     #[cfg(feature = "tracing")]
     fn trace(&self) {
         match self {
-            Self::OtherIssuer | Self::Revoke(_) => {
+            Self::OtherIssuer | Self::MayNotLift | Self::Revoke(_) => {
                 tracing::warn!(error = %self, "nothing was revoked");
             }
             // The client is told all there is to say.
@@ -306,11 +387,32 @@ impl AdminError {
                     "The issuer of the access token may not revoke for this issuer.",
                 ),
             ),
+            Self::MayNotLift => (
+                StatusCode::FORBIDDEN,
+                (
+                    "revocation-forbidden",
+                    "Revocation not allowed",
+                    "The access token does not allow lifting a revocation.",
+                ),
+            ),
             Self::Revoke(error) => match error {
                 RevokeError::Nameless(_) => {
                     invalid("The issuer, or what is to be revoked, is empty.")
                 }
                 RevokeError::Instant => invalid("An instant before 1970 revokes nothing."),
+                RevokeError::IssuedTooLate { .. } => invalid(
+                    "`issued_until` is in the future. Times are seconds since 1970: are these milliseconds?",
+                ),
+                RevokeError::EndsTooLate { .. } => invalid(
+                    "`until` is later than any token ends. Times are seconds since 1970: are these milliseconds? For ever is the word `forever`.",
+                ),
+                RevokeError::NotRevoked(_) => (
+                    StatusCode::NOT_FOUND,
+                    ("revocation-unknown", "Not revoked", "There is no such revocation to lift."),
+                ),
+                RevokeError::LiftedTooOften(_) => {
+                    invalid("This was lifted 65,535 times, and is not again.")
+                }
                 RevokeError::NoEnd(_) => invalid(
                     "There is no bound on the lifetime of tokens: say until when it is revoked.",
                 ),
@@ -320,6 +422,14 @@ impl AdminError {
                 RevokeError::Full { .. } => (
                     StatusCode::SERVICE_UNAVAILABLE,
                     ("revocation-unavailable", "Not revoked", "There is no room for it."),
+                ),
+                RevokeError::ShareUsedUp { .. } => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    (
+                        "revocation-unavailable",
+                        "Not revoked",
+                        "There is no room for more revocations of this issuer.",
+                    ),
                 ),
                 RevokeError::Store(_) => (
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -343,6 +453,9 @@ impl fmt::Display for AdminError {
             Self::Malformed => f.write_str("the body is no revocation"),
             Self::OtherIssuer => f.write_str(
                 "the administrator's token is of another issuer than the tokens to be revoked: `RevocationAdmin::may_revoke_for` names whose administrators may revoke for whom",
+            ),
+            Self::MayNotLift => f.write_str(
+                "the administrator may not lift revocations: `RevocationAdmin::may_lift` says who may",
             ),
             Self::Revoke(error) => error.fmt(f),
         }

@@ -13,7 +13,7 @@ use crate::claims::ClaimsError;
 use crate::error::Error;
 use crate::policy::{Policy, TrustedIssuer};
 use crate::request::RequestView;
-use crate::revocation::{Revocable, Revocation, Revocations, RevokeError};
+use crate::revocation::{Revocable, Revocation, Revocations, RevokeError, Writer};
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
 use crate::token::{Json, JsonFault, Part, Parts, TokenError, TypeHeader, read_object};
@@ -54,11 +54,13 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// - Where the token has a `sid`, and the policy enforces [`Revocable::Session`], that session is
 ///   revoked: the user's other sessions go on (§2.7).
 /// - Else, where it has a `sub`, and the policy enforces [`Revocable::Subject`], the subject's tokens
-///   are revoked that were issued up to the token's `iat` and the leeway. A login within that time from
+///   are revoked that were issued up to the token's `iat` and the leeway, or now and the leeway where that is earlier. A login within that time from
 ///   then has to be repeated. `sub` must stand in access tokens as it does in ID tokens.
 /// - Else nothing: the request fails, since the user would not be logged out.
 ///
-/// A replay revokes what is revoked already, and no later login, so that no token is remembered.
+/// A replay revokes what is revoked already, and no later login, so that no token is remembered. Each issuer has its
+/// [share](Revocations) of the room for revocations: one that sends logout tokens without end takes nothing from the
+/// others, nor from operators.
 ///
 /// The answer is 200 without a body, or 400 with `error` and `error_description` (§2.8), whatever went
 /// wrong: `invalid_request`, or `temporarily_unavailable` where a key cannot be had or the revocation
@@ -211,7 +213,8 @@ impl BackChannelLogout {
                 .await
                 .map_err(LogoutError::Token)?;
         let revocation = self.check(&authentic.parts, &issuer, rules.terms.clock.now())?;
-        self.revocations.revoke(&revocation).await.map_err(LogoutError::Revoke)
+        let revoked = self.revocations.revoke_as(Writer::Issuer, &revocation).await;
+        revoked.map_err(LogoutError::Revoke)
     }
 
     /// What is cheap to ask, before a key is looked for.
@@ -275,17 +278,22 @@ impl BackChannelLogout {
         }
         let issuer_id = issuer.id.to_string();
         match (session, subject) {
-            (Some(session), _) if self.enforces(Revocable::Session) => Ok(Revocation::Session {
-                issuer: issuer_id,
-                session: session.into_owned(),
-                until: None,
-            }),
-            (_, Some(subject)) if self.enforces(Revocable::Subject) => Ok(Revocation::Subject {
-                issuer: issuer_id,
-                subject: subject.to_owned(),
-                // Up to a moment that the token names, so that a replay meets no later login.
-                issued_until: Some(issued.saturating_add(issuer.rules.leeway)),
-            }),
+            (Some(session), _) if self.enforces(Revocable::Session) => {
+                Ok(Revocation::Session {
+                    issuer: issuer_id,
+                    session: session.into_owned(),
+                    until: None,
+                })
+            }
+            (_, Some(subject)) if self.enforces(Revocable::Subject) => {
+                Ok(Revocation::Subject {
+                    issuer: issuer_id,
+                    subject: subject.to_owned(),
+                    // Up to a moment that the token names, so that a replay meets no later login. What would be
+                    // issued later than that is not accepted yet.
+                    issued_until: Some(issued.min(now).saturating_add(issuer.rules.leeway)),
+                })
+            }
             _ => Err(LogoutError::NotEnforced),
         }
     }
