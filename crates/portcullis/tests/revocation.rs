@@ -476,6 +476,66 @@ mod snapshots {
     }
 
     #[tokio::test]
+    async fn what_was_kept_for_tokens_of_a_shorter_life_is_refused() {
+        let (_folder, path) = saved().await;
+        let day = Duration::from_secs(86_400);
+        let restore = |lifetime: Duration, leeway: u64| {
+            let options = options().max_lifetime(lifetime).leeway(Duration::from_secs(leeway));
+            options.restore(&path).err().map(|error| error.to_string())
+        };
+        assert_eq!(restore(day, 30), None);
+        assert_eq!(restore(day / 2, 10), None);
+        for error in [restore(day * 2, 30), restore(day, 31)] {
+            let error = error.unwrap();
+            assert!(error.contains("set `max_lifetime` and `leeway` as before"), "{error}");
+        }
+        let unlimited = options().max_lifetime(dangerous::unlimited_lifetime());
+        assert!(unlimited.restore(&path).is_err());
+        // All that an entry could be missing for is refused anyway.
+        let anew = options().max_lifetime(day * 2).refuse_issued_before_start();
+        assert_eq!(anew.restore(&path).unwrap().stats().total(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_lies_beside_it_is_neither_written_nor_followed_and_nothing_is_left_behind() {
+        let (folder, path) = saved().await;
+        let beside = folder.path().join("revocations.new");
+        fs::write(&beside, "somebody else's").unwrap();
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let revocations = options().restore(&path).unwrap();
+        revocations.save(&path).unwrap();
+        assert_eq!(fs::read(&beside).unwrap(), b"somebody else's");
+        assert_eq!(names(), ["revocations", "revocations.new"]);
+        // Nor where it fails.
+        let taken = folder.path().join("folder");
+        fs::create_dir(&taken).unwrap();
+        fs::write(taken.join("file"), "").unwrap();
+        revocations.save(&taken).unwrap_err();
+        assert_eq!(names(), ["folder", "revocations", "revocations.new"]);
+    }
+
+    #[tokio::test]
+    async fn those_who_save_at_once_all_save_it_whole() {
+        let (_folder, path) = saved().await;
+        let revocations = options().restore(&path).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        revocations.save(&path).unwrap();
+                        assert_eq!(options().restore(&path).unwrap().stats().total(), 4);
+                    }
+                });
+            }
+        });
+    }
+
+    #[tokio::test]
     async fn a_lift_is_saved_with_the_rest() {
         let (_folder, path) = saved().await;
         let revocations = options().restore(&path).unwrap();
