@@ -519,9 +519,37 @@ fn a_policy_says_what_it_accepts() {
             "accept_unknown_revocation"
         ])
     );
-    assert_eq!(description["revocation"], json!({ "sources": ["Oracle"], "kinds": [] }));
+    assert_eq!(
+        description["revocation"],
+        json!({ "sources": ["Oracle"], "kinds": [], "issuers": [] })
+    );
     assert_eq!(
         (&description["token_cache"], &description["anonymous"]),
         (&json!(0), &json!(false))
+    );
+}
+
+#[test]
+fn what_can_be_revoked_is_described_by_issuer() {
+    let issuer = TestIssuer::new("https://id.example");
+    let other = TestIssuer::new("https://other.example");
+    let revocations = Revocations::in_memory();
+    let enforced = revocations
+        .enforce([Revocable::Session, Revocable::Token])
+        .for_issuer(other.name(), [Revocable::Key])
+        .service_clients(issuer.name(), ["billing"]);
+    let policy = issuer.policy_builder().issuer(other.trusted(&[Algorithm::ES256]));
+    let policy = policy.revocations(enforced).build().expect("a policy");
+    let description = serde_json::to_value(policy.describe()).expect("JSON");
+    assert_eq!(
+        description["revocation"],
+        json!({
+            "sources": ["Revocations"],
+            "kinds": ["token", "session"],
+            "issuers": [
+                { "issuer": "https://id.example", "kinds": ["token", "session"], "service_clients": ["billing"] },
+                { "issuer": "https://other.example", "kinds": ["key"], "service_clients": [] },
+            ],
+        })
     );
 }

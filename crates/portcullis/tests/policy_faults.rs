@@ -370,6 +370,31 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             builder().revocations(unlimited().enforce([Revocable::Token, Revocable::Subject])),
         ),
         (
+            misfit("the policy", Misfit::UnknownIssuer { issuer: "https://typo.example".into() }),
+            builder().revocations(
+                Revocations::in_memory()
+                    .enforce([Revocable::Token])
+                    .for_issuer("https://typo.example", [Revocable::Key]),
+            ),
+        ),
+        (
+            misfit("the policy", Misfit::SaidTwice { setting: "for_issuer" }),
+            builder().revocations(
+                Revocations::in_memory()
+                    .enforce([Revocable::Token])
+                    .for_issuer("https://issuer.example", [Revocable::Key])
+                    .for_issuer("https://issuer.example", []),
+            ),
+        ),
+        (
+            misfit("the policy", Misfit::NamelessClient),
+            builder().revocations(
+                Revocations::in_memory()
+                    .enforce([Revocable::Token])
+                    .service_clients("https://issuer.example", [""]),
+            ),
+        ),
+        (
             Fault::Origin { origin: "https://app.example/".into() },
             builder().allowed_origins(["https://app.example/", "https://app.example"]),
         ),

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use portcullis::Algorithm::{EdDSA, HS256, PS256};
 use portcullis::{
-    Error, Fault, Issuer, KeyError, KeySet, KeySource, Keys, Misfit, Moment,
+    Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, KeySource, Keys, Misfit, Moment,
     Policy, PolicyBuilder, Publishing, Revocable, Revocation, RevocationEntry, RevocationError,
     RevocationEvent, RevocationList, RevocationSource, RevocationStatus, RevocationStore,
     RevocationUnavailable, Revocations, RevokeError, RevokedUntil, Secret, StoreError, UnixTime,
     VerifiedToken, dangerous,
 };
-use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
+use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder};
 
 const NOW: i64 = 1_800_000_000;
 const NAME: &str = "https://issuer.example";
@@ -1034,6 +1034,127 @@ mod lifts {
             }
             prop_assert_eq!(error(&enforcing(&Revocations::new(third, NoStore)), &it()), expected);
         });
+    }
+}
+
+/// Kinds differ by issuer, and for services.
+mod by_issuer {
+    use super::*;
+
+    const MACHINES: &str = "https://machines.example";
+
+    fn machines() -> TestIssuer {
+        TestIssuer::new(MACHINES).at(NOW)
+    }
+
+    fn policy(enforced: portcullis::EnforcedRevocations) -> Policy {
+        builder().issuer(machines().trusted(&[EdDSA])).revocations(enforced).build().unwrap()
+    }
+
+    fn lacks(claim: &str) -> Option<Error> {
+        Some(Error::Claims(ClaimsError::Rule(Claim::Required(claim.into()))))
+    }
+
+    fn of_users() -> TokenBuilder {
+        provider().token(EdDSA).subject("alice")
+    }
+
+    fn of_machines() -> TokenBuilder {
+        machines().token(EdDSA).subject("billing").without("sid")
+    }
+
+    #[tokio::test]
+    async fn a_kind_for_users_does_not_shut_out_another_issuers_services() {
+        let revocations = options().in_memory();
+        let kinds = [Revocable::Session, Revocable::Version, Revocable::Subject];
+        let for_all = revocations.enforce(kinds).version_claims(["ver"]);
+        let for_users = for_all.clone().for_issuer(MACHINES, [Revocable::Subject]);
+        let (for_all, for_users) = (policy(for_all), policy(for_users));
+        let service = of_machines().mint();
+        assert_eq!(error(&for_all, &service), lacks("sid"));
+        assert_eq!(error(&for_users, &service), None);
+        assert_eq!(error(&for_users, &of_users().mint()), lacks("sid"));
+        let login = of_users().claim("sid", "s").claim("ver", 1).mint();
+        assert_eq!(error(&for_users, &login), None);
+
+        // What is enforced of each is refused.
+        revocations.session(NAME, "s").await.unwrap();
+        assert_eq!(error(&for_users, &login), Some(REVOKED));
+        revocations.session(MACHINES, "s").await.unwrap();
+        assert_eq!(error(&for_users, &of_machines().claim("sid", "s").mint()), None);
+        revocations.subject(MACHINES, "billing", None).await.unwrap();
+        assert_eq!(error(&for_users, &service), Some(REVOKED));
+    }
+
+    #[tokio::test]
+    async fn an_issuer_of_which_nothing_is_enforced_is_not_asked_about() {
+        let list = options().shared([1; 16], Duration::from_secs(60));
+        let revocations = Revocations::new(list.clone(), NoStore);
+        let enforced = revocations.enforce([Revocable::Subject]).for_issuer(MACHINES, []);
+        let policy = policy(enforced);
+        revocations.subject(MACHINES, "billing", None).await.unwrap();
+        assert_eq!(error(&policy, &of_machines().without("iat").mint()), None);
+        // Nothing that the list could lack is of it.
+        assert_eq!(error(&policy, &of_users().mint()), Some(unavailable(5)));
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_named_needs_no_session_and_nobody_else_goes_without() {
+        let revocations = options().in_memory();
+        let kinds = [Revocable::Session, Revocable::Version, Revocable::Token];
+        let enforced = revocations.enforce(kinds).version_claims(["ver"]);
+        let enforced =
+            enforced.client_claims(["azp", "client_id"]).service_clients(NAME, ["billing"]);
+        let policy = policy(enforced);
+        let of =
+            |client: &str| of_users().claim("azp", client).claim("jti", "t").without("client_id");
+        assert_eq!(error(&policy, &of("billing").mint()), None);
+        for (what, token) in [
+            ("another client", of("web")),
+            ("no client", of("billing").without("azp")),
+            ("one of two", of("billing").claim("client_id", "web")),
+            ("an empty one", of("")),
+        ] {
+            assert_eq!(error(&policy, &token.mint()), lacks("sid"), "{what}");
+        }
+        assert_eq!(error(&policy, &of("billing").claim("client_id", "billing").mint()), None);
+        // Another issuer's client of that name is another.
+        let foreign = of_machines().claim("azp", "billing").claim("jti", "t").without("client_id");
+        assert_eq!(error(&policy, &foreign.mint()), lacks("sid"));
+        // All else is needed as well, and what there is counts.
+        assert_eq!(error(&policy, &of("billing").without("jti").mint()), lacks("jti"));
+        let with_session = of("billing").claim("sid", "s").claim("ver", 1).mint();
+        assert_eq!(error(&policy, &with_session), None);
+        revocations.session(NAME, "s").await.unwrap();
+        assert_eq!(error(&policy, &with_session), Some(REVOKED));
+        revocations.version(NAME, "alice", 2).await.unwrap();
+        assert_eq!(error(&policy, &of("billing").claim("ver", 1).mint()), Some(REVOKED));
+        revocations.token(NAME, "t", None).await.unwrap();
+        assert_eq!(error(&policy, &of("billing").mint()), Some(REVOKED));
+    }
+
+    #[test]
+    fn an_issuers_own_kinds_alone_have_to_fit_its_rules_and_keys() {
+        let unlimited = options().max_lifetime(dangerous::unlimited_lifetime()).in_memory();
+        let of_machines = [Revocable::Token, Revocable::Key];
+        let enforced = unlimited.enforce([Revocable::Token]).for_issuer(MACHINES, of_machines);
+        let _ = policy(enforced);
+        let builder = || builder().issuer(machines().trusted(&[EdDSA]));
+        let enforced = unlimited.enforce([Revocable::Token]);
+        let enforced = enforced.for_issuer(MACHINES, [Revocable::Subject]);
+        let error = builder().revocations(enforced).build().unwrap_err();
+        let misfit = Misfit::NoLifetime { kind: Revocable::Subject };
+        let place = format!("issuer `{MACHINES}`");
+        assert_eq!(error.faults(), [Fault::Revocations { place, misfit }]);
+
+        let secret = |kinds: &[Revocable]| {
+            let issuer = Issuer::new("https://secret.example").algorithms([HS256]);
+            let issuer = issuer.keys(Secret::new(provider().secret(HS256))).audience("api");
+            let enforced = options().in_memory().enforce([Revocable::Key]);
+            let enforced = enforced.for_issuer("https://secret.example", kinds.iter().copied());
+            builder().issuer(issuer).revocations(enforced).build().is_ok()
+        };
+        assert!(secret(&[Revocable::Token]) && !secret(&[Revocable::Token, Revocable::Key]));
     }
 }
 

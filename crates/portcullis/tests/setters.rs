@@ -264,6 +264,10 @@ const OF_ENFORCED: &[Word<EnforcedRevocations>] = &[
     ("version_claims", |it| it.version_claims(["ver"])),
     ("client_claims", |it| it.client_claims(["azp"])),
     ("client_claims", |it| it.client_claims(["client_id"])),
+    ("for_issuer", |it| it.for_issuer(ID, [Revocable::Token, Revocable::Subject])),
+    ("for_issuer", |it| it.for_issuer(ID, [Revocable::Subject])),
+    ("service_clients", |it| it.service_clients(ID, ["billing"])),
+    ("service_clients", |it| it.service_clients(ID, ["reports", "billing"])),
 ];
 
 const OF_A_RESOURCE: &[Word<ProtectedResourceBuilder>] = &[
@@ -478,7 +482,7 @@ fn assert_two_words_differ<T>(
 fn two_different_words_about_an_option_are_a_fault_in_either_order() {
     assert_two_words_differ(OF_REMOTE_KEYS, &["transport"], with_remote_keys);
     assert_two_words_differ(OF_STATUS_LISTS, &["allow_origin"], with_status_lists);
-    assert_two_words_differ(OF_ENFORCED, &[], with_enforced);
+    assert_two_words_differ(OF_ENFORCED, &["service_clients"], with_enforced);
     assert_two_words_differ(OF_A_RESOURCE, &["member"], with_resource);
 }
 

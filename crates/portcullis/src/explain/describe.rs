@@ -116,8 +116,22 @@ pub struct KeyOrigin {
 pub struct RevocationDescription {
     /// Who is asked, by type.
     pub sources: Vec<String>,
-    /// The kinds of revocation that are enforced.
+    /// The kinds of revocation that are enforced for all issuers but those that are named.
     pub kinds: Vec<&'static str>,
+    /// What is different for issuers that are named, in the order of their names.
+    pub issuers: Vec<IssuerRevocations>,
+}
+
+/// What can be taken back of one issuer.
+#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
+pub struct IssuerRevocations {
+    /// Its identifier.
+    pub issuer: String,
+    /// The kinds of revocation that are enforced for it.
+    pub kinds: Vec<&'static str>,
+    /// Clients whose tokens need neither a session nor a version.
+    pub service_clients: Vec<String>,
 }
 
 /// How refusals look.
@@ -171,8 +185,19 @@ impl PolicyDescription {
             dangerous.push("accept_unknown_revocation".to_owned());
         }
         let kinds = Revocable::ALL.into_iter();
-        let kinds =
-            kinds.filter(|kind| rules.revocations.enforced.iter().any(|one| one.has(*kind)));
+        let is_enforced = |kind: &Revocable| {
+            rules.revocations.enforced.iter().any(|one| one.kinds().any(|own| own == *kind))
+        };
+        let kinds = kinds.filter(is_enforced);
+        let of_issuers = rules.revocations.enforced.iter().flat_map(|one| one.of_issuers());
+        let mut of_issuers: Vec<_> = of_issuers
+            .map(|(issuer, kinds, clients)| IssuerRevocations {
+                issuer: issuer.to_owned(),
+                kinds: kinds.into_iter().map(Revocable::name).collect(),
+                service_clients: clients.iter().map(ToString::to_string).collect(),
+            })
+            .collect();
+        of_issuers.sort_by(|one, other| one.issuer.cmp(&other.issuer));
         let presentation = rules.terms.presentation.settings();
         Self {
             issuers,
@@ -193,6 +218,7 @@ impl PolicyDescription {
             revocation: RevocationDescription {
                 sources: rules.revocations.all.iter().map(|source| type_of(source)).collect(),
                 kinds: kinds.map(Revocable::name).collect(),
+                issuers: of_issuers,
             },
             presentation: PresentationDescription {
                 realm: presentation.realm.get().cloned(),

@@ -37,7 +37,8 @@ use std::time::Instant;
 use serde::ser::{Serialize, Serializer};
 
 pub use self::describe::{
-    IssuerDescription, KeyOrigin, PolicyDescription, PresentationDescription, RevocationDescription,
+    IssuerDescription, IssuerRevocations, KeyOrigin, PolicyDescription, PresentationDescription,
+    RevocationDescription,
 };
 pub(crate) use self::words::{duration, instant, listed};
 use crate::error::Error;

@@ -15,7 +15,9 @@ use crate::error::Error;
 use crate::keys::KeySet;
 use crate::presentation::{Presentation, Refusal};
 use crate::response::ResponseNeeds;
-use crate::revocation::{EnforcedRevocations, RevocationSource, Sources, UnknownRevocation};
+use crate::revocation::{
+    EnforcedRevocations, IssuerRule, Misfit, RevocationSource, Sources, UnknownRevocation,
+};
 use crate::routes::ProtectedResource;
 use crate::setting::{Setting, Shared, Voice};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
@@ -445,6 +447,12 @@ impl PolicyBuilder {
 
         let public = self.issuers.iter().flat_map(Issuer::public_keys);
         let public = public.fold(KeySet::empty(), |all, set| all.and(&set));
+        let strangers = self.enforced.iter().flat_map(EnforcedRevocations::issuers);
+        let strangers = strangers.filter(|id| !self.issuers.iter().any(|own| own.may_be(id)));
+        faults.extend(strangers.map(|id| Fault::Revocations {
+            place: "the policy".to_owned(),
+            misfit: Misfit::UnknownIssuer { issuer: id.to_owned() },
+        }));
         let mut issuers: Vec<Trusted> = Vec::new();
         for issuer in self.issuers {
             let name = issuer.name().to_owned();
@@ -461,9 +469,14 @@ impl PolicyBuilder {
             }
             faults.extend(issuer.unmeetable(&rules).map(|claim| contradiction(&place, claim)));
             let rules = rules.compile();
+            let rule = IssuerRule {
+                name: &name,
+                may_be: &|id| issuer.may_be(id),
+                has_secret_without_id: issuer.has_secret_without_id(),
+            };
             let misfits = self.enforced.iter().flat_map(|enforced| {
-                let of_keys = enforced.check_keys(issuer.has_secret_without_id());
-                [enforced.check_rules(&rules), of_keys].into_iter().filter_map(Result::err)
+                let all = [enforced.check_rules(&rules, &rule), enforced.check_keys(&rule)];
+                all.into_iter().filter_map(Result::err)
             });
             faults
                 .extend(misfits.map(|misfit| Fault::Revocations { place: place.clone(), misfit }));

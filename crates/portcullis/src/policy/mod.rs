@@ -313,10 +313,15 @@ impl Policy {
         self.with(|in_force| Arc::clone(&in_force.verifier.rules))
     }
 
-    /// Whether what is revoked of this kind there is refused here.
-    pub(crate) fn enforces(&self, kind: Revocable, revocations: &Revocations) -> bool {
+    /// Whether what is revoked of this kind there is refused here: of this issuer, or of any.
+    pub(crate) fn enforces(
+        &self,
+        kind: Revocable,
+        revocations: &Revocations,
+        issuer: Option<&str>,
+    ) -> bool {
         let enforced = &self.rules().revocations.enforced;
-        enforced.iter().any(|enforced| enforced.enforces(kind, revocations.list()))
+        enforced.iter().any(|enforced| enforced.enforces(kind, revocations.list(), issuer))
     }
 
     fn fixed(verifier: Verifier, anonymous: bool) -> Self {

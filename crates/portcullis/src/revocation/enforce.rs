@@ -2,6 +2,7 @@
 use core::fmt;
 use core::time::Duration;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::list::RevocationList;
@@ -10,7 +11,7 @@ use super::what::Revocable;
 use crate::claims::{Claim, ClaimsError, CompiledRules};
 use crate::error::Error;
 use crate::keys::KeyError;
-use crate::setting::Words;
+use crate::setting::{Setting, Voice, Words};
 use crate::token::Json;
 use crate::verified::VerifiedToken;
 
@@ -20,11 +21,38 @@ use crate::verified::VerifiedToken;
 /// A token that lacks what an enforced kind goes by could not be taken back, and is refused: a token
 /// id, a `sid`, a version. All kinds need `iat`, since an entry is kept for as long as a token may live
 /// from there.
+///
+/// Users log in and services do not, so that kinds can differ: by [issuer](Self::for_issuer), and for
+/// [services](Self::service_clients) that share an issuer with users.
+///
+/// ```
+/// use portcullis::{Policy, Revocable, Revocations};
+/// use portcullis_testkit::TestIssuer;
+///
+/// let (users, machines) = (TestIssuer::new("https://id.example"), TestIssuer::new("https://machines.example"));
+/// let revocations = Revocations::in_memory();
+/// let enforced = revocations
+///     .enforce([Revocable::Session, Revocable::Subject])
+///     .for_issuer("https://machines.example", [Revocable::Client])
+///     .service_clients("https://id.example", ["billing"]);
+/// let policy = Policy::builder()
+///     .issuer(users.trusted(&[portcullis::Algorithm::ES256]))
+///     .issuer(machines.trusted(&[portcullis::Algorithm::ES256]))
+///     .revocations(enforced)
+///     .build()?;
+///
+/// let token = || users.token(portcullis::Algorithm::ES256).subject("it");
+/// assert!(policy.verify_token_now(token().mint()).is_err());
+/// assert!(policy.verify_token_now(token().claim("sid", "s").mint()).is_ok());
+/// assert!(policy.verify_token_now(token().claim("client_id", "billing").mint()).is_ok());
+/// # Ok::<_, portcullis::BuildError>(())
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct EnforcedRevocations {
     list: RevocationList,
     kinds: Vec<Revocable>,
+    of_issuers: Vec<OfIssuer>,
     token_id_claims: Vec<String>,
     session_claims: Vec<String>,
     version_claims: Vec<String>,
@@ -32,24 +60,67 @@ pub struct EnforcedRevocations {
     words: Words,
 }
 
+/// What is different for one issuer.
+#[derive(Clone)]
+struct OfIssuer {
+    id: String,
+    /// Instead of the kinds of all.
+    kinds: Setting<Vec<Revocable>>,
+    service_clients: Vec<String>,
+}
+
+fn sorted(kinds: impl IntoIterator<Item = Revocable>) -> Vec<Revocable> {
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_unstable_by_key(|kind| kind.code());
+    kinds.dedup();
+    kinds
+}
+
 impl EnforcedRevocations {
     pub(super) fn new(list: RevocationList, kinds: impl IntoIterator<Item = Revocable>) -> Self {
-        let mut own = Vec::new();
-        for kind in kinds {
-            if !own.contains(&kind) {
-                own.push(kind);
-            }
-        }
         let claim = |name: &str| vec![name.to_owned()];
         Self {
             list,
-            kinds: own,
+            kinds: sorted(kinds),
+            of_issuers: Vec::new(),
             token_id_claims: claim("jti"),
             session_claims: claim("sid"),
             version_claims: Vec::new(),
             client_claims: claim("client_id"),
             words: Words::default(),
         }
+    }
+
+    /// The kinds that are enforced for the tokens of this issuer, instead of those that
+    /// [`enforce`](super::Revocations::enforce) lists for all: more, fewer, or none, so that nothing of it can be
+    /// revoked here. An issuer of a [template](crate::Issuer::template) is named by its own identifier.
+    ///
+    /// Called for several issuers, all of it holds; two different words about one are a fault, and so is an issuer that
+    /// the policy does not have. Not called: the kinds of all.
+    pub fn for_issuer(
+        mut self,
+        id: impl Into<String>,
+        kinds: impl IntoIterator<Item = Revocable>,
+    ) -> Self {
+        self.of_issuer(id.into()).kinds.say(Voice::Plain, sorted(kinds));
+        self
+    }
+
+    /// Clients of this issuer that are services, by the id in their tokens: nobody has logged in with them
+    /// (RFC 6749 §4.4), so that their tokens need neither a session nor a version. What they do have of these is
+    /// enforced, and so is every other kind. A client is found in the [`client_claims`](Self::client_claims);
+    /// where a token names several, all have to be listed.
+    ///
+    /// List no client that users log in with: its tokens would pass without a session, and could not be revoked
+    /// by one. Called again, all that all calls list. Not called: each token needs what the enforced kinds go by.
+    pub fn service_clients<C: Into<String>>(
+        mut self,
+        issuer: impl Into<String>,
+        clients: impl IntoIterator<Item = C>,
+    ) -> Self {
+        let clients = clients.into_iter().map(Into::into);
+        self.of_issuer(issuer.into()).service_clients.extend(clients);
+        self
     }
 
     /// Claims that hold the id of a token. A token needs one of them, and is refused if any is revoked:
@@ -92,6 +163,39 @@ impl EnforcedRevocations {
         self
     }
 
+    fn of_issuer(&mut self, id: String) -> &mut OfIssuer {
+        let at = self.of_issuers.iter().position(|own| own.id == id).unwrap_or_else(|| {
+            let kinds = Setting::default();
+            self.of_issuers.push(OfIssuer { id, kinds, service_clients: Vec::new() });
+            self.of_issuers.len() - 1
+        });
+        &mut self.of_issuers[at]
+    }
+
+    /// The kinds that are enforced for some issuer.
+    fn all_kinds(&self) -> impl Iterator<Item = Revocable> {
+        let named = self.of_issuers.iter().filter_map(|own| own.kinds.get()).flatten();
+        self.kinds.iter().chain(named).copied()
+    }
+
+    /// The kinds that may be enforced for tokens of a rule of the policy: of one issuer, or of each that it may be.
+    fn kinds_of(&self, rule: &IssuerRule<'_>) -> Vec<Revocable> {
+        let named = self.of_issuers.iter().filter(|own| (rule.may_be)(&own.id));
+        let named: Vec<_> = named.filter_map(|own| Some((&own.id, own.kinds.get()?))).collect();
+        match named.iter().find(|(id, _)| *id == rule.name) {
+            Some((_, kinds)) => (*kinds).clone(),
+            None => {
+                let named = named.into_iter().flat_map(|(_, kinds)| kinds);
+                sorted(self.kinds.iter().chain(named).copied())
+            }
+        }
+    }
+
+    /// The issuers that are named.
+    pub(crate) fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.of_issuers.iter().map(|own| &*own.id)
+    }
+
     fn claims_of(&self, kind: Revocable) -> &[String] {
         match kind {
             Revocable::Token => &self.token_id_claims,
@@ -103,23 +207,34 @@ impl EnforcedRevocations {
     }
 
     /// Whether an issuer's keys can be revoked, if they are to be.
-    pub(crate) fn check_keys(&self, has_secret_without_id: bool) -> Result<(), Misfit> {
-        let is_enforced = self.kinds.contains(&Revocable::Key);
-        if is_enforced && has_secret_without_id { Err(Misfit::NamelessSecret) } else { Ok(()) }
+    pub(crate) fn check_keys(&self, rule: &IssuerRule<'_>) -> Result<(), Misfit> {
+        let is_enforced = self.kinds_of(rule).contains(&Revocable::Key);
+        if is_enforced && rule.has_secret_without_id { Err(Misfit::NamelessSecret) } else { Ok(()) }
     }
 
     /// Whether it can be asked at all.
     pub(crate) fn check(&self) -> Result<(), Misfit> {
-        if self.kinds.is_empty() {
-            return Err(Misfit::NoKind);
-        }
         if let Some(setting) = self.words.contradicted().next() {
             return Err(Misfit::SaidTwice { setting });
+        }
+        if self.of_issuers.iter().any(|own| own.kinds.is_contradicted()) {
+            return Err(Misfit::SaidTwice { setting: "for_issuer" });
+        }
+        if self.all_kinds().next().is_none() {
+            return Err(Misfit::NoKind);
+        }
+        let mut services = self.of_issuers.iter().flat_map(|own| &own.service_clients).peekable();
+        if services.peek().is_some() && self.client_claims.is_empty() {
+            return Err(Misfit::NoClaim { kind: Revocable::Client });
+        }
+        if services.any(String::is_empty) {
+            return Err(Misfit::NamelessClient);
         }
         let named = [Revocable::Token, Revocable::Session, Revocable::Version, Revocable::Client];
         let is_nameless = |kind: &Revocable| {
             let claims = self.claims_of(*kind);
-            self.kinds.contains(kind) && (claims.is_empty() || claims.iter().any(String::is_empty))
+            self.all_kinds().any(|own| own == *kind)
+                && (claims.is_empty() || claims.iter().any(String::is_empty))
         };
         match named.into_iter().find(is_nameless) {
             Some(kind) => Err(Misfit::NoClaim { kind }),
@@ -128,13 +243,21 @@ impl EnforcedRevocations {
     }
 
     /// Whether entries outlive the tokens that pass these rules.
-    pub(crate) fn check_rules(&self, rules: &CompiledRules) -> Result<(), Misfit> {
+    pub(crate) fn check_rules(
+        &self,
+        rules: &CompiledRules,
+        rule: &IssuerRule<'_>,
+    ) -> Result<(), Misfit> {
+        let kinds = self.kinds_of(rule);
+        if kinds.is_empty() {
+            return Ok(());
+        }
         let bounds = self.list.bounds();
         match (rules.max_lifetime, bounds.max_lifetime) {
             (_, None) => {
                 let needs_one =
                     |kind: &&Revocable| !matches!(kind, Revocable::Token | Revocable::Key);
-                if let Some(kind) = self.kinds.iter().find(needs_one) {
+                if let Some(kind) = kinds.iter().find(needs_one) {
                     return Err(Misfit::NoLifetime { kind: *kind });
                 }
             }
@@ -151,13 +274,25 @@ impl EnforcedRevocations {
     }
 
     pub(crate) fn compile(self) -> Enforced {
-        let checks = self.kinds.iter().map(|kind| Check {
+        let check = |kind: &Revocable| Check {
             kind: *kind,
             claims: self.claims_of(*kind).iter().map(|claim| claim.as_str().into()).collect(),
-        });
-        let checks = checks.collect();
+        };
+        let of_issuer = |own: &OfIssuer| {
+            let kinds = own.kinds.get().unwrap_or(&self.kinds);
+            let texts = own.service_clients.iter().map(|client| client.as_str().into());
+            let checks = Checks {
+                checks: kinds.iter().map(check).collect(),
+                service_clients: texts.collect(),
+            };
+            (own.id.as_str().into(), checks)
+        };
+        let all =
+            Checks { checks: self.kinds.iter().map(check).collect(), service_clients: Vec::new() };
+        let of_issuers = self.of_issuers.iter().map(of_issuer).collect();
+        let client = check(&Revocable::Client);
         let needs_issued_at = self.list.bounds().max_lifetime.is_some();
-        Enforced { checks, needs_issued_at, list: self.list }
+        Enforced { all, of_issuers: Arc::new(of_issuers), client, needs_issued_at, list: self.list }
     }
 }
 
@@ -165,6 +300,15 @@ impl fmt::Debug for EnforcedRevocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EnforcedRevocations").field("kinds", &self.kinds).finish_non_exhaustive()
     }
+}
+
+/// Of a rule of the policy, what a list has to fit to.
+pub(crate) struct IssuerRule<'r> {
+    /// Its issuer's identifier, if it is one.
+    pub(crate) name: &'r str,
+    /// Whether it may be this issuer.
+    pub(crate) may_be: &'r dyn Fn(&str) -> bool,
+    pub(crate) has_secret_without_id: bool,
 }
 
 /// Why a policy cannot enforce revocations as it is told to.
@@ -177,6 +321,13 @@ pub enum Misfit {
     NoClaim {
         /// The kind.
         kind: Revocable,
+    },
+    /// A service's client has an empty name.
+    NamelessClient,
+    /// An issuer is named that the policy does not have.
+    UnknownIssuer {
+        /// The issuer.
+        issuer: String,
     },
     /// The policy accepts tokens that live longer than entries are kept for.
     Lifetime {
@@ -218,6 +369,13 @@ impl fmt::Display for Misfit {
                     kind => kind.name(),
                 }
             ),
+            Self::NamelessClient => {
+                f.write_str("`service_clients` lists clients by their id, and one is empty")
+            }
+            Self::UnknownIssuer { issuer } => write!(
+                f,
+                "the revocations name the issuer `{issuer}`, and the policy has no such issuer: write it as in `iss`, or leave it out"
+            ),
             Self::Lifetime { lifetime: Some(lifetime), longest } => write!(
                 f,
                 "tokens may live {} s, and revocations are kept for tokens of {} s: shorten the one or lengthen the other (`max_lifetime`)",
@@ -253,8 +411,26 @@ impl fmt::Display for Misfit {
 #[derive(Clone)]
 pub(crate) struct Enforced {
     list: RevocationList,
-    checks: Vec<Check>,
+    all: Checks,
+    /// Instead, for these.
+    of_issuers: Arc<HashMap<Box<str>, Checks>>,
+    /// Where a token names its client.
+    client: Check,
     needs_issued_at: bool,
+}
+
+/// What is asked of an issuer's tokens.
+#[derive(Clone)]
+struct Checks {
+    checks: Vec<Check>,
+    /// Tokens of these need neither session nor version.
+    service_clients: Vec<Box<str>>,
+}
+
+impl Checks {
+    fn has(&self, kind: Revocable) -> bool {
+        self.checks.iter().any(|check| check.kind == kind)
+    }
 }
 
 #[derive(Clone)]
@@ -337,14 +513,31 @@ fn subject(token: &VerifiedToken) -> Option<&str> {
 }
 
 impl Enforced {
+    /// The kinds that are enforced for all issuers but those that are named.
     #[cfg(feature = "explain")]
-    pub(crate) fn has(&self, kind: Revocable) -> bool {
-        self.checks.iter().any(|check| check.kind == kind)
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = Revocable> {
+        self.all.checks.iter().map(|check| check.kind)
     }
 
-    /// Whether what this list has of the kind is refused.
-    pub(crate) fn enforces(&self, kind: Revocable, list: &RevocationList) -> bool {
-        self.list.is_same_as(list) && self.checks.iter().any(|check| check.kind == kind)
+    /// What is different for issuers that are named: their kinds, and their services.
+    #[cfg(feature = "explain")]
+    pub(crate) fn of_issuers(&self) -> impl Iterator<Item = (&str, Vec<Revocable>, &[Box<str>])> {
+        self.of_issuers.iter().map(|(id, own)| {
+            let kinds = own.checks.iter().map(|check| check.kind).collect();
+            (&**id, kinds, &*own.service_clients)
+        })
+    }
+
+    /// Whether what this list has of the kind is refused: of this issuer, or of any.
+    pub(crate) fn enforces(
+        &self,
+        kind: Revocable,
+        list: &RevocationList,
+        issuer: Option<&str>,
+    ) -> bool {
+        let of_issuer = |issuer| self.of_issuers.get(issuer).unwrap_or(&self.all).has(kind);
+        let of_any = || self.all.has(kind) || self.of_issuers.values().any(|own| own.has(kind));
+        self.list.is_same_as(list) && issuer.map_or_else(of_any, of_issuer)
     }
 
     #[cfg(feature = "metrics")]
@@ -352,12 +545,35 @@ impl Enforced {
         self.list.stats()
     }
 
+    fn checks(&self, token: &VerifiedToken) -> &Checks {
+        if self.of_issuers.is_empty() {
+            return &self.all;
+        }
+        self.of_issuers.get(token.issuer()).unwrap_or(&self.all)
+    }
+
+    /// Whether a token may lack what a kind goes by.
+    fn excuses(&self, checks: &Checks, kind: Revocable, token: &VerifiedToken) -> bool {
+        if !matches!(kind, Revocable::Session | Revocable::Version) {
+            return false;
+        }
+        let services = &checks.service_clients;
+        let mut clients = self.client.texts(token).peekable();
+        !services.is_empty()
+            && clients.peek().is_some()
+            && clients.all(|client| services.iter().any(|own| **own == *client))
+    }
+
     /// Whether a token that has just verified can be taken back at all.
     pub(crate) fn check_needs(&self, token: &VerifiedToken) -> Result<(), Error> {
-        if self.needs_issued_at && token.issued_at().is_none() {
+        let checks = self.checks(token);
+        if self.needs_issued_at && !checks.checks.is_empty() && token.issued_at().is_none() {
             return Err(ClaimsError::Missing { claim: "iat" }.into());
         }
-        self.checks.iter().try_for_each(|check| check.check(token))
+        checks.checks.iter().try_for_each(|check| match check.check(token) {
+            Err(_) if self.excuses(checks, check.kind, token) => Ok(()),
+            result => result,
+        })
     }
 }
 
@@ -367,14 +583,21 @@ impl RevocationSource for Enforced {
     }
 
     fn status(&self, token: &VerifiedToken) -> RevocationStatus {
+        let checks = self.checks(token);
+        // Of such an issuer nothing is revoked, so that there is nothing that the list could lack.
+        if checks.checks.is_empty() {
+            return RevocationStatus::Active;
+        }
         // What is known counts, fresh or not.
         let is_old = self
             .list
             .refuses_issued_before()
             .is_some_and(|start| token.issued_at().is_none_or(|issued| issued < start));
-        let is_revoked =
-            |check: &Check| check.takes_back(&self.list, token).is_none_or(|revoked| revoked);
-        if is_old || self.checks.iter().any(is_revoked) {
+        let is_revoked = |check: &Check| {
+            let revoked = check.takes_back(&self.list, token);
+            revoked.unwrap_or_else(|| !self.excuses(checks, check.kind, token))
+        };
+        if is_old || checks.checks.iter().any(is_revoked) {
             return RevocationStatus::Revoked;
         }
         match self.list.check_fresh() {

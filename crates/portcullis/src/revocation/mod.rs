@@ -23,6 +23,7 @@ mod store;
 mod table;
 mod what;
 
+pub(crate) use self::enforce::IssuerRule;
 pub use self::enforce::{EnforcedRevocations, Misfit};
 pub use self::event::{RevocationEvent, RevocationStats};
 pub use self::handle::{Revocations, RevokeError};

@@ -51,9 +51,9 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// What it does:
 ///
-/// - Where the token has a `sid`, and the policy enforces [`Revocable::Session`], that session is
+/// - Where the token has a `sid`, and the policy enforces [`Revocable::Session`] for its issuer, that session is
 ///   revoked: the user's other sessions go on (§2.7).
-/// - Else, where it has a `sub`, and the policy enforces [`Revocable::Subject`], the subject's tokens
+/// - Else, where it has a `sub`, and the policy enforces [`Revocable::Subject`] for its issuer, the subject's tokens
 ///   are revoked that were issued up to the token's `iat` and the leeway, or now and the leeway where that is earlier. A login within that time from
 ///   then has to be repeated. `sub` must stand in access tokens as it does in ID tokens.
 /// - Else nothing: the request fails, since the user would not be logged out.
@@ -138,7 +138,8 @@ impl BackChannelLogout {
             types: LogoutTokenTypes::default(),
             max_lifetime: None,
         };
-        if receiver.enforces(Revocable::Subject) || receiver.enforces(Revocable::Session) {
+        let mut kinds = [Revocable::Subject, Revocable::Session].into_iter();
+        if kinds.any(|kind| receiver.policy.enforces(kind, &receiver.revocations, None)) {
             Ok(receiver)
         } else {
             Err(LogoutFault::NotEnforced)
@@ -278,14 +279,14 @@ impl BackChannelLogout {
         }
         let issuer_id = issuer.id.to_string();
         match (session, subject) {
-            (Some(session), _) if self.enforces(Revocable::Session) => {
+            (Some(session), _) if self.enforces(Revocable::Session, &issuer.id) => {
                 Ok(Revocation::Session {
                     issuer: issuer_id,
                     session: session.into_owned(),
                     until: None,
                 })
             }
-            (_, Some(subject)) if self.enforces(Revocable::Subject) => {
+            (_, Some(subject)) if self.enforces(Revocable::Subject, &issuer.id) => {
                 Ok(Revocation::Subject {
                     issuer: issuer_id,
                     subject: subject.to_owned(),
@@ -325,8 +326,8 @@ impl BackChannelLogout {
     }
 
     /// Whether access tokens are refused that this kind of revocation is about.
-    fn enforces(&self, kind: Revocable) -> bool {
-        self.policy.enforces(kind, &self.revocations)
+    fn enforces(&self, kind: Revocable, issuer: &str) -> bool {
+        self.policy.enforces(kind, &self.revocations, Some(issuer))
     }
 }
 
