@@ -401,3 +401,48 @@ fn a_later_entry_that_says_less_takes_nothing_from_an_earlier_one() {
     let error = world.policy.verify_token_now(token.mint()).err();
     assert_eq!(error, Some(Error::Revocation(RevocationError::Revoked)));
 }
+
+#[test]
+fn what_one_member_lifts_passes_at_every_other_and_at_those_who_start_later() {
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(Server::start());
+    let now = present();
+    let clock = FixedClock::at(now);
+    let redis = RedisRevocations::server(&server.url()).unwrap().clock(clock.clone());
+    let redis = Member::settings(redis).heartbeat(Duration::from_millis(5));
+    let terms = StoreTerms::new(Duration::from_secs(LIFETIME)).recovery(Duration::ZERO);
+    runtime.block_on(redis.initialize(terms)).unwrap();
+    let connect = || runtime.block_on(redis.connect()).unwrap();
+    let (one, other) = (connect(), connect());
+    let token = TestIssuer::new(ISSUERS[0]).token(Algorithm::EdDSA).subject(name(1));
+    let token = token.claim("sid", "other").claim("ver", 9).claim("iat", now).without("nbf");
+    let token = token.expires_at(now + 600).mint();
+    let passes = |revocations: &Revocations| {
+        World::new(clock.clone(), revocations).policy.verify_token_now(&token).is_ok()
+    };
+    let fresh = |revocations: &Revocations, expected: bool| {
+        runtime.block_on(eventually("news", async || {
+            revocations.is_fresh() && passes(revocations) == expected
+        }));
+    };
+
+    // A time where a version was meant.
+    let too_high = 1_800_000_000;
+    let version = |current| runtime.block_on(one.version(ISSUERS[0], name(1), current));
+    version(too_high).unwrap();
+    for member in [&one, &other, &connect()] {
+        fresh(member, false);
+    }
+    let revocation =
+        Revocation::Version { issuer: ISSUERS[0].to_owned(), subject: name(1), current: 0 };
+    runtime.block_on(other.lift(&revocation)).unwrap();
+    for member in [&one, &other, &connect()] {
+        fresh(member, true);
+    }
+    version(9).unwrap();
+    fresh(&connect(), true);
+    version(10).unwrap();
+    for member in [&one, &other, &connect()] {
+        fresh(member, false);
+    }
+}
