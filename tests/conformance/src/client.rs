@@ -214,6 +214,8 @@ pub async fn send(
 
 /// Sends these bytes over HTTP/1.1 and reads an answer to each of `methods`.
 ///
+/// A server may answer and close before all has reached it (RFC 9112 §9.6): what it said still counts.
+///
 /// # Errors
 ///
 /// There are fewer answers, or they are not HTTP/1.1 with `Content-Length`.
@@ -224,7 +226,10 @@ pub async fn send_raw(
 ) -> io::Result<Vec<Answer>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    stream.write_all(bytes).await?;
+    match stream.write_all(bytes).await {
+        Err(error) if is_closed_early(&error) => {}
+        written => written?,
+    }
     let mut buffer = Vec::new();
     let mut answers = Vec::new();
     for method in methods {
@@ -245,6 +250,10 @@ pub async fn send_raw(
         answers.push(answer);
     }
     if buffer.is_empty() { Ok(answers) } else { Err(bad("bytes after the last answer")) }
+}
+
+fn is_closed_early(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<()> {
