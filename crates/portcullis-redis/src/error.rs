@@ -59,6 +59,9 @@ pub enum RedisError {
     },
     /// The server's memory is full.
     Memory,
+    /// Another process lifted what is revoked here, and this one does not know of it yet: nobody would go by the
+    /// revocation. Revoke again.
+    Lifted,
     /// The digests' key in the store is another one than that of the entry.
     OtherKey,
     /// Fewer replicas than asked for have a write.
@@ -77,6 +80,7 @@ impl RedisError {
             | Self::Gap
             | Self::OtherServer
             | Self::OtherHistory
+            | Self::Lifted
             | Self::Durability { .. } => false,
             Self::Address
             | Self::Certificates
@@ -143,6 +147,9 @@ impl fmt::Display for RedisError {
             ),
             Self::Memory => f.write_str(
                 "the memory of this Redis server is full (`maxmemory`), so that it takes no writes: raise it, or give revocations a server of their own",
+            ),
+            Self::Lifted => f.write_str(
+                "another process lifted a revocation of this name just now, and this one has yet to hear of it: revoke again",
             ),
             Self::OtherKey => f.write_str("the store of revocations was made anew meanwhile"),
             Self::Durability { have } => {

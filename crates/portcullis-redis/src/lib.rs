@@ -33,7 +33,7 @@
 //! [accept what nobody can tell](portcullis::dangerous::accept_unknown_revocation).
 //!
 //! 1. While Redis keeps its data, a process that is fresh as of a moment refuses everything whose
-//!    revocation was acknowledged before it.
+//!    revocation was acknowledged before it, and not [lifted](Revocations::lift) since.
 //! 2. After a loss of data or a failover, every process notices. None is fresh as of a later moment until
 //!    the survivors have given back what they hold, and only what no survivor held is lost. Survivors are
 //!    the processes that reach the store within its [recovery](StoreTerms::recovery) after the first did.
@@ -59,11 +59,15 @@
 //! - A server is refused that may drop keys (`maxmemory-policy` other than `noeviction`), or whose clock is more than
 //!   five minutes off.
 //!
+//! - Before a revocation is acknowledged, the script looks whether its name was lifted oftener than the process knows
+//!   ([`RedisError::Lifted`]): those who know would not go by it.
+//!
 //! What it does not do: without `durability`, Redis acknowledges what only its master has, and a master
 //! that is cut off from its replicas, but not from a process, keeps that process fresh. Set
 //! `min-replicas-to-write` on the server, or `durability` here. And where keys are put back *under a running server*
 //! (`RESTORE`), survivors notice and give back, but who starts before they do cannot know: restart a server whose data you
-//! restore.
+//! restore. A revocation that is made where Redis has lost the lift of the same name, by a process that never heard of it, goes
+//! with what was lifted once a survivor gives the lift back.
 //!
 //! # What is in Redis
 //!

@@ -65,6 +65,8 @@ pub(crate) struct Publication<'p> {
     pub(crate) lease: u64,
     pub(crate) writing: &'p str,
     pub(crate) is_seen: bool,
+    /// Under which key there may be a lift, and up to which mark of it the entries count.
+    pub(crate) counts_with: Option<(&'p [u8], u64)>,
     pub(crate) entries: &'p [Entry],
 }
 
@@ -151,6 +153,11 @@ impl Store {
         let Some(meta) = &mut self.meta else { return vec!["uninitialized".to_owned()] };
         if meta.key.as_ref().map(|(_, fingerprint, _)| &**fingerprint) != Some(told.fingerprint) {
             return vec!["other key".to_owned()];
+        }
+        if let Some((lift, most)) = told.counts_with
+            && self.state.get(lift).is_some_and(|(lifts, _)| *lifts > most)
+        {
+            return vec!["lifted".to_owned()];
         }
         for entry in told.entries {
             let before = self.state.get(&entry.key).copied();

@@ -390,6 +390,7 @@ impl World {
             lease: 0,
             writing: &writing,
             is_seen: true,
+            counts_with: None,
             entries: &[entry],
         });
         self.remember(server);
@@ -657,6 +658,7 @@ impl World {
                 lease: LEASE,
                 writing,
                 is_seen: false,
+                counts_with: None,
                 entries: &[Entry { key, mark, ends }],
             });
             self.remember(server);

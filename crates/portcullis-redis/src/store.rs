@@ -26,6 +26,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 /// For how long one who gives back what it holds is waited for, from one batch to the next.
 const LEASE: Duration = Duration::from_secs(10);
 
+/// What ends the name of the bucket whose entries are never over: what is revoked for ever, and lifts.
+const NEVER: &str = "never";
+
 const INITIALIZE: &str = include_str!("scripts/initialize.lua");
 const HEARTBEAT: &str = include_str!("scripts/heartbeat.lua");
 const PUBLISH: &str = include_str!("scripts/publish.lua");
@@ -233,10 +236,19 @@ impl Layout {
         let mut last = 0;
         for (end, entries) in buckets {
             let is_for_ever = end > u64::from(u32::MAX);
-            let end = if is_for_ever { "never".to_owned() } else { end.to_string() };
+            let end = if is_for_ever { NEVER.to_owned() } else { end.to_string() };
             for batch in entries.chunks(BATCH) {
                 let Some(fingerprint) = batch.first().map(RevocationEntry::fingerprint) else {
                     continue;
+                };
+                // Who revokes says one thing at a time.
+                let counts_with = match purpose {
+                    Purpose::Revoke { .. } => batch[0].counts_with(),
+                    Purpose::GiveBack { .. } => None,
+                };
+                let (lift, most) = match &counts_with {
+                    Some((lift, most)) => (&lift[..], *most),
+                    None => (&[][..], 0),
                 };
                 let script = Script::new(PUBLISH);
                 let mut call = script.prepare_invoke();
@@ -245,6 +257,7 @@ impl Layout {
                     .key(&self.keys.buckets)
                     .key(format!("{}{end}", self.keys.bucket))
                     .key(&self.keys.publishing)
+                    .key(format!("{}{NEVER}", self.keys.bucket))
                     .arg(fingerprint)
                     .arg(self.log_length)
                     .arg(&end)
@@ -252,7 +265,9 @@ impl Layout {
                     .arg(lease(publisher))
                     // What comes twice under one name could be of two histories.
                     .arg(writing.map_or_else(draw, |writing| Ok(writing.to_owned()))?)
-                    .arg(u8::from(publisher.is_none()));
+                    .arg(u8::from(publisher.is_none()))
+                    .arg(lift)
+                    .arg(format!("{most:020}"));
                 for entry in batch {
                     call.arg(&entry.key()[..])
                         .arg(format!("{:020}", entry.mark()))
@@ -264,6 +279,7 @@ impl Layout {
                         let number = reply.get(1).and_then(|number| number.parse().ok());
                         last = number.ok_or(RedisError::Format)?;
                     }
+                    Some("lifted") => return Err(RedisError::Lifted),
                     Some("other key") => return Err(RedisError::OtherKey),
                     Some("other format") => return Err(RedisError::Format),
                     _ => return Err(RedisError::Uninitialized),

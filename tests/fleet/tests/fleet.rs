@@ -3,7 +3,7 @@
 //! The promise, as `portcullis-redis` has it:
 //!
 //! 1. While Redis keeps its data, a process that is fresh as of a moment refuses everything whose
-//!    revocation was acknowledged before it.
+//!    revocation was acknowledged before it, and not lifted since.
 //! 2. After a loss of data or a failover, every process notices. None is fresh as of a later moment until
 //!    the survivors have given back what they hold, and only what no survivor held is lost.
 //! 3. With `durability`, an acknowledged revocation is in so many replicas, and so is every heartbeat.
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis::{
-    BuildError, Clock, Fault, Misfit, Revocable, RevocationEvent, RevokeError, UnixTime,
+    BuildError, Clock, Fault, Misfit, Revocable, Revocation, RevocationEvent, RevokeError, UnixTime,
 };
 use portcullis_fleet_tests::{
     Door, ISSUER, Member, Process, Server, Setup, Verdict, eventually, token,
@@ -80,6 +80,36 @@ mod while_redis_keeps_its_data {
         assert_eq!(one.verdict(&first), Verdict::Revoked);
         refuses(&other, "first").await;
         assert_eq!(other.verdict(&second), Verdict::Active);
+    }
+
+    #[tokio::test]
+    async fn who_revokes_what_another_lifted_meanwhile_is_told_so_or_obeyed() {
+        let server = store().await;
+        let one = fresh(&server.url()).await;
+        let door = Door::to(server.port()).await;
+        let other = fresh(&door.url()).await;
+        let id = "mistaken";
+        let revocation =
+            Revocation::Token { issuer: ISSUER.to_owned(), token_id: id.to_owned(), until: None };
+        one.revoke(id).await;
+        refuses(&other, id).await;
+        door.lead_to(None);
+        one.revocations.lift(&revocation).await.unwrap();
+        assert_eq!(one.verdict(&token(id)), Verdict::Active);
+
+        door.lead_to(Some(server.port()));
+        let mut faults = Vec::new();
+        eventually("revoked again", async || {
+            let result = other.revocations.revoke(&revocation).await;
+            faults.extend(result.as_ref().err().map(ToString::to_string));
+            result.is_ok()
+        })
+        .await;
+        refuses(&one, id).await;
+        refuses(&other, id).await;
+        let is_expected =
+            |fault: &String| fault.contains("revoke again") || fault.contains("reached");
+        assert!(faults.iter().all(is_expected), "{faults:?}");
     }
 
     #[tokio::test]

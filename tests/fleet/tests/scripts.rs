@@ -29,16 +29,33 @@ const PUBLISHING: &str = "{p}:publishing";
 
 #[derive(Clone, Debug)]
 enum Step {
-    Initialize { window: u64 },
+    Initialize {
+        window: u64,
+    },
     Lose,
-    Beat { server: u8, key: u8, stamp: Option<u64>, publisher: Option<u8>, is_diverged: bool },
-    Publish { key: u8, publisher: Option<u8>, is_seen: bool, entries: Vec<(u8, u64, u32)> },
-    Published { publisher: u8 },
+    Beat {
+        server: u8,
+        key: u8,
+        stamp: Option<u64>,
+        publisher: Option<u8>,
+        is_diverged: bool,
+    },
+    Publish {
+        key: u8,
+        publisher: Option<u8>,
+        is_seen: bool,
+        counts_with: Option<(u8, u64)>,
+        entries: Vec<(u8, u64, u32)>,
+    },
+    Published {
+        publisher: u8,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let publisher = || proptest::option::weighted(0.3, 0..3_u8);
     let entries = prop::collection::vec((0..4_u8, 0..3_u64, 0..3_u32), 1..4);
+    let lift = proptest::option::weighted(0.5, (0..4_u8, 0..2_u64));
     let beat = (0..2_u8, 0..2_u8, proptest::option::of(0..5_u64), publisher(), any::<bool>());
     let step = prop_oneof![
         2 => prop_oneof![Just(0), Just(5), Just(1_000_000)].prop_map(|window| Step::Initialize { window }),
@@ -46,12 +63,26 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => beat.prop_map(|(server, key, stamp, publisher, is_diverged)| {
             Step::Beat { server, key, stamp, publisher, is_diverged }
         }),
-        8 => (0..2_u8, publisher(), any::<bool>(), entries).prop_map(
-            |(key, publisher, is_seen, entries)| Step::Publish { key, publisher, is_seen, entries }
+        8 => (0..2_u8, publisher(), any::<bool>(), lift, entries).prop_map(
+            |(key, publisher, is_seen, counts_with, entries)| {
+                Step::Publish { key, publisher, is_seen, counts_with, entries }
+            }
         ),
         1 => (0..3_u8).prop_map(|publisher| Step::Published { publisher }),
     ];
     prop::collection::vec(step, 1..40)
+}
+
+fn stored_key(number: u8) -> Vec<u8> {
+    vec![number, 0, 255]
+}
+
+/// How often it was met.
+#[derive(Clone, Copy, Debug, Default)]
+struct Met {
+    beats: u32,
+    begun: u32,
+    lifted: u32,
 }
 
 fn name(publisher: Option<u8>) -> (String, u64) {
@@ -88,10 +119,10 @@ async fn stored(redis: &mut MultiplexedConnection) -> Store {
     }
 }
 
-async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>) -> (u32, u32) {
+async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>, met: &mut Met) {
     let _: String = redis::cmd("FLUSHALL").query_async(redis).await.unwrap();
     let mut model = Store::default();
-    let (mut count, mut begun, mut beats) = (0, 0, 0);
+    let mut count = 0;
     // The time of the server, which its replies say, for the model.
     let mut time = 0;
     for step in steps {
@@ -165,20 +196,22 @@ async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>) -> (u32, u32) 
                     },
                 );
                 assert_eq!(reply, expected);
-                beats += 1;
-                begun += u32::from(known.is_some() && reply.get(2) != known.as_ref());
+                met.beats += 1;
+                met.begun += u32::from(known.is_some() && reply.get(2) != known.as_ref());
             }
-            Step::Publish { key, publisher, is_seen, entries } => {
+            Step::Publish { key, publisher, is_seen, counts_with, entries } => {
                 let (fingerprint, (publisher, lease)) = (format!("key {key}"), name(publisher));
                 let entries: Vec<_> = entries
                     .into_iter()
-                    .map(|(key, mark, ends)| Entry { key: vec![key, 0, 255], mark, ends })
+                    .map(|(key, mark, ends)| Entry { key: stored_key(key), mark, ends })
                     .collect();
+                let counts_with = counts_with.map(|(key, most)| (stored_key(key), most));
+                let (lift, most) = counts_with.clone().unwrap_or_default();
                 let script = Script::new(PUBLISH);
                 let mut call = script.prepare_invoke();
-                call.key(META).key(LOG).key(BUCKETS).key(BUCKET).key(PUBLISHING);
+                call.key(META).key(LOG).key(BUCKETS).key(BUCKET).key(PUBLISHING).key(BUCKET);
                 call.arg(&fingerprint).arg(1000).arg("never").arg(&publisher).arg(lease);
-                call.arg(&drawn).arg(u8::from(is_seen));
+                call.arg(&drawn).arg(u8::from(is_seen)).arg(lift).arg(format!("{most:020}"));
                 for Entry { key, mark, ends } in &entries {
                     call.arg(key).arg(format!("{mark:020}")).arg(format!("{ends:010}"));
                 }
@@ -189,9 +222,11 @@ async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>) -> (u32, u32) 
                     lease,
                     writing: &drawn,
                     is_seen,
+                    counts_with: counts_with.as_ref().map(|(key, most)| (&key[..], *most)),
                     entries: &entries,
                 });
                 assert_eq!(reply, expected);
+                met.lifted += u32::from(reply == ["lifted"]);
             }
             Step::Published { publisher } => {
                 let (publisher, _) = name(Some(publisher));
@@ -209,7 +244,6 @@ async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>) -> (u32, u32) 
         expected.publishing.values_mut().for_each(|until| *until = 0);
         assert_eq!(stored(redis).await, expected);
     }
-    (beats, begun)
 }
 
 #[test]
@@ -218,16 +252,17 @@ fn the_scripts_do_what_the_model_of_them_does() {
     let server = runtime.block_on(Server::start());
     let client = redis::Client::open(server.url()).unwrap();
     let connection = runtime.block_on(client.get_multiplexed_async_connection()).unwrap();
-    let met = std::cell::Cell::new((0, 0));
+    let met = std::cell::Cell::new(Met::default());
     let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
     let result = TestRunner::new(config).run(&steps(), |steps| {
-        let (beats, begun) = runtime.block_on(run(&mut connection.clone(), steps));
-        met.set((met.get().0 + beats, met.get().1 + begun));
+        let mut so_far = met.get();
+        runtime.block_on(run(&mut connection.clone(), steps, &mut so_far));
+        met.set(so_far);
         Ok(())
     });
     if let Err(error) = result {
         panic!("{error}");
     }
-    let (beats, begun) = met.get();
-    assert!(beats > 300 && begun > 100, "{beats} {begun}");
+    let Met { beats, begun, lifted } = met.get();
+    assert!(beats > 300 && begun > 100 && lifted > 5, "{:?}", met.get());
 }

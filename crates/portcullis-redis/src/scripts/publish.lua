@@ -2,10 +2,11 @@
 -- under the next number of the sequence. Each entry of the log names its writing and the one before it, so
 -- that two histories never pass for one, whatever their numbers.
 --
--- KEYS: meta, log, buckets, the bucket, publishing. ARGV: the fingerprint of the key that the entries
+-- KEYS: meta, log, buckets, the bucket, publishing, the bucket that is never over. ARGV: the fingerprint of the key that the entries
 -- were made with, the length of the log, when the bucket is over (in seconds since 1970, or 'never'),
 -- who gives back what it holds and for how many milliseconds that takes (or '' and 0), a name for this
--- writing, whether all is to be seen in the log ('1'), and three for each entry: key, mark, end.
+-- writing, whether all is to be seen in the log ('1'), under which key there may be a lift with which the entries
+-- do not count (or ''), up to which mark they do, and three for each entry: key, mark, end.
 local meta = redis.call('HMGET', KEYS[1], 'format', 'fingerprint', 'sequence', 'head', 'age')
 if not meta[1] then
   return {'uninitialized'}
@@ -16,9 +17,15 @@ end
 if meta[2] ~= ARGV[1] then
   return {'other key'}
 end
+if ARGV[8] ~= '' then
+  local lifts = redis.call('HGET', KEYS[6], ARGV[8])
+  if lifts and string.sub(lifts, 1, 20) > ARGV[9] then
+    return {'lifted'}
+  end
+end
 local sequence, head = meta[3], meta[4]
 local is_changed = false
-for at = 8, #ARGV, 3 do
+for at = 10, #ARGV, 3 do
   local mark, ends = ARGV[at + 1], ARGV[at + 2]
   -- Of the same width, so that they compare as text: numbers have 53 bits here.
   local stored = redis.call('HGET', KEYS[4], ARGV[at])
