@@ -1,6 +1,8 @@
 //! To the server that takes writes.
 use core::fmt;
+use core::future::Future;
 use core::time::Duration;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
@@ -85,6 +87,27 @@ pub(crate) fn tls(
     config.map(Arc::new).map_err(|_| RedisError::ClientCertificate)
 }
 
+/// What comes of the first that it can be had of, or else of the last. None of them has more than its share of the
+/// time, so that one that leads nowhere does not hide the others. `None`: there are none.
+async fn first<'a, A, T, F: Future<Output = Result<T, RedisError>>>(
+    all: &'a [A],
+    time: Duration,
+    ask: impl Fn(&'a A) -> F,
+) -> Option<Result<T, RedisError>> {
+    let share = time / u32::try_from(all.len().max(1)).unwrap_or(u32::MAX);
+    let mut last = None;
+    for one in all {
+        let result =
+            timeout(share, ask(one)).await.unwrap_or_else(|_| Err(failed("no answer in time")));
+        let is_over = result.is_ok();
+        last = Some(result);
+        if is_over {
+            break;
+        }
+    }
+    last
+}
+
 fn failed(reason: impl fmt::Display) -> RedisError {
     RedisError::Connection { reason: reason.to_string() }
 }
@@ -119,14 +142,9 @@ impl Connector {
             Place::Sentinel { sentinels, .. } => sentinels,
             Place::Cluster { nodes } => nodes,
         };
-        let mut last = RedisError::Address;
-        for address in asked {
-            match self.ask(address).await {
-                Ok(found) => return Ok(found),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        first(asked, self.timeout, |address| self.ask(address))
+            .await
+            .unwrap_or(Err(RedisError::Address))
     }
 
     async fn ask(&self, address: &Address) -> Result<Address, RedisError> {
@@ -186,21 +204,14 @@ impl Connector {
         timeout(self.timeout, dial).await.map_err(|_| failed("no answer in time"))?
     }
 
-    /// The first of the host's addresses that answers: none of them has more than its share of the time, so that one that
-    /// leads nowhere does not hide the others.
+    /// The first of the host's addresses that answers.
     async fn reach(&self, address: &Address) -> Result<TcpStream, RedisError> {
         let found = lookup_host((&*address.host, address.port)).await.map_err(failed)?;
         let found: Vec<_> = found.collect();
-        let share = self.timeout / u32::try_from(found.len().max(1)).unwrap_or(u32::MAX);
-        let mut last = failed("the host has no address");
-        for address in found {
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => last = failed(error),
-                Err(_) => last = failed("no answer in time"),
-            }
-        }
-        Err(last)
+        let connect =
+            async |address: &SocketAddr| TcpStream::connect(address).await.map_err(failed);
+        let reached = first(&found, self.timeout, connect).await;
+        reached.unwrap_or_else(|| Err(failed("the host has no address")))
     }
 
     async fn greet<S>(
@@ -253,4 +264,31 @@ pub(crate) fn incarnation(info: &str) -> Result<String, RedisError> {
     let run = field(info, "run_id").ok_or_else(unknown)?;
     let replication = field(info, "master_replid").ok_or_else(unknown)?;
     Ok(format!("{run}:{replication}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_leads_nowhere_does_not_hide_the_others() {
+        let time = Duration::from_secs(2);
+        let ask = async |answer: &Option<Result<u8, RedisError>>| match answer {
+            Some(answer) => answer.clone(),
+            None => pending().await,
+        };
+        let start = tokio::time::Instant::now();
+        let refused = || Some(Err(RedisError::Replica));
+        let found = first(&[None, refused(), Some(Ok(3)), Some(Ok(4))], time, ask).await;
+        assert_eq!((found, start.elapsed()), (Some(Ok(3)), time / 4));
+        assert_eq!(first(&[None, refused()], time, ask).await, Some(Err(RedisError::Replica)));
+        assert!(matches!(
+            first(&[None, None], time, ask).await,
+            Some(Err(RedisError::Connection { .. }))
+        ));
+        assert_eq!(start.elapsed(), time / 4 + time / 2 + time);
+        assert_eq!(first(&[], time, ask).await, None);
+    }
 }
