@@ -252,9 +252,12 @@ impl Follower {
                 let (next, entries) =
                     self.layout.entries(main, &bucket, cursor, fingerprint).await?;
                 for entry in entries {
-                    if let Stored::Entry(entry) = entry {
-                        lacking.has(&entry);
-                        is_full |= reading.apply(&entry).is_err();
+                    match entry {
+                        Stored::Entry(entry) => {
+                            lacking.has(&entry);
+                            is_full |= reading.apply(&entry).is_err();
+                        }
+                        Stored::Unknown => list.pass_over(),
                     }
                 }
                 self.renew(session, list, gives_back, &mut renewed, &beat).await?;
@@ -394,10 +397,7 @@ impl Follower {
                         return Err(RedisError::Full);
                     }
                 }
-                Stored::Unknown => {
-                    #[cfg(feature = "tracing")]
-                    tracing::warn!("a revocation of a kind that this version does not know");
-                }
+                Stored::Unknown => list.pass_over(),
             }
             self.member.has_taken(&at, &self.own)?;
         }

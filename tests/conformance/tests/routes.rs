@@ -968,7 +968,7 @@ async fn an_operator_revokes_and_sees_how_it_does() {
     let operator = operator().claim("sid", "session-9");
     let stats = |sessions: usize, subjects: usize, changes: usize| {
         let body = format!(
-            r#"{{"entries":{{"token":0,"session":{sessions},"subject":{subjects},"version":0,"client":0,"issuer":0,"key":0}},"lifts":0,"capacity":1000000,"changes":{changes},"refused":0,"fresh":true,"last_contact_ms":null,"lag":null}}"#
+            r#"{{"entries":{{"token":0,"session":{sessions},"subject":{subjects},"version":0,"client":0,"issuer":0,"key":0}},"lifts":0,"capacity":1000000,"changes":{changes},"refused":0,"unknown":0,"fresh":true,"last_contact_ms":null,"lag":null}}"#
         );
         answer(200, &[("content-type", JSON)], &body)
     };

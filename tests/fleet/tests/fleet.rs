@@ -773,6 +773,10 @@ mod out_of_reach {
         other.revoke("second").await;
         refuses(&one, "second").await;
         let new = fresh(&server.url()).await;
+        // Told by the log, or met where all is read.
+        for member in [&one, &other, &new] {
+            assert_eq!(member.revocations.stats().unknown, 1);
+        }
         for id in ["first", "second"] {
             assert_eq!(new.verdict(&token(id)), Verdict::Revoked, "{id}");
         }

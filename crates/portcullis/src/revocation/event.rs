@@ -85,6 +85,9 @@ pub struct RevocationStats {
     pub changes: u64,
     /// How many entries found no room, or not within the share of their issuer.
     pub refused: u64,
+    /// How often an entry was met in the store of a kind that this version does not know: while a fleet is
+    /// brought to a later one.
+    pub unknown: u64,
     /// Whether policies believe the list. Where nobody else writes to it, always.
     pub is_fresh: bool,
     /// How long ago the news was asked for that came last. `None`: it never came, or there is no store.

@@ -70,6 +70,7 @@ struct Inner {
     tally: Tally,
     generation: AtomicU64,
     refused: AtomicU64,
+    unknown: AtomicU64,
     /// When all was last swept for room.
     swept: AtomicI64,
     /// `None`: nobody else writes, so that it is always fresh.
@@ -343,6 +344,7 @@ impl RevocationList {
             tally: Tally::new(),
             generation: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            unknown: AtomicU64::new(0),
             swept: AtomicI64::new(i64::MIN),
             contact,
         }))
@@ -455,6 +457,14 @@ impl RevocationList {
             inner.tell(&RevocationEvent::Full { capacity: inner.capacity });
             RevokeError::Full { capacity: inner.capacity }
         })
+    }
+
+    /// Counts an entry that [`RevocationEntry::stored`] cannot read: of a kind that a later version knows, and that no policy
+    /// here could enforce.
+    pub fn pass_over(&self) {
+        self.0.unknown.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "tracing")]
+        tracing::warn!("a revocation of a kind that this version does not know");
     }
 
     /// Begins to read all that the store has. What the list lacks is held against it until the reading is
@@ -643,6 +653,7 @@ impl RevocationList {
             capacity: inner.capacity,
             changes: inner.generation.load(Ordering::Acquire),
             refused: inner.refused.load(Ordering::Relaxed),
+            unknown: inner.unknown.load(Ordering::Relaxed),
             is_fresh: self.is_fresh(),
             last_contact: inner.contact.as_ref().and_then(Contact::age),
             lag: inner.contact.as_ref().map(|contact| contact.lag.load(Ordering::Relaxed)),
