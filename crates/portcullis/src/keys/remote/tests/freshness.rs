@@ -194,13 +194,14 @@ async fn a_key_that_is_taken_away_is_refused_with_the_next_request() {
     rig.remote.refresh_now().await.unwrap();
     // Refused, but only another answer without it can say that it is gone.
     let unavailable = KeysUnavailable { retry_after: Some(30 * SECOND) };
-    let doubtful = KeyError::Unavailable(unavailable).into();
-    assert_eq!(at_once(&policy, &old.token()), Some(Err(doubtful)));
+    let doubtful: Error = KeyError::Unavailable(unavailable).into();
+    assert_eq!(at_once(&policy, &old.token()), Some(Err(doubtful.clone())));
     assert_eq!(at_once(&policy, &new.token()), Some(Ok(())));
     // What was let in before is not either.
-    assert_eq!(policy.recheck_now(&verified), Err(KeyError::Withdrawn.into()));
+    assert_eq!(policy.recheck(&verified).await, Err(doubtful));
     rig.remote.refresh_now().await.unwrap();
     assert_eq!(at_once(&policy, &old.token()), Some(Err(KeyError::Unknown.into())));
+    assert_eq!(policy.recheck(&verified).await, Err(KeyError::Withdrawn.into()));
 }
 
 #[tokio::test(start_paused = true)]
