@@ -250,14 +250,17 @@ impl Policy {
         self.rules().issuers.remotes()
     }
 
-    /// Waits until all [`remote_keys`](Self::remote_keys) are there, however often that takes a new
-    /// try: for before a server listens, or for a readiness probe.
+    /// Waits until the remote keys of every issuer that is named are there, and those that all tenants of a rule
+    /// have in common, however often that takes a new try: for before a server listens, or for a readiness probe.
+    ///
+    /// Those of known tenants are fetched as well, and not waited for, as with [`is_ready`](Self::is_ready): one of them
+    /// may be gone. To wait for one, there are its [`remote_keys`](Self::remote_keys).
     #[cfg(feature = "remote-jwks")]
     pub async fn ready(&self) {
-        let all = self.remote_keys();
-        // All are fetched at once.
-        all.iter().for_each(|keys| drop(keys.want()));
-        for keys in all {
+        // All at once.
+        self.want_keys();
+        let common = self.rules().issuers.common_remotes();
+        for keys in common {
             keys.ready().await;
         }
     }

@@ -398,6 +398,11 @@ impl Tenants {
         self.remotes_of(Tenant::is_proven)
     }
 
+    /// Those that all have in common.
+    pub(super) fn common_remotes(&self) -> Vec<RemoteJwks> {
+        self.remotes_of(|_| false)
+    }
+
     fn remotes_of(&self, is_meant: impl Fn(&Tenant) -> bool) -> Vec<RemoteJwks> {
         let known = self.known.load();
         let those = known.values().filter(|tenant| is_meant(tenant));

@@ -220,6 +220,12 @@ impl TrustedIssuers {
         self.named_remotes().chain(self.tenants.iter().flat_map(Tenants::known_remotes)).collect()
     }
 
+    /// As [`remotes`](Self::remotes), without those of single tenants.
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn common_remotes(&self) -> Vec<RemoteJwks> {
+        self.named_remotes().chain(self.tenants.iter().flat_map(Tenants::common_remotes)).collect()
+    }
+
     #[cfg(feature = "remote-jwks")]
     fn named_remotes(&self) -> impl Iterator<Item = RemoteJwks> {
         self.named.iter().flat_map(|issuer| issuer.remotes.iter().cloned())
