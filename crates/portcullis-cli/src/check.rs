@@ -183,7 +183,7 @@ fn rows(issuer: &IssuerDescription) -> Vec<[String; 2]> {
 }
 
 /// Every lint, for `--allow`. What a policy file can weaken has one; the tests hold the two together.
-const LINTS: [&str; 26] = [
+const LINTS: [&str; 27] = [
     "allow-http",
     "anonymous",
     "any-tenant",
@@ -192,6 +192,7 @@ const LINTS: [&str; 26] = [
     "cookie-of-any-name",
     "dangerous",
     "key-id-not-required",
+    "keys-of-any-origin",
     "keys-of-several-issuers",
     "keys-without-tls",
     "large-headers",
@@ -367,6 +368,9 @@ fn lint_issuer(issuer: &IssuerDescription, mut say: impl FnMut(Level, &'static s
                     origin.from
                 ),
             );
+        }
+        if origin.any_origin {
+            warn("keys-of-any-origin", "whoever may write the metadata of one of these issuers chooses a host that this service then connects to: leave out `same_origin = false`, or give the address by `jwks_url`".to_owned());
         }
         // The defaults: what is longer was asked for.
         if origin.max_fresh_s > Some(3600) || origin.max_stale_s > Some(24 * 3600) {

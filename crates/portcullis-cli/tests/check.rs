@@ -102,7 +102,7 @@ max_lifetime = "15m"
 /// A lint, the keys of a policy file that it is about, and what stands in place of what in a file that has it.
 type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 28] = [
     (
         "long-lifetime",
         &["dangerous.long_lifetime"],
@@ -184,6 +184,14 @@ const ROWS: [Row; 27] = [
         ],
     ),
     (
+        "keys-of-any-origin",
+        &["issuer.keys.same_origin"],
+        &[
+            ("id = \"https://id.example\"", "template = 'https://id.example/{tenant}'"),
+            ("jwks_file = \"jwks.json\"", "discovery = true, same_origin = false"),
+        ],
+    ),
+    (
         "no-audience",
         &["issuer.client_ids_instead_of_audience"],
         &[("audiences = [\"https://api.example\"]", "client_ids_instead_of_audience = ['web']")],
@@ -252,7 +260,6 @@ const HARMLESS: [(&str, &[&str]); 5] = [
         "asks for more",
         &[
             "refuse_brought_keys",
-            "issuer.keys.same_origin",
             "issuer.keys.load_at_start",
             "issuer.keys.secrets.accept_until",
             "issuer.keys.secrets.algorithm",

@@ -100,6 +100,8 @@ pub struct KeyOrigin {
     pub from: String,
     /// Whether they are fetched.
     pub is_remote: bool,
+    /// Of keys that are fetched: whether the metadata of issuers that a rule lets in may name any host for them.
+    pub any_origin: bool,
     /// Of keys that are fetched: how long a set counts at most before it is fetched anew, in seconds.
     pub max_fresh_s: Option<u64>,
     /// Of keys that are fetched: how long they serve at most while none can be fetched, in seconds.
@@ -162,11 +164,13 @@ impl PolicyDescription {
             for plan in tenants.plans() {
                 let (address, hosts) = plan.place_and_plain_hosts();
                 dangerous.extend(hosts.iter().map(|host| format!("allow_http({host})")));
+                let any_origin = address.is_none() && plan.takes_any_origin();
                 let from = address.unwrap_or_else(|| {
-                    let origin = if plan.takes_any_origin() { ", at any origin" } else { "" };
+                    let origin = if any_origin { ", at any origin" } else { "" };
                     format!("the metadata of each issuer{origin}")
                 });
-                issuer.keys.push(KeyOrigin::remote(from, plan.bounds(), 0));
+                let origin = KeyOrigin::remote(from, plan.bounds(), 0);
+                issuer.keys.push(KeyOrigin { any_origin, ..origin });
             }
             issuers.push(issuer);
         }
@@ -292,6 +296,7 @@ fn origins(issuer: &TrustedIssuer, dangerous: &mut Vec<String>) -> Vec<KeyOrigin
         KeyOrigin {
             from: source.describe().chars().take(MAX_NAME).collect(),
             is_remote: false,
+            any_origin: false,
             max_fresh_s: None,
             max_stale_s: None,
             public_keys,
@@ -308,7 +313,15 @@ const MAX_NAME: usize = 160;
 impl KeyOrigin {
     fn remote(from: String, (fresh, stale): (Duration, Duration), public_keys: usize) -> Self {
         let (max_fresh_s, max_stale_s) = (Some(fresh.as_secs()), Some(stale.as_secs()));
-        Self { from, is_remote: true, max_fresh_s, max_stale_s, public_keys, secrets: 0 }
+        Self {
+            from,
+            is_remote: true,
+            any_origin: false,
+            max_fresh_s,
+            max_stale_s,
+            public_keys,
+            secrets: 0,
+        }
     }
 }
 
