@@ -8,7 +8,7 @@ TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 
-.PHONY: demo test fmt lint docs unit features serde-json bench counts tools interop-tools fleet-tools browser-tools counts-tools
+.PHONY: demo test fmt lint docs unit features serde-json fleet-servers bench counts tools interop-tools fleet-tools browser-tools counts-tools
 
 demo: tools
 	$(CARGO) run --locked --release -p quickstart -- --check
@@ -70,6 +70,11 @@ features:
 	$(foreach feature,$(FEATURES),$(CARGO) check --locked -p portcullis --no-default-features --features $(feature) &&) true
 	$(CARGO) check --locked -p portcullis-redis --no-default-features
 	$(foreach feature,$(TESTKIT_FEATURES),$(CARGO) check --locked -p portcullis-testkit --no-default-features --features $(feature) &&) true
+
+# The tests of the fleet against Redis 6.2 and Valkey, too, which Debian does not have: before a release.
+fleet-servers: export CARGO := $(CARGO)
+fleet-servers: tools
+	@tests/fleet/servers.sh
 
 # Writes benches/RESULTS.md: half an hour on a machine that does nothing else.
 bench: counts-tools

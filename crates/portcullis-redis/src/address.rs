@@ -31,7 +31,8 @@ impl Address {
             let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
             decoded.map(String::from).map_err(|_| RedisError::Address)
         };
-        let mut login = RedisConnectionInfo::default();
+        // Which library this is, no server needs to know, and a user may not be allowed to tell it (`CLIENT SETINFO`).
+        let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
         if !url.username().is_empty() {
             login = login.set_username(decode(url.username())?);
         }

@@ -74,7 +74,7 @@
 //! Under `{prefix}:revocations:`, in one slot of a cluster: digests of what was revoked (keyed, so that
 //! they say nothing without the key, which stands beside them), an instant or version, and an end. Keys
 //! are dropped by Redis when the last entry in them is over. An entry takes some 100 bytes, and as
-//! many in the log, which has 100,000 entries at most. Tested with Redis 7.0.
+//! many in the log, which has 100,000 entries at most. Tested with Redis 6.2, 7.0 and 8.0, and with Valkey 8.1 and 9.1.
 //!
 //! Give it a Redis of its own: heartbeats are writes, so that another application which fills the memory makes every list
 //! stale ([`RedisError::Memory`]). A user of its own needs this (`ACL SETUSER`), with your prefix:
