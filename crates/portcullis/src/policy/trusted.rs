@@ -44,6 +44,7 @@ impl TrustedIssuer {
     }
 
     /// Whether a key that verified one of its tokens still may: its source withdraws it when it loses it.
+    #[inline]
     pub(crate) fn vouches_for_remembered(&self, key: &VerificationKey, now: UnixTime) -> bool {
         key.is_live(now) && (!self.may_lose_keys_unsaid() || key.is_in(&self.keys))
     }
