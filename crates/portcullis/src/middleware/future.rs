@@ -13,7 +13,7 @@ use crate::response::ResponseNeeds;
 use crate::verify::Waiting;
 
 pin_project! {
-    /// The future of [`Verify`](super::Verify) and [`Require`](super::Require).
+    /// The future of [`Verify`](super::Verify).
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,

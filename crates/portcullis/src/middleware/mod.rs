@@ -18,5 +18,5 @@ mod service;
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
 pub use self::layer::VerifyLayer;
-pub use self::require::{Require, RequireLayer};
+pub use self::require::{Require, RequireFuture, RequireLayer};
 pub use self::service::Verify;

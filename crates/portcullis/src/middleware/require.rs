@@ -1,13 +1,16 @@
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use http::{Request, Response};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture};
-use crate::admission::Admission;
+use super::ResponseBody;
+use crate::admission::{Admission, Rejection};
 use crate::authorize::Requirement;
-use crate::response::ResponseNeeds;
 
 /// Lets only tokens through that meet a [`Requirement`]. Stands behind [`VerifyLayer`](crate::VerifyLayer), and
 /// answers as it does; without one in front, with 500.
@@ -67,17 +70,65 @@ where
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
+    type Future = RequireFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+    fn call(&mut self, request: Request<B>) -> RequireFuture<S::Future> {
         let admission = request.extensions().get();
-        match Admission::authorize(admission, &self.requirement, &request) {
-            Ok(_) => ResponseFuture::calling(self.inner.call(request), ResponseNeeds::default()),
-            Err(rejection) => ResponseFuture::refused(rejection),
+        let state = match Admission::authorize(admission, &self.requirement, &request) {
+            Ok(_) => State::Calling { future: self.inner.call(request) },
+            Err(rejection) => State::Refused { rejection: Some(rejection) },
+        };
+        RequireFuture { state }
+    }
+}
+
+pin_project! {
+    /// The future of [`Require`].
+    pub struct RequireFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        Calling {
+            #[pin]
+            future: F,
+        },
+        Refused {
+            rejection: Option<Rejection>,
+        },
+    }
+}
+
+impl<F, R, E> Future for RequireFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Calling { future } => {
+                future.poll(context).map_ok(|response| response.map(ResponseBody::inner))
+            }
+            StateProjection::Refused { rejection } => {
+                let rejection =
+                    rejection.take().expect("a future is not polled after it was ready");
+                Poll::Ready(Ok(rejection.into_response()))
+            }
         }
+    }
+}
+
+impl<F> fmt::Debug for RequireFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireFuture").finish_non_exhaustive()
     }
 }

@@ -226,28 +226,32 @@ pub(crate) struct Index {
     has_escapes: bool,
 }
 
-/// Tokens are at most 64 KiB.
+/// Tokens are at most 64 KiB, of which the payload is less.
 struct Place {
-    mark: u32,
+    mark: Mark,
     /// Where its name is, without the quote.
-    name: u32,
-    value: u32,
+    name: u16,
+    value: u16,
 }
+
+/// How long a name is, and how it begins: of a short one all that there is.
+type Mark = [u8; 8];
 
 /// What an [`Index`] takes for each member.
 pub(super) const BYTES_A_MEMBER: usize = size_of::<Place>();
 
-/// What most names differ by: length and beginning.
-fn mark(name: &str) -> u32 {
-    let byte = |at: usize| name.as_bytes().get(at).copied().unwrap_or_default();
-    u32::from_le_bytes([name.len().try_into().unwrap_or(u8::MAX), byte(0), byte(1), byte(2)])
+fn mark(name: &str) -> Mark {
+    let mut mark = [0; size_of::<Mark>()];
+    mark[0] = name.len().try_into().unwrap_or(u8::MAX);
+    mark[1..].iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
+    mark
 }
 
 impl Index {
     pub(super) fn of(text: &str) -> Self {
         let start = |part: &str| {
             let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
-            u32::try_from(start).unwrap_or_default()
+            u16::try_from(start).unwrap_or_default()
         };
         let mut has_escapes = false;
         let places = JsonText::of_checked(text).members().map(|(name, value)| {
@@ -264,11 +268,14 @@ impl Index {
         let wanted = mark(name);
         let is_it = |place: &&Place| place.mark == wanted && self.is_named(place, text, name);
         let place = self.places.iter().find(is_it)?;
-        text.get(place.value as usize..).map(JsonText)
+        text.get(usize::from(place.value)..).map(JsonText)
     }
 
     fn is_named(&self, place: &Place, text: &str, name: &str) -> bool {
-        let start = place.name as usize;
+        if name.len() < size_of::<Mark>() {
+            return true;
+        }
+        let start = usize::from(place.name);
         if self.has_escapes {
             return Scan { text, at: 0 }.quoted(start - 1).is(name);
         }
