@@ -162,42 +162,6 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// The `Debug` of errors that a program meets when it starts: `unwrap` and a `main` that returns them print
-/// it, and what they print has to name the fault and the way out.
-macro_rules! debug_as_displayed {
-    ($($(#[$when:meta])* $error:path),* $(,)?) => {
-        $($(#[$when])* impl fmt::Debug for $error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        })*
-    };
-}
-debug_as_displayed!(
-    RequirementFault,
-    #[cfg(feature = "config")]
-    crate::config::ConfigError,
-    #[cfg(feature = "jsonwebtoken")]
-    crate::jsonwebtoken::ConversionError,
-    crate::keys::KeyFault,
-    crate::keys::KeyFileError,
-    #[cfg(feature = "remote-jwks")]
-    crate::keys::remote::FetchError,
-    #[cfg(feature = "remote-jwks")]
-    crate::keys::remote::RemoteJwksError,
-    crate::policy::BuildError,
-    #[cfg(feature = "remote-jwks")]
-    crate::provider::ProviderError,
-    crate::revocation::RevokeError,
-    crate::revocation::SnapshotError,
-    crate::routes::LogoutFault,
-    crate::routes::ProtectedResourceError,
-    crate::signature::UnknownAlgorithm,
-    crate::source::CookieError,
-    #[cfg(feature = "status-list")]
-    crate::status_list::StatusListsError,
-);
-
 macro_rules! from_step {
     ($($variant:ident: $error:ty),* $(,)?) => {
         $(impl From<$error> for Error {

@@ -30,6 +30,7 @@ use ::jsonwebtoken::{AlgorithmFamily, DecodingKey, DecodingKeyKind, Validation};
 
 use crate::claims::ClaimRules;
 use crate::keys::{Curve, KeyFault, KeySet, PublicKey, Secret};
+use crate::messages::debug_as_displayed;
 use crate::policy::{Issuer, Keys};
 use crate::signature::{Algorithm, UnknownAlgorithm};
 
@@ -188,6 +189,8 @@ impl fmt::Display for ConversionError {
         }
     }
 }
+
+debug_as_displayed!(ConversionError);
 
 impl core::error::Error for ConversionError {}
 

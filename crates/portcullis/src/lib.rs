@@ -87,6 +87,7 @@ pub mod explain;
 mod file;
 #[cfg(feature = "jsonwebtoken")]
 pub mod jsonwebtoken;
+mod messages;
 mod observers;
 #[cfg(feature = "remote-jwks")]
 pub mod provider;

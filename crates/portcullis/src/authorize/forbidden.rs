@@ -1,3 +1,4 @@
+use crate::messages::debug_as_displayed;
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
@@ -159,5 +160,7 @@ impl fmt::Display for RequirementFault {
         }
     }
 }
+
+debug_as_displayed!(RequirementFault);
 
 impl core::error::Error for RequirementFault {}

@@ -2,6 +2,7 @@ use core::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::messages::debug_as_displayed;
 use crate::policy::Fault;
 use crate::signature::UnknownAlgorithm;
 use crate::source::CookieError;
@@ -52,6 +53,8 @@ impl fmt::Display for ConfigError {
         self.faults.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
     }
 }
+
+debug_as_displayed!(ConfigError);
 
 impl core::error::Error for ConfigError {}
 

@@ -3,6 +3,7 @@ use core::fmt;
 use serde::de::IgnoredAny;
 
 use super::SecretFault;
+use crate::messages::debug_as_displayed;
 use crate::signature::Algorithm;
 use crate::text::TextFault;
 use crate::token::JsonFault;
@@ -161,6 +162,8 @@ impl fmt::Display for KeyFault {
         }
     }
 }
+
+debug_as_displayed!(KeyFault);
 
 impl core::error::Error for KeyFault {}
 

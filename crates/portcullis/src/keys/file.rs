@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::set::Inner;
 use super::{KeyFault, KeySet, KeySource, jwk};
 use crate::file::{Content, Look, Settled, Watch, unreadable_reason};
+use crate::messages::debug_as_displayed;
 use crate::observers::Observers;
 
 /// A file of public keys, read again whenever its content changes.
@@ -272,6 +273,8 @@ impl fmt::Display for KeyFileError {
         write!(f, "key file {}: {}", self.path.display(), self.fault)
     }
 }
+
+debug_as_displayed!(KeyFileError);
 
 impl core::error::Error for KeyFileError {}
 

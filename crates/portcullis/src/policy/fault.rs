@@ -4,6 +4,7 @@ use core::time::Duration;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwksError, SettingFault};
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
+use crate::messages::debug_as_displayed;
 use crate::revocation::Misfit;
 use crate::routes::ResourceMisfit;
 use crate::signature::Algorithm;
@@ -34,6 +35,8 @@ impl fmt::Display for BuildError {
         self.faults.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
     }
 }
+
+debug_as_displayed!(BuildError);
 
 impl core::error::Error for BuildError {}
 

@@ -1,6 +1,7 @@
 //! What presets are told, checked before an address is made of it.
 use core::fmt;
 
+use crate::messages::debug_as_displayed;
 use url::Url;
 
 /// A text that a preset cannot make an issuer of. The text itself is not shown.
@@ -20,6 +21,8 @@ impl fmt::Display for ProviderError {
         write!(f, "{provider}: `{argument}` must be {allowed}")
     }
 }
+
+debug_as_displayed!(ProviderError);
 
 impl core::error::Error for ProviderError {}
 

@@ -11,6 +11,7 @@ use super::room::Writer;
 use super::snapshot::{self, SnapshotError};
 use super::store::{RevocationStore, StoreError};
 use super::what::{Revocable, Revocation};
+use crate::messages::debug_as_displayed;
 use crate::time::UnixTime;
 
 /// What was revoked, and the way to revoke more: a list in memory, which the policies of this process
@@ -431,5 +432,7 @@ impl fmt::Display for RevokeError {
         }
     }
 }
+
+debug_as_displayed!(RevokeError);
 
 impl core::error::Error for RevokeError {}

@@ -12,6 +12,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::digest::DigestKey;
 use super::list::{Bounds, RevocationEntry, RevocationList};
+use crate::messages::debug_as_displayed;
 use crate::signature::random_bytes;
 
 const FORMAT: &[u8; 24] = b"portcullis revocation 2\n";
@@ -59,6 +60,8 @@ impl fmt::Display for SnapshotError {
         }
     }
 }
+
+debug_as_displayed!(SnapshotError);
 
 impl core::error::Error for SnapshotError {}
 

@@ -11,6 +11,7 @@ use super::body::{self, BodyFault, BoundedBody};
 use super::reply::Reply;
 use crate::claims::ClaimsError;
 use crate::error::Error;
+use crate::messages::debug_as_displayed;
 use crate::policy::{Policy, TrustedIssuer};
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocation, Revocations, RevokeError, Writer};
@@ -420,6 +421,8 @@ impl fmt::Display for LogoutFault {
         })
     }
 }
+
+debug_as_displayed!(LogoutFault);
 
 impl core::error::Error for LogoutFault {}
 

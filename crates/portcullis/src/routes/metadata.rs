@@ -15,6 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::reply::Reply;
 use crate::authorize::is_scope;
+use crate::messages::debug_as_displayed;
 use crate::policy::Issuer;
 use crate::request::RequestView;
 use crate::setting::Words;
@@ -615,6 +616,8 @@ impl fmt::Display for ProtectedResourceError {
         self.faults.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
     }
 }
+
+debug_as_displayed!(ProtectedResourceError);
 
 impl core::error::Error for ProtectedResourceError {}
 

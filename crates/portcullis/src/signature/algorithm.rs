@@ -1,3 +1,4 @@
+use crate::messages::debug_as_displayed;
 use core::fmt;
 use core::str::FromStr;
 
@@ -136,6 +137,8 @@ impl fmt::Display for UnknownAlgorithm {
         Algorithm::ALL.iter().try_for_each(|algorithm| write!(f, " {algorithm}"))
     }
 }
+
+debug_as_displayed!(UnknownAlgorithm);
 
 impl core::error::Error for UnknownAlgorithm {}
 

@@ -1,5 +1,6 @@
 use core::fmt;
 
+use crate::messages::debug_as_displayed;
 use crate::policy::Policy;
 use crate::request::RequestView;
 use crate::verified::VerifiedToken;
@@ -266,6 +267,8 @@ impl fmt::Display for CookieError {
         }
     }
 }
+
+debug_as_displayed!(CookieError);
 
 impl core::error::Error for CookieError {}
 

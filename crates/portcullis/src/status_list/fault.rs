@@ -4,6 +4,7 @@ use core::time::Duration;
 use crate::claims::ClaimsError;
 use crate::error::Error;
 use crate::keys::remote::{AddressFault, FetchError, SettingFault, shown};
+use crate::messages::debug_as_displayed;
 use crate::token::{JsonFault, TokenError};
 
 /// Why a status list could not be asked. For an operator: the client is told 503.
@@ -188,5 +189,7 @@ impl fmt::Display for StatusListsError {
         }
     }
 }
+
+debug_as_displayed!(StatusListsError);
 
 impl core::error::Error for StatusListsError {}

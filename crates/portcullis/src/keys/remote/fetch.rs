@@ -12,6 +12,7 @@ use super::http::{Caching, HttpClient, HttpError, HttpRequest, HttpResponse, ret
 use super::schedule::Moment;
 use super::settings::Settings;
 use crate::keys::{KeyFault, KeySet};
+use crate::messages::debug_as_displayed;
 use crate::text::TextFault;
 use crate::token::{Json, JsonFault, read_tree};
 
@@ -422,6 +423,8 @@ impl fmt::Display for FetchError {
         }
     }
 }
+
+debug_as_displayed!(FetchError);
 
 impl core::error::Error for FetchError {}
 

@@ -69,6 +69,7 @@ pub(crate) use self::thread::Thread;
 pub use self::watch::{Event, Health};
 use super::{KeyQuery, KeySet, KeySource, Seek};
 use crate::dangerous::AllowHttp;
+use crate::messages::debug_as_displayed;
 use crate::observers::Observers;
 use crate::setting::{self, Words};
 
@@ -649,5 +650,7 @@ impl fmt::Display for RemoteJwksError {
         }
     }
 }
+
+debug_as_displayed!(RemoteJwksError);
 
 impl core::error::Error for RemoteJwksError {}
