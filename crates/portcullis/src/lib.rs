@@ -85,6 +85,7 @@ pub mod dangerous;
 #[cfg(feature = "explain")]
 pub mod explain;
 mod file;
+mod json;
 #[cfg(feature = "jsonwebtoken")]
 pub mod jsonwebtoken;
 mod messages;
@@ -103,6 +104,7 @@ pub use crate::cache::TokenCacheStats;
 pub use crate::claims::{Claim, ClaimRules, ClaimValue, ClaimsError, MaxLifetime, TokenType};
 pub use crate::error::Error;
 pub use crate::grpc::{GrpcMetadata, GrpcStatus};
+pub use crate::json::JsonFault;
 #[cfg(feature = "remote-jwks")]
 pub use crate::keys::remote::{self, RemoteJwks};
 pub use crate::keys::{
@@ -137,7 +139,7 @@ pub use crate::source::{
 pub use crate::status_list::{StatusListError, StatusListFault, StatusLists, StatusListsError};
 pub use crate::text::TextFault;
 pub use crate::time::{Clock, SystemClock, UnixTime};
-pub use crate::token::{JsonFault, Part, TokenError};
+pub use crate::token::{Part, TokenError};
 pub use crate::verified::{ShapeError, VerifiedToken};
 pub use crate::verify::Waiting;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 
+use crate::json::JsonText;
 use crate::keys::VerificationKey;
 use crate::revocation::NEVER;
 use crate::signature::{Algorithm, Authentic};
@@ -13,7 +14,7 @@ use crate::signature::{Algorithm, Authentic};
 use crate::status_list::StatusClaim;
 use crate::terms::{Generation, IssuerTerms};
 use crate::time::UnixTime;
-use crate::token::{JsonText, Parts, TypeHeader};
+use crate::token::{Parts, TypeHeader};
 
 /// For how many claims types a token keeps at most what it was read as: the layers and extractors of one
 /// request ask for one or two.

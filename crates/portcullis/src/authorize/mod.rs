@@ -29,8 +29,9 @@ use self::path::{find, hides_in};
 pub use self::typed::Requires;
 use crate::claims::ClaimValue;
 use crate::error::Error;
+use crate::json::{Json, JsonText, Quoted};
 use crate::time::UnixTime;
-use crate::token::{Json, JsonText, Quoted, numeric_date};
+use crate::time::numeric_date;
 use crate::verified::VerifiedToken;
 
 /// What a route asks of a verified token beyond the policy. The same value goes into a layer

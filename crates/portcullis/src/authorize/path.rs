@@ -2,7 +2,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use super::{Met, RequirementFault};
-use crate::token::JsonText;
+use crate::json::JsonText;
 use crate::verified::VerifiedToken;
 
 /// Where in the claims a list stands: roles, groups, permissions.

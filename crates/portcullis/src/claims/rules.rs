@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::ClaimsError;
+use crate::json::{Json, JsonText};
 use crate::setting::{Setting, Voice};
-use crate::token::{Json, JsonText, Parts};
+use crate::token::Parts;
 use crate::verified::VerifiedToken;
 
 /// See [`ClaimRules::leeway`].

@@ -3,10 +3,10 @@ use core::fmt;
 use serde::de::IgnoredAny;
 
 use super::SecretFault;
+use crate::json::JsonFault;
 use crate::messages::debug_as_displayed;
 use crate::signature::Algorithm;
 use crate::text::TextFault;
-use crate::token::JsonFault;
 
 /// Why a key, or what should have held keys, cannot be used.
 ///

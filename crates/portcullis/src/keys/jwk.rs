@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::public::{Curve, PublicKey};
 use super::{KeyFault, MemberFault, NotAnObject, VerificationKey, pem};
+use crate::json::{Json, JsonFault, read_object, read_tree};
 use crate::signature::{Algorithm, Family};
-use crate::token::{Json, JsonFault, read_object, read_tree};
 
 /// The largest set read. Sets with certificate chains of a dozen keys have some 100 KiB.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
@@ -239,10 +239,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::json::JsonFault;
     use crate::keys::KeySet;
     use crate::signature::Verifier;
     use crate::text::TextFault;
-    use crate::token::JsonFault;
 
     #[derive(Deserialize)]
     struct Weak {

@@ -285,10 +285,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::json::JsonFault;
     use crate::keys::{MemberFault, NotAnObject};
     use crate::text::TextFault;
     use crate::time::UnixTime;
-    use crate::token::JsonFault;
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 

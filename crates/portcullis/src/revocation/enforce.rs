@@ -10,9 +10,9 @@ use super::source::{RevocationSource, RevocationStatus};
 use super::what::Revocable;
 use crate::claims::{Claim, ClaimsError, CompiledRules};
 use crate::error::Error;
+use crate::json::Json;
 use crate::keys::KeyError;
 use crate::setting::{Setting, Voice, Words};
-use crate::token::Json;
 use crate::verified::VerifiedToken;
 
 /// Which kinds of revocation a policy enforces, and in which claims it finds what they go by. Made by

@@ -11,13 +11,14 @@ use super::body::{self, BodyFault, BoundedBody};
 use super::reply::Reply;
 use crate::claims::ClaimsError;
 use crate::error::Error;
+use crate::json::{Json, JsonFault, read_object};
 use crate::messages::debug_as_displayed;
 use crate::policy::{Policy, TrustedIssuer};
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocation, Revocations, RevokeError, Writer};
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
-use crate::token::{Json, JsonFault, Part, Parts, TokenError, TypeHeader, read_object};
+use crate::token::{Part, Parts, TokenError, TypeHeader};
 use crate::verify::{self, Statement};
 
 /// The event of a logout token (§2.4).

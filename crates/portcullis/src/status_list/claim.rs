@@ -1,7 +1,8 @@
 //! What a token says of where its status is (Token Status List §6.1).
 use crate::claims::ClaimsError;
 use crate::error::Error;
-use crate::token::{Json, JsonFault, TokenError, Value, read_object};
+use crate::json::{Json, JsonFault, Value, read_object};
+use crate::token::TokenError;
 use crate::verified::VerifiedToken;
 
 /// The longest address, in bytes. Servers take some 8 KiB in all, and it is kept for each list.

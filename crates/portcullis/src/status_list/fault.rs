@@ -3,9 +3,10 @@ use core::time::Duration;
 
 use crate::claims::ClaimsError;
 use crate::error::Error;
+use crate::json::JsonFault;
 use crate::keys::remote::{AddressFault, FetchError, SettingFault, shown};
 use crate::messages::debug_as_displayed;
-use crate::token::{JsonFault, TokenError};
+use crate::token::TokenError;
 
 /// Why a status list could not be asked. For an operator: the client is told 503.
 #[derive(Clone, Debug, Eq, PartialEq)]

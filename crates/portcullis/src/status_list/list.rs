@@ -6,9 +6,10 @@ use super::fault::StatusListFault;
 use super::settings::Settings;
 use super::statuses::{Statuses, Unreadable};
 use crate::claims::ClaimsError;
+use crate::json::{Json, read_object};
 use crate::policy::Rules;
 use crate::time::UnixTime;
-use crate::token::{Json, TokenError, TypeHeader, read_object};
+use crate::token::{TokenError, TypeHeader};
 use crate::verify::{Statement, authenticate_other};
 
 /// At which part of its freshness a list is fetched anew, in percent: while it still serves.

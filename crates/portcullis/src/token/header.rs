@@ -1,5 +1,5 @@
-use super::json::{self, Value};
 use super::{Fault, MAX_ID, Part, Span, TokenError};
+use crate::json::{self, Value};
 use crate::signature::Algorithm;
 
 /// The JOSE header, as far as it may be asked: the algorithm is compared, the key id looks up.

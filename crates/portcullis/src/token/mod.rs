@@ -13,8 +13,6 @@
 //!
 //! Nothing here was verified. All of it was written by whoever sent the request.
 mod header;
-pub(crate) mod json;
-mod json_text;
 mod known;
 mod payload;
 
@@ -30,14 +28,9 @@ use base64::engine::{Simd, general_purpose::NO_PAD};
 use memchr::memchr_iter;
 
 pub(crate) use self::header::{Header, TypeHeader};
-pub use self::json::JsonFault;
-#[cfg(feature = "status-list")]
-pub(crate) use self::json::Value;
-pub(crate) use self::json::{Json, read_object, read_tree};
-use self::json_text::{BYTES_A_MEMBER, Index};
-pub(crate) use self::json_text::{JsonText, Quoted};
 pub(crate) use self::known::KnownHeaders;
-pub(crate) use self::payload::{Payload, numeric_date};
+pub(crate) use self::payload::Payload;
+use crate::json::{BYTES_A_MEMBER, Index, JsonFault, JsonText};
 use crate::keys::KeyQuery;
 
 /// The longest signature there is: RSA with 8192 bits.

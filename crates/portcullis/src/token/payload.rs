@@ -2,9 +2,9 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::json::{self, Id, Json, Value};
 use super::{Fault, MAX_AUDIENCES, MAX_ID, Part, Span, TokenError};
-use crate::time::UnixTime;
+use crate::json::{self, Id, Value};
+use crate::time::{UnixTime, numeric_date};
 
 /// The claims that verification itself looks at. Strings point into the payload's text.
 #[derive(Default)]
@@ -155,30 +155,6 @@ fn string(claim: &'static str, value: Value<'_, '_>, input: &str) -> Result<Span
 fn marked(value: Value<'_, '_>) -> Result<bool, Fault> {
     value.skip()?;
     Ok(true)
-}
-
-/// RFC 7519 §2: a number of seconds, perhaps with a fraction, which is dropped. Before 1970, and beyond
-/// what a double counts exactly, there are no tokens.
-///
-/// Every time is rounded down, as the clock is. A fraction then never lengthens a token's life, makes it
-/// no younger for [`max_age`](crate::ClaimRules::max_age) and revocation, and does not keep a token that was
-/// issued within this second waiting for the next one.
-pub(crate) fn numeric_date(text: &str) -> Option<UnixTime> {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
-    let seconds = match Json::from_number(text)? {
-        Json::Integer(seconds) => i64::try_from(seconds).ok()?,
-        Json::Float(seconds) => {
-            let seconds = seconds.floor();
-            if !(0.0..EXACT).contains(&seconds) {
-                return None;
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "a whole number under 2^53")]
-            let seconds = seconds as i64;
-            seconds
-        }
-        _ => return None,
-    };
-    (seconds >= 0).then_some(UnixTime(seconds))
 }
 
 #[cfg(test)]

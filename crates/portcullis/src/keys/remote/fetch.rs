@@ -11,10 +11,10 @@ use super::address::{AddressFault, PlainHosts};
 use super::http::{Caching, HttpClient, HttpError, HttpRequest, HttpResponse, retry_after};
 use super::schedule::Moment;
 use super::settings::Settings;
+use crate::json::{Json, JsonFault, read_tree};
 use crate::keys::{KeyFault, KeySet};
 use crate::messages::debug_as_displayed;
 use crate::text::TextFault;
-use crate::token::{Json, JsonFault, read_tree};
 
 /// For how long metadata are gone by. They change less often than keys, and a fetch that fails
 /// asks for them again.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::token::JsonFault;
+use crate::json::JsonFault;
 
 const OPENID: &str = "https://id.example/.well-known/openid-configuration";
 const OAUTH: &str = "https://id.example/.well-known/oauth-authorization-server";

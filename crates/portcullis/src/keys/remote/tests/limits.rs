@@ -1,7 +1,7 @@
 use super::*;
+use crate::json::JsonFault;
 use crate::keys::NotAnObject;
 use crate::text::TextFault;
-use crate::token::JsonFault;
 
 /// How a fetch ends that gets this.
 async fn end_of(reply: Reply) -> Result<(), FetchFault> {

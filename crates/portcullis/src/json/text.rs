@@ -6,15 +6,15 @@
 //! look. It stays within the text whatever the text is.
 use std::borrow::Cow;
 
-use super::json::{Json, escape, length_of_plain};
+use super::{Json, escape, length_of_plain};
 
 /// A value: the text from its first byte on. Where it ends is found out when it matters.
 #[derive(Clone, Copy)]
 pub(crate) struct JsonText<'t>(&'t str);
 
 impl<'t> JsonText<'t> {
-    /// A text of which all was checked by [`read_object`](super::json::read_object).
-    pub(super) fn of_checked(text: &'t str) -> Self {
+    /// A text of which all was checked by [`read_object`](super::read_object).
+    pub(crate) fn of_checked(text: &'t str) -> Self {
         Self(text.trim_ascii_start())
     }
 
@@ -238,7 +238,7 @@ struct Place {
 type Mark = [u8; 8];
 
 /// What an [`Index`] takes for each member.
-pub(super) const BYTES_A_MEMBER: usize = size_of::<Place>();
+pub(crate) const BYTES_A_MEMBER: usize = size_of::<Place>();
 
 fn mark(name: &str) -> Mark {
     let mut mark = [0; size_of::<Mark>()];
@@ -248,7 +248,7 @@ fn mark(name: &str) -> Mark {
 }
 
 impl Index {
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let start = |part: &str| {
             let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
             u16::try_from(start).unwrap_or_default()
@@ -264,7 +264,7 @@ impl Index {
     }
 
     /// The member of this name. `text` is the one that was indexed.
-    pub(super) fn find<'t>(&self, text: &'t str, name: &str) -> Option<JsonText<'t>> {
+    pub(crate) fn find<'t>(&self, text: &'t str, name: &str) -> Option<JsonText<'t>> {
         let wanted = mark(name);
         let is_it = |place: &&Place| place.mark == wanted && self.is_named(place, text, name);
         let place = self.places.iter().find(is_it)?;
@@ -289,7 +289,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value};
 
-    use super::super::json::read_object;
+    use super::super::read_object;
     use super::*;
 
     /// What `serde_json` reads of it.

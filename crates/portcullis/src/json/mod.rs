@@ -5,12 +5,16 @@
 //! may allocate nothing but the token's text, where each error of `serde_json` is allocated. Nor does
 //! it change with the features that another crate of the program switches on. The tests hold it to
 //! taking what `serde_json` takes, and nothing else; `serde_json` is what a handler's claims are read by.
+mod text;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
+
+pub(crate) use self::text::{BYTES_A_MEMBER, Index, JsonText, Quoted};
 
 /// Deepest nesting of objects and arrays. Identity providers nest claims 3 to 5 deep (Keycloak's
 /// `resource_access.{client}.roles`); the recursion limit of most parsers is 128.
@@ -99,7 +103,7 @@ pub(crate) fn read_object<'de, E: From<JsonFault>>(
 
 /// As [`read_object`]. Tells what a tree of `serde_json` values would take for it, its strings aside:
 /// [`tree_of_members`] and [`tree_of_items`] of all that is in it.
-pub(super) fn read_and_measure<'de, E: From<JsonFault>>(
+pub(crate) fn read_and_measure<'de, E: From<JsonFault>>(
     input: &'de str,
     mut take: impl FnMut(&Cow<'de, str>, Value<'_, 'de>) -> Result<(), E>,
 ) -> Result<usize, E> {
@@ -147,7 +151,7 @@ pub(crate) fn read_tree(input: &str) -> Result<Vec<(Cow<'_, str>, Json<'_>)>, Js
 }
 
 /// What an issuer may write for an id.
-pub(super) enum Id<'de> {
+pub(crate) enum Id<'de> {
     String(Cow<'de, str>),
     Digits(&'de str),
 }
@@ -194,7 +198,7 @@ impl<'de> Value<'_, 'de> {
 
     /// Reads a string, or a number that is written by digits alone and within the range of `u64`. `None`: it
     /// is something else, and was read past.
-    pub(super) fn id(self) -> Result<Option<Id<'de>>, JsonFault> {
+    pub(crate) fn id(self) -> Result<Option<Id<'de>>, JsonFault> {
         if !matches!(self.scan.next(), Some(b'0'..=b'9')) {
             return Ok(self.string()?.map(Id::String));
         }
