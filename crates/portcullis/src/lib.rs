@@ -50,6 +50,7 @@
 //! The module [`dangerous`] has every way to weaken a policy. [`architecture`] is the map of the
 //! code.
 // The modules stand in the order in which a request meets them.
+mod authentic;
 mod claims;
 mod keys;
 mod request;

@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 
+use crate::authentic::Authentic;
 use crate::json::JsonText;
 use crate::keys::VerificationKey;
 use crate::revocation::NEVER;
-use crate::signature::{Algorithm, Authentic};
+use crate::signature::Algorithm;
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusClaim;
 use crate::terms::{Generation, IssuerTerms};

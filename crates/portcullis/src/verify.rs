@@ -7,12 +7,13 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use crate::admission::{Admission, Rejection};
+use crate::authentic::Authentic;
 use crate::claims::{self, Claim, ClaimsError, Valid};
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
 use crate::policy::{Party, Rules, TrustedIssuer, Verifier};
 use crate::revocation::{Asked, PendingAnswers, RevocationError, RevocationUnavailable};
-use crate::signature::{Algorithm, Authentic};
+use crate::signature::Algorithm;
 use crate::terms::Generation;
 use crate::time::UnixTime;
 use crate::token::{Parts, SignatureBuffer, TokenLimits, Unverified};
@@ -217,7 +218,7 @@ fn prove(
     check_revocable(rules, &token.0)?;
     party.prove();
     if has_new_header {
-        rules.headers.remember(&token, now);
+        token.remember_header(&rules.headers, now);
     }
     Ok(token)
 }

@@ -28,10 +28,10 @@ pub(crate) use self::rules::LONGEST_LIFETIME;
 pub use self::rules::MaxLifetime;
 pub use self::rules::{Claim, ClaimRules, ClaimValue};
 pub(crate) use self::rules::{CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME};
+use crate::authentic::Authentic;
 use crate::policy::TrustedIssuer;
-use crate::signature::Authentic;
 use crate::time::UnixTime;
-use crate::token::{Parts, TypeHeader};
+use crate::token::{KnownHeaders, Parts, TypeHeader};
 use crate::verified::VerifiedToken;
 
 /// The kinds of token that an issuer's tokens may be, by their `typ` header.
@@ -89,6 +89,13 @@ impl AudienceRule {
 /// A token whose claims satisfy the policy. [`check`] makes one, and the cache has some that
 /// [`check_again`] says still are.
 pub(crate) struct Valid(pub(crate) VerifiedToken);
+
+impl Valid {
+    /// Has the header found when it comes again. Only that of a valid token: whoever can send a request can write headers.
+    pub(crate) fn remember_header(&self, headers: &KnownHeaders, now: UnixTime) {
+        headers.remember(self.0.parts(), now);
+    }
+}
 
 /// Turns away what could never pass, before the signature is paid for. Nothing passes by it:
 /// [`check`] asks all of it again.

@@ -13,14 +13,6 @@ use aws_lc_rs::{digest, hmac, rand};
 
 pub(crate) use self::algorithm::Family;
 pub use self::algorithm::{Algorithm, UnknownAlgorithm};
-use crate::keys::VerificationKey;
-use crate::token::{Parts, Unverified};
-
-/// A token whose bytes were signed by a key that the policy trusts. Its claims are unchecked.
-pub(crate) struct Authentic {
-    pub(crate) parts: Parts,
-    pub(crate) key: std::sync::Arc<VerificationKey>,
-}
 
 /// The signature does not verify under any key that it might be of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,22 +25,6 @@ impl fmt::Display for SignatureError {
 }
 
 impl core::error::Error for SignatureError {}
-
-impl Authentic {
-    /// Verifies the signature of `token` under one of `candidates` (RFC 7515 §5.2).
-    pub(crate) fn check<'k>(
-        token: Unverified<'_>,
-        candidates: impl IntoIterator<Item = &'k std::sync::Arc<VerificationKey>>,
-    ) -> Result<Self, SignatureError> {
-        let key = candidates
-            .into_iter()
-            // RFC 8725 §3.1: a key is used with its algorithm only, whatever looked it up.
-            .filter(|key| key.algorithm() == token.parts.header.algorithm)
-            .find(|key| key.verifier().verify(token.signing_input, token.signature))
-            .ok_or(SignatureError)?;
-        Ok(Self { key: key.clone(), parts: token.parts })
-    }
-}
 
 /// A key, parsed once, and the one algorithm that it verifies.
 #[derive(Clone)]
@@ -166,8 +142,9 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::keys::{KeySet, Prepared, Secret};
-    use crate::token::{KnownHeaders, SignatureBuffer, TokenLimits};
+    use crate::authentic::Authentic;
+    use crate::keys::{KeySet, Prepared, Secret, VerificationKey};
+    use crate::token::{KnownHeaders, SignatureBuffer, TokenLimits, Unverified};
 
     #[derive(Deserialize)]
     struct Case {

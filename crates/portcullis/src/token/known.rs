@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Header;
-use crate::claims::Valid;
+use super::{Header, Parts};
 use crate::time::UnixTime;
 
 /// How many headers are remembered. An issuer signs with one key at a time, or two.
@@ -31,9 +30,8 @@ impl KnownHeaders {
         known.headers.iter().find(|(known, _)| **known == *text).map(|(_, header)| header.clone())
     }
 
-    /// Remembers the header of `token`.
-    pub(crate) fn remember(&self, token: &Valid, now: UnixTime) {
-        let parts = token.0.parts();
+    /// Remembers the header of a token that [is valid](crate::claims::Valid::remember_header).
+    pub(crate) fn remember(&self, parts: &Parts, now: UnixTime) {
         self.add(parts.text.header(), &parts.header, now);
     }
 
