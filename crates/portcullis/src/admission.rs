@@ -4,13 +4,13 @@ use std::sync::{Arc, OnceLock};
 use serde::de::DeserializeOwned;
 
 use crate::authorize::Requirement;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::grpc::GrpcStatus;
 use crate::observe;
 use crate::policy::Policy;
 use crate::presentation::{self, CompiledPresentation, Refusal, ResponseForm};
 use crate::response::ResponseNeeds;
-use crate::source::{SourceError, TokenCookie};
+use crate::source::TokenCookie;
 use crate::terms::Terms;
 use crate::verified::VerifiedToken;
 

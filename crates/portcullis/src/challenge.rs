@@ -1,11 +1,8 @@
 //! What the client is told: one match, without a `_` arm at any depth, so that a new way to fail
 //! does not compile before it has an answer.
-use crate::claims::{Claim, ClaimsError};
-use crate::error::Error;
+use crate::error::{Claim, ClaimsError, CrossSiteError, Error, RevocationError, SourceError};
 use crate::keys::KeyError;
-use crate::revocation::RevocationError;
 use crate::signature::SignatureError;
-use crate::source::{CrossSiteError, SourceError};
 use crate::token::TokenError;
 
 /// A row of the table of answers.

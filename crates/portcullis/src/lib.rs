@@ -100,10 +100,13 @@ mod text;
 mod time;
 
 pub use crate::admission::{Admission, Rejection};
-pub use crate::authorize::{ClaimPath, Forbidden, Requirement, RequirementFault, Requires};
+pub use crate::authorize::{ClaimPath, Requirement, Requires};
 pub use crate::cache::TokenCacheStats;
-pub use crate::claims::{Claim, ClaimRules, ClaimValue, ClaimsError, MaxLifetime, TokenType};
-pub use crate::error::Error;
+pub use crate::claims::{ClaimRules, ClaimValue, MaxLifetime, TokenType};
+pub use crate::error::{
+    Claim, ClaimsError, CrossSiteError, Error, Forbidden, RequirementFault, RevocationError,
+    RevocationUnavailable, ShapeError, SourceError,
+};
 pub use crate::grpc::{GrpcMetadata, GrpcStatus};
 pub use crate::json::JsonFault;
 #[cfg(feature = "remote-jwks")]
@@ -125,23 +128,20 @@ pub use crate::response::ResponseNeeds;
 pub use crate::revocation::RevocationLookup;
 pub use crate::revocation::{
     EnforcedRevocations, Misfit, Moment, Publishing, Revocable, Revocation, RevocationAnswer,
-    RevocationEntry, RevocationError, RevocationEvent, RevocationList, RevocationOptions,
-    RevocationReading, RevocationSource, RevocationStats, RevocationStatus, RevocationStore,
-    RevocationUnavailable, Revocations, RevokeError, RevokedUntil, SnapshotError, StoreError,
-    UnknownRevocation, WeakRevocationList,
+    RevocationEntry, RevocationEvent, RevocationList, RevocationOptions, RevocationReading,
+    RevocationSource, RevocationStats, RevocationStatus, RevocationStore, Revocations, RevokeError,
+    RevokedUntil, SnapshotError, StoreError, UnknownRevocation, WeakRevocationList,
 };
 #[doc(inline)]
 pub use crate::routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin};
 pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
-pub use crate::source::{
-    CookieError, CrossSiteError, SameSite, SourceError, TokenCookie, TokenSource,
-};
+pub use crate::source::{CookieError, SameSite, TokenCookie, TokenSource};
 #[cfg(feature = "status-list")]
 pub use crate::status_list::{StatusListError, StatusListFault, StatusLists, StatusListsError};
 pub use crate::text::TextFault;
 pub use crate::time::{Clock, SystemClock, UnixTime};
 pub use crate::token::{Part, TokenError};
-pub use crate::verified::{ShapeError, VerifiedToken};
+pub use crate::verified::VerifiedToken;
 pub use crate::verify::Waiting;
 
 /// The map of the code.

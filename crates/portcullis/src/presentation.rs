@@ -11,9 +11,9 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::authorize::{Forbidden, is_scope};
+use crate::authorize::is_scope;
 use crate::challenge::Answer;
-use crate::error::Error;
+use crate::error::{Error, Forbidden};
 use crate::grpc::{GrpcStatus, is_grpc};
 use crate::request::RequestView;
 use crate::setting::{Setting, Shared, Voice};

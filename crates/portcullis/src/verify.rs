@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use crate::admission::{Admission, Rejection};
 use crate::authentic::Authentic;
-use crate::claims::{self, Claim, ClaimsError, Valid};
-use crate::error::Error;
+use crate::claims::{self, Valid};
+use crate::error::{Claim, ClaimsError, Error, RevocationError, RevocationUnavailable};
 use crate::keys::{Candidates, KeyError, KeyQuery, KeysUnavailable, Seek};
 use crate::policy::{Party, Rules, TrustedIssuer, Verifier};
-use crate::revocation::{Asked, PendingAnswers, RevocationError, RevocationUnavailable};
+use crate::revocation::{Asked, PendingAnswers};
 use crate::signature::Algorithm;
 use crate::terms::Generation;
 use crate::time::UnixTime;

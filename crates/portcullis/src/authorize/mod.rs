@@ -12,26 +12,22 @@
 //!
 //! It is decided by the claims as they were signed, and by the policy's clock. What is missing is told all at
 //! once: a client that has to come back for a second scope asks its user twice.
-mod forbidden;
 mod path;
 mod typed;
 
+use crate::error::{Error, Forbidden, Remedy, RequirementFault};
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use self::forbidden::Remedy;
-pub use self::forbidden::{Forbidden, RequirementFault};
 pub use self::path::ClaimPath;
 use self::path::{find, hides_in};
 pub use self::typed::Requires;
 use crate::claims::ClaimValue;
-use crate::error::Error;
 use crate::json::{Json, JsonText, Quoted};
-use crate::time::UnixTime;
-use crate::time::numeric_date;
+use crate::time::{UnixTime, numeric_date};
 use crate::verified::VerifiedToken;
 
 /// What a route asks of a verified token beyond the policy. The same value goes into a layer

@@ -19,15 +19,16 @@
 mod explain;
 mod rules;
 
+use crate::error::ClaimsError;
 use core::fmt;
 use std::sync::Arc;
 
 #[cfg(feature = "explain")]
 pub(crate) use self::explain::{explain, explain_predicates};
-pub(crate) use self::rules::LONGEST_LIFETIME;
-pub use self::rules::MaxLifetime;
-pub use self::rules::{Claim, ClaimRules, ClaimValue};
-pub(crate) use self::rules::{CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME};
+pub use self::rules::{ClaimRules, ClaimValue, MaxLifetime};
+pub(crate) use self::rules::{
+    CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, LONGEST_LIFETIME,
+};
 use crate::authentic::Authentic;
 use crate::policy::TrustedIssuer;
 use crate::time::UnixTime;
@@ -238,115 +239,3 @@ fn check_profile(parts: &Parts) -> Result<(), ClaimsError> {
         None => Ok(()),
     }
 }
-
-/// A claim does not satisfy the policy.
-#[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ClaimsError {
-    /// `iss` is missing or names no issuer that the policy trusts.
-    Issuer,
-    /// The issuer is not trusted with the algorithm that the token names.
-    Algorithm,
-    /// The header carries or points to a key, and the policy refuses such tokens.
-    BringsKey,
-    /// The `typ` header names another type.
-    Type,
-    /// A claim says that it is another kind of token: an ID token, a logout token.
-    NotAnAccessToken {
-        /// The claim.
-        claim: &'static str,
-    },
-    /// `sub` or `jti` is a number, and the issuer may not write them so.
-    NumericId {
-        /// Which of them.
-        claim: &'static str,
-    },
-    /// `aud` does not name this service.
-    Audience,
-    /// It has expired.
-    Expired {
-        /// Its `exp`.
-        at: UnixTime,
-        /// When it was checked.
-        now: UnixTime,
-    },
-    /// `nbf` is in the future.
-    NotYetValid {
-        /// Its `nbf`.
-        from: UnixTime,
-        /// When it was checked.
-        now: UnixTime,
-    },
-    /// `iat` is in the future.
-    IssuedInFuture {
-        /// Its `iat`.
-        from: UnixTime,
-        /// When it was checked.
-        now: UnixTime,
-    },
-    /// It was made to live longer than the policy's maximum lifetime.
-    LivesTooLong {
-        /// From `iat`, or else from now, to `exp`.
-        lifetime: core::time::Duration,
-        /// The maximum.
-        limit: core::time::Duration,
-    },
-    /// It was issued longer ago than the policy's maximum age.
-    TooOld {
-        /// Since `iat`.
-        age: core::time::Duration,
-        /// The maximum.
-        limit: core::time::Duration,
-    },
-    /// It is bound to a key of its sender (`cnf`, RFC 7800), which nobody checked.
-    Bound,
-    /// A claim that verification needs is missing.
-    Missing {
-        /// Its name.
-        claim: &'static str,
-    },
-    /// A rule of the policy is not met.
-    Rule(Claim),
-}
-
-impl fmt::Display for ClaimsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Issuer => f.write_str("`iss` names no trusted issuer"),
-            Self::Algorithm => f.write_str("the issuer is not trusted with this algorithm"),
-            Self::BringsKey => f.write_str("the header carries or points to a key"),
-            Self::Type => f.write_str("the `typ` header is none of the accepted"),
-            Self::NotAnAccessToken { claim } => {
-                write!(f, "the claim `{claim}` says it is no access token")
-            }
-            Self::NumericId { claim } => write!(
-                f,
-                "the claim `{claim}` is a number, and RFC 7519 §4.1 makes it a string: have the issuer write it in quotes, or allow numbers for this issuer by `Issuer::numeric_ids`, in a policy file `numeric_ids = true`"
-            ),
-            Self::Audience => f.write_str("`aud` does not name this service"),
-            Self::Expired { at, now } => write!(f, "expired at {at}, and now is {now}"),
-            Self::NotYetValid { from, now } => {
-                write!(f, "not valid before {from}, and now is {now}")
-            }
-            Self::IssuedInFuture { from, now } => write!(f, "issued at {from}, and now is {now}"),
-            Self::LivesTooLong { lifetime, limit } => {
-                write!(
-                    f,
-                    "lives {} s, and the maximum is {} s",
-                    lifetime.as_secs(),
-                    limit.as_secs()
-                )
-            }
-            Self::TooOld { age, limit } => {
-                write!(f, "{} s old, and the maximum is {} s", age.as_secs(), limit.as_secs())
-            }
-            Self::Bound => {
-                f.write_str("bound to a key of its sender (`cnf`), which cannot be checked")
-            }
-            Self::Missing { claim } => write!(f, "the claim `{claim}` is missing"),
-            Self::Rule(claim) => write!(f, "a rule is not met: {claim}"),
-        }
-    }
-}
-
-impl core::error::Error for ClaimsError {}

@@ -1,3 +1,4 @@
+use crate::error::{Claim, ClaimsError};
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -5,7 +6,6 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::ClaimsError;
 use crate::json::{Json, JsonText};
 use crate::setting::{Setting, Voice};
 use crate::token::Parts;
@@ -422,32 +422,6 @@ impl fmt::Display for ValueRule {
                 });
                 write!(f, "one of {}", values.collect::<Vec<_>>().join(", "))
             }
-        }
-    }
-}
-
-/// The rule about claims that a token does not meet. Names come from the policy, not from the
-/// token.
-#[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Claim {
-    /// The claim of this name is missing.
-    Required(Arc<str>),
-    /// The claim of this name must not be there.
-    Forbidden(Arc<str>),
-    /// The claim of this name is missing or has another value.
-    Value(Arc<str>),
-    /// The predicate of this name does not hold.
-    Predicate(Arc<str>),
-}
-
-impl fmt::Display for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Required(name) => write!(f, "the claim `{name}` is missing"),
-            Self::Forbidden(name) => write!(f, "the claim `{name}` must not be there"),
-            Self::Value(name) => write!(f, "the claim `{name}` has none of the values allowed"),
-            Self::Predicate(name) => write!(f, "{name}"),
         }
     }
 }

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::admission::Rejection;
-use crate::claims::{Claim, ClaimsError};
 use crate::error::Error;
+use crate::error::{Claim, ClaimsError};
 use crate::keys::{KeyError, KeyFault, KeyFileError, SecretFault};
 use crate::policy::{Check, Fault};
 use crate::signature::{Algorithm, SignatureError};

@@ -1,12 +1,11 @@
 //! The rules about claims one by one, each by the function that decides, or its words.
+use crate::error::{Claim, ClaimsError, Error};
 use core::fmt::Display;
 
 use serde_json::{Map, Value};
 
 use super::rules::CompiledRules;
-use super::{AudienceRule, ClaimsError, TokenType, check_expiry, check_type};
-use crate::claims::Claim;
-use crate::error::Error;
+use super::{AudienceRule, TokenType, check_expiry, check_type};
 use crate::explain::{ClaimCheck, duration, instant, listed};
 use crate::policy::TrustedIssuer;
 use crate::time::UnixTime;

@@ -361,7 +361,7 @@ impl Facts {
 
 /// The step that says so.
 fn stage_of(error: &Error) -> Stage {
-    use crate::claims::ClaimsError;
+    use crate::error::ClaimsError;
     match error {
         Error::Key(_) => Stage::Key,
         Error::Signature(_) => Stage::Signature,

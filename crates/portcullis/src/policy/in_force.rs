@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use super::{BadCookie, Check, Verifier};
 use crate::admission::{Admission, Rejection};
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::observe::Stopwatch;
 use crate::presentation::ResponseForm;
 use crate::request::RequestView;
-use crate::source::{self, Presented, SourceError, TokenCookie};
+use crate::source::{self, Presented, TokenCookie};
 use crate::verify::{self, Blocked, Seeking, Waiting};
 
 /// A policy at one moment.

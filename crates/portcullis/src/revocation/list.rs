@@ -1,4 +1,5 @@
 //! The picture of what was taken back, in memory.
+use crate::error::RevocationUnavailable;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use core::time::Duration;
@@ -11,7 +12,6 @@ use super::digest::{Digest, DigestKey, LIFT, Of};
 use super::event::{Observer, RevocationEvent, RevocationStats};
 use super::handle::RevokeError;
 use super::room::{Tally, Writer};
-use super::source::RevocationUnavailable;
 use super::table::{Lifts, Mark, NoRoom, Said, Table, Until};
 use super::what::{Revocable, Revocation, RevokedUntil, Scope};
 use crate::observers::{Observers, guarded};

@@ -36,9 +36,6 @@ pub use self::options::RevocationOptions;
 pub(crate) use self::room::Writer;
 pub use self::snapshot::SnapshotError;
 pub(crate) use self::source::{Asked, NEVER, PendingAnswers, Sources};
-pub use self::source::{
-    RevocationAnswer, RevocationError, RevocationSource, RevocationStatus, RevocationUnavailable,
-    UnknownRevocation,
-};
+pub use self::source::{RevocationAnswer, RevocationSource, RevocationStatus, UnknownRevocation};
 pub use self::store::{Publishing, RevocationStore, StoreError};
 pub use self::what::{Revocable, Revocation, RevokedUntil};

@@ -1,4 +1,5 @@
 //! Who is asked, and what they may say.
+use crate::error::{Error, RevocationError, RevocationUnavailable};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -6,7 +7,6 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::enforce::Enforced;
-use crate::error::Error;
 use crate::verified::VerifiedToken;
 
 /// Somewhere that knows which tokens were taken back.
@@ -122,42 +122,6 @@ impl fmt::Debug for RevocationStatus {
         }
     }
 }
-
-/// Which tokens were taken back cannot be told at the moment.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RevocationUnavailable {
-    /// How long a client should wait, where that is known. Rounded up to whole seconds.
-    pub retry_after: Option<Duration>,
-}
-
-impl fmt::Display for RevocationUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("which tokens were revoked cannot be told at the moment")
-    }
-}
-
-impl core::error::Error for RevocationUnavailable {}
-
-/// A token was taken back, or may have been.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RevocationError {
-    /// It was taken back.
-    Revoked,
-    /// It cannot be told. Never the client's fault.
-    Unavailable(RevocationUnavailable),
-}
-
-impl fmt::Display for RevocationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Revoked => f.write_str("the token was revoked"),
-            Self::Unavailable(unavailable) => unavailable.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for RevocationError {}
 
 /// What becomes of a token of which nobody can tell whether it was taken back.
 ///

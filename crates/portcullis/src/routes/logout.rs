@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use super::body::{self, BodyFault, BoundedBody};
 use super::reply::Reply;
-use crate::claims::ClaimsError;
-use crate::error::Error;
+use crate::error::{ClaimsError, Error};
 use crate::json::{Json, JsonFault, read_object};
 use crate::messages::debug_as_displayed;
 use crate::policy::{Policy, TrustedIssuer};

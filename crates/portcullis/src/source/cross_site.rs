@@ -1,20 +1,9 @@
 //! The defence of cookies against requests that another site made a browser send.
+use crate::error::CrossSiteError;
 use core::fmt;
 
 use super::TokenCookie;
 use crate::request::{RequestView, single};
-
-/// A cookie came with a request that another site may have caused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CrossSiteError;
-
-impl fmt::Display for CrossSiteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a token in a cookie came with an unsafe request of another origin")
-    }
-}
-
-impl core::error::Error for CrossSiteError {}
 
 /// Origins, besides the service's own, whose pages may use the cookie: `https://app.example`.
 #[derive(Clone, Debug, Default)]

@@ -6,12 +6,12 @@
 mod cookie;
 mod cross_site;
 
+use crate::error::SourceError;
 use core::fmt;
 
 pub(crate) use self::cookie::is_name as is_cookie_name;
 pub use self::cookie::{CookieError, SameSite, TokenCookie};
 pub(crate) use self::cross_site::AllowedOrigins;
-pub use self::cross_site::CrossSiteError;
 use crate::request::RequestView;
 
 /// A place in the request where a token may be.
@@ -252,27 +252,6 @@ fn protocols<V: RequestView + ?Sized>(request: &V) -> impl Iterator<Item = &[u8]
         .map(<[u8]>::trim_ascii)
         .filter(|protocol| !protocol.is_empty())
 }
-
-/// No single token could be taken from the request.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SourceError {
-    /// There is none: an empty value, and a scheme that is not `Bearer`, are none.
-    Missing,
-    /// There are several, in one place or in two.
-    Several,
-}
-
-impl fmt::Display for SourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "the request carries no token",
-            Self::Several => "the request carries more than one token",
-        })
-    }
-}
-
-impl core::error::Error for SourceError {}
 
 #[cfg(test)]
 mod tests {

@@ -15,14 +15,13 @@ use super::fault::{StatusListError, StatusListFault};
 use super::list::{self, List, Moment};
 use super::settings::Settings;
 use super::{CONNECT_TIMEOUT, StatusLists};
+use crate::error::RevocationUnavailable;
 use crate::keys::remote::{HttpClient, PlainHosts, Thread, check_status, get};
 use crate::observers::Observers;
 #[cfg(feature = "tracing")]
 use crate::observers::guarded;
 use crate::policy::Rules;
-use crate::revocation::{
-    RevocationAnswer, RevocationSource, RevocationStatus, RevocationUnavailable,
-};
+use crate::revocation::{RevocationAnswer, RevocationSource, RevocationStatus};
 use crate::time::{Clock, UnixTime};
 use crate::verified::VerifiedToken;
 

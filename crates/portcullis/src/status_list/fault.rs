@@ -1,8 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::claims::ClaimsError;
-use crate::error::Error;
+use crate::error::{ClaimsError, Error};
 use crate::json::JsonFault;
 use crate::keys::remote::{AddressFault, FetchError, SettingFault, shown};
 use crate::messages::debug_as_displayed;

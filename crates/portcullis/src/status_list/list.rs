@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::fault::StatusListFault;
 use super::settings::Settings;
 use super::statuses::{Statuses, Unreadable};
-use crate::claims::ClaimsError;
+use crate::error::ClaimsError;
 use crate::json::{Json, read_object};
 use crate::policy::Rules;
 use crate::time::UnixTime;

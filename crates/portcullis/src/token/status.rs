@@ -1,6 +1,5 @@
 //! What a token says of where its status is (Token Status List §6.1).
-use crate::claims::ClaimsError;
-use crate::error::Error;
+use crate::error::{ClaimsError, Error};
 use crate::json::{Json, JsonFault, Value, read_object};
 use crate::token::TokenError;
 use crate::verified::VerifiedToken;

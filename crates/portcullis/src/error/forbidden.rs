@@ -3,7 +3,7 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-/// A verified token does not meet the [`Requirement`](super::Requirement) of a route.
+/// A verified token does not meet the [`Requirement`](crate::Requirement) of a route.
 ///
 /// For logs and hooks. All of it comes from the requirement, nothing from the token.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,23 +18,23 @@ struct Details {
 
 /// What a token has to have so that it may pass, as far as a client can do anything about it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Remedy {
+pub(crate) struct Remedy {
     /// Each once, in the order of the requirement.
-    pub(super) scopes: Vec<Arc<str>>,
+    pub(crate) scopes: Vec<Arc<str>>,
     /// One of them is missing.
-    pub(super) needs_scope: bool,
+    pub(crate) needs_scope: bool,
     /// Any of these, the preferred one first.
-    pub(super) acr_values: Vec<Arc<str>>,
-    pub(super) max_age: Option<Duration>,
+    pub(crate) acr_values: Vec<Arc<str>>,
+    pub(crate) max_age: Option<Duration>,
     /// The user would have to authenticate anew.
-    pub(super) needs_authentication: bool,
+    pub(crate) needs_authentication: bool,
     /// No scope and no authentication will do.
-    pub(super) is_out_of_reach: bool,
+    pub(crate) is_out_of_reach: bool,
 }
 
 impl Remedy {
     /// What it takes to have both.
-    pub(super) fn and(mut self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
         for scope in other.scopes {
             if !self.scopes.contains(&scope) {
                 self.scopes.push(scope);
@@ -58,7 +58,7 @@ impl Remedy {
 }
 
 impl Forbidden {
-    pub(super) fn new(missing: Vec<Arc<str>>, remedy: Remedy) -> Self {
+    pub(crate) fn new(missing: Vec<Arc<str>>, remedy: Remedy) -> Self {
         Self(Box::new(Details { missing, remedy }))
     }
 
@@ -108,7 +108,7 @@ impl fmt::Display for Forbidden {
 
 impl core::error::Error for Forbidden {}
 
-/// A [`Requirement`](super::Requirement) that says nothing, or what no challenge can carry. Nobody meets it, and
+/// A [`Requirement`](crate::Requirement) that says nothing, or what no challenge can carry. Nobody meets it, and
 /// its route answers 500.
 #[non_exhaustive]
 #[derive(Clone, Eq, PartialEq)]

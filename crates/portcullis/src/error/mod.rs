@@ -1,15 +1,22 @@
 //! Why a request was turned away, a variant for each step.
+mod claims;
+mod forbidden;
+mod revocation;
+mod shape;
+mod source;
+
 use core::fmt;
 use core::time::Duration;
 
-use crate::authorize::{Forbidden, RequirementFault};
-use crate::claims::{Claim, ClaimsError};
+pub use self::claims::{Claim, ClaimsError};
+pub(crate) use self::forbidden::Remedy;
+pub use self::forbidden::{Forbidden, RequirementFault};
+pub use self::revocation::{RevocationError, RevocationUnavailable};
+pub use self::shape::ShapeError;
+pub use self::source::{CrossSiteError, SourceError};
 use crate::keys::KeyError;
-use crate::revocation::RevocationError;
 use crate::signature::SignatureError;
-use crate::source::{CrossSiteError, SourceError};
 use crate::token::{Part, TokenError};
-use crate::verified::ShapeError;
 
 /// Why a request was turned away.
 ///
