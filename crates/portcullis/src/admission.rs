@@ -7,8 +7,8 @@ use crate::authorize::Requirement;
 use crate::error::{Error, SourceError};
 use crate::grpc::GrpcStatus;
 use crate::observe;
-use crate::policy::Policy;
-use crate::presentation::{self, CompiledPresentation, Refusal, ResponseForm};
+use crate::presentation::{self, CompiledPresentation, ResponseForm};
+use crate::refusal::Refusal;
 use crate::response::ResponseNeeds;
 use crate::source::TokenCookie;
 use crate::terms::Terms;
@@ -50,17 +50,12 @@ impl Admission {
         }
     }
 
-    /// For a layer: whether `policy` already let the request in, so that it need not look again.
-    pub fn is_by(&self, policy: &Policy) -> bool {
-        policy.is_by(self.terms(), self.token().is_none())
-    }
-
     /// For a layer: what the response needs besides what the handler says.
     pub fn response_needs(&self) -> ResponseNeeds {
         self.terms().response_needs
     }
 
-    fn terms(&self) -> &Arc<Terms> {
+    pub(crate) fn terms(&self) -> &Arc<Terms> {
         match &self.0 {
             Caller::Verified(token) => &token.terms().policy,
             Caller::Anonymous(terms) => terms,
@@ -158,7 +153,7 @@ impl Admission {
 }
 
 impl VerifiedToken {
-    /// For a connection that outlives its request, when [`Policy::recheck`] says no: the end, as the layer would
+    /// For a connection that outlives its request, when [`Policy::recheck`](crate::Policy::recheck) says no: the end, as the layer would
     /// have refused the request.
     pub fn reject(&self, error: impl Into<Error>, form: impl Into<ResponseForm>) -> Rejection {
         Admission::verified(self.clone()).reject(error, form)

@@ -8,6 +8,8 @@
 //! whom or, with
 //! [`client_ids_instead_of_audience`](crate::Issuer::client_ids_instead_of_audience), of which clients, and
 //! which scope [implies](crate::PolicyBuilder::scope_implies) another.
+#[cfg(feature = "remote-jwks")]
+pub use crate::keys::remote::AllowHttp;
 use core::time::Duration;
 
 use crate::claims::MaxLifetime;
@@ -97,8 +99,3 @@ pub fn untyped_logout_tokens() -> LogoutTokenTypes {
 pub fn allow_http(host: impl Into<String>) -> AllowHttp {
     AllowHttp(host.into().to_ascii_lowercase())
 }
-
-/// What [`allow_http`] allows.
-#[cfg(feature = "remote-jwks")]
-#[derive(Clone, Debug)]
-pub struct AllowHttp(pub(crate) String);

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::presentation::Refusal;
+use crate::refusal::Refusal;
 use crate::request::{self, RequestView};
 
 const GRPC: &str = "application/grpc";

@@ -77,6 +77,7 @@ pub mod metrics;
 pub mod middleware;
 mod observe;
 mod presentation;
+mod refusal;
 mod response;
 pub mod routes;
 
@@ -121,7 +122,8 @@ pub use crate::policy::{
     BadCookie, BuildError, Check, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder,
     ReplaceablePolicy, WantsAlgorithms, WantsAudience, WantsKeys,
 };
-pub use crate::presentation::{Presentation, Refusal, ResponseForm};
+pub use crate::presentation::{Presentation, ResponseForm};
+pub use crate::refusal::Refusal;
 pub use crate::request::RequestView;
 pub use crate::response::ResponseNeeds;
 #[cfg(feature = "lookup")]

@@ -13,10 +13,10 @@
 //! | `portcullis_revocation_lag` | gauge, entries | `policy` | how much of the store's log is yet to be read, of the list that has most |
 //! | `portcullis_revocation_age_seconds` | gauge, s | `policy` | since the news of revocations was asked for that came last, of the list with the oldest |
 //! | `portcullis_revocation_entries` | gauge, entries | `policy` | what stands on the lists |
-//! | `portcullis_ready` | gauge | `policy` | 1 where the policy can decide about tokens, else 0 ([`Policy::is_ready`]) |
+//! | `portcullis_ready` | gauge | `policy` | 1 where the policy can decide about tokens, else 0 ([`Policy::is_ready`](crate::Policy::is_ready)) |
 //!
 //! No label has anything of a request in it. The first four are counted as requests come. The others are taken by
-//! [`Policy::record_metrics`]: call it before each scrape.
+//! [`Policy::record_metrics`](crate::Policy::record_metrics): call it before each scrape.
 //!
 //! ```
 //! use portcullis_testkit::TestIssuer;
@@ -28,19 +28,17 @@
 //!
 //! Install the recorder before the first policy is built, so that it learns what the metrics mean, and has each reason
 //! at zero before the first refusal: of a counter that was not there, no rate can be told. Tokens that are
-//! checked by hand ([`Policy::verify_token`]) are no requests, and not counted.
+//! checked by hand ([`Policy::verify_token`](crate::Policy::verify_token)) are no requests, and not counted.
 use core::time::Duration;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use metrics::{
     Key, Label, Level, Metadata, Unit, counter, describe_counter, describe_gauge,
-    describe_histogram, gauge, histogram,
+    describe_histogram, histogram,
 };
 
-use crate::admission::{Admission, Rejection};
 use crate::error::Error;
-use crate::policy::Policy;
 
 /// Every name, in the order of the [table](self).
 pub const NAMES: [&str; 12] = [
@@ -62,14 +60,14 @@ const ACCEPTED: &str = "portcullis_accepted_total";
 const REFUSED: &str = "portcullis_refused_total";
 const UNAVAILABLE: &str = "portcullis_unavailable_total";
 const DECISION: &str = "portcullis_decision_seconds";
-const CACHE_HITS: &str = "portcullis_token_cache_hits_total";
-const CACHE_MISSES: &str = "portcullis_token_cache_misses_total";
-const CACHE_BYTES: &str = "portcullis_token_cache_bytes";
-const KEY_SET_AGE: &str = "portcullis_key_set_age_seconds";
-const REVOCATION_LAG: &str = "portcullis_revocation_lag";
-const REVOCATION_AGE: &str = "portcullis_revocation_age_seconds";
-const REVOCATION_ENTRIES: &str = "portcullis_revocation_entries";
-const READY: &str = "portcullis_ready";
+pub(crate) const CACHE_HITS: &str = "portcullis_token_cache_hits_total";
+pub(crate) const CACHE_MISSES: &str = "portcullis_token_cache_misses_total";
+pub(crate) const CACHE_BYTES: &str = "portcullis_token_cache_bytes";
+pub(crate) const KEY_SET_AGE: &str = "portcullis_key_set_age_seconds";
+pub(crate) const REVOCATION_LAG: &str = "portcullis_revocation_lag";
+pub(crate) const REVOCATION_AGE: &str = "portcullis_revocation_age_seconds";
+pub(crate) const REVOCATION_ENTRIES: &str = "portcullis_revocation_entries";
+pub(crate) const READY: &str = "portcullis_ready";
 
 /// Tells the recorder what they mean, and begins to count.
 pub(crate) fn describe() {
@@ -121,55 +119,21 @@ fn add_refusals(name: &'static str, reason: &str, count: u64) {
     }
 }
 
-pub(crate) fn count_decision(decision: &Result<Admission, Rejection>, took: Duration) {
+/// Of a request that was let in, `decision` says whether it has a token.
+pub(crate) fn count_decision(decision: Result<bool, &Error>, took: Duration) {
     let duration = match decision {
-        Ok(admission) => {
-            match admission.token() {
-                Some(_) => counter!(ACCEPTED, "caller" => "token"),
-                None => counter!(ACCEPTED, "caller" => "anonymous"),
+        Ok(has_token) => {
+            match has_token {
+                true => counter!(ACCEPTED, "caller" => "token"),
+                false => counter!(ACCEPTED, "caller" => "anonymous"),
             }
             .increment(1);
             histogram!(DECISION, "outcome" => "accepted")
         }
-        Err(rejection) if rejection.error().unavailable().is_some() => {
+        Err(error) if error.unavailable().is_some() => {
             histogram!(DECISION, "outcome" => "unavailable")
         }
         Err(_) => histogram!(DECISION, "outcome" => "refused"),
     };
     duration.record(took);
-}
-
-impl Policy {
-    /// Records how its cache, keys and revocations are, under the label `policy`: see
-    /// [`metrics`](crate::metrics). Call it before each scrape.
-    pub fn record_metrics(&self, name: impl Into<String>) {
-        let name = Arc::<str>::from(name.into());
-        let policy = || metrics::SharedString::from(Arc::clone(&name));
-        let cache = self.token_cache();
-        counter!(CACHE_HITS, "policy" => policy()).absolute(cache.hits);
-        counter!(CACHE_MISSES, "policy" => policy()).absolute(cache.misses);
-        #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
-        let whole = |number: u64| number as f64;
-        gauge!(CACHE_BYTES, "policy" => policy()).set(whole(cache.bytes));
-        gauge!(READY, "policy" => policy()).set(f64::from(u8::from(self.is_ready())));
-
-        let rules = self.rules();
-        #[cfg(feature = "remote-jwks")]
-        for (issuer, age) in rules.issuers.key_ages() {
-            let issuer = issuer.to_owned();
-            gauge!(KEY_SET_AGE, "policy" => policy(), "issuer" => issuer).set(age.as_secs_f64());
-        }
-        let lists: Vec<_> =
-            rules.revocations.enforced.iter().map(|enforced| enforced.stats()).collect();
-        if !lists.is_empty() {
-            let entries = lists.iter().map(crate::RevocationStats::total).sum::<usize>();
-            gauge!(REVOCATION_ENTRIES, "policy" => policy()).set(whole(entries as u64));
-        }
-        if let Some(lag) = lists.iter().filter_map(|stats| stats.lag).max() {
-            gauge!(REVOCATION_LAG, "policy" => policy()).set(whole(lag));
-        }
-        if let Some(age) = lists.iter().filter_map(|stats| stats.last_contact).max() {
-            gauge!(REVOCATION_AGE, "policy" => policy()).set(age.as_secs_f64());
-        }
-    }
 }

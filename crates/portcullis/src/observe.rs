@@ -1,6 +1,5 @@
 //! What operators see: an event for each refusal (feature `tracing`), and metrics (feature `metrics`). Without
 //! these features it comes to nothing.
-use crate::admission::{Admission, Rejection};
 #[cfg(feature = "tracing")]
 use crate::challenge::{Answer, Severity};
 use crate::error::Error;
@@ -60,12 +59,12 @@ impl Stopwatch {
         }
     }
 
-    /// A policy has decided about a request.
+    /// A policy has decided about a request: whether one that it let in has a token.
     #[cfg_attr(
         not(feature = "metrics"),
         expect(clippy::unused_self, reason = "as with the feature")
     )]
-    pub(crate) fn decided(&self, decision: &Result<Admission, Rejection>) {
+    pub(crate) fn decided(&self, decision: Result<bool, &Error>) {
         #[cfg(feature = "metrics")]
         crate::metrics::count_decision(decision, self.start.elapsed());
         #[cfg(not(feature = "metrics"))]

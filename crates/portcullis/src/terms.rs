@@ -51,6 +51,9 @@ pub(crate) struct Generation {
     number: u64,
 }
 
+/// The number of sources that cannot tell.
+pub(crate) const NEVER: u64 = u64::MAX;
+
 impl Generation {
     /// Its number, if it is one of this policy's.
     pub(crate) fn number_in(self, policy: &Terms) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! Text from files and from the network.
+//! Text from files and from the network, and what it may be written with.
 use core::fmt;
 
 /// Three bytes that editors on Windows put in front of UTF-8.
@@ -46,6 +46,20 @@ pub(crate) fn is_utf_16_of_ascii(input: &[u8]) -> bool {
         && rest.is_empty()
         && (pairs.iter().all(|[low, high]| is_ascii(*low) && *high == 0)
             || pairs.iter().all(|[high, low]| is_ascii(*low) && *high == 0))
+}
+
+/// RFC 6749 §3.3: what a scope may be written with, and so what a challenge can carry.
+pub(crate) fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
+}
+
+/// The issuer whose metadata have this address by OpenID Connect Discovery 1.0 §4 or RFC 8414 §3.
+pub(crate) fn identifier_in(address: &str) -> Option<String> {
+    let parts = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+    parts.into_iter().find_map(|part| {
+        let (host, path) = address.split_once(part)?;
+        (path.is_empty() || path.starts_with('/')).then(|| format!("{host}{path}"))
+    })
 }
 
 #[cfg(test)]

@@ -10,12 +10,11 @@ use serde::de::DeserializeOwned;
 use crate::authentic::Authentic;
 use crate::json::JsonText;
 use crate::keys::VerificationKey;
-use crate::revocation::NEVER;
 use crate::signature::Algorithm;
-#[cfg(feature = "status-list")]
-use crate::status_list::StatusClaim;
-use crate::terms::{Generation, IssuerTerms};
+use crate::terms::{Generation, IssuerTerms, NEVER};
 use crate::time::UnixTime;
+#[cfg(feature = "status-list")]
+use crate::token::StatusClaim;
 use crate::token::{Parts, TypeHeader};
 
 /// For how many claims types a token keeps at most what it was read as: the layers and extractors of one

@@ -124,7 +124,7 @@ fn recall(verifier: &Verifier, text: &[u8], now: UnixTime) -> Result<Option<Vali
         cache.forget(text, &token);
         return Ok(None);
     };
-    match claims::check_again(&token, party.issuer(), now) {
+    match claims::check_again(&token, &party.issuer().rules, now) {
         Ok(()) => {
             if token.wants_room() {
                 cache.insert(text, &token);
@@ -170,7 +170,7 @@ fn check_again(
     let parts = token.parts();
     parts.check_limits(rules.limits)?;
     let party = party(rules, parts, None)?;
-    claims::screen(parts, party.issuer(), now)?;
+    claims::screen(parts, &party.issuer().rules, now)?;
     let party = with_keys(parts, party, seeking)?;
     let issuer = party.issuer();
     let query = parts.key_query();
@@ -187,7 +187,7 @@ fn check_again(
         // One answer without it does not say that it is gone: it may have come from a server that is behind.
         Err(_) => return Err(seek(issuer, &query, seeking, KeyError::Withdrawn)),
     }
-    claims::check_anew(token, issuer, now)?;
+    claims::check_anew(token, &issuer.rules, now)?;
     Ok(check_revocable(rules, token)?)
 }
 
@@ -211,10 +211,10 @@ fn prove(
 
     let party = party(rules, &token.parts, None)?;
     // Cheap before expensive: this turns away, and lets nothing in.
-    claims::screen(&token.parts, party.issuer(), now)?;
+    claims::screen(&token.parts, &party.issuer().rules, now)?;
     let has_new_header = token.has_new_header;
     let (token, party) = authenticate(token, party, now, seeking)?;
-    let token = claims::check(token, party.issuer(), now)?;
+    let token = claims::check(token, &party.issuer().rules, now)?;
     check_revocable(rules, &token.0)?;
     party.prove();
     if has_new_header {
@@ -311,7 +311,7 @@ pub(crate) async fn authenticate_other(
         let token = Unverified::parse(text, limits, &rules.headers, &mut signature)?;
         let party = party(rules, &token.parts, algorithms)?;
         let now = rules.terms.clock.now();
-        claims::check_ids(&token.parts, party.issuer())?;
+        claims::check_ids(&token.parts, &party.issuer().rules)?;
         screen(&token.parts, party.issuer(), now)?;
         let (authentic, party) = authenticate(token, party, now, seeking)?;
         party.prove();

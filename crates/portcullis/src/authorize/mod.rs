@@ -16,6 +16,7 @@ mod path;
 mod typed;
 
 use crate::error::{Error, Forbidden, Remedy, RequirementFault};
+use crate::text::is_scope;
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
@@ -575,11 +576,6 @@ fn has_scope(token: &VerifiedToken, scope: &str) -> Met {
         })
     });
     Met::any(claims)
-}
-
-/// RFC 6749 §3.3: what a scope may be written with, and so what a challenge can carry.
-pub(crate) fn is_scope(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 
 /// Whether `at` is at most `limit` and the leeway ago. An instant in the future tells nothing.

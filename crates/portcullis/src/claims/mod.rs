@@ -15,22 +15,21 @@
 //! An ID token mostly has the same `typ` as an access token, `JWT`, so that the type alone does not
 //! keep it out: the audience does, since an ID token names a client, not an API. Never list a
 //! client's id as an audience of an API.
-#[cfg(feature = "explain")]
-mod explain;
 mod rules;
+#[cfg(feature = "status-list")]
+mod status;
 
 use crate::error::ClaimsError;
-use core::fmt;
+use crate::terms::IssuerTerms;
 use std::sync::Arc;
 
-#[cfg(feature = "explain")]
-pub(crate) use self::explain::{explain, explain_predicates};
 pub use self::rules::{ClaimRules, ClaimValue, MaxLifetime};
 pub(crate) use self::rules::{
     CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, LONGEST_LIFETIME,
 };
+#[cfg(feature = "status-list")]
+pub(crate) use self::status::StatusRule;
 use crate::authentic::Authentic;
-use crate::policy::TrustedIssuer;
 use crate::time::UnixTime;
 use crate::token::{KnownHeaders, Parts, TypeHeader};
 use crate::verified::VerifiedToken;
@@ -65,7 +64,7 @@ pub(crate) enum AudienceRule {
 }
 
 impl AudienceRule {
-    fn check(&self, parts: &Parts) -> Result<(), ClaimsError> {
+    pub(crate) fn check(&self, parts: &Parts) -> Result<(), ClaimsError> {
         let payload = parts.text.payload();
         let claims = &parts.payload;
         match (self, &claims.audiences) {
@@ -87,6 +86,20 @@ impl AudienceRule {
     }
 }
 
+/// What the claims of one issuer's tokens are held to.
+#[cfg_attr(feature = "remote-jwks", derive(Clone))]
+pub(crate) struct IssuerRules {
+    /// As it stands in `iss`.
+    pub(crate) id: Box<str>,
+    /// `sub` and `jti` may be numbers.
+    pub(crate) numeric_ids: bool,
+    pub(crate) audience: AudienceRule,
+    pub(crate) types: Vec<TokenType>,
+    pub(crate) claims: CompiledRules,
+    /// What its tokens carry.
+    pub(crate) terms: Arc<IssuerTerms>,
+}
+
 /// A token whose claims satisfy the policy. [`check`] makes one, and the cache has some that
 /// [`check_again`] says still are.
 pub(crate) struct Valid(pub(crate) VerifiedToken);
@@ -100,21 +113,17 @@ impl Valid {
 
 /// Turns away what could never pass, before the signature is paid for. Nothing passes by it:
 /// [`check`] asks all of it again.
-pub(crate) fn screen(
-    parts: &Parts,
-    issuer: &TrustedIssuer,
-    now: UnixTime,
-) -> Result<(), ClaimsError> {
-    check_ids(parts, issuer)?;
-    check_type(parts, issuer)?;
-    issuer.audience.check(parts)?;
-    check_expiry(parts, &issuer.rules, now)
+pub(crate) fn screen(parts: &Parts, rules: &IssuerRules, now: UnixTime) -> Result<(), ClaimsError> {
+    check_ids(parts, rules)?;
+    check_type(parts, rules)?;
+    rules.audience.check(parts)?;
+    check_expiry(parts, &rules.claims, now)
 }
 
 /// RFC 7519 §4.1.2, §4.1.7: a subject and a token's id are strings, unless the issuer may write numbers.
-pub(crate) fn check_ids(parts: &Parts, issuer: &TrustedIssuer) -> Result<(), ClaimsError> {
+pub(crate) fn check_ids(parts: &Parts, rules: &IssuerRules) -> Result<(), ClaimsError> {
     match parts.payload.numeric_id {
-        Some(claim) if !issuer.numeric_ids => Err(ClaimsError::NumericId { claim }),
+        Some(claim) if !rules.numeric_ids => Err(ClaimsError::NumericId { claim }),
         _ => Ok(()),
     }
 }
@@ -122,64 +131,64 @@ pub(crate) fn check_ids(parts: &Parts, issuer: &TrustedIssuer) -> Result<(), Cla
 /// Checks an authentic token against everything the policy says of claims.
 pub(crate) fn check(
     authentic: Authentic,
-    issuer: &TrustedIssuer,
+    rules: &IssuerRules,
     now: UnixTime,
 ) -> Result<Valid, ClaimsError> {
-    check_claims(&authentic.parts, issuer, now)?;
-    let token = VerifiedToken::new(authentic, Arc::clone(&issuer.terms));
-    issuer.rules.check_predicates(&token)?;
+    check_claims(&authentic.parts, rules, now)?;
+    let token = VerifiedToken::new(authentic, Arc::clone(&rules.terms));
+    rules.claims.check_predicates(&token)?;
     Ok(Valid(token))
 }
 
 /// The same of a token that verified, perhaps by another policy.
 pub(crate) fn check_anew(
     token: &VerifiedToken,
-    issuer: &TrustedIssuer,
+    rules: &IssuerRules,
     now: UnixTime,
 ) -> Result<(), ClaimsError> {
-    check_claims(token.parts(), issuer, now)?;
-    issuer.rules.check_predicates(token)
+    check_claims(token.parts(), rules, now)?;
+    rules.claims.check_predicates(token)
 }
 
 /// All but the policy's own functions, which see nothing that was not found in order.
 ///
 /// What is asked beyond [`screen`] is told of authentic tokens alone: a stranger does not learn by trying which
 /// claims a policy asks for.
-fn check_claims(parts: &Parts, issuer: &TrustedIssuer, now: UnixTime) -> Result<(), ClaimsError> {
+fn check_claims(parts: &Parts, rules: &IssuerRules, now: UnixTime) -> Result<(), ClaimsError> {
     let claims = &parts.payload;
     // 1. Keys were looked up by issuer; this says the same once more, beside the other claims.
-    if parts.issuer() != Some(&*issuer.id) {
+    if parts.issuer() != Some(&*rules.id) {
         return Err(ClaimsError::Issuer);
     }
-    screen(parts, issuer, now)?;
+    screen(parts, rules, now)?;
     if let Some(claim) = claims.other_kind() {
         return Err(ClaimsError::NotAnAccessToken { claim });
     }
-    check_times(parts, &issuer.rules, now)?;
+    check_times(parts, &rules.claims, now)?;
     // RFC 7800 §3.1 lets a recipient ignore it, and so turn a bound token into a bearer token.
     if claims.is_bound {
         return Err(ClaimsError::Bound);
     }
-    if issuer.types.iter().all(|accepted| *accepted == TokenType::AccessToken) {
+    if rules.types.iter().all(|accepted| *accepted == TokenType::AccessToken) {
         check_profile(parts)?;
     }
-    issuer.rules.check_values(parts)
+    rules.claims.check_values(parts)
 }
 
 /// Checks what may have changed about a token since it was checked: the time, and whatever the
 /// policy's predicates look at.
 pub(crate) fn check_again(
     token: &VerifiedToken,
-    issuer: &TrustedIssuer,
+    rules: &IssuerRules,
     now: UnixTime,
 ) -> Result<(), ClaimsError> {
-    check_times(token.parts(), &issuer.rules, now)?;
-    issuer.rules.check_predicates(token)
+    check_times(token.parts(), &rules.claims, now)?;
+    rules.claims.check_predicates(token)
 }
 
-fn check_type(parts: &Parts, issuer: &TrustedIssuer) -> Result<(), ClaimsError> {
+pub(crate) fn check_type(parts: &Parts, rules: &IssuerRules) -> Result<(), ClaimsError> {
     // RFC 8725bis §3.11: a type that is there must be an expected one.
-    if issuer.types.iter().any(|accepted| accepted.matches(parts.header.typ)) {
+    if rules.types.iter().any(|accepted| accepted.matches(parts.header.typ)) {
         Ok(())
     } else {
         Err(ClaimsError::Type)
@@ -187,7 +196,11 @@ fn check_type(parts: &Parts, issuer: &TrustedIssuer) -> Result<(), ClaimsError> 
 }
 
 /// RFC 7519 §4.1.4: the current time must be *before* the expiry.
-fn check_expiry(parts: &Parts, rules: &CompiledRules, now: UnixTime) -> Result<(), ClaimsError> {
+pub(crate) fn check_expiry(
+    parts: &Parts,
+    rules: &CompiledRules,
+    now: UnixTime,
+) -> Result<(), ClaimsError> {
     let at = parts.payload.expires_at.ok_or(ClaimsError::Missing { claim: "exp" })?;
     if now < at.saturating_add(rules.leeway) {
         Ok(())

@@ -390,7 +390,7 @@ impl CompiledRules {
 #[cfg(feature = "explain")]
 impl CompiledRules {
     /// The claims that must or must not be there, in words, and whether a token has it so.
-    pub(super) fn each_value<'a>(
+    pub(crate) fn each_value<'a>(
         &'a self,
         parts: &'a Parts,
     ) -> impl Iterator<Item = (&'a str, String, bool)> {

@@ -4,22 +4,22 @@ use core::fmt::Display;
 
 use serde_json::{Map, Value};
 
-use super::rules::CompiledRules;
-use super::{AudienceRule, TokenType, check_expiry, check_type};
-use crate::explain::{ClaimCheck, duration, instant, listed};
-use crate::policy::TrustedIssuer;
+use super::{ClaimCheck, duration, instant, listed};
+use crate::claims::{
+    AudienceRule, CompiledRules, IssuerRules, TokenType, check_expiry, check_type,
+};
 use crate::time::UnixTime;
 use crate::token::Parts;
 
-/// What [`check`](super::check) asks, but for predicates, in its order.
-pub(crate) fn explain(
+/// What [`check`](crate::claims::check) asks, but for predicates, in its order.
+pub(super) fn explain_claims(
     parts: &Parts,
     header: Option<&Map<String, Value>>,
     claims: Option<&Map<String, Value>>,
-    issuer: &TrustedIssuer,
+    expected: &IssuerRules,
     now: UnixTime,
 ) -> Vec<ClaimCheck> {
-    let rules = &issuer.rules;
+    let rules = &expected.claims;
     let payload = &parts.payload;
     let value = |name: &str| claims.and_then(|claims| claims.get(name)).map(Value::to_string);
     let typ = header.and_then(|header| header.get("typ")).map(Value::to_string);
@@ -28,13 +28,18 @@ pub(crate) fn explain(
     let horizon = now.saturating_add(rules.leeway);
     let mut checks = Checks(Vec::new());
 
-    let types = issuer.types.iter().map(|accepted| match accepted {
+    let types = expected.types.iter().map(|accepted| match accepted {
         TokenType::Jwt => "`JWT` or none",
         TokenType::AccessToken => "`at+jwt`",
     });
-    checks.add("typ", types.collect::<Vec<_>>().join(", "), typ, check_type(parts, issuer).is_ok());
-    let is_for_us = issuer.audience.check(parts).is_ok();
-    match &issuer.audience {
+    checks.add(
+        "typ",
+        types.collect::<Vec<_>>().join(", "),
+        typ,
+        check_type(parts, expected).is_ok(),
+    );
+    let is_for_us = expected.audience.check(parts).is_ok();
+    match &expected.audience {
         AudienceRule::Audiences(ours) => {
             checks.add("aud", listed(ours), value("aud"), is_for_us);
         }
@@ -73,7 +78,7 @@ pub(crate) fn explain(
         let needs = "absent: nobody checks that the sender has the key".to_owned();
         checks.add("cnf", needs, value("cnf"), false);
     }
-    if issuer.types.iter().all(|accepted| *accepted == TokenType::AccessToken) {
+    if expected.types.iter().all(|accepted| *accepted == TokenType::AccessToken) {
         for claim in ["sub", "client_id", "iat", "jti", "aud"] {
             let has = value(claim);
             let is_met = has.is_some();
@@ -87,7 +92,7 @@ pub(crate) fn explain(
 }
 
 /// What became of the predicates, where they were asked: they are the last thing that is.
-pub(crate) fn explain_predicates(
+pub(super) fn explain_predicates(
     rules: &CompiledRules,
     passed: bool,
     error: Option<&Error>,

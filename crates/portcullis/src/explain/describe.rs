@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::steps::kind;
 use super::words::type_of;
-use crate::claims::{AudienceRule, LONGEST_LIFETIME, TokenType};
+use crate::claims::{AudienceRule, IssuerRules, LONGEST_LIFETIME, TokenType};
 use crate::keys::KeySet;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::KeySource;
@@ -236,7 +236,8 @@ impl PolicyDescription {
 
 impl IssuerDescription {
     fn of(issuer: &TrustedIssuer, dangerous: &mut Vec<String>) -> Self {
-        let TrustedIssuer { id, algorithms, audience, types, terms, rules, .. } = issuer;
+        let TrustedIssuer { rules, algorithms, .. } = issuer;
+        let IssuerRules { id, audience, types, terms, claims: rules, .. } = rules;
         let texts = |names: &[Box<str>]| names.iter().map(ToString::to_string).collect();
         let (audiences, clients) = match audience {
             AudienceRule::Audiences(names) => (texts(names), Vec::new()),
@@ -256,7 +257,7 @@ impl IssuerDescription {
             algorithms: algorithms.iter().map(|algorithm| algorithm.name()).collect(),
             keys: origins(issuer, dangerous),
             requires_key_id: issuer.requires_key_id,
-            numeric_ids: issuer.numeric_ids,
+            numeric_ids: issuer.rules.numeric_ids,
             most_candidates: algorithms
                 .iter()
                 .map(|one| {

@@ -25,6 +25,7 @@
 //! An explanation holds claims of the token, which [`Facts::trust`] says to be anybody's or the issuer's; it
 //! never holds the signature, nor a key or secret. Its `Debug` shows no claim, and its `Serialize` and
 //! `Display` do.
+mod claims;
 mod describe;
 mod steps;
 mod words;

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::claims::{explain_claims, explain_predicates};
 use super::words::type_of;
 use super::{
     Answer, ClaimCheck, Facts, IssuerFacts, KeyFacts, KeyRole, Outcome, SourceAnswer, Stage, Step,
@@ -58,10 +59,10 @@ fn take_each(
         facts.issuer = Some(IssuerFacts::of(known.issuer(), &token, now));
         let header = facts.token.header.as_ref();
         let claims = facts.token.claims.as_ref();
-        facts.checks = claims::explain(parts, header, claims, known.issuer(), now);
+        facts.checks = explain_claims(parts, header, claims, &known.issuer().rules, now);
     }
     let party = steps.take(Stage::Issuer, || verify::party(rules, parts, None))?;
-    steps.take(Stage::Screen, || claims::screen(parts, party.issuer(), now));
+    steps.take(Stage::Screen, || claims::screen(parts, &party.issuer().rules, now));
     if steps.is_over() && !party.is_settled() {
         // No issuer is made for a token that was turned away.
         return None;
@@ -83,9 +84,9 @@ fn take_each(
     if steps.is_over() {
         return None;
     }
-    let checked = steps.take(Stage::Claims, || claims::check(authentic, terms, now));
+    let checked = steps.take(Stage::Claims, || claims::check(authentic, &terms.rules, now));
     let failed = steps.last_error();
-    facts.checks.extend(claims::explain_predicates(&terms.rules, checked.is_some(), failed));
+    facts.checks.extend(explain_predicates(&terms.rules.claims, checked.is_some(), failed));
     let token = checked?.0;
     steps.take(Stage::Revocation, || {
         rules.revocations.check_needs(&token)?;
@@ -193,7 +194,7 @@ impl IssuerFacts {
             },
         };
         Self {
-            id: issuer.id.to_string(),
+            id: issuer.rules.id.to_string(),
             algorithms: issuer.algorithms.iter().map(|algorithm| algorithm.name()).collect(),
             requires_key_id: issuer.requires_key_id,
             keys: all_keys(issuer).map(key_facts).collect(),

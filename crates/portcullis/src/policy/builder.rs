@@ -10,10 +10,13 @@ use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
 use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
+#[cfg(feature = "status-list")]
+use crate::claims::StatusRule;
 use crate::claims::{ClaimRules, ClaimValue, LONGEST_LIFETIME, MaxLifetime};
 use crate::error::Error;
 use crate::keys::KeySet;
-use crate::presentation::{Presentation, Refusal};
+use crate::presentation::Presentation;
+use crate::refusal::Refusal;
 use crate::response::ResponseNeeds;
 use crate::revocation::{
     EnforcedRevocations, IssuerRule, Misfit, RevocationSource, Sources, UnknownRevocation,
@@ -22,7 +25,7 @@ use crate::routes::ProtectedResource;
 use crate::setting::{Setting, Shared, Voice};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 #[cfg(feature = "status-list")]
-use crate::status_list::{StatusLists, StatusRule};
+use crate::status_list::StatusLists;
 use crate::terms::{ScopeImplies, Terms};
 use crate::time::{Clock, SystemClock};
 use crate::token::{KnownHeaders, TokenLimits};

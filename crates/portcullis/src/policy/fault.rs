@@ -1,3 +1,4 @@
+use crate::text::identifier_in;
 use core::fmt;
 use core::time::Duration;
 
@@ -265,15 +266,6 @@ pub enum Fault {
         /// Which setting.
         setting: &'static str,
     },
-}
-
-/// The issuer whose metadata have this address by OpenID Connect Discovery 1.0 §4 or RFC 8414 §3.
-pub(crate) fn identifier_in(address: &str) -> Option<String> {
-    let parts = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
-    parts.into_iter().find_map(|part| {
-        let (host, path) = address.split_once(part)?;
-        (path.is_empty() || path.starts_with('/')).then(|| format!("{host}{path}"))
-    })
 }
 
 impl fmt::Display for Fault {

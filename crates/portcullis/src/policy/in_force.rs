@@ -23,7 +23,7 @@ impl InForce<'_> {
         let stopwatch = Stopwatch::start();
         match self.decide(request) {
             Ok(decided) => {
-                stopwatch.decided(&decided);
+                stopwatch.decided(outcome(&decided));
                 Check::Done(decided)
             }
             Err((blocked, presented)) => {
@@ -42,7 +42,7 @@ impl InForce<'_> {
             let error = blocked.into_error_now();
             self.refuse(error, presented.cookie, ResponseForm::of(request))
         });
-        stopwatch.decided(&decided);
+        stopwatch.decided(outcome(&decided));
         decided
     }
 
@@ -113,7 +113,7 @@ impl InForce<'_> {
                     in_force.refuse(error, cookie.as_ref(), form)
                 }
             };
-            stopwatch.decided(&decided);
+            stopwatch.decided(outcome(&decided));
             decided
         }))
     }
@@ -152,4 +152,9 @@ impl InForce<'_> {
     fn anonymous_admission(self) -> Admission {
         Admission::anonymous(Arc::clone(&self.verifier.rules.terms))
     }
+}
+
+/// What operators see of a decision.
+fn outcome(decided: &Result<Admission, Rejection>) -> Result<bool, &Error> {
+    decided.as_ref().map(|admission| admission.token().is_some()).map_err(Rejection::error)
 }

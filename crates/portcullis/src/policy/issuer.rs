@@ -1,13 +1,14 @@
+use crate::text::identifier_in;
 use core::fmt;
 #[cfg(feature = "remote-jwks")]
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::fault::{Fault, identifier_in};
+use super::fault::Fault;
 #[cfg(feature = "remote-jwks")]
 use super::tenants::{Bounds, TenantRule, Tenants};
 use super::{Trusted, TrustedIssuer};
-use crate::claims::{AudienceRule, ClaimRules, ClaimValue, CompiledRules, TokenType};
+use crate::claims::{AudienceRule, ClaimRules, ClaimValue, CompiledRules, IssuerRules, TokenType};
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
@@ -609,14 +610,8 @@ impl Issuer {
         if !fixed.is_empty() {
             sources.insert(0, Arc::new(fixed));
         }
-        let trusted = TrustedIssuer {
+        let rules = IssuerRules {
             id: name.clone().into_boxed_str(),
-            algorithms,
-            keys: sources,
-            has_own_source,
-            #[cfg(feature = "remote-jwks")]
-            remotes,
-            requires_key_id,
             numeric_ids,
             audience,
             types,
@@ -625,7 +620,16 @@ impl Issuer {
                 leeway: rules.leeway,
                 scope_claims: boxed(scope_claims),
             }),
+            claims: rules,
+        };
+        let trusted = TrustedIssuer {
             rules,
+            algorithms,
+            keys: sources,
+            has_own_source,
+            #[cfg(feature = "remote-jwks")]
+            remotes,
+            requires_key_id,
         };
         match id {
             #[cfg(not(feature = "remote-jwks"))]

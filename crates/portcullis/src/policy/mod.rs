@@ -1,8 +1,11 @@
 //! Which tokens are let in.
+mod admitted;
 mod builder;
 mod fault;
 mod in_force;
 mod issuer;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "remote-jwks")]
 mod newcomers;
 mod replaceable;
@@ -15,8 +18,6 @@ use core::time::Duration;
 use std::sync::Arc;
 
 pub use self::builder::PolicyBuilder;
-#[cfg(feature = "remote-jwks")]
-pub(crate) use self::fault::identifier_in;
 pub use self::fault::{BuildError, Fault};
 pub(crate) use self::in_force::InForce;
 pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};
@@ -28,12 +29,12 @@ pub(crate) use self::trusted::{Party, TrustedIssuer};
 use self::trusted::{Trusted, TrustedIssuers};
 use crate::admission::{Admission, Rejection};
 use crate::cache::{TokenCache, TokenCacheStats};
+#[cfg(feature = "status-list")]
+use crate::claims::StatusRule;
 use crate::error::Error;
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocations, Sources};
 use crate::source::{AllowedOrigins, Precedence, TokenSource};
-#[cfg(feature = "status-list")]
-use crate::status_list::StatusRule;
 use crate::terms::Terms;
 use crate::time::UnixTime;
 use crate::token::{KnownHeaders, TokenLimits};
@@ -228,15 +229,15 @@ impl Policy {
         let policy = self.rules();
         let Some(party) = policy.issuers.find(token.issuer()) else { return Duration::ZERO };
         let rules = &party.issuer().rules;
-        let mut end = token.expires_at().saturating_add(rules.leeway);
+        let mut end = token.expires_at().saturating_add(rules.claims.leeway);
         if let Some(until) = token.key().accepted_until() {
             end = end.min(until);
         }
-        if let (Some(limit), Some(issued)) = (rules.max_age, token.issued_at()) {
+        if let (Some(limit), Some(issued)) = (rules.claims.max_age, token.issued_at()) {
             // The last second at which its age is still within the limit counts.
             end = end.min(
                 issued
-                    .saturating_add(limit.saturating_add(rules.leeway))
+                    .saturating_add(limit.saturating_add(rules.claims.leeway))
                     .saturating_add(Duration::from_secs(1)),
             );
         }
@@ -300,15 +301,6 @@ impl Policy {
     /// Whether a request without a token passes.
     pub fn allows_anonymous(&self) -> bool {
         self.with(|in_force| in_force.anonymous)
-    }
-
-    /// Whether a request that the policy of these terms let in passes here, too: without a token, if it
-    /// `is_anonymous`.
-    pub(crate) fn is_by(&self, terms: &Arc<Terms>, is_anonymous: bool) -> bool {
-        self.with(|in_force| {
-            Arc::ptr_eq(&in_force.verifier.rules.terms, terms)
-                && (in_force.anonymous || !is_anonymous)
-        })
     }
 
     /// The rules that hold now.

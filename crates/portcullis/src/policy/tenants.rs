@@ -485,7 +485,7 @@ impl Tenants {
             return Ok(());
         }
         let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = self.name_of(&tenant.issuer.id);
+        let name = self.name_of(&tenant.issuer.rules.id);
         if newcomers.ask(self.now(), name) { Ok(()) } else { Err(self.come_again()) }
     }
 
@@ -496,7 +496,8 @@ impl Tenants {
         before: Option<&Tenant>,
     ) -> Result<Arc<TrustedIssuer>, RemoteJwksError> {
         let label = self.rule.label(id);
-        let mut issuer = TrustedIssuer { id: id.into(), ..TrustedIssuer::clone(&self.terms) };
+        let mut issuer = TrustedIssuer::clone(&self.terms);
+        issuer.rules.id = id.into();
         for plan in &self.plans {
             let plan = plan.clone().for_tenant(label);
             let mut remotes = before.iter().flat_map(|tenant| &tenant.issuer.remotes);

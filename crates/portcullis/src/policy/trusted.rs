@@ -5,20 +5,19 @@ use std::sync::Arc;
 use super::fault::Fault;
 #[cfg(feature = "remote-jwks")]
 use super::tenants::{Tenant, Tenants};
-use crate::claims::{AudienceRule, CompiledRules, TokenType};
+use crate::claims::IssuerRules;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::KeysUnavailable;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeySource, VerificationKey};
 use crate::signature::Algorithm;
-use crate::terms::IssuerTerms;
 use crate::time::UnixTime;
 
 /// An issuer with all that its tokens are held to.
 #[cfg_attr(feature = "remote-jwks", derive(Clone))]
 pub(crate) struct TrustedIssuer {
-    pub(crate) id: Box<str>,
+    pub(crate) rules: IssuerRules,
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) keys: Vec<Arc<dyn KeySource>>,
     /// Some of the keys are of a source of the user's own, which takes keys away without a word.
@@ -27,13 +26,6 @@ pub(crate) struct TrustedIssuer {
     #[cfg(feature = "remote-jwks")]
     pub(crate) remotes: Vec<RemoteJwks>,
     pub(crate) requires_key_id: bool,
-    /// `sub` and `jti` may be numbers.
-    pub(crate) numeric_ids: bool,
-    pub(crate) audience: AudienceRule,
-    pub(crate) types: Vec<TokenType>,
-    pub(crate) rules: CompiledRules,
-    /// What its tokens carry.
-    pub(crate) terms: Arc<IssuerTerms>,
 }
 
 impl TrustedIssuer {
@@ -73,9 +65,9 @@ impl Trusted {
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             #[cfg(not(feature = "remote-jwks"))]
-            (Self::One(one), Self::One(other)) => one.id == other.id,
+            (Self::One(one), Self::One(other)) => one.rules.id == other.rules.id,
             #[cfg(feature = "remote-jwks")]
-            (Self::One(one, _), Self::One(other, _)) => one.id == other.id,
+            (Self::One(one, _), Self::One(other, _)) => one.rules.id == other.rules.id,
             #[cfg(feature = "remote-jwks")]
             (Self::Each(one), Self::Each(other)) => one.is_same_as(other),
             #[cfg(feature = "remote-jwks")]
@@ -114,12 +106,12 @@ impl TrustedIssuers {
                 Trusted::One(mut issuer, plans) => {
                     for plan in plans {
                         let started =
-                            former.iter().find_map(|former| former.remote(&issuer.id, &plan));
-                        let started = started.map_or_else(|| plan.start_for(&*issuer.id), Ok);
+                            former.iter().find_map(|former| former.remote(&issuer.rules.id, &plan));
+                        let started = started.map_or_else(|| plan.start_for(&*issuer.rules.id), Ok);
                         match started {
                             Ok(remote) => issuer.add(remote),
                             Err(error) => {
-                                let issuer = issuer.id.to_string();
+                                let issuer = issuer.rules.id.to_string();
                                 faults.push(Fault::RemoteKeys { issuer, error });
                             }
                         }
@@ -142,7 +134,7 @@ impl TrustedIssuers {
     fn take_in(&mut self, former: &[&Self], faults: &mut Vec<Fault>) {
         for tenants in core::mem::take(&mut self.tenants) {
             let is_ours = |id: &str| {
-                self.named.iter().all(|named| *named.id != *id)
+                self.named.iter().all(|named| *named.rules.id != *id)
                     && !self.tenants.iter().any(|earlier| earlier.trusts(id))
             };
             let tenants = tenants.take_in(former, is_ours, faults);
@@ -164,7 +156,7 @@ impl TrustedIssuers {
 
     /// The issuer that calls itself exactly so. Named ones before rules.
     pub(crate) fn find(&self, id: &str) -> Option<Party<'_>> {
-        let named = self.named.iter().find(|issuer| *issuer.id == *id).map(Party::Issuer);
+        let named = self.named.iter().find(|issuer| *issuer.rules.id == *id).map(Party::Issuer);
         #[cfg(feature = "remote-jwks")]
         let named = named.or_else(|| self.tenants.iter().find_map(|tenants| tenants.find(id)));
         named
@@ -174,7 +166,7 @@ impl TrustedIssuers {
     #[cfg(feature = "remote-jwks")]
     fn remote(&self, issuer: &str, plan: &RemoteJwksOptions) -> Option<RemoteJwks> {
         // It may have been one of a rule there.
-        let Some(named) = self.named.iter().find(|named| *named.id == *issuer) else {
+        let Some(named) = self.named.iter().find(|named| *named.rules.id == *issuer) else {
             return self.tenants.iter().find_map(|tenants| tenants.remote(issuer, plan));
         };
         named.remotes.iter().find(|remote| remote.is_by(plan)).cloned()
@@ -205,7 +197,7 @@ impl TrustedIssuers {
     pub(crate) fn key_ages(&self) -> impl Iterator<Item = (&str, core::time::Duration)> {
         self.named.iter().filter_map(|issuer| {
             let ages = issuer.remotes.iter().filter_map(|remote| remote.health().age);
-            Some((&*issuer.id, ages.max()?))
+            Some((&*issuer.rules.id, ages.max()?))
         })
     }
 
@@ -236,7 +228,7 @@ impl TrustedIssuers {
 impl fmt::Debug for TrustedIssuers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut list = f.debug_list();
-        list.entries(self.named.iter().map(|issuer| &issuer.id));
+        list.entries(self.named.iter().map(|issuer| &issuer.rules.id));
         #[cfg(feature = "remote-jwks")]
         list.entries(self.tenants.iter().map(Tenants::name));
         list.finish()

@@ -1,9 +1,9 @@
 //! Who is asked, and what they may say.
 use crate::error::{Error, RevocationError, RevocationUnavailable};
+use crate::terms::NEVER;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::time::Duration;
 use std::sync::Arc;
 
 use super::enforce::Enforced;
@@ -140,9 +140,6 @@ pub(crate) struct Sources {
     pub(crate) enforced: Vec<Enforced>,
     pub(crate) unknown: UnknownRevocation,
 }
-
-/// The [`Sources::generation`] of sources that cannot tell.
-pub(crate) const NEVER: u64 = u64::MAX;
 
 /// What the sources of a policy say of a token that none of them says was taken back.
 pub(crate) enum Asked {

@@ -239,7 +239,7 @@ impl BackChannelLogout {
         }
         // RFC 7519 §4.1.4: before the expiry.
         let at = parts.payload.expires_at.ok_or(ClaimsError::Missing { claim: "exp" })?;
-        if now >= at.saturating_add(issuer.rules.leeway) {
+        if now >= at.saturating_add(issuer.rules.claims.leeway) {
             return Err(ClaimsError::Expired { at, now });
         }
         Ok(())
@@ -253,7 +253,7 @@ impl BackChannelLogout {
         now: UnixTime,
     ) -> Result<Revocation, LogoutError> {
         let (claims, payload) = (&parts.payload, parts.text.payload());
-        if claims.issuer.as_ref().map(|own| own.get(payload)) != Some(&*issuer.id) {
+        if claims.issuer.as_ref().map(|own| own.get(payload)) != Some(&*issuer.rules.id) {
             return Err(ClaimsError::Issuer.into());
         }
         self.screen(parts, issuer, now)?;
@@ -278,22 +278,22 @@ impl BackChannelLogout {
         if subject.is_none() && session.is_none() {
             return Err(LogoutError::Nobody);
         }
-        let issuer_id = issuer.id.to_string();
+        let issuer_id = issuer.rules.id.to_string();
         match (session, subject) {
-            (Some(session), _) if self.enforces(Revocable::Session, &issuer.id) => {
+            (Some(session), _) if self.enforces(Revocable::Session, &issuer.rules.id) => {
                 Ok(Revocation::Session {
                     issuer: issuer_id,
                     session: session.into_owned(),
                     until: None,
                 })
             }
-            (_, Some(subject)) if self.enforces(Revocable::Subject, &issuer.id) => {
+            (_, Some(subject)) if self.enforces(Revocable::Subject, &issuer.rules.id) => {
                 Ok(Revocation::Subject {
                     issuer: issuer_id,
                     subject: subject.to_owned(),
                     // Up to a moment that the token names, so that a replay meets no later login. What would be
                     // issued later than that is not accepted yet.
-                    issued_until: Some(issued.min(now).saturating_add(issuer.rules.leeway)),
+                    issued_until: Some(issued.min(now).saturating_add(issuer.rules.claims.leeway)),
                 })
             }
             _ => Err(LogoutError::NotEnforced),
@@ -308,7 +308,7 @@ impl BackChannelLogout {
         now: UnixTime,
     ) -> Result<UnixTime, ClaimsError> {
         let claims = &parts.payload;
-        let horizon = now.saturating_add(issuer.rules.leeway);
+        let horizon = now.saturating_add(issuer.rules.claims.leeway);
         if let Some(from) = claims.not_before.filter(|from| *from > horizon) {
             return Err(ClaimsError::NotYetValid { from, now });
         }

@@ -14,13 +14,13 @@ use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::reply::Reply;
-use crate::authorize::is_scope;
 use crate::messages::debug_as_displayed;
 use crate::policy::Issuer;
 use crate::request::RequestView;
 use crate::setting::Words;
 use crate::signature::Algorithm;
 use crate::source::{Kind, TokenSource};
+use crate::text::is_scope;
 
 /// §3: where the document stands, in front of the resource's own path.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

@@ -1,9 +1,7 @@
 use core::fmt;
 
 use crate::messages::debug_as_displayed;
-use crate::policy::Policy;
 use crate::request::RequestView;
-use crate::verified::VerifiedToken;
 
 /// The values of every cookie called `name`.
 ///
@@ -148,19 +146,8 @@ impl TokenCookie {
         self.is_host_only() || self.name.starts_with("__Secure-")
     }
 
-    /// The value of a `Set-Cookie` header that sets it to `text`, the text of `token`, until the
-    /// token expires.
-    ///
-    /// # Errors
-    ///
-    /// Name and text are over the 4096 bytes that browsers keep (RFC 6265bis §5.6), `text` is no
-    /// token, or the token has expired.
-    pub fn set(
-        &self,
-        text: &str,
-        token: &VerifiedToken,
-        policy: &Policy,
-    ) -> Result<String, CookieError> {
+    /// The value of a `Set-Cookie` header that sets it to `text` for so many seconds.
+    pub(crate) fn hold(&self, text: &str, life: u64) -> Result<String, CookieError> {
         let alphabet =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if text.is_empty() || !text.bytes().all(alphabet) {
@@ -170,12 +157,7 @@ impl TokenCookie {
         if length > CookieError::LIMIT {
             return Err(CookieError::TooLong { length });
         }
-        // Without the leeway: a cookie must not outlive `exp`.
-        let life = token.expires_at().saturating_since(policy.now()).as_secs();
-        if life == 0 {
-            return Err(CookieError::Expired);
-        }
-        Ok(self.field(text, life))
+        if life == 0 { Err(CookieError::Expired) } else { Ok(self.field(text, life)) }
     }
 
     /// The value of a `Set-Cookie` header that takes it away.

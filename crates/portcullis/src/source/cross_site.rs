@@ -1,6 +1,5 @@
 //! The defence of cookies against requests that another site made a browser send.
 use crate::error::CrossSiteError;
-use core::fmt;
 
 use super::TokenCookie;
 use crate::request::{RequestView, single};

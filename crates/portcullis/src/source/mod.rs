@@ -7,7 +7,6 @@ mod cookie;
 mod cross_site;
 
 use crate::error::SourceError;
-use core::fmt;
 
 pub(crate) use self::cookie::is_name as is_cookie_name;
 pub use self::cookie::{CookieError, SameSite, TokenCookie};

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use url::{Origin, Url};
 
-use super::claim::{Reference, StatusClaim, StatusRule};
 use super::fault::{StatusListError, StatusListFault};
 use super::list::{self, List, Moment};
 use super::settings::Settings;
 use super::{CONNECT_TIMEOUT, StatusLists};
+use crate::claims::StatusRule;
 use crate::error::RevocationUnavailable;
 use crate::keys::remote::{HttpClient, PlainHosts, Thread, check_status, get};
 use crate::observers::Observers;
@@ -23,6 +23,7 @@ use crate::observers::guarded;
 use crate::policy::Rules;
 use crate::revocation::{RevocationAnswer, RevocationSource, RevocationStatus};
 use crate::time::{Clock, UnixTime};
+use crate::token::{Reference, StatusClaim};
 use crate::verified::VerifiedToken;
 
 pub(super) type Observer = dyn Fn(&StatusListError) + Send + Sync;

@@ -65,7 +65,7 @@ impl List {
         if parts.header.typ != TypeHeader::StatusList {
             return Err(ClaimsError::Type.into());
         }
-        if *statement.issuer.id != *origin.issuer {
+        if *statement.issuer.rules.id != *origin.issuer {
             return Err(ClaimsError::Issuer.into());
         }
         let subject = payload.subject.as_ref().ok_or(ClaimsError::Missing { claim: "sub" })?;
@@ -74,7 +74,7 @@ impl List {
             return Err(StatusListFault::Subject);
         }
 
-        let leeway = statement.issuer.rules.leeway;
+        let leeway = statement.issuer.rules.claims.leeway;
         let horizon = now.saturating_add(leeway);
         let issued_at = payload.issued_at.ok_or(ClaimsError::Missing { claim: "iat" })?;
         if issued_at > horizon {

@@ -19,12 +19,12 @@
 //! `ttl` or until its `exp`. When four fifths of that are over, the next request has it fetched anew
 //! and does not wait. When all of it is, requests wait for the new one.
 mod checker;
-mod claim;
 mod fault;
 mod list;
 mod settings;
 mod statuses;
 
+use crate::claims::StatusRule;
 use core::fmt;
 use core::time::Duration;
 use std::sync::{Arc, Weak};
@@ -33,11 +33,9 @@ use url::{Host, Origin, Url};
 
 pub(crate) use self::checker::Checker;
 use self::checker::Observer;
-pub(crate) use self::claim::{StatusClaim, StatusRule};
 pub use self::fault::{StatusListError, StatusListFault, StatusListsError};
 use self::settings::Settings;
-use crate::dangerous::AllowHttp;
-use crate::keys::remote::{HttpClient, PlainHosts, SettingFault, Thread};
+use crate::keys::remote::{AllowHttp, HttpClient, PlainHosts, SettingFault, Thread};
 use crate::observers::Observers;
 use crate::policy::Rules;
 use crate::setting::{self, Words};

@@ -15,6 +15,8 @@
 mod header;
 mod known;
 mod payload;
+#[cfg(feature = "status-list")]
+mod status;
 
 use core::fmt;
 use core::ops::Range;
@@ -30,6 +32,8 @@ use memchr::memchr_iter;
 pub(crate) use self::header::{Header, TypeHeader};
 pub(crate) use self::known::KnownHeaders;
 pub(crate) use self::payload::Payload;
+#[cfg(feature = "status-list")]
+pub(crate) use self::status::{Reference, StatusClaim};
 use crate::json::{BYTES_A_MEMBER, Index, JsonFault, JsonText};
 use crate::keys::KeyQuery;
 

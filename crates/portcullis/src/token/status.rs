@@ -1,8 +1,5 @@
 //! What a token says of where its status is (Token Status List §6.1).
-use crate::error::{ClaimsError, Error};
 use crate::json::{Json, JsonFault, Value, read_object};
-use crate::token::TokenError;
-use crate::verified::VerifiedToken;
 
 /// The longest address, in bytes. Servers take some 8 KiB in all, and it is kept for each list.
 const MAX_URI: usize = 2 * 1024;
@@ -23,17 +20,17 @@ pub(crate) enum StatusClaim {
 pub(crate) struct Reference {
     /// Issuer, line feed, address: what a list is looked up by. A list of one issuer never answers
     /// for another's tokens. No address has a line feed in it.
-    pub(super) key: Box<str>,
+    pub(crate) key: Box<str>,
     issuer_length: usize,
-    pub(super) index: u64,
+    pub(crate) index: u64,
 }
 
 impl Reference {
-    pub(super) fn issuer(&self) -> &str {
+    pub(crate) fn issuer(&self) -> &str {
         &self.key[..self.issuer_length]
     }
 
-    pub(super) fn uri(&self) -> &str {
+    pub(crate) fn uri(&self) -> &str {
         &self.key[self.issuer_length + 1..]
     }
 }
@@ -105,32 +102,6 @@ impl StatusClaim {
         match self {
             Self::Listed(reference) => reference.key.len(),
             Self::Absent | Self::Malformed => 0,
-        }
-    }
-}
-
-/// What a policy asks of the claim.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum StatusRule {
-    /// The policy does not look at it.
-    #[default]
-    Unread,
-    Optional,
-    Required,
-}
-
-impl StatusRule {
-    /// Refuses a token whose status could never be told, by its own fault.
-    pub(crate) fn check(self, token: &VerifiedToken) -> Result<(), Error> {
-        if self == Self::Unread {
-            return Ok(());
-        }
-        match token.status() {
-            StatusClaim::Malformed => Err(TokenError::ClaimType { claim: "status" }.into()),
-            StatusClaim::Absent if self == Self::Required => {
-                Err(ClaimsError::Missing { claim: "status" }.into())
-            }
-            StatusClaim::Absent | StatusClaim::Listed(_) => Ok(()),
         }
     }
 }

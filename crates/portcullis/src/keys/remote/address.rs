@@ -4,7 +4,7 @@ use core::fmt;
 use url::{Host, Url};
 
 use super::TENANT;
-use crate::policy::identifier_in;
+use crate::text::identifier_in;
 
 /// An address that nothing is fetched from.
 #[non_exhaustive]

@@ -139,6 +139,10 @@ fn seconds(text: &str) -> Option<Duration> {
     is_number.then(|| Duration::from_secs(text.parse().unwrap_or(u32::MAX.into())))
 }
 
+/// What [`dangerous::allow_http`](crate::dangerous::allow_http) allows.
+#[derive(Clone, Debug)]
+pub struct AllowHttp(pub(crate) String);
+
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;

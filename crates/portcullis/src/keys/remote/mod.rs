@@ -62,13 +62,12 @@ pub use self::fetch::{FetchError, FetchFault};
 use self::fetch::{Place, Source};
 #[cfg(feature = "status-list")]
 pub(crate) use self::fetch::{check_status, get};
-pub use self::http::{HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};
+pub use self::http::{AllowHttp, HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};
 pub use self::settings::SettingFault;
 pub(crate) use self::settings::Settings;
 pub(crate) use self::thread::Thread;
 pub use self::watch::{Event, Health};
 use super::{KeyQuery, KeySet, KeySource, Seek};
-use crate::dangerous::AllowHttp;
 use crate::messages::debug_as_displayed;
 use crate::observers::Observers;
 use crate::setting::{self, Words};

@@ -1,0 +1,37 @@
+//! What a policy says of what it let in before.
+use std::sync::Arc;
+
+use super::Policy;
+use crate::admission::Admission;
+use crate::source::{CookieError, TokenCookie};
+use crate::verified::VerifiedToken;
+
+impl Admission {
+    /// For a layer: whether `policy` already let the request in, so that it need not look again.
+    pub fn is_by(&self, policy: &Policy) -> bool {
+        policy.with(|in_force| {
+            Arc::ptr_eq(&in_force.verifier.rules.terms, self.terms())
+                && (in_force.anonymous || self.token().is_some())
+        })
+    }
+}
+
+impl TokenCookie {
+    /// The value of a `Set-Cookie` header that sets it to `text`, the text of `token`, until the
+    /// token expires.
+    ///
+    /// # Errors
+    ///
+    /// Name and text are over the 4096 bytes that browsers keep (RFC 6265bis §5.6), `text` is no
+    /// token, or the token has expired.
+    pub fn set(
+        &self,
+        text: &str,
+        token: &VerifiedToken,
+        policy: &Policy,
+    ) -> Result<String, CookieError> {
+        // Without the leeway: a cookie must not outlive `exp`.
+        let life = token.expires_at().saturating_since(policy.now());
+        self.hold(text, life.as_secs())
+    }
+}
