@@ -64,8 +64,10 @@ mod admission;
 mod authorize;
 mod cache;
 mod error;
+mod issuers;
 mod policy;
 mod revocation;
+mod rules;
 #[cfg(feature = "status-list")]
 mod status_list;
 mod verify;
@@ -119,8 +121,8 @@ pub use crate::keys::{
 };
 pub use crate::middleware::{RequireLayer, VerifyLayer};
 pub use crate::policy::{
-    BadCookie, BuildError, Check, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder,
-    ReplaceablePolicy, WantsAlgorithms, WantsAudience, WantsKeys,
+    BuildError, Check, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder, ReplaceablePolicy,
+    WantsAlgorithms, WantsAudience, WantsKeys,
 };
 pub use crate::presentation::{Presentation, ResponseForm};
 pub use crate::refusal::Refusal;
@@ -136,6 +138,7 @@ pub use crate::revocation::{
 };
 #[doc(inline)]
 pub use crate::routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin};
+pub use crate::rules::BadCookie;
 pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
 pub use crate::source::{CookieError, SameSite, TokenCookie, TokenSource};
 #[cfg(feature = "status-list")]

@@ -10,13 +10,14 @@ use serde::Serialize;
 use super::steps::kind;
 use super::words::type_of;
 use crate::claims::{AudienceRule, IssuerRules, LONGEST_LIFETIME, TokenType};
+use crate::issuers::TrustedIssuer;
 use crate::keys::KeySet;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::KeySource;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwks;
-use crate::policy::{BadCookie, TrustedIssuer, Verifier};
 use crate::revocation::Revocable;
+use crate::rules::{BadCookie, Verifier};
 use crate::signature::{Algorithm, Family};
 use crate::source::{Kind, Precedence, TokenSource};
 

@@ -44,7 +44,8 @@ pub use self::describe::{
 pub(crate) use self::words::{duration, instant, listed};
 use crate::error::Error;
 use crate::keys::KeyError;
-use crate::policy::{InForce, Policy, Verifier};
+use crate::policy::{InForce, Policy};
+use crate::rules::Verifier;
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
 use crate::verify::{self, Blocked, Seeking};

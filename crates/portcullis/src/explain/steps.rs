@@ -14,9 +14,10 @@ use super::{
 };
 use crate::claims;
 use crate::error::Error;
+use crate::issuers::TrustedIssuer;
 use crate::keys::VerificationKey;
-use crate::policy::{Rules, TrustedIssuer};
 use crate::revocation::RevocationStatus;
+use crate::rules::Rules;
 use crate::signature::{Algorithm, Family};
 use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, Unverified};

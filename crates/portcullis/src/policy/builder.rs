@@ -1,3 +1,5 @@
+use crate::issuers::{Trusted, TrustedIssuers};
+use crate::rules::{BadCookie, Rules, Verifier};
 use core::fmt;
 use core::net::Ipv6Addr;
 use core::sync::atomic::AtomicUsize;
@@ -6,9 +8,9 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::Policy;
 use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
-use super::{BadCookie, Policy, Rules, Trusted, TrustedIssuers, Verifier};
 use crate::cache::{self, TokenCache};
 #[cfg(feature = "status-list")]
 use crate::claims::StatusRule;
@@ -539,7 +541,9 @@ impl PolicyBuilder {
         let former: Vec<_> = self.former.iter().map(|rules| &rules.issuers).collect();
         #[cfg(not(feature = "remote-jwks"))]
         let former = [];
-        let issuers = TrustedIssuers::start(issuers, &former, &mut faults);
+        let mut not_started = Vec::new();
+        let issuers = TrustedIssuers::start(issuers, &former, &mut not_started);
+        faults.extend(not_started.into_iter().map(Fault::from));
         #[cfg(feature = "status-list")]
         let status_lists =
             self.status_lists.get().and_then(|Shared(lists)| match StatusLists::thread() {

@@ -1,3 +1,4 @@
+use crate::issuers::IssuerFault;
 use crate::text::identifier_in;
 use core::fmt;
 use core::time::Duration;
@@ -266,6 +267,21 @@ pub enum Fault {
         /// Which setting.
         setting: &'static str,
     },
+}
+
+impl From<IssuerFault> for Fault {
+    fn from(fault: IssuerFault) -> Self {
+        match fault {
+            #[cfg(feature = "remote-jwks")]
+            IssuerFault::RemoteKeys { issuer, error } => Self::RemoteKeys { issuer, error },
+            #[cfg(feature = "remote-jwks")]
+            IssuerFault::Template { issuer } => Self::Template { issuer },
+            #[cfg(feature = "remote-jwks")]
+            IssuerFault::Tenants { issuer, fault } => Self::Tenants { issuer, fault },
+            #[cfg(feature = "remote-jwks")]
+            IssuerFault::KnownTenant { issuer, tenant } => Self::KnownTenant { issuer, tenant },
+        }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -1,7 +1,8 @@
 //! How a policy decides about a request.
+use crate::rules::{BadCookie, Verifier};
 use std::sync::Arc;
 
-use super::{BadCookie, Check, Verifier};
+use super::Check;
 use crate::admission::{Admission, Rejection};
 use crate::error::{Error, SourceError};
 use crate::observe::Stopwatch;

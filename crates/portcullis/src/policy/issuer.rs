@@ -1,3 +1,4 @@
+use crate::issuers::{Trusted, TrustedIssuer};
 use crate::text::identifier_in;
 use core::fmt;
 #[cfg(feature = "remote-jwks")]
@@ -5,10 +6,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::fault::Fault;
-#[cfg(feature = "remote-jwks")]
-use super::tenants::{Bounds, TenantRule, Tenants};
-use super::{Trusted, TrustedIssuer};
 use crate::claims::{AudienceRule, ClaimRules, ClaimValue, CompiledRules, IssuerRules, TokenType};
+#[cfg(feature = "remote-jwks")]
+use crate::issuers::{Bounds, TenantRule, Tenants};
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
@@ -473,7 +473,7 @@ impl Issuer {
 
     /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
     /// No number of a key in `public` can be a secret.
-    pub(super) fn prepare(
+    pub(crate) fn prepare(
         self,
         rules: CompiledRules,
         policy: &Arc<Terms>,
@@ -644,7 +644,10 @@ impl Issuer {
             }
             #[cfg(feature = "remote-jwks")]
             Identity::Each(rule) => {
-                Trusted::Each(Box::new(Tenants::new(rule, trusted, plans, bounds, named, faults)))
+                let mut own = Vec::new();
+                let tenants = Tenants::new(rule, trusted, plans, bounds, named, &mut own);
+                faults.extend(own.into_iter().map(Fault::from));
+                Trusted::Each(Box::new(tenants))
             }
         }
     }

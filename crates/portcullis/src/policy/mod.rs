@@ -6,13 +6,9 @@ mod in_force;
 mod issuer;
 #[cfg(feature = "metrics")]
 mod metrics;
-#[cfg(feature = "remote-jwks")]
-mod newcomers;
 mod replaceable;
-#[cfg(feature = "remote-jwks")]
-mod tenants;
-mod trusted;
 
+use crate::rules::{Rules, Verifier};
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
@@ -25,19 +21,12 @@ use self::replaceable::Place;
 pub use self::replaceable::ReplaceablePolicy;
 #[cfg(feature = "config")]
 pub(crate) use self::replaceable::WeakReplaceablePolicy;
-pub(crate) use self::trusted::{Party, TrustedIssuer};
-use self::trusted::{Trusted, TrustedIssuers};
 use crate::admission::{Admission, Rejection};
-use crate::cache::{TokenCache, TokenCacheStats};
-#[cfg(feature = "status-list")]
-use crate::claims::StatusRule;
+use crate::cache::TokenCacheStats;
 use crate::error::Error;
 use crate::request::RequestView;
-use crate::revocation::{Revocable, Revocations, Sources};
-use crate::source::{AllowedOrigins, Precedence, TokenSource};
-use crate::terms::Terms;
+use crate::revocation::{Revocable, Revocations};
 use crate::time::UnixTime;
-use crate::token::{KnownHeaders, TokenLimits};
 use crate::verified::VerifiedToken;
 use crate::verify::{self, Blocked, Seeking, Waiting};
 
@@ -63,49 +52,6 @@ enum Standing {
 struct FixedPolicy {
     verifier: Arc<Verifier>,
     anonymous: bool,
-}
-
-/// What verifies tokens, and the tokens that it verified. They hold the rules, which therefore know
-/// nothing of them.
-pub(crate) struct Verifier {
-    pub(crate) rules: Arc<Rules>,
-    pub(crate) cache: TokenCache,
-}
-
-pub(crate) struct Rules {
-    pub(crate) sources: Vec<TokenSource>,
-    pub(crate) precedence: Precedence,
-    pub(crate) origins: AllowedOrigins,
-    pub(crate) bad_cookie: BadCookie,
-    pub(crate) limits: TokenLimits,
-    pub(crate) refuses_brought_keys: bool,
-    pub(crate) issuers: TrustedIssuers,
-    pub(crate) revocations: Sources,
-    /// What is asked of the claim `status`.
-    #[cfg(feature = "status-list")]
-    pub(crate) status: StatusRule,
-    /// Hosts of status lists that may be asked without TLS.
-    #[cfg(all(feature = "explain", feature = "status-list"))]
-    pub(crate) plain_status_hosts: Vec<String>,
-    pub(crate) headers: KnownHeaders,
-    pub(crate) terms: Arc<Terms>,
-}
-
-/// What a bad token in a cookie does where a request without a token would pass.
-///
-/// A browser sends a cookie with every request, the one for the login page included: under
-/// [`Reject`](Self::Reject) a user whose token has expired stays locked out until the cookie goes.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum BadCookie {
-    /// The request is refused.
-    #[default]
-    Reject,
-    /// The request is refused, and the response takes the cookie away: the next one is anonymous.
-    /// Also where a token is required.
-    RejectAndClear,
-    /// The request goes on as an anonymous one.
-    Anonymous,
 }
 
 impl Policy {

@@ -20,8 +20,8 @@ use crate::keys::remote::{HttpClient, PlainHosts, Thread, check_status, get};
 use crate::observers::Observers;
 #[cfg(feature = "tracing")]
 use crate::observers::guarded;
-use crate::policy::Rules;
 use crate::revocation::{RevocationAnswer, RevocationSource, RevocationStatus};
+use crate::rules::Rules;
 use crate::time::{Clock, UnixTime};
 use crate::token::{Reference, StatusClaim};
 use crate::verified::VerifiedToken;

@@ -7,7 +7,7 @@ use super::settings::Settings;
 use super::statuses::{Statuses, Unreadable};
 use crate::error::ClaimsError;
 use crate::json::{Json, read_object};
-use crate::policy::Rules;
+use crate::rules::Rules;
 use crate::time::UnixTime;
 use crate::token::{TokenError, TypeHeader};
 use crate::verify::{Statement, authenticate_other};

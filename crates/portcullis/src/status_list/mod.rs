@@ -37,7 +37,7 @@ pub use self::fault::{StatusListError, StatusListFault, StatusListsError};
 use self::settings::Settings;
 use crate::keys::remote::{AllowHttp, HttpClient, PlainHosts, SettingFault, Thread};
 use crate::observers::Observers;
-use crate::policy::Rules;
+use crate::rules::Rules;
 use crate::setting::{self, Words};
 use crate::time::Clock;
 

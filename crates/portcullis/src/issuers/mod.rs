@@ -1,15 +1,19 @@
 //! The issuers of a policy, as the pipeline asks for them.
+#[cfg(feature = "remote-jwks")]
+mod newcomers;
+#[cfg(feature = "remote-jwks")]
+mod tenants;
+
 use core::fmt;
 use std::sync::Arc;
 
-use super::fault::Fault;
 #[cfg(feature = "remote-jwks")]
-use super::tenants::{Tenant, Tenants};
+pub(crate) use self::tenants::{Bounds, Tenant, TenantRule, Tenants};
 use crate::claims::IssuerRules;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::KeysUnavailable;
 #[cfg(feature = "remote-jwks")]
-use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
+use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, SettingFault};
 use crate::keys::{KeySource, VerificationKey};
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
@@ -30,7 +34,7 @@ pub(crate) struct TrustedIssuer {
 
 impl TrustedIssuer {
     #[cfg(feature = "remote-jwks")]
-    pub(super) fn add(&mut self, remote: RemoteJwks) {
+    pub(crate) fn add(&mut self, remote: RemoteJwks) {
         self.keys.push(Arc::new(remote.clone()));
         self.remotes.push(remote);
     }
@@ -51,8 +55,25 @@ impl TrustedIssuer {
     }
 }
 
+/// Why an issuer does not start.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub(crate) enum IssuerFault {
+    /// Its keys cannot be fetched.
+    #[cfg(feature = "remote-jwks")]
+    RemoteKeys { issuer: String, error: RemoteJwksError },
+    /// A template without a tenant.
+    #[cfg(feature = "remote-jwks")]
+    Template { issuer: String },
+    /// A bound of a rule.
+    #[cfg(feature = "remote-jwks")]
+    Tenants { issuer: String, fault: SettingFault },
+    /// A tenant that is known, and none of the rule.
+    #[cfg(feature = "remote-jwks")]
+    KnownTenant { issuer: String, tenant: String },
+}
+
 /// One issuer, or a rule that makes them. Nothing is fetched yet.
-pub(super) enum Trusted {
+pub(crate) enum Trusted {
     #[cfg(not(feature = "remote-jwks"))]
     One(TrustedIssuer),
     #[cfg(feature = "remote-jwks")]
@@ -62,7 +83,7 @@ pub(super) enum Trusted {
 }
 
 impl Trusted {
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             #[cfg(not(feature = "remote-jwks"))]
             (Self::One(one), Self::One(other)) => one.rules.id == other.rules.id,
@@ -96,7 +117,11 @@ pub(crate) enum Party<'r> {
 
 impl TrustedIssuers {
     /// Starts what is fetched, but for what these have already. What does not start goes to `faults`.
-    pub(super) fn start(all: Vec<Trusted>, former: &[&Self], faults: &mut Vec<Fault>) -> Self {
+    pub(crate) fn start(
+        all: Vec<Trusted>,
+        former: &[&Self],
+        faults: &mut Vec<IssuerFault>,
+    ) -> Self {
         let mut started = Self::default();
         for trusted in all {
             match trusted {
@@ -112,7 +137,7 @@ impl TrustedIssuers {
                             Ok(remote) => issuer.add(remote),
                             Err(error) => {
                                 let issuer = issuer.rules.id.to_string();
-                                faults.push(Fault::RemoteKeys { issuer, error });
+                                faults.push(IssuerFault::RemoteKeys { issuer, error });
                             }
                         }
                     }
@@ -131,7 +156,7 @@ impl TrustedIssuers {
 
     /// Makes the tenants that are known already, each of the rule that it is found by.
     #[cfg(feature = "remote-jwks")]
-    fn take_in(&mut self, former: &[&Self], faults: &mut Vec<Fault>) {
+    fn take_in(&mut self, former: &[&Self], faults: &mut Vec<IssuerFault>) {
         for tenants in core::mem::take(&mut self.tenants) {
             let is_ours = |id: &str| {
                 self.named.iter().all(|named| *named.rules.id != *id)
@@ -144,13 +169,13 @@ impl TrustedIssuers {
 
     /// The rules that make issuers.
     #[cfg(feature = "remote-jwks")]
-    pub(super) fn each(&self) -> impl Iterator<Item = &Tenants> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Tenants> {
         self.tenants.iter()
     }
 
     /// Those that rules have made, and of which a token verified.
     #[cfg(feature = "remote-jwks")]
-    pub(super) fn known_tenants(&self) -> Vec<String> {
+    pub(crate) fn known_tenants(&self) -> Vec<String> {
         self.tenants.iter().flat_map(Tenants::proven).collect()
     }
 
@@ -202,20 +227,20 @@ impl TrustedIssuers {
     }
 
     #[cfg(feature = "remote-jwks")]
-    pub(super) fn remotes(&self) -> Vec<RemoteJwks> {
+    pub(crate) fn remotes(&self) -> Vec<RemoteJwks> {
         let named = self.named_remotes();
         named.chain(self.tenants.iter().flat_map(Tenants::remotes)).collect()
     }
 
     /// As [`remotes`](Self::remotes), without those of tenants of which no token verified.
     #[cfg(feature = "remote-jwks")]
-    pub(super) fn known_remotes(&self) -> Vec<RemoteJwks> {
+    pub(crate) fn known_remotes(&self) -> Vec<RemoteJwks> {
         self.named_remotes().chain(self.tenants.iter().flat_map(Tenants::known_remotes)).collect()
     }
 
     /// As [`remotes`](Self::remotes), without those of single tenants.
     #[cfg(feature = "remote-jwks")]
-    pub(super) fn common_remotes(&self) -> Vec<RemoteJwks> {
+    pub(crate) fn common_remotes(&self) -> Vec<RemoteJwks> {
         self.named_remotes().chain(self.tenants.iter().flat_map(Tenants::common_remotes)).collect()
     }
 

@@ -13,9 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use super::fault::Fault;
 use super::newcomers::{Moment, Name, Newcomers, Pace, Standing, Verified, who_gives_way};
-use super::trusted::{Party, TrustedIssuer, TrustedIssuers};
+use super::{IssuerFault, Party, TrustedIssuer, TrustedIssuers};
 use crate::keys::KeysUnavailable;
 use crate::keys::remote::{
     RemoteJwks, RemoteJwksError, RemoteJwksOptions, SettingFault, TENANT, chooses_domain,
@@ -23,16 +22,16 @@ use crate::keys::remote::{
 
 /// What bounds the issuers of a rule.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// How many there are at a time.
-    pub(super) most: usize,
+    pub(crate) most: usize,
     /// How fast new ones come.
-    pub(super) pace: Pace,
+    pace: Pace,
 }
 
 impl Bounds {
     /// With the defaults of what is not said: see [`Issuer::max_tenants`](crate::Issuer::max_tenants).
-    pub(super) fn of(
+    pub(crate) fn of(
         most: Option<&usize>,
         burst: Option<&usize>,
         interval: Option<&Duration>,
@@ -65,13 +64,13 @@ const MAX_ID: usize = 1024;
 
 /// Which issuers are trusted.
 #[derive(Clone)]
-pub(super) enum TenantRule {
+pub(crate) enum TenantRule {
     Template { text: String, parts: Option<(String, String)> },
     Predicate(Arc<dyn Fn(&str) -> bool + Send + Sync>),
 }
 
 impl TenantRule {
-    pub(super) fn template(text: String) -> Self {
+    pub(crate) fn template(text: String) -> Self {
         let parts = text
             .split_once(TENANT)
             .filter(|(_, after)| !after.contains(TENANT) && !chooses_domain(&text))
@@ -80,7 +79,7 @@ impl TenantRule {
     }
 
     /// What a message calls it.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Template { text, .. } => text,
             Self::Predicate(_) => "(predicate)",
@@ -88,7 +87,7 @@ impl TenantRule {
     }
 
     /// Whether it could trust this issuer. What a predicate does, nobody knows beforehand.
-    pub(super) fn may_be(&self, id: &str) -> bool {
+    pub(crate) fn may_be(&self, id: &str) -> bool {
         matches!(self, Self::Predicate(_)) || self.tenant(id).is_some()
     }
 
@@ -152,11 +151,11 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    pub(super) fn issuer(&self) -> &Arc<TrustedIssuer> {
+    pub(crate) fn issuer(&self) -> &Arc<TrustedIssuer> {
         &self.issuer
     }
 
-    pub(super) fn prove(&self) {
+    pub(crate) fn prove(&self) {
         // Nearly always proven already: the line is then not fought over by all cores.
         if !self.is_proven.load(Ordering::Relaxed) {
             self.is_proven.store(true, Ordering::Relaxed);
@@ -189,30 +188,30 @@ impl Tenant {
 }
 
 /// A tenant of a policy that another one succeeds.
-pub(super) struct Former {
+pub(crate) struct Former {
     id: Arc<str>,
     tenant: Arc<Tenant>,
     used: Instant,
 }
 
 impl Tenants {
-    pub(super) fn new(
+    pub(crate) fn new(
         rule: TenantRule,
         terms: TrustedIssuer,
         plans: Vec<RemoteJwksOptions>,
         bounds: Bounds,
         mut named: Vec<String>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<IssuerFault>,
     ) -> Self {
         let issuer = || rule.name().to_owned();
         let before = faults.len();
         // That the text is empty was said already.
         if matches!(&rule, TenantRule::Template { text, parts: None } if !text.is_empty()) {
-            faults.push(Fault::Template { issuer: issuer() });
+            faults.push(IssuerFault::Template { issuer: issuer() });
         }
         let is_template = faults.len() == before;
         let found = bounds.faults();
-        faults.extend(found.map(|fault| Fault::Tenants { issuer: issuer(), fault }));
+        faults.extend(found.map(|fault| IssuerFault::Tenants { issuer: issuer(), fault }));
         // What is wrong with the keys of any tenant is wrong with those of this one.
         let (example, label) = match &rule {
             TenantRule::Template { parts: Some((before, after)), .. } => {
@@ -227,7 +226,7 @@ impl Tenants {
             let found = plan.check_tenant();
             if let Err(error) = found.and_then(|()| plan.clone().for_tenant(label).check(&example))
             {
-                faults.push(Fault::RemoteKeys { issuer: issuer(), error });
+                faults.push(IssuerFault::RemoteKeys { issuer: issuer(), error });
             }
         }
         named.sort_unstable();
@@ -239,14 +238,14 @@ impl Tenants {
                 plans.iter().all(|plan| plan.clone().for_tenant(label).check(id).is_ok())
             });
             if !is_one {
-                faults.push(Fault::KnownTenant { issuer: issuer(), tenant: id.clone() });
+                faults.push(IssuerFault::KnownTenant { issuer: issuer(), tenant: id.clone() });
                 break;
             }
         }
         if named.len() > bounds.most && bounds.most > 0 {
             let allowed = "as many as `max_tenants` at most";
             let fault = SettingFault { setting: "known_tenants", allowed };
-            faults.push(Fault::Tenants { issuer: issuer(), fault });
+            faults.push(IssuerFault::Tenants { issuer: issuer(), fault });
         }
         let newcomers =
             Newcomers::new(bounds.pace, bounds.most, Verified::for_tenants(bounds.most));
@@ -264,7 +263,11 @@ impl Tenants {
     }
 
     /// Starts the keys that are at the same address for all of them, but for what these have already.
-    pub(super) fn start(mut self, former: &[&TrustedIssuers], faults: &mut Vec<Fault>) -> Self {
+    pub(crate) fn start(
+        mut self,
+        former: &[&TrustedIssuers],
+        faults: &mut Vec<IssuerFault>,
+    ) -> Self {
         let before = former.iter().flat_map(|former| former.each());
         let before: Vec<_> = before.filter(|other| other.name() == self.name()).collect();
         let (own, shared): (Vec<_>, _) =
@@ -277,7 +280,7 @@ impl Tenants {
                 Ok(remote) => terms.add(remote),
                 Err(error) => {
                     let issuer = self.rule.name().to_owned();
-                    faults.push(Fault::RemoteKeys { issuer, error });
+                    faults.push(IssuerFault::RemoteKeys { issuer, error });
                 }
             }
         }
@@ -288,11 +291,11 @@ impl Tenants {
 
     /// Makes those that are known before any token came: the named ones, then of `former` those that were asked for
     /// last, as many as there is room for. `is_ours`: no other issuer stands before it.
-    pub(super) fn take_in(
+    pub(crate) fn take_in(
         mut self,
         former: &[&TrustedIssuers],
         is_ours: impl Fn(&str) -> bool,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<IssuerFault>,
     ) -> Self {
         let before = former.iter().flat_map(|former| former.each());
         let mut candidates: Vec<Former> = before.flat_map(Self::former).collect();
@@ -323,7 +326,7 @@ impl Tenants {
                 }
                 Err(error) => {
                     let issuer = self.rule.name().to_owned();
-                    faults.push(Fault::RemoteKeys { issuer, error });
+                    faults.push(IssuerFault::RemoteKeys { issuer, error });
                 }
             }
         }
@@ -364,12 +367,12 @@ impl Tenants {
     }
 
     /// Whether both are one template. Two predicates are two rules.
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         matches!(self.rule, TenantRule::Template { .. }) && self.name() == other.name()
     }
 
     /// Whether it could trust this issuer.
-    pub(super) fn trusts(&self, id: &str) -> bool {
+    pub(crate) fn trusts(&self, id: &str) -> bool {
         self.rule.tenant(id).is_some()
     }
 
@@ -389,17 +392,17 @@ impl Tenants {
         &self.terms
     }
 
-    pub(super) fn remotes(&self) -> Vec<RemoteJwks> {
+    pub(crate) fn remotes(&self) -> Vec<RemoteJwks> {
         self.remotes_of(|_| true)
     }
 
     /// Those that all have in common, and those of tenants of which a token verified, or that were named.
-    pub(super) fn known_remotes(&self) -> Vec<RemoteJwks> {
+    pub(crate) fn known_remotes(&self) -> Vec<RemoteJwks> {
         self.remotes_of(Tenant::is_proven)
     }
 
     /// Those that all have in common.
-    pub(super) fn common_remotes(&self) -> Vec<RemoteJwks> {
+    pub(crate) fn common_remotes(&self) -> Vec<RemoteJwks> {
         self.remotes_of(|_| false)
     }
 
@@ -416,19 +419,19 @@ impl Tenants {
     }
 
     /// The keys of a tenant that are fetched as `plan` says.
-    pub(super) fn remote(&self, id: &str, plan: &RemoteJwksOptions) -> Option<RemoteJwks> {
+    pub(crate) fn remote(&self, id: &str, plan: &RemoteJwksOptions) -> Option<RemoteJwks> {
         let known = self.known.load();
         known.get(id)?.issuer.remotes.iter().find(|remote| remote.is_by(plan)).cloned()
     }
 
     /// Those of which a token verified, or that were named.
-    pub(super) fn proven(&self) -> Vec<String> {
+    pub(crate) fn proven(&self) -> Vec<String> {
         let known = self.known.load();
         let proven = known.iter().filter(|(_, tenant)| tenant.is_proven());
         proven.map(|(id, _)| id.to_string()).collect()
     }
 
-    pub(super) fn find(&self, id: &str) -> Option<Party<'_>> {
+    pub(crate) fn find(&self, id: &str) -> Option<Party<'_>> {
         if let Some(tenant) = self.known.load().get(id) {
             tenant.use_at(self.now());
             return Some(Party::Tenant(self, Arc::clone(tenant)));
@@ -437,7 +440,7 @@ impl Tenants {
     }
 
     /// Makes an issuer, unless others go first, or there is no room.
-    pub(super) fn settle(&self, id: &str) -> Result<Arc<Tenant>, KeysUnavailable> {
+    pub(crate) fn settle(&self, id: &str) -> Result<Arc<Tenant>, KeysUnavailable> {
         // A user's predicate does not run under the lock.
         self.rule.tenant(id).ok_or_else(|| self.come_again())?;
         let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -478,7 +481,7 @@ impl Tenants {
 
     /// Lets a token have the keys of a tenant looked for. Each fetch for one that never had any costs a slot, so that
     /// no name that was invented is asked for again and again.
-    pub(super) fn let_seek(&self, tenant: &Tenant) -> Result<(), KeysUnavailable> {
+    pub(crate) fn let_seek(&self, tenant: &Tenant) -> Result<(), KeysUnavailable> {
         let is_barren = !tenant.is_proven()
             && self.own_remotes(&tenant.issuer).any(RemoteJwks::would_try_again);
         if !is_barren {
@@ -545,12 +548,13 @@ mod tests {
 
     use super::*;
     use crate::claims::ClaimRules;
+    use crate::issuers::Trusted;
     use crate::keys::remote::{
         AddressFault, HttpClient, HttpFuture, HttpRequest, RemoteJwksError, SettingFault,
     };
     use crate::keys::{KeySet, KeySource};
-    use crate::policy::issuer::{Keys, WantsAlgorithms};
-    use crate::policy::{Issuer, Policy, Trusted};
+    use crate::policy::Fault;
+    use crate::policy::{Issuer, Keys, Policy, WantsAlgorithms};
     use crate::presentation::Presentation;
     use crate::response::ResponseNeeds;
     use crate::signature::Algorithm;

@@ -1,0 +1,55 @@
+//! What a policy comes to, for those who decide by it.
+use std::sync::Arc;
+
+use crate::cache::TokenCache;
+#[cfg(feature = "status-list")]
+use crate::claims::StatusRule;
+use crate::issuers::TrustedIssuers;
+use crate::revocation::Sources;
+use crate::source::{AllowedOrigins, Precedence, TokenSource};
+use crate::terms::Terms;
+use crate::token::{KnownHeaders, TokenLimits};
+
+/// What verifies tokens, and the tokens that it verified. They hold the rules, which therefore know
+/// nothing of them.
+pub(crate) struct Verifier {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) cache: TokenCache,
+}
+
+/// What tokens and their requests are held to.
+pub(crate) struct Rules {
+    pub(crate) sources: Vec<TokenSource>,
+    pub(crate) precedence: Precedence,
+    pub(crate) origins: AllowedOrigins,
+    pub(crate) bad_cookie: BadCookie,
+    pub(crate) limits: TokenLimits,
+    pub(crate) refuses_brought_keys: bool,
+    pub(crate) issuers: TrustedIssuers,
+    pub(crate) revocations: Sources,
+    /// What is asked of the claim `status`.
+    #[cfg(feature = "status-list")]
+    pub(crate) status: StatusRule,
+    /// Hosts of status lists that may be asked without TLS.
+    #[cfg(all(feature = "explain", feature = "status-list"))]
+    pub(crate) plain_status_hosts: Vec<String>,
+    pub(crate) headers: KnownHeaders,
+    pub(crate) terms: Arc<Terms>,
+}
+
+/// What a bad token in a cookie does where a request without a token would pass.
+///
+/// A browser sends a cookie with every request, the one for the login page included: under
+/// [`Reject`](Self::Reject) a user whose token has expired stays locked out until the cookie goes.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum BadCookie {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// The request is refused, and the response takes the cookie away: the next one is anonymous.
+    /// Also where a token is required.
+    RejectAndClear,
+    /// The request goes on as an anonymous one.
+    Anonymous,
+}
