@@ -127,6 +127,7 @@ fn recall(verifier: &Verifier, text: &[u8], now: UnixTime) -> Result<Option<Vali
     };
     match claims::check_again(&token, &party.issuer().rules, now) {
         Ok(()) => {
+            party.prove();
             if token.wants_room() {
                 cache.insert(text, &token);
             }
@@ -189,7 +190,9 @@ fn check_again(
         Err(_) => return Err(seek(issuer, &query, seeking, KeyError::Withdrawn)),
     }
     claims::check_anew(token, &issuer.rules, now)?;
-    Ok(check_revocable(rules, token)?)
+    check_revocable(rules, token)?;
+    party.prove();
+    Ok(())
 }
 
 /// Checks that a token could be revoked where it has to be.

@@ -372,6 +372,45 @@ async fn a_tenant_whose_token_verified_stays_and_an_invented_one_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn forged_tokens_of_a_tenant_keep_no_place_for_it() {
+    let (network, acme, umbrella) = (Network::new(), tenant("acme"), tenant("umbrella"));
+    network.publish(&acme);
+    network.publish(&umbrella);
+    let policy = policy(template(on(&network)).max_tenants(1));
+    passes(&policy, &acme).await;
+    let forged = acme.impostor().token(ES256).mint();
+    for _ in 0..7 {
+        tokio::time::advance(10 * SECOND).await;
+        assert!(policy.verify_token(&forged).await.is_err());
+    }
+    passes(&policy, &umbrella).await;
+    assert_eq!(issuers(&policy), [umbrella.name()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_tokens_are_remembered_or_asked_again_is_in_use() {
+    let (network, acme, umbrella) = (Network::new(), tenant("acme"), tenant("umbrella"));
+    network.publish(&acme);
+    network.publish(&umbrella);
+    for is_stream in [false, true] {
+        let policy = policy(template(on(&network)).max_tenants(1));
+        let text = good(&acme);
+        let token = policy.verify_token(&text).await.expect("a good token");
+        for _ in 0..7 {
+            tokio::time::advance(10 * SECOND).await;
+            if is_stream {
+                policy.recheck(&token).await.expect("still good");
+            } else {
+                policy.verify_token(&text).await.expect("remembered");
+            }
+        }
+        let refused = policy.verify_token(good(&umbrella)).await;
+        assert_eq!(refused.err(), unavailable(None), "{is_stream}");
+        assert_eq!(issuers(&policy), [acme.name()], "{is_stream}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_token_proves_no_tenant() {
     let (network, acme, umbrella) = (Network::new(), tenant("acme"), tenant("umbrella"));
     network.publish(&acme);

@@ -303,11 +303,11 @@ impl Party<'_> {
         }
     }
 
-    /// One of its tokens has verified.
+    /// One of its tokens has verified, for the first time or again.
     pub(crate) fn prove(&self) {
         #[cfg(feature = "remote-jwks")]
-        if let Self::Tenant(_, tenant) = self {
-            tenant.prove();
+        if let Self::Tenant(tenants, tenant) = self {
+            tenants.prove(tenant);
         }
     }
 }

@@ -242,7 +242,7 @@ impl Verified {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     pub(super) made: Moment,
-    /// When a token of it last came.
+    /// When a token of it last verified.
     pub(super) used: Moment,
     /// One of its tokens verified.
     pub(super) is_proven: bool,
@@ -252,7 +252,7 @@ pub(super) struct Standing {
 /// How long the first keys of a tenant may take: three documents and a set, by their default time-outs.
 const FIRST_FETCH: Duration = Duration::from_secs(15);
 
-/// One of whose tokens verified stays while it was asked for within this time. One that gave way too early costs a
+/// One of whose tokens verified stays while another did within this time. One that gave way too early costs a
 /// fetch, and none of its requests.
 const IN_USE: Duration = Duration::from_secs(60);
 
@@ -263,7 +263,7 @@ const PLACES_FOR_ONE_TRIAL: usize = 16;
 ///
 /// 1. One of which no token ever verified, and that had the time for it. The oldest first.
 /// 2. One whose keys have been out of reach for so long that no token could verify.
-/// 3. One that verified before and that nobody has asked for in a minute, the longest ago first. But only while few
+/// 3. One that verified before and of which no token did in a minute, the longest ago first. But only while few
 ///    are there on trial, so that invented ones do not drive out the others.
 /// 4. One of which no token ever verified. The oldest first.
 pub(super) fn who_gives_way<K: Clone>(

@@ -145,7 +145,7 @@ type Known = HashMap<Arc<str>, Arc<Tenant>>;
 pub(crate) struct Tenant {
     issuer: Arc<TrustedIssuer>,
     made: Moment,
-    /// When a token of it last came, in whole seconds.
+    /// When a token of it last verified, in whole seconds.
     used: AtomicU64,
     is_proven: AtomicBool,
 }
@@ -155,7 +155,7 @@ impl Tenant {
         &self.issuer
     }
 
-    pub(crate) fn prove(&self) {
+    fn prove(&self) {
         // Nearly always proven already: the line is then not fought over by all cores.
         if !self.is_proven.load(Ordering::Relaxed) {
             self.is_proven.store(true, Ordering::Relaxed);
@@ -433,10 +433,16 @@ impl Tenants {
 
     pub(crate) fn find(&self, id: &str) -> Option<Party<'_>> {
         if let Some(tenant) = self.known.load().get(id) {
-            tenant.use_at(self.now());
             return Some(Party::Tenant(self, Arc::clone(tenant)));
         }
         self.rule.tenant(id).map(|_| Party::Stranger(self))
+    }
+
+    /// A token of it has verified, for the first time or again. Tokens that did not are anybody's, and would keep
+    /// its place.
+    pub(super) fn prove(&self, tenant: &Tenant) {
+        tenant.prove();
+        tenant.use_at(self.now());
     }
 
     /// Makes an issuer, unless others go first, or there is no room.
@@ -658,7 +664,7 @@ mod tests {
 
     /// As [`settle`], and one of its tokens verifies.
     fn prove(tenants: &Tenants, tenant: &str) -> Result<(), KeysUnavailable> {
-        tenants.settle(&id(tenant)).map(|tenant| tenant.prove())
+        tenants.settle(&id(tenant)).map(|tenant| tenants.prove(&tenant))
     }
 
     fn is_known(tenants: &Tenants, tenant: &str) -> bool {
@@ -926,7 +932,7 @@ mod tests {
         advance(INTERVAL).await;
         assert_eq!(prove(&tenants, "used"), Ok(()));
         advance(59 * INTERVAL - ms(1)).await;
-        assert!(is_known(&tenants, "used"));
+        assert_eq!(prove(&tenants, "used"), Ok(()));
         assert_eq!(settle(&tenants, "new"), Err(NO_ROOM));
         advance(INTERVAL + ms(1)).await;
         assert_eq!(prove(&tenants, "new"), Ok(()));

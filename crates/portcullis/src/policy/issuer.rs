@@ -168,7 +168,7 @@ impl Issuer<WantsAlgorithms> {
     /// [succeeds](crate::PolicyBuilder::succeeding) another knows the tenants of that one.
     ///
     /// Of [`max_tenants`](Issuer::max_tenants) at a time, those of which no token ever verified give way to new ones,
-    /// and those whose keys have expired; then those that nobody asked for in a minute, the longest ago first. New ones
+    /// and those whose keys have expired; then those of which no token verified in a minute, the longest ago first. New ones
     /// that may be invented drive out no more than a sixteenth of these, and wherever anybody can register as a tenant
     /// of the provider, they all may be real: name the tenants there, by [`new`](Self::new).
     ///
