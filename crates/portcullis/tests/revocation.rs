@@ -638,13 +638,34 @@ mod shared_by_a_fleet {
     }
 
     #[tokio::test]
+    async fn at_the_bound_revoking_fails_before_the_fleet_has_what_nobody_has_room_for() {
+        let list = options().capacity(1).shared([1; 16], STALENESS);
+        list.heard(Moment::now());
+        let store = Keeps::default();
+        let revocations = Revocations::new(list, store.clone());
+        let policy = policy(&revocations);
+        revocations.token(NAME, "one", None).await.unwrap();
+        let full = Err(RevokeError::Full { capacity: 1 });
+        assert_eq!(revocations.token(NAME, "two", None).await, full);
+        assert_eq!(store.0.lock().unwrap().len(), 1);
+        // So that nobody is stale for it, and what is revoked stays so.
+        assert_eq!(error(&policy, &token("two")), None);
+        assert_eq!(error(&policy, &token("one")), Some(REVOKED));
+        // What is there already takes no more.
+        revocations.token(NAME, "one", None).await.unwrap();
+        assert_eq!(revocations.stats().refused, 1);
+    }
+
+    #[tokio::test]
     async fn a_list_without_room_is_not_believed_until_all_was_read_anew() {
         let list = options().capacity(1).shared([1; 16], STALENESS);
         list.heard(Moment::now());
         let revocations = Revocations::new(list.clone(), NoStore);
         revocations.token(NAME, "one", None).await.unwrap();
         // The fleet has it, and this process says that it has not.
-        revocations.token(NAME, "two", None).await.unwrap();
+        let another = options().shared([1; 16], STALENESS);
+        Revocations::new(another.clone(), NoStore).token(NAME, "two", None).await.unwrap();
+        assert!(list.apply(&another.entries()[0]).is_err());
         assert!(!revocations.is_fresh());
         list.heard(Moment::now());
         assert!(!revocations.is_fresh());
@@ -661,20 +682,19 @@ mod shared_by_a_fleet {
     /// take in another that the store has.
     async fn without_room() -> (FixedClock, RevocationList, RevocationEntry) {
         let clock = FixedClock::at(NOW);
-        let list = Revocations::options()
+        let options = Revocations::options()
             .clock(clock.clone())
             .max_lifetime(Duration::from_secs(1))
-            .leeway(Duration::ZERO)
-            .capacity(1)
-            .shared([1; 16], STALENESS);
+            .leeway(Duration::ZERO);
+        let list = options.clone().capacity(1).shared([1; 16], STALENESS);
         list.heard(Moment::now());
-        let store = Keeps::default();
-        let revocations = Revocations::new(list.clone(), store.clone());
-        revocations.token(NAME, "one", None).await.unwrap();
+        Revocations::new(list.clone(), NoStore).token(NAME, "one", None).await.unwrap();
         clock.advance(Duration::from_secs(1));
-        revocations.token(NAME, "two", None).await.unwrap();
-        assert!(!revocations.is_fresh() && !list.needs_reading());
-        let second = store.0.lock().unwrap()[1];
+        let another = options.shared([1; 16], STALENESS);
+        Revocations::new(another.clone(), NoStore).token(NAME, "two", None).await.unwrap();
+        let second = another.entries()[0];
+        assert!(list.apply(&second).is_err());
+        assert!(!is_fresh(&list) && !list.needs_reading());
         (clock, list, second)
     }
 
@@ -919,6 +939,20 @@ mod lifts {
         revocations.session(NAME, "it").await.unwrap();
         revocations.lift(&everything()[0]).await.unwrap();
         assert_eq!(error(&policy, &it()), Some(REVOKED));
+    }
+
+    #[tokio::test]
+    async fn to_lift_again_at_the_bound_takes_no_more_room() {
+        let revocations = options().capacity(2).in_memory();
+        let policy = enforcing(&revocations);
+        let key = &everything()[6];
+        revocations.revoke(key).await.unwrap();
+        revocations.lift(key).await.unwrap();
+        assert_eq!(revocations.stats().lifts, 1);
+        assert_eq!(revocations.lift(key).await, Ok(()));
+        let full = Err(RevokeError::Full { capacity: 2 });
+        assert_eq!(revocations.revoke(key).await, full);
+        assert_eq!(error(&policy, &it()), None);
     }
 
     #[tokio::test]

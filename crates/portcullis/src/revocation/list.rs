@@ -408,9 +408,12 @@ impl RevocationList {
         let has_room = || {
             // What is there already takes no more.
             inner.tally.has_room(&entry.digest, writer, inner.capacity)
-                || inner.said(entry.kind, &entry.digest).is_some()
+                || match entry.is_lift {
+                    true => inner.lifts.get(&entry.digest).is_some(),
+                    false => inner.said(entry.kind, &entry.digest).is_some(),
+                }
         };
-        if writer == Writer::Operator || has_room() {
+        if has_room() {
             return Ok(());
         }
         inner.sweep(inner.now());

@@ -72,7 +72,7 @@ impl Tally {
         let own = self.of(digest).load(Ordering::Relaxed) as usize;
         let has_share = own < shared.saturating_sub(all).saturating_mul(SHARE);
         let has_least = own < (capacity / LEAST).max(1);
-        writer == Writer::Operator || has_share || (all < whole && has_least)
+        has_share || (all < whole && (has_least || writer == Writer::Operator))
     }
 
     pub(super) fn is_full(&self, capacity: usize) -> bool {
@@ -124,6 +124,7 @@ mod tests {
         assert!(tally.has_room(&digest(1), Writer::Operator, CAPACITY));
         while tally.add(&digest(1), CAPACITY).is_ok() {}
         assert_eq!((tally.len(), tally.is_full(CAPACITY)), (CAPACITY, true));
+        assert!(!tally.has_room(&digest(1), Writer::Operator, CAPACITY));
         tally.remove(&digest(1));
         assert_eq!(tally.add(&digest(4), CAPACITY), Ok(()));
     }
