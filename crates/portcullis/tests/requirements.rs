@@ -479,6 +479,11 @@ fn what_cannot_be_told_meets_neither_a_requirement_nor_its_exclusion() {
         (Requirement::acr_values(["gold"]), json!({ "acr": 1 })),
         (Requirement::max_age(Duration::from_secs(60)), json!({ "auth_time": "1" })),
         (Requirement::max_age(Duration::from_secs(60)), json!({ "auth_time": NOW + LEEWAY + 1 })),
+        // A name that overlaps with itself, inside of a longer text.
+        (Requirement::role("groups", "on on"), json!({ "groups": "moon on on" })),
+        // More groups than fit, of which Entra ID says so and not where they are.
+        (banned(), json!({ "hasgroups": true })),
+        (banned(), json!({ "hasgroups": "true" })),
     ] {
         let exclusion = Requirement::anyone_but(requirement.clone());
         for unmet in [
@@ -502,6 +507,28 @@ fn what_cannot_be_told_meets_neither_a_requirement_nor_its_exclusion() {
 }
 
 #[test]
+fn of_a_subject_or_client_that_stands_elsewhere_it_cannot_be_told_who_it_is() {
+    let token = |claims: &Value| {
+        let token = issuer().token(Algorithm::EdDSA).without("sub").without("client_id");
+        policy().verify_token_now(token.claim("_claim_names", claims.clone()).mint())
+    };
+    for (requirement, claim) in
+        [(Requirement::subject("mallory"), "sub"), (Requirement::client("robot"), "client_id")]
+    {
+        let exclusion = Requirement::anyone_but(requirement.clone());
+        for names in [json!({ claim: "src1" }), json!(null)] {
+            let token = token(&names).expect("a good token");
+            for requirement in [&requirement, &exclusion] {
+                assert!(requirement.check(&token).is_err(), "{requirement} by {names}");
+            }
+        }
+        let token = token(&json!({ "groups": "src1" })).expect("a good token");
+        assert_eq!(exclusion.check(&token), Ok(()), "{claim}");
+        assert!(requirement.check(&token).is_err(), "{claim}");
+    }
+}
+
+#[test]
 fn an_exclusion_passes_whoever_is_not_excluded() {
     let banned = Requirement::role("groups", "banned");
     for claims in [
@@ -511,6 +538,8 @@ fn an_exclusion_passes_whoever_is_not_excluded() {
         json!({ "groups": ["users", "unbanned", "banned-before"] }),
         json!({ "groups": ["users"], "_claim_names": { "groups": "src1" } }),
         json!({ "_claim_names": { "roles": "src1" } }),
+        json!({ "groups": ["users"], "hasgroups": true }),
+        json!({ "hasgroups": false }),
     ] {
         assert!(meets(&Requirement::anyone_but(banned.clone()), &claims), "{claims}");
     }

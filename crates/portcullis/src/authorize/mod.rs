@@ -217,7 +217,8 @@ impl Requirement {
     }
 
     /// Claims that, read as a `T`, satisfy a predicate. `name` says in logs what was not met. Of claims that are
-    /// not a `T` it cannot be told: they do not pass, under an exclusion either.
+    /// not a `T` it cannot be told: they do not pass, under an exclusion either. What the provider left out of the token
+    /// is absent here, whatever `_claim_names` says: let `T` ask for what an exclusion goes by, without a default.
     ///
     /// A handler that asks for the same `T` gets the value that was read here.
     pub fn predicate<T>(
@@ -511,8 +512,8 @@ impl Asks {
                     None => Met::Unknown,
                 })
             }
-            Self::Subject(subject) => (token.subject() == Some(&**subject)).into(),
-            Self::Client(client) => (token.client_id() == Some(&**client)).into(),
+            Self::Subject(subject) => is_named(token, ("sub", token.subject()), subject),
+            Self::Client(client) => is_named(token, ("client_id", token.client_id()), client),
             Self::Issuer(issuer) => (token.issuer() == &**issuer).into(),
             Self::Predicate(holds) => holds(token),
         }
@@ -539,6 +540,14 @@ impl Asks {
             | Self::Issuer(_)
             | Self::Predicate(_) => Remedy { is_out_of_reach: !is_met, ..remedy },
         }
+    }
+}
+
+/// Whether a claim that was read with the token says this. Of one that stands elsewhere it cannot be told.
+fn is_named(token: &VerifiedToken, (claim, own): (&str, Option<&str>), name: &str) -> Met {
+    match own {
+        Some(own) => (own == name).into(),
+        None => find(token, claim).is(|_| Met::Unknown),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::verified::VerifiedToken;
 /// else, also of a list in which one item is not a string, it cannot be told what it lists: no requirement
 /// that looks there is met, under an exclusion either. So it is where a provider left a claim out of the token and
 /// says in `_claim_names` where else it stands (OpenID Connect Core §5.6.2), as Entra ID does with more than
-/// 200 groups; and where a name stands inside of a longer text: `banned` in `banned,users`.
+/// 200 groups, or by `hasgroups` that there are some; and where a name stands inside of a longer text: `banned` in `banned,users`.
 ///
 /// A text with dots that could be a path is a fault: `realm_access.roles`. Where one claim has such a name, say
 /// so by a list of one, `["kubernetes.io"]`. A name with a colon or a slash is taken as it is.
@@ -108,26 +108,33 @@ impl<'t> Found<'t> {
 pub(super) fn find<'t>(token: &'t VerifiedToken, name: &str) -> Found<'t> {
     match token.claim(name) {
         Some(value) => Found::Value(value),
-        // OpenID Connect Core §5.6.2: its value stands elsewhere.
-        None if token
-            .claim("_claim_names")
-            .is_some_and(|names| !names.is_object() || names.get(name).is_some()) =>
-        {
-            Found::Unreadable
-        }
+        None if is_left_out(token, name) => Found::Unreadable,
         None => Found::Absent,
     }
+}
+
+/// Whether the token says that it would have a claim of this name.
+fn is_left_out(token: &VerifiedToken, name: &str) -> bool {
+    // OpenID Connect Core §5.6.2: its value stands elsewhere.
+    let is_elsewhere = |names: JsonText<'_>| !names.is_object() || names.get(name).is_some();
+    // Entra ID, where a token is no longer than an address may be: the user has groups, and nothing says which.
+    let has_groups = |has: JsonText<'_>| has.as_written() != "false";
+    token.claim("_claim_names").is_some_and(is_elsewhere)
+        || (name == "groups" && token.claim("hasgroups").is_some_and(has_groups))
 }
 
 /// Whether `name` stands in a longer text as an item may stand in a list that was written as one text.
 pub(super) fn hides_in(text: &str, name: &str) -> bool {
     let is_border = |char: char| char.is_whitespace() || ",;|[](){}\"'".contains(char);
-    let stands_alone = |(start, _): (usize, &str)| {
+    let stands_alone = |start: usize| {
         let (before, after) = (&text[..start], &text[start + name.len()..]);
         before.chars().next_back().is_none_or(is_border)
             && after.chars().next().is_none_or(is_border)
     };
-    text.len() > name.len() && text.match_indices(name).any(stands_alone)
+    let is_there = |start: &usize| text[*start..].starts_with(name);
+    // Not `match_indices`, which passes over one that begins inside of another.
+    let mut starts = text.char_indices().map(|(start, _)| start).filter(is_there);
+    text.len() > name.len() && starts.any(stands_alone)
 }
 
 impl From<&str> for ClaimPath {
