@@ -71,6 +71,9 @@ struct PolicyPlan {
     issuers: Vec<IssuerPlan>,
     rules: RulesPlan,
     enforced: Vec<Revocable>,
+    /// Instead, for the first issuer.
+    own_kinds: Option<Vec<Revocable>>,
+    services: Vec<&'static str>,
     session_claims: Vec<&'static str>,
     token_limit: usize,
     refuses_brought_keys: bool,
@@ -156,17 +159,31 @@ fn policy_plan() -> impl Strategy<Value = PolicyPlan> {
         issuers,
         rules(),
         prop_oneof![Just(Vec::new()), subsequence(Revocable::ALL.to_vec(), 1..=2)],
+        (
+            proptest::option::of(subsequence(Revocable::ALL.to_vec(), 0..=2)),
+            subsequence(vec!["x", "y"], 0..=2),
+        ),
         select(vec![vec!["sid"], vec!["tenant", "sid"], vec!["plan"]]),
         mostly(16 * 1024, Just(400)),
         prop::bool::weighted(0.03),
     )
         .prop_map(
-            |(issuers, rules, enforced, session_claims, token_limit, refuses_brought_keys)| {
+            |(
+                issuers,
+                rules,
+                enforced,
+                (own_kinds, services),
+                session_claims,
+                token_limit,
+                refuses_brought_keys,
+            )| {
                 let rules = RulesPlan { leeway: 30, ..rules };
                 PolicyPlan {
                     issuers,
                     rules,
                     enforced,
+                    own_kinds,
+                    services,
                     session_claims,
                     token_limit,
                     refuses_brought_keys,
@@ -293,7 +310,12 @@ fn policy(plan: &PolicyPlan, clock: &FixedClock, list: &Revocations) -> Option<P
             .enforce(plan.enforced.clone())
             .session_claims(plan.session_claims.clone())
             .version_claims(["ver"])
-            .client_claims(["azp", "client_id"]);
+            .client_claims(["azp", "client_id"])
+            .service_clients(NAMES[0], plan.services.clone());
+        let enforced = match &plan.own_kinds {
+            Some(kinds) => enforced.for_issuer(NAMES[0], kinds.clone()),
+            None => enforced,
+        };
         builder = builder.revocations(enforced);
     }
     if plan.refuses_brought_keys {

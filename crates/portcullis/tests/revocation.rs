@@ -17,6 +17,7 @@ use portcullis::{
     VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder};
+use serde_json::json;
 
 const NOW: i64 = 1_800_000_000;
 const NAME: &str = "https://issuer.example";
@@ -1165,6 +1166,28 @@ mod by_issuer {
         assert_eq!(error(&policy, &of("billing").claim("ver", 1).mint()), Some(REVOKED));
         revocations.token(NAME, "t", None).await.unwrap();
         assert_eq!(error(&policy, &of("billing").mint()), Some(REVOKED));
+    }
+
+    #[test]
+    fn of_what_cannot_be_read_nobody_is_taken_for_a_service_without_a_session() {
+        let enforced = options().in_memory().enforce([Revocable::Session, Revocable::Version]);
+        let enforced = enforced.version_claims(["ver"]).client_claims(["client_id", "azp"]);
+        let policy = policy(enforced.service_clients(NAME, ["billing"]));
+        let service = || of_users().claim("client_id", "billing");
+        assert_eq!(error(&policy, &service().mint()), None);
+        for unreadable in [json!(7), json!(["web"]), json!({ "id": "web" }), json!(null), json!("")]
+        {
+            // Another client, perhaps.
+            let token = service().claim("azp", unreadable.clone()).mint();
+            assert_eq!(error(&policy, &token), lacks("sid"), "{unreadable}");
+            // A session and a version, which could not be revoked.
+            let token = service().claim("sid", unreadable.clone()).mint();
+            assert_eq!(error(&policy, &token), lacks("sid"), "{unreadable}");
+        }
+        for unreadable in [json!("7"), json!(7.5), json!(-1), json!(null)] {
+            let token = service().claim("ver", unreadable.clone()).mint();
+            assert_eq!(error(&policy, &token), lacks("ver"), "{unreadable}");
+        }
     }
 
     #[test]

@@ -109,7 +109,8 @@ impl EnforcedRevocations {
     /// Clients of this issuer that are services, by the id in their tokens: nobody has logged in with them
     /// (RFC 6749 §4.4), so that their tokens need neither a session nor a version. What they do have of these is
     /// enforced, and so is every other kind. A client is found in the [`client_claims`](Self::client_claims);
-    /// where a token names several, all have to be listed.
+    /// where a token names several, all have to be listed. A claim of a client, session or version that is there and
+    /// cannot be read excuses nobody.
     ///
     /// List no client that users log in with: its tokens would pass without a session, and could not be revoked
     /// by one. Called again, all that all calls list. Not called: each token needs what the enforced kinds go by.
@@ -453,6 +454,11 @@ impl Check {
         texts.filter(|text| !text.is_empty())
     }
 
+    /// How many of its claims the token has, whatever they say.
+    fn present(&self, token: &VerifiedToken) -> usize {
+        self.claims.iter().filter(|claim| token.claim(claim).is_some()).count()
+    }
+
     fn version(&self, token: &VerifiedToken) -> Option<u64> {
         let number = |claim: &Arc<str>| match token.claim(claim)?.scalar() {
             Json::Integer(number) => u64::try_from(number).ok(),
@@ -552,16 +558,19 @@ impl Enforced {
         self.of_issuers.get(token.issuer()).unwrap_or(&self.all)
     }
 
-    /// Whether a token may lack what a kind goes by.
-    fn excuses(&self, checks: &Checks, kind: Revocable, token: &VerifiedToken) -> bool {
-        if !matches!(kind, Revocable::Session | Revocable::Version) {
+    /// Whether a token may lack what a check goes by: a service's has nothing there, and not what cannot be read.
+    fn excuses(&self, checks: &Checks, check: &Check, token: &VerifiedToken) -> bool {
+        let services = &checks.service_clients;
+        if services.is_empty() || !matches!(check.kind, Revocable::Session | Revocable::Version) {
             return false;
         }
-        let services = &checks.service_clients;
-        let mut clients = self.client.texts(token).peekable();
-        !services.is_empty()
-            && clients.peek().is_some()
-            && clients.all(|client| services.iter().any(|own| **own == *client))
+        let is_service = |client: &str| services.iter().any(|own| **own == *client);
+        let clients = || self.client.texts(token);
+        clients().next().is_some()
+            && clients().all(|client| is_service(&client))
+            // One that cannot be read may be another.
+            && clients().count() == self.client.present(token)
+            && check.present(token) == 0
     }
 
     /// Whether a token that has just verified can be taken back at all.
@@ -571,7 +580,7 @@ impl Enforced {
             return Err(ClaimsError::Missing { claim: "iat" }.into());
         }
         checks.checks.iter().try_for_each(|check| match check.check(token) {
-            Err(_) if self.excuses(checks, check.kind, token) => Ok(()),
+            Err(_) if self.excuses(checks, check, token) => Ok(()),
             result => result,
         })
     }
@@ -595,7 +604,7 @@ impl RevocationSource for Enforced {
             .is_some_and(|start| token.issued_at().is_none_or(|issued| issued < start));
         let is_revoked = |check: &Check| {
             let revoked = check.takes_back(&self.list, token);
-            revoked.unwrap_or_else(|| !self.excuses(checks, check.kind, token))
+            revoked.unwrap_or_else(|| !self.excuses(checks, check, token))
         };
         if is_old || checks.checks.iter().any(is_revoked) {
             return RevocationStatus::Revoked;
