@@ -943,6 +943,72 @@ mod lifts {
     }
 
     #[tokio::test]
+    async fn a_name_alone_says_what_is_lifted() {
+        let revocations = options().in_memory();
+        let policy = enforcing(&revocations);
+        let (issuer, name) = (|| NAME.to_owned(), || "it".to_owned());
+        let until = Some(RevokedUntil::ForEver);
+        let (milliseconds, current) = (Some(UnixTime(NOW * 1000)), 0);
+        let otherwise = [
+            Revocation::Token { issuer: issuer(), token_id: name(), until },
+            Revocation::Session { issuer: issuer(), session: name(), until },
+            Revocation::Subject { issuer: issuer(), subject: name(), issued_until: milliseconds },
+            Revocation::Version { issuer: issuer(), subject: name(), current },
+            Revocation::Client { issuer: issuer(), client: name(), issued_until: milliseconds },
+            Revocation::Issuer { issuer: issuer(), issued_until: milliseconds },
+        ];
+        for (revocation, lifted) in everything().iter().zip(otherwise) {
+            revocations.revoke(revocation).await.unwrap();
+            assert_eq!(error(&policy, &it()), Some(REVOKED), "{}", lifted.kind());
+            revocations.lift(&lifted).await.unwrap();
+            assert_eq!(error(&policy, &it()), None, "{}", lifted.kind());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_lifted_65_535_times_stays_revoked() {
+        let list = options().shared([1; 16], Duration::from_secs(60));
+        list.heard(Moment::now());
+        let revocations = Revocations::new(list.clone(), NoStore);
+        let policy = enforcing(&revocations);
+        let key = &everything()[6];
+        revocations.revoke(key).await.unwrap();
+        revocations.lift(key).await.unwrap();
+        let lift = list.entries().into_iter().find(RevocationEntry::is_lift).unwrap();
+        let last = RevocationEntry::stored(lift.fingerprint(), &lift.key(), 65_535, u32::MAX);
+        list.apply(&last.unwrap()).unwrap();
+        revocations.revoke(key).await.unwrap();
+        let refused = Err(RevokeError::LiftedTooOften(Revocable::Key));
+        assert_eq!(revocations.lift(key).await, refused);
+        assert_eq!(error(&policy, &it()), Some(REVOKED));
+    }
+
+    #[tokio::test]
+    async fn a_lift_of_one_name_kind_or_issuer_lifts_no_other() {
+        let revocations = options().in_memory();
+        let policy = enforcing(&revocations);
+        for revocation in everything() {
+            revocations.revoke(&revocation).await.unwrap();
+            let kind = revocation.kind();
+            let lifted_elsewhere = |other: &Revocation| other.kind() != kind;
+            for other in everything().iter().filter(|other| lifted_elsewhere(other)) {
+                // Revoked, so that there is something to lift.
+                revocations.revoke(other).await.unwrap();
+                revocations.lift(other).await.unwrap();
+            }
+            for (issuer, name) in [("https://other.example", "it"), (NAME, "other")] {
+                let (issuer, token_id) = (issuer.to_owned(), name.to_owned());
+                let other = Revocation::Token { issuer, token_id, until: None };
+                revocations.revoke(&other).await.unwrap();
+                revocations.lift(&other).await.unwrap();
+            }
+            assert_eq!(error(&policy, &it()), Some(REVOKED), "{kind}");
+            revocations.lift(&revocation).await.unwrap();
+            assert_eq!(error(&policy, &it()), None, "{kind}");
+        }
+    }
+
+    #[tokio::test]
     async fn to_lift_again_at_the_bound_takes_no_more_room() {
         let revocations = options().capacity(2).in_memory();
         let policy = enforcing(&revocations);

@@ -1,9 +1,11 @@
 //! Ways round a revocation.
 use std::time::Duration;
 
+use http::Request;
 use portcullis::{
-    Algorithm, Claim, ClaimsError, EnforcedRevocations, Error, Issuer, KeySet, Policy, Revocable,
-    Revocation, RevocationError, Revocations, RevokeError, TokenError, UnixTime, dangerous,
+    Algorithm, Claim, ClaimsError, EnforcedRevocations, Error, Issuer, KeySet, Policy, Requirement,
+    Revocable, Revocation, RevocationAdmin, RevocationError, Revocations, RevokeError, TokenError,
+    UnixTime, dangerous,
 };
 use portcullis_attacks::{Door, NOW, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -453,4 +455,50 @@ async fn without_a_bound_on_lifetimes_nothing_is_forgotten_too_early() {
     revocations.token(&name, "stolen", UnixTime(end)).await.unwrap();
     clock.advance(Duration::from_secs(u64::try_from(end - NOW + LEEWAY - 1).unwrap()));
     assert_eq!(policy.verify_token_now(&stolen).err(), Some(REVOKED));
+}
+
+/// What an administrator is answered who revokes this session.
+async fn administrate(admin: &RevocationAdmin, by: &TestIssuer, of: &str, session: &str) -> u16 {
+    let token = by.token(ES256).subject("operator").claim("role", "operator").mint();
+    let request = Request::post("/")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"))
+        .body(())
+        .expect("a request");
+    let administrator = admin.admit(&request).await.expect("an operator");
+    let mut body = administrator.body();
+    let json = json!({ "revoke": "session", "issuer": of, "session": session, "until": "forever" });
+    body.push(json.to_string().as_bytes());
+    administrator.answer(&request, body).await.status()
+}
+
+#[tokio::test]
+async fn one_issuers_administrator_fills_the_list_neither_for_others_nor_for_those_above() {
+    const CAPACITY: usize = 160;
+    let (own, other) = (issuer(), TestIssuer::new("https://other.example").at(NOW));
+    let staff = TestIssuer::new("https://staff.example").at(NOW);
+    let revocations = Revocations::options().clock(FixedClock::at(NOW)).capacity(CAPACITY);
+    let revocations = revocations.in_memory();
+    let policy = policy_for([&own, &other, &staff].map(|issuer| issuer.trusted(&[ES256])));
+    let policy = policy.build().expect("a policy");
+    let operators = Requirement::role("role", "operator");
+    let admin = RevocationAdmin::new(revocations.clone(), policy, operators);
+    let admin = admin.may_revoke_for(staff.name(), [own.name()]);
+    let mut taken = 0;
+    while administrate(&admin, &own, own.name(), &format!("invented {taken}")).await == 204 {
+        taken += 1;
+    }
+    // Three times what it leaves of seven eighths.
+    assert_eq!(taken, CAPACITY * 7 / 8 * 3 / 4);
+    // What it took it may say again.
+    assert_eq!(administrate(&admin, &own, own.name(), "invented 0").await, 204);
+    assert_eq!(administrate(&admin, &other, other.name(), "real").await, 204);
+    // Of its own issuer, staff is an administrator like any other; of that one it stands above.
+    let mut more = 0;
+    while administrate(&admin, &staff, own.name(), &format!("stolen {more}")).await == 204 {
+        more += 1;
+    }
+    assert_eq!(taken + 1 + more, CAPACITY);
+    let full = Err(RevokeError::Full { capacity: CAPACITY });
+    assert_eq!(revocations.session(own.name(), "one more").await, full);
 }
