@@ -316,6 +316,13 @@ mod in_memory {
         assert_eq!(error(&policy, &mint(NOW)), None);
     }
 
+    #[test]
+    fn a_list_has_room_for_a_million_unless_it_is_said_otherwise() {
+        assert_eq!(Revocations::in_memory().stats().capacity, 1_000_000);
+        let twice = Revocations::options().capacity(3).capacity(5).in_memory();
+        assert_eq!(twice.stats().capacity, 3);
+    }
+
     #[tokio::test]
     async fn what_happens_is_told_and_counted() {
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -1087,6 +1094,31 @@ mod lifts {
         assert_eq!(error(&enforcing(&revocations), &it()), Some(REVOKED));
     }
 
+    #[tokio::test]
+    async fn a_lift_reaches_no_further_than_what_whoever_lifts_knows_of() {
+        let store = Keeps::default();
+        let new = || options().shared([1; 16], Duration::from_secs(60));
+        let (list, late_list) = (new(), new());
+        let revocations = Revocations::new(list.clone(), store.clone());
+        let late = Revocations::new(late_list.clone(), store.clone());
+        let key = &everything()[6];
+        revocations.revoke(key).await.unwrap();
+        late_list.apply(&store.0.lock().unwrap()[0]).unwrap();
+        // This was by mistake, and then it was not.
+        revocations.lift(key).await.unwrap();
+        revocations.revoke(key).await.unwrap();
+        late.lift(key).await.unwrap();
+        for entry in store.0.lock().unwrap().iter() {
+            list.apply(entry).unwrap();
+            late_list.apply(entry).unwrap();
+        }
+        for list in [list, late_list] {
+            list.heard(Moment::now());
+            let policy = enforcing(&Revocations::new(list, NoStore));
+            assert_eq!(error(&policy, &it()), Some(REVOKED));
+        }
+    }
+
     #[test]
     fn whatever_the_order_in_which_entries_are_told_all_come_to_the_same() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -1197,6 +1229,15 @@ mod by_issuer {
         assert_eq!(error(&policy, &of_machines().without("iat").mint()), None);
         // Nothing that the list could lack is of it.
         assert_eq!(error(&policy, &of_users().mint()), Some(unavailable(5)));
+        assert_eq!(restarted(), (Some(REVOKED), None));
+    }
+
+    /// What a list comes to, of users and of machines, that refuses what was issued before it.
+    fn restarted() -> (Option<Error>, Option<Error>) {
+        let revocations = options().refuse_issued_before_start().in_memory();
+        let enforced = revocations.enforce([Revocable::Subject]).for_issuer(MACHINES, []);
+        let policy = policy(enforced);
+        (error(&policy, &of_users().mint()), error(&policy, &of_machines().mint()))
     }
 
     #[tokio::test]

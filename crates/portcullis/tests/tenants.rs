@@ -8,8 +8,9 @@ use std::sync::mpsc;
 use core::future::Future as _;
 use portcullis::remote::{AddressFault, Event, FetchFault, RemoteJwksError, RemoteJwksOptions};
 use portcullis::{
-    Algorithm, Check, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Keys, KeysUnavailable,
-    Policy, PolicyBuilder, RemoteJwks, SignatureError, TokenType, VerifiedToken, WantsAlgorithms,
+    Algorithm, Check, Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Keys,
+    KeysUnavailable, Policy, PolicyBuilder, RemoteJwks, Revocable, Revocations, SignatureError,
+    TokenType, VerifiedToken, WantsAlgorithms,
 };
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
 
@@ -692,6 +693,29 @@ async fn a_tenant_whose_metadata_name_another_tenant_gets_no_keys() {
     assert_eq!(*tried[0].fault(), FetchFault::Issuer { expected, found });
     let asked = network.asked();
     assert_eq!((&*asked[0], asked.len()), (url, 3));
+}
+
+#[tokio::test]
+async fn kinds_of_revocation_and_services_of_one_tenant_are_no_others() {
+    let keys = KeySet::from_jwks(tenant("acme").jwks_of(&[ES256])).expect("keys");
+    let revocations = Revocations::options().clock(FixedClock::at(NOW)).in_memory();
+    let enforced = revocations
+        .enforce([Revocable::Session])
+        .for_issuer("https://id.example/acme", [Revocable::Token])
+        .service_clients("https://id.example/umbrella", ["billing"]);
+    let policy = builder(template(keys)).revocations(enforced).build().expect("a policy");
+    // One key for all of them.
+    let of = |name: &str| {
+        let token = tenant("acme").token(ES256).claim("iss", tenant(name).name());
+        token.without("sid").without("jti").without("client_id")
+    };
+    let lacks = |claim: &str| Some(Error::from(ClaimsError::Rule(Claim::Required(claim.into()))));
+    let verified = |token: TokenBuilder| policy.verify_token(token.mint());
+    assert_eq!(verified(of("acme")).await.err(), lacks("jti"));
+    assert_eq!(verified(of("acme").claim("jti", "t")).await.err(), None);
+    assert_eq!(verified(of("umbrella").claim("jti", "t")).await.err(), lacks("sid"));
+    assert_eq!(verified(of("umbrella").claim("client_id", "billing")).await.err(), None);
+    assert_eq!(verified(of("initech").claim("client_id", "billing")).await.err(), lacks("sid"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -130,6 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn few_of_a_thousand_issuers_have_anothers_tag() {
+        let key = DigestKey([7; 16]);
+        let of = Of::Name { lifts: 0 };
+        let tag = |number: u32| {
+            key.tagged(of, Revocable::Token, &format!("https://{number}.example"), "it").tag()
+        };
+        let tags: Vec<_> = (0..1_000).map(tag).collect();
+        let shares = |tag: &&u16| tags.iter().filter(|other| other == tag).count() > 1;
+        let count = tags.iter().filter(shares).count();
+        assert!((2..40).contains(&count), "{count}");
+    }
+
+    #[test]
     fn no_two_things_have_one_digest() {
         let key = DigestKey([7; 16]);
         let mut all = Vec::new();

@@ -55,7 +55,7 @@ use crate::time::UnixTime;
 /// The room is [bounded](RevocationOptions::capacity), and shared out, so that no issuer's logout tokens take what
 /// others need: three quarters of the room are shared, of which one issuer may have three times what it leaves free,
 /// and so nine sixteenths of it all. Each of a thousand issuers may have 122 entries of a million whatever the others
-/// took. An issuer's own administrators find an eighth more, and the last sixteenth is for code that calls this, and
+/// took; some fifteen of a thousand have one share for two. An issuer's own administrators find an eighth more, and the last sixteenth is for code that calls this, and
 /// for administrators who revoke for [other issuers](crate::RevocationAdmin::may_revoke_for) than their own.
 ///
 /// [In memory](Self::in_memory), what was revoked is forgotten with the process: see
@@ -237,8 +237,9 @@ impl Revocations {
         self.write(writer, entry, RevocationEvent::Revoked { kind }).await
     }
 
-    /// Lifts what was revoked by mistake: everything of this kind, issuer and name that was revoked up to now, in
-    /// this process and wherever its store's entries are followed. Times and versions in `revocation` do not count.
+    /// Lifts what was revoked by mistake: everything of this kind, issuer and name that was revoked up to now, as far
+    /// as this process knows. It passes again in this process and wherever its store's entries are followed. Times and
+    /// versions in `revocation` do not count.
     ///
     /// ```
     /// use portcullis::{Revocable, Revocation, Revocations};

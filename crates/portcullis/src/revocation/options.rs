@@ -81,8 +81,8 @@ impl RevocationOptions {
         self
     }
 
-    /// Refuses all tokens that were issued before now, since nobody remembers which of them were
-    /// revoked: for [`in_memory`](Self::in_memory) where revocations must survive a restart, at the
+    /// Refuses all tokens that were issued before now, of every issuer of which a policy enforces some kind, since
+    /// nobody remembers which of them were revoked: for [`in_memory`](Self::in_memory) where revocations must survive a restart, at the
     /// price of a new login or refresh for everybody. An issuer's clock may be fast by the
     /// [leeway](Self::leeway): tokens from before now and the leeway (30 s) are refused. What is
     /// issued within that time after the start is not let in later either: let clients refresh their token again.
