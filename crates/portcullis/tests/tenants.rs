@@ -631,6 +631,24 @@ async fn a_policy_that_succeeds_another_knows_its_tenants_and_has_their_keys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tenant_that_gave_way_comes_in_at_once_under_the_policy_that_succeeds() {
+    let (network, acme, umbrella) = (Network::new(), tenant("acme"), tenant("umbrella"));
+    network.publish(&acme);
+    network.publish(&umbrella);
+    let one_place = || slow(on(&network)).max_tenants(1);
+    let former = policy(one_place());
+    passes(&former, &acme).await;
+    tokio::time::advance(61 * SECOND).await;
+    passes(&former, &umbrella).await;
+    let succeeding = builder(one_place()).leeway(SECOND).succeeding(&former).build().unwrap();
+    assert_eq!(succeeding.known_tenants(), [umbrella.name()]);
+    tokio::time::advance(61 * SECOND).await;
+    // The slot of this second goes to a name that was invented.
+    assert!(succeeding.verify_token(good(&tenant("invented"))).await.is_err());
+    passes(&succeeding, &acme).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn tenants_that_are_named_come_in_at_once_and_can_be_waited_for() {
     let network = Network::new();
     let tenants: Vec<_> = (0..5).map(|number| tenant(&format!("tenant-{number}"))).collect();
