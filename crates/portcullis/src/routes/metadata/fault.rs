@@ -1,0 +1,187 @@
+//! What is wrong with a document, or with the policy beside it.
+use crate::messages::debug_as_displayed;
+use core::fmt;
+
+use super::document::MAX_DOCUMENT;
+
+/// A protected resource that is refused. Lists every fault at once.
+#[derive(Clone, Eq, PartialEq)]
+pub struct ProtectedResourceError {
+    pub(super) faults: Vec<ResourceFault>,
+}
+
+impl ProtectedResourceError {
+    /// Every fault, at least one.
+    pub fn faults(&self) -> &[ResourceFault] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for ProtectedResourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the protected resource is refused:")?;
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
+    }
+}
+
+debug_as_displayed!(ProtectedResourceError);
+
+impl core::error::Error for ProtectedResourceError {}
+
+/// One reason why a protected resource is refused. Its text names the way out.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ResourceFault {
+    /// An identifier that clients could not use, or would misread.
+    Identifier {
+        /// The identifier.
+        identifier: String,
+        /// Why.
+        fault: UrlFault,
+    },
+    /// Another URL of which that is so.
+    Url {
+        /// Which member.
+        member: &'static str,
+        /// The URL.
+        url: String,
+        /// Why.
+        fault: UrlFault,
+    },
+    /// Text that is no scope.
+    Scope {
+        /// The text.
+        scope: String,
+    },
+    /// An empty text.
+    Empty {
+        /// Which member.
+        member: &'static str,
+    },
+    /// Two different words about a member: neither counts.
+    SaidTwice {
+        /// The setter.
+        member: &'static str,
+    },
+    /// A member of one's own without a name, with that of another, or with one that has a meaning here.
+    Member {
+        /// Its name.
+        name: String,
+    },
+    /// A member whose value cannot be JSON.
+    NotJson {
+        /// Its name.
+        name: String,
+    },
+    /// A document over 64 KiB.
+    TooLarge {
+        /// How many bytes it has.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for ResourceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identifier { identifier, fault } => {
+                write!(f, "the identifier `{}` {fault}", identifier.escape_debug())
+            }
+            Self::Url { member, url, fault } => {
+                write!(f, "{member}: `{}` {fault}", url.escape_debug())
+            }
+            Self::Scope { scope } => write!(
+                f,
+                "scopes_supported: `{}` is no scope: printable ASCII without space, `\"` and `\\`; one for each",
+                scope.escape_debug()
+            ),
+            Self::Empty { member } => write!(f, "{member}: is empty: leave it out"),
+            Self::SaidTwice { member } => {
+                write!(f, "{member}: is said twice, and not alike: leave one out")
+            }
+            Self::Member { name } => write!(
+                f,
+                "member `{}`: has no name, is there twice, or has a meaning of its own: use its setter, if there is one",
+                name.escape_debug()
+            ),
+            Self::NotJson { name } => {
+                write!(f, "member `{}`: its value cannot be JSON", name.escape_debug())
+            }
+            Self::TooLarge { bytes } => {
+                write!(f, "a document of {bytes} bytes: {MAX_DOCUMENT} are the most")
+            }
+        }
+    }
+}
+
+/// A URL that clients could not use, or would misread.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UrlFault {
+    /// It is no absolute `https` URL in ASCII.
+    NotAUrl,
+    /// It is plain `http`, and its host is not this machine.
+    PlainHttp,
+    /// It has a user name.
+    User,
+    /// It has a fragment.
+    Fragment,
+    /// It has a query.
+    Query,
+    /// URL parsers spell it otherwise, or routers match it otherwise.
+    Spelling,
+}
+
+impl fmt::Display for UrlFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAUrl => "is no absolute `https` URL: write it as `https://api.example/orders`, other characters than those of ASCII encoded",
+            Self::PlainHttp => "is plain `http`: whoever is on the way could name issuers of their own; use `https`",
+            Self::User => "has a user name: leave it out",
+            Self::Fragment => "has a fragment: leave it out",
+            Self::Query => "has a query: leave it out",
+            Self::Spelling => "is not spelled as clients will spell it: write the host in lower case, no default port; the path of a resource without `.`, `..`, `/:`, `%`, `*`, `[` and `]`",
+        })
+    }
+}
+
+impl core::error::Error for UrlFault {}
+
+/// What the document of a protected resource says, and its policy does not keep.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ResourceMisfit {
+    /// An issuer that clients are sent to does not have the resource's identifier for an audience; or, where
+    /// they are sent to none, no issuer does.
+    Audience {
+        /// The identifier.
+        resource: String,
+    },
+    /// An authorization server that is no issuer.
+    AuthorizationServer {
+        /// The server's identifier.
+        server: String,
+    },
+    /// No token is taken from `Authorization: Bearer`.
+    NoBearer,
+}
+
+impl fmt::Display for ResourceMisfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Audience { resource } => write!(
+                f,
+                "`{resource}`, for which clients will get their tokens, is no audience of the issuers that they get them from: add it to the audiences"
+            ),
+            Self::AuthorizationServer { server } => write!(
+                f,
+                "the authorization server `{server}` is no issuer, so that its tokens would be refused: name it as it stands in `iss`, or trust it"
+            ),
+            Self::NoBearer => f.write_str(
+                "its clients send their tokens in `Authorization: Bearer`, which is not among the sources: add it",
+            ),
+        }?;
+        f.write_str("; where that is meant, name the document by `Presentation::resource_metadata`")
+    }
+}
+
+impl core::error::Error for ResourceMisfit {}
