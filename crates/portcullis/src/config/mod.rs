@@ -225,8 +225,6 @@ mod fault;
 mod file;
 mod node;
 mod read;
-#[cfg_attr(not(feature = "remote-jwks"), path = "no_remote.rs")]
-mod remote;
 mod sites;
 mod table;
 #[cfg(test)]

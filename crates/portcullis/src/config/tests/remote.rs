@@ -672,7 +672,10 @@ fn each_setting_says_nothing_where_nothing_is_fetched() {
         let text = beside("jwks_file = \"jwks.json\", discovery = true");
         assert!(Policy::from_toml_str(&text, folder.path()).is_ok(), "{key}");
         // Told so where the feature is off.
-        assert!(include_str!("../no_remote.rs").contains(&format!("    \"{key}\",\n")), "{key}");
+        assert!(
+            include_str!("../read/no_remote.rs").contains(&format!("    \"{key}\",\n")),
+            "{key}"
+        );
     }
 }
 
@@ -738,7 +741,7 @@ fn a_proxy_is_an_address_without_user_and_path() {
     let unused = with_keys("jwks_file = \"jwks.json\", proxy = \"http://proxy.internal\"");
     assert_eq!(places(&refused(&unused)), ["issuer[0].keys.proxy"]);
     // Told so where the feature is off.
-    assert!(include_str!("../no_remote.rs").contains("    \"proxy\",\n"));
+    assert!(include_str!("../read/no_remote.rs").contains("    \"proxy\",\n"));
     let none = settings(&with_keys("discovery = true"));
     assert_ne!(settings(&with_keys("discovery = true, proxy = \"http://a:3128\"")), none);
 }

@@ -1,10 +1,10 @@
 //! Keys from an address: where they are, how they are fetched, and issuers that are made on demand.
 use core::time::Duration;
 
-use super::fault::Problem;
-use super::read::{is_on, read_duration, read_fine_duration};
-use super::sites::IssuerSite;
-use super::table::{Faults, Table, Value};
+use super::scalar::{is_on, read_duration, read_fine_duration};
+use crate::config::fault::Problem;
+use crate::config::sites::IssuerSite;
+use crate::config::table::{Faults, Table, Value};
 use crate::dangerous;
 use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, Settings};
 use crate::policy::{Fault, Issuer, Keys, WantsAlgorithms};
