@@ -223,10 +223,10 @@
 //! `sources = []` they are the only ones.
 mod fault;
 mod file;
+mod locate;
 mod node;
 mod read;
-mod sites;
-mod table;
+mod reader;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@ use super::scalar::{is_on, read_duration};
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
 use crate::config::fault::Problem;
 use crate::config::node::Node;
-use crate::config::table::{Faults, Table, Value};
+use crate::config::reader::{Faults, Table, Value};
 use crate::dangerous;
 
 pub(super) fn read_claims(

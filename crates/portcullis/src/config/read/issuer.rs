@@ -7,8 +7,8 @@ use super::scalar::{is_on, read_strings};
 use super::{mistaken_key, remote};
 use crate::claims::TokenType;
 use crate::config::fault::Problem;
-use crate::config::sites::{IssuerSite, Sites};
-use crate::config::table::{Faults, Table, Value};
+use crate::config::locate::{IssuerSite, Sites};
+use crate::config::reader::{Faults, Table, Value};
 use crate::policy::{Fault, Issuer};
 use crate::signature::Algorithm;
 

@@ -1,7 +1,7 @@
 //! In the place of `remote` where the feature is off: its keys are told what they need.
 use crate::config::fault::Problem;
-use crate::config::sites::IssuerSite;
-use crate::config::table::{Faults, Table, Value};
+use crate::config::locate::IssuerSite;
+use crate::config::reader::{Faults, Table, Value};
 use crate::policy::{Issuer, Keys, WantsAlgorithms};
 
 /// Where an issuer's keys may come from.

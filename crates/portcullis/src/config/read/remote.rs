@@ -3,8 +3,8 @@ use core::time::Duration;
 
 use super::scalar::{is_on, read_duration, read_fine_duration};
 use crate::config::fault::Problem;
-use crate::config::sites::IssuerSite;
-use crate::config::table::{Faults, Table, Value};
+use crate::config::locate::IssuerSite;
+use crate::config::reader::{Faults, Table, Value};
 use crate::dangerous;
 use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, Settings};
 use crate::policy::{Fault, Issuer, Keys, WantsAlgorithms};

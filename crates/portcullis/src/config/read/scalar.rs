@@ -6,7 +6,7 @@ use jiff::civil;
 use jiff::fmt::friendly::SpanParser;
 
 use crate::config::fault::Problem;
-use crate::config::table::{Faults, Value};
+use crate::config::reader::{Faults, Value};
 use crate::time::UnixTime;
 
 /// RFC 3339, fractions of a second dropped.

@@ -1,6 +1,6 @@
 //! Where in a request a token may stand.
 use crate::config::fault::Problem;
-use crate::config::table::{Faults, Value};
+use crate::config::reader::{Faults, Value};
 use crate::dangerous;
 use crate::source::{CookieError, SameSite, TokenCookie, TokenSource};
 

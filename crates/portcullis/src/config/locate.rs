@@ -1,6 +1,6 @@
 //! Where a fault that building the policy finds stands in its data.
 use super::fault::Problem;
-use super::table::Faults;
+use super::reader::Faults;
 use crate::keys::SecretFault;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwksError;
