@@ -224,6 +224,7 @@
 mod fault;
 mod file;
 mod locate;
+mod nearest;
 mod node;
 mod read;
 mod reader;
