@@ -1,6 +1,6 @@
 //! Where a fault that building the policy finds stands in its data.
 use super::fault::Problem;
-use super::reader::Faults;
+use super::reader::Reader;
 use crate::keys::SecretFault;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwksError;
@@ -43,18 +43,20 @@ impl IssuerSite {
 }
 
 impl Sites {
-    /// Adds what building found, but for what only follows from faults that are known already.
-    pub(super) fn add<'f>(&self, found: impl IntoIterator<Item = &'f Fault>, faults: &mut Faults) {
-        let located: Vec<_> = found
-            .into_iter()
-            .filter_map(|fault| {
-                let (place, causes) = self.locate(fault);
-                let is_new = !causes.iter().any(|cause| faults.are_within(cause));
-                is_new.then(|| (place, fault.clone()))
-            })
-            .collect();
-        for (place, fault) in located {
-            faults.add(place, Problem::Policy(fault));
+    /// Notes what building found, but for what only follows from faults that are known already.
+    pub(super) fn refuse<'f>(
+        &self,
+        found: impl IntoIterator<Item = &'f Fault>,
+        reader: &Reader<'_>,
+    ) {
+        let located = found.into_iter().filter_map(|fault| {
+            let (place, causes) = self.locate(fault);
+            let is_new = !causes.iter().any(|cause| reader.has_faults_within(cause));
+            is_new.then(|| (place, fault.clone()))
+        });
+        // All are judged before one is noted: none of them explains another.
+        for (place, fault) in located.collect::<Vec<_>>() {
+            reader.refuse(place, Problem::Policy(fault));
         }
     }
 

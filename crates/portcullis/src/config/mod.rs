@@ -296,7 +296,7 @@ impl PolicyConfig {
     /// There is a fault. The error then lists also what building would find; but where there is
     /// none yet, that is left to [`PolicyBuilder::build`], which knows no places.
     pub fn into_builder(self, base: impl AsRef<Path>) -> Result<PolicyBuilder, ConfigError> {
-        Settings::read(self.root, self.lines, base.as_ref()).into_builder()
+        Settings::read(&self.root, self.lines, base.as_ref()).into_builder()
     }
 
     /// A policy with these settings. Paths in it start from `base`.
@@ -316,7 +316,7 @@ impl PolicyConfig {
         base: &Path,
         finish: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
     ) -> Result<Policy, ConfigError> {
-        Settings::read(self.root, self.lines, base).build(finish)
+        Settings::read(&self.root, self.lines, base).build(finish)
     }
 }
 

@@ -1,32 +1,41 @@
 //! Takes a tree apart, and notes everything that is wrong with it on the way.
+use core::cell::RefCell;
+use std::path::{Path, PathBuf};
+
 use super::fault::{ConfigError, ConfigFault, Problem};
 use super::nearest::nearest;
 use super::node::{Lines, Node, below};
 
-/// What was found wrong so far.
-pub(super) struct Faults {
-    found: Vec<ConfigFault>,
+/// What all values of a tree share: where paths start, and what was found wrong so far.
+pub(super) struct Reader<'d> {
+    base: &'d Path,
     lines: Lines,
+    faults: RefCell<Vec<ConfigFault>>,
 }
 
-impl Faults {
-    pub(super) fn new(lines: Lines) -> Self {
-        Self { found: Vec::new(), lines }
+impl<'d> Reader<'d> {
+    pub(super) fn new(lines: Lines, base: &'d Path) -> Self {
+        Self { base, lines, faults: RefCell::default() }
     }
 
-    pub(super) fn add(&mut self, place: impl Into<String>, problem: Problem) {
+    /// The tree as a whole.
+    pub(super) fn root<'r>(&'r self, node: &'r Node) -> Value<'r> {
+        Value { place: String::new(), node, reader: self }
+    }
+
+    pub(super) fn refuse(&self, place: impl Into<String>, problem: Problem) {
         let place = place.into();
         let line = self.lines.of(&place);
-        self.found.push(ConfigFault { place, line, problem });
+        self.faults.borrow_mut().push(ConfigFault { place, line, problem });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
+    pub(super) fn has_faults(&self) -> bool {
+        !self.faults.borrow().is_empty()
     }
 
     /// Whether something is wrong at a place, or within it.
-    pub(super) fn are_within(&self, place: &str) -> bool {
-        self.found.iter().any(|fault| {
+    pub(super) fn has_faults_within(&self, place: &str) -> bool {
+        self.faults.borrow().iter().any(|fault| {
             fault
                 .place
                 .strip_prefix(place)
@@ -35,149 +44,173 @@ impl Faults {
     }
 
     pub(super) fn into_error(self) -> ConfigError {
-        ConfigError::new(self.found)
+        ConfigError::new(self.faults.into_inner())
     }
 }
 
-/// A part of the tree, and where it was.
-pub(super) struct Value {
+/// A part of the tree, and where it is. What reads it as something that it is not notes that.
+pub(super) struct Value<'d> {
     pub(super) place: String,
-    node: Node,
+    pub(super) node: &'d Node,
+    reader: &'d Reader<'d>,
 }
 
-impl Value {
-    pub(super) fn root(node: Node) -> Self {
-        Self { place: String::new(), node }
+impl<'d> Value<'d> {
+    pub(super) fn refuse(&self, problem: Problem) {
+        self.reader.refuse(self.place.as_str(), problem);
+    }
+
+    /// Notes that it cannot stand beside another.
+    pub(super) fn refuse_beside(&self, other: &Self) {
+        self.refuse(Problem::Conflict { with: other.place.clone() });
+    }
+
+    /// Notes that it is of another type. Gives nothing.
+    pub(super) fn wrong<T>(&self, expected: &'static str) -> Option<T> {
+        self.refuse(Problem::WrongType { expected, found: self.node.kind() });
+        None
     }
 
     pub(super) fn is_string(&self) -> bool {
         matches!(self.node, Node::String(_))
     }
 
-    pub(super) fn into_node(self) -> Node {
-        self.node
-    }
-
-    fn wrong<T>(&self, expected: &'static str, faults: &mut Faults) -> Option<T> {
-        let problem = Problem::WrongType { expected, found: self.node.kind() };
-        faults.add(self.place.as_str(), problem);
-        None
-    }
-
-    pub(super) fn string(self, expected: &'static str, faults: &mut Faults) -> Option<String> {
+    pub(super) fn string(&self, expected: &'static str) -> Option<&'d str> {
         match self.node {
             Node::String(text) => Some(text),
-            _ => self.wrong(expected, faults),
+            _ => self.wrong(expected),
         }
     }
 
-    pub(super) fn boolean(self, faults: &mut Faults) -> Option<bool> {
+    /// A path, which starts from the base.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        Some(self.reader.base.join(self.string("the path of a file")?))
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
         match self.node {
-            Node::Bool(value) => Some(value),
-            _ => self.wrong("true or false", faults),
+            Node::Bool(value) => Some(*value),
+            _ => self.wrong("true or false"),
         }
     }
 
-    pub(super) fn integer(self, expected: &'static str, faults: &mut Faults) -> Option<i128> {
+    pub(super) fn is_on(&self) -> bool {
+        self.boolean() == Some(true)
+    }
+
+    pub(super) fn integer(&self, expected: &'static str) -> Option<i128> {
         match self.node {
-            Node::Integer(number) => Some(number),
-            _ => self.wrong(expected, faults),
+            Node::Integer(number) => Some(*number),
+            _ => self.wrong(expected),
         }
     }
 
-    /// A date and time, which only some formats have a notation of their own for.
-    pub(super) fn time(self, expected: &'static str, faults: &mut Faults) -> Option<String> {
-        match self.node {
-            Node::Datetime(text) | Node::String(text) => Some(text),
-            _ => self.wrong(expected, faults),
-        }
-    }
-
-    pub(super) fn list(self, expected: &'static str, faults: &mut Faults) -> Option<Vec<Self>> {
-        let Self { place, node } = self;
-        match node {
-            Node::Array(items) => {
-                let items = items.into_iter().enumerate();
-                Some(
-                    items
-                        .map(|(index, node)| Self { place: format!("{place}[{index}]"), node })
-                        .collect(),
-                )
-            }
-            node => Self { place, node }.wrong(expected, faults),
-        }
+    pub(super) fn list(&self, expected: &'static str) -> Option<Vec<Self>> {
+        let Node::Array(items) = self.node else { return self.wrong(expected) };
+        let item = |(index, node)| {
+            let place = format!("{}[{index}]", self.place);
+            Self { place, node, reader: self.reader }
+        };
+        Some(items.iter().enumerate().map(item).collect())
     }
 
     /// The strings of a list. What else is in it is a fault.
-    pub(super) fn strings(
-        self,
-        expected: &'static str,
-        faults: &mut Faults,
-    ) -> Option<Vec<(String, String)>> {
-        let items = self.list(expected, faults)?;
-        let strings = items.into_iter().filter_map(|item| {
-            let place = item.place.clone();
-            Some((place, item.string("a string", faults)?))
-        });
-        Some(strings.collect())
+    pub(super) fn strings(&self, expected: &'static str) -> Option<Vec<&'d str>> {
+        let strings = self.placed_strings(expected)?;
+        Some(strings.into_iter().map(|(_, text)| text).collect())
+    }
+
+    /// As [`strings`](Self::strings), each with where it stands.
+    pub(super) fn placed_strings(&self, expected: &'static str) -> Option<Vec<(Self, &'d str)>> {
+        let items = self.list(expected)?.into_iter();
+        Some(items.filter_map(|item| item.string("a string").map(|text| (item, text))).collect())
     }
 
     /// The one of `values` that it says.
     pub(super) fn one_of<T: Copy>(
-        self,
+        &self,
         names: &'static [&'static str],
         values: &[T],
-        faults: &mut Faults,
     ) -> Option<T> {
-        let place = self.place.clone();
-        let text = self.string("a string", faults)?;
+        let text = self.string("a string")?;
         let found = names.iter().position(|name| *name == text).and_then(|at| values.get(at));
         if found.is_none() {
-            faults.add(place, Problem::UnknownValue { expected: names });
+            self.refuse(Problem::UnknownValue { expected: names });
         }
         found.copied()
     }
 
-    pub(super) fn table(self, expected: &'static str, faults: &mut Faults) -> Option<Table> {
-        let Self { place, node } = self;
-        let Node::Table(entries) = node else {
-            return Self { place, node }.wrong(expected, faults);
-        };
-        let mut own: Vec<(String, Self)> = Vec::with_capacity(entries.len());
+    pub(super) fn table(&self, expected: &'static str) -> Option<Table<'d>> {
+        let Node::Table(entries) = self.node else { return self.wrong(expected) };
+        let mut own: Vec<(&str, Self)> = Vec::with_capacity(entries.len());
         for (key, node) in entries {
-            let value = Self { place: below(&place, &key), node };
-            if own.iter().any(|(other, _)| *other == key) {
-                faults.add(value.place, Problem::DuplicateKey);
+            let value = Self { place: below(&self.place, key), node, reader: self.reader };
+            if own.iter().any(|(other, _)| other == key) {
+                value.refuse(Problem::DuplicateKey);
             } else {
                 own.push((key, value));
             }
         }
-        Some(Table { place, entries: own, known: Vec::new() })
+        let (place, reader) = (self.place.clone(), self.reader);
+        Some(Table { place, entries: own, known: Vec::new(), reader })
     }
 }
 
 /// A table whose keys are taken out one by one. What is left at the [end](Self::finish) is unknown.
 #[must_use]
-pub(super) struct Table {
+pub(super) struct Table<'d> {
     pub(super) place: String,
-    entries: Vec<(String, Value)>,
+    entries: Vec<(&'d str, Value<'d>)>,
     known: Vec<&'static str>,
+    reader: &'d Reader<'d>,
 }
 
-impl Table {
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {
+impl<'d> Table<'d> {
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'d>> {
         self.known.push(key);
-        let at = self.entries.iter().position(|(own, _)| own == key)?;
+        let at = self.entries.iter().position(|(own, _)| *own == key)?;
         Some(self.entries.remove(at).1)
     }
 
     /// As [`take`](Self::take), of a key that has no default.
-    pub(super) fn require(&mut self, key: &'static str, faults: &mut Faults) -> Option<Value> {
+    pub(super) fn require(&mut self, key: &'static str) -> Option<Value<'d>> {
         let value = self.take(key);
         if value.is_none() {
-            faults.add(self.at(key), Problem::Missing);
+            self.refuse_at(key, Problem::Missing);
         }
         value
+    }
+
+    /// Takes a key that is off where it is not there.
+    pub(super) fn is_on(&mut self, key: &'static str) -> bool {
+        self.take(key).is_some_and(|value| value.is_on())
+    }
+
+    pub(super) fn string(&mut self, key: &'static str, expected: &'static str) -> Option<&'d str> {
+        self.take(key)?.string(expected)
+    }
+
+    pub(super) fn strings(
+        &mut self,
+        key: &'static str,
+        expected: &'static str,
+    ) -> Option<Vec<&'d str>> {
+        self.take(key)?.strings(expected)
+    }
+
+    pub(super) fn refuse(&self, problem: Problem) {
+        self.reader.refuse(self.place.as_str(), problem);
+    }
+
+    /// Notes what is wrong with one of its keys, or that it is missing.
+    pub(super) fn refuse_at(&self, key: &str, problem: Problem) {
+        self.reader.refuse(self.at(key), problem);
+    }
+
+    /// Whether something is wrong with one of its keys, or within it.
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn has_faults_at(&self, key: &str) -> bool {
+        self.reader.has_faults_within(&self.at(key))
     }
 
     /// The place of one of its keys.
@@ -186,30 +219,28 @@ impl Table {
     }
 
     /// Whatever keys are left, for a table whose keys are names of the user's own.
-    pub(super) fn into_entries(self) -> Vec<(String, Value)> {
+    pub(super) fn into_entries(self) -> Vec<(&'d str, Value<'d>)> {
         self.entries
     }
 
-    pub(super) fn finish(self, faults: &mut Faults) {
-        self.finish_with(faults, |_, _, _| None);
+    pub(super) fn finish(self) {
+        self.finish_with(|_, _, _| None);
     }
 
     /// As [`finish`](Self::finish), where `judge` may know better what an unknown key is. It is
     /// told the key, its value and the known key of almost that name.
     pub(super) fn finish_with(
         self,
-        faults: &mut Faults,
-        judge: impl Fn(&str, &Value, Option<&'static str>) -> Option<Problem>,
+        judge: impl Fn(&str, &Value<'_>, Option<&'static str>) -> Option<Problem>,
     ) {
         for (key, value) in self.entries {
-            let nearest = nearest(&key, &self.known);
-            let problem = judge(&key, &value, nearest).unwrap_or_else(|| Problem::UnknownKey {
+            let nearest = nearest(key, &self.known);
+            let problem = judge(key, &value, nearest).unwrap_or_else(|| Problem::UnknownKey {
                 nearest,
                 known: self.known.clone(),
-                is_of_top_level: !self.place.is_empty()
-                    && super::read::TOP_LEVEL.contains(&key.as_str()),
+                is_of_top_level: !self.place.is_empty() && super::read::TOP_LEVEL.contains(&key),
             });
-            faults.add(value.place, problem);
+            value.refuse(problem);
         }
     }
 }
@@ -220,8 +251,8 @@ mod tests {
 
     #[test]
     fn what_is_beside_a_place_is_not_within_it() {
-        let mut faults = Faults::new(Lines::default());
-        faults.add("issuer[1].keys.secrets[0]", Problem::Missing);
+        let reader = Reader::new(Lines::default(), Path::new(""));
+        reader.refuse("issuer[1].keys.secrets[0]", Problem::Missing);
         for (place, is_within) in [
             ("issuer", true),
             ("issuer[1]", true),
@@ -231,7 +262,7 @@ mod tests {
             ("issuer[1].keys.secrets[0].file", false),
             ("issuer[0]", false),
         ] {
-            assert_eq!(faults.are_within(place), is_within, "{place}");
+            assert_eq!(reader.has_faults_within(place), is_within, "{place}");
         }
     }
 }

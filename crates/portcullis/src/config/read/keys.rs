@@ -1,145 +1,116 @@
 //! Where an issuer's keys come from: files, shared secrets, addresses.
 use core::cell::Cell;
-use std::path::Path;
 
-use super::mistaken_key;
-use super::remote::{self, PlainHosts};
-use super::scalar::read_time;
+use super::{mistaken_key, remote};
 use crate::config::fault::Problem;
 use crate::config::locate::IssuerSite;
-use crate::config::reader::{Faults, Table, Value};
+use crate::config::reader::{Table, Value};
 use crate::keys::{Encoding, KeyFile, Secret};
 use crate::policy::{Fault, Keys};
 use crate::signature::Algorithm;
 
-pub(super) fn read_keys(
-    mut table: Table,
-    plain_hosts: Option<PlainHosts>,
-    base: &Path,
-    site: &mut IssuerSite,
-    faults: &mut Faults,
-) -> Keys {
-    let path = |value: Option<Value>, faults: &mut Faults| {
-        let value = value?;
-        let place = value.place.clone();
-        Some((place, base.join(value.string("the path of a file", faults)?)))
-    };
+/// Hosts whose keys are fetched without TLS, and where they are named.
+pub(super) type PlainHosts<'d> = (Value<'d>, Vec<&'d str>);
 
-    let fetched = remote::read_keys(&mut table, plain_hosts, site, faults);
-    let jwks_file = table.take("jwks_file");
-    let pem_file = table.take("pem_file");
-    let listed = table.take("secrets");
-    if fetched.is_none() && jwks_file.is_none() && pem_file.is_none() && listed.is_none() {
-        let keys = remote::ORIGINS;
-        faults.add(table.place.as_str(), Problem::MissingOneOf { keys });
+pub(super) fn read_keys(
+    mut table: Table<'_>,
+    plain_hosts: Option<PlainHosts<'_>>,
+    site: &mut IssuerSite,
+) -> Keys {
+    let fetched = remote::read_keys(&mut table, plain_hosts, site);
+    let [jwks_file, pem_file, secrets] =
+        ["jwks_file", "pem_file", "secrets"].map(|key| table.take(key));
+    if fetched.is_none() && jwks_file.is_none() && pem_file.is_none() && secrets.is_none() {
+        table.refuse(Problem::MissingOneOf { keys: remote::ORIGINS });
     }
-    let mut keys = fetched.unwrap_or_default();
     let key_id = table.take("key_id");
     if let Some(key_id) = key_id.as_ref().filter(|_| pem_file.is_none()) {
-        faults.add(key_id.place.as_str(), Problem::Needs { key: "pem_file" });
+        key_id.refuse(Problem::Needs { key: "pem_file" });
     }
-    let key_id = key_id.and_then(|value| value.string("a string: what stands in `kid`", faults));
+    let key_id = key_id.and_then(|value| value.string("a string: what stands in `kid`"));
 
-    let jwks_file = path(jwks_file, faults).map(|(place, path)| (place, KeyFile::jwks(path)));
-    let pem_file = path(pem_file, faults).map(|(place, path)| {
-        let file = KeyFile::pem(path);
-        (
-            place,
-            match key_id {
-                Some(id) => file.key_id(id),
-                None => file,
-            },
-        )
+    let jwks_file = jwks_file.and_then(|value| Some((KeyFile::jwks(value.path()?), value)));
+    let pem_file = pem_file.and_then(|value| {
+        let file = KeyFile::pem(value.path()?);
+        let file = match key_id {
+            Some(id) => file.key_id(id),
+            None => file,
+        };
+        Some((file, value))
     });
-    for (place, file) in [jwks_file, pem_file].into_iter().flatten() {
+    let mut keys = fetched.unwrap_or_default();
+    for (file, value) in [jwks_file, pem_file].into_iter().flatten() {
         match file.open() {
             Ok(file) => keys = keys.and(file),
             Err(error) => {
-                let fault = Fault::KeyFile { issuer: site.name.clone(), error };
-                faults.add(place, Problem::Policy(fault));
+                let issuer = site.name.clone();
+                value.refuse(Problem::Policy(Fault::KeyFile { issuer, error }));
             }
         }
     }
-
-    let listed = listed.and_then(|value| {
-        if value.is_string() {
-            faults.add(value.place, Problem::LiteralSecret);
-            return None;
-        }
-        value.list("a list of tables: [{ file = \"…\" }]", faults)
-    });
-    for value in listed.into_iter().flatten() {
-        let place = value.place.clone();
-        if let Some(secret) = read_secret(value, base, faults) {
-            site.secrets.push((secret.label(), place));
+    for value in secrets.and_then(|value| list_secrets(&value)).into_iter().flatten() {
+        if let Some(secret) = read_secret(&value) {
+            site.secrets.push((secret.label(), value.place));
             keys = keys.and(secret);
         }
     }
-    table.finish_with(faults, mistaken_key);
+    table.finish_with(mistaken_key);
     keys
 }
 
-/// Gives no secret where something about it is so unclear that a further check would mislead.
-fn read_secret(value: Value, base: &Path, faults: &mut Faults) -> Option<Secret> {
+fn list_secrets<'d>(value: &Value<'d>) -> Option<Vec<Value<'d>>> {
     if value.is_string() {
-        faults.add(value.place, Problem::LiteralSecret);
+        value.refuse(Problem::LiteralSecret);
         return None;
     }
-    let mut table = value.table("a table: { file = \"…\" } or { env = \"…\" }", faults)?;
+    value.list("a list of tables: [{ file = \"…\" }]")
+}
+
+/// Gives no secret where something about it is so unclear that a further check would mislead.
+fn read_secret(value: &Value<'_>) -> Option<Secret> {
+    if value.is_string() {
+        value.refuse(Problem::LiteralSecret);
+        return None;
+    }
+    let mut table = value.table("a table: { file = \"…\" } or { env = \"…\" }")?;
     let (file, env) = (table.take("file"), table.take("env"));
     let encoding = match table.take("encoding") {
         None => Some(Encoding::Raw),
         Some(value) => value.one_of(
             &["raw", "base64url", "hex"],
             &[Encoding::Raw, Encoding::Base64url, Encoding::Hex],
-            faults,
         ),
     };
-    let id = table.take("id").and_then(|value| value.string("a string", faults));
+    let id = table.string("id", "a string");
     let algorithm = table.take("algorithm").map(|value| {
         value.one_of(
             &["HS256", "HS384", "HS512"],
             &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512],
-            faults,
         )
     });
-    let accept_until = table.take("accept_until").and_then(|value| read_time(value, faults));
-    let place = table.place.clone();
+    let accept_until = table.take("accept_until").and_then(|value| value.time());
     let is_literal = Cell::new(false);
-    table.finish_with(faults, |_, value, nearest| {
+    table.finish_with(|_, value, nearest| {
         (value.is_string() && nearest.is_none()).then(|| {
             is_literal.set(true);
             Problem::LiteralSecret
         })
     });
 
-    let secret = match (file, env) {
+    let mut secret = match (file, env) {
+        (Some(file), None) => Secret::file(file.path()?, encoding?),
+        (None, Some(env)) => Secret::env(read_variable(&env)?, encoding?),
         (Some(file), Some(env)) => {
-            faults.add(env.place, Problem::Conflict { with: file.place });
-            None
-        }
-        (Some(file), None) => {
-            let path = file.string("the path of a file", faults)?;
-            Some(Secret::file(base.join(path), encoding?))
-        }
-        (None, Some(env)) => {
-            let place = env.place.clone();
-            let name = env.string("the name of an environment variable", faults)?;
-            if is_variable(&name) {
-                Some(Secret::env(name, encoding?))
-            } else {
-                faults.add(place, Problem::EnvironmentName);
-                None
-            }
+            env.refuse_beside(&file);
+            return None;
         }
         (None, None) => {
             if !is_literal.get() {
-                faults.add(place, Problem::MissingOneOf { keys: &["file", "env"] });
+                value.refuse(Problem::MissingOneOf { keys: &["file", "env"] });
             }
-            None
+            return None;
         }
     };
-    let mut secret = secret?;
     if let Some(id) = id {
         secret = secret.id(id);
     }
@@ -153,8 +124,13 @@ fn read_secret(value: Value, base: &Path, faults: &mut Faults) -> Option<Secret>
 }
 
 /// POSIX.1 §8.1, lower case too. A secret in the place of its variable's name is mostly none.
-fn is_variable(name: &str) -> bool {
-    !name.starts_with(|first: char| first.is_ascii_digit())
+fn read_variable<'d>(value: &Value<'d>) -> Option<&'d str> {
+    let name = value.string("the name of an environment variable")?;
+    let is_variable = !name.starts_with(|first: char| first.is_ascii_digit())
         && !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_variable {
+        value.refuse(Problem::EnvironmentName);
+    }
+    is_variable.then_some(name)
 }

@@ -11,12 +11,11 @@ use std::path::Path;
 
 use self::claims::{Lifetime, read_claims, read_lifetime};
 use self::issuer::read_issuer;
-use self::scalar::{is_on, read_bytes, read_strings};
-use self::source::{read_any_cookie, read_sources};
+use self::source::{PlacedSource, read_any_cookie, read_sources};
 use super::fault::{ConfigError, Problem};
 use super::locate::Sites;
 use super::node::{Lines, Node};
-use super::reader::{Faults, Table, Value};
+use super::reader::{Reader, Table, Value};
 use crate::dangerous;
 use crate::policy::{Fault, Policy, PolicyBuilder};
 use crate::rules::BadCookie;
@@ -40,39 +39,48 @@ pub(super) const TOP_LEVEL: [&str; 13] = [
     "dangerous",
 ];
 
+type Set<T> = fn(PolicyBuilder, T) -> PolicyBuilder;
+
+/// Each with the numbers of bytes that it may be.
+const LIMITS: [(&str, &str, Set<usize>); 3] = [
+    ("token_limit", "1 to 65536 bytes", PolicyBuilder::token_limit),
+    ("header_limit", "1 to 16384 bytes", PolicyBuilder::header_limit),
+    ("token_cache", "0, or 1048576 to 1073741824 bytes", PolicyBuilder::token_cache),
+];
+
+const SWITCHES: [(&str, fn(PolicyBuilder) -> PolicyBuilder); 3] = [
+    ("prefer_header", PolicyBuilder::prefer_header),
+    ("refuse_brought_keys", PolicyBuilder::refuse_brought_keys),
+    ("allow_anonymous", PolicyBuilder::allow_anonymous),
+];
+
 /// What was read: a builder, where its settings came from, and what is wrong so far.
-pub(super) struct Settings {
+pub(super) struct Settings<'d> {
     builder: PolicyBuilder,
     sites: Sites,
-    faults: Faults,
+    reader: Reader<'d>,
 }
 
-impl Settings {
-    pub(super) fn read(root: Node, lines: Lines, base: &Path) -> Self {
-        let mut settings = Self {
-            builder: Policy::builder(),
-            sites: Sites::default(),
-            faults: Faults::new(lines),
-        };
-        if let Some(top) = Value::root(root).table("a table", &mut settings.faults) {
-            settings.read_top(top, base);
-        }
-        settings
+impl<'d> Settings<'d> {
+    pub(super) fn read(root: &Node, lines: Lines, base: &'d Path) -> Self {
+        let reader = Reader::new(lines, base);
+        let mut sites = Sites::default();
+        let top = reader.root(root).table("a table");
+        let builder = top.map_or_else(Policy::builder, |top| read_top(top, &mut sites));
+        Self { builder, sites, reader }
     }
 
     pub(super) fn into_builder(self) -> Result<PolicyBuilder, ConfigError> {
-        let Self { builder, sites, mut faults } = self;
-        if faults.is_empty() {
+        let Self { builder, sites, reader } = self;
+        if !reader.has_faults() {
             return Ok(builder);
         }
         // Refused either way: say all that can be said, but for what the caller could still add.
         if let Err(refused) = builder.build() {
-            sites.add(
-                refused.faults().iter().filter(|fault| **fault != Fault::NoIssuer),
-                &mut faults,
-            );
+            let found = refused.faults().iter().filter(|fault| **fault != Fault::NoIssuer);
+            sites.refuse(found, &reader);
         }
-        Err(faults.into_error())
+        Err(reader.into_error())
     }
 
     /// `finish` adds what data cannot say.
@@ -80,142 +88,117 @@ impl Settings {
         self,
         finish: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
     ) -> Result<Policy, ConfigError> {
-        let Self { builder, sites, mut faults } = self;
+        let Self { builder, sites, reader } = self;
         match finish(builder).build() {
-            Ok(policy) if faults.is_empty() => Ok(policy),
-            Ok(_) => Err(faults.into_error()),
-            Err(refused) => {
-                sites.add(refused.faults(), &mut faults);
-                Err(faults.into_error())
-            }
+            Ok(policy) if !reader.has_faults() => return Ok(policy),
+            Ok(_) => {}
+            Err(refused) => sites.refuse(refused.faults(), &reader),
         }
-    }
-
-    fn read_top(&mut self, mut top: Table, base: &Path) {
-        let Self { sites, faults, .. } = self;
-        let mut builder = Policy::builder();
-
-        let issuers = top
-            .take("issuer")
-            .and_then(|value| value.list("a list of tables, each under `[[issuer]]`", faults));
-        for value in issuers.into_iter().flatten() {
-            if let Some(issuer) = read_issuer(value, base, sites, faults) {
-                builder = builder.issuer(issuer);
-            }
-        }
-
-        let dangerous = read_dangerous(top.take("dangerous"), faults);
-        let claims = read_claims(top.take("claims"), dangerous.lifetime, faults);
-        builder = builder.claims(claims);
-
-        let sources = top.take("sources").and_then(|value| read_sources(value, faults));
-        if sources.is_some() || !dangerous.sources.is_empty() {
-            let mut sources =
-                sources.unwrap_or_else(|| vec![(TokenSource::bearer(), top.at("sources"))]);
-            sources.extend(dangerous.sources);
-            sites.sources.clone_from(&sources);
-            builder = builder.sources(sources.into_iter().map(|(source, _)| source));
-        }
-
-        if let Some(value) = top.take("allowed_origins") {
-            let origins = value.strings("a list of origins: [\"https://app.example\"]", faults);
-            sites.origins = origins.unwrap_or_default();
-            builder =
-                builder.allowed_origins(sites.origins.iter().map(|(_, origin)| origin.as_str()));
-        }
-        if let Some(value) = top.take("bad_cookie")
-            && let Some(choice) = value.one_of(
-                &["reject", "reject-and-clear", "anonymous"],
-                &[BadCookie::Reject, BadCookie::RejectAndClear, BadCookie::Anonymous],
-                faults,
-            )
-        {
-            builder = builder.bad_cookie(choice);
-        }
-        if let Some(limit) =
-            top.take("token_limit").and_then(|value| read_bytes(value, "1 to 65536 bytes", faults))
-        {
-            builder = builder.token_limit(limit);
-        }
-        if let Some(limit) =
-            top.take("header_limit").and_then(|value| read_bytes(value, "1 to 16384 bytes", faults))
-        {
-            builder = builder.header_limit(limit);
-        }
-        if let Some(bytes) = top
-            .take("token_cache")
-            .and_then(|value| read_bytes(value, "0, or 1048576 to 1073741824 bytes", faults))
-        {
-            builder = builder.token_cache(bytes);
-        }
-        if is_on(top.take("prefer_header"), faults) {
-            builder = builder.prefer_header();
-        }
-        if is_on(top.take("refuse_brought_keys"), faults) {
-            builder = builder.refuse_brought_keys();
-        }
-        if is_on(top.take("allow_anonymous"), faults) {
-            builder = builder.allow_anonymous();
-        }
-        if let Some(value) = top.take("presentation") {
-            builder = builder.presentation(read_presentation(value, faults));
-        }
-        top.finish_with(faults, mistaken_key);
-        self.builder = builder;
+        Err(reader.into_error())
     }
 }
 
+fn read_top(mut top: Table<'_>, sites: &mut Sites) -> PolicyBuilder {
+    let mut builder = Policy::builder();
+
+    let issuers = top.take("issuer");
+    let issuers = issuers.and_then(|value| value.list("a list of tables, each under `[[issuer]]`"));
+    for value in issuers.into_iter().flatten() {
+        if let Some(issuer) = read_issuer(&value, sites) {
+            builder = builder.issuer(issuer);
+        }
+    }
+
+    let dangerous = read_dangerous(top.take("dangerous"));
+    builder = builder.claims(read_claims(top.take("claims"), dangerous.lifetime));
+
+    let sources = top.take("sources").and_then(|value| read_sources(&value));
+    if sources.is_some() || !dangerous.sources.is_empty() {
+        sites.sources = sources.unwrap_or_else(|| vec![(TokenSource::bearer(), top.at("sources"))]);
+        sites.sources.extend(dangerous.sources);
+        builder = builder.sources(sites.sources.iter().map(|(source, _)| source.clone()));
+    }
+
+    let origins = top.take("allowed_origins");
+    let origins = origins
+        .and_then(|value| value.placed_strings("a list of origins: [\"https://app.example\"]"));
+    for (value, origin) in origins.into_iter().flatten() {
+        builder = builder.allowed_origins([origin]);
+        sites.origins.push((value.place, origin.to_owned()));
+    }
+
+    let choice = top.take("bad_cookie").and_then(|value| {
+        value.one_of(
+            &["reject", "reject-and-clear", "anonymous"],
+            &[BadCookie::Reject, BadCookie::RejectAndClear, BadCookie::Anonymous],
+        )
+    });
+    if let Some(choice) = choice {
+        builder = builder.bad_cookie(choice);
+    }
+    for (key, expected, set) in LIMITS {
+        if let Some(bytes) = top.take(key).and_then(|value| value.bytes(expected)) {
+            builder = set(builder, bytes);
+        }
+    }
+    for (key, turn_on) in SWITCHES {
+        if top.is_on(key) {
+            builder = turn_on(builder);
+        }
+    }
+    if let Some(value) = top.take("presentation") {
+        builder = builder.presentation(read_presentation(&value));
+    }
+    top.finish_with(mistaken_key);
+    builder
+}
+
 /// A key that nobody knows but whoever thinks that a secret could stand in a policy.
-fn mistaken_key(key: &str, value: &Value, _: Option<&'static str>) -> Option<Problem> {
+fn mistaken_key(key: &str, value: &Value<'_>, _: Option<&'static str>) -> Option<Problem> {
     let key = key.to_ascii_lowercase();
     let is_literal = value.is_string() && (key.contains("secret") || key.contains("password"));
     is_literal.then_some(Problem::LiteralSecret)
 }
 
 #[derive(Default)]
-struct Dangerous {
-    lifetime: Lifetime,
-    sources: Vec<(TokenSource, String)>,
+struct Dangerous<'d> {
+    lifetime: Lifetime<'d>,
+    sources: Vec<PlacedSource>,
 }
 
-fn read_dangerous(value: Option<Value>, faults: &mut Faults) -> Dangerous {
+fn read_dangerous(value: Option<Value<'_>>) -> Dangerous<'_> {
     let mut found = Dangerous::default();
-    let Some(mut table) = value.and_then(|value| value.table("a table", faults)) else {
-        return found;
-    };
-    found.lifetime = read_lifetime(&mut table, faults);
+    let Some(mut table) = value.and_then(|value| value.table("a table")) else { return found };
+    found.lifetime = read_lifetime(&mut table);
     if let Some(value) = table.take("query_parameter") {
-        let place = value.place.clone();
-        let name = value.string("the name of a query parameter", faults);
-        found.sources.extend(name.map(|name| (dangerous::query(name), place)));
+        let name = value.string("the name of a query parameter");
+        found.sources.extend(name.map(|name| (dangerous::query(name), value.place)));
     }
     if let Some(value) = table.take("cookie") {
-        let place = value.place.clone();
-        found.sources.extend(read_any_cookie(value, faults).map(|source| (source, place)));
+        found.sources.extend(read_any_cookie(&value).map(|source| (source, value.place)));
     }
-    table.finish(faults);
+    table.finish();
     found
 }
 
-fn read_presentation(value: Value, faults: &mut Faults) -> Presentation {
+fn read_presentation(value: &Value<'_>) -> Presentation {
     let mut presentation = Presentation::new();
-    let Some(mut table) = value.table("a table", faults) else { return presentation };
-    let mut text = |key| table.take(key)?.string("a string", faults);
-    if let Some(realm) = text("realm") {
+    let Some(mut table) = value.table("a table") else { return presentation };
+    if let Some(realm) = table.string("realm", "a string") {
         presentation = presentation.realm(realm);
     }
-    if let Some(url) = text("resource_metadata") {
+    if let Some(url) = table.string("resource_metadata", "a string") {
         presentation = presentation.resource_metadata(url);
     }
-    if let Some(base) = text("problem_base") {
+    if let Some(base) = table.string("problem_base", "a string") {
         presentation = presentation.problem_base(base);
     }
-    if let Some(scopes) = read_strings(table.take("scopes"), "a list of scopes", faults) {
+    if let Some(scopes) = table.strings("scopes", "a list of scopes") {
         presentation = presentation.scopes(scopes);
     }
-    if table.take("details").and_then(|value| value.boolean(faults)) == Some(false) {
+    if table.take("details").and_then(|value| value.boolean()) == Some(false) {
         presentation = presentation.without_details();
     }
-    table.finish(faults);
+    table.finish();
     presentation
 }

@@ -1,14 +1,12 @@
 //! In the place of `remote` where the feature is off: its keys are told what they need.
+use super::keys::PlainHosts;
 use crate::config::fault::Problem;
 use crate::config::locate::IssuerSite;
-use crate::config::reader::{Faults, Table, Value};
+use crate::config::reader::{Table, Value};
 use crate::policy::{Issuer, Keys, WantsAlgorithms};
 
 /// Where an issuer's keys may come from.
 pub(super) const ORIGINS: &[&str] = &["jwks_file", "pem_file", "secrets"];
-
-/// There are none.
-pub(super) enum PlainHosts {}
 
 /// The keys of `issuer.keys` that need the feature. The first two say where keys are fetched from.
 const KEYS: [&str; 20] = [
@@ -34,12 +32,12 @@ const KEYS: [&str; 20] = [
     "proxy",
 ];
 
-pub(super) fn take_identity(table: &mut Table, faults: &mut Faults) -> Option<Value> {
+pub(super) fn take_identity<'d>(table: &mut Table<'d>) -> Option<Value<'d>> {
     let (id, template) = (table.take("id"), table.take("template"));
     if id.is_none() && template.is_none() {
-        faults.add(table.at("id"), Problem::Missing);
+        table.refuse_at("id", Problem::Missing);
     }
-    refuse(template, faults);
+    refuse(template);
     id
 }
 
@@ -49,39 +47,30 @@ pub(super) fn issuer(site: &IssuerSite) -> Issuer<WantsAlgorithms> {
 
 /// Gives nothing where no keys are to be fetched.
 pub(super) fn read_keys(
-    table: &mut Table,
-    _: Option<PlainHosts>,
+    table: &mut Table<'_>,
+    _: Option<PlainHosts<'_>>,
     _: &mut IssuerSite,
-    faults: &mut Faults,
 ) -> Option<Keys> {
     let values = KEYS.map(|key| table.take(key));
     let is_asked_for = values[..2].iter().any(Option::is_some);
-    for value in values {
-        refuse(value, faults);
-    }
+    values.into_iter().for_each(refuse);
     is_asked_for.then(Keys::default)
 }
 
-pub(super) fn read_plain_hosts(value: Option<Value>, faults: &mut Faults) -> Option<PlainHosts> {
-    refuse(value, faults);
+pub(super) fn read_plain_hosts(value: Value<'_>) -> Option<PlainHosts<'_>> {
+    refuse(Some(value));
     None
 }
 
-pub(super) fn read_tenant_bounds(
-    table: &mut Table,
-    issuer: Issuer,
-    _: &IssuerSite,
-    faults: &mut Faults,
-) -> Issuer {
-    refuse(table.take("max_tenants"), faults);
-    refuse(table.take("known_tenants"), faults);
-    refuse(table.take("tenant_burst"), faults);
-    refuse(table.take("tenant_interval"), faults);
+pub(super) fn read_tenant_bounds(table: &mut Table<'_>, issuer: Issuer, _: &IssuerSite) -> Issuer {
+    for key in ["max_tenants", "known_tenants", "tenant_burst", "tenant_interval"] {
+        refuse(table.take(key));
+    }
     issuer
 }
 
-fn refuse(value: Option<Value>, faults: &mut Faults) {
+fn refuse(value: Option<Value<'_>>) {
     if let Some(value) = value {
-        faults.add(value.place, Problem::NeedsFeature { feature: "remote-jwks" });
+        value.refuse(Problem::NeedsFeature { feature: "remote-jwks" });
     }
 }

@@ -1,10 +1,10 @@
 //! Keys from an address: where they are, how they are fetched, and issuers that are made on demand.
 use core::time::Duration;
 
-use super::scalar::{is_on, read_duration, read_fine_duration};
+use super::keys::PlainHosts;
 use crate::config::fault::Problem;
 use crate::config::locate::IssuerSite;
-use crate::config::reader::{Faults, Table, Value};
+use crate::config::reader::{Table, Value};
 use crate::dangerous;
 use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, Settings};
 use crate::policy::{Fault, Issuer, Keys, WantsAlgorithms};
@@ -16,20 +16,23 @@ pub(super) const ORIGINS: &[&str] = &["jwks_url", "discovery", "jwks_file", "pem
 const FETCHED_FROM: &[&str] = &["jwks_url", "discovery"];
 
 type Setter<T> = fn(RemoteJwksOptions, T) -> RemoteJwksOptions;
-type ReadDuration = fn(Value, &mut Faults) -> Option<Duration>;
+type ReadDuration = fn(&Value<'_>) -> Option<Duration>;
+
+const WHOLE: ReadDuration = |value| value.duration();
+const FINE: ReadDuration = |value| value.fine_duration();
 
 /// Each with what reads it: those that may be less than a second may have parts of one.
 const DURATIONS: [(&str, ReadDuration, Setter<Duration>); 10] = [
-    ("fresh_for", read_duration, RemoteJwksOptions::fresh_for),
-    ("min_fresh", read_duration, RemoteJwksOptions::min_fresh),
-    ("max_fresh", read_duration, RemoteJwksOptions::max_fresh),
-    ("cool_down", read_duration, RemoteJwksOptions::cool_down),
-    ("max_wait", read_fine_duration, RemoteJwksOptions::max_wait),
-    ("first_retry", read_fine_duration, RemoteJwksOptions::first_retry),
-    ("max_retry", read_fine_duration, RemoteJwksOptions::max_retry),
-    ("max_stale", read_duration, RemoteJwksOptions::max_stale),
-    ("connect_timeout", read_fine_duration, RemoteJwksOptions::connect_timeout),
-    ("timeout", read_fine_duration, RemoteJwksOptions::timeout),
+    ("fresh_for", WHOLE, RemoteJwksOptions::fresh_for),
+    ("min_fresh", WHOLE, RemoteJwksOptions::min_fresh),
+    ("max_fresh", WHOLE, RemoteJwksOptions::max_fresh),
+    ("cool_down", WHOLE, RemoteJwksOptions::cool_down),
+    ("max_wait", FINE, RemoteJwksOptions::max_wait),
+    ("first_retry", FINE, RemoteJwksOptions::first_retry),
+    ("max_retry", FINE, RemoteJwksOptions::max_retry),
+    ("max_stale", WHOLE, RemoteJwksOptions::max_stale),
+    ("connect_timeout", FINE, RemoteJwksOptions::connect_timeout),
+    ("timeout", FINE, RemoteJwksOptions::timeout),
 ];
 
 /// The largest number of each type is out of bounds, and stands for all that the type cannot hold.
@@ -43,24 +46,12 @@ const NUMBERS: [(&str, Setter<usize>); 5] = [
     ("max_keys", RemoteJwksOptions::max_keys),
 ];
 
-/// Hosts whose keys are fetched without TLS.
-pub(super) struct PlainHosts {
-    place: String,
-    hosts: Vec<String>,
-}
-
 /// What names an issuer, or many.
-pub(super) fn take_identity(table: &mut Table, faults: &mut Faults) -> Option<Value> {
+pub(super) fn take_identity<'d>(table: &mut Table<'d>) -> Option<Value<'d>> {
     let (id, template) = (table.take("id"), table.take("template"));
     match (&id, &template) {
-        (Some(id), Some(template)) => {
-            let with = id.place.clone();
-            faults.add(template.place.as_str(), Problem::Conflict { with });
-        }
-        (None, None) => {
-            let keys = &["id", "template"];
-            faults.add(table.place.as_str(), Problem::MissingOneOf { keys });
-        }
+        (Some(id), Some(template)) => template.refuse_beside(id),
+        (None, None) => table.refuse(Problem::MissingOneOf { keys: &["id", "template"] }),
         _ => {}
     }
     // Were it the other, `max_tenants` would be told that it misses this.
@@ -77,33 +68,28 @@ pub(super) fn issuer(site: &IssuerSite) -> Issuer<WantsAlgorithms> {
 
 /// Gives nothing where no keys are to be fetched, and no keys where it is unclear from where.
 pub(super) fn read_keys(
-    table: &mut Table,
-    plain_hosts: Option<PlainHosts>,
+    table: &mut Table<'_>,
+    plain_hosts: Option<PlainHosts<'_>>,
     site: &mut IssuerSite,
-    faults: &mut Faults,
 ) -> Option<Keys> {
     let url = table.take("jwks_url");
     // Whether it is on, where that can be said; off is as good as not there.
-    let discovery =
-        table.take("discovery").map(|value| (value.place.clone(), value.boolean(faults)));
-    let discovery = discovery.filter(|(_, is_on)| *is_on != Some(false));
-    if let (Some(url), Some((place, Some(_)))) = (&url, &discovery) {
-        faults.add(place.as_str(), Problem::Conflict { with: url.place.clone() });
+    let discovery = table.take("discovery").map(|value| (value.boolean(), value));
+    let discovery = discovery.filter(|(is_on, _)| *is_on != Some(false));
+    if let (Some(url), Some((Some(_), discovery))) = (&url, &discovery) {
+        discovery.refuse_beside(url);
     }
     let is_asked_for = url.is_some() || discovery.is_some();
     site.is_discovered = url.is_none();
     let options = match url {
-        Some(url) => {
-            url.string("the address of a JWK set: \"https://…\"", faults).map(RemoteJwks::url)
-        }
-        None => discovery.and_then(|(_, is_on)| is_on).map(|_| RemoteJwks::discovery()),
+        Some(url) => url.string("the address of a JWK set: \"https://…\"").map(RemoteJwks::url),
+        None => discovery.and_then(|(is_on, _)| is_on).map(|_| RemoteJwks::discovery()),
     };
-    let settings = read_settings(table, is_asked_for, site, faults);
-    if let Some(unused) = plain_hosts.as_ref().filter(|_| !is_asked_for) {
-        let keys = &["keys.jwks_url", "keys.discovery"];
-        faults.add(unused.place.as_str(), Problem::NeedsOneOf { keys });
+    let settings = read_settings(table, is_asked_for, site);
+    if let Some((unused, _)) = plain_hosts.as_ref().filter(|_| !is_asked_for) {
+        unused.refuse(Problem::NeedsOneOf { keys: &["keys.jwks_url", "keys.discovery"] });
     }
-    let hosts = plain_hosts.into_iter().flat_map(|plain| plain.hosts).map(dangerous::allow_http);
+    let hosts = plain_hosts.into_iter().flat_map(|(_, hosts)| hosts).map(dangerous::allow_http);
     let options = options.map(|mut options| {
         options.settings = settings;
         hosts.fold(options, RemoteJwksOptions::transport)
@@ -111,74 +97,65 @@ pub(super) fn read_keys(
     is_asked_for.then(|| options.map(Keys::from).unwrap_or_default())
 }
 
-/// Gives the defaults in the place of settings of which one is out of its bounds, so that building
-/// finds what else there is.
-fn read_settings(
-    table: &mut Table,
-    is_asked_for: bool,
-    site: &IssuerSite,
-    faults: &mut Faults,
-) -> Settings {
-    let mut take = |key, faults: &mut Faults| {
+fn read_settings(table: &mut Table<'_>, is_asked_for: bool, site: &IssuerSite) -> Settings {
+    let mut take = |key| {
         let value = table.take(key)?;
         if !is_asked_for {
-            faults.add(value.place.as_str(), Problem::NeedsOneOf { keys: FETCHED_FROM });
+            value.refuse(Problem::NeedsOneOf { keys: FETCHED_FROM });
         }
         Some(value)
     };
     // Of an address that is fit: what is at fault with these are settings.
     let mut options = RemoteJwks::url("https://localhost");
     for (key, read, set) in DURATIONS {
-        if let Some(duration) = take(key, faults).and_then(|value| read(value, faults)) {
+        if let Some(duration) = take(key).and_then(|value| read(&value)) {
             options = set(options, duration);
         }
     }
     for (key, set) in NUMBERS {
-        let number = take(key, faults).and_then(|value| value.integer("a number", faults));
-        if let Some(number) = number {
+        if let Some(number) = take(key).and_then(|value| value.integer("a number")) {
             options = set(options, number.try_into().unwrap_or(usize::MAX));
         }
     }
-    let proxy = take("proxy", faults).and_then(|value| {
-        value.string("the address of a proxy: \"http://proxy.internal:3128\"", faults)
-    });
+    let proxy = take("proxy")
+        .and_then(|value| value.string("the address of a proxy: \"http://proxy.internal:3128\""));
     if let Some(proxy) = proxy {
         options = options.proxy(proxy);
     }
-    match take("same_origin", faults).and_then(|value| value.boolean(faults)) {
+    match take("same_origin").and_then(|value| value.boolean()) {
         Some(true) => options = options.same_origin(),
         // Of a single issuer, that is so anyway.
         Some(false) if site.is_template() => options = options.any_origin(),
         Some(false) | None => {}
     }
-    let load_at_start = take("load_at_start", faults);
-    let place = load_at_start.as_ref().map(|value| value.place.clone());
-    if is_on(load_at_start, faults) {
+    if let Some(value) = take("load_at_start").filter(Value::is_on) {
         if site.is_template() {
             // Of issuers that are not known yet, there is nothing to load.
-            faults
-                .add(place.unwrap_or_default(), Problem::Conflict { with: site.identity.clone() });
+            value.refuse(Problem::Conflict { with: site.identity.clone() });
         } else {
             options = options.load_at_start();
         }
     }
-    match options.check(&site.name) {
-        Err(RemoteJwksError::Settings(found)) => {
-            for fault in &found {
-                let follows = bound_of(fault.setting).is_some_and(|bound| {
-                    found.iter().any(|other| other.setting == bound)
-                        || faults.are_within(&table.at(bound))
-                });
-                if !follows {
-                    let error = RemoteJwksError::Settings(vec![*fault]);
-                    let fault_of_policy = Fault::RemoteKeys { issuer: site.name.clone(), error };
-                    faults.add(table.at(fault.setting), Problem::Policy(fault_of_policy));
-                }
-            }
-            Settings::default()
+    within_bounds(options, table, site)
+}
+
+/// Gives the defaults in the place of settings of which one is out of its bounds, so that building
+/// finds what else there is.
+fn within_bounds(options: RemoteJwksOptions, table: &Table<'_>, site: &IssuerSite) -> Settings {
+    let Err(RemoteJwksError::Settings(found)) = options.check(&site.name) else {
+        return options.settings;
+    };
+    for fault in &found {
+        let follows = bound_of(fault.setting).is_some_and(|bound| {
+            found.iter().any(|other| other.setting == bound) || table.has_faults_at(bound)
+        });
+        if !follows {
+            let error = RemoteJwksError::Settings(vec![*fault]);
+            let of_policy = Fault::RemoteKeys { issuer: site.name.clone(), error };
+            table.refuse_at(fault.setting, Problem::Policy(of_policy));
         }
-        _ => options.settings,
     }
+    Settings::default()
 }
 
 /// The setting that bounds another.
@@ -191,47 +168,41 @@ fn bound_of(setting: &str) -> Option<&'static str> {
     }
 }
 
-pub(super) fn read_plain_hosts(value: Option<Value>, faults: &mut Faults) -> Option<PlainHosts> {
-    let value = value?;
-    let place = value.place.clone();
-    let hosts = value.strings("a list of hosts: [\"keycloak\"]", faults).unwrap_or_default();
-    Some(PlainHosts { place, hosts: hosts.into_iter().map(|(_, host)| host).collect() })
+pub(super) fn read_plain_hosts(value: Value<'_>) -> Option<PlainHosts<'_>> {
+    let hosts = value.strings("a list of hosts: [\"keycloak\"]").unwrap_or_default();
+    Some((value, hosts))
 }
 
 pub(super) fn read_tenant_bounds(
-    table: &mut Table,
+    table: &mut Table<'_>,
     mut issuer: Issuer,
     site: &IssuerSite,
-    faults: &mut Faults,
 ) -> Issuer {
-    let mut take = |key, faults: &mut Faults| {
+    let mut take = |key| {
         let value = table.take(key)?;
         if !site.is_template() {
-            faults.add(value.place.as_str(), Problem::Needs { key: "template" });
+            value.refuse(Problem::Needs { key: "template" });
         }
         Some(value)
     };
-    if let Some(value) = take("max_tenants", faults) {
-        let place = value.place.clone();
-        match value.integer("a number", faults).map(usize::try_from) {
+    if let Some(value) = take("max_tenants") {
+        match value.integer("a number").map(usize::try_from) {
             Some(Ok(tenants)) => issuer = issuer.max_tenants(tenants),
-            Some(Err(_)) => faults.add(place, Problem::OutOfRange { expected: "1 or more" }),
+            Some(Err(_)) => value.refuse(Problem::OutOfRange { expected: "1 or more" }),
             None => {}
         }
     }
-    let known = take("known_tenants", faults);
-    let expected = "a list of issuers as they stand in `iss`: [\"https://id.example/acme\"]";
-    if let Some(known) = known.and_then(|value| value.strings(expected, faults)) {
-        issuer = issuer.known_tenants(known.into_iter().map(|(_, id)| id));
+    let known = take("known_tenants").and_then(|value| {
+        value.strings("a list of issuers as they stand in `iss`: [\"https://id.example/acme\"]")
+    });
+    if let Some(known) = known {
+        issuer = issuer.known_tenants(known);
     }
-    if let Some(value) = take("tenant_burst", faults)
-        && let Some(burst) = value.integer("a number", faults)
-    {
+    if let Some(burst) = take("tenant_burst").and_then(|value| value.integer("a number")) {
         // What the type cannot hold is out of bounds, as is zero.
         issuer = issuer.tenant_burst(burst.try_into().unwrap_or(0));
     }
-    let interval = take("tenant_interval", faults);
-    match interval.and_then(|value| read_fine_duration(value, faults)) {
+    match take("tenant_interval").and_then(|value| value.fine_duration()) {
         Some(interval) => issuer.tenant_interval(interval),
         None => issuer,
     }
