@@ -18,8 +18,8 @@ use super::node::{Lines, Node};
 use super::reader::{Reader, Table, Value};
 use crate::dangerous;
 use crate::policy::{Fault, Policy, PolicyBuilder};
-use crate::rules::BadCookie;
 use crate::presentation::Presentation;
+use crate::rules::BadCookie;
 use crate::source::TokenSource;
 
 /// The keys of the top level.
@@ -48,7 +48,10 @@ const LIMITS: [(&str, &str, Set<usize>); 3] = [
     ("token_cache", "0, or 1048576 to 1073741824 bytes", PolicyBuilder::token_cache),
 ];
 
-const SWITCHES: [(&str, fn(PolicyBuilder) -> PolicyBuilder); 3] = [
+/// A setter that takes nothing.
+type Switch = fn(PolicyBuilder) -> PolicyBuilder;
+
+const SWITCHES: [(&str, Switch); 3] = [
     ("prefer_header", PolicyBuilder::prefer_header),
     ("refuse_brought_keys", PolicyBuilder::refuse_brought_keys),
     ("allow_anonymous", PolicyBuilder::allow_anonymous),
