@@ -209,7 +209,7 @@ impl IssuerFacts {
 
 #[cfg(feature = "remote-jwks")]
 impl super::RemoteFacts {
-    fn of(remote: &crate::RemoteJwks) -> Self {
+    fn of(remote: &crate::keys::remote::RemoteJwks) -> Self {
         let health = remote.health();
         Self {
             address: remote.address(),

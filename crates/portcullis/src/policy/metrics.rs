@@ -30,7 +30,8 @@ impl Policy {
         let lists: Vec<_> =
             rules.revocations.enforced.iter().map(|enforced| enforced.stats()).collect();
         if !lists.is_empty() {
-            let entries = lists.iter().map(crate::RevocationStats::total).sum::<usize>();
+            let entries =
+                lists.iter().map(crate::revocation::RevocationStats::total).sum::<usize>();
             gauge!(names::REVOCATION_ENTRIES, "policy" => policy()).set(whole(entries as u64));
         }
         if let Some(lag) = lists.iter().filter_map(|stats| stats.lag).max() {

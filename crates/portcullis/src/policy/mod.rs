@@ -193,7 +193,7 @@ impl Policy {
     /// The remote keys of its issuers, those of tenants that are known now included: to wait for
     /// them, to fetch them anew, or to see how they are.
     #[cfg(feature = "remote-jwks")]
-    pub fn remote_keys(&self) -> Vec<crate::RemoteJwks> {
+    pub fn remote_keys(&self) -> Vec<crate::keys::remote::RemoteJwks> {
         self.rules().issuers.remotes()
     }
 
