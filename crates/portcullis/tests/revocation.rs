@@ -1106,6 +1106,9 @@ mod lifts {
         late_list.apply(&store.0.lock().unwrap()[0]).unwrap();
         // This was by mistake, and then it was not.
         revocations.lift(key).await.unwrap();
+        let lift = store.0.lock().unwrap()[1];
+        // A store that drops what is over never drops this.
+        assert_eq!((lift.is_lift(), lift.ends()), (true, u32::MAX));
         revocations.revoke(key).await.unwrap();
         late.lift(key).await.unwrap();
         for entry in store.0.lock().unwrap().iter() {
