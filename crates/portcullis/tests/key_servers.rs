@@ -45,6 +45,9 @@ const ACCEPTED: Seen = Seen::Accepted;
 const UNKNOWN: Seen = Seen::Refused(Error::Key(KeyError::Unknown));
 
 /// 503, with how long to wait.
+/// What is not there, and may come.
+const IN_DOUBT: Error = Error::Key(KeyError::Unavailable(KeysUnavailable { retry_after: None }));
+
 const fn unavailable(retry_after: Option<Duration>) -> Seen {
     Seen::Refused(Error::Key(KeyError::Unavailable(KeysUnavailable { retry_after })))
 }
@@ -562,12 +565,13 @@ async fn a_key_that_was_taken_out_is_refused_with_the_next_request() {
     // One answer without it may be of a server that is behind.
     let seen = scene.see(old.clone()).await;
     assert!(matches!(seen, Seen::Refused(Error::Key(KeyError::Unavailable(_)))), "{seen:?}");
-    assert_eq!(scene.policy.recheck_now(&held), Err(Error::Key(KeyError::Withdrawn)));
+    assert_eq!(scene.policy.recheck_now(&held), Err(IN_DOUBT));
     assert_eq!(scene.see_at_once(&new), ACCEPTED);
     let health = scene.keys.health();
     assert_eq!((health.keys, health.generation), (1, 2));
     scene.refresh().await.unwrap();
     assert_eq!(scene.see_at_once(&old), UNKNOWN);
+    assert_eq!(scene.policy.recheck(&held).await, Err(Error::Key(KeyError::Withdrawn)));
 }
 
 #[tokio::test]
@@ -580,7 +584,7 @@ async fn a_token_by_a_new_key_brings_the_new_set_and_ends_the_old_key() {
 
     assert_eq!(scene.see(scene.token()).await, ACCEPTED);
     assert_eq!(scene.end().await, (End::OtherKeys, 2));
-    assert_eq!(scene.policy.recheck_now(&held), Err(Error::Key(KeyError::Withdrawn)));
+    assert_eq!(scene.policy.recheck_now(&held), Err(IN_DOUBT));
     // Waits for one more fetch: it could have been published again.
     assert_eq!(scene.see(old).await, UNKNOWN);
     assert_eq!(scene.end().await, (End::SameKeys, 3));

@@ -156,7 +156,8 @@ impl Policy {
     }
 
     /// As [`recheck`](Self::recheck), without ever waiting: keys and revocations that would have to be waited
-    /// for count as unavailable.
+    /// for count as unavailable. So does a key that is gone from a set that is fetched: whether it was withdrawn, `recheck`
+    /// says.
     ///
     /// # Errors
     ///
