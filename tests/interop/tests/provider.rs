@@ -123,7 +123,7 @@ async fn after_a_rotation_that_withdraws_the_old_keys_only_new_tokens_pass() {
     assert_eq!(reason(&policy.verify_token(&new).await), "verified");
     assert_eq!(reason(&policy.verify_token(&old).await), "unknown_key");
     // A connection that it opened ends as well.
-    let error = policy.recheck_now(&verified).expect_err("its key is gone");
+    let error = policy.recheck(&verified).await.expect_err("its key is gone");
     assert_eq!(error.reason(), "key_withdrawn");
 }
 
