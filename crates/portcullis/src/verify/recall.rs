@@ -1,0 +1,42 @@
+//! Tokens that verified before.
+use crate::claims::{self, Valid};
+use crate::error::{Claim, ClaimsError};
+use crate::issuers::Party;
+use crate::rules::Verifier;
+use crate::time::UnixTime;
+
+/// A token that verified before under the same bytes, with what may have changed about it asked again.
+///
+/// # Errors
+///
+/// What verifying it in full would come to, for the price of a look-up.
+pub(super) fn recall(
+    verifier: &Verifier,
+    text: &[u8],
+    now: UnixTime,
+) -> Result<Option<Valid>, ClaimsError> {
+    let Verifier { rules, cache, .. } = verifier;
+    let Some(token) = cache.get(text) else { return Ok(None) };
+    let party = rules.issuers.find(token.issuer()).filter(Party::is_settled);
+    let party = party.filter(|party| party.issuer().vouches_for_remembered(token.key(), now));
+    let Some(party) = party else {
+        cache.forget(text, &token);
+        return Ok(None);
+    };
+    match claims::check_again(&token, &party.issuer().rules, now) {
+        Ok(()) => {
+            party.prove();
+            if token.wants_room() {
+                cache.insert(text, &token);
+            }
+            Ok(Some(Valid(token)))
+        }
+        Err(error) => {
+            // What a predicate looks at may change again.
+            if !matches!(error, ClaimsError::Rule(Claim::Predicate(_))) {
+                cache.forget(text, &token);
+            }
+            Err(error)
+        }
+    }
+}
