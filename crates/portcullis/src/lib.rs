@@ -80,6 +80,7 @@ pub mod middleware;
 mod observe;
 mod presentation;
 mod refusal;
+mod resource;
 mod response;
 pub mod routes;
 

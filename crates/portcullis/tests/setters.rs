@@ -580,7 +580,7 @@ fn every_setter_is_shuffled() {
     assert_each_is_a_word(
         OF_A_RESOURCE,
         "ProtectedResourceBuilder",
-        include_str!("../src/routes/metadata/builder.rs"),
+        include_str!("../src/resource/builder.rs"),
     );
 }
 

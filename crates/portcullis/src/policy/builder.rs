@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::Policy;
 use super::fault::{BuildError, Fault};
 use super::issuer::Issuer;
+use super::resource;
 use crate::cache::{self, TokenCache};
 #[cfg(feature = "status-list")]
 use crate::claims::StatusRule;
@@ -19,11 +20,11 @@ use crate::error::Error;
 use crate::keys::KeySet;
 use crate::presentation::Presentation;
 use crate::refusal::Refusal;
+use crate::resource::ProtectedResource;
 use crate::response::ResponseNeeds;
 use crate::revocation::{
     EnforcedRevocations, IssuerRule, Misfit, RevocationSource, Sources, UnknownRevocation,
 };
-use crate::routes::ProtectedResource;
 use crate::setting::{Setting, Shared, Voice};
 use crate::source::{AllowedOrigins, Kind, Precedence, TokenSource, is_cookie_name};
 #[cfg(feature = "status-list")]
@@ -425,7 +426,7 @@ impl PolicyBuilder {
         let sources = self.sources.get();
         // Without an issuer, that is fault enough.
         if let Some(resource) = self.protected_resource.get().filter(|_| !self.issuers.is_empty()) {
-            let misfits = resource.misfits(&self.issuers, sources.map(Vec::as_slice));
+            let misfits = resource::misfits(resource, &self.issuers, sources.map(Vec::as_slice));
             faults.extend(misfits.into_iter().map(|misfit| Fault::ProtectedResource { misfit }));
         }
         for setting in self.presentation.unwritable() {

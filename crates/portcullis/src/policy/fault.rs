@@ -1,4 +1,5 @@
 use crate::issuers::IssuerFault;
+use crate::resource::ResourceMisfit;
 use crate::text::identifier_in;
 use core::fmt;
 use core::time::Duration;
@@ -8,7 +9,6 @@ use crate::keys::remote::{RemoteJwksError, SettingFault};
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::messages::debug_as_displayed;
 use crate::revocation::Misfit;
-use crate::routes::ResourceMisfit;
 use crate::signature::Algorithm;
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusListsError;

@@ -7,6 +7,7 @@ mod issuer;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod replaceable;
+mod resource;
 
 use crate::rules::{Rules, Verifier};
 use core::fmt;

@@ -4,31 +4,15 @@ mod builder;
 mod document;
 mod fault;
 
-use core::convert::Infallible;
 use core::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    CACHE_CONTROL,
-};
 
 pub use self::builder::ProtectedResourceBuilder;
 use self::document::Document;
 pub use self::fault::{ProtectedResourceError, ResourceFault, ResourceMisfit, UrlFault};
-use super::reply::Reply;
-use crate::policy::Issuer;
-use crate::request::RequestView;
 use crate::setting::Words;
-use crate::source::{Kind, TokenSource};
-
-const METHODS: &str = "GET, HEAD, OPTIONS";
-
-/// How long anybody may keep the document (§7.10). A client asks for it once per authorization, so that
-/// longer would save next to nothing; and what changes in it is known everywhere within five minutes.
-const CACHING: &str = "public, max-age=300";
 
 /// A protected resource, and the document that says who issues its tokens (RFC 9728): what a client asks
 /// for that got a 401 and knows nothing else of the service.
@@ -122,52 +106,13 @@ impl ProtectedResource {
         &self.written.metadata_url[self.written.path.clone()]
     }
 
-    /// Answers a request for the document.
-    pub fn answer<V: RequestView + ?Sized>(&self, request: &V) -> Reply<Infallible> {
-        let document = || {
-            Reply::new(StatusCode::OK)
-                .with_body("application/json", self.written.document.clone())
-                .with_header(CACHE_CONTROL, CACHING)
-                .with_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*")
-        };
-        match request.method() {
-            "GET" => document(),
-            "HEAD" => document().without_body(),
-            // Also of preflights: MCP clients in a browser send `MCP-Protocol-Version`.
-            "OPTIONS" => Reply::new(StatusCode::NO_CONTENT)
-                .allowing(METHODS)
-                .with_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*")
-                .with_header(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD")
-                .with_header(ACCESS_CONTROL_ALLOW_HEADERS, "*"),
-            _ => Reply::new(StatusCode::METHOD_NOT_ALLOWED).allowing(METHODS),
-        }
+    /// What clients get at [`metadata_url`](Self::metadata_url).
+    pub(crate) fn document(&self) -> &Bytes {
+        &self.written.document
     }
 
-    /// What the document says that a policy of these issuers and sources would not keep.
-    pub(crate) fn misfits(
-        &self,
-        issuers: &[Issuer],
-        sources: Option<&[TokenSource]>,
-    ) -> Vec<ResourceMisfit> {
-        let accepts = |issuer: &Issuer| issuer.names_audience(self.identifier());
-        let servers = &self.written.authorization_servers;
-        let mut misfits = Vec::new();
-        let mut is_audience = !servers.is_empty() || issuers.iter().any(accepts);
-        for server in servers {
-            let mut trusted = issuers.iter().filter(|issuer| issuer.may_be(server)).peekable();
-            if trusted.peek().is_none() {
-                misfits.push(ResourceMisfit::AuthorizationServer { server: server.clone() });
-            } else if !trusted.any(accepts) {
-                is_audience = false;
-            }
-        }
-        if !is_audience {
-            misfits.push(ResourceMisfit::Audience { resource: self.identifier().to_owned() });
-        }
-        if sources.is_some_and(|all| !all.iter().any(|source| matches!(source.0, Kind::Bearer))) {
-            misfits.push(ResourceMisfit::NoBearer);
-        }
-        misfits
+    pub(crate) fn authorization_servers(&self) -> &[String] {
+        &self.written.authorization_servers
     }
 }
 

@@ -19,9 +19,9 @@ mod reply;
 pub use self::admin::{AdminError, Administrator, RevocationAdmin};
 pub use self::body::{BodyFault, BoundedBody};
 pub use self::logout::{BackChannelLogout, LogoutError, LogoutFault, LogoutTokenTypes};
-pub use self::metadata::{
+pub use self::readiness::{NotReady, Readiness};
+pub use self::reply::Reply;
+pub use crate::resource::{
     ProtectedResource, ProtectedResourceBuilder, ProtectedResourceError, ResourceFault,
     ResourceMisfit, UrlFault,
 };
-pub use self::readiness::{NotReady, Readiness};
-pub use self::reply::Reply;
