@@ -101,7 +101,7 @@ impl TokenCache {
 
     /// The token that verified under exactly these bytes.
     pub(crate) fn get(&self, text: &[u8]) -> Option<VerifiedToken> {
-        self.0.as_ref()?.tokens.get(&Asked(text))
+        self.0.as_ref()?.tokens.get(&CacheKey(text))
     }
 
     pub(crate) fn insert(&self, text: &[u8], token: &VerifiedToken) {
@@ -122,7 +122,7 @@ impl TokenCache {
     /// Forgets a token that was found. Another that took its place in between stays.
     pub(crate) fn forget(&self, text: &[u8], token: &VerifiedToken) {
         let Some(inner) = &self.0 else { return };
-        inner.tokens.remove_if(&Asked(text), |found| found.is_same_as(token));
+        inner.tokens.remove_if(&CacheKey(text), |found| found.is_same_as(token));
         inner.tally(text).deaths.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -147,7 +147,7 @@ impl TokenCache {
 
 impl Inner {
     fn tally(&self, text: &[u8]) -> &Tally {
-        &self.tallies[self.tokens.shard_index(&Asked(text))]
+        &self.tallies[self.tokens.shard_index(&CacheKey(text))]
     }
 }
 
@@ -173,15 +173,15 @@ impl PartialEq for Text {
 impl Eq for Text {}
 
 /// The text of a token that is looked up.
-struct Asked<'a>(&'a [u8]);
+struct CacheKey<'a>(&'a [u8]);
 
 impl Hash for Text {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Asked(&self.bytes).hash(state);
+        CacheKey(&self.bytes).hash(state);
     }
 }
 
-impl Hash for Asked<'_> {
+impl Hash for CacheKey<'_> {
     /// The end of its signature will do, under the secret of [`RandomState`]: it depends on every
     /// byte before it, and only what verified is remembered, so nobody fills a bucket. `SipHash` of
     /// a whole token would make a hit half as dear again.
@@ -193,7 +193,7 @@ impl Hash for Asked<'_> {
     }
 }
 
-impl Equivalent<Text> for Asked<'_> {
+impl Equivalent<Text> for CacheKey<'_> {
     fn equivalent(&self, key: &Text) -> bool {
         *self.0 == *key.bytes
     }

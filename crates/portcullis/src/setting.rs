@@ -9,15 +9,15 @@ use std::sync::Arc;
 /// others, said before or after it.
 #[derive(Clone)]
 pub(crate) struct Setting<T> {
-    plain: Said<T>,
-    overruling: Said<T>,
+    plain: Value<T>,
+    overruling: Value<T>,
 }
 
 #[derive(Clone)]
-enum Said<T> {
-    Nothing,
-    Once(T),
-    Differently,
+enum Value<T> {
+    Unset,
+    Set(T),
+    Contradicted,
 }
 
 /// How a word about a setting counts.
@@ -34,19 +34,19 @@ impl<T> Setting<T> {
     /// What it is, unless nobody said so, or two differ.
     pub(crate) fn get(&self) -> Option<&T> {
         match self.counting() {
-            Said::Once(value) => Some(value),
-            Said::Nothing | Said::Differently => None,
+            Value::Set(value) => Some(value),
+            Value::Unset | Value::Contradicted => None,
         }
     }
 
     /// Whether two differ about it.
     pub(crate) fn is_contradicted(&self) -> bool {
-        matches!(self.counting(), Said::Differently)
+        matches!(self.counting(), Value::Contradicted)
     }
 
-    fn counting(&self) -> &Said<T> {
+    fn counting(&self) -> &Value<T> {
         match &self.overruling {
-            Said::Nothing => &self.plain,
+            Value::Unset => &self.plain,
             overruling => overruling,
         }
     }
@@ -54,7 +54,7 @@ impl<T> Setting<T> {
 
 impl<T: PartialEq> Setting<T> {
     pub(crate) fn say(&mut self, voice: Voice, value: T) {
-        self.at(voice).add(Said::Once(value));
+        self.at(voice).add(Value::Set(value));
     }
 
     /// Says what was said elsewhere.
@@ -63,7 +63,7 @@ impl<T: PartialEq> Setting<T> {
         self.overruling.add(other.overruling);
     }
 
-    fn at(&mut self, voice: Voice) -> &mut Said<T> {
+    fn at(&mut self, voice: Voice) -> &mut Value<T> {
         match voice {
             Voice::Plain => &mut self.plain,
             Voice::Overruling => &mut self.overruling,
@@ -74,25 +74,25 @@ impl<T: PartialEq> Setting<T> {
 impl<T: Clone> Setting<T> {
     /// This where anything was said of it, and else `base`.
     pub(crate) fn over(&self, base: &Self) -> Self {
-        let is_said = !matches!(self.counting(), Said::Nothing);
+        let is_said = !matches!(self.counting(), Value::Unset);
         if is_said { self.clone() } else { base.clone() }
     }
 }
 
-impl<T: PartialEq> Said<T> {
+impl<T: PartialEq> Value<T> {
     fn add(&mut self, other: Self) {
         match (&*self, other) {
-            (_, Self::Nothing) => {}
-            (Self::Nothing, other) => *self = other,
-            (Self::Once(own), Self::Once(other)) if *own == other => {}
-            _ => *self = Self::Differently,
+            (_, Self::Unset) => {}
+            (Self::Unset, other) => *self = other,
+            (Self::Set(own), Self::Set(other)) if *own == other => {}
+            _ => *self = Self::Contradicted,
         }
     }
 }
 
 impl<T> Default for Setting<T> {
     fn default() -> Self {
-        Self { plain: Said::Nothing, overruling: Said::Nothing }
+        Self { plain: Value::Unset, overruling: Value::Unset }
     }
 }
 

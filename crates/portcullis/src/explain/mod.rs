@@ -44,11 +44,11 @@ pub use self::describe::{
 pub(crate) use self::words::{duration, instant, listed};
 use crate::error::Error;
 use crate::keys::KeyError;
-use crate::policy::{InForce, Policy};
+use crate::policy::{ActivePolicy, Policy};
 use crate::rules::Verifier;
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
-use crate::verify::{self, Blocked, Seeking};
+use crate::verify::{self, Incomplete, KeyLookup};
 
 impl Policy {
     /// Says what [`verify_token`](Self::verify_token) makes of a token, and why. Waits where that waits.
@@ -58,7 +58,7 @@ impl Policy {
         let (verifier, now, attempt) = self.attempt(token);
         let verdict = match attempt {
             Ok(token) => Ok(token),
-            Err(blocked) => verify::resume(&verifier, token, blocked).await,
+            Err(incomplete) => verify::resume(&verifier, token, incomplete).await,
         };
         Explanation::of(&verifier, token, now, verdict, start.elapsed())
     }
@@ -68,19 +68,22 @@ impl Policy {
         let token = token.as_ref();
         let start = Instant::now();
         let (verifier, now, attempt) = self.attempt(token);
-        let verdict = attempt.map_err(Blocked::into_error_now);
+        let verdict = attempt.map_err(Incomplete::into_error_now);
         Explanation::of(&verifier, token, now, verdict, start.elapsed())
     }
 
     /// What it accepts, as data.
     pub fn describe(&self) -> PolicyDescription {
-        self.with(|InForce { verifier, anonymous }| PolicyDescription::of(verifier, anonymous))
+        self.with(|ActivePolicy { verifier, anonymous }| PolicyDescription::of(verifier, anonymous))
     }
 
-    fn attempt(&self, token: &[u8]) -> (Arc<Verifier>, UnixTime, Result<VerifiedToken, Blocked>) {
-        self.with(|InForce { verifier, .. }| {
+    fn attempt(
+        &self,
+        token: &[u8],
+    ) -> (Arc<Verifier>, UnixTime, Result<VerifiedToken, Incomplete>) {
+        self.with(|ActivePolicy { verifier, .. }| {
             let now = verifier.rules.terms.clock.now();
-            let attempt = verify::verify(verifier, token, now, Seeking::Possible);
+            let attempt = verify::verify(verifier, token, now, KeyLookup::Allowed);
             (Arc::clone(verifier), now, attempt)
         })
     }
@@ -106,10 +109,10 @@ impl Explanation {
             Err(Error::Key(KeyError::Unavailable(unavailable))) => Some(*unavailable),
             _ => None,
         };
-        let seeking = Seeking::Over(unavailable);
-        let mut facts = steps::take(&verifier.rules, text, now, seeking);
+        let lookup = KeyLookup::Exhausted(unavailable);
+        let mut facts = steps::take(&verifier.rules, text, now, lookup);
         facts.took = took;
-        facts.settle(verdict.as_ref().err());
+        facts.reconcile(verdict.as_ref().err());
         Self { verdict, facts }
     }
 
@@ -335,7 +338,7 @@ impl Facts {
     }
 
     /// The verdict counts: between it and the steps, time has passed and keys may have come.
-    fn settle(&mut self, error: Option<&Error>) {
+    fn reconcile(&mut self, error: Option<&Error>) {
         if self.refused().and_then(|step| step.error.as_ref()) != error {
             let stage = error.map(stage_of);
             for step in &mut self.steps {

@@ -22,10 +22,10 @@ use crate::signature::{Algorithm, Family};
 use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, Unverified};
 use crate::verified::VerifiedToken;
-use crate::verify::{self, Blocked, Seeking};
+use crate::verify::{self, Incomplete, KeyLookup};
 
 /// Takes all steps that can be taken. Sources are not told to look for a key.
-pub(super) fn take(rules: &Arc<Rules>, text: &[u8], now: UnixTime, seeking: Seeking) -> Facts {
+pub(super) fn take(rules: &Arc<Rules>, text: &[u8], now: UnixTime, lookup: KeyLookup) -> Facts {
     let mut steps = Steps(Vec::new());
     let mut facts = Facts {
         now,
@@ -38,7 +38,7 @@ pub(super) fn take(rules: &Arc<Rules>, text: &[u8], now: UnixTime, seeking: Seek
         revocation: Vec::new(),
     };
     // Leaves off where there is nothing to go on with.
-    let _ = take_each(&mut steps, &mut facts, rules, text, now, seeking);
+    let _ = take_each(&mut steps, &mut facts, rules, text, now, lookup);
     facts.steps = steps.all();
     facts
 }
@@ -49,7 +49,7 @@ fn take_each(
     rules: &Arc<Rules>,
     text: &[u8],
     now: UnixTime,
-    seeking: Seeking,
+    lookup: KeyLookup,
 ) -> Option<()> {
     let mut signature = SignatureBuffer::new();
     let token = steps.take(Stage::Token, || {
@@ -57,24 +57,24 @@ fn take_each(
     })?;
     let parts = &token.parts;
     if let Some(known) = parts.issuer().and_then(|id| rules.issuers.find(id)) {
-        facts.issuer = Some(IssuerFacts::of(known.issuer(), &token, now));
+        facts.issuer = Some(IssuerFacts::of(known.trusted(), &token, now));
         let header = facts.token.header.as_ref();
         let claims = facts.token.claims.as_ref();
-        facts.checks = explain_claims(parts, header, claims, &known.issuer().rules, now);
+        facts.checks = explain_claims(parts, header, claims, &known.trusted().rules, now);
     }
-    let party = steps.take(Stage::Issuer, || verify::party(rules, parts, None))?;
-    steps.take(Stage::Screen, || claims::screen(parts, &party.issuer().rules, now));
-    if steps.is_over() && !party.is_settled() {
+    let issuer = steps.take(Stage::Issuer, || verify::find_issuer(rules, parts, None))?;
+    steps.take(Stage::Screen, || claims::screen(parts, &issuer.trusted().rules, now));
+    if steps.is_over() && !issuer.is_resolved() {
         // No issuer is made for a token that was turned away.
         return None;
     }
-    let (candidates, party) = steps.take(Stage::Key, || {
-        verify::find_keys(parts, party, now, seeking).map_err(Blocked::into_error)
+    let (candidates, issuer) = steps.take(Stage::Key, || {
+        verify::find_keys(parts, issuer, now, lookup).map_err(Incomplete::into_error)
     })?;
-    let terms = party.issuer();
+    let terms = issuer.trusted();
     facts.issuer = Some(IssuerFacts::of(terms, &token, now));
     let authentic = steps.take(Stage::Signature, || {
-        verify::check_signature(token, &candidates, terms, seeking).map_err(Blocked::into_error)
+        verify::check_signature(token, &candidates, terms, lookup).map_err(Incomplete::into_error)
     })?;
     if let Some(issuer) = &mut facts.issuer {
         let signed = all_keys(terms).position(|key| Arc::ptr_eq(&key, &authentic.key));

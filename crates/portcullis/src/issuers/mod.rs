@@ -41,7 +41,7 @@ impl TrustedIssuer {
 
     /// Whether a key that verified one of its tokens still may: its source withdraws it when it loses it.
     #[inline]
-    pub(crate) fn vouches_for_remembered(&self, key: &VerificationKey, now: UnixTime) -> bool {
+    pub(crate) fn accepts_cached_key(&self, key: &VerificationKey, now: UnixTime) -> bool {
         key.is_live(now) && (!self.may_lose_keys_unsaid() || key.is_in(&self.keys))
     }
 
@@ -106,13 +106,13 @@ pub(crate) struct TrustedIssuers {
 }
 
 /// Whose token it is.
-pub(crate) enum Party<'r> {
-    Issuer(&'r Arc<TrustedIssuer>),
+pub(crate) enum IssuerMatch<'r> {
+    Named(&'r Arc<TrustedIssuer>),
     #[cfg(feature = "remote-jwks")]
     Tenant(&'r Tenants, Arc<Tenant>),
     /// An issuer that a rule trusts, and that is not made yet.
     #[cfg(feature = "remote-jwks")]
-    Stranger(&'r Tenants),
+    Unresolved(&'r Tenants),
 }
 
 impl TrustedIssuers {
@@ -176,12 +176,13 @@ impl TrustedIssuers {
     /// Those that rules have made, and of which a token verified.
     #[cfg(feature = "remote-jwks")]
     pub(crate) fn known_tenants(&self) -> Vec<String> {
-        self.tenants.iter().flat_map(Tenants::proven).collect()
+        self.tenants.iter().flat_map(Tenants::verified).collect()
     }
 
     /// The issuer that calls itself exactly so. Named ones before rules.
-    pub(crate) fn find(&self, id: &str) -> Option<Party<'_>> {
-        let named = self.named.iter().find(|issuer| *issuer.rules.id == *id).map(Party::Issuer);
+    pub(crate) fn find(&self, id: &str) -> Option<IssuerMatch<'_>> {
+        let named =
+            self.named.iter().find(|issuer| *issuer.rules.id == *id).map(IssuerMatch::Named);
         #[cfg(feature = "remote-jwks")]
         let named = named.or_else(|| self.tenants.iter().find_map(|tenants| tenants.find(id)));
         named
@@ -260,54 +261,54 @@ impl fmt::Debug for TrustedIssuers {
     }
 }
 
-impl Party<'_> {
+impl IssuerMatch<'_> {
     /// What its tokens are held to. Of a stranger, all but identifier and keys.
-    pub(crate) fn issuer(&self) -> &Arc<TrustedIssuer> {
+    pub(crate) fn trusted(&self) -> &Arc<TrustedIssuer> {
         match self {
-            Self::Issuer(issuer) => issuer,
+            Self::Named(issuer) => issuer,
             #[cfg(feature = "remote-jwks")]
-            Self::Tenant(_, tenant) => tenant.issuer(),
+            Self::Tenant(_, tenant) => tenant.trusted(),
             #[cfg(feature = "remote-jwks")]
-            Self::Stranger(tenants) => tenants.terms(),
+            Self::Unresolved(tenants) => tenants.terms(),
         }
     }
 
     /// Whether it is an issuer, with its keys.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_resolved(&self) -> bool {
         match self {
-            Self::Issuer(_) => true,
+            Self::Named(_) => true,
             #[cfg(feature = "remote-jwks")]
             Self::Tenant(..) => true,
             #[cfg(feature = "remote-jwks")]
-            Self::Stranger(_) => false,
+            Self::Unresolved(_) => false,
         }
     }
 
     /// Makes an issuer of a stranger, if there is room for one.
     #[cfg(feature = "remote-jwks")]
-    pub(crate) fn settle(self, id: &str) -> Result<Self, KeysUnavailable> {
+    pub(crate) fn resolve(self, id: &str) -> Result<Self, KeysUnavailable> {
         match self {
-            Self::Stranger(tenants) => {
-                tenants.settle(id).map(|tenant| Self::Tenant(tenants, tenant))
+            Self::Unresolved(tenants) => {
+                tenants.resolve(id).map(|tenant| Self::Tenant(tenants, tenant))
             }
-            settled => Ok(settled),
+            resolved => Ok(resolved),
         }
     }
 
     /// Lets a token have its keys looked for.
     #[cfg(feature = "remote-jwks")]
-    pub(crate) fn let_seek(&self) -> Result<(), KeysUnavailable> {
+    pub(crate) fn admit_lookup(&self) -> Result<(), KeysUnavailable> {
         match self {
-            Self::Tenant(tenants, tenant) => tenants.let_seek(tenant),
-            Self::Issuer(_) | Self::Stranger(_) => Ok(()),
+            Self::Tenant(tenants, tenant) => tenants.admit_lookup(tenant),
+            Self::Named(_) | Self::Unresolved(_) => Ok(()),
         }
     }
 
     /// One of its tokens has verified, for the first time or again.
-    pub(crate) fn prove(&self) {
+    pub(crate) fn mark_verified(&self) {
         #[cfg(feature = "remote-jwks")]
         if let Self::Tenant(tenants, tenant) = self {
-            tenants.prove(tenant);
+            tenants.mark_verified(tenant);
         }
     }
 }

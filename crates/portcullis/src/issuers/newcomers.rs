@@ -245,7 +245,7 @@ pub(super) struct Standing {
     /// When a token of it last verified.
     pub(super) used: Moment,
     /// One of its tokens verified.
-    pub(super) is_proven: bool,
+    pub(super) has_verified: bool,
     pub(super) has_keys: bool,
 }
 
@@ -271,12 +271,12 @@ pub(super) fn who_gives_way<K: Clone>(
     all: impl Iterator<Item = (K, Standing)>,
 ) -> Option<K> {
     let all: Vec<_> = all.collect();
-    let on_trial = all.iter().filter(|(_, one)| !one.is_proven).count();
+    let on_trial = all.iter().filter(|(_, one)| !one.has_verified).count();
     let has_trial = on_trial < (all.len() / PLACES_FOR_ONE_TRIAL).max(1);
     let rank = |one: &Standing| {
         let had_time = now.saturating_sub(one.made) >= FIRST_FETCH;
         let is_idle = now.saturating_sub(one.used) >= IN_USE;
-        match (one.is_proven, one.has_keys) {
+        match (one.has_verified, one.has_keys) {
             (false, _) if had_time => Some((1, one.made)),
             (false, _) => Some((4, one.made)),
             (true, false) => Some((2, one.used)),

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::newcomers::{Moment, Name, Newcomers, Pace, Standing, Verified, who_gives_way};
-use super::{IssuerFault, Party, TrustedIssuer, TrustedIssuers};
+use super::{IssuerFault, IssuerMatch, TrustedIssuer, TrustedIssuers};
 use crate::keys::KeysUnavailable;
 use crate::keys::remote::{
     RemoteJwks, RemoteJwksError, RemoteJwksOptions, SettingFault, TENANT, chooses_domain,
@@ -147,23 +147,23 @@ pub(crate) struct Tenant {
     made: Moment,
     /// When a token of it last verified, in whole seconds.
     used: AtomicU64,
-    is_proven: AtomicBool,
+    has_verified: AtomicBool,
 }
 
 impl Tenant {
-    pub(crate) fn issuer(&self) -> &Arc<TrustedIssuer> {
+    pub(crate) fn trusted(&self) -> &Arc<TrustedIssuer> {
         &self.issuer
     }
 
-    fn prove(&self) {
-        // Nearly always proven already: the line is then not fought over by all cores.
-        if !self.is_proven.load(Ordering::Relaxed) {
-            self.is_proven.store(true, Ordering::Relaxed);
+    fn mark_verified(&self) {
+        // Nearly always verified already: the line is then not fought over by all cores.
+        if !self.has_verified.load(Ordering::Relaxed) {
+            self.has_verified.store(true, Ordering::Relaxed);
         }
     }
 
-    fn is_proven(&self) -> bool {
-        self.is_proven.load(Ordering::Relaxed)
+    fn has_verified(&self) -> bool {
+        self.has_verified.load(Ordering::Relaxed)
     }
 
     fn use_at(&self, now: Moment) {
@@ -181,7 +181,7 @@ impl Tenant {
         Standing {
             made: self.made,
             used: self.used(),
-            is_proven: self.is_proven(),
+            has_verified: self.has_verified(),
             has_keys: self.issuer.keys.iter().any(|source| !source.keys().is_empty()),
         }
     }
@@ -303,8 +303,8 @@ impl Tenants {
         if let Some(earliest) = former.iter().flat_map(|it| it.each()).map(|it| it.start).min() {
             self.start = self.start.min(earliest);
         }
-        let is_unproven = |one: &Former| !one.tenant.is_proven();
-        candidates.sort_by_key(|one| (is_unproven(one), core::cmp::Reverse(one.used)));
+        let is_unverified = |one: &Former| !one.tenant.has_verified();
+        candidates.sort_by_key(|one| (is_unverified(one), core::cmp::Reverse(one.used)));
         let mut known = Known::new();
         let mut verified = Verified::for_tenants(self.bounds.most);
         // Those that gave way there come back at once here.
@@ -331,17 +331,17 @@ impl Tenants {
             }
         }
         for Former { id, tenant, used } in candidates {
-            let is_proven = tenant.is_proven();
+            let has_verified = tenant.has_verified();
             if known.contains_key(&id) || !is_ours(&id) || self.rule.tenant(&id).is_none() {
                 continue;
             }
-            if is_proven {
+            if has_verified {
                 verified.add(self.name_of(&id));
             }
             if known.len() < self.bounds.most
                 && let Ok(issuer) = self.make(&id, Some(&tenant))
             {
-                let tenant = Tenant::new(issuer, now, self.moment(used), is_proven);
+                let tenant = Tenant::new(issuer, now, self.moment(used), has_verified);
                 known.insert(id, Arc::new(tenant));
             }
         }
@@ -398,7 +398,7 @@ impl Tenants {
 
     /// Those that all have in common, and those of tenants of which a token verified, or that were named.
     pub(crate) fn known_remotes(&self) -> Vec<RemoteJwks> {
-        self.remotes_of(Tenant::is_proven)
+        self.remotes_of(Tenant::has_verified)
     }
 
     /// Those that all have in common.
@@ -425,28 +425,28 @@ impl Tenants {
     }
 
     /// Those of which a token verified, or that were named.
-    pub(crate) fn proven(&self) -> Vec<String> {
+    pub(crate) fn verified(&self) -> Vec<String> {
         let known = self.known.load();
-        let proven = known.iter().filter(|(_, tenant)| tenant.is_proven());
-        proven.map(|(id, _)| id.to_string()).collect()
+        let verified = known.iter().filter(|(_, tenant)| tenant.has_verified());
+        verified.map(|(id, _)| id.to_string()).collect()
     }
 
-    pub(crate) fn find(&self, id: &str) -> Option<Party<'_>> {
+    pub(crate) fn find(&self, id: &str) -> Option<IssuerMatch<'_>> {
         if let Some(tenant) = self.known.load().get(id) {
-            return Some(Party::Tenant(self, Arc::clone(tenant)));
+            return Some(IssuerMatch::Tenant(self, Arc::clone(tenant)));
         }
-        self.rule.tenant(id).map(|_| Party::Stranger(self))
+        self.rule.tenant(id).map(|_| IssuerMatch::Unresolved(self))
     }
 
     /// A token of it has verified, for the first time or again. Tokens that did not are anybody's, and would keep
     /// its place.
-    pub(super) fn prove(&self, tenant: &Tenant) {
-        tenant.prove();
+    pub(super) fn mark_verified(&self, tenant: &Tenant) {
+        tenant.mark_verified();
         tenant.use_at(self.now());
     }
 
     /// Makes an issuer, unless others go first, or there is no room.
-    pub(crate) fn settle(&self, id: &str) -> Result<Arc<Tenant>, KeysUnavailable> {
+    pub(crate) fn resolve(&self, id: &str) -> Result<Arc<Tenant>, KeysUnavailable> {
         // A user's predicate does not run under the lock.
         self.rule.tenant(id).ok_or_else(|| self.come_again())?;
         let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -468,7 +468,7 @@ impl Tenants {
                 tracing::warn!(rule = self.name(), most, "no room for a new issuer");
                 return Err(KeysUnavailable::default());
             };
-            if next.remove(&gone).is_some_and(|tenant| tenant.is_proven()) {
+            if next.remove(&gone).is_some_and(|tenant| tenant.has_verified()) {
                 newcomers.remember(self.name_of(&gone));
             }
         }
@@ -487,8 +487,8 @@ impl Tenants {
 
     /// Lets a token have the keys of a tenant looked for. Each fetch for one that never had any costs a slot, so that
     /// no name that was invented is asked for again and again.
-    pub(crate) fn let_seek(&self, tenant: &Tenant) -> Result<(), KeysUnavailable> {
-        let is_barren = !tenant.is_proven()
+    pub(crate) fn admit_lookup(&self, tenant: &Tenant) -> Result<(), KeysUnavailable> {
+        let is_barren = !tenant.has_verified()
             && self.own_remotes(&tenant.issuer).any(RemoteJwks::would_try_again);
         if !is_barren {
             return Ok(());
@@ -535,9 +535,9 @@ impl Tenants {
 }
 
 impl Tenant {
-    fn new(issuer: Arc<TrustedIssuer>, made: Moment, used: Moment, is_proven: bool) -> Self {
+    fn new(issuer: Arc<TrustedIssuer>, made: Moment, used: Moment, has_verified: bool) -> Self {
         let used = AtomicU64::new(used.as_secs());
-        Self { issuer, made, used, is_proven: AtomicBool::new(is_proven) }
+        Self { issuer, made, used, has_verified: AtomicBool::new(has_verified) }
     }
 }
 
@@ -658,17 +658,17 @@ mod tests {
     }
 
     /// Whether there is an issuer by now, or why not.
-    fn settle(tenants: &Tenants, tenant: &str) -> Result<(), KeysUnavailable> {
-        tenants.settle(&id(tenant)).map(drop)
+    fn resolve(tenants: &Tenants, tenant: &str) -> Result<(), KeysUnavailable> {
+        tenants.resolve(&id(tenant)).map(drop)
     }
 
-    /// As [`settle`], and one of its tokens verifies.
-    fn prove(tenants: &Tenants, tenant: &str) -> Result<(), KeysUnavailable> {
-        tenants.settle(&id(tenant)).map(|tenant| tenants.prove(&tenant))
+    /// As [`resolve`], and one of its tokens verifies.
+    fn verified(tenants: &Tenants, tenant: &str) -> Result<(), KeysUnavailable> {
+        tenants.resolve(&id(tenant)).map(|tenant| tenants.mark_verified(&tenant))
     }
 
     fn is_known(tenants: &Tenants, tenant: &str) -> bool {
-        matches!(tenants.find(&id(tenant)), Some(Party::Tenant(..)))
+        matches!(tenants.find(&id(tenant)), Some(IssuerMatch::Tenant(..)))
     }
 
     fn count(tenants: &Tenants) -> usize {
@@ -878,17 +878,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn there_is_one_new_issuer_a_second() {
         let tenants = room_for(10);
-        assert_eq!(settle(&tenants, "first"), Ok(()));
+        assert_eq!(resolve(&tenants, "first"), Ok(()));
         for step in [0, 1, 998] {
             advance(Duration::from_millis(step)).await;
-            assert_eq!(settle(&tenants, "second"), Err(WITHIN_THE_SECOND));
+            assert_eq!(resolve(&tenants, "second"), Err(WITHIN_THE_SECOND));
             assert!(!is_known(&tenants, "second"));
             // One that is known is no new one.
-            assert_eq!(settle(&tenants, "first"), Ok(()));
+            assert_eq!(resolve(&tenants, "first"), Ok(()));
         }
         advance(Duration::from_millis(1)).await;
-        assert_eq!(settle(&tenants, "second"), Ok(()));
-        assert_eq!(settle(&tenants, "third"), Err(WITHIN_THE_SECOND));
+        assert_eq!(resolve(&tenants, "second"), Ok(()));
+        assert_eq!(resolve(&tenants, "third"), Err(WITHIN_THE_SECOND));
         assert_eq!(count(&tenants), 2);
     }
 
@@ -897,11 +897,11 @@ mod tests {
         for (interval, told) in [(50, 1000), (2000, 2000)].map(|(a, b)| (ms(a), ms(b))) {
             let issuer = complete(Issuer::template(TEMPLATE), remote());
             let tenants = rule_of(issuer.tenant_burst(2).tenant_interval(interval));
-            assert_eq!(settle(&tenants, "at-once"), Ok(()));
+            assert_eq!(resolve(&tenants, "at-once"), Ok(()));
             for tenant in ["first", "second", "third"] {
-                assert_eq!(settle(&tenants, tenant), Ok(()));
+                assert_eq!(resolve(&tenants, tenant), Ok(()));
                 let refused = KeysUnavailable { retry_after: Some(told) };
-                assert_eq!(settle(&tenants, &format!("before-{tenant}")), Err(refused));
+                assert_eq!(resolve(&tenants, &format!("before-{tenant}")), Err(refused));
                 advance(interval).await;
             }
         }
@@ -910,41 +910,41 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_was_asked_for_more_often_comes_in_before_others() {
         let tenants = room_for(10);
-        assert_eq!(settle(&tenants, "first"), Ok(()));
+        assert_eq!(resolve(&tenants, "first"), Ok(()));
         for tenant in ["twice", "once", "twice"] {
-            assert_eq!(settle(&tenants, tenant), Err(WITHIN_THE_SECOND));
+            assert_eq!(resolve(&tenants, tenant), Err(WITHIN_THE_SECOND));
         }
         advance(INTERVAL).await;
         // It is not here, and its place is kept.
-        assert_eq!(settle(&tenants, "new"), Err(WITHIN_THE_SECOND));
-        assert_eq!(settle(&tenants, "twice"), Ok(()));
+        assert_eq!(resolve(&tenants, "new"), Err(WITHIN_THE_SECOND));
+        assert_eq!(resolve(&tenants, "twice"), Ok(()));
         advance(INTERVAL).await;
-        assert_eq!(settle(&tenants, "once"), Ok(()));
+        assert_eq!(resolve(&tenants, "once"), Ok(()));
         advance(INTERVAL).await;
-        assert_eq!(settle(&tenants, "new"), Ok(()));
+        assert_eq!(resolve(&tenants, "new"), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_nobody_asks_for_gives_way_and_comes_back_at_once() {
         let ours = Keys::source(Ours::with_keys());
         let tenants = rule(complete(Issuer::template(TEMPLATE), ours).max_tenants(2));
-        assert_eq!(prove(&tenants, "idle"), Ok(()));
+        assert_eq!(verified(&tenants, "idle"), Ok(()));
         advance(INTERVAL).await;
-        assert_eq!(prove(&tenants, "used"), Ok(()));
+        assert_eq!(verified(&tenants, "used"), Ok(()));
         advance(59 * INTERVAL - ms(1)).await;
-        assert_eq!(prove(&tenants, "used"), Ok(()));
-        assert_eq!(settle(&tenants, "new"), Err(NO_ROOM));
+        assert_eq!(verified(&tenants, "used"), Ok(()));
+        assert_eq!(resolve(&tenants, "new"), Err(NO_ROOM));
         advance(INTERVAL + ms(1)).await;
-        assert_eq!(prove(&tenants, "new"), Ok(()));
+        assert_eq!(verified(&tenants, "new"), Ok(()));
         assert!(is_known(&tenants, "new") && is_known(&tenants, "used"));
         assert!(!is_known(&tenants, "idle"));
         // The second is over for new ones. Those in use do not make room for it, though.
-        assert_eq!(settle(&tenants, "idle"), Err(NO_ROOM));
-        assert_eq!(settle(&tenants, "newer"), Err(WITHIN_THE_SECOND));
+        assert_eq!(resolve(&tenants, "idle"), Err(NO_ROOM));
+        assert_eq!(resolve(&tenants, "newer"), Err(WITHIN_THE_SECOND));
         advance(60 * INTERVAL).await;
-        assert_eq!(prove(&tenants, "newer"), Ok(()));
-        assert_eq!(prove(&tenants, "idle"), Ok(()));
-        assert_eq!(settle(&tenants, "newest"), Err(WITHIN_THE_SECOND));
+        assert_eq!(verified(&tenants, "newer"), Ok(()));
+        assert_eq!(verified(&tenants, "idle"), Ok(()));
+        assert_eq!(resolve(&tenants, "newest"), Err(WITHIN_THE_SECOND));
     }
 
     /// As a policy starts it that succeeds others.
@@ -968,10 +968,10 @@ mod tests {
         let former = started(template(keys()), &[]);
         let rule_of_former = former.each().next().expect("a rule");
         for tenant in ["acme", "umbrella", "initech"] {
-            assert_eq!(prove(rule_of_former, tenant), Ok(()));
+            assert_eq!(verified(rule_of_former, tenant), Ok(()));
             advance(INTERVAL).await;
         }
-        assert_eq!(settle(rule_of_former, "invented"), Ok(()));
+        assert_eq!(resolve(rule_of_former, "invented"), Ok(()));
         // By the same settings it has the same keys, and by others its own.
         let same = started(template(keys()).require_key_id(), &[&former]);
         let other = started(template(keys().cool_down(INTERVAL)), &[&former]);
@@ -999,9 +999,9 @@ mod tests {
         assert_eq!(narrow.known_tenants(), [id("initech")]);
         advance(60 * INTERVAL).await;
         let rule = narrow.each().next().expect("a rule");
-        assert_eq!(settle(rule, "new"), Ok(()));
-        assert_eq!(settle(rule, "acme"), Ok(()));
-        assert_eq!(settle(rule, "newer"), Err(WITHIN_THE_SECOND));
+        assert_eq!(resolve(rule, "new"), Ok(()));
+        assert_eq!(resolve(rule, "acme"), Ok(()));
+        assert_eq!(resolve(rule, "newer"), Err(WITHIN_THE_SECOND));
     }
 
     #[tokio::test(start_paused = true)]
@@ -1020,21 +1020,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_does_not_begin_the_second_anew() {
         let tenants = room_for(10);
-        assert_eq!(settle(&tenants, "first"), Ok(()));
+        assert_eq!(resolve(&tenants, "first"), Ok(()));
         for _ in 0..9 {
             advance(Duration::from_millis(100)).await;
-            assert_eq!(settle(&tenants, "second"), Err(WITHIN_THE_SECOND));
+            assert_eq!(resolve(&tenants, "second"), Err(WITHIN_THE_SECOND));
         }
         advance(Duration::from_millis(100)).await;
-        assert_eq!(settle(&tenants, "second"), Ok(()));
+        assert_eq!(resolve(&tenants, "second"), Ok(()));
     }
 
     #[test]
     fn an_issuer_is_made_once_by_however_many_requests() {
         let tenants = room_for(10);
         let made: Vec<_> = std::thread::scope(|scope| {
-            let settle = || tenants.settle(&id("acme")).expect("the first of its second");
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(settle)).collect();
+            let resolve = || tenants.resolve(&id("acme")).expect("the first of its second");
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(resolve)).collect();
             threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });
         assert!(made.iter().all(|tenant| Arc::ptr_eq(tenant, &made[0])));
@@ -1045,11 +1045,11 @@ mod tests {
     async fn the_oldest_unproven_issuer_gives_way_to_a_new_one() {
         let tenants = room_for(3);
         for tenant in ["a", "b", "c"] {
-            assert_eq!(settle(&tenants, tenant), Ok(()));
+            assert_eq!(resolve(&tenants, tenant), Ok(()));
             advance(INTERVAL).await;
         }
         for (new, gone) in [("d", "a"), ("e", "b"), ("a", "c")] {
-            assert_eq!(settle(&tenants, new), Ok(()));
+            assert_eq!(resolve(&tenants, new), Ok(()));
             assert!(is_known(&tenants, new) && !is_known(&tenants, gone), "{new}");
             assert_eq!(count(&tenants), 3);
             advance(INTERVAL).await;
@@ -1062,16 +1062,16 @@ mod tests {
         let issuer = complete(Issuer::template(TEMPLATE), Keys::source(ours)).max_tenants(3);
         let tenants = rule(issuer);
         for tenant in ["a", "c"] {
-            assert_eq!(prove(&tenants, tenant), Ok(()));
+            assert_eq!(verified(&tenants, tenant), Ok(()));
             advance(INTERVAL).await;
         }
         for invented in 0..100 {
-            assert_eq!(settle(&tenants, &invented.to_string()), Ok(()));
+            assert_eq!(resolve(&tenants, &invented.to_string()), Ok(()));
             assert!(is_known(&tenants, "a") && is_known(&tenants, "c"));
             assert_eq!(count(&tenants), 3);
             advance(INTERVAL).await;
         }
-        assert_eq!(prove(&tenants, "d"), Ok(()));
+        assert_eq!(verified(&tenants, "d"), Ok(()));
         assert!(is_known(&tenants, "a") && is_known(&tenants, "c") && is_known(&tenants, "d"));
     }
 
@@ -1080,15 +1080,15 @@ mod tests {
         let ours = Keys::source(Ours::with_keys());
         let tenants = rule(complete(Issuer::template(TEMPLATE), ours).max_tenants(2));
         for tenant in ["a", "b"] {
-            assert_eq!(prove(&tenants, tenant), Ok(()));
+            assert_eq!(verified(&tenants, tenant), Ok(()));
             advance(INTERVAL).await;
         }
-        assert_eq!(settle(&tenants, "c"), Err(NO_ROOM));
+        assert_eq!(resolve(&tenants, "c"), Err(NO_ROOM));
         // Looking for room costs time, so it too happens once a second.
-        assert_eq!(settle(&tenants, "d"), Err(WITHIN_THE_SECOND));
+        assert_eq!(resolve(&tenants, "d"), Err(WITHIN_THE_SECOND));
         advance(INTERVAL).await;
-        assert_eq!(settle(&tenants, "d"), Err(NO_ROOM));
-        assert_eq!(settle(&tenants, "a"), Ok(()));
+        assert_eq!(resolve(&tenants, "d"), Err(NO_ROOM));
+        assert_eq!(resolve(&tenants, "a"), Ok(()));
         assert_eq!(count(&tenants), 2);
     }
 
@@ -1097,12 +1097,12 @@ mod tests {
         let ours = Ours::with_keys();
         let keys = Keys::source(ours.clone());
         let tenants = rule(complete(Issuer::template(TEMPLATE), keys).max_tenants(1));
-        assert_eq!(prove(&tenants, "a"), Ok(()));
+        assert_eq!(verified(&tenants, "a"), Ok(()));
         advance(INTERVAL).await;
-        assert_eq!(settle(&tenants, "b"), Err(NO_ROOM));
+        assert_eq!(resolve(&tenants, "b"), Err(NO_ROOM));
         advance(INTERVAL).await;
         *ours.0.lock().unwrap() = KeySet::empty();
-        assert_eq!(settle(&tenants, "b"), Ok(()));
+        assert_eq!(resolve(&tenants, "b"), Ok(()));
         assert!(is_known(&tenants, "b") && !is_known(&tenants, "a"));
     }
 
@@ -1111,7 +1111,7 @@ mod tests {
         let tenants = room_for(20);
         let mut made = 0;
         for invented in 0..10_000 {
-            made += usize::from(settle(&tenants, &format!("invented-{invented}")).is_ok());
+            made += usize::from(resolve(&tenants, &format!("invented-{invented}")).is_ok());
             assert!(count(&tenants) <= 20);
             advance(Duration::from_millis(100)).await;
         }
@@ -1131,7 +1131,7 @@ mod tests {
         };
         assert_eq!(issuers(&tenants), ["https://keys.example"]);
         for tenant in ["acme", "umbrella"] {
-            assert_eq!(settle(&tenants, tenant), Ok(()));
+            assert_eq!(resolve(&tenants, tenant), Ok(()));
             advance(INTERVAL).await;
         }
         assert_eq!(
@@ -1150,7 +1150,7 @@ mod tests {
         });
         let start = "https://id.example/";
         let of_length = |length: usize| format!("{start}{}", "x".repeat(length - start.len()));
-        assert!(matches!(tenants.find(&of_length(1024)), Some(Party::Stranger(_))));
+        assert!(matches!(tenants.find(&of_length(1024)), Some(IssuerMatch::Unresolved(_))));
         assert!(tenants.find(&of_length(1025)).is_none());
         assert!(tenants.find(&of_length(100_000)).is_none());
         assert!(tenants.find("https://other.example/").is_none());
@@ -1170,14 +1170,14 @@ mod tests {
             _ => id == "https://good.example",
         });
         let fickle = "https://fickle.example";
-        assert!(matches!(tenants.find(fickle), Some(Party::Stranger(_))));
-        assert_eq!(tenants.settle(fickle).err(), Some(WITHIN_THE_SECOND));
-        assert!(matches!(tenants.find(fickle), Some(Party::Stranger(_))));
-        let panicked = catch_unwind(AssertUnwindSafe(|| tenants.settle(fickle).is_ok()));
+        assert!(matches!(tenants.find(fickle), Some(IssuerMatch::Unresolved(_))));
+        assert_eq!(tenants.resolve(fickle).err(), Some(WITHIN_THE_SECOND));
+        assert!(matches!(tenants.find(fickle), Some(IssuerMatch::Unresolved(_))));
+        let panicked = catch_unwind(AssertUnwindSafe(|| tenants.resolve(fickle).is_ok()));
         assert!(panicked.is_err());
         assert!(!tenants.newcomers.is_poisoned());
         // Neither of them used up the second.
-        assert!(tenants.settle("https://good.example").is_ok());
+        assert!(tenants.resolve("https://good.example").is_ok());
         assert_eq!(count(&tenants), 1);
     }
 
@@ -1189,7 +1189,7 @@ mod tests {
                 this.upgrade().is_some_and(|tenants| tenants.newcomers.try_lock().is_ok())
             })
         });
-        assert!(tenants.settle("https://acme.example").is_ok());
+        assert!(tenants.resolve("https://acme.example").is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -1226,14 +1226,14 @@ mod tests {
             "https://id.exam\u{202e}ple\0",
         ];
         for (at, id) in bad.into_iter().enumerate() {
-            assert!(matches!(tenants.find(id), Some(Party::Stranger(_))), "{id:?}");
-            assert_eq!(tenants.settle(id).err(), Some(NO_ROOM), "{id:?}");
+            assert!(matches!(tenants.find(id), Some(IssuerMatch::Unresolved(_))), "{id:?}");
+            assert_eq!(tenants.resolve(id).err(), Some(NO_ROOM), "{id:?}");
             let other = format!("https://id.example/{at}");
-            assert_eq!(tenants.settle(&other).err(), Some(WITHIN_THE_SECOND));
+            assert_eq!(tenants.resolve(&other).err(), Some(WITHIN_THE_SECOND));
             assert_eq!(count(&tenants), 0);
             advance(INTERVAL).await;
         }
-        assert!(tenants.settle("https://id.example").is_ok());
+        assert!(tenants.resolve("https://id.example").is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -1248,7 +1248,7 @@ mod tests {
             format!("{predicate:?}").starts_with(r#"Issuer { id: Each(TenantRule("(predicate)"))"#)
         );
         let tenants = rule(template);
-        assert_eq!(settle(&tenants, "acme"), Ok(()));
+        assert_eq!(resolve(&tenants, "acme"), Ok(()));
         let all = vec![Trusted::Each(Box::new(tenants)), Trusted::Each(Box::new(rule(predicate)))];
         let all = TrustedIssuers::start(all, &[], &mut Vec::new());
         assert_eq!(format!("{all:?}"), r#"["https://id.example/{tenant}/", "(predicate)"]"#);

@@ -9,9 +9,9 @@ use crate::verified::VerifiedToken;
 impl Admission {
     /// For a layer: whether `policy` already let the request in, so that it need not look again.
     pub fn is_by(&self, policy: &Policy) -> bool {
-        policy.with(|in_force| {
-            Arc::ptr_eq(&in_force.verifier.rules.terms, self.terms())
-                && (in_force.anonymous || self.token().is_some())
+        policy.with(|active| {
+            Arc::ptr_eq(&active.verifier.rules.terms, self.terms())
+                && (active.anonymous || self.token().is_some())
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Which tokens are let in.
 mod admitted;
 mod builder;
+mod decide;
 mod fault;
-mod in_force;
 mod issuer;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -15,10 +15,10 @@ use core::time::Duration;
 use std::sync::Arc;
 
 pub use self::builder::PolicyBuilder;
+pub(crate) use self::decide::ActivePolicy;
 pub use self::fault::{BuildError, Fault};
-pub(crate) use self::in_force::InForce;
 pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};
-use self::replaceable::Place;
+use self::replaceable::PolicySlot;
 pub use self::replaceable::ReplaceablePolicy;
 #[cfg(feature = "config")]
 pub(crate) use self::replaceable::WeakReplaceablePolicy;
@@ -29,7 +29,7 @@ use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocations};
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
-use crate::verify::{self, Blocked, Seeking, Waiting};
+use crate::verify::{self, Incomplete, KeyLookup, Waiting};
 
 /// Which tokens are let in, and what those are told that are not. Cheap to clone, and the same for
 /// every framework.
@@ -38,14 +38,14 @@ use crate::verify::{self, Blocked, Seeking, Waiting};
 /// changes, unless it is that of a [`ReplaceablePolicy`], whose holder alone can replace it.
 #[derive(Clone)]
 pub struct Policy {
-    standing: Standing,
+    source: PolicySource,
     anonymous: bool,
 }
 
 #[derive(Clone)]
-enum Standing {
+enum PolicySource {
     Fixed(Arc<Verifier>),
-    Replaceable(Arc<Place>),
+    Replaceable(Arc<PolicySlot>),
 }
 
 /// A policy that nobody replaces.
@@ -76,7 +76,7 @@ impl Policy {
     ///
     /// This is what the layers of every framework call.
     pub fn check<V: RequestView + ?Sized>(&self, request: &V) -> Check {
-        self.with(|in_force| in_force.check(request))
+        self.with(|active| active.check(request))
     }
 
     /// Decides about a request, and waits where [`check`](Self::check) has to.
@@ -104,7 +104,7 @@ impl Policy {
     ///
     /// The request is refused.
     pub fn check_now<V: RequestView + ?Sized>(&self, request: &V) -> Result<Admission, Rejection> {
-        self.with(|in_force| in_force.check_now(request))
+        self.with(|active| active.check_now(request))
     }
 
     /// Verifies the text of a token, however it came: a first WebSocket message, a queue.
@@ -114,14 +114,14 @@ impl Policy {
     /// The token does not verify, or its keys cannot be had.
     pub async fn verify_token(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
         let token = token.as_ref();
-        let attempt = self.with(|InForce { verifier, .. }| {
+        let attempt = self.with(|ActivePolicy { verifier, .. }| {
             let now = verifier.rules.terms.clock.now();
-            verify::verify(verifier, token, now, Seeking::Possible)
-                .map_err(|blocked| (Arc::clone(verifier), blocked))
+            verify::verify(verifier, token, now, KeyLookup::Allowed)
+                .map_err(|incomplete| (Arc::clone(verifier), incomplete))
         });
         match attempt {
             Ok(token) => Ok(token),
-            Err((verifier, blocked)) => verify::resume(&verifier, token, blocked).await,
+            Err((verifier, incomplete)) => verify::resume(&verifier, token, incomplete).await,
         }
     }
 
@@ -132,11 +132,11 @@ impl Policy {
     ///
     /// The token does not verify, or what it takes cannot be had at once.
     pub fn verify_token_now(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Error> {
-        let attempt = self.with(|InForce { verifier, .. }| {
+        let attempt = self.with(|ActivePolicy { verifier, .. }| {
             let now = verifier.rules.terms.clock.now();
-            verify::verify(verifier, token.as_ref(), now, Seeking::Possible)
+            verify::verify(verifier, token.as_ref(), now, KeyLookup::Allowed)
         });
-        attempt.map_err(Blocked::into_error_now)
+        attempt.map_err(Incomplete::into_error_now)
     }
 
     /// Decides again about a token that was verified before, for a connection that outlives a request: all that
@@ -150,9 +150,9 @@ impl Policy {
     /// The token would not be accepted, or what it takes to accept it cannot be had.
     pub async fn recheck(&self, token: &VerifiedToken) -> Result<(), Error> {
         let rules = self.rules();
-        match verify::recheck(&rules, token, rules.terms.clock.now(), Seeking::Possible) {
+        match verify::recheck(&rules, token, rules.terms.clock.now(), KeyLookup::Allowed) {
             Ok(()) => Ok(()),
-            Err(blocked) => verify::resume_recheck(&rules, token, blocked).await,
+            Err(incomplete) => verify::resume_recheck(&rules, token, incomplete).await,
         }
     }
 
@@ -164,10 +164,10 @@ impl Policy {
     ///
     /// The token would not be accepted, or what it takes to accept it cannot be had at once.
     pub fn recheck_now(&self, token: &VerifiedToken) -> Result<(), Error> {
-        self.with(|InForce { verifier, .. }| {
+        self.with(|ActivePolicy { verifier, .. }| {
             let rules = &*verifier.rules;
-            verify::recheck(rules, token, rules.terms.clock.now(), Seeking::Possible)
-                .map_err(Blocked::into_error_now)
+            verify::recheck(rules, token, rules.terms.clock.now(), KeyLookup::Allowed)
+                .map_err(Incomplete::into_error_now)
         })
     }
 
@@ -175,8 +175,8 @@ impl Policy {
     /// secret is, if nothing happens to its key. Nothing where it is over.
     pub fn time_left(&self, token: &VerifiedToken) -> Duration {
         let policy = self.rules();
-        let Some(party) = policy.issuers.find(token.issuer()) else { return Duration::ZERO };
-        let rules = &party.issuer().rules;
+        let Some(issuer) = policy.issuers.find(token.issuer()) else { return Duration::ZERO };
+        let rules = &issuer.trusted().rules;
         let mut end = token.expires_at().saturating_add(rules.claims.leeway);
         if let Some(until) = token.key().accepted_until() {
             end = end.min(until);
@@ -238,7 +238,7 @@ impl Policy {
 
     /// How its remembered tokens do. All zero where it remembers none.
     pub fn token_cache(&self) -> TokenCacheStats {
-        self.with(|InForce { verifier, .. }| verifier.cache.stats())
+        self.with(|ActivePolicy { verifier, .. }| verifier.cache.stats())
     }
 
     /// The present, on the policy's clock.
@@ -248,12 +248,12 @@ impl Policy {
 
     /// Whether a request without a token passes.
     pub fn allows_anonymous(&self) -> bool {
-        self.with(|in_force| in_force.anonymous)
+        self.with(|active| active.anonymous)
     }
 
     /// The rules that hold now.
     pub(crate) fn rules(&self) -> Arc<Rules> {
-        self.with(|in_force| Arc::clone(&in_force.verifier.rules))
+        self.with(|active| Arc::clone(&active.verifier.rules))
     }
 
     /// Whether what is revoked of this kind there is refused here: of this issuer, or of any.
@@ -268,18 +268,18 @@ impl Policy {
     }
 
     fn fixed(verifier: Verifier, anonymous: bool) -> Self {
-        Self { standing: Standing::Fixed(Arc::new(verifier)), anonymous }
+        Self { source: PolicySource::Fixed(Arc::new(verifier)), anonymous }
     }
 
     /// What is in force at one moment. Waits for nobody.
-    pub(crate) fn with<R>(&self, look: impl FnOnce(InForce<'_>) -> R) -> R {
+    pub(crate) fn with<R>(&self, look: impl FnOnce(ActivePolicy<'_>) -> R) -> R {
         let anonymous = self.anonymous;
-        match &self.standing {
-            Standing::Fixed(verifier) => look(InForce { verifier, anonymous }),
-            Standing::Replaceable(place) => {
-                let standing = place.standing.load();
-                let anonymous = anonymous || standing.anonymous;
-                look(InForce { verifier: &standing.verifier, anonymous })
+        match &self.source {
+            PolicySource::Fixed(verifier) => look(ActivePolicy { verifier, anonymous }),
+            PolicySource::Replaceable(slot) => {
+                let current = slot.current.load();
+                let anonymous = anonymous || current.anonymous;
+                look(ActivePolicy { verifier: &current.verifier, anonymous })
             }
         }
     }

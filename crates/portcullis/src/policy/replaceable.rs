@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{FixedPolicy, Policy, Standing};
+use super::{FixedPolicy, Policy, PolicySource};
 
 /// A policy that can be replaced while it serves.
 ///
@@ -29,11 +29,11 @@ use super::{FixedPolicy, Policy, Standing};
 /// assert!(policy.verify_token_now(&token).is_ok());
 /// ```
 #[derive(Clone)]
-pub struct ReplaceablePolicy(Arc<Place>);
+pub struct ReplaceablePolicy(Arc<PolicySlot>);
 
 /// Where the policy stands.
-pub(super) struct Place {
-    pub(super) standing: ArcSwap<FixedPolicy>,
+pub(super) struct PolicySlot {
+    pub(super) current: ArcSwap<FixedPolicy>,
     /// What replaces it, for as long as anybody has the policy.
     #[cfg(feature = "config")]
     keeps: std::sync::OnceLock<Arc<dyn core::any::Any + Send + Sync>>,
@@ -43,8 +43,8 @@ impl ReplaceablePolicy {
     /// Starts with this policy.
     #[must_use]
     pub fn new(first: &Policy) -> Self {
-        Self(Arc::new(Place {
-            standing: ArcSwap::from_pointee(first.as_fixed()),
+        Self(Arc::new(PolicySlot {
+            current: ArcSwap::from_pointee(first.as_fixed()),
             #[cfg(feature = "config")]
             keeps: std::sync::OnceLock::new(),
         }))
@@ -55,12 +55,12 @@ impl ReplaceablePolicy {
     /// [`Policy::allow_anonymous`] on it holds whatever it is replaced by.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        Policy { standing: Standing::Replaceable(Arc::clone(&self.0)), anonymous: false }
+        Policy { source: PolicySource::Replaceable(Arc::clone(&self.0)), anonymous: false }
     }
 
     /// Puts another one in its place. Of a replaceable policy, the one that it is now.
     pub fn replace(&self, next: &Policy) {
-        self.0.standing.store(Arc::new(next.as_fixed()));
+        self.0.current.store(Arc::new(next.as_fixed()));
     }
 
     #[cfg(feature = "config")]
@@ -77,7 +77,7 @@ impl ReplaceablePolicy {
 
 /// For what the policy keeps.
 #[cfg(feature = "config")]
-pub(crate) struct WeakReplaceablePolicy(std::sync::Weak<Place>);
+pub(crate) struct WeakReplaceablePolicy(std::sync::Weak<PolicySlot>);
 
 #[cfg(feature = "config")]
 impl WeakReplaceablePolicy {
@@ -88,9 +88,9 @@ impl WeakReplaceablePolicy {
 
 impl Policy {
     fn as_fixed(&self) -> FixedPolicy {
-        self.with(|in_force| FixedPolicy {
-            verifier: Arc::clone(in_force.verifier),
-            anonymous: in_force.anonymous,
+        self.with(|active| FixedPolicy {
+            verifier: Arc::clone(active.verifier),
+            anonymous: active.anonymous,
         })
     }
 }

@@ -12,7 +12,7 @@ use super::digest::{Digest, DigestKey, LIFT, Of};
 use super::event::{Observer, RevocationEvent, RevocationStats};
 use super::handle::RevokeError;
 use super::room::{Tally, Writer};
-use super::table::{Lifts, Mark, NoRoom, Said, Table, Until};
+use super::table::{Fact, Lifts, Mark, NoRoom, Table, Until};
 use super::what::{Revocable, Revocation, RevokedUntil, Scope};
 use crate::observers::{Observers, guarded};
 use crate::time::{Clock, UnixTime};

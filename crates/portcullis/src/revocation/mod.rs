@@ -35,7 +35,7 @@ pub use self::lookup::RevocationLookup;
 pub use self::options::RevocationOptions;
 pub(crate) use self::room::Writer;
 pub use self::snapshot::SnapshotError;
-pub(crate) use self::source::{Asked, PendingAnswers, Sources};
+pub(crate) use self::source::{PendingAnswers, RevocationOutcome, Sources};
 pub use self::source::{RevocationAnswer, RevocationSource, RevocationStatus, UnknownRevocation};
 pub use self::store::{Publishing, RevocationStore, StoreError};
 pub use self::what::{Revocable, Revocation, RevokedUntil};

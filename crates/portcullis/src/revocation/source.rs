@@ -142,7 +142,7 @@ pub(crate) struct Sources {
 }
 
 /// What the sources of a policy say of a token that none of them says was taken back.
-pub(crate) enum Asked {
+pub(crate) enum RevocationOutcome {
     Active,
     /// Nobody can tell, and the policy accepts that.
     Unknown,
@@ -172,7 +172,7 @@ impl Sources {
     }
 
     /// Asks all of them, so that what one knows does not hang on what another does not.
-    pub(crate) fn ask(&self, token: &VerifiedToken) -> Result<Asked, RevocationError> {
+    pub(crate) fn ask(&self, token: &VerifiedToken) -> Result<RevocationOutcome, RevocationError> {
         let mut unavailable = None;
         let mut answers = Vec::new();
         for source in &self.all {
@@ -187,10 +187,14 @@ impl Sources {
             Some(error) if !self.unknown.is_accepted => Err(RevocationError::Unavailable(error)),
             _ if !answers.is_empty() => {
                 let is_unknown = unavailable.is_some();
-                Ok(Asked::Later(PendingAnswers { answers, unknown: self.unknown, is_unknown }))
+                Ok(RevocationOutcome::Later(PendingAnswers {
+                    answers,
+                    unknown: self.unknown,
+                    is_unknown,
+                }))
             }
-            Some(_) => Ok(Asked::Unknown),
-            None => Ok(Asked::Active),
+            Some(_) => Ok(RevocationOutcome::Unknown),
+            None => Ok(RevocationOutcome::Active),
         }
     }
 
@@ -203,7 +207,7 @@ impl Sources {
 impl PendingAnswers {
     /// Waits until all of them have answered. Whether they say that the token is active; if not,
     /// nobody can tell, and the policy accepts that.
-    pub(crate) async fn settle(self) -> Result<bool, RevocationError> {
+    pub(crate) async fn wait(self) -> Result<bool, RevocationError> {
         let mut unavailable = None;
         for answer in self.answers {
             match answer.await {

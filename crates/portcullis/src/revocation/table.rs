@@ -13,7 +13,7 @@ use super::room::Tally;
 const SHARDS: usize = 64;
 
 /// What is said of a digest.
-pub(super) trait Said: Copy {
+pub(super) trait Fact: Copy {
     /// Until when it holds: the last second, of those since 1970. `u32::MAX`: for ever.
     fn ends(&self) -> u32;
 
@@ -40,7 +40,7 @@ pub(super) struct Lifts {
     pub(super) kind: u8,
 }
 
-impl Said for Lifts {
+impl Fact for Lifts {
     fn ends(&self) -> u32 {
         u32::MAX
     }
@@ -52,7 +52,7 @@ impl Said for Lifts {
     }
 }
 
-impl Said for Until {
+impl Fact for Until {
     fn ends(&self) -> u32 {
         self.0
     }
@@ -76,7 +76,7 @@ impl Mark {
     }
 }
 
-impl Said for Mark {
+impl Fact for Mark {
     fn ends(&self) -> u32 {
         self.ends
     }
@@ -105,7 +105,7 @@ struct Shard<S> {
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct NoRoom;
 
-impl<S: Said> Table<S> {
+impl<S: Fact> Table<S> {
     pub(super) fn new() -> Self {
         let shard = |_| Shard { map: RwLock::default(), writing: Mutex::default() };
         Self { shards: (0..SHARDS).map(shard).collect() }
@@ -195,7 +195,7 @@ impl<S: Said> Table<S> {
     }
 }
 
-impl<S: Said> Shard<S> {
+impl<S: Fact> Shard<S> {
     /// Puts a map without what was over at `now`, and with room for more, in place of this one. Under
     /// `writing`.
     fn rebuild(&self, now: u32, tally: &Tally) {

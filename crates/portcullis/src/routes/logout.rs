@@ -263,7 +263,7 @@ impl BackChannelLogout {
         // §2.4. Nothing has to remember it: a replay does no harm.
         let id = claims.token_id.as_ref().ok_or(missing("jti"))?.get(payload);
         let subject = claims.subject.as_ref().map(|text| text.get(payload));
-        let Said { is_logout, has_nonce, session } = Said::read(payload)?;
+        let LogoutClaims { is_logout, has_nonce, session } = LogoutClaims::read(payload)?;
         for (claim, text) in [("jti", Some(id)), ("sub", subject), ("sid", session.as_deref())] {
             if text == Some("") {
                 return Err(TokenError::ClaimType { claim }.into());
@@ -363,13 +363,13 @@ fn token<V: RequestView + ?Sized>(request: &V, body: &BoundedBody) -> Result<Str
 
 /// What is read of a logout token alone.
 #[derive(Default)]
-struct Said<'t> {
+struct LogoutClaims<'t> {
     is_logout: bool,
     has_nonce: bool,
     session: Option<Cow<'t, str>>,
 }
 
-impl<'t> Said<'t> {
+impl<'t> LogoutClaims<'t> {
     /// By the reader that read the other claims from the same bytes.
     fn read(payload: &'t str) -> Result<Self, LogoutError> {
         let mut said = Self::default();

@@ -15,11 +15,11 @@ pub(crate) use self::recheck::{recheck, resume_recheck};
 pub(crate) use self::statement::{Statement, authenticate_other};
 use self::wait::Pending;
 pub use self::wait::Waiting;
-pub(crate) use self::wait::{Blocked, Seeking, resume};
+pub(crate) use self::wait::{Incomplete, KeyLookup, resume};
 use crate::claims::{self, Valid};
 use crate::error::{ClaimsError, Error, RevocationError};
-use crate::issuers::Party;
-use crate::revocation::Asked;
+use crate::issuers::IssuerMatch;
+use crate::revocation::RevocationOutcome;
 use crate::rules::{Rules, Verifier};
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
@@ -31,8 +31,8 @@ pub(crate) fn verify(
     verifier: &Verifier,
     text: &[u8],
     now: UnixTime,
-    seeking: Seeking,
-) -> Result<VerifiedToken, Blocked> {
+    lookup: KeyLookup,
+) -> Result<VerifiedToken, Incomplete> {
     let Verifier { rules, cache, .. } = verifier;
     let remembered = recall(verifier, text, now)?;
     let is_remembered = remembered.is_some();
@@ -41,14 +41,14 @@ pub(crate) fn verify(
     let Valid(token) = match remembered {
         Some(Valid(token)) if token.is_active_in(generation) => return Ok(token),
         Some(valid) => valid,
-        None => prove(rules, text, now, seeking)?,
+        None => verify_uncached(rules, text, now, lookup)?,
     };
     match rules.revocations.ask(&token) {
-        Ok(Asked::Later(answers)) => {
-            Err(Blocked::Revocation(Pending { token, generation, answers }))
+        Ok(RevocationOutcome::Later(answers)) => {
+            Err(Incomplete::NeedsRevocation(Pending { token, generation, answers }))
         }
         Ok(asked) => {
-            if matches!(asked, Asked::Active) {
+            if matches!(asked, RevocationOutcome::Active) {
                 token.set_active_in(generation);
             }
             if !is_remembered {
@@ -75,23 +75,23 @@ fn check_revocable(rules: &Rules, token: &VerifiedToken) -> Result<(), Error> {
 }
 
 /// Verifies all but whether the token was revoked.
-fn prove(
+fn verify_uncached(
     rules: &Arc<Rules>,
     text: &[u8],
     now: UnixTime,
-    seeking: Seeking,
-) -> Result<Valid, Blocked> {
+    lookup: KeyLookup,
+) -> Result<Valid, Incomplete> {
     let mut signature = SignatureBuffer::new();
     let token = Unverified::parse(text, rules.limits, &rules.headers, &mut signature)?;
 
-    let party = party(rules, &token.parts, None)?;
+    let issuer = find_issuer(rules, &token.parts, None)?;
     // Cheap before expensive: this turns away, and lets nothing in.
-    claims::screen(&token.parts, &party.issuer().rules, now)?;
+    claims::screen(&token.parts, &issuer.trusted().rules, now)?;
     let has_new_header = token.has_new_header;
-    let (token, party) = authenticate(token, party, now, seeking)?;
-    let token = claims::check(token, &party.issuer().rules, now)?;
+    let (token, issuer) = authenticate(token, issuer, now, lookup)?;
+    let token = claims::check(token, &issuer.trusted().rules, now)?;
     check_revocable(rules, &token.0)?;
-    party.prove();
+    issuer.mark_verified();
     if has_new_header {
         token.remember_header(&rules.headers, now);
     }
@@ -100,19 +100,19 @@ fn prove(
 
 /// The issuer that the token names, if it may be asked for a key. RFC 8725 §3.8: keys are looked
 /// up by issuer, never across.
-pub(crate) fn party<'r>(
+pub(crate) fn find_issuer<'r>(
     rules: &'r Rules,
     parts: &Parts,
     algorithms: Option<&[Algorithm]>,
-) -> Result<Party<'r>, ClaimsError> {
+) -> Result<IssuerMatch<'r>, ClaimsError> {
     let header = &parts.header;
     if rules.refuses_brought_keys && header.brings_key {
         return Err(ClaimsError::BringsKey);
     }
-    let party = rules.issuers.find(id(parts)?).ok_or(ClaimsError::Issuer)?;
+    let issuer = rules.issuers.find(id(parts)?).ok_or(ClaimsError::Issuer)?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
-    if algorithms.unwrap_or(&party.issuer().algorithms).contains(&header.algorithm) {
-        Ok(party)
+    if algorithms.unwrap_or(&issuer.trusted().algorithms).contains(&header.algorithm) {
+        Ok(issuer)
     } else {
         Err(ClaimsError::Algorithm)
     }

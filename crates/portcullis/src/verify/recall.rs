@@ -1,7 +1,7 @@
 //! Tokens that verified before.
 use crate::claims::{self, Valid};
 use crate::error::{Claim, ClaimsError};
-use crate::issuers::Party;
+use crate::issuers::IssuerMatch;
 use crate::rules::Verifier;
 use crate::time::UnixTime;
 
@@ -17,15 +17,15 @@ pub(super) fn recall(
 ) -> Result<Option<Valid>, ClaimsError> {
     let Verifier { rules, cache, .. } = verifier;
     let Some(token) = cache.get(text) else { return Ok(None) };
-    let party = rules.issuers.find(token.issuer()).filter(Party::is_settled);
-    let party = party.filter(|party| party.issuer().vouches_for_remembered(token.key(), now));
-    let Some(party) = party else {
+    let issuer = rules.issuers.find(token.issuer()).filter(IssuerMatch::is_resolved);
+    let issuer = issuer.filter(|issuer| issuer.trusted().accepts_cached_key(token.key(), now));
+    let Some(issuer) = issuer else {
         cache.forget(text, &token);
         return Ok(None);
     };
-    match claims::check_again(&token, &party.issuer().rules, now) {
+    match claims::check_again(&token, &issuer.trusted().rules, now) {
         Ok(()) => {
-            party.prove();
+            issuer.mark_verified();
             if token.wants_room() {
                 cache.insert(text, &token);
             }

@@ -1,11 +1,11 @@
 //! Tokens whose connections live on.
-use super::keys::{seek, with_keys};
-use super::wait::{Blocked, Pending, Seeking, sought};
-use super::{check_revocable, party};
+use super::keys::{look_up, resolve_issuer};
+use super::wait::{Incomplete, KeyLookup, Pending, wait_for_keys};
+use super::{check_revocable, find_issuer};
 use crate::claims;
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeysUnavailable};
-use crate::revocation::Asked;
+use crate::revocation::RevocationOutcome;
 use crate::rules::Rules;
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
@@ -16,15 +16,15 @@ pub(crate) fn recheck(
     rules: &Rules,
     token: &VerifiedToken,
     now: UnixTime,
-    seeking: Seeking,
-) -> Result<(), Blocked> {
-    check_again(rules, token, now, seeking)?;
+    lookup: KeyLookup,
+) -> Result<(), Incomplete> {
+    check_again(rules, token, now, lookup)?;
     let generation = rules.terms.generation(rules.revocations.generation());
     match rules.revocations.ask(token)? {
-        Asked::Later(answers) => {
-            Err(Blocked::Revocation(Pending { token: token.clone(), generation, answers }))
+        RevocationOutcome::Later(answers) => {
+            Err(Incomplete::NeedsRevocation(Pending { token: token.clone(), generation, answers }))
         }
-        Asked::Active | Asked::Unknown => Ok(()),
+        RevocationOutcome::Active | RevocationOutcome::Unknown => Ok(()),
     }
 }
 
@@ -34,31 +34,31 @@ pub(super) fn check_again(
     rules: &Rules,
     token: &VerifiedToken,
     now: UnixTime,
-    seeking: Seeking,
-) -> Result<(), Blocked> {
+    lookup: KeyLookup,
+) -> Result<(), Incomplete> {
     let parts = token.parts();
     parts.check_limits(rules.limits)?;
-    let party = party(rules, parts, None)?;
-    claims::screen(parts, &party.issuer().rules, now)?;
-    let party = with_keys(parts, party, seeking)?;
-    let issuer = party.issuer();
+    let issuer = find_issuer(rules, parts, None)?;
+    claims::screen(parts, &issuer.trusted().rules, now)?;
+    let issuer = resolve_issuer(parts, issuer, lookup)?;
+    let trusted = issuer.trusted();
     let query = parts.key_query();
-    match Candidates::find(&issuer.keys, &query, now) {
+    match Candidates::find(&trusted.keys, &query, now) {
         Ok(candidates) if candidates.iter().any(|key| key.verifies_alike(token.key())) => {}
         Err(error) if error != KeyError::Unknown => return Err(error.into()),
         // Keys that are not there, since they are out of reach or yet to come: nobody took this one back.
-        Ok(_) | Err(_) if issuer.keys.iter().all(|source| source.keys().is_empty()) => {
+        Ok(_) | Err(_) if trusted.keys.iter().all(|source| source.keys().is_empty()) => {
             let unavailable = KeyError::Unavailable(KeysUnavailable::default());
-            return Err(seek(issuer, &query, seeking, unavailable));
+            return Err(look_up(trusted, &query, lookup, unavailable));
         }
         // Another key of that id.
         Ok(_) => return Err(KeyError::Withdrawn.into()),
         // One answer without it does not say that it is gone: it may have come from a server that is behind.
-        Err(_) => return Err(seek(issuer, &query, seeking, KeyError::Withdrawn)),
+        Err(_) => return Err(look_up(trusted, &query, lookup, KeyError::Withdrawn)),
     }
-    claims::check_anew(token, &issuer.rules, now)?;
+    claims::check_anew(token, &trusted.rules, now)?;
     check_revocable(rules, token)?;
-    party.prove();
+    issuer.mark_verified();
     Ok(())
 }
 
@@ -66,22 +66,23 @@ pub(super) fn check_again(
 pub(crate) async fn resume_recheck(
     rules: &Rules,
     token: &VerifiedToken,
-    blocked: Blocked,
+    incomplete: Incomplete,
 ) -> Result<(), Error> {
-    let blocked = match blocked {
-        Blocked::Keys(seeks) => {
-            let unavailable = sought(seeks).await;
-            match recheck(rules, token, rules.terms.clock.now(), Seeking::Over(unavailable)) {
+    let incomplete = match incomplete {
+        Incomplete::NeedsKey(seeks) => {
+            let unavailable = wait_for_keys(seeks).await;
+            match recheck(rules, token, rules.terms.clock.now(), KeyLookup::Exhausted(unavailable))
+            {
                 Ok(()) => return Ok(()),
-                Err(blocked) => blocked,
+                Err(incomplete) => incomplete,
             }
         }
-        blocked => blocked,
+        incomplete => incomplete,
     };
-    let Blocked::Revocation(Pending { answers, .. }) = blocked else {
-        return Err(blocked.into_error());
+    let Incomplete::NeedsRevocation(Pending { answers, .. }) = incomplete else {
+        return Err(incomplete.into_error());
     };
-    answers.settle().await?;
+    answers.wait().await?;
     let now = rules.terms.clock.now();
-    check_again(rules, token, now, Seeking::Over(None)).map_err(Blocked::into_error)
+    check_again(rules, token, now, KeyLookup::Exhausted(None)).map_err(Incomplete::into_error)
 }

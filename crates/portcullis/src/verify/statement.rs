@@ -1,9 +1,9 @@
 //! Other kinds of tokens.
 use std::sync::Arc;
 
+use super::find_issuer;
 use super::keys::authenticate;
-use super::party;
-use super::wait::{Blocked, Seeking, sought};
+use super::wait::{Incomplete, KeyLookup, wait_for_keys};
 use crate::authentic::Authentic;
 use crate::claims;
 use crate::error::{ClaimsError, Error};
@@ -30,22 +30,22 @@ pub(crate) async fn authenticate_other(
     algorithms: Option<&[Algorithm]>,
     screen: impl Fn(&Parts, &TrustedIssuer, UnixTime) -> Result<(), ClaimsError>,
 ) -> Result<Statement, Error> {
-    let attempt = |seeking| {
+    let attempt = |lookup| {
         let mut signature = SignatureBuffer::new();
         let limits = TokenLimits { token: limit, ..rules.limits };
         let token = Unverified::parse(text, limits, &rules.headers, &mut signature)?;
-        let party = party(rules, &token.parts, algorithms)?;
+        let issuer = find_issuer(rules, &token.parts, algorithms)?;
         let now = rules.terms.clock.now();
-        claims::check_ids(&token.parts, &party.issuer().rules)?;
-        screen(&token.parts, party.issuer(), now)?;
-        let (authentic, party) = authenticate(token, party, now, seeking)?;
-        party.prove();
-        Ok(Statement { authentic, issuer: Arc::clone(party.issuer()) })
+        claims::check_ids(&token.parts, &issuer.trusted().rules)?;
+        screen(&token.parts, issuer.trusted(), now)?;
+        let (authentic, issuer) = authenticate(token, issuer, now, lookup)?;
+        issuer.mark_verified();
+        Ok(Statement { authentic, issuer: Arc::clone(issuer.trusted()) })
     };
-    let seeks = match attempt(Seeking::Possible) {
-        Err(Blocked::Keys(seeks)) => seeks,
-        other => return other.map_err(Blocked::into_error),
+    let seeks = match attempt(KeyLookup::Allowed) {
+        Err(Incomplete::NeedsKey(seeks)) => seeks,
+        other => return other.map_err(Incomplete::into_error),
     };
-    let unavailable = sought(seeks).await;
-    attempt(Seeking::Over(unavailable)).map_err(Blocked::into_error)
+    let unavailable = wait_for_keys(seeks).await;
+    attempt(KeyLookup::Exhausted(unavailable)).map_err(Incomplete::into_error)
 }

@@ -15,12 +15,12 @@ use crate::terms::Generation;
 use crate::verified::VerifiedToken;
 
 /// Why a token is not verified, or not yet.
-pub(crate) enum Blocked {
-    Refused(Error),
+pub(crate) enum Incomplete {
+    Rejected(Error),
     /// No key is known for it, and these may find one.
-    Keys(Vec<Seek>),
+    NeedsKey(Vec<Seek>),
     /// Whether it was revoked is not known yet.
-    Revocation(Pending),
+    NeedsRevocation(Pending),
 }
 
 /// A token of which all is known but whether it was revoked.
@@ -30,13 +30,13 @@ pub(crate) struct Pending {
     pub(super) answers: PendingAnswers,
 }
 
-impl Blocked {
+impl Incomplete {
     /// For who does not wait for what it waits for.
     pub(crate) fn into_error(self) -> Error {
         match self {
-            Self::Refused(error) => error,
-            Self::Keys(_) => KeyError::Unknown.into(),
-            Self::Revocation(_) => {
+            Self::Rejected(error) => error,
+            Self::NeedsKey(_) => KeyError::Unknown.into(),
+            Self::NeedsRevocation(_) => {
                 RevocationError::Unavailable(RevocationUnavailable::default()).into()
             }
         }
@@ -45,28 +45,28 @@ impl Blocked {
     /// For who cannot wait: what may come counts as unavailable.
     pub(crate) fn into_error_now(self) -> Error {
         match self {
-            Self::Keys(_) => KeyError::Unavailable(KeysUnavailable::default()).into(),
+            Self::NeedsKey(_) => KeyError::Unavailable(KeysUnavailable::default()).into(),
             other => other.into_error(),
         }
     }
 }
 
-impl<E: Into<Error>> From<E> for Blocked {
+impl<E: Into<Error>> From<E> for Incomplete {
     fn from(error: E) -> Self {
-        Self::Refused(error.into())
+        Self::Rejected(error.into())
     }
 }
 
 /// Whether sources may be told to look for a key.
 #[derive(Clone, Copy)]
-pub(crate) enum Seeking {
-    Possible,
+pub(crate) enum KeyLookup {
+    Allowed,
     /// They were, and one of them may not have been able to.
-    Over(Option<KeysUnavailable>),
+    Exhausted(Option<KeysUnavailable>),
 }
 
 /// Waits until all have looked for a key. What one of them could not do is told.
-pub(super) async fn sought(seeks: Vec<Seek>) -> Option<KeysUnavailable> {
+pub(super) async fn wait_for_keys(seeks: Vec<Seek>) -> Option<KeysUnavailable> {
     let mut unavailable = None;
     for seek in seeks {
         if let Err(error) = seek.await {
@@ -80,28 +80,30 @@ pub(super) async fn sought(seeks: Vec<Seek>) -> Option<KeysUnavailable> {
 pub(crate) async fn resume(
     verifier: &Verifier,
     text: &[u8],
-    blocked: Blocked,
+    incomplete: Incomplete,
 ) -> Result<VerifiedToken, Error> {
     let Verifier { rules, cache, .. } = verifier;
-    let blocked = match blocked {
-        Blocked::Keys(seeks) => {
-            let unavailable = sought(seeks).await;
+    let incomplete = match incomplete {
+        Incomplete::NeedsKey(seeks) => {
+            let unavailable = wait_for_keys(seeks).await;
             // Waiting took time, and the keys may be others: all is asked anew.
-            match verify(verifier, text, rules.terms.clock.now(), Seeking::Over(unavailable)) {
+            match verify(verifier, text, rules.terms.clock.now(), KeyLookup::Exhausted(unavailable))
+            {
                 Ok(token) => return Ok(token),
-                Err(blocked) => blocked,
+                Err(incomplete) => incomplete,
             }
         }
-        blocked => blocked,
+        incomplete => incomplete,
     };
-    match blocked {
-        Blocked::Refused(error) => Err(error),
+    match incomplete {
+        Incomplete::Rejected(error) => Err(error),
         // Nobody is told to look twice.
-        Blocked::Keys(_) => Err(KeyError::Unknown.into()),
-        Blocked::Revocation(Pending { token, generation, answers }) => {
-            let is_active = answers.settle().await?;
+        Incomplete::NeedsKey(_) => Err(KeyError::Unknown.into()),
+        Incomplete::NeedsRevocation(Pending { token, generation, answers }) => {
+            let is_active = answers.wait().await?;
             let now = rules.terms.clock.now();
-            check_again(rules, &token, now, Seeking::Over(None)).map_err(Blocked::into_error)?;
+            check_again(rules, &token, now, KeyLookup::Exhausted(None))
+                .map_err(Incomplete::into_error)?;
             if is_active {
                 token.set_active_in(generation);
             }

@@ -168,9 +168,9 @@ fn no_more_are_remembered_than_there_is_room_for() {
 }
 
 /// One that stands so. Times in seconds.
-fn standing(made: u64, used: u64, is_proven: bool, has_keys: bool) -> Standing {
+fn standing(made: u64, used: u64, has_verified: bool, has_keys: bool) -> Standing {
     let [made, used] = [made, used].map(Moment::from_secs);
-    Standing { made, used, is_proven, has_keys }
+    Standing { made, used, has_verified, has_keys }
 }
 
 #[test]

@@ -9,17 +9,17 @@ use crate::observe::Stopwatch;
 use crate::presentation::ResponseForm;
 use crate::request::RequestView;
 use crate::source::{self, Presented, TokenCookie};
-use crate::verify::{self, Blocked, Seeking, Waiting};
+use crate::verify::{self, Incomplete, KeyLookup, Waiting};
 
 /// A policy at one moment.
 #[derive(Clone, Copy)]
-pub(crate) struct InForce<'p> {
+pub(crate) struct ActivePolicy<'p> {
     pub(crate) verifier: &'p Arc<Verifier>,
     /// Whether a request without a token passes.
     pub(crate) anonymous: bool,
 }
 
-impl InForce<'_> {
+impl ActivePolicy<'_> {
     pub(super) fn check<V: RequestView + ?Sized>(self, request: &V) -> Check {
         let stopwatch = Stopwatch::start();
         match self.decide(request) {
@@ -27,8 +27,8 @@ impl InForce<'_> {
                 stopwatch.decided(outcome(&decided));
                 Check::Done(decided)
             }
-            Err((blocked, presented)) => {
-                self.wait(blocked, &presented, ResponseForm::of(request), stopwatch)
+            Err((incomplete, presented)) => {
+                self.wait(incomplete, &presented, ResponseForm::of(request), stopwatch)
             }
         }
     }
@@ -39,8 +39,8 @@ impl InForce<'_> {
         request: &V,
     ) -> Result<Admission, Rejection> {
         let stopwatch = Stopwatch::start();
-        let decided = self.decide(request).unwrap_or_else(|(blocked, presented)| {
-            let error = blocked.into_error_now();
+        let decided = self.decide(request).unwrap_or_else(|(incomplete, presented)| {
+            let error = incomplete.into_error_now();
             self.refuse(error, presented.cookie, ResponseForm::of(request))
         });
         stopwatch.decided(outcome(&decided));
@@ -51,7 +51,7 @@ impl InForce<'_> {
     fn decide<'r, V: RequestView + ?Sized>(
         &'r self,
         request: &'r V,
-    ) -> Result<Result<Admission, Rejection>, (Blocked, Presented<'r>)> {
+    ) -> Result<Result<Admission, Rejection>, (Incomplete, Presented<'r>)> {
         let presented = match self.find(request) {
             Ok(presented) => presented,
             Err(decided) => return Ok(decided),
@@ -61,14 +61,14 @@ impl InForce<'_> {
             self.verifier,
             presented.token,
             rules.terms.clock.now(),
-            Seeking::Possible,
+            KeyLookup::Allowed,
         );
         match attempt {
             Ok(token) => Ok(Ok(Admission::verified(token))),
-            Err(Blocked::Refused(error)) => {
+            Err(Incomplete::Rejected(error)) => {
                 Ok(self.refuse(error, presented.cookie, ResponseForm::of(request)))
             }
-            Err(blocked) => Err((blocked, presented)),
+            Err(incomplete) => Err((incomplete, presented)),
         }
     }
 
@@ -97,7 +97,7 @@ impl InForce<'_> {
     /// meanwhile.
     fn wait(
         self,
-        blocked: Blocked,
+        incomplete: Incomplete,
         presented: &Presented<'_>,
         form: ResponseForm,
         stopwatch: Stopwatch,
@@ -107,11 +107,11 @@ impl InForce<'_> {
         let token = Box::from(presented.token);
         let cookie = presented.cookie.cloned();
         Check::Wait(Waiting::new(async move {
-            let decided = match verify::resume(&verifier, &token, blocked).await {
+            let decided = match verify::resume(&verifier, &token, incomplete).await {
                 Ok(token) => Ok(Admission::verified(token)),
                 Err(error) => {
-                    let in_force = InForce { verifier: &verifier, anonymous };
-                    in_force.refuse(error, cookie.as_ref(), form)
+                    let active = ActivePolicy { verifier: &verifier, anonymous };
+                    active.refuse(error, cookie.as_ref(), form)
                 }
             };
             stopwatch.decided(outcome(&decided));
