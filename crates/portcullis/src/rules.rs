@@ -7,7 +7,7 @@ use crate::claims::StatusRule;
 use crate::issuers::TrustedIssuers;
 use crate::revocation::Sources;
 use crate::source::{AllowedOrigins, Precedence, TokenSource};
-use crate::terms::Terms;
+use crate::terms::{Generation, Terms};
 use crate::token::{KnownHeaders, TokenLimits};
 
 /// What verifies tokens, and the tokens that it verified. They hold the rules, which therefore know
@@ -35,6 +35,13 @@ pub(crate) struct Rules {
     pub(crate) plain_status_hosts: Vec<String>,
     pub(crate) headers: KnownHeaders,
     pub(crate) terms: Arc<Terms>,
+}
+
+impl Rules {
+    /// What a token is marked with that is not revoked at this moment.
+    pub(crate) fn generation(&self) -> Generation {
+        self.terms.generation(self.revocations.generation())
+    }
 }
 
 /// What a bad token in a cookie does where a request without a token would pass.

@@ -60,10 +60,10 @@ fn take_each(
         facts.issuer = Some(IssuerFacts::of(known.trusted(), &token, now));
         let header = facts.token.header.as_ref();
         let claims = facts.token.claims.as_ref();
-        facts.checks = explain_claims(parts, header, claims, &known.trusted().rules, now);
+        facts.checks = explain_claims(parts, header, claims, known.rules(), now);
     }
     let issuer = steps.take(Stage::Issuer, || verify::find_issuer(rules, parts, None))?;
-    steps.take(Stage::Screen, || claims::screen(parts, &issuer.trusted().rules, now));
+    steps.take(Stage::Screen, || claims::screen(parts, issuer.rules(), now));
     if steps.is_over() && !issuer.is_resolved() {
         // No issuer is made for a token that was turned away.
         return None;

@@ -262,6 +262,11 @@ impl fmt::Debug for TrustedIssuers {
 }
 
 impl IssuerMatch<'_> {
+    /// What the claims of its tokens are held to.
+    pub(crate) fn rules(&self) -> &IssuerRules {
+        &self.trusted().rules
+    }
+
     /// What its tokens are held to. Of a stranger, all but identifier and keys.
     pub(crate) fn trusted(&self) -> &Arc<TrustedIssuer> {
         match self {

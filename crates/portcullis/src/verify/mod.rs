@@ -3,93 +3,63 @@
 mod keys;
 mod recall;
 mod recheck;
+mod revoked;
 mod statement;
 mod wait;
 
-use std::sync::Arc;
-
-use self::keys::authenticate;
 pub(crate) use self::keys::{check_signature, find_keys};
 use self::recall::recall;
 pub(crate) use self::recheck::{recheck, resume_recheck};
+use self::revoked::{check_revocable, check_revoked};
 pub(crate) use self::statement::{Statement, authenticate_other};
-use self::wait::Pending;
 pub use self::wait::Waiting;
 pub(crate) use self::wait::{Incomplete, KeyLookup, resume};
 use crate::claims::{self, Valid};
-use crate::error::{ClaimsError, Error, RevocationError};
+use crate::error::ClaimsError;
 use crate::issuers::IssuerMatch;
-use crate::revocation::RevocationOutcome;
 use crate::rules::{Rules, Verifier};
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
 use crate::token::{Parts, SignatureBuffer, Unverified};
 use crate::verified::VerifiedToken;
 
-/// Verifies the text of a token with what is in memory.
+/// Verifies the text of a token with what is in memory. Of one that verified before under the same bytes, only
+/// what may have changed is asked again.
 pub(crate) fn verify(
     verifier: &Verifier,
     text: &[u8],
     now: UnixTime,
     lookup: KeyLookup,
 ) -> Result<VerifiedToken, Incomplete> {
-    let Verifier { rules, cache, .. } = verifier;
     let remembered = recall(verifier, text, now)?;
-    let is_remembered = remembered.is_some();
     // Read before the sources are asked: what is revoked meanwhile raises it.
-    let generation = rules.terms.generation(rules.revocations.generation());
-    let Valid(token) = match remembered {
-        Some(Valid(token)) if token.is_active_in(generation) => return Ok(token),
-        Some(valid) => valid,
-        None => verify_uncached(rules, text, now, lookup)?,
-    };
-    match rules.revocations.ask(&token) {
-        Ok(RevocationOutcome::Later(answers)) => {
-            Err(Incomplete::NeedsRevocation(Pending { token, generation, answers }))
-        }
-        Ok(asked) => {
-            if matches!(asked, RevocationOutcome::Active) {
-                token.set_active_in(generation);
-            }
-            if !is_remembered {
-                cache.insert(text, &token);
-            }
-            Ok(token)
-        }
-        Err(error) => {
-            // While it cannot be told, no request shall cost a signature.
-            if is_remembered && error == RevocationError::Revoked {
-                cache.forget(text, &token);
-            }
-            Err(error.into())
+    let generation = verifier.rules.generation();
+    match remembered {
+        Some(Valid(token)) if token.is_active_in(generation) => Ok(token),
+        Some(valid) => check_revoked(verifier, text, valid, true, generation),
+        None => {
+            let valid = verify_uncached(&verifier.rules, text, now, lookup)?;
+            check_revoked(verifier, text, valid, false, generation)
         }
     }
 }
 
-/// Checks that a token could be revoked where it has to be.
-fn check_revocable(rules: &Rules, token: &VerifiedToken) -> Result<(), Error> {
-    rules.revocations.check_needs(token)?;
-    #[cfg(feature = "status-list")]
-    rules.status.check(token)?;
-    Ok(())
-}
-
-/// Verifies all but whether the token was revoked.
+/// Verifies all but whether the token was revoked (RFC 7519 §7.2, RFC 8725 §3).
 fn verify_uncached(
-    rules: &Arc<Rules>,
+    rules: &Rules,
     text: &[u8],
     now: UnixTime,
     lookup: KeyLookup,
 ) -> Result<Valid, Incomplete> {
     let mut signature = SignatureBuffer::new();
     let token = Unverified::parse(text, rules.limits, &rules.headers, &mut signature)?;
-
+    let has_new_header = token.has_new_header;
     let issuer = find_issuer(rules, &token.parts, None)?;
     // Cheap before expensive: this turns away, and lets nothing in.
-    claims::screen(&token.parts, &issuer.trusted().rules, now)?;
-    let has_new_header = token.has_new_header;
-    let (token, issuer) = authenticate(token, issuer, now, lookup)?;
-    let token = claims::check(token, &issuer.trusted().rules, now)?;
+    claims::screen(&token.parts, issuer.rules(), now)?;
+    let (keys, issuer) = find_keys(&token.parts, issuer, now, lookup)?;
+    let token = check_signature(token, &keys, issuer.trusted(), lookup)?;
+    let token = claims::check(token, issuer.rules(), now)?;
     check_revocable(rules, &token.0)?;
     issuer.mark_verified();
     if has_new_header {

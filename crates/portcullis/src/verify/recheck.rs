@@ -19,7 +19,7 @@ pub(crate) fn recheck(
     lookup: KeyLookup,
 ) -> Result<(), Incomplete> {
     check_again(rules, token, now, lookup)?;
-    let generation = rules.terms.generation(rules.revocations.generation());
+    let generation = rules.generation();
     match rules.revocations.ask(token)? {
         RevocationOutcome::Later(answers) => {
             Err(Incomplete::NeedsRevocation(Pending { token: token.clone(), generation, answers }))
@@ -39,7 +39,7 @@ pub(super) fn check_again(
     let parts = token.parts();
     parts.check_limits(rules.limits)?;
     let issuer = find_issuer(rules, parts, None)?;
-    claims::screen(parts, &issuer.trusted().rules, now)?;
+    claims::screen(parts, issuer.rules(), now)?;
     let issuer = resolve_issuer(parts, issuer, lookup)?;
     let trusted = issuer.trusted();
     let query = parts.key_query();

@@ -36,7 +36,7 @@ pub(crate) async fn authenticate_other(
         let token = Unverified::parse(text, limits, &rules.headers, &mut signature)?;
         let issuer = find_issuer(rules, &token.parts, algorithms)?;
         let now = rules.terms.clock.now();
-        claims::check_ids(&token.parts, &issuer.trusted().rules)?;
+        claims::check_ids(&token.parts, issuer.rules())?;
         screen(&token.parts, issuer.trusted(), now)?;
         let (authentic, issuer) = authenticate(token, issuer, now, lookup)?;
         issuer.mark_verified();
