@@ -638,6 +638,11 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
             Fault::Text { setting: "realm" },
             Fault::Leeway { place: "the policy".into(), leeway: Duration::from_secs(3600) },
             Fault::ZeroDuration { place: "the policy".into(), setting: "max_age" },
+            Fault::DuplicateSource,
+            Fault::CookiePrefix { name: "token".into() },
+            Fault::CookiePrefix { name: "token".into() },
+            Fault::TokenLimit { limit: 1 << 20 },
+            Fault::Origin { origin: "app.example".into() },
             Fault::EmptyIssuer,
             Fault::NoAlgorithm { issuer: String::new() },
             Fault::NoKeys { issuer: String::new() },
@@ -650,11 +655,6 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
                 fault: SecretFault::Key(unset),
             },
             Fault::DuplicateIssuer { issuer: name() },
-            Fault::DuplicateSource,
-            Fault::CookiePrefix { name: "token".into() },
-            Fault::CookiePrefix { name: "token".into() },
-            Fault::TokenLimit { limit: 1 << 20 },
-            Fault::Origin { origin: "app.example".into() },
         ]
     );
     let text = error.to_string();

@@ -91,6 +91,41 @@ impl TenantRule {
         matches!(self, Self::Predicate(_)) || self.tenant(id).is_some()
     }
 
+    /// What is at fault about it, its bounds and where its tenants have their keys.
+    fn faults(&self, bounds: Bounds, plans: &[RemoteJwksOptions]) -> Vec<IssuerFault> {
+        let issuer = || self.name().to_owned();
+        // That the text is empty is said of the issuer.
+        let is_none = matches!(self, Self::Template { text, parts: None } if !text.is_empty());
+        let template = is_none.then(|| IssuerFault::Template { issuer: issuer() });
+        let bounds = bounds.faults().map(|fault| IssuerFault::Tenants { issuer: issuer(), fault });
+        // What is wrong with the keys of any tenant is wrong with those of this one.
+        let example = match self {
+            Self::Template { parts: Some((before, after)), .. } => format!("{before}tenant{after}"),
+            Self::Template { parts: None, .. } | Self::Predicate(_) => {
+                "https://id.example".to_owned()
+            }
+        };
+        let label = matches!(self, Self::Template { .. }).then_some("tenant");
+        let check = |plan: &RemoteJwksOptions| {
+            plan.check_tenant().and_then(|()| plan.clone().for_tenant(label).check(&example))
+        };
+        let errors = plans.iter().filter_map(|plan| check(plan).err());
+        let keys = errors.map(|error| IssuerFault::RemoteKeys { issuer: issuer(), error });
+        template.into_iter().chain(bounds).chain(keys).collect()
+    }
+
+    /// The first of these that is none of its tenants.
+    fn named_fault(&self, named: &[String], plans: &[RemoteJwksOptions]) -> Option<IssuerFault> {
+        let is_tenant = |id: &String| {
+            self.tenant(id).is_some_and(|_| {
+                let label = self.label(id);
+                plans.iter().all(|plan| plan.clone().for_tenant(label).check(id).is_ok())
+            })
+        };
+        let stranger = named.iter().find(|id| !is_tenant(id))?;
+        Some(IssuerFault::KnownTenant { issuer: self.name().to_owned(), tenant: stranger.clone() })
+    }
+
     /// What stands for `{tenant}` in the addresses of an issuer that is trusted.
     fn label<'i>(&self, id: &'i str) -> Option<&'i str> {
         match self {
@@ -195,61 +230,29 @@ pub(crate) struct Former {
 }
 
 impl Tenants {
+    /// The rule, and what is at fault about it.
     pub(crate) fn new(
         rule: TenantRule,
         terms: TrustedIssuer,
         plans: Vec<RemoteJwksOptions>,
         bounds: Bounds,
         mut named: Vec<String>,
-        faults: &mut Vec<IssuerFault>,
-    ) -> Self {
-        let issuer = || rule.name().to_owned();
-        let before = faults.len();
-        // That the text is empty was said already.
-        if matches!(&rule, TenantRule::Template { text, parts: None } if !text.is_empty()) {
-            faults.push(IssuerFault::Template { issuer: issuer() });
-        }
-        let is_template = faults.len() == before;
-        let found = bounds.faults();
-        faults.extend(found.map(|fault| IssuerFault::Tenants { issuer: issuer(), fault }));
-        // What is wrong with the keys of any tenant is wrong with those of this one.
-        let (example, label) = match &rule {
-            TenantRule::Template { parts: Some((before, after)), .. } => {
-                (format!("{before}tenant{after}"), Some("tenant"))
-            }
-            TenantRule::Template { parts: None, .. } => {
-                ("https://id.example".to_owned(), Some("tenant"))
-            }
-            TenantRule::Predicate(_) => ("https://id.example".to_owned(), None),
-        };
-        for plan in &plans {
-            let found = plan.check_tenant();
-            if let Err(error) = found.and_then(|()| plan.clone().for_tenant(label).check(&example))
-            {
-                faults.push(IssuerFault::RemoteKeys { issuer: issuer(), error });
-            }
-        }
+    ) -> (Self, Vec<IssuerFault>) {
         named.sort_unstable();
         named.dedup();
-        // Of a template that is none, nobody is a tenant.
-        for id in named.iter().filter(|_| is_template && faults.len() == before) {
-            let is_one = rule.tenant(id).is_some_and(|_| {
-                let label = rule.label(id);
-                plans.iter().all(|plan| plan.clone().for_tenant(label).check(id).is_ok())
-            });
-            if !is_one {
-                faults.push(IssuerFault::KnownTenant { issuer: issuer(), tenant: id.clone() });
-                break;
-            }
+        let mut faults = rule.faults(bounds, &plans);
+        // Of a rule that is at fault itself, nobody is a tenant.
+        if faults.is_empty() {
+            faults.extend(rule.named_fault(&named, &plans));
         }
         if named.len() > bounds.most && bounds.most > 0 {
             let allowed = "as many as `max_tenants` at most";
             let fault = SettingFault { setting: "known_tenants", allowed };
-            faults.push(IssuerFault::Tenants { issuer: issuer(), fault });
+            faults.push(IssuerFault::Tenants { issuer: rule.name().to_owned(), fault });
         }
         let newcomers =
             Newcomers::new(bounds.pace, bounds.most, Verified::for_tenants(bounds.most));
-        Self {
+        let tenants = Self {
             rule,
             terms: Arc::new(terms),
             plans,
@@ -259,7 +262,8 @@ impl Tenants {
             newcomers: Mutex::new(newcomers),
             hasher: RandomState::new(),
             start: Instant::now(),
-        }
+        };
+        (tenants, faults)
     }
 
     /// Starts the keys that are at the same address for all of them, but for what these have already.
@@ -626,7 +630,6 @@ mod tests {
     }
 
     fn rule_of(issuer: Issuer) -> Tenants {
-        let mut faults = Vec::new();
         let rules = ClaimRules::new().compile();
         let terms = Arc::new(Terms {
             clock: Arc::new(SystemClock),
@@ -636,11 +639,9 @@ mod tests {
             response_needs: ResponseNeeds::default(),
             claims_types: AtomicUsize::default(),
         });
-        let public = KeySet::empty();
-        let Trusted::Each(tenants) = issuer.prepare(rules, &terms, &public, &mut faults) else {
-            panic!("a rule and not one issuer")
-        };
+        let (trusted, faults) = issuer.prepare(rules, &terms, &KeySet::empty());
         assert_eq!(faults, []);
+        let Trusted::Each(tenants) = trusted else { panic!("a rule and not one issuer") };
         *tenants
     }
 

@@ -176,7 +176,7 @@ impl Policy {
     pub fn time_left(&self, token: &VerifiedToken) -> Duration {
         let policy = self.rules();
         let Some(issuer) = policy.issuers.find(token.issuer()) else { return Duration::ZERO };
-        let rules = &issuer.trusted().rules;
+        let rules = issuer.rules();
         let mut end = token.expires_at().saturating_add(rules.claims.leeway);
         if let Some(until) = token.key().accepted_until() {
             end = end.min(until);

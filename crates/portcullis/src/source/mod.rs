@@ -5,12 +5,14 @@
 //! looked at yet.
 mod cookie;
 mod cross_site;
+mod origin;
 
 use crate::error::SourceError;
 
 pub(crate) use self::cookie::is_name as is_cookie_name;
 pub use self::cookie::{CookieError, SameSite, TokenCookie};
 pub(crate) use self::cross_site::AllowedOrigins;
+pub(crate) use self::origin::is_origin;
 use crate::request::RequestView;
 
 /// A place in the request where a token may be.

@@ -1,20 +1,20 @@
-use crate::issuers::{Trusted, TrustedIssuer};
-use crate::text::identifier_in;
+mod keys;
+mod prepare;
+
 use core::fmt;
 #[cfg(feature = "remote-jwks")]
 use core::time::Duration;
+#[cfg(feature = "remote-jwks")]
 use std::sync::Arc;
 
-use super::fault::Fault;
-use crate::claims::{AudienceRule, ClaimRules, ClaimValue, CompiledRules, IssuerRules, TokenType};
+pub use self::keys::Keys;
+use self::keys::Part;
+use crate::claims::{AudienceRule, ClaimRules, ClaimValue, TokenType};
 #[cfg(feature = "remote-jwks")]
-use crate::issuers::{Bounds, TenantRule, Tenants};
-#[cfg(feature = "remote-jwks")]
-use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
-use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
+use crate::issuers::TenantRule;
+use crate::keys::{KeySet, KeySource};
 use crate::setting::{Setting, Voice, Words};
-use crate::signature::{Algorithm, Family};
-use crate::terms::{IssuerTerms, Terms};
+use crate::signature::Algorithm;
 
 /// An issuer whose tokens are accepted: signed how, with which keys, and for whom.
 ///
@@ -470,287 +470,10 @@ impl Issuer {
         ];
         is_unmeetable.into_iter().filter_map(|(claim, is_so)| is_so.then_some(claim))
     }
-
-    /// Checks what can be checked before the first token comes. What is at fault goes to `faults`.
-    /// No number of a key in `public` can be a secret.
-    pub(crate) fn prepare(
-        self,
-        rules: CompiledRules,
-        policy: &Arc<Terms>,
-        public: &KeySet,
-        faults: &mut Vec<Fault>,
-    ) -> Trusted {
-        let name = self.name().to_owned();
-        let Self { id, state } = self;
-        let types = state.types.get().cloned();
-        let types = types.unwrap_or_else(|| vec![TokenType::Jwt, TokenType::AccessToken]);
-        let scope_claims = state.scope_claims.get().cloned();
-        let scope_claims = scope_claims.unwrap_or_else(|| ["scope", "scp"].map(Into::into).into());
-        #[cfg(feature = "remote-jwks")]
-        let bounds = Bounds::of(
-            state.max_tenants.get(),
-            state.tenant_burst.get(),
-            state.tenant_interval.get(),
-        );
-        #[cfg(feature = "remote-jwks")]
-        let named = state.known_tenants;
-        let Complete { algorithms, keys, audience, requires_key_id, numeric_ids, .. } = state;
-        let issuer = || name.clone();
-        if name.is_empty() {
-            faults.push(Fault::EmptyIssuer);
-        }
-        #[cfg(feature = "remote-jwks")]
-        let before = faults.len();
-        if identifier_in(&name).is_some() {
-            faults.push(Fault::MetadataAddress { issuer: issuer() });
-        } else if matches!(id, Identity::One(_)) && name.contains(['{', '}']) {
-            faults.push(Fault::Braces { issuer: issuer() });
-        }
-        #[cfg(feature = "remote-jwks")]
-        let is_misnamed = faults.len() > before;
-        if algorithms.is_empty() {
-            faults.push(Fault::NoAlgorithm { issuer: issuer() });
-        }
-        let has_keys = !keys.0.is_empty();
-        if !has_keys {
-            faults.push(Fault::NoKeys { issuer: issuer() });
-        }
-        if types.is_empty() {
-            faults.push(Fault::NoTokenType { issuer: issuer() });
-        }
-        if scope_claims.is_empty() || scope_claims.iter().any(String::is_empty) {
-            faults.push(Fault::NoScopeClaim { issuer: issuer() });
-        }
-        let (AudienceRule::Audiences(names) | AudienceRule::ClientIds(names)) = &audience;
-        if names.is_empty() || names.iter().any(|name| name.is_empty()) {
-            faults.push(Fault::NoAudience { issuer: issuer() });
-        }
-
-        let texts = [&*name].into_iter().chain(names.iter().map(|name| &**name));
-        // Compared byte by byte, and no issuer writes it so.
-        for text in texts.filter(|text| text.trim() != *text) {
-            faults.push(Fault::WhiteSpace { issuer: issuer(), text: text.to_owned() });
-        }
-
-        let found = faults.len();
-        let mut fixed = KeySet::empty();
-        let mut sources: Vec<Arc<dyn KeySource>> = Vec::new();
-        #[cfg(feature = "remote-jwks")]
-        let (mut remotes, mut plans) = (Vec::new(), Vec::new());
-        // What keys a file or a source of the user's own will have, nobody knows now. But never
-        // has a file of public keys a secret, or a file of a secret a public key.
-        let (mut may_bring_secrets, mut may_bring_public_keys) = (false, false);
-        let mut has_own_source = false;
-        let are_unused =
-            |keys: &KeySet| algorithms.iter().all(|one| keys.most_matches(*one, false) == 0);
-        for part in keys.0 {
-            match part {
-                Part::Set(set) => {
-                    if are_unused(&set) {
-                        faults.push(Fault::UnusedKeys { issuer: issuer() });
-                    }
-                    fixed = fixed.and(&set);
-                }
-                Part::Secret(secret) => match secret.prepare(&algorithms, public) {
-                    Ok(Prepared::Fixed(set)) => fixed = fixed.and(&set),
-                    Ok(Prepared::Watched(file)) => {
-                        sources.push(Arc::new(file));
-                        may_bring_secrets = true;
-                    }
-                    Err(fault) => faults.push(Fault::Secret {
-                        issuer: issuer(),
-                        secret: secret.label(),
-                        fault,
-                    }),
-                },
-                Part::File(file) => {
-                    // Keys may come that go with the other algorithms; with none of them now, the file
-                    // is of another issuer or the list of another key.
-                    if are_unused(&file.keys()) {
-                        faults.push(Fault::UnusedKeys { issuer: issuer() });
-                    }
-                    sources.push(Arc::new(file));
-                    may_bring_public_keys = true;
-                }
-                Part::Source(source) => {
-                    sources.push(source);
-                    has_own_source = true;
-                    may_bring_public_keys = true;
-                }
-                #[cfg(feature = "remote-jwks")]
-                Part::Remote(remote) => {
-                    sources.push(Arc::new(remote.clone()));
-                    remotes.push(remote);
-                    may_bring_public_keys = true;
-                }
-                #[cfg(feature = "remote-jwks")]
-                Part::Plan(plan) => {
-                    plans.push(*plan);
-                    may_bring_public_keys = true;
-                }
-            }
-        }
-        // Keys that are refused, or not there at all, are fault enough.
-        let has_all_keys = has_keys && faults.len() == found;
-        for &algorithm in &algorithms {
-            let matches = fixed.most_matches(algorithm, requires_key_id);
-            if fixed.most_weight(algorithm, requires_key_id) > MAX_CANDIDATES {
-                faults.push(Fault::TooManyCandidates {
-                    issuer: issuer(),
-                    algorithm,
-                    found: matches,
-                });
-            }
-            let is_secret = algorithm.family() == Family::Hmac;
-            let may_come = if is_secret { may_bring_secrets } else { may_bring_public_keys };
-            if has_all_keys && matches == 0 && !may_come {
-                faults.push(Fault::UnusableAlgorithm { issuer: issuer(), algorithm });
-            }
-        }
-        if !fixed.is_empty() {
-            sources.insert(0, Arc::new(fixed));
-        }
-        let rules = IssuerRules {
-            id: name.clone().into_boxed_str(),
-            numeric_ids,
-            audience,
-            types,
-            terms: Arc::new(IssuerTerms {
-                policy: Arc::clone(policy),
-                leeway: rules.leeway,
-                scope_claims: boxed(scope_claims),
-            }),
-            claims: rules,
-        };
-        let trusted = TrustedIssuer {
-            rules,
-            algorithms,
-            keys: sources,
-            has_own_source,
-            #[cfg(feature = "remote-jwks")]
-            remotes,
-            requires_key_id,
-        };
-        match id {
-            #[cfg(not(feature = "remote-jwks"))]
-            Identity::One(_) => Trusted::One(trusted),
-            #[cfg(feature = "remote-jwks")]
-            Identity::One(_) => {
-                let found = plans.iter().filter_map(|plan| plan.check(&name).err());
-                // Of a name that is at fault, no address can be made.
-                let found = found.filter(|_| !is_misnamed);
-                faults.extend(found.map(|error| Fault::RemoteKeys { issuer: issuer(), error }));
-                Trusted::One(Box::new(trusted), plans)
-            }
-            #[cfg(feature = "remote-jwks")]
-            Identity::Each(rule) => {
-                let mut own = Vec::new();
-                let tenants = Tenants::new(rule, trusted, plans, bounds, named, &mut own);
-                faults.extend(own.into_iter().map(Fault::from));
-                Trusted::Each(Box::new(tenants))
-            }
-        }
-    }
 }
 
 impl<State: fmt::Debug> fmt::Debug for Issuer<State> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer").field("id", &self.id).field("state", &self.state).finish()
-    }
-}
-
-/// The keys of an issuer, of one origin or several.
-///
-/// An issuer that goes over from a shared secret to key pairs has both for a while:
-///
-/// ```no_run
-/// use portcullis::{Algorithm, Encoding, Issuer, KeyFile, Keys, Secret};
-///
-/// let keys = Keys::from(Secret::file("/run/secrets/jwt", Encoding::Hex))
-///     .and(KeyFile::jwks("/etc/keys/jwks.json").open()?);
-/// let issuer = Issuer::new("https://id.example")
-///     .algorithms([Algorithm::HS256, Algorithm::ES256])
-///     .keys(keys)
-///     .audience("https://orders.example");
-/// # let _ = issuer;
-/// # Ok::<_, portcullis::KeyFileError>(())
-/// ```
-#[derive(Debug, Default)]
-pub struct Keys(Vec<Part>);
-
-#[derive(Debug)]
-enum Part {
-    Set(KeySet),
-    Secret(Secret),
-    File(KeyFile),
-    Source(Arc<dyn KeySource>),
-    #[cfg(feature = "remote-jwks")]
-    Remote(RemoteJwks),
-    /// Remote keys that start with the policy.
-    #[cfg(feature = "remote-jwks")]
-    Plan(Box<RemoteJwksOptions>),
-}
-
-impl Keys {
-    /// Keys from a source of your own.
-    pub fn source(source: impl KeySource) -> Self {
-        Self(vec![Part::Source(Arc::new(source))])
-    }
-
-    /// These keys and others.
-    #[must_use]
-    pub fn and(mut self, other: impl Into<Self>) -> Self {
-        self.0.extend(other.into().0);
-        self
-    }
-}
-
-impl From<KeySet> for Keys {
-    fn from(set: KeySet) -> Self {
-        Self(vec![Part::Set(set)])
-    }
-}
-
-impl From<KeyFile> for Keys {
-    fn from(file: KeyFile) -> Self {
-        Self(vec![Part::File(file)])
-    }
-}
-
-#[cfg(feature = "remote-jwks")]
-impl From<RemoteJwks> for Keys {
-    fn from(remote: RemoteJwks) -> Self {
-        Self(vec![Part::Remote(remote)])
-    }
-}
-
-#[cfg(feature = "remote-jwks")]
-impl From<RemoteJwksOptions> for Keys {
-    fn from(options: RemoteJwksOptions) -> Self {
-        Self(vec![Part::Plan(Box::new(options))])
-    }
-}
-
-impl From<Secret> for Keys {
-    fn from(secret: Secret) -> Self {
-        Self(vec![Part::Secret(secret)])
-    }
-}
-
-impl From<Vec<Secret>> for Keys {
-    fn from(secrets: Vec<Secret>) -> Self {
-        secrets.into_iter().collect()
-    }
-}
-
-impl<const N: usize> From<[Secret; N]> for Keys {
-    fn from(secrets: [Secret; N]) -> Self {
-        secrets.into_iter().collect()
-    }
-}
-
-impl FromIterator<Secret> for Keys {
-    fn from_iter<I: IntoIterator<Item = Secret>>(secrets: I) -> Self {
-        Self(secrets.into_iter().map(Part::Secret).collect())
     }
 }

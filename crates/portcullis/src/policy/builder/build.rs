@@ -1,0 +1,213 @@
+//! From what was said of a policy to the policy.
+use core::sync::atomic::AtomicUsize;
+use std::sync::Arc;
+
+use super::PolicyBuilder;
+use super::check::{contradiction, contradictions, rule_faults, said_twice};
+use crate::cache::{self, TokenCache};
+#[cfg(feature = "status-list")]
+use crate::claims::StatusRule;
+use crate::issuers::{Trusted, TrustedIssuers};
+use crate::keys::KeySet;
+#[cfg(feature = "status-list")]
+use crate::keys::remote::Thread;
+use crate::policy::fault::{BuildError, Fault};
+use crate::policy::{Issuer, Policy};
+use crate::response::ResponseNeeds;
+use crate::revocation::{IssuerRule, Sources};
+use crate::rules::{Rules, Verifier};
+use crate::setting::Shared;
+use crate::source::{AllowedOrigins, TokenSource};
+#[cfg(feature = "status-list")]
+use crate::status_list::StatusLists;
+use crate::terms::Terms;
+use crate::time::SystemClock;
+use crate::token::{KnownHeaders, TokenLimits};
+
+impl PolicyBuilder {
+    /// Makes the policy.
+    ///
+    /// # Errors
+    ///
+    /// The policy would be weak, or could let nobody in. The error lists every fault.
+    pub fn build(mut self) -> Result<Policy, BuildError> {
+        let mut faults = self.faults();
+        let terms = Arc::new(self.terms());
+        let (issuers, issuer_faults) = self.prepare_issuers(&terms);
+        faults.extend(issuer_faults);
+        BuildError::check(faults)?;
+        // Last, since it may take a while: with nothing else at fault.
+        let started = self.start(issuers)?;
+        #[cfg(feature = "metrics")]
+        crate::metrics::describe();
+        let cache = self.token_cache.get().copied().unwrap_or(cache::DEFAULT_BYTES);
+        let anonymous = self.anonymous;
+        let rules = self.rules(started, terms);
+        Ok(Policy::fixed(Verifier { rules, cache: TokenCache::new(cache) }, anonymous))
+    }
+
+    /// What its tokens carry.
+    fn terms(&mut self) -> Terms {
+        let clock = self.clock.get().map(|Shared(clock)| Arc::clone(clock));
+        Terms {
+            clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            scope_implies: self.scope_implies.get().map(|Shared(implies)| Arc::clone(implies)),
+            presentation: core::mem::take(&mut self.presentation).compile(),
+            names_callers: self.names_callers,
+            response_needs: ResponseNeeds::of(&self.token_sources()),
+            claims_types: AtomicUsize::new(0),
+        }
+    }
+
+    fn token_sources(&self) -> Vec<TokenSource> {
+        self.sources.get().cloned().unwrap_or_else(|| vec![TokenSource::bearer()])
+    }
+
+    /// What the tokens of each issuer are held to, and what is at fault about the issuers.
+    fn prepare_issuers(&mut self, terms: &Arc<Terms>) -> (Vec<Trusted>, Vec<Fault>) {
+        let public = self.issuers.iter().flat_map(Issuer::public_keys);
+        let public = public.fold(KeySet::empty(), |all, set| all.and(&set));
+        let mut prepared: Vec<Trusted> = Vec::new();
+        let mut faults = Vec::new();
+        for issuer in core::mem::take(&mut self.issuers) {
+            let name = issuer.name().to_owned();
+            let (issuer, found) = self.prepare_issuer(issuer, terms, &public);
+            faults.extend(found);
+            if prepared.iter().any(|other| other.is_same_as(&issuer)) {
+                faults.push(Fault::DuplicateIssuer { issuer: name });
+            }
+            prepared.push(issuer);
+        }
+        (prepared, faults)
+    }
+
+    fn prepare_issuer(
+        &self,
+        issuer: Issuer,
+        terms: &Arc<Terms>,
+        public: &KeySet,
+    ) -> (Trusted, Vec<Fault>) {
+        let name = issuer.name().to_owned();
+        let place = format!("issuer `{name}`");
+        let mut faults: Vec<_> =
+            issuer.contradicted().map(|setting| said_twice(&place, setting)).collect();
+        faults.extend(rule_faults(&place, issuer.rules()));
+        let rules = issuer.rules().over(&self.rules);
+        // What is wrong with the policy's own rules is said of the policy.
+        if self.rules.contradictions().next().is_none() {
+            faults.extend(contradictions(&place, &rules));
+        }
+        faults.extend(issuer.unmeetable(&rules).map(|claim| contradiction(&place, claim)));
+        let rules = rules.compile();
+        let rule = IssuerRule {
+            name: &name,
+            may_be: &|id| issuer.may_be(id),
+            has_secret_without_id: issuer.has_secret_without_id(),
+        };
+        let misfits = self.enforced.iter().flat_map(|enforced| {
+            let all = [enforced.check_rules(&rules, &rule), enforced.check_keys(&rule)];
+            all.into_iter().filter_map(Result::err)
+        });
+        faults.extend(misfits.map(|misfit| Fault::Revocations { place: place.clone(), misfit }));
+        let (trusted, found) = issuer.prepare(rules, terms, public);
+        faults.extend(found);
+        (trusted, faults)
+    }
+
+    /// Starts what is fetched.
+    fn start(&self, issuers: Vec<Trusted>) -> Result<Started, BuildError> {
+        #[cfg(feature = "remote-jwks")]
+        let former: Vec<_> = self.former.iter().map(|rules| &rules.issuers).collect();
+        #[cfg(not(feature = "remote-jwks"))]
+        let former = [];
+        let mut not_started = Vec::new();
+        let issuers = TrustedIssuers::start(issuers, &former, &mut not_started);
+        let mut faults: Vec<_> = not_started.into_iter().map(Fault::from).collect();
+        #[cfg(feature = "status-list")]
+        let status_lists = self.start_status_lists().unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
+        BuildError::check(faults)?;
+        Ok(Started {
+            issuers,
+            #[cfg(feature = "status-list")]
+            status_lists,
+        })
+    }
+
+    /// The status lists with the thread that fetches them.
+    #[cfg(feature = "status-list")]
+    fn start_status_lists(&self) -> Result<Option<StartedLists>, Fault> {
+        let Some(Shared(lists)) = self.status_lists.get() else { return Ok(None) };
+        let thread = StatusLists::thread().map_err(|error| Fault::StatusLists { error })?;
+        Ok(Some((StatusLists::clone(lists), thread)))
+    }
+
+    /// What tokens and their requests are held to.
+    fn rules(mut self, started: Started, terms: Arc<Terms>) -> Arc<Rules> {
+        self.origins.sort_unstable();
+        self.origins.dedup();
+        let origins = self.origins.drain(..).map(String::into_boxed_str).collect();
+        let default = TokenLimits::default();
+        let rules = Rules {
+            sources: self.token_sources(),
+            precedence: self.precedence,
+            origins: AllowedOrigins(origins),
+            bad_cookie: self.bad_cookie.get().copied().unwrap_or_default(),
+            limits: TokenLimits {
+                token: self.token_limit.get().copied().unwrap_or(default.token),
+                header: self.header_limit.get().copied().unwrap_or(default.header),
+            },
+            refuses_brought_keys: self.refuses_brought_keys,
+            issuers: started.issuers,
+            revocations: self.revocation_sources(),
+            #[cfg(feature = "status-list")]
+            status: StatusRule::default(),
+            #[cfg(all(feature = "explain", feature = "status-list"))]
+            plain_status_hosts: Vec::new(),
+            headers: KnownHeaders::default(),
+            terms,
+        };
+        #[cfg(not(feature = "status-list"))]
+        return Arc::new(rules);
+        #[cfg(feature = "status-list")]
+        with_status_lists(rules, started.status_lists)
+    }
+
+    fn revocation_sources(&mut self) -> Sources {
+        let all = core::mem::take(&mut self.revocations);
+        let unknown = self.unknown_revocation.get().copied().unwrap_or_default();
+        let mut sources = Sources { all, enforced: Vec::new(), unknown };
+        for enforced in core::mem::take(&mut self.enforced) {
+            let enforced = enforced.compile();
+            sources.all.push(Arc::new(enforced.clone()));
+            sources.enforced.push(enforced);
+        }
+        sources
+    }
+}
+
+/// What a policy has that goes on in the background.
+struct Started {
+    issuers: TrustedIssuers,
+    #[cfg(feature = "status-list")]
+    status_lists: Option<StartedLists>,
+}
+
+#[cfg(feature = "status-list")]
+type StartedLists = (StatusLists, Arc<Thread>);
+
+/// A list is verified by the rules that it is part of.
+#[cfg(feature = "status-list")]
+fn with_status_lists(mut rules: Rules, lists: Option<StartedLists>) -> Arc<Rules> {
+    let Some((lists, thread)) = lists else { return Arc::new(rules) };
+    rules.status = lists.rule();
+    #[cfg(feature = "explain")]
+    rules.plain_status_hosts.extend_from_slice(lists.plain_hosts());
+    Arc::new_cyclic(|own| {
+        let lists = lists.start(Arc::clone(&rules.terms.clock), thread, own.clone());
+        rules.revocations.all.push(Arc::new(lists));
+        rules
+    })
+}
