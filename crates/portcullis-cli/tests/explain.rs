@@ -79,7 +79,7 @@ fn each_kind_of_refusal_names_its_step() {
         ("issued_in_future", "claims", mint(&["--claim", "iat=1800000031"])),
         ("lives_too_long", "claims", mint(&["--expires-in", "2h"])),
         ("too_old", "claims", mint(&["--claim", "iat=1799998000"])),
-        ("bound", "claims", mint(&["--claim", r#"cnf={"jkt":"x"}"#])),
+        ("sender_constrained", "claims", mint(&["--claim", r#"cnf={"jkt":"x"}"#])),
         ("wrong_type", "claims", mint(&["--claim", "at_hash=x"])),
         ("claim_missing", "claims", mint(&["--claim", "department=null"])),
         ("claim_rule", "claims", mint(&["--claim", "tenant=globex"])),

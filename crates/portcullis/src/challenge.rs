@@ -88,7 +88,7 @@ impl Answer {
                 | ClaimsError::NotAnAccessToken { .. }
                 | ClaimsError::NumericId { .. }
                 | ClaimsError::LivesTooLong { .. }
-                | ClaimsError::Bound => Self::Unverifiable,
+                | ClaimsError::SenderConstrained => Self::Unverifiable,
                 ClaimsError::Audience | ClaimsError::Missing { claim: "aud" } => {
                     Self::NotForThisResource
                 }

@@ -897,7 +897,7 @@ mod other_tokens {
     #[test]
     fn a_bound_token_is_refused() {
         for cnf in [json!({ "jkt": "x" }), json!({}), json!(null), json!("x")] {
-            refuse(&policy(), &token().claim("cnf", cnf), ClaimsError::Bound);
+            refuse(&policy(), &token().claim("cnf", cnf), ClaimsError::SenderConstrained);
         }
     }
 
@@ -907,7 +907,7 @@ mod other_tokens {
         let policy = policy_with(rules.require("exp").require("aud"));
         let all = token().claim("cnf", 1).claim("events", 1).claim("at_hash", 1);
         refuse(&policy, &all, ClaimsError::NotAnAccessToken { claim: "at_hash" });
-        refuse(&policy, &token().claim("cnf", 1), ClaimsError::Bound);
+        refuse(&policy, &token().claim("cnf", 1), ClaimsError::SenderConstrained);
         let exp = token().claim("exp", "x");
         refuse(&policy, &exp, TokenError::ClaimType { claim: "exp" });
     }

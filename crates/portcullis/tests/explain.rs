@@ -143,7 +143,7 @@ fn refusals() -> Vec<(&'static str, Stage, String)> {
         ("issued_in_future", Claims, good().claim("iat", NOW + 31).mint()),
         ("lives_too_long", Claims, good().claim("exp", NOW + 7201).mint()),
         ("too_old", Claims, good().claim("iat", NOW - 3631).mint()),
-        ("bound", Claims, good().claim("cnf", json!({ "jkt": "x" })).mint()),
+        ("sender_constrained", Claims, good().claim("cnf", json!({ "jkt": "x" })).mint()),
         ("claim_missing", Claims, good().without("sub").mint()),
         ("claim_rule", Claims, good().claim("act", "x").mint()),
         ("claim_rule", Claims, good().claim("tenant", "globex").mint()),

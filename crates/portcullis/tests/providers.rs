@@ -110,7 +110,7 @@ fn samples() -> Vec<Sample> {
                     "one bound to a key",
                     Some("JWT"),
                     json!({ "jti": "1", "aud": "orders-api", "sub": "36fa", "typ": "DPoP", "azp": "web", "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }),
-                    ClaimsError::Bound,
+                    ClaimsError::SenderConstrained,
                 ),
             ],
         },

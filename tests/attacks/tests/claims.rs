@@ -498,14 +498,18 @@ fn a_token_bound_to_a_key_is_refused_as_a_bearer_token_whatever_its_cnf_says() {
     ] {
         let what = cnf.to_string();
         let token = || token(ES256).claim("cnf", cnf.clone());
-        door.refuses(&what, token().mint(), ClaimsError::Bound);
-        door.refuses(&what, token().header("typ", "JWT").mint(), ClaimsError::Bound);
+        door.refuses(&what, token().mint(), ClaimsError::SenderConstrained);
+        door.refuses(&what, token().header("typ", "JWT").mint(), ClaimsError::SenderConstrained);
     }
     let payload = format!(
         r#"{{"iss":"https://id.example","aud":"https://api.example","exp":{},"c\u006ef":{{}}}}"#,
         NOW + 300
     );
-    door.refuses("escaped", token(ES256).raw_payload(payload).mint(), ClaimsError::Bound);
+    door.refuses(
+        "escaped",
+        token(ES256).raw_payload(payload).mint(),
+        ClaimsError::SenderConstrained,
+    );
     // A client without a token of its own does not get further by another scheme.
     let request = portcullis_attacks::request(
         "GET",

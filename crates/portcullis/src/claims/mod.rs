@@ -167,7 +167,7 @@ fn check_claims(parts: &Parts, rules: &IssuerRules, now: UnixTime) -> Result<(),
     check_times(parts, &rules.claims, now)?;
     // RFC 7800 §3.1 lets a recipient ignore it, and so turn a bound token into a bearer token.
     if claims.is_bound {
-        return Err(ClaimsError::Bound);
+        return Err(ClaimsError::SenderConstrained);
     }
     if rules.types.iter().all(|accepted| *accepted == TokenType::AccessToken) {
         check_profile(parts)?;

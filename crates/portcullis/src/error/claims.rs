@@ -63,7 +63,7 @@ pub enum ClaimsError {
         limit: core::time::Duration,
     },
     /// It is bound to a key of its sender (`cnf`, RFC 7800), which nobody checked.
-    Bound,
+    SenderConstrained,
     /// A claim that verification needs is missing.
     Missing {
         /// Its name.
@@ -104,7 +104,7 @@ impl fmt::Display for ClaimsError {
             Self::TooOld { age, limit } => {
                 write!(f, "{} s old, and the maximum is {} s", age.as_secs(), limit.as_secs())
             }
-            Self::Bound => {
+            Self::SenderConstrained => {
                 f.write_str("bound to a key of its sender (`cnf`), which cannot be checked")
             }
             Self::Missing { claim } => write!(f, "the claim `{claim}` is missing"),

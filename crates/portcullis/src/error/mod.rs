@@ -81,7 +81,7 @@ impl Error {
                 ClaimsError::IssuedInFuture { .. } => "issued_in_future",
                 ClaimsError::LivesTooLong { .. } => "lives_too_long",
                 ClaimsError::TooOld { .. } => "too_old",
-                ClaimsError::Bound => "bound",
+                ClaimsError::SenderConstrained => "sender_constrained",
                 ClaimsError::Missing { .. } | ClaimsError::Rule(Claim::Required(_)) => {
                     "claim_missing"
                 }
@@ -134,7 +134,7 @@ impl Error {
         "issued_in_future",
         "lives_too_long",
         "too_old",
-        "bound",
+        "sender_constrained",
         "claim_missing",
         "claim_rule",
         "revoked",
