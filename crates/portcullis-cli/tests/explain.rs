@@ -68,7 +68,7 @@ fn each_kind_of_refusal_names_its_step() {
         ("unknown_algorithm", "token", with_header(r#"{"alg":"none"}"#)),
         ("unknown_issuer", "issuer", mint(&["--issuer", "https://evil.example"])),
         ("wrong_algorithm", "issuer", mint(&["--alg", "EdDSA"])),
-        ("brings_key", "issuer", with_header(r#"{"alg":"ES256","jku":"https://evil.example"}"#)),
+        ("embedded_key", "issuer", with_header(r#"{"alg":"ES256","jku":"https://evil.example"}"#)),
         ("wrong_type", "screen", with_header(r#"{"alg":"ES256","typ":"logout+jwt"}"#)),
         ("wrong_audience", "screen", mint(&["--audience", "https://bills.example"])),
         ("expired", "screen", mint(&["--expires-in=-31s"])),

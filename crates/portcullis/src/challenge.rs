@@ -83,7 +83,7 @@ impl Answer {
             Error::Claims(error) => match error {
                 ClaimsError::Issuer
                 | ClaimsError::Algorithm
-                | ClaimsError::BringsKey
+                | ClaimsError::EmbeddedKey
                 | ClaimsError::Type
                 | ClaimsError::NotAnAccessToken { .. }
                 | ClaimsError::NumericId { .. }

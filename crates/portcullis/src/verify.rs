@@ -427,7 +427,7 @@ pub(crate) fn party<'r>(
 ) -> Result<Party<'r>, ClaimsError> {
     let header = &parts.header;
     if rules.refuses_brought_keys && header.brings_key {
-        return Err(ClaimsError::BringsKey);
+        return Err(ClaimsError::EmbeddedKey);
     }
     let party = rules.issuers.find(id(parts)?).ok_or(ClaimsError::Issuer)?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.

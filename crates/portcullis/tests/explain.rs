@@ -127,7 +127,7 @@ fn refusals() -> Vec<(&'static str, Stage, String)> {
         ("malformed", Token, good().claim("exp", "soon").mint()),
         ("unknown_issuer", Issuer, good().claim("iss", "https://evil.example").mint()),
         ("wrong_algorithm", Issuer, good().header("alg", "RS256").mint()),
-        ("brings_key", Issuer, good().header("jku", "https://evil.example").mint()),
+        ("embedded_key", Issuer, good().header("jku", "https://evil.example").mint()),
         ("wrong_type", Screen, good().typ("secevent+jwt").mint()),
         ("wrong_audience", Screen, good().audience("https://bills.example").mint()),
         ("claim_missing", Screen, good().without("aud").mint()),

@@ -314,7 +314,7 @@ async fn what_the_rules_refuse_makes_no_issuer_and_asks_nobody() {
         (
             "key brought",
             token().header("jku", "https://evil.example/keys"),
-            ClaimsError::BringsKey.into(),
+            ClaimsError::EmbeddedKey.into(),
         ),
         ("no key id", token().without_header("kid"), KeyError::IdMissing.into()),
     ];

@@ -12,7 +12,7 @@ pub enum ClaimsError {
     /// The issuer is not trusted with the algorithm that the token names.
     Algorithm,
     /// The header carries or points to a key, and the policy refuses such tokens.
-    BringsKey,
+    EmbeddedKey,
     /// The `typ` header names another type.
     Type,
     /// A claim says that it is another kind of token: an ID token, a logout token.
@@ -78,7 +78,7 @@ impl fmt::Display for ClaimsError {
         match self {
             Self::Issuer => f.write_str("`iss` names no trusted issuer"),
             Self::Algorithm => f.write_str("the issuer is not trusted with this algorithm"),
-            Self::BringsKey => f.write_str("the header carries or points to a key"),
+            Self::EmbeddedKey => f.write_str("the header carries or points to a key"),
             Self::Type => f.write_str("the `typ` header is none of the accepted"),
             Self::NotAnAccessToken { claim } => {
                 write!(f, "the claim `{claim}` says it is no access token")

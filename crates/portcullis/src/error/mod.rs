@@ -73,7 +73,7 @@ impl Error {
             Self::Claims(error) => match error {
                 ClaimsError::Issuer => "unknown_issuer",
                 ClaimsError::Algorithm => "wrong_algorithm",
-                ClaimsError::BringsKey => "brings_key",
+                ClaimsError::EmbeddedKey => "embedded_key",
                 ClaimsError::Type | ClaimsError::NotAnAccessToken { .. } => "wrong_type",
                 ClaimsError::Audience => "wrong_audience",
                 ClaimsError::Expired { .. } => "expired",
@@ -126,7 +126,7 @@ impl Error {
         "bad_signature",
         "unknown_issuer",
         "wrong_algorithm",
-        "brings_key",
+        "embedded_key",
         "wrong_type",
         "wrong_audience",
         "expired",

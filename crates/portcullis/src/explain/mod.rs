@@ -367,7 +367,7 @@ fn stage_of(error: &Error) -> Stage {
     match error {
         Error::Key(_) => Stage::Key,
         Error::Signature(_) => Stage::Signature,
-        Error::Claims(ClaimsError::Issuer | ClaimsError::Algorithm | ClaimsError::BringsKey) => {
+        Error::Claims(ClaimsError::Issuer | ClaimsError::Algorithm | ClaimsError::EmbeddedKey) => {
             Stage::Issuer
         }
         Error::Claims(ClaimsError::Type | ClaimsError::Audience | ClaimsError::Expired { .. }) => {
