@@ -89,9 +89,7 @@ impl Answer {
                 | ClaimsError::NumericId { .. }
                 | ClaimsError::LivesTooLong { .. }
                 | ClaimsError::SenderConstrained => Self::Unverifiable,
-                ClaimsError::Audience | ClaimsError::Missing { claim: "aud" } => {
-                    Self::NotForThisResource
-                }
+                ClaimsError::Audience | ClaimsError::AudienceMissing => Self::NotForThisResource,
                 ClaimsError::Expired { .. } => Self::Expired,
                 ClaimsError::NotYetValid { .. } | ClaimsError::IssuedInFuture { .. } => {
                     Self::NotYetValid

@@ -245,7 +245,7 @@ fn only_exactly_our_audience_lets_a_token_in() {
         let what = audience.to_string();
         door.refuses(&what, with(audience), TokenError::ClaimType { claim: "aud" });
     }
-    let error = ClaimsError::Missing { claim: "aud" };
+    let error = ClaimsError::AudienceMissing;
     door.refuses("missing", token(ES256).without("aud").mint(), error.clone());
     let elsewhere = token(ES256).without("aud").claim("azp", "https://api.example");
     door.refuses("elsewhere", elsewhere.claim("AUD", "https://api.example").mint(), error);
@@ -433,7 +433,7 @@ fn a_proof_a_status_list_and_a_refresh_token_are_refused() {
         .claim("ttl", 43_200);
     door().refuses("a status list", list.clone().typ("statuslist+jwt").mint(), ClaimsError::Type);
     // Its audience, of which there is none, keeps it out where its type does not.
-    let error = ClaimsError::Missing { claim: "aud" };
+    let error = ClaimsError::AudienceMissing;
     door().refuses("without typ", list.without("aud").without_header("typ").mint(), error);
 
     // Keycloak's refresh tokens are for the issuer itself.

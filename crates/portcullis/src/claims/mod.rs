@@ -69,7 +69,7 @@ impl AudienceRule {
         let claims = &parts.payload;
         match (self, &claims.audiences) {
             // RFC 8725 §3.9: without `aud` it is nobody's. Compared byte by byte: no URL rules.
-            (Self::Audiences(_), None) => Err(ClaimsError::Missing { claim: "aud" }),
+            (Self::Audiences(_), None) => Err(ClaimsError::AudienceMissing),
             (Self::Audiences(ours), Some(theirs)) => {
                 let named =
                     theirs.iter().any(|one| ours.iter().any(|our| **our == *one.get(payload)));
@@ -245,10 +245,10 @@ fn check_profile(parts: &Parts) -> Result<(), ClaimsError> {
         ("client_id", claims.client_id.is_some()),
         ("iat", claims.issued_at.is_some()),
         ("jti", claims.token_id.is_some()),
-        ("aud", claims.audiences.is_some()),
     ];
     match required.into_iter().find(|(_, present)| !present) {
         Some((claim, _)) => Err(ClaimsError::Missing { claim }),
+        None if claims.audiences.is_none() => Err(ClaimsError::AudienceMissing),
         None => Ok(()),
     }
 }

@@ -25,6 +25,8 @@ pub enum ClaimsError {
         /// Which of them.
         claim: &'static str,
     },
+    /// There is no `aud`, so that the token is for nobody.
+    AudienceMissing,
     /// `aud` does not name this service.
     Audience,
     /// It has expired.
@@ -64,7 +66,7 @@ pub enum ClaimsError {
     },
     /// It is bound to a key of its sender (`cnf`, RFC 7800), which nobody checked.
     SenderConstrained,
-    /// A claim that verification needs is missing.
+    /// A claim that verification needs is missing. Of `aud` there is [another](Self::AudienceMissing).
     Missing {
         /// Its name.
         claim: &'static str,
@@ -87,6 +89,7 @@ impl fmt::Display for ClaimsError {
                 f,
                 "the claim `{claim}` is a number, and RFC 7519 §4.1 makes it a string: have the issuer write it in quotes, or allow numbers for this issuer by `Issuer::numeric_ids`, in a policy file `numeric_ids = true`"
             ),
+            Self::AudienceMissing => f.write_str("the claim `aud` is missing"),
             Self::Audience => f.write_str("`aud` does not name this service"),
             Self::Expired { at, now } => write!(f, "expired at {at}, and now is {now}"),
             Self::NotYetValid { from, now } => {

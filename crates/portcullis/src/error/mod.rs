@@ -82,9 +82,9 @@ impl Error {
                 ClaimsError::LivesTooLong { .. } => "lives_too_long",
                 ClaimsError::TooOld { .. } => "too_old",
                 ClaimsError::SenderConstrained => "sender_constrained",
-                ClaimsError::Missing { .. } | ClaimsError::Rule(Claim::Required(_)) => {
-                    "claim_missing"
-                }
+                ClaimsError::AudienceMissing
+                | ClaimsError::Missing { .. }
+                | ClaimsError::Rule(Claim::Required(_)) => "claim_missing",
                 ClaimsError::NumericId { .. } | ClaimsError::Rule(_) => "claim_rule",
             },
             Self::Revocation(RevocationError::Revoked) => "revoked",

@@ -233,7 +233,7 @@ impl BackChannelLogout {
         }
         // §2.4: the client's id, perhaps beside others.
         let audiences = parts.payload.audiences.as_ref();
-        let audiences = audiences.ok_or(ClaimsError::Missing { claim: "aud" })?;
+        let audiences = audiences.ok_or(ClaimsError::AudienceMissing)?;
         let payload = parts.text.payload();
         if !audiences.iter().any(|one| self.client_ids.iter().any(|own| own == one.get(payload))) {
             return Err(ClaimsError::Audience);
