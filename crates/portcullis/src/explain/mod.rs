@@ -370,9 +370,13 @@ fn stage_of(error: &Error) -> Stage {
         Error::Claims(ClaimsError::Issuer | ClaimsError::Algorithm | ClaimsError::EmbeddedKey) => {
             Stage::Issuer
         }
-        Error::Claims(ClaimsError::Type | ClaimsError::Audience | ClaimsError::Expired { .. }) => {
-            Stage::Screen
-        }
+        Error::Claims(
+            ClaimsError::NumericId { .. }
+            | ClaimsError::Type
+            | ClaimsError::AudienceMissing
+            | ClaimsError::Audience
+            | ClaimsError::Expired { .. },
+        ) => Stage::Screen,
         Error::Claims(_) => Stage::Claims,
         Error::Revocation(_) => Stage::Revocation,
         _ => Stage::Token,
