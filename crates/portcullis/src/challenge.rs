@@ -1,53 +1,193 @@
-//! What the client is told: one match, without a `_` arm at any depth, so that a new way to fail
-//! does not compile before it has an answer.
+//! What the client is told: a table of what each answer says, row by row; and one match over every error,
+//! without a `_` arm at any depth, so that a new way to fail does not compile before it has an answer.
+use http::StatusCode;
+
 use crate::error::{Claim, ClaimsError, CrossSiteError, Error, RevocationError, SourceError};
 use crate::keys::KeyError;
 use crate::signature::SignatureError;
 use crate::token::TokenError;
 
-/// A row of the table of answers.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Answer {
-    TokenMissing,
-    SeveralTokens,
-    Malformed,
-    Unverifiable,
-    NotForThisResource,
-    Expired,
-    NotYetValid,
-    TooOld,
-    ClaimMissing,
-    ClaimRefused,
-    Revoked,
-    Unsuitable,
-    Forbidden,
-    AuthenticationInsufficient,
-    CrossSite,
-    Unavailable,
-    Misconfigured,
+/// All that an answer says.
+pub(crate) struct Row {
+    pub(crate) status: StatusCode,
+    /// The member `code` of the problem details, and the end of its `type`.
+    pub(crate) code: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) detail: &'static str,
+    pub(crate) challenge: Challenge,
+    /// Whether a client should get a token, or another one.
+    pub(crate) wants_token: bool,
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "of events"))]
+    pub(crate) severity: Severity,
+    /// The status code of a gRPC call.
+    pub(crate) grpc: GrpcCode,
+}
+
+/// The `WWW-Authenticate` header of an answer (RFC 6750 §3).
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Challenge {
+    Absent,
+    WithoutError,
+    /// The `error` (RFC 6750 §3.1).
+    Error(&'static str),
+}
+
+/// Whose trouble a refusal is.
+#[derive(Clone, Copy)]
+pub(crate) enum Severity {
+    /// Nobody's: each visitor's first request.
+    Routine,
+    Client,
+    /// That of a server that this one depends on: of keys or revocations.
+    Dependency,
+    /// The server's own.
+    Fault,
+}
+
+/// The status codes of gRPC that an answer may have.
+#[derive(Clone, Copy)]
+pub(crate) enum GrpcCode {
+    InvalidArgument = 3,
+    PermissionDenied = 7,
+    Internal = 13,
+    Unavailable = 14,
+    Unauthenticated = 16,
+}
+
+/// Makes a list of answers with the row of each into a type, so that none is without a row, or left off
+/// [`ALL`](Answer::ALL).
+macro_rules! answers {
+    ($($answer:ident: $row:expr,)*) => {
+        /// A row of the table of answers.
+        #[derive(Clone, Copy)]
+        pub(crate) enum Answer {
+            $($answer,)*
+        }
+
+        impl Answer {
+            pub(crate) const ALL: [Self; [$(Self::$answer),*].len()] = [$(Self::$answer),*];
+
+            pub(crate) const fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$answer => const { &$row },)*
+                }
+            }
+        }
+    };
+}
+
+answers! {
+    TokenMissing: Row {
+        status: StatusCode::UNAUTHORIZED,
+        code: "token-missing",
+        title: "Authentication required",
+        detail: "This resource needs an access token.",
+        // RFC 6750 §3.1: no error information where no credentials were sent.
+        challenge: Challenge::WithoutError,
+        wants_token: true,
+        severity: Severity::Routine,
+        grpc: GrpcCode::Unauthenticated,
+    },
+    SeveralTokens: Row {
+        status: StatusCode::BAD_REQUEST,
+        code: "request-invalid",
+        title: "Invalid request",
+        detail: "The request carries more than one access token.",
+        challenge: Challenge::Error("invalid_request"),
+        wants_token: false,
+        severity: Severity::Client,
+        grpc: GrpcCode::InvalidArgument,
+    },
+    Malformed: invalid_token("The access token is malformed."),
+    Unverifiable: invalid_token("The access token could not be verified."),
+    NotForThisResource: invalid_token("The access token is not meant for this resource."),
+    Expired: invalid_token("The access token has expired."),
+    NotYetValid: invalid_token("The access token is not valid yet."),
+    TooOld: invalid_token("The access token is too old."),
+    ClaimMissing: invalid_token("The access token lacks a required claim."),
+    ClaimRefused: invalid_token(
+        "The claims of the access token are not what this resource accepts.",
+    ),
+    Revoked: invalid_token("The access token has been revoked."),
+    Unsuitable: Row {
+        status: StatusCode::FORBIDDEN,
+        code: "token-unsuitable",
+        title: "Unsuitable access token",
+        detail: "The access token does not carry what this resource needs.",
+        challenge: Challenge::Absent,
+        wants_token: false,
+        severity: Severity::Client,
+        grpc: GrpcCode::PermissionDenied,
+    },
+    Forbidden: Row {
+        status: StatusCode::FORBIDDEN,
+        code: "scope-insufficient",
+        title: "Insufficient scope",
+        detail: "The access token does not allow this request.",
+        challenge: Challenge::Error("insufficient_scope"),
+        wants_token: false,
+        severity: Severity::Client,
+        grpc: GrpcCode::PermissionDenied,
+    },
+    AuthenticationInsufficient: Row {
+        // RFC 9470 §3.
+        status: StatusCode::UNAUTHORIZED,
+        code: "authentication-insufficient",
+        title: "Stronger authentication required",
+        detail: "A stronger or more recent authentication is needed.",
+        challenge: Challenge::Error("insufficient_user_authentication"),
+        wants_token: false,
+        severity: Severity::Client,
+        grpc: GrpcCode::Unauthenticated,
+    },
+    CrossSite: Row {
+        status: StatusCode::FORBIDDEN,
+        code: "cross-site-request",
+        title: "Cross-site request refused",
+        detail: "The request did not come from an allowed origin.",
+        challenge: Challenge::Absent,
+        wants_token: false,
+        severity: Severity::Client,
+        grpc: GrpcCode::PermissionDenied,
+    },
+    Unavailable: Row {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "verification-unavailable",
+        title: "Temporarily unavailable",
+        detail: "Access tokens cannot be verified at the moment.",
+        challenge: Challenge::Absent,
+        wants_token: false,
+        severity: Severity::Dependency,
+        grpc: GrpcCode::Unavailable,
+    },
+    Misconfigured: Row {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        code: "misconfigured",
+        title: "Server misconfigured",
+        detail: "This resource is not protected as it was meant to be.",
+        challenge: Challenge::Absent,
+        wants_token: false,
+        severity: Severity::Fault,
+        grpc: GrpcCode::Internal,
+    },
+}
+
+/// What all answers to a token that does not verify have in common. 401 to malformed credentials too: browsers
+/// send `Bearer undefined`, and clients refresh their token on 401 only.
+const fn invalid_token(detail: &'static str) -> Row {
+    Row {
+        status: StatusCode::UNAUTHORIZED,
+        code: "token-invalid",
+        title: "Invalid access token",
+        detail,
+        challenge: Challenge::Error("invalid_token"),
+        wants_token: true,
+        severity: Severity::Client,
+        grpc: GrpcCode::Unauthenticated,
+    }
 }
 
 impl Answer {
-    pub(crate) const ALL: [Self; 17] = [
-        Self::TokenMissing,
-        Self::SeveralTokens,
-        Self::Malformed,
-        Self::Unverifiable,
-        Self::NotForThisResource,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::TooOld,
-        Self::ClaimMissing,
-        Self::ClaimRefused,
-        Self::Revoked,
-        Self::Unsuitable,
-        Self::Forbidden,
-        Self::AuthenticationInsufficient,
-        Self::CrossSite,
-        Self::Unavailable,
-        Self::Misconfigured,
-    ];
-
     pub(crate) fn to(error: &Error) -> Self {
         match error {
             Error::Source(SourceError::Missing) => Self::TokenMissing,
@@ -83,15 +223,13 @@ impl Answer {
             Error::Claims(error) => match error {
                 ClaimsError::Issuer
                 | ClaimsError::Algorithm
-                | ClaimsError::BringsKey
+                | ClaimsError::EmbeddedKey
                 | ClaimsError::Type
                 | ClaimsError::NotAnAccessToken { .. }
                 | ClaimsError::NumericId { .. }
                 | ClaimsError::LivesTooLong { .. }
-                | ClaimsError::Bound => Self::Unverifiable,
-                ClaimsError::Audience | ClaimsError::Missing { claim: "aud" } => {
-                    Self::NotForThisResource
-                }
+                | ClaimsError::SenderConstrained => Self::Unverifiable,
+                ClaimsError::Audience | ClaimsError::AudienceMissing => Self::NotForThisResource,
                 ClaimsError::Expired { .. } => Self::Expired,
                 ClaimsError::NotYetValid { .. } | ClaimsError::IssuedInFuture { .. } => {
                     Self::NotYetValid
@@ -114,208 +252,4 @@ impl Answer {
             Error::Requirement(_) | Error::NotInstalled => Self::Misconfigured,
         }
     }
-
-    pub(crate) fn status(self) -> http::StatusCode {
-        match self {
-            // Malformed credentials too: browsers send `Bearer undefined`, and clients refresh
-            // their token on 401 only.
-            Self::TokenMissing
-            | Self::Malformed
-            | Self::Unverifiable
-            | Self::NotForThisResource
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::TooOld
-            | Self::ClaimMissing
-            | Self::ClaimRefused
-            | Self::Revoked
-            // RFC 9470 §3.
-            | Self::AuthenticationInsufficient => http::StatusCode::UNAUTHORIZED,
-            Self::SeveralTokens => http::StatusCode::BAD_REQUEST,
-            Self::Unsuitable | Self::Forbidden | Self::CrossSite => http::StatusCode::FORBIDDEN,
-            Self::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
-            Self::Misconfigured => http::StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    pub(crate) fn code(self) -> &'static str {
-        match self {
-            Self::TokenMissing => "token-missing",
-            Self::SeveralTokens => "request-invalid",
-            Self::Malformed
-            | Self::Unverifiable
-            | Self::NotForThisResource
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::TooOld
-            | Self::ClaimMissing
-            | Self::ClaimRefused
-            | Self::Revoked => "token-invalid",
-            Self::Unsuitable => "token-unsuitable",
-            Self::Forbidden => "scope-insufficient",
-            Self::AuthenticationInsufficient => "authentication-insufficient",
-            Self::CrossSite => "cross-site-request",
-            Self::Unavailable => "verification-unavailable",
-            Self::Misconfigured => "misconfigured",
-        }
-    }
-
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::TokenMissing => "Authentication required",
-            Self::SeveralTokens => "Invalid request",
-            Self::Malformed
-            | Self::Unverifiable
-            | Self::NotForThisResource
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::TooOld
-            | Self::ClaimMissing
-            | Self::ClaimRefused
-            | Self::Revoked => "Invalid access token",
-            Self::Unsuitable => "Unsuitable access token",
-            Self::Forbidden => "Insufficient scope",
-            Self::AuthenticationInsufficient => "Stronger authentication required",
-            Self::CrossSite => "Cross-site request refused",
-            Self::Unavailable => "Temporarily unavailable",
-            Self::Misconfigured => "Server misconfigured",
-        }
-    }
-
-    pub(crate) fn detail(self) -> &'static str {
-        match self {
-            Self::TokenMissing => "This resource needs an access token.",
-            Self::SeveralTokens => "The request carries more than one access token.",
-            Self::Malformed => "The access token is malformed.",
-            Self::Unverifiable => "The access token could not be verified.",
-            Self::NotForThisResource => "The access token is not meant for this resource.",
-            Self::Expired => "The access token has expired.",
-            Self::NotYetValid => "The access token is not valid yet.",
-            Self::TooOld => "The access token is too old.",
-            Self::ClaimMissing => "The access token lacks a required claim.",
-            Self::ClaimRefused => {
-                "The claims of the access token are not what this resource accepts."
-            }
-            Self::Revoked => "The access token has been revoked.",
-            Self::Unsuitable => "The access token does not carry what this resource needs.",
-            Self::Forbidden => "The access token does not allow this request.",
-            Self::AuthenticationInsufficient => {
-                "A stronger or more recent authentication is needed."
-            }
-            Self::CrossSite => "The request did not come from an allowed origin.",
-            Self::Unavailable => "Access tokens cannot be verified at the moment.",
-            Self::Misconfigured => "This resource is not protected as it was meant to be.",
-        }
-    }
-
-    /// Whether there is a `WWW-Authenticate` header, and its `error` (RFC 6750 §3.1).
-    pub(crate) fn challenge(self) -> Option<Option<&'static str>> {
-        match self {
-            // RFC 6750 §3.1: no error information where no credentials were sent.
-            Self::TokenMissing => Some(None),
-            Self::SeveralTokens => Some(Some("invalid_request")),
-            Self::Forbidden => Some(Some("insufficient_scope")),
-            Self::AuthenticationInsufficient => Some(Some("insufficient_user_authentication")),
-            Self::Malformed
-            | Self::Unverifiable
-            | Self::NotForThisResource
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::TooOld
-            | Self::ClaimMissing
-            | Self::ClaimRefused
-            | Self::Revoked => Some(Some("invalid_token")),
-            Self::Unsuitable | Self::CrossSite | Self::Unavailable | Self::Misconfigured => None,
-        }
-    }
-    /// Whether a client should get a token, or another one.
-    pub(crate) fn wants_token(self) -> bool {
-        match self {
-            Self::TokenMissing
-            | Self::Malformed
-            | Self::Unverifiable
-            | Self::NotForThisResource
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::TooOld
-            | Self::ClaimMissing
-            | Self::ClaimRefused
-            | Self::Revoked => true,
-            Self::SeveralTokens
-            | Self::Unsuitable
-            | Self::Forbidden
-            | Self::AuthenticationInsufficient
-            | Self::CrossSite
-            | Self::Unavailable
-            | Self::Misconfigured => false,
-        }
-    }
-
-    /// Whose trouble it is.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn severity(self) -> Severity {
-        match self {
-            // Each visitor's first request.
-            Self::TokenMissing => Severity::Routine,
-            Self::SeveralTokens
-            | Self::Malformed
-            | Self::Unverifiable
-            | Self::NotForThisResource
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::TooOld
-            | Self::ClaimMissing
-            | Self::ClaimRefused
-            | Self::Revoked
-            | Self::Unsuitable
-            | Self::Forbidden
-            | Self::AuthenticationInsufficient
-            | Self::CrossSite => Severity::Client,
-            Self::Unavailable => Severity::Dependency,
-            Self::Misconfigured => Severity::Fault,
-        }
-    }
-
-    /// The status code of a gRPC call.
-    pub(crate) fn grpc_code(self) -> GrpcCode {
-        match self {
-            Self::TokenMissing
-            | Self::Malformed
-            | Self::Unverifiable
-            | Self::NotForThisResource
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::TooOld
-            | Self::ClaimMissing
-            | Self::ClaimRefused
-            | Self::Revoked
-            | Self::AuthenticationInsufficient => GrpcCode::Unauthenticated,
-            Self::SeveralTokens => GrpcCode::InvalidArgument,
-            Self::Unsuitable | Self::Forbidden | Self::CrossSite => GrpcCode::PermissionDenied,
-            Self::Unavailable => GrpcCode::Unavailable,
-            Self::Misconfigured => GrpcCode::Internal,
-        }
-    }
-}
-
-/// Whose trouble a refusal is.
-#[cfg(feature = "tracing")]
-pub(crate) enum Severity {
-    /// Nobody's.
-    Routine,
-    Client,
-    /// That of whom the server depends on.
-    Dependency,
-    /// The server's own.
-    Fault,
-}
-
-/// The status codes of gRPC that an answer may have.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum GrpcCode {
-    InvalidArgument = 3,
-    PermissionDenied = 7,
-    Internal = 13,
-    Unavailable = 14,
-    Unauthenticated = 16,
 }

@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn every_text_stands_in_grpc_message_as_it_is() {
         for answer in Answer::ALL {
-            for text in [answer.title(), answer.detail()] {
+            for text in [answer.row().title, answer.row().detail] {
                 // All else would have to be percent-encoded: gRPC over HTTP/2, "Responses".
                 let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'%';
                 assert!(text.bytes().all(is_plain), "{text}");

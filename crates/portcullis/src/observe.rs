@@ -13,8 +13,8 @@ pub(crate) fn refused(error: &Error, caller: Option<&VerifiedToken>) {
     crate::metrics::count_refusal(error);
     #[cfg(feature = "tracing")]
     {
-        let answer = Answer::to(error);
-        let (reason, status) = (error.reason(), answer.status().as_u16());
+        let row = Answer::to(error).row();
+        let (reason, status) = (error.reason(), row.status.as_u16());
         let issuer = caller.map(VerifiedToken::issuer);
         let subject = caller.and_then(VerifiedToken::subject);
         let token_id = caller.and_then(VerifiedToken::token_id);
@@ -24,7 +24,7 @@ pub(crate) fn refused(error: &Error, caller: Option<&VerifiedToken>) {
                     target: "portcullis::refusal",
                     reason,
                     status,
-                    code = answer.code(),
+                    code = row.code,
                     issuer,
                     subject,
                     token_id,
@@ -32,7 +32,7 @@ pub(crate) fn refused(error: &Error, caller: Option<&VerifiedToken>) {
                 )
             };
         }
-        match answer.severity() {
+        match row.severity {
             Severity::Routine => tell!(debug),
             Severity::Client => tell!(info),
             Severity::Dependency => tell!(warn),

@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::challenge::Answer;
+use crate::challenge::{Answer, Challenge, Row};
 use crate::error::{Error, Forbidden};
 use crate::grpc::{GrpcStatus, is_grpc};
 use crate::request::RequestView;
@@ -155,31 +155,34 @@ impl Presentation {
 
     /// Writes every answer that there can be, so that a refusal only copies one.
     pub(crate) fn compile(self) -> CompiledPresentation {
-        let answers = Answer::ALL.map(|answer| self.write(answer));
+        let answers = Answer::ALL.map(|answer| self.write(answer.row()));
         CompiledPresentation { answers: Box::new(answers), settings: self }
     }
 
-    fn write(&self, answer: Answer) -> Refusal {
+    fn write(&self, row: &Row) -> Refusal {
         let mut headers = HeaderMap::with_capacity(4);
-        if answer.challenge().is_some() {
-            headers.insert(WWW_AUTHENTICATE, self.challenge(answer, None));
+        if row.challenge != Challenge::Absent {
+            headers.insert(WWW_AUTHENTICATE, self.challenge(row, None));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // RFC 9111 §5.2.2.5: an answer about credentials is for nobody else.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let (status, texts) = (answer.status(), (answer.code(), answer.title(), answer.detail()));
-        Refusal { status, headers, body: self.problem(status, texts) }
+        let body = self.problem(row.status, (row.code, row.title, row.detail));
+        Refusal { status: row.status, headers, body }
     }
 
     /// Parameters in a fixed order, each at most once, joined as RFC 9110 §11.6.1 has it. `forbidden`: what
     /// the route asks for.
-    fn challenge(&self, answer: Answer, forbidden: Option<&Forbidden>) -> HeaderValue {
-        let error = answer.challenge().flatten();
+    fn challenge(&self, row: &Row, forbidden: Option<&Forbidden>) -> HeaderValue {
+        let error = match row.challenge {
+            Challenge::Error(error) => Some(error),
+            Challenge::Absent | Challenge::WithoutError => None,
+        };
         let description =
-            error.filter(|_| !self.without_details).map(|_| answer.detail().trim_end_matches('.'));
+            error.filter(|_| !self.without_details).map(|_| row.detail.trim_end_matches('.'));
         let scopes = match forbidden {
             Some(forbidden) => forbidden.scopes().collect::<Vec<_>>(),
-            None if answer.wants_token() => {
+            None if row.wants_token => {
                 self.scopes.get().into_iter().flatten().map(String::as_str).collect()
             }
             None => Vec::new(),
@@ -276,7 +279,7 @@ impl CompiledPresentation {
         let answer = Answer::to(error);
         let mut refusal = self.answers[answer as usize].clone();
         if let Error::Forbidden(forbidden) = error {
-            let challenge = self.settings.challenge(answer, Some(forbidden));
+            let challenge = self.settings.challenge(answer.row(), Some(forbidden));
             refusal.headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(wait) = error.unavailable() {
@@ -290,9 +293,9 @@ impl CompiledPresentation {
 
     /// This refusal, as the end of a gRPC call.
     pub(crate) fn grpc_status(&self, error: &Error, refusal: Refusal) -> GrpcStatus {
-        let answer = Answer::to(error);
-        let message = if self.settings.without_details { answer.title() } else { answer.detail() };
-        GrpcStatus::new(answer.grpc_code() as i32, message, refusal)
+        let row = Answer::to(error).row();
+        let message = if self.settings.without_details { row.title } else { row.detail };
+        GrpcStatus::new(row.grpc as i32, message, refusal)
     }
 
     /// Problem details of a route's own.

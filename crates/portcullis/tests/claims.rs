@@ -128,7 +128,7 @@ mod issuer_and_audience {
         for aud in [json!(null), json!(1), json!({ "orders": 1 }), json!(["orders", 1])] {
             refuse(&policy, &token().claim("aud", aud), TokenError::ClaimType { claim: "aud" });
         }
-        refuse(&policy, &token().without("aud"), missing("aud"));
+        refuse(&policy, &token().without("aud"), ClaimsError::AudienceMissing);
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod issuer_and_audience {
         }
         // With an audience, a client id does not make up for it.
         let only_client = token().without("aud").claim("client_id", AUDIENCE);
-        refuse(&super::policy(), &only_client, missing("aud"));
+        refuse(&super::policy(), &only_client, ClaimsError::AudienceMissing);
     }
 }
 
@@ -219,7 +219,8 @@ mod token_types {
         let policy = policy_for(trusted().token_types([TokenType::AccessToken]));
         admit(&policy, &token());
         refuse(&policy, &token().without("iss"), ClaimsError::Issuer);
-        for claim in ["exp", "aud", "sub", "client_id", "iat", "jti"] {
+        refuse(&policy, &token().without("aud"), ClaimsError::AudienceMissing);
+        for claim in ["exp", "sub", "client_id", "iat", "jti"] {
             refuse(&policy, &token().without(claim), missing(claim));
         }
     }
@@ -229,7 +230,7 @@ mod token_types {
         let issuer = Issuer::new(NAME).algorithms([Algorithm::ES256]).keys(keys(NAME));
         let issuer = issuer.client_ids_instead_of_audience(["testkit"]);
         let policy = policy_for(issuer.token_types([TokenType::AccessToken]));
-        refuse(&policy, &token().without("aud"), missing("aud"));
+        refuse(&policy, &token().without("aud"), ClaimsError::AudienceMissing);
         refuse(&policy, &token(), ClaimsError::Audience);
     }
 
@@ -387,7 +388,7 @@ mod rules {
             let expected = match claim {
                 "iss" => ClaimsError::Issuer,
                 "exp" => missing("exp"),
-                "aud" => missing("aud"),
+                "aud" => ClaimsError::AudienceMissing,
                 _ => required(claim),
             };
             assert_eq!(without, expected.into(), "{claim}");
@@ -897,7 +898,7 @@ mod other_tokens {
     #[test]
     fn a_bound_token_is_refused() {
         for cnf in [json!({ "jkt": "x" }), json!({}), json!(null), json!("x")] {
-            refuse(&policy(), &token().claim("cnf", cnf), ClaimsError::Bound);
+            refuse(&policy(), &token().claim("cnf", cnf), ClaimsError::SenderConstrained);
         }
     }
 
@@ -907,7 +908,7 @@ mod other_tokens {
         let policy = policy_with(rules.require("exp").require("aud"));
         let all = token().claim("cnf", 1).claim("events", 1).claim("at_hash", 1);
         refuse(&policy, &all, ClaimsError::NotAnAccessToken { claim: "at_hash" });
-        refuse(&policy, &token().claim("cnf", 1), ClaimsError::Bound);
+        refuse(&policy, &token().claim("cnf", 1), ClaimsError::SenderConstrained);
         let exp = token().claim("exp", "x");
         refuse(&policy, &exp, TokenError::ClaimType { claim: "exp" });
     }

@@ -127,12 +127,13 @@ fn refusals() -> Vec<(&'static str, Stage, String)> {
         ("malformed", Token, good().claim("exp", "soon").mint()),
         ("unknown_issuer", Issuer, good().claim("iss", "https://evil.example").mint()),
         ("wrong_algorithm", Issuer, good().header("alg", "RS256").mint()),
-        ("brings_key", Issuer, good().header("jku", "https://evil.example").mint()),
+        ("embedded_key", Issuer, good().header("jku", "https://evil.example").mint()),
         ("wrong_type", Screen, good().typ("secevent+jwt").mint()),
         ("wrong_audience", Screen, good().audience("https://bills.example").mint()),
         ("claim_missing", Screen, good().without("aud").mint()),
         ("claim_missing", Screen, good().without("exp").mint()),
         ("expired", Screen, good().expired().mint()),
+        ("claim_rule", Screen, good().claim("sub", 42).mint()),
         ("unknown_key", Key, good().key_id("es256-77").mint()),
         ("ambiguous_key", Key, crowd.token(Algorithm::ES256).mint()),
         ("keys_unavailable", Key, good().claim("iss", "https://nowhere.example").mint()),
@@ -143,7 +144,7 @@ fn refusals() -> Vec<(&'static str, Stage, String)> {
         ("issued_in_future", Claims, good().claim("iat", NOW + 31).mint()),
         ("lives_too_long", Claims, good().claim("exp", NOW + 7201).mint()),
         ("too_old", Claims, good().claim("iat", NOW - 3631).mint()),
-        ("bound", Claims, good().claim("cnf", json!({ "jkt": "x" })).mint()),
+        ("sender_constrained", Claims, good().claim("cnf", json!({ "jkt": "x" })).mint()),
         ("claim_missing", Claims, good().without("sub").mint()),
         ("claim_rule", Claims, good().claim("act", "x").mint()),
         ("claim_rule", Claims, good().claim("tenant", "globex").mint()),
@@ -222,6 +223,7 @@ fn the_rule_that_refuses_is_the_first_that_is_not_met() {
             Some(r#"["a","b"]"#),
             good().audience(["a", "b"]),
         ),
+        ("sub", "a string (RFC 7519)", Some("42"), good().claim("sub", 42)),
         ("typ", "`JWT` or none, `at+jwt`", Some(r#""secevent+jwt""#), good().typ("secevent+jwt")),
         (
             "exp",
@@ -234,6 +236,18 @@ fn the_rule_that_refuses_is_the_first_that_is_not_met() {
             "not later than now, 1800000000; leeway 30 s",
             Some("1800000060, in 1 min"),
             good().claim("nbf", NOW + 60),
+        ),
+        (
+            "at_hash",
+            "absent: says that it is no access token",
+            Some(r#""x""#),
+            good().claim("at_hash", "x"),
+        ),
+        (
+            "cnf",
+            "absent: nobody checks that the sender has the key",
+            Some(r#"{"jkt":"x"}"#),
+            good().claim("cnf", json!({ "jkt": "x" })),
         ),
         ("lifetime", "at most 2 h", Some("3 h"), good().expires_at(NOW + 10_800)),
         (
@@ -353,6 +367,9 @@ fn a_step_never_says_what_the_verdict_does_not() {
         prop_assert!(waits || agrees(&explanation, verdict.as_ref().err()), "{explanation}");
         let unmet = explanation.facts().checks.iter().any(|check| check.met == Some(false));
         prop_assert!(verdict.is_err() || !unmet, "{explanation}");
+        let is_about_claims =
+            matches!(explanation.refused_by(), Some(Stage::Screen | Stage::Claims));
+        prop_assert!(unmet || !is_about_claims, "{explanation}");
         let is_signed = verdict.is_ok() || matches!(&verdict, Err(Error::Revocation(_)));
         prop_assert!(!is_signed || explanation.facts().trust != Trust::Unverified);
         Ok(())

@@ -110,7 +110,7 @@ fn samples() -> Vec<Sample> {
                     "one bound to a key",
                     Some("JWT"),
                     json!({ "jti": "1", "aud": "orders-api", "sub": "36fa", "typ": "DPoP", "azp": "web", "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }),
-                    ClaimsError::Bound,
+                    ClaimsError::SenderConstrained,
                 ),
             ],
         },
@@ -719,7 +719,7 @@ fn a_cognito_token_that_was_asked_for_with_a_resource_is_known_by_its_audience()
     let token = sample.token(None, &claims, sample.iss).mint();
     assert!(policy.verify_token_now(token).is_ok());
     let refused = policy.verify_token_now(sample.access_token()).err();
-    assert_eq!(refused, Some(ClaimsError::Missing { claim: "aud" }.into()));
+    assert_eq!(refused, Some(ClaimsError::AudienceMissing.into()));
 }
 
 #[test]

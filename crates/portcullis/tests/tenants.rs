@@ -298,7 +298,7 @@ async fn what_the_rules_refuse_makes_no_issuer_and_asks_nobody() {
     let token = || acme.token(ES256);
     let refusals: [(&str, TokenBuilder, Error); 8] = [
         ("audience", token().audience("another"), ClaimsError::Audience.into()),
-        ("no audience", token().without("aud"), ClaimsError::Missing { claim: "aud" }.into()),
+        ("no audience", token().without("aud"), ClaimsError::AudienceMissing.into()),
         ("algorithm", acme.token(Algorithm::ES384), ClaimsError::Algorithm.into()),
         ("secret", acme.token(Algorithm::HS256), ClaimsError::Algorithm.into()),
         ("type", token().typ("JWT"), ClaimsError::Type.into()),
@@ -314,7 +314,7 @@ async fn what_the_rules_refuse_makes_no_issuer_and_asks_nobody() {
         (
             "key brought",
             token().header("jku", "https://evil.example/keys"),
-            ClaimsError::BringsKey.into(),
+            ClaimsError::EmbeddedKey.into(),
         ),
         ("no key id", token().without_header("kid"), KeyError::IdMissing.into()),
     ];

@@ -245,7 +245,7 @@ fn only_exactly_our_audience_lets_a_token_in() {
         let what = audience.to_string();
         door.refuses(&what, with(audience), TokenError::ClaimType { claim: "aud" });
     }
-    let error = ClaimsError::Missing { claim: "aud" };
+    let error = ClaimsError::AudienceMissing;
     door.refuses("missing", token(ES256).without("aud").mint(), error.clone());
     let elsewhere = token(ES256).without("aud").claim("azp", "https://api.example");
     door.refuses("elsewhere", elsewhere.claim("AUD", "https://api.example").mint(), error);
@@ -433,7 +433,7 @@ fn a_proof_a_status_list_and_a_refresh_token_are_refused() {
         .claim("ttl", 43_200);
     door().refuses("a status list", list.clone().typ("statuslist+jwt").mint(), ClaimsError::Type);
     // Its audience, of which there is none, keeps it out where its type does not.
-    let error = ClaimsError::Missing { claim: "aud" };
+    let error = ClaimsError::AudienceMissing;
     door().refuses("without typ", list.without("aud").without_header("typ").mint(), error);
 
     // Keycloak's refresh tokens are for the issuer itself.
@@ -498,14 +498,18 @@ fn a_token_bound_to_a_key_is_refused_as_a_bearer_token_whatever_its_cnf_says() {
     ] {
         let what = cnf.to_string();
         let token = || token(ES256).claim("cnf", cnf.clone());
-        door.refuses(&what, token().mint(), ClaimsError::Bound);
-        door.refuses(&what, token().header("typ", "JWT").mint(), ClaimsError::Bound);
+        door.refuses(&what, token().mint(), ClaimsError::SenderConstrained);
+        door.refuses(&what, token().header("typ", "JWT").mint(), ClaimsError::SenderConstrained);
     }
     let payload = format!(
         r#"{{"iss":"https://id.example","aud":"https://api.example","exp":{},"c\u006ef":{{}}}}"#,
         NOW + 300
     );
-    door.refuses("escaped", token(ES256).raw_payload(payload).mint(), ClaimsError::Bound);
+    door.refuses(
+        "escaped",
+        token(ES256).raw_payload(payload).mint(),
+        ClaimsError::SenderConstrained,
+    );
     // A client without a token of its own does not get further by another scheme.
     let request = portcullis_attacks::request(
         "GET",

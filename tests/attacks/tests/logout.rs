@@ -53,7 +53,7 @@ async fn a_logout_token_that_could_never_pass_causes_no_fetch() {
         (logout_token().typ("at+jwt"), ClaimsError::Type),
         (logout_token().without_header("typ"), ClaimsError::Type),
         (logout_token().audience("else"), ClaimsError::Audience),
-        (logout_token().without("aud"), ClaimsError::Missing { claim: "aud" }),
+        (logout_token().without("aud"), ClaimsError::AudienceMissing),
         (logout_token().without("exp"), ClaimsError::Missing { claim: "exp" }),
         (logout_token().header("alg", "RS256"), ClaimsError::Algorithm),
         (logout_token().claim("iss", "https://evil.example"), ClaimsError::Issuer),

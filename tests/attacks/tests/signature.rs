@@ -282,10 +282,10 @@ fn a_policy_can_refuse_tokens_that_bring_a_key() {
         ("x5c", json!(1)),
     ] {
         let token = token(ES256).header(member, value).mint();
-        door.refuses(member, token, ClaimsError::BringsKey);
+        door.refuses(member, token, ClaimsError::EmbeddedKey);
     }
     let escaped = r#"{"alg":"ES256","kid":"es256-1","\u006a\u006Bu":"https://evil.example"}"#;
-    door.refuses("escaped", token(ES256).raw_header(escaped).mint(), ClaimsError::BringsKey);
+    door.refuses("escaped", token(ES256).raw_header(escaped).mint(), ClaimsError::EmbeddedKey);
 }
 
 #[test]

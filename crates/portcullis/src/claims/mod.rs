@@ -16,6 +16,7 @@
 //! keep it out: the audience does, since an ID token names a client, not an API. Never list a
 //! client's id as an audience of an API.
 mod rules;
+mod standard;
 #[cfg(feature = "status-list")]
 mod status;
 
@@ -27,6 +28,9 @@ pub use self::rules::{ClaimRules, ClaimValue, MaxLifetime};
 pub(crate) use self::rules::{
     CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, LONGEST_LIFETIME,
 };
+pub(crate) use self::standard::StandardRule;
+#[cfg(feature = "explain")]
+pub(crate) use self::standard::{age, lifetime};
 #[cfg(feature = "status-list")]
 pub(crate) use self::status::StatusRule;
 use crate::authentic::Authentic;
@@ -64,12 +68,12 @@ pub(crate) enum AudienceRule {
 }
 
 impl AudienceRule {
-    pub(crate) fn check(&self, parts: &Parts) -> Result<(), ClaimsError> {
+    fn check(&self, parts: &Parts) -> Result<(), ClaimsError> {
         let payload = parts.text.payload();
         let claims = &parts.payload;
         match (self, &claims.audiences) {
             // RFC 8725 §3.9: without `aud` it is nobody's. Compared byte by byte: no URL rules.
-            (Self::Audiences(_), None) => Err(ClaimsError::Missing { claim: "aud" }),
+            (Self::Audiences(_), None) => Err(ClaimsError::AudienceMissing),
             (Self::Audiences(ours), Some(theirs)) => {
                 let named =
                     theirs.iter().any(|one| ours.iter().any(|our| **our == *one.get(payload)));
@@ -100,6 +104,12 @@ pub(crate) struct IssuerRules {
     pub(crate) terms: Arc<IssuerTerms>,
 }
 
+impl IssuerRules {
+    pub(crate) fn takes_access_tokens_only(&self) -> bool {
+        self.types.iter().all(|accepted| *accepted == TokenType::AccessToken)
+    }
+}
+
 /// A token whose claims satisfy the policy. [`check`] makes one, and the cache has some that
 /// [`check_again`] says still are.
 pub(crate) struct Valid(pub(crate) VerifiedToken);
@@ -114,10 +124,7 @@ impl Valid {
 /// Turns away what could never pass, before the signature is paid for. Nothing passes by it:
 /// [`check`] asks all of it again.
 pub(crate) fn screen(parts: &Parts, rules: &IssuerRules, now: UnixTime) -> Result<(), ClaimsError> {
-    check_ids(parts, rules)?;
-    check_type(parts, rules)?;
-    rules.audience.check(parts)?;
-    check_expiry(parts, &rules.claims, now)
+    StandardRule::check_each(StandardRule::SCREEN, parts, rules, now)
 }
 
 /// RFC 7519 §4.1.2, §4.1.7: a subject and a token's id are strings, unless the issuer may write numbers.
@@ -151,27 +158,8 @@ pub(crate) fn check_anew(
 }
 
 /// All but the policy's own functions, which see nothing that was not found in order.
-///
-/// What is asked beyond [`screen`] is told of authentic tokens alone: a stranger does not learn by trying which
-/// claims a policy asks for.
 fn check_claims(parts: &Parts, rules: &IssuerRules, now: UnixTime) -> Result<(), ClaimsError> {
-    let claims = &parts.payload;
-    // 1. Keys were looked up by issuer; this says the same once more, beside the other claims.
-    if parts.issuer() != Some(&*rules.id) {
-        return Err(ClaimsError::Issuer);
-    }
-    screen(parts, rules, now)?;
-    if let Some(claim) = claims.other_kind() {
-        return Err(ClaimsError::NotAnAccessToken { claim });
-    }
-    check_times(parts, &rules.claims, now)?;
-    // RFC 7800 §3.1 lets a recipient ignore it, and so turn a bound token into a bearer token.
-    if claims.is_bound {
-        return Err(ClaimsError::Bound);
-    }
-    if rules.types.iter().all(|accepted| *accepted == TokenType::AccessToken) {
-        check_profile(parts)?;
-    }
+    StandardRule::check_each(StandardRule::ALL, parts, rules, now)?;
     rules.claims.check_values(parts)
 }
 
@@ -182,73 +170,12 @@ pub(crate) fn check_again(
     rules: &IssuerRules,
     now: UnixTime,
 ) -> Result<(), ClaimsError> {
-    check_times(token.parts(), &rules.claims, now)?;
+    StandardRule::check_each(StandardRule::TIMED, token.parts(), rules, now)?;
     rules.claims.check_predicates(token)
 }
 
-pub(crate) fn check_type(parts: &Parts, rules: &IssuerRules) -> Result<(), ClaimsError> {
-    // RFC 8725bis §3.11: a type that is there must be an expected one.
-    if rules.types.iter().any(|accepted| accepted.matches(parts.header.typ)) {
-        Ok(())
-    } else {
-        Err(ClaimsError::Type)
-    }
-}
-
-/// RFC 7519 §4.1.4: the current time must be *before* the expiry.
-pub(crate) fn check_expiry(
-    parts: &Parts,
-    rules: &CompiledRules,
-    now: UnixTime,
-) -> Result<(), ClaimsError> {
-    let at = parts.payload.expires_at.ok_or(ClaimsError::Missing { claim: "exp" })?;
-    if now < at.saturating_add(rules.leeway) {
-        Ok(())
-    } else {
-        Err(ClaimsError::Expired { at, now })
-    }
-}
-
-/// The time rules that hold again whenever a token is looked at anew.
-fn check_times(parts: &Parts, rules: &CompiledRules, now: UnixTime) -> Result<(), ClaimsError> {
-    check_expiry(parts, rules, now)?;
-    let claims = &parts.payload;
-    let horizon = now.saturating_add(rules.leeway);
-    // RFC 7519 §4.1.5: not before, so at the very second it is valid.
-    if let Some(from) = claims.not_before.filter(|from| *from > horizon) {
-        return Err(ClaimsError::NotYetValid { from, now });
-    }
-    if let Some(from) = claims.issued_at.filter(|from| *from > horizon) {
-        return Err(ClaimsError::IssuedInFuture { from, now });
-    }
-    if let (Some(limit), Some(end)) = (rules.max_lifetime, claims.expires_at) {
-        let lifetime = end.saturating_since(claims.issued_at.unwrap_or(now));
-        if lifetime > limit {
-            return Err(ClaimsError::LivesTooLong { lifetime, limit });
-        }
-    }
-    if let Some(limit) = rules.max_age {
-        let issued = claims.issued_at.ok_or(ClaimsError::Missing { claim: "iat" })?;
-        let age = now.saturating_since(issued);
-        if age > limit.saturating_add(rules.leeway) {
-            return Err(ClaimsError::TooOld { age, limit });
-        }
-    }
-    Ok(())
-}
-
-/// RFC 9068 §2.2. `iss`, `exp` and `aud` were asked for already.
-fn check_profile(parts: &Parts) -> Result<(), ClaimsError> {
-    let claims = &parts.payload;
-    let required = [
-        ("sub", claims.subject.is_some()),
-        ("client_id", claims.client_id.is_some()),
-        ("iat", claims.issued_at.is_some()),
-        ("jti", claims.token_id.is_some()),
-        ("aud", claims.audiences.is_some()),
-    ];
-    match required.into_iter().find(|(_, present)| !present) {
-        Some((claim, _)) => Err(ClaimsError::Missing { claim }),
-        None => Ok(()),
-    }
+/// The first second at which a token that meets these rules no longer does, if nothing but time passes.
+pub(crate) fn end(token: &VerifiedToken, rules: &IssuerRules) -> Option<UnixTime> {
+    let ends = StandardRule::TIMED.map(|rule| rule.end(token.parts(), rules));
+    ends.into_iter().flatten().min()
 }

@@ -375,7 +375,7 @@ fn sources_arrive_from_every_format() {
         let (_, rest) = good.split_once('.').expect("a token");
         let found = turned_away(&policy, "GET", &bearer(&format!("{brought}.{rest}")));
         let found = found.map(|rejection| rejection.error().clone());
-        assert_eq!(found, Some(Error::Claims(ClaimsError::BringsKey)));
+        assert_eq!(found, Some(Error::Claims(ClaimsError::EmbeddedKey)));
 
         let long = |length| turned_away(&policy, "GET", &bearer(&"a".repeat(length)));
         let error = |length| long(length).map(|rejection| rejection.error().clone());

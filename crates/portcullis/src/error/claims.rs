@@ -12,7 +12,7 @@ pub enum ClaimsError {
     /// The issuer is not trusted with the algorithm that the token names.
     Algorithm,
     /// The header carries or points to a key, and the policy refuses such tokens.
-    BringsKey,
+    EmbeddedKey,
     /// The `typ` header names another type.
     Type,
     /// A claim says that it is another kind of token: an ID token, a logout token.
@@ -25,6 +25,8 @@ pub enum ClaimsError {
         /// Which of them.
         claim: &'static str,
     },
+    /// There is no `aud`, so that the token is for nobody.
+    AudienceMissing,
     /// `aud` does not name this service.
     Audience,
     /// It has expired.
@@ -63,8 +65,8 @@ pub enum ClaimsError {
         limit: core::time::Duration,
     },
     /// It is bound to a key of its sender (`cnf`, RFC 7800), which nobody checked.
-    Bound,
-    /// A claim that verification needs is missing.
+    SenderConstrained,
+    /// A claim that verification needs is missing. Of `aud` there is [another](Self::AudienceMissing).
     Missing {
         /// Its name.
         claim: &'static str,
@@ -78,7 +80,7 @@ impl fmt::Display for ClaimsError {
         match self {
             Self::Issuer => f.write_str("`iss` names no trusted issuer"),
             Self::Algorithm => f.write_str("the issuer is not trusted with this algorithm"),
-            Self::BringsKey => f.write_str("the header carries or points to a key"),
+            Self::EmbeddedKey => f.write_str("the header carries or points to a key"),
             Self::Type => f.write_str("the `typ` header is none of the accepted"),
             Self::NotAnAccessToken { claim } => {
                 write!(f, "the claim `{claim}` says it is no access token")
@@ -87,6 +89,7 @@ impl fmt::Display for ClaimsError {
                 f,
                 "the claim `{claim}` is a number, and RFC 7519 §4.1 makes it a string: have the issuer write it in quotes, or allow numbers for this issuer by `Issuer::numeric_ids`, in a policy file `numeric_ids = true`"
             ),
+            Self::AudienceMissing => f.write_str("the claim `aud` is missing"),
             Self::Audience => f.write_str("`aud` does not name this service"),
             Self::Expired { at, now } => write!(f, "expired at {at}, and now is {now}"),
             Self::NotYetValid { from, now } => {
@@ -104,7 +107,7 @@ impl fmt::Display for ClaimsError {
             Self::TooOld { age, limit } => {
                 write!(f, "{} s old, and the maximum is {} s", age.as_secs(), limit.as_secs())
             }
-            Self::Bound => {
+            Self::SenderConstrained => {
                 f.write_str("bound to a key of its sender (`cnf`), which cannot be checked")
             }
             Self::Missing { claim } => write!(f, "the claim `{claim}` is missing"),

@@ -73,7 +73,7 @@ impl Error {
             Self::Claims(error) => match error {
                 ClaimsError::Issuer => "unknown_issuer",
                 ClaimsError::Algorithm => "wrong_algorithm",
-                ClaimsError::BringsKey => "brings_key",
+                ClaimsError::EmbeddedKey => "embedded_key",
                 ClaimsError::Type | ClaimsError::NotAnAccessToken { .. } => "wrong_type",
                 ClaimsError::Audience => "wrong_audience",
                 ClaimsError::Expired { .. } => "expired",
@@ -81,10 +81,10 @@ impl Error {
                 ClaimsError::IssuedInFuture { .. } => "issued_in_future",
                 ClaimsError::LivesTooLong { .. } => "lives_too_long",
                 ClaimsError::TooOld { .. } => "too_old",
-                ClaimsError::Bound => "bound",
-                ClaimsError::Missing { .. } | ClaimsError::Rule(Claim::Required(_)) => {
-                    "claim_missing"
-                }
+                ClaimsError::SenderConstrained => "sender_constrained",
+                ClaimsError::AudienceMissing
+                | ClaimsError::Missing { .. }
+                | ClaimsError::Rule(Claim::Required(_)) => "claim_missing",
                 ClaimsError::NumericId { .. } | ClaimsError::Rule(_) => "claim_rule",
             },
             Self::Revocation(RevocationError::Revoked) => "revoked",
@@ -126,7 +126,7 @@ impl Error {
         "bad_signature",
         "unknown_issuer",
         "wrong_algorithm",
-        "brings_key",
+        "embedded_key",
         "wrong_type",
         "wrong_audience",
         "expired",
@@ -134,7 +134,7 @@ impl Error {
         "issued_in_future",
         "lives_too_long",
         "too_old",
-        "bound",
+        "sender_constrained",
         "claim_missing",
         "claim_rule",
         "revoked",

@@ -1,94 +1,110 @@
-//! The rules about claims one by one, each by the function that decides, or its words.
-use crate::error::{Claim, ClaimsError, Error};
-use core::fmt::Display;
-
+//! The rules about claims one by one: what each needs, in words, beside what the token has.
 use serde_json::{Map, Value};
 
 use super::{ClaimCheck, duration, instant, listed};
 use crate::claims::{
-    AudienceRule, CompiledRules, IssuerRules, TokenType, check_expiry, check_type,
+    AudienceRule, CompiledRules, IssuerRules, StandardRule, TokenType, age, lifetime,
 };
+use crate::error::{Claim, ClaimsError, Error};
 use crate::time::UnixTime;
 use crate::token::Parts;
 
-/// What [`check`](crate::claims::check) asks, but for predicates, in its order.
-pub(super) fn explain_claims(
-    parts: &Parts,
-    header: Option<&Map<String, Value>>,
-    claims: Option<&Map<String, Value>>,
-    expected: &IssuerRules,
-    now: UnixTime,
-) -> Vec<ClaimCheck> {
-    let rules = &expected.claims;
-    let payload = &parts.payload;
-    let value = |name: &str| claims.and_then(|claims| claims.get(name)).map(Value::to_string);
-    let typ = header.and_then(|header| header.get("typ")).map(Value::to_string);
-    let leeway = format!("; leeway {}", duration(rules.leeway));
-    let time = |at: Option<UnixTime>| at.map(|at| instant(at, now));
-    let horizon = now.saturating_add(rules.leeway);
-    let mut checks = Checks(Vec::new());
+/// A token beside the rules that its claims are held to.
+pub(super) struct Claims<'a> {
+    pub(super) parts: &'a Parts,
+    pub(super) header: Option<&'a Map<String, Value>>,
+    pub(super) claims: Option<&'a Map<String, Value>>,
+    pub(super) rules: &'a IssuerRules,
+    pub(super) now: UnixTime,
+}
 
-    let types = expected.types.iter().map(|accepted| match accepted {
+/// By which name a rule is listed, what it needs, and what the token has.
+type Words = (&'static str, String, Option<String>);
+
+impl Claims<'_> {
+    /// Every rule that [`check`](crate::claims::check) walks, but for predicates, in its order, and whether it is met.
+    pub(super) fn explain(&self) -> Vec<ClaimCheck> {
+        let Self { parts, rules, now, .. } = *self;
+        let standard = StandardRule::ALL.into_iter().filter_map(|rule| {
+            let (name, needs, has) = self.words(rule)?;
+            let is_met = rule.check(parts, rules, now).is_ok();
+            Some(ClaimCheck::new(name, needs, has, Some(is_met)))
+        });
+        let values = rules.claims.each_value(parts).map(|(name, needs, is_met)| {
+            ClaimCheck::new(name, needs, self.value(name), Some(is_met))
+        });
+        standard.chain(values).collect()
+    }
+
+    /// `None`: the rule asks nothing of this token.
+    fn words(&self, rule: StandardRule) -> Option<Words> {
+        let Self { parts, rules, now, .. } = *self;
+        let (claims, limits) = (&parts.payload, &rules.claims);
+        let leeway = format!("; leeway {}", duration(limits.leeway));
+        let absent = |claim, why| (claim, format!("absent: {why}"), self.value(claim));
+        let time = |at| instant(at, now);
+        Some(match rule {
+            StandardRule::IdType => {
+                let claim = claims.numeric_id.filter(|_| !rules.numeric_ids)?;
+                (claim, "a string (RFC 7519)".to_owned(), self.value(claim))
+            }
+            StandardRule::Type => {
+                let has = self.header.and_then(|header| header.get("typ")).map(Value::to_string);
+                ("typ", types(&rules.types), has)
+            }
+            StandardRule::Audience => match &rules.audience {
+                AudienceRule::Audiences(ours) => ("aud", listed(ours), self.value("aud")),
+                AudienceRule::ClientIds(ours) => {
+                    let needs = format!("{}, and no `aud`", listed(ours));
+                    let aud = self.value("aud").map(|aud| format!("`aud` {aud}"));
+                    ("client_id", needs, aud.or(self.value("client_id")))
+                }
+            },
+            StandardRule::Expiry => {
+                ("exp", format!("later than now, {now}{leeway}"), claims.expires_at.map(time))
+            }
+            StandardRule::Kind => absent(claims.other_kind()?, "says that it is no access token"),
+            StandardRule::NotBefore => {
+                let from = claims.not_before?;
+                ("nbf", format!("not later than now, {now}{leeway}"), Some(time(from)))
+            }
+            StandardRule::IssuedAt => {
+                let from = claims.issued_at?;
+                ("iat", format!("not later than now, {now}{leeway}"), Some(time(from)))
+            }
+            StandardRule::Lifetime => {
+                let needs = format!("at most {}", duration(limits.max_lifetime?));
+                ("lifetime", needs, lifetime(parts, now).map(duration))
+            }
+            StandardRule::Age => {
+                let needs = format!("at most {}{leeway}", duration(limits.max_age?));
+                ("age", needs, age(parts, now).map(duration))
+            }
+            StandardRule::SenderConstraint if claims.is_bound => {
+                absent("cnf", "nobody checks that the sender has the key")
+            }
+            StandardRule::Profile(claim) if rules.takes_access_tokens_only() => {
+                (claim.name(), "there (RFC 9068)".to_owned(), self.value(claim.name()))
+            }
+            // The rules were looked up by the issuer.
+            StandardRule::Issuer | StandardRule::SenderConstraint | StandardRule::Profile(_) => {
+                return None;
+            }
+        })
+    }
+
+    /// A claim as JSON.
+    fn value(&self, claim: &str) -> Option<String> {
+        self.claims.and_then(|claims| claims.get(claim)).map(Value::to_string)
+    }
+}
+
+fn types(accepted: &[TokenType]) -> String {
+    let names = accepted.iter().map(|accepted| match accepted {
         TokenType::Jwt => "`JWT` or none",
         TokenType::AccessToken => "`at+jwt`",
     });
-    checks.add(
-        "typ",
-        types.collect::<Vec<_>>().join(", "),
-        typ,
-        check_type(parts, expected).is_ok(),
-    );
-    let is_for_us = expected.audience.check(parts).is_ok();
-    match &expected.audience {
-        AudienceRule::Audiences(ours) => {
-            checks.add("aud", listed(ours), value("aud"), is_for_us);
-        }
-        AudienceRule::ClientIds(ours) => {
-            let needs = format!("{}, and no `aud`", listed(ours));
-            let has = value("aud").map(|aud| format!("`aud` {aud}")).or(value("client_id"));
-            checks.add("client_id", needs, has, is_for_us);
-        }
-    }
-    let needs = format!("later than now, {now}{leeway}");
-    checks.add("exp", needs, time(payload.expires_at), check_expiry(parts, rules, now).is_ok());
-    if let Some(claim) = payload.other_kind() {
-        let needs = "absent: says that it is no access token".to_owned();
-        checks.add(claim, needs, value(claim), false);
-    }
-    for (claim, at) in [("nbf", payload.not_before), ("iat", payload.issued_at)] {
-        if at.is_some() {
-            let needs = format!("not later than now, {now}{leeway}");
-            checks.add(claim, needs, time(at), at.is_none_or(|at| at <= horizon));
-        }
-    }
-    if let Some(limit) = rules.max_lifetime {
-        let from = payload.issued_at.unwrap_or(now);
-        let lifetime = payload.expires_at.map(|end| end.saturating_since(from));
-        let needs = format!("at most {}", duration(limit));
-        let is_met = lifetime.is_none_or(|lifetime| lifetime <= limit);
-        checks.add("lifetime", needs, lifetime.map(duration), is_met);
-    }
-    if let Some(limit) = rules.max_age {
-        let age = payload.issued_at.map(|issued| now.saturating_since(issued));
-        let needs = format!("at most {}{leeway}", duration(limit));
-        let is_met = age.is_some_and(|age| age <= limit.saturating_add(rules.leeway));
-        checks.add("age", needs, age.map(duration), is_met);
-    }
-    if payload.is_bound {
-        let needs = "absent: nobody checks that the sender has the key".to_owned();
-        checks.add("cnf", needs, value("cnf"), false);
-    }
-    if expected.types.iter().all(|accepted| *accepted == TokenType::AccessToken) {
-        for claim in ["sub", "client_id", "iat", "jti", "aud"] {
-            let has = value(claim);
-            let is_met = has.is_some();
-            checks.add(claim, "there (RFC 9068)".to_owned(), has, is_met);
-        }
-    }
-    for (name, rule, met) in rules.each_value(parts) {
-        checks.add(name, rule.to_string(), value(name), met);
-    }
-    checks.0
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// What became of the predicates, where they were asked: they are the last thing that is.
@@ -106,12 +122,4 @@ pub(super) fn explain_predicates(
         ClaimCheck::new(name, "to hold".to_owned(), None, met)
     };
     rules.predicate_names().map(check).collect()
-}
-
-struct Checks(Vec<ClaimCheck>);
-
-impl Checks {
-    fn add(&mut self, rule: impl Display, needs: String, has: Option<String>, met: bool) {
-        self.0.push(ClaimCheck::new(&rule.to_string(), needs, has, Some(met)));
-    }
 }

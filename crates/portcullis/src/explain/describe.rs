@@ -10,6 +10,8 @@ use serde::Serialize;
 use super::steps::kind;
 use super::words::type_of;
 use crate::claims::{AudienceRule, IssuerRules, LONGEST_LIFETIME, TokenType};
+#[cfg(feature = "remote-jwks")]
+use crate::issuers::Tenants;
 use crate::issuers::TrustedIssuer;
 use crate::keys::KeySet;
 #[cfg(feature = "remote-jwks")]
@@ -17,7 +19,7 @@ use crate::keys::KeySource;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwks;
 use crate::revocation::Revocable;
-use crate::rules::{BadCookie, Verifier};
+use crate::rules::{BadCookie, Rules, Verifier};
 use crate::signature::{Algorithm, Family};
 use crate::source::{Kind, Precedence, TokenSource};
 
@@ -153,57 +155,13 @@ impl PolicyDescription {
     pub(super) fn of(verifier: &Verifier, anonymous: bool) -> Self {
         let rules = &*verifier.rules;
         let mut dangerous = Vec::new();
-        let named = rules.issuers.named().iter();
-        #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "no rules then"))]
-        let mut issuers: Vec<_> =
-            named.map(|issuer| IssuerDescription::of(issuer, &mut dangerous)).collect();
-        #[cfg(feature = "remote-jwks")]
-        for tenants in rules.issuers.tenants() {
-            let mut issuer = IssuerDescription::of(tenants.terms(), &mut dangerous);
-            issuer.id = tenants.name().to_owned();
-            issuer.max_tenants = Some(tenants.most());
-            for plan in tenants.plans() {
-                let (address, hosts) = plan.place_and_plain_hosts();
-                dangerous.extend(hosts.iter().map(|host| format!("allow_http({host})")));
-                let any_origin = address.is_none() && plan.takes_any_origin();
-                let from = address.unwrap_or_else(|| {
-                    let origin = if any_origin { ", at any origin" } else { "" };
-                    format!("the metadata of each issuer{origin}")
-                });
-                let origin = KeyOrigin::remote(from, plan.bounds(), 0);
-                issuer.keys.push(KeyOrigin { any_origin, ..origin });
-            }
-            issuers.push(issuer);
-        }
-        for source in &rules.sources {
-            match &source.0 {
-                Kind::Query { name } => dangerous.push(format!("query({name})")),
-                Kind::Cookie { cookie, .. } if !cookie.is_host_only() => {
-                    dangerous.push(format!("cookie({})", cookie.name()));
-                }
-                _ => {}
-            }
-        }
+        let issuers = IssuerDescription::all(rules, &mut dangerous);
+        dangerous.extend(rules.sources.iter().filter_map(weakness));
         #[cfg(feature = "status-list")]
         dangerous.extend(rules.plain_status_hosts.iter().map(|host| format!("allow_http({host})")));
         if rules.revocations.unknown.is_accepted {
             dangerous.push("accept_unknown_revocation".to_owned());
         }
-        let kinds = Revocable::ALL.into_iter();
-        let is_enforced = |kind: &Revocable| {
-            rules.revocations.enforced.iter().any(|one| one.kinds().any(|own| own == *kind))
-        };
-        let kinds = kinds.filter(is_enforced);
-        let of_issuers = rules.revocations.enforced.iter().flat_map(|one| one.of_issuers());
-        let mut of_issuers: Vec<_> = of_issuers
-            .map(|(issuer, kinds, clients)| IssuerRevocations {
-                issuer: issuer.to_owned(),
-                kinds: kinds.into_iter().map(Revocable::name).collect(),
-                service_clients: clients.iter().map(ToString::to_string).collect(),
-            })
-            .collect();
-        of_issuers.sort_by(|one, other| one.issuer.cmp(&other.issuer));
-        let presentation = rules.terms.presentation.settings();
         Self {
             issuers,
             sources: rules.sources.iter().map(place).collect(),
@@ -220,22 +178,76 @@ impl PolicyDescription {
             header_limit: rules.limits.header,
             token_cache: verifier.cache.stats().capacity,
             refuse_brought_keys: rules.refuses_brought_keys,
-            revocation: RevocationDescription {
-                sources: rules.revocations.all.iter().map(|source| type_of(source)).collect(),
-                kinds: kinds.map(Revocable::name).collect(),
-                issuers: of_issuers,
-            },
-            presentation: PresentationDescription {
-                realm: presentation.realm.get().cloned(),
-                resource_metadata: presentation.resource_metadata.get().cloned(),
-                details: !presentation.without_details,
-            },
+            revocation: RevocationDescription::of(rules),
+            presentation: PresentationDescription::of(rules),
             dangerous,
         }
     }
 }
 
+impl RevocationDescription {
+    fn of(rules: &Rules) -> Self {
+        let enforced = &rules.revocations.enforced;
+        let is_enforced =
+            |kind: &Revocable| enforced.iter().any(|one| one.kinds().any(|own| own == *kind));
+        let of_issuers = enforced.iter().flat_map(|one| one.of_issuers());
+        let mut issuers: Vec<_> = of_issuers
+            .map(|(issuer, kinds, clients)| IssuerRevocations {
+                issuer: issuer.to_owned(),
+                kinds: kinds.into_iter().map(Revocable::name).collect(),
+                service_clients: clients.iter().map(ToString::to_string).collect(),
+            })
+            .collect();
+        issuers.sort_by(|one, other| one.issuer.cmp(&other.issuer));
+        Self {
+            sources: rules.revocations.all.iter().map(|source| type_of(source)).collect(),
+            kinds: Revocable::ALL.into_iter().filter(is_enforced).map(Revocable::name).collect(),
+            issuers,
+        }
+    }
+}
+
+impl PresentationDescription {
+    fn of(rules: &Rules) -> Self {
+        let presentation = rules.terms.presentation.settings();
+        Self {
+            realm: presentation.realm.get().cloned(),
+            resource_metadata: presentation.resource_metadata.get().cloned(),
+            details: !presentation.without_details,
+        }
+    }
+}
+
 impl IssuerDescription {
+    /// Those that are named, and the rules that make issuers.
+    fn all(rules: &Rules, dangerous: &mut Vec<String>) -> Vec<Self> {
+        let named = rules.issuers.named().iter();
+        #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "no rules then"))]
+        let mut all: Vec<_> = named.map(|issuer| Self::of(issuer, dangerous)).collect();
+        #[cfg(feature = "remote-jwks")]
+        all.extend(rules.issuers.tenants().iter().map(|rule| Self::of_tenants(rule, dangerous)));
+        all
+    }
+
+    #[cfg(feature = "remote-jwks")]
+    fn of_tenants(tenants: &Tenants, dangerous: &mut Vec<String>) -> Self {
+        let mut issuer = Self::of(tenants.terms(), dangerous);
+        issuer.id = tenants.name().to_owned();
+        issuer.max_tenants = Some(tenants.most());
+        for plan in tenants.plans() {
+            let (address, hosts) = plan.place_and_plain_hosts();
+            dangerous.extend(hosts.iter().map(|host| format!("allow_http({host})")));
+            let any_origin = address.is_none() && plan.takes_any_origin();
+            let from = address.unwrap_or_else(|| {
+                let origin = if any_origin { ", at any origin" } else { "" };
+                format!("the metadata of each issuer{origin}")
+            });
+            let origin = KeyOrigin::remote(from, plan.bounds(), 0);
+            issuer.keys.push(KeyOrigin { any_origin, ..origin });
+        }
+        issuer
+    }
+
     fn of(issuer: &TrustedIssuer, dangerous: &mut Vec<String>) -> Self {
         let TrustedIssuer { rules, algorithms, .. } = issuer;
         let IssuerRules { id, audience, types, terms, claims: rules, .. } = rules;
@@ -347,6 +359,20 @@ fn count(keys: &KeySet, is_counted: impl Fn(Algorithm) -> bool) -> usize {
         count += ids.len() + Algorithm::ALL.into_iter().map(without_id).max().unwrap_or(0);
     }
     count
+}
+
+/// The name in [`dangerous`](crate::dangerous) of a source that stands there.
+fn weakness(source: &TokenSource) -> Option<String> {
+    match &source.0 {
+        Kind::Query { name } => Some(format!("query({name})")),
+        Kind::Cookie { cookie, .. } if !cookie.is_host_only() => {
+            Some(format!("cookie({})", cookie.name()))
+        }
+        Kind::Bearer
+        | Kind::Header { .. }
+        | Kind::Cookie { .. }
+        | Kind::WebSocketProtocol { .. } => None,
+    }
 }
 
 fn place(source: &TokenSource) -> String {

@@ -370,12 +370,16 @@ fn stage_of(error: &Error) -> Stage {
     match error {
         Error::Key(_) => Stage::Key,
         Error::Signature(_) => Stage::Signature,
-        Error::Claims(ClaimsError::Issuer | ClaimsError::Algorithm | ClaimsError::BringsKey) => {
+        Error::Claims(ClaimsError::Issuer | ClaimsError::Algorithm | ClaimsError::EmbeddedKey) => {
             Stage::Issuer
         }
-        Error::Claims(ClaimsError::Type | ClaimsError::Audience | ClaimsError::Expired { .. }) => {
-            Stage::Screen
-        }
+        Error::Claims(
+            ClaimsError::NumericId { .. }
+            | ClaimsError::Type
+            | ClaimsError::AudienceMissing
+            | ClaimsError::Audience
+            | ClaimsError::Expired { .. },
+        ) => Stage::Screen,
         Error::Claims(_) => Stage::Claims,
         Error::Revocation(_) => Stage::Revocation,
         _ => Stage::Token,

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::claims::{explain_claims, explain_predicates};
+use super::claims::{Claims, explain_predicates};
 use super::words::type_of;
 use super::{
     Answer, ClaimCheck, Facts, IssuerFacts, KeyFacts, KeyRole, Outcome, SourceAnswer, Stage, Step,
@@ -58,9 +58,14 @@ fn take_each(
     let parts = &token.parts;
     if let Some(known) = parts.issuer().and_then(|id| rules.issuers.find(id)) {
         facts.issuer = Some(IssuerFacts::of(known.trusted(), &token, now));
-        let header = facts.token.header.as_ref();
-        let claims = facts.token.claims.as_ref();
-        facts.checks = explain_claims(parts, header, claims, known.rules(), now);
+        let claims = Claims {
+            parts,
+            header: facts.token.header.as_ref(),
+            claims: facts.token.claims.as_ref(),
+            rules: known.rules(),
+            now,
+        };
+        facts.checks = claims.explain();
     }
     let issuer = steps.take(Stage::Issuer, || verify::find_issuer(rules, parts, None))?;
     steps.take(Stage::Screen, || claims::screen(parts, issuer.rules(), now));

@@ -24,6 +24,7 @@ pub use self::replaceable::ReplaceablePolicy;
 pub(crate) use self::replaceable::WeakReplaceablePolicy;
 use crate::admission::{Admission, Rejection};
 use crate::cache::TokenCacheStats;
+use crate::claims;
 use crate::error::Error;
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocations};
@@ -176,19 +177,9 @@ impl Policy {
     pub fn time_left(&self, token: &VerifiedToken) -> Duration {
         let policy = self.rules();
         let Some(issuer) = policy.issuers.find(token.issuer()) else { return Duration::ZERO };
-        let rules = issuer.rules();
-        let mut end = token.expires_at().saturating_add(rules.claims.leeway);
-        if let Some(until) = token.key().accepted_until() {
-            end = end.min(until);
-        }
-        if let (Some(limit), Some(issued)) = (rules.claims.max_age, token.issued_at()) {
-            // The last second at which its age is still within the limit counts.
-            end = end.min(
-                issued
-                    .saturating_add(limit.saturating_add(rules.claims.leeway))
-                    .saturating_add(Duration::from_secs(1)),
-            );
-        }
+        // Every token that verified has one.
+        let Some(end) = claims::end(token, issuer.rules()) else { return Duration::ZERO };
+        let end = token.key().accepted_until().map_or(end, |until| end.min(until));
         end.saturating_since(policy.terms.clock.now())
     }
 

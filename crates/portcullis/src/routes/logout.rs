@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::body::{self, BodyFault, BoundedBody};
 use super::reply::Reply;
+use crate::claims::StandardRule;
 use crate::error::{ClaimsError, Error};
 use crate::issuers::TrustedIssuer;
 use crate::json::{Json, JsonFault, read_object};
@@ -233,17 +234,12 @@ impl BackChannelLogout {
         }
         // §2.4: the client's id, perhaps beside others.
         let audiences = parts.payload.audiences.as_ref();
-        let audiences = audiences.ok_or(ClaimsError::Missing { claim: "aud" })?;
+        let audiences = audiences.ok_or(ClaimsError::AudienceMissing)?;
         let payload = parts.text.payload();
         if !audiences.iter().any(|one| self.client_ids.iter().any(|own| own == one.get(payload))) {
             return Err(ClaimsError::Audience);
         }
-        // RFC 7519 §4.1.4: before the expiry.
-        let at = parts.payload.expires_at.ok_or(ClaimsError::Missing { claim: "exp" })?;
-        if now >= at.saturating_add(issuer.rules.claims.leeway) {
-            return Err(ClaimsError::Expired { at, now });
-        }
-        Ok(())
+        StandardRule::Expiry.check(parts, &issuer.rules, now)
     }
 
     /// What an authentic logout token revokes.
@@ -254,9 +250,7 @@ impl BackChannelLogout {
         now: UnixTime,
     ) -> Result<Revocation, LogoutError> {
         let (claims, payload) = (&parts.payload, parts.text.payload());
-        if claims.issuer.as_ref().map(|own| own.get(payload)) != Some(&*issuer.rules.id) {
-            return Err(ClaimsError::Issuer.into());
-        }
+        StandardRule::Issuer.check(parts, &issuer.rules, now)?;
         self.screen(parts, issuer, now)?;
         let issued = self.check_times(parts, issuer, now)?;
         let missing = |claim| ClaimsError::Missing { claim };
@@ -309,15 +303,10 @@ impl BackChannelLogout {
         now: UnixTime,
     ) -> Result<UnixTime, ClaimsError> {
         let claims = &parts.payload;
-        let horizon = now.saturating_add(issuer.rules.claims.leeway);
-        if let Some(from) = claims.not_before.filter(|from| *from > horizon) {
-            return Err(ClaimsError::NotYetValid { from, now });
-        }
+        StandardRule::NotBefore.check(parts, &issuer.rules, now)?;
         // §2.4: required. One from the future would revoke logins that are yet to come.
         let issued = claims.issued_at.ok_or(ClaimsError::Missing { claim: "iat" })?;
-        if issued > horizon {
-            return Err(ClaimsError::IssuedInFuture { from: issued, now });
-        }
+        StandardRule::IssuedAt.check(parts, &issuer.rules, now)?;
         let end = claims.expires_at.ok_or(ClaimsError::Missing { claim: "exp" })?;
         let limit = self.max_lifetime.unwrap_or(DEFAULT_LIFETIME);
         let lifetime = end.saturating_since(issued);

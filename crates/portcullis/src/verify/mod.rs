@@ -77,7 +77,7 @@ pub(crate) fn find_issuer<'r>(
 ) -> Result<IssuerMatch<'r>, ClaimsError> {
     let header = &parts.header;
     if rules.refuses_brought_keys && header.brings_key {
-        return Err(ClaimsError::BringsKey);
+        return Err(ClaimsError::EmbeddedKey);
     }
     let issuer = rules.issuers.find(id(parts)?).ok_or(ClaimsError::Issuer)?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
