@@ -3,9 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use portcullis::remote::{
-    FetchError, FetchFault, HttpClient, HttpFuture, HttpRequest, RemoteJwksError,
-};
+use portcullis::fetch::{HttpClient, HttpFuture, HttpRequest};
+use portcullis::remote::{FetchError, FetchFault, RemoteJwksError};
 use portcullis::{KeySet, RemoteJwks, dangerous};
 use serde::Serialize;
 use serde_json::Value;

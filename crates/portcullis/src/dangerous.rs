@@ -8,11 +8,11 @@
 //! whom or, with
 //! [`client_ids_instead_of_audience`](crate::Issuer::client_ids_instead_of_audience), of which clients, and
 //! which scope [implies](crate::PolicyBuilder::scope_implies) another.
-#[cfg(feature = "remote-jwks")]
-pub use crate::keys::remote::AllowHttp;
 use core::time::Duration;
 
 use crate::claims::MaxLifetime;
+#[cfg(feature = "remote-jwks")]
+use crate::fetch::AllowHttp;
 use crate::revocation::UnknownRevocation;
 use crate::routes::LogoutTokenTypes;
 use crate::source::{CookieError, Kind, TokenCookie, TokenSource};

@@ -88,6 +88,8 @@ pub mod config;
 pub mod dangerous;
 #[cfg(feature = "explain")]
 pub mod explain;
+#[cfg(feature = "remote-jwks")]
+pub mod fetch;
 mod file;
 mod json;
 #[cfg(feature = "jsonwebtoken")]

@@ -1,5 +1,5 @@
 //! Fetching keys by a client of your own that is made with the `reqwest` crate.
-use crate::keys::remote::ReqwestClient;
+use crate::fetch::ReqwestClient;
 
 /// Makes an HTTP client for [`RemoteJwksOptions::client`](crate::remote::RemoteJwksOptions::client)
 /// of a builder that knows your certificate authority, client certificate or proxy. Redirects are

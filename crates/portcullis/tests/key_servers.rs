@@ -8,10 +8,8 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use portcullis::remote::{
-    Event, FetchError, HttpClient, HttpFuture, HttpRequest, HttpResponse, RemoteJwksOptions,
-    ReqwestClient,
-};
+use portcullis::fetch::{HttpClient, HttpFuture, HttpRequest, HttpResponse, ReqwestClient};
+use portcullis::remote::{Event, FetchError, RemoteJwksOptions};
 use portcullis::{
     Algorithm, Check, Error, Issuer, KeyError, KeyFault, KeysUnavailable, Policy, RemoteJwks,
 };

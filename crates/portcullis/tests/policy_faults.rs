@@ -737,9 +737,8 @@ mod remote_keys {
     use std::net::TcpListener;
 
     use portcullis::RemoteJwks;
-    use portcullis::remote::{
-        AddressFault, FetchFault, RemoteJwksError, RemoteJwksOptions, SettingFault,
-    };
+    use portcullis::fetch::{AddressFault, SettingFault};
+    use portcullis::remote::{FetchFault, RemoteJwksError, RemoteJwksOptions};
 
     use super::*;
 

@@ -12,10 +12,8 @@ use std::thread;
 use std::time::Instant;
 
 use base64::prelude::*;
-use portcullis::remote::{
-    AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, HttpResponse, RemoteJwksError,
-    RemoteJwksOptions,
-};
+use portcullis::fetch::{AddressFault, HttpClient, HttpFuture, HttpRequest, HttpResponse};
+use portcullis::remote::{FetchFault, RemoteJwksError, RemoteJwksOptions};
 use portcullis::{
     Algorithm, BuildError, Error, Fault, Issuer, KeyError, KeyFault, KeySet, Keys, KeysUnavailable,
     MemberFault, Policy, RemoteJwks, Secret, SignatureError, VerifiedToken,

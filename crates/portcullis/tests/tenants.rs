@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::sync::mpsc;
 
 use core::future::Future as _;
-use portcullis::remote::{AddressFault, Event, FetchFault, RemoteJwksError, RemoteJwksOptions};
+use portcullis::fetch::AddressFault;
+use portcullis::remote::{Event, FetchFault, RemoteJwksError, RemoteJwksOptions};
 use portcullis::{
     Algorithm, Check, Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Keys,
     KeysUnavailable, Policy, PolicyBuilder, RemoteJwks, Revocable, Revocations, SignatureError,

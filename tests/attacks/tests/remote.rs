@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use base64::prelude::*;
 use http::Request;
-use portcullis::remote::{AddressFault, Event, FetchError, FetchFault, RemoteJwksOptions};
+use portcullis::fetch::AddressFault;
+use portcullis::remote::{Event, FetchError, FetchFault, RemoteJwksOptions};
 use portcullis::{
     Algorithm, ClaimsError, Error, Issuer, KeyError, KeyFault, Keys, KeysUnavailable, RemoteJwks,
     Secret, SignatureError, SourceError,

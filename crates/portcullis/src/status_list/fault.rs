@@ -2,8 +2,9 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::error::{ClaimsError, Error};
+use crate::fetch::{AddressFault, SettingFault, shown};
 use crate::json::JsonFault;
-use crate::keys::remote::{AddressFault, FetchError, SettingFault, shown};
+use crate::keys::remote::FetchError;
 use crate::messages::debug_as_displayed;
 use crate::token::TokenError;
 

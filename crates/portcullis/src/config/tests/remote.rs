@@ -3,7 +3,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use super::*;
-use crate::keys::remote::{AddressFault, FetchFault, RemoteJwksError, SettingFault};
+use crate::fetch::{AddressFault, SettingFault};
+use crate::keys::remote::{FetchFault, RemoteJwksError};
 use crate::{Issuer, RemoteJwks};
 
 /// No value is the default.

@@ -11,8 +11,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::caching::Caching;
 use super::fetch::{FetchError, FetchFault, Fetched, Memory, Source};
-use super::http::Caching;
 use super::schedule::{Action, Answer, Input, Moment, Report, Schedule, WaiterId};
 use super::settings::Settings;
 use super::watch::{Event, Health};

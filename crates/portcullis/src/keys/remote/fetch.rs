@@ -7,10 +7,13 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 use url::Url;
 
-use super::address::{AddressFault, PlainHosts};
-use super::http::{Caching, HttpClient, HttpError, HttpRequest, HttpResponse, retry_after};
+use super::address::parse_named;
+use super::caching::Caching;
 use super::schedule::Moment;
 use super::settings::Settings;
+use crate::fetch::{
+    AddressFault, HttpClient, HttpError, HttpRequest, HttpResponse, PlainHosts, retry_after,
+};
 use crate::json::{Json, JsonFault, read_tree};
 use crate::keys::{KeyFault, KeySet};
 use crate::messages::debug_as_displayed;
@@ -183,7 +186,7 @@ impl Source {
             return Err(error(FetchFault::Issuer { expected, found }));
         }
         let named = member("jwks_uri")?;
-        let keys = self.hosts.parse_named(named, url).and_then(|keys| {
+        let keys = parse_named(named, url, &self.hosts).and_then(|keys| {
             let is_bound = self.settings.same_origin.unwrap_or(false);
             let is_other = is_bound && keys.origin() != url.origin();
             if is_other { Err(AddressFault::OtherOrigin) } else { Ok(keys) }

@@ -35,15 +35,13 @@
 // A request goes `mod` → `driver` (is the key there, or may it be looked for?). A fetch goes
 // `schedule` (when) → `driver` → `fetch` (what) → `client`.
 mod address;
-mod client;
+mod caching;
 mod driver;
 mod fetch;
-mod http;
 mod schedule;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod thread;
 mod watch;
 
 use core::fmt;
@@ -51,23 +49,18 @@ use core::time::Duration;
 use std::sync::{Arc, mpsc};
 
 use tokio::sync::{oneshot, watch as channel};
-use url::Host;
 
-pub use self::address::AddressFault;
+pub(crate) use self::address::chooses_domain;
 use self::address::metadata_addresses;
-pub(crate) use self::address::{PlainHosts, chooses_domain, shown};
-pub use self::client::ReqwestClient;
 use self::driver::{Observer, Shared, drive};
 pub use self::fetch::{FetchError, FetchFault};
 use self::fetch::{Place, Source};
 #[cfg(feature = "status-list")]
 pub(crate) use self::fetch::{check_status, get};
-pub use self::http::{AllowHttp, HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};
-pub use self::settings::SettingFault;
 pub(crate) use self::settings::Settings;
-pub(crate) use self::thread::Thread;
 pub use self::watch::{Event, Health};
 use super::{KeyQuery, KeySet, KeySource, Seek};
+use crate::fetch::{AddressFault, AllowHttp, HttpClient, PlainHosts, SettingFault, Thread, shown};
 use crate::messages::debug_as_displayed;
 use crate::observers::Observers;
 use crate::setting::{self, Words};
@@ -527,12 +520,7 @@ impl RemoteJwksOptions {
     fn place(&self, issuer: &str) -> Result<Place, RemoteJwksError> {
         let mut faults = self.settings.faults();
         faults.extend(self.words.contradicted().map(SettingFault::said_twice));
-        if self.hosts.0.iter().any(|host| Host::parse(host).is_err()) {
-            faults.push(SettingFault {
-                setting: "allow_http",
-                allowed: "a host, without scheme and port",
-            });
-        }
+        faults.extend(self.hosts.fault());
         if !faults.is_empty() {
             return Err(RemoteJwksError::Settings(faults));
         }

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::*;
+use crate::fetch::{HttpError, HttpFuture, HttpRequest, HttpResponse};
 use crate::keys::{KeyError, KeyFault, KeysUnavailable, VerificationKey};
 use crate::signature::Algorithm;
 use crate::time::{Clock, UnixTime};
