@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use portcullis::fetch::{HttpClient, HttpFuture, HttpRequest};
-use portcullis::remote::{FetchError, FetchFault, RemoteJwksError};
+use portcullis::fetch::{FetchFault, HttpClient, HttpFuture, HttpRequest};
+use portcullis::remote::{KeyFetchError, KeyFetchFault, RemoteJwksError};
 use portcullis::{KeySet, RemoteJwks, dangerous};
 use serde::Serialize;
 use serde_json::Value;
@@ -172,7 +172,7 @@ fn fetch(
     let error = block_on(keys.refresh_now())?.err();
     let answer = last.lock().unwrap_or_else(PoisonError::into_inner).take();
     // Of what failed before the set came, the last answer is another.
-    let is_set = error.as_ref().is_none_or(|error| matches!(error.fault(), FetchFault::Keys(_)));
+    let is_set = error.as_ref().is_none_or(|error| matches!(error.fault(), KeyFetchFault::Keys(_)));
     let (address, body) = answer.filter(|_| is_set).unwrap_or_default();
     let report = Report {
         usable: error.is_none(),
@@ -191,18 +191,20 @@ fn without_query(address: &str) -> &str {
     address.rsplit_once('@').map_or(address, |(_, host)| host)
 }
 
-fn exit_of(error: &FetchError) -> Exit {
+fn exit_of(error: &KeyFetchError) -> Exit {
     match error.fault() {
-        FetchFault::NoMetadata(tried)
+        KeyFetchFault::NoMetadata(tried)
             if tried.iter().any(|error| matches!(exit_of(error), Exit::Unavailable)) =>
         {
             Exit::Unavailable
         }
-        FetchFault::Connection(_)
-        | FetchFault::Timeout { .. }
-        | FetchFault::Status { status: 429 | 500.. }
-        | FetchFault::Panicked
-        | FetchFault::Ended => Exit::Unavailable,
+        KeyFetchFault::Fetch(
+            FetchFault::Connection(_)
+            | FetchFault::Timeout { .. }
+            | FetchFault::Status { status: 429 | 500.. },
+        )
+        | KeyFetchFault::Panicked
+        | KeyFetchFault::Ended => Exit::Unavailable,
         _ => Exit::Refused,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis::fetch::{HttpClient, HttpFuture, HttpRequest, HttpResponse, ReqwestClient};
-use portcullis::remote::{Event, FetchError, RemoteJwksOptions};
+use portcullis::remote::{Event, KeyFetchError, RemoteJwksOptions};
 use portcullis::{
     Algorithm, Check, Error, Issuer, KeyError, KeyFault, KeysUnavailable, Policy, RemoteJwks,
 };
@@ -164,7 +164,7 @@ impl Scene {
         assert_eq!(self.end().await.0, End::OtherKeys);
     }
 
-    async fn refresh(&self) -> Result<(), FetchError> {
+    async fn refresh(&self) -> Result<(), KeyFetchError> {
         in_time(self.keys.refresh_now()).await
     }
 

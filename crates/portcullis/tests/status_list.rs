@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex};
 use base64::prelude::*;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use portcullis::fetch::{AddressFault, HttpClient, HttpFuture, HttpRequest, SettingFault};
-use portcullis::remote::FetchFault;
+use portcullis::fetch::{
+    AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, SettingFault,
+};
 use portcullis::{
     Algorithm, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Policy, PolicyBuilder,
     RemoteJwks, RevocationError, RevocationSource, RevocationStatus, RevocationUnavailable,

@@ -16,8 +16,7 @@ use super::settings::Settings;
 use super::{CONNECT_TIMEOUT, StatusLists};
 use crate::claims::StatusRule;
 use crate::error::RevocationUnavailable;
-use crate::fetch::{HttpClient, PlainHosts, Thread};
-use crate::keys::remote::{check_status, get};
+use crate::fetch::{HttpClient, PlainHosts, Thread, check_status, get};
 use crate::observers::Observers;
 #[cfg(feature = "tracing")]
 use crate::observers::guarded;

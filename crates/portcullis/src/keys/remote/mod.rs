@@ -53,10 +53,8 @@ use tokio::sync::{oneshot, watch as channel};
 pub(crate) use self::address::chooses_domain;
 use self::address::metadata_addresses;
 use self::driver::{Observer, Shared, drive};
-pub use self::fetch::{FetchError, FetchFault};
+pub use self::fetch::{KeyFetchError, KeyFetchFault};
 use self::fetch::{Place, Source};
-#[cfg(feature = "status-list")]
-pub(crate) use self::fetch::{check_status, get};
 pub(crate) use self::settings::Settings;
 pub use self::watch::{Event, Health};
 use super::{KeyQuery, KeySet, KeySource, Seek};
@@ -204,7 +202,7 @@ impl RemoteJwks {
     /// # Errors
     ///
     /// The fetch failed. Keys of before go on being served.
-    pub async fn refresh_now(&self) -> Result<(), FetchError> {
+    pub async fn refresh_now(&self) -> Result<(), KeyFetchError> {
         Arc::clone(&self.handle.shared).refresh().await
     }
 
@@ -617,7 +615,7 @@ pub enum RemoteJwksError {
         fault: AddressFault,
     },
     /// The first fetch failed, and [`load_at_start`](RemoteJwksOptions::load_at_start) was set.
-    FirstFetch(FetchError),
+    FirstFetch(KeyFetchError),
     /// The thread that fetches cannot be had.
     Thread(String),
 }
