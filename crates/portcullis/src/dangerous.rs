@@ -11,7 +11,7 @@
 use core::time::Duration;
 
 use crate::claims::MaxLifetime;
-#[cfg(feature = "remote-jwks")]
+#[cfg(any(feature = "remote-jwks", feature = "status-list"))]
 use crate::fetch::AllowHttp;
 use crate::revocation::UnknownRevocation;
 use crate::routes::LogoutTokenTypes;
@@ -94,7 +94,7 @@ pub fn untyped_logout_tokens() -> LogoutTokenTypes {
 ///
 /// Lost: the certainty whose keys they are. Whoever is on the way between this service and that
 /// host can sign tokens. For a network that is private, such as that of a compose file.
-#[cfg(feature = "remote-jwks")]
+#[cfg(any(feature = "remote-jwks", feature = "status-list"))]
 #[must_use]
 pub fn allow_http(host: impl Into<String>) -> AllowHttp {
     AllowHttp(host.into().to_ascii_lowercase())

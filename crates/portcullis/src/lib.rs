@@ -88,7 +88,7 @@ pub mod config;
 pub mod dangerous;
 #[cfg(feature = "explain")]
 pub mod explain;
-#[cfg(feature = "remote-jwks")]
+#[cfg(any(feature = "remote-jwks", feature = "status-list"))]
 pub mod fetch;
 mod file;
 mod json;

@@ -14,13 +14,13 @@ use url::Url;
 pub use self::address::{AddressFault, AllowHttp};
 pub(crate) use self::address::{PlainHosts, is_proxy, shown};
 pub use self::client::ReqwestClient;
-pub(crate) use self::error::without_query;
 pub use self::error::{FetchError, FetchFault};
 use self::http::retry_after;
-pub(crate) use self::http::seconds;
 pub use self::http::{HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};
 pub use self::setting::SettingFault;
 pub(crate) use self::thread::Thread;
+#[cfg(feature = "remote-jwks")]
+pub(crate) use self::{error::without_query, http::seconds};
 
 /// Asks for a whole answer, of whatever status, and guards the client from outside.
 pub(crate) async fn get(
