@@ -1,9 +1,8 @@
 //! A key set, as Portcullis would use it.
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use portcullis::fetch::{FetchFault, HttpClient, HttpFuture, HttpRequest};
+use portcullis::fetch::{Client, ClientFault, FetchFault, HttpClient, HttpFuture, HttpRequest};
 use portcullis::remote::{KeyFetchError, KeyFetchFault, RemoteJwksError};
 use portcullis::{KeySet, RemoteJwks, dangerous};
 use serde::Serialize;
@@ -35,9 +34,6 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 }
-
-/// As of the default of `RemoteJwks`.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is shown of a set.
 #[derive(Serialize)]
@@ -138,17 +134,17 @@ fn fetch(
     allow_http: Vec<String>,
     proxy: Option<String>,
 ) -> Result<(Report, Exit), Failure> {
-    let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy();
-    let client = match proxy.map(reqwest::Proxy::all).transpose() {
-        Ok(Some(proxy)) => client.proxy(proxy),
-        Ok(None) => client,
-        Err(_) => {
-            let message = "--proxy: not the address of a proxy, such as http://proxy.internal:3128";
-            return Err(Failure::fault(message.to_owned()));
-        }
+    let client = match proxy {
+        Some(proxy) => Client::builder().proxy(proxy),
+        None => Client::builder(),
     };
-    let client = portcullis::reqwest::client(client)
-        .map_err(|error| Failure::fault(format!("no HTTP client: {error}")))?;
+    let client = client.build().map_err(|error| match error.faults() {
+        // Here, the setting is an option.
+        [ClientFault::Setting(fault)] => {
+            Failure::fault(format!("--proxy must be {}", fault.allowed))
+        }
+        _ => Failure::fault(error.to_string()),
+    })?;
     let last = Last::default();
     let recorder = Recorder { client: Arc::new(client), last: Arc::clone(&last) };
     let keys = match &set {

@@ -98,8 +98,6 @@ mod messages;
 mod observers;
 #[cfg(feature = "remote-jwks")]
 pub mod provider;
-#[cfg(feature = "remote-jwks")]
-pub mod reqwest;
 mod setting;
 mod text;
 mod time;

@@ -84,8 +84,15 @@ fn parse_strictly(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|_| is_strict)
 }
 
+/// What is wrong with the address of a proxy.
+pub(crate) fn proxy_fault(proxy: Option<&str>) -> Option<SettingFault> {
+    let allowed = "`http://` or `https://` and a host, perhaps with a port, without user and path";
+    let is_bad = proxy.is_some_and(|proxy| !is_proxy(proxy));
+    is_bad.then_some(SettingFault { setting: "proxy", allowed })
+}
+
 /// Whether it is a scheme, a host and perhaps a port, and nothing that a log must not show.
-pub(crate) fn is_proxy(text: &str) -> bool {
+fn is_proxy(text: &str) -> bool {
     parse_strictly(text).is_some_and(|url| {
         let origin = url.origin().ascii_serialization();
         matches!(url.scheme(), "http" | "https") && url.as_str() == format!("{origin}/")

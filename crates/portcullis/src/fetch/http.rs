@@ -8,9 +8,8 @@ use core::time::Duration;
 /// statuses.
 ///
 /// The default is reqwest with rustls and the certificates of the operating system, and without
-/// proxies. For a private certificate authority, a client certificate or a proxy, configure a
-/// `reqwest::ClientBuilder` and make it a client by [`portcullis::reqwest::client`](crate::reqwest);
-/// any other HTTP library fits this trait.
+/// proxies. [`Client`](super::Client) is the same with a private certificate authority, a client
+/// certificate or a proxy; any other HTTP library fits this trait.
 ///
 /// All fetches of a program run on one thread: an implementation must not block it. It runs within
 /// a tokio runtime that has I/O and time. They are also guarded from outside: a fetch that

@@ -12,8 +12,8 @@ use std::time::SystemTime;
 use url::Url;
 
 pub use self::address::{AddressFault, AllowHttp};
-pub(crate) use self::address::{PlainHosts, is_proxy, shown};
-pub use self::client::ReqwestClient;
+pub(crate) use self::address::{PlainHosts, proxy_fault, shown};
+pub use self::client::{Client, ClientBuilder, ClientError, ClientFault, PemFault};
 pub use self::error::{FetchError, FetchFault};
 use self::http::retry_after;
 pub use self::http::{HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};

@@ -228,7 +228,8 @@ impl StatusLists {
         self
     }
 
-    /// What fetches: for a private certificate authority, a client certificate or a proxy.
+    /// What fetches: a [`Client`](crate::fetch::Client) for a private certificate authority, a client
+    /// certificate or a proxy, or an HTTP library of your own.
     ///
     /// Not called: reqwest with rustls, the certificates of the operating system and no proxy.
     pub fn client(mut self, client: impl HttpClient) -> Self {

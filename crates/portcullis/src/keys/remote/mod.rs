@@ -441,7 +441,7 @@ impl RemoteJwksOptions {
 
     /// A proxy to fetch through: `http://proxy.internal:3128`. Keys at `https` go through a tunnel, whose
     /// ends are this program and the key server. Of the default client only; for a proxy that wants a
-    /// password, make a [client](Self::client).
+    /// password, build a [`Client`](crate::fetch::Client).
     ///
     /// Not called: no proxy. The variables of the environment (`HTTPS_PROXY`) do not count, since
     /// whoever sets them would decide where keys come from.
@@ -450,7 +450,8 @@ impl RemoteJwksOptions {
         self
     }
 
-    /// What fetches: for a private certificate authority, a client certificate or a proxy with a password.
+    /// What fetches: a [`Client`](crate::fetch::Client) for a private certificate authority, a client
+    /// certificate or a proxy with a password, or an HTTP library of your own.
     ///
     /// Not called: reqwest with rustls and the certificates of the operating system.
     pub fn client(mut self, client: impl HttpClient) -> Self {

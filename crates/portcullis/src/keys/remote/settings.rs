@@ -2,7 +2,7 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use crate::fetch::{SettingFault, is_proxy};
+use crate::fetch::{SettingFault, proxy_fault};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -88,11 +88,7 @@ impl Settings {
         let numbers = numbers.into_iter().filter_map(|(setting, value, bounds, allowed)| {
             (!bounds.contains(&value)).then(|| fault(setting, allowed))
         });
-        let is_bad = self.proxy.as_deref().is_some_and(|proxy| !is_proxy(proxy));
-        let allowed =
-            "`http://` or `https://` and a host, perhaps with a port, without user and path";
-        let proxy = is_bad.then(|| fault("proxy", allowed));
-        durations.chain(numbers).chain(proxy).collect()
+        durations.chain(numbers).chain(proxy_fault(self.proxy.as_deref())).collect()
     }
 }
 
