@@ -22,6 +22,7 @@ mod checker;
 mod fault;
 mod list;
 mod settings;
+mod slots;
 mod statuses;
 
 use crate::claims::StatusRule;
