@@ -1,11 +1,9 @@
 //! A key set, as Portcullis would use it.
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use portcullis::remote::{
-    FetchError, FetchFault, HttpClient, HttpFuture, HttpRequest, RemoteJwksError,
-};
+use portcullis::fetch::{Client, ClientFault, FetchFault, HttpClient, HttpFuture, HttpRequest};
+use portcullis::remote::{KeyFetchError, KeyFetchFault, RemoteJwksError};
 use portcullis::{KeySet, RemoteJwks, dangerous};
 use serde::Serialize;
 use serde_json::Value;
@@ -36,9 +34,6 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 }
-
-/// As of the default of `RemoteJwks`.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is shown of a set.
 #[derive(Serialize)]
@@ -139,17 +134,17 @@ fn fetch(
     allow_http: Vec<String>,
     proxy: Option<String>,
 ) -> Result<(Report, Exit), Failure> {
-    let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy();
-    let client = match proxy.map(reqwest::Proxy::all).transpose() {
-        Ok(Some(proxy)) => client.proxy(proxy),
-        Ok(None) => client,
-        Err(_) => {
-            let message = "--proxy: not the address of a proxy, such as http://proxy.internal:3128";
-            return Err(Failure::fault(message.to_owned()));
-        }
+    let client = match proxy {
+        Some(proxy) => Client::builder().proxy(proxy),
+        None => Client::builder(),
     };
-    let client = portcullis::reqwest::client(client)
-        .map_err(|error| Failure::fault(format!("no HTTP client: {error}")))?;
+    let client = client.build().map_err(|error| match error.faults() {
+        // Here, the setting is an option.
+        [ClientFault::Setting(fault)] => {
+            Failure::fault(format!("--proxy must be {}", fault.allowed))
+        }
+        _ => Failure::fault(error.to_string()),
+    })?;
     let last = Last::default();
     let recorder = Recorder { client: Arc::new(client), last: Arc::clone(&last) };
     let keys = match &set {
@@ -173,7 +168,7 @@ fn fetch(
     let error = block_on(keys.refresh_now())?.err();
     let answer = last.lock().unwrap_or_else(PoisonError::into_inner).take();
     // Of what failed before the set came, the last answer is another.
-    let is_set = error.as_ref().is_none_or(|error| matches!(error.fault(), FetchFault::Keys(_)));
+    let is_set = error.as_ref().is_none_or(|error| matches!(error.fault(), KeyFetchFault::Keys(_)));
     let (address, body) = answer.filter(|_| is_set).unwrap_or_default();
     let report = Report {
         usable: error.is_none(),
@@ -192,18 +187,20 @@ fn without_query(address: &str) -> &str {
     address.rsplit_once('@').map_or(address, |(_, host)| host)
 }
 
-fn exit_of(error: &FetchError) -> Exit {
+fn exit_of(error: &KeyFetchError) -> Exit {
     match error.fault() {
-        FetchFault::NoMetadata(tried)
+        KeyFetchFault::NoMetadata(tried)
             if tried.iter().any(|error| matches!(exit_of(error), Exit::Unavailable)) =>
         {
             Exit::Unavailable
         }
-        FetchFault::Connection(_)
-        | FetchFault::Timeout { .. }
-        | FetchFault::Status { status: 429 | 500.. }
-        | FetchFault::Panicked
-        | FetchFault::Ended => Exit::Unavailable,
+        KeyFetchFault::Fetch(
+            FetchFault::Connection(_)
+            | FetchFault::Timeout { .. }
+            | FetchFault::Status { status: 429 | 500.. },
+        )
+        | KeyFetchFault::Panicked
+        | KeyFetchFault::Ended => Exit::Unavailable,
         _ => Exit::Refused,
     }
 }

@@ -8,11 +8,11 @@
 //! whom or, with
 //! [`client_ids_instead_of_audience`](crate::Issuer::client_ids_instead_of_audience), of which clients, and
 //! which scope [implies](crate::PolicyBuilder::scope_implies) another.
-#[cfg(feature = "remote-jwks")]
-pub use crate::keys::remote::AllowHttp;
 use core::time::Duration;
 
 use crate::claims::MaxLifetime;
+#[cfg(any(feature = "remote-jwks", feature = "status-list"))]
+use crate::fetch::AllowHttp;
 use crate::revocation::UnknownRevocation;
 use crate::routes::LogoutTokenTypes;
 use crate::source::{CookieError, Kind, TokenCookie, TokenSource};
@@ -94,7 +94,7 @@ pub fn untyped_logout_tokens() -> LogoutTokenTypes {
 ///
 /// Lost: the certainty whose keys they are. Whoever is on the way between this service and that
 /// host can sign tokens. For a network that is private, such as that of a compose file.
-#[cfg(feature = "remote-jwks")]
+#[cfg(any(feature = "remote-jwks", feature = "status-list"))]
 #[must_use]
 pub fn allow_http(host: impl Into<String>) -> AllowHttp {
     AllowHttp(host.into().to_ascii_lowercase())

@@ -89,6 +89,8 @@ pub mod config;
 pub mod dangerous;
 #[cfg(feature = "explain")]
 pub mod explain;
+#[cfg(any(feature = "remote-jwks", feature = "status-list"))]
+pub mod fetch;
 mod file;
 mod json;
 #[cfg(feature = "jsonwebtoken")]
@@ -97,8 +99,6 @@ mod messages;
 mod observers;
 #[cfg(feature = "remote-jwks")]
 pub mod provider;
-#[cfg(feature = "remote-jwks")]
-pub mod reqwest;
 mod setting;
 mod text;
 mod time;

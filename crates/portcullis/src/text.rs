@@ -32,6 +32,18 @@ pub(crate) fn read(input: &[u8]) -> Result<&str, TextFault> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// How a block of PEM begins (RFC 7468 §3).
+pub(crate) const PEM_BEGIN: &[u8] = b"-----BEGIN ";
+
+/// The blocks of a PEM text, one at least, if each can be read.
+pub(crate) fn pem_blocks(input: &[u8]) -> Option<Vec<::pem::Pem>> {
+    // Other bytes than UTF-8 may stand around the blocks: `openssl x509 -text` writes names there.
+    let blocks = ::pem::parse_many(input).ok()?;
+    // The reader ends in silence at a block without an end: half a file would be half the keys.
+    let begun = input.windows(PEM_BEGIN.len()).filter(|window| *window == PEM_BEGIN).count();
+    (!blocks.is_empty() && blocks.len() == begun).then_some(blocks)
+}
+
 fn has_utf_16_mark(input: &[u8]) -> bool {
     matches!(input, [0xff, 0xfe, ..] | [0xfe, 0xff, ..])
 }

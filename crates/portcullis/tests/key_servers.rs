@@ -8,10 +8,8 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use portcullis::remote::{
-    Event, FetchError, HttpClient, HttpFuture, HttpRequest, HttpResponse, RemoteJwksOptions,
-    ReqwestClient,
-};
+use portcullis::fetch::{Client, HttpClient, HttpFuture, HttpRequest, HttpResponse};
+use portcullis::remote::{Event, KeyFetchError, RemoteJwksOptions};
 use portcullis::{
     Algorithm, Check, Error, Issuer, KeyError, KeyFault, KeysUnavailable, Policy, RemoteJwks,
 };
@@ -166,7 +164,7 @@ impl Scene {
         assert_eq!(self.end().await.0, End::OtherKeys);
     }
 
-    async fn refresh(&self) -> Result<(), FetchError> {
+    async fn refresh(&self) -> Result<(), KeyFetchError> {
         in_time(self.keys.refresh_now()).await
     }
 
@@ -653,11 +651,11 @@ async fn a_set_that_did_not_change_is_not_sent_again() {
 #[derive(Debug)]
 struct First {
     answer: Mutex<Option<HttpResponse>>,
-    then: ReqwestClient,
+    then: Client,
 }
 
 impl First {
-    fn new(is_loaded: bool, then: ReqwestClient) -> Self {
+    fn new(is_loaded: bool, then: Client) -> Self {
         let body = TestIssuer::new(ISSUER).jwks_of(ES256).into_bytes();
         let answer = HttpResponse { status: 200, headers: Vec::new(), body };
         Self { answer: Mutex::new(is_loaded.then_some(answer)), then }
@@ -674,11 +672,9 @@ impl HttpClient for First {
 }
 
 /// A client that trusts only the authority of this server.
-fn trusting(server: &KeyServer) -> ReqwestClient {
+fn trusting(server: &KeyServer) -> Client {
     let pem = server.certificate_pem().expect("a server of HTTPS");
-    let authority = reqwest::Certificate::from_pem(pem.as_bytes()).expect("a certificate");
-    let builder = reqwest::Client::builder().no_proxy().tls_certs_only([authority]);
-    portcullis::reqwest::client(builder).expect("a good client")
+    Client::builder().root_certificates(pem).build().expect("good options")
 }
 
 /// What requests see where no connection comes about; the scene is told whether the set is to be
@@ -760,8 +756,7 @@ async fn a_port_on_which_nobody_listens_is_an_outage_like_any_other() {
     let url = format!("http://127.0.0.1:1{PATH}");
     let scene = |is_loaded| {
         Scene::at(&url, PATIENT, KeyServer::start(), |options, _| {
-            let builder = reqwest::Client::builder().no_proxy();
-            let client = portcullis::reqwest::client(builder).expect("a good client");
+            let client = Client::builder().build().expect("good options");
             options.client(First::new(is_loaded, client))
         })
     };

@@ -737,9 +737,8 @@ mod remote_keys {
     use std::net::TcpListener;
 
     use portcullis::RemoteJwks;
-    use portcullis::remote::{
-        AddressFault, FetchFault, RemoteJwksError, RemoteJwksOptions, SettingFault,
-    };
+    use portcullis::fetch::{AddressFault, FetchFault, SettingFault};
+    use portcullis::remote::{KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
 
     use super::*;
 
@@ -855,7 +854,10 @@ mod remote_keys {
             panic!("{error}");
         };
         assert_eq!((issuer.as_str(), first.url()), (ISSUER, url.as_str()));
-        assert!(matches!(first.fault(), FetchFault::Connection(_)), "{first}");
+        assert!(
+            matches!(first.fault(), KeyFetchFault::Fetch(FetchFault::Connection(_))),
+            "{first}"
+        );
         let text = error.faults()[0].to_string();
         assert!(text.starts_with(&format!("issuer `{ISSUER}`: {url}: ")), "{text}");
         assert!(!text.contains('\n') && !text.ends_with('.'), "{text}");

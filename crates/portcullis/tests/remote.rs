@@ -12,10 +12,10 @@ use std::thread;
 use std::time::Instant;
 
 use base64::prelude::*;
-use portcullis::remote::{
-    AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, HttpResponse, RemoteJwksError,
-    RemoteJwksOptions,
+use portcullis::fetch::{
+    AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, HttpResponse,
 };
+use portcullis::remote::{KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
 use portcullis::{
     Algorithm, BuildError, Error, Fault, Issuer, KeyError, KeyFault, KeySet, Keys, KeysUnavailable,
     MemberFault, Policy, RemoteJwks, Secret, SignatureError, VerifiedToken,
@@ -352,7 +352,7 @@ fn a_policy_whose_first_fetch_fails_is_refused_if_it_asked_for_that() {
         panic!("{error}")
     };
     assert_eq!((name.as_str(), fetch.url()), (issuer.name(), URL));
-    assert_eq!(*fetch.fault(), FetchFault::Status { status: 500 });
+    assert_eq!(*fetch.fault(), KeyFetchFault::Fetch(FetchFault::Status { status: 500 }));
     assert_eq!(
         error.to_string(),
         "the policy is refused:\n  - issuer `https://id.example`: https://id.example/keys: status 500"
@@ -454,7 +454,7 @@ async fn a_hostile_set_brings_no_key() {
         network.answer(URL, 200, json!({ "keys": [key] }).to_string());
         let error = remote.refresh_now().await.expect_err("no key");
         let expected = KeyFault::NoUsableKey { skipped: vec![(0, fault.clone())] };
-        assert_eq!(*error.fault(), FetchFault::Keys(expected), "{key}");
+        assert_eq!(*error.fault(), KeyFetchFault::Keys(expected), "{key}");
         assert_eq!(remote.health().keys, 0, "{key}");
         assert!(is_unavailable(policy.verify_token_now(&forged).err().as_ref()), "{key}");
     }
@@ -529,14 +529,14 @@ async fn a_client_that_panics_has_failed_and_is_asked_again() {
     let client = Fragile { times: AtomicUsize::new(0), network };
     let policy = policy([trusted(&issuer, RemoteJwks::url(URL).client(client))]);
     let keys = &policy.remote_keys()[0];
-    let fault = |error: &portcullis::remote::FetchError| error.fault().clone();
+    let fault = |error: &portcullis::remote::KeyFetchError| error.fault().clone();
     let refused = policy.verify_token(good(&issuer)).await.err();
     assert!(is_unavailable(refused.as_ref()), "{refused:?}");
-    assert_eq!(keys.health().last_error.as_ref().map(fault), Some(FetchFault::Panicked));
+    assert_eq!(keys.health().last_error.as_ref().map(fault), Some(KeyFetchFault::Panicked));
     let error = keys.refresh_now().await.expect_err("another panic");
-    assert_eq!(fault(&error), FetchFault::Panicked);
+    assert_eq!(fault(&error), KeyFetchFault::Panicked);
     let error = keys.refresh_now().await.expect_err("too much");
-    assert_eq!(fault(&error), FetchFault::TooLarge { allowed: 256 * 1024 });
+    assert_eq!(fault(&error), KeyFetchFault::Fetch(FetchFault::TooLarge { allowed: 256 * 1024 }));
     keys.refresh_now().await.expect("a good fetch");
     assert_eq!(at_once(&policy, good(&issuer)), PASSES);
 }
@@ -552,7 +552,9 @@ async fn a_server_that_is_not_there_is_told_by_name_and_reason() {
     assert!(is_unavailable(refused.as_ref()), "{refused:?}");
     let health = policy.remote_keys()[0].health();
     let error = health.last_error.expect("a failure");
-    let FetchFault::Connection(reason) = error.fault() else { panic!("{error}") };
+    let KeyFetchFault::Fetch(FetchFault::Connection(reason)) = error.fault() else {
+        panic!("{error}")
+    };
     assert!(reason.contains("refused"), "{reason}");
     assert!(!reason.contains("/keys"), "the address is said once: {error}");
     assert_eq!(error.to_string(), format!("{url}: {reason}"));
@@ -711,7 +713,7 @@ fn a_proxy_gets_a_tunnel_to_keys_behind_tls_and_not_the_keys() {
     let keys = RemoteJwks::url("https://keys.invalid/jwks").proxy(address);
     let keys = keys.start_for("https://id.example").unwrap();
     let error = runtime().block_on(keys.refresh_now()).unwrap_err();
-    assert!(matches!(error.fault(), FetchFault::Connection(_)), "{error}");
+    assert!(matches!(error.fault(), KeyFetchFault::Fetch(FetchFault::Connection(_))), "{error}");
     assert_eq!(seen.join().unwrap().unwrap(), "CONNECT keys.invalid:443 HTTP/1.1");
 }
 

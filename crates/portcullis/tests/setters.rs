@@ -11,9 +11,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use portcullis::config::{PolicyFile, PolicyFileEvent};
-use portcullis::remote::{
-    HttpClient, HttpError, HttpFuture, HttpRequest, RemoteJwks, RemoteJwksOptions,
-};
+use portcullis::fetch::{HttpClient, HttpError, HttpFuture, HttpRequest};
+use portcullis::remote::{RemoteJwks, RemoteJwksOptions};
 use portcullis::routes::ProtectedResourceBuilder;
 use portcullis::{
     Algorithm, BadCookie, ClaimRules, EnforcedRevocations, Issuer, Policy, PolicyBuilder,

@@ -1,6 +1,6 @@
 //! Tokens whose issuer says in a list whether it took them back: over real sockets, through the HTTP
 //! client that policies have unless they are given another.
-#![cfg(feature = "status-list")]
+#![cfg(all(feature = "remote-jwks", feature = "status-list"))]
 use core::future::Future;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use base64::prelude::*;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use portcullis::remote::{
+use portcullis::fetch::{
     AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, SettingFault,
 };
 use portcullis::{

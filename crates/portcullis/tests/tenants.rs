@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::sync::mpsc;
 
 use core::future::Future as _;
-use portcullis::remote::{AddressFault, Event, FetchFault, RemoteJwksError, RemoteJwksOptions};
+use portcullis::fetch::AddressFault;
+use portcullis::remote::{Event, KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
 use portcullis::{
     Algorithm, Check, Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Keys,
     KeysUnavailable, Policy, PolicyBuilder, RemoteJwks, Revocable, Revocations, SignatureError,
@@ -685,9 +686,9 @@ async fn keys_of_a_tenant_are_of_its_own_origin_unless_any_is_allowed() {
             assert_eq!(asked, allows_any);
             if !allows_any {
                 let error = policy.remote_keys()[0].health().last_error.expect("a failure");
-                let FetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
+                let KeyFetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
                 let (address, fault) = (elsewhere.to_owned(), AddressFault::OtherOrigin);
-                assert_eq!(*tried[0].fault(), FetchFault::KeysAddress { address, fault });
+                assert_eq!(*tried[0].fault(), KeyFetchFault::KeysAddress { address, fault });
             }
         }
     }
@@ -707,8 +708,8 @@ async fn a_tenant_whose_metadata_name_another_tenant_gets_no_keys() {
     assert!(matches!(refused, Some(Error::Key(KeyError::Unavailable(_)))), "{refused:?}");
     let error = policy.remote_keys()[0].health().last_error.expect("a failure");
     let (expected, found) = (acme.name().to_owned(), umbrella.name().to_owned());
-    let FetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
-    assert_eq!(*tried[0].fault(), FetchFault::Issuer { expected, found });
+    let KeyFetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
+    assert_eq!(*tried[0].fault(), KeyFetchFault::Issuer { expected, found });
     let asked = network.asked();
     assert_eq!((&*asked[0], asked.len()), (url, 3));
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use base64::prelude::*;
 use http::Request;
-use portcullis::remote::{AddressFault, Event, FetchError, FetchFault, RemoteJwksOptions};
+use portcullis::fetch::{AddressFault, FetchFault};
+use portcullis::remote::{Event, KeyFetchError, KeyFetchFault, RemoteJwksOptions};
 use portcullis::{
     Algorithm, ClaimsError, Error, Issuer, KeyError, KeyFault, Keys, KeysUnavailable, RemoteJwks,
     Secret, SignatureError, SourceError,
@@ -69,15 +70,15 @@ async fn load(door: &Door) {
     }
 }
 
-fn last_error(door: &Door) -> FetchError {
+fn last_error(door: &Door) -> KeyFetchError {
     let keys = door.policy().remote_keys();
     keys.iter().find_map(|keys| keys.health().last_error).expect("a fetch that failed")
 }
 
 /// What was wrong with the metadata at the first of the addresses that were asked.
-fn first_fault(error: &FetchError) -> &FetchFault {
+fn first_fault(error: &KeyFetchError) -> &KeyFetchFault {
     match error.fault() {
-        FetchFault::NoMetadata(tried) => tried[0].fault(),
+        KeyFetchFault::NoMetadata(tried) => tried[0].fault(),
         fault => fault,
     }
 }
@@ -222,7 +223,7 @@ async fn metadata_do_not_lead_to_an_address_without_tls_or_of_this_machine() {
         let forged = attacker.token(ES256).mint();
         assert_unavailable(address, &door.ask(request(&forged)).await);
         let found = last_error(&door);
-        let FetchFault::KeysAddress { fault: found, .. } = first_fault(&found) else {
+        let KeyFetchFault::KeysAddress { fault: found, .. } = first_fault(&found) else {
             panic!("{found}")
         };
         assert_eq!(*found, fault, "{address}");
@@ -256,7 +257,7 @@ async fn metadata_do_not_lead_to_another_host_where_that_was_ruled_out() {
             let (address, fault) = (address.to_owned(), AddressFault::OtherOrigin);
             assert_eq!(
                 *first_fault(&last_error(&door)),
-                FetchFault::KeysAddress { address, fault }
+                KeyFetchFault::KeysAddress { address, fault }
             );
             assert_eq!(network.asked(), [METADATA, OTHER_METADATA]);
         }
@@ -284,7 +285,10 @@ async fn a_redirect_is_not_followed_wherever_it_leads() {
                 let token = provider.token(ES256).mint();
                 assert_unavailable(location, &door.ask(request(&token)).await);
                 let error = last_error(&door);
-                assert_eq!(*first_fault(&error), FetchFault::Redirect { status });
+                assert_eq!(
+                    *first_fault(&error),
+                    KeyFetchFault::Fetch(FetchFault::Redirect { status })
+                );
                 assert_eq!(error.url(), server.url(path));
             }
         }
@@ -365,7 +369,7 @@ async fn metadata_of_another_issuer_are_refused_however_alike_the_names_are() {
         let door = door(on(&network));
         assert_unavailable(claimed, &door.ask(request(&good())).await);
         let error = last_error(&door);
-        assert!(matches!(first_fault(&error), FetchFault::Issuer { .. }), "{error}");
+        assert!(matches!(first_fault(&error), KeyFetchFault::Issuer { .. }), "{error}");
         assert!(!error.to_string().contains(char::is_control), "{error}");
         assert_eq!(network.asked(), [METADATA, OTHER_METADATA]);
     }

@@ -5,9 +5,10 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// How a server of HTTPS proves that it is `localhost`. **For tests only.**
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +29,35 @@ pub enum Certificate {
 pub(super) struct Identity {
     pub(super) tls: TlsAcceptor,
     pub(super) authority_pem: String,
+    /// What clients need where they are asked for a certificate.
+    pub(super) client: Option<ClientPem>,
+}
+
+/// A certificate for clients, and its private key.
+pub(super) struct ClientPem {
+    pub(super) certificate: String,
+    pub(super) key: String,
 }
 
 const WHY: &str = "aws-lc-rs signs with the keys that it made, and the names are fixed";
 
 impl Certificate {
     pub(super) fn issue(self) -> Identity {
+        self.issue_for(false)
+    }
+
+    /// The same, for a server that asks its clients for a certificate of its authority.
+    pub(super) fn issue_mutual(self) -> Identity {
+        self.issue_for(true)
+    }
+
+    fn issue_for(self, asks_clients: bool) -> Identity {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.distinguished_name.push(DnType::CommonName, "authority of the test kit");
         let key = KeyPair::generate().expect(WHY);
-        let authority_pem = params.self_signed(&key).expect(WHY).pem();
+        let root = params.self_signed(&key).expect(WHY);
         let authority = Issuer::new(params, key);
 
         let names: &[&str] = match self {
@@ -63,14 +81,34 @@ impl Certificate {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
 
         // Named, so that neither a provider of the process is needed nor one becomes it.
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let (verifier, client) = if asks_clients {
+            let mut roots = RootCertStore::empty();
+            roots.add(root.der().clone()).expect(WHY);
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+            (verifier.build().expect("there is a root"), Some(client_of(&authority)))
+        } else {
+            (WebPkiClientVerifier::no_client_auth(), None)
+        };
+        let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has what TLS 1.2 and 1.3 need")
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
             .expect("the key is that of the certificate");
-        Identity { tls: TlsAcceptor::from(Arc::new(config)), authority_pem }
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Identity { tls, authority_pem: root.pem(), client }
     }
+}
+
+fn client_of(authority: &Issuer<'_, KeyPair>) -> ClientPem {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "client of the test kit");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().expect(WHY);
+    let certificate = params.signed_by(&key, authority).expect(WHY).pem();
+    ClientPem { certificate, key: key.serialize_pem() }
 }
 
 #[cfg(test)]
@@ -83,7 +121,7 @@ mod tests {
     use tokio_rustls::rustls::pki_types::pem::PemObject;
     use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
     use tokio_rustls::rustls::{
-        CertificateError, ClientConfig, Error, RootCertStore, SupportedProtocolVersion, version,
+        CertificateError, ClientConfig, Error, SupportedProtocolVersion, version,
     };
 
     use super::*;

@@ -55,7 +55,7 @@ pub use self::answer::Answer;
 pub use self::certificate::Certificate;
 pub use self::site::SeenRequest;
 
-use self::certificate::Identity;
+use self::certificate::{ClientPem, Identity};
 use self::site::Site;
 use crate::TestIssuer;
 
@@ -73,6 +73,7 @@ pub struct KeyServer {
     address: SocketAddr,
     origin: String,
     certificate_pem: Option<String>,
+    client: Option<ClientPem>,
     site: Arc<Site>,
     runtime: Handle,
     /// Ends the thread by being dropped.
@@ -105,6 +106,16 @@ impl KeyServer {
         Self::start_as(Some(certificate.issue()))
     }
 
+    /// A server of HTTPS with a [good](Certificate::Good) certificate, which ends the connection of whoever
+    /// has no certificate of its authority (mutual TLS). [`client_pem`](Self::client_pem) is one.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no port, thread or file descriptor left.
+    pub fn start_mutual_tls() -> Self {
+        Self::start_as(Some(Certificate::Good.issue_mutual()))
+    }
+
     /// A server of plain HTTP that has the keys of `issuer` at [`JWKS_PATH`](Self::JWKS_PATH), as
     /// by [`serve_keys`](Self::serve_keys).
     ///
@@ -121,11 +132,12 @@ impl KeyServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect(WHY);
         listener.set_nonblocking(true).expect("a listener can be told not to block");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let (origin, tls, certificate_pem) = match identity {
-            Some(Identity { tls, authority_pem }) => {
-                (format!("https://localhost:{}", address.port()), Some(tls), Some(authority_pem))
+        let (origin, tls, certificate_pem, client) = match identity {
+            Some(Identity { tls, authority_pem, client }) => {
+                let origin = format!("https://localhost:{}", address.port());
+                (origin, Some(tls), Some(authority_pem), client)
             }
-            None => (format!("http://{address}"), None, None),
+            None => (format!("http://{address}"), None, None, None),
         };
 
         let runtime =
@@ -144,6 +156,7 @@ impl KeyServer {
             address,
             origin,
             certificate_pem,
+            client,
             site,
             runtime: handle,
             stop: Some(stop),
@@ -173,6 +186,12 @@ impl KeyServer {
     /// refuses the certificate for that one fault.
     pub fn certificate_pem(&self) -> Option<&str> {
         self.certificate_pem.as_deref()
+    }
+
+    /// A certificate that a server by [`start_mutual_tls`](Self::start_mutual_tls) accepts of its clients, and
+    /// the private key, as PEM. `None` for servers that ask for none.
+    pub fn client_pem(&self) -> Option<(&str, &str)> {
+        self.client.as_ref().map(|ClientPem { certificate, key }| (&**certificate, &**key))
     }
 
     /// From now on this path answers so. Answers to requests that came before stay as they were.

@@ -1,9 +1,9 @@
 use core::fmt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{ConfigError, MAX_BYTES, from_content};
-use crate::file::{Look, Settled, Watch};
+use crate::file::{Content, FileStatus, FileUser, Settled, WatchedFile};
 use crate::observers::Observers;
 use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePolicy};
 
@@ -34,33 +34,20 @@ use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePol
 /// ```
 #[derive(Clone)]
 pub struct PolicyFile {
-    shared: Arc<Shared>,
+    file: Arc<WatchedFile<Standing>>,
     policy: ReplaceablePolicy,
 }
 
 type Finish = dyn Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync;
 type Observer = dyn Fn(&PolicyFileEvent) + Send + Sync;
 
-struct Shared {
-    path: PathBuf,
+/// The policy of a file.
+struct Standing {
     finish: Box<Finish>,
     observers: Observers<Observer>,
     /// Which keeps this.
     policy: WeakReplaceablePolicy,
-    /// Held while the file is read, by nobody who answers a request.
-    state: Mutex<State>,
 }
-
-struct State {
-    /// Its content counts, good or not.
-    file: Settled,
-    status: PolicyFileStatus,
-    /// How often it was looked at since it failed.
-    looks: u32,
-}
-
-/// After how many looks what failed is tried again.
-const TRY_AGAIN: u32 = 10;
 
 /// How a [`PolicyFile`] is doing.
 #[non_exhaustive]
@@ -113,19 +100,19 @@ impl PolicyFile {
     ///
     /// It makes no policy. The one before stays.
     pub fn reload(&self) -> Result<(), ConfigError> {
-        self.shared.look(Look::Asked);
-        self.status().fault.map_or(Ok(()), Err)
+        self.file.reload()
     }
 
     /// How it is doing.
     pub fn status(&self) -> PolicyFileStatus {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).status.clone()
+        let FileStatus { reloads, fault } = self.file.status();
+        PolicyFileStatus { reloads, fault }
     }
 }
 
 impl fmt::Debug for PolicyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicyFile").field("path", &self.shared.path).finish_non_exhaustive()
+        f.debug_struct("PolicyFile").field("path", &self.file.path()).finish_non_exhaustive()
     }
 }
 
@@ -165,30 +152,24 @@ impl PolicyFileOptions {
     ///
     /// As of [`Policy::from_toml_file`], or the thread that looks at the file cannot be had.
     pub fn open(self) -> Result<PolicyFile, ConfigError> {
-        let (shared, policy) = self.read()?;
-        let shared = Arc::new(shared);
-        let watch = Watch::start("portcullis-policy", &shared, |shared| shared.look(Look::Routine))
-            .map_err(|error| ConfigError::unwatched(&shared.path, &error))?;
-        policy.keep(Arc::new((Arc::clone(&shared), watch)));
-        Ok(PolicyFile { shared, policy })
+        let (file, policy) = self.read()?;
+        let file = Arc::new(file);
+        let watch = file
+            .watch("portcullis-policy")
+            .map_err(|error| ConfigError::unwatched(file.path(), &error))?;
+        policy.keep(Arc::new((Arc::clone(&file), watch)));
+        Ok(PolicyFile { file, policy })
     }
 
     /// Reads the file, at which nobody looks yet.
-    fn read(self) -> Result<(Shared, ReplaceablePolicy), ConfigError> {
+    fn read(self) -> Result<(WatchedFile<Standing>, ReplaceablePolicy), ConfigError> {
         let Self { path, finish, observers } = self;
         let file = Settled::open(&path, MAX_BYTES);
         let first =
             from_content(&path, file.content(), |config, base| config.build_with(&base, &finish))?;
         let policy = ReplaceablePolicy::new(&first);
-        let status = PolicyFileStatus::default();
-        let shared = Shared {
-            path,
-            finish,
-            observers,
-            policy: policy.downgrade(),
-            state: Mutex::new(State { file, status, looks: 0 }),
-        };
-        Ok((shared, policy))
+        let standing = Standing { finish, observers, policy: policy.downgrade() };
+        Ok((WatchedFile::new(file, standing), policy))
     }
 }
 
@@ -198,53 +179,42 @@ impl fmt::Debug for PolicyFileOptions {
     }
 }
 
-impl Shared {
-    /// Reads the file, and puts the policy that it makes in the place of the one before.
-    fn look(&self, look: Look) {
-        let Some(place) = self.policy.upgrade() else { return };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.file.look(look) {
-            state.looks = state.looks.wrapping_add(1);
-            // What failed may not fail again: a key file that it names is there now.
-            let is_due = look == Look::Asked || state.looks.is_multiple_of(TRY_AGAIN);
-            if state.status.fault.is_none() || !is_due {
-                return;
-            }
-        }
-        let made = from_content(&self.path, state.file.content(), |config, base| {
+impl FileUser for Standing {
+    type New = ();
+    type Fault = ConfigError;
+
+    fn take_over(&self, path: &Path, content: &Content) -> Option<Result<(), ConfigError>> {
+        let place = self.policy.upgrade()?;
+        let made = from_content(path, content, |config, base| {
             config.build_with(&base, |builder| (self.finish)(succeed(builder, &place.policy())))
         });
-        let event = match made {
-            Ok(policy) => {
-                place.replace(&policy);
-                // Of an issuer that the policy before did not have.
-                #[cfg(feature = "remote-jwks")]
-                policy.want_keys();
-                state.status.reloads += 1;
-                state.status.fault = None;
-                PolicyFileEvent::Reloaded
-            }
-            Err(error) if state.status.fault.as_ref() == Some(&error) => return,
-            Err(error) => {
-                state.status.fault = Some(error.clone());
-                PolicyFileEvent::Failed { error }
-            }
-        };
-        drop(state);
-        self.announce(&event);
+        Some(made.map(|policy| {
+            place.replace(&policy);
+            // Of an issuer that the policy before did not have.
+            #[cfg(feature = "remote-jwks")]
+            policy.want_keys();
+        }))
     }
 
-    fn announce(&self, event: &PolicyFileEvent) {
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(unused_variables, reason = "only `tracing` is told the file")
+    )]
+    fn announce(&self, path: &Path, outcome: Result<(), ConfigError>) {
+        let event = match outcome {
+            Ok(()) => PolicyFileEvent::Reloaded,
+            Err(error) => PolicyFileEvent::Failed { error },
+        };
         #[cfg(feature = "tracing")]
-        match event {
+        match &event {
             PolicyFileEvent::Reloaded => {
-                tracing::info!(path = %self.path.display(), "policy file reloaded");
+                tracing::info!(path = %path.display(), "policy file reloaded");
             }
             PolicyFileEvent::Failed { error } => {
-                tracing::warn!(path = %self.path.display(), %error, "policy file not usable, the policy read before stays");
+                tracing::warn!(path = %path.display(), %error, "policy file not usable, the policy read before stays");
             }
         }
-        self.observers.tell(|observer| observer(event));
+        self.observers.tell(|observer| observer(&event));
     }
 }
 
@@ -261,6 +231,7 @@ fn succeed(builder: PolicyBuilder, former: &Policy) -> PolicyBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::Look;
 
     #[test]
     fn a_policy_that_is_being_written_is_not_taken_over_half() {
@@ -278,7 +249,7 @@ mod tests {
         let whole = format!("{ISSUER}\n[claims]\nrequired = [\"tenant\"]");
         std::fs::write(&path, &whole).expect("a file");
         let (file, policy) = PolicyFile::options(&path).read().expect("a policy");
-        let reloads = || file.state.lock().expect("no panic").status.reloads;
+        let reloads = || file.status().reloads;
         let new = whole.replace("tenant", "plan");
         // The beginning is a policy as well.
         for (content, count) in [(ISSUER, 0), (&new, 0), (&new, 1), (ISSUER, 1), (&new, 1)] {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-pub(crate) use self::watch::Watch;
+pub(crate) use self::watch::{FileStatus, FileUser, Watch, WatchedFile};
 
 /// What a file holds, or why it cannot be read.
 pub(crate) type Content = Result<Zeroizing<Vec<u8>>, io::ErrorKind>;

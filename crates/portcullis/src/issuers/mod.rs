@@ -11,9 +11,11 @@ use std::sync::Arc;
 pub(crate) use self::tenants::{Bounds, Tenant, TenantRule, Tenants};
 use crate::claims::IssuerRules;
 #[cfg(feature = "remote-jwks")]
+use crate::fetch::SettingFault;
+#[cfg(feature = "remote-jwks")]
 use crate::keys::KeysUnavailable;
 #[cfg(feature = "remote-jwks")]
-use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, SettingFault};
+use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions};
 use crate::keys::{KeySource, VerificationKey};
 use crate::signature::Algorithm;
 use crate::time::UnixTime;

@@ -15,10 +15,9 @@ use tokio::time::Instant;
 
 use super::newcomers::{Moment, Name, Newcomers, Pace, Standing, Verified, who_gives_way};
 use super::{IssuerFault, IssuerMatch, TrustedIssuer, TrustedIssuers};
+use crate::fetch::SettingFault;
 use crate::keys::KeysUnavailable;
-use crate::keys::remote::{
-    RemoteJwks, RemoteJwksError, RemoteJwksOptions, SettingFault, TENANT, chooses_domain,
-};
+use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, TENANT, chooses_domain};
 
 /// What bounds the issuers of a rule.
 #[derive(Clone, Copy, Debug)]
@@ -558,10 +557,9 @@ mod tests {
 
     use super::*;
     use crate::claims::ClaimRules;
+    use crate::fetch::{AddressFault, HttpClient, HttpFuture, HttpRequest, SettingFault};
     use crate::issuers::Trusted;
-    use crate::keys::remote::{
-        AddressFault, HttpClient, HttpFuture, HttpRequest, RemoteJwksError, SettingFault,
-    };
+    use crate::keys::remote::RemoteJwksError;
     use crate::keys::{KeySet, KeySource};
     use crate::policy::Fault;
     use crate::policy::{Issuer, Keys, Policy, WantsAlgorithms};

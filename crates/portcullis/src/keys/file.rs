@@ -1,14 +1,14 @@
 //! Keys in a file that may change while the service runs.
 use core::fmt;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::set::Inner;
 use super::{KeyFault, KeySet, KeySource, jwk};
-use crate::file::{Content, Look, Settled, Watch, unreadable_reason};
+use crate::file::{Content, FileStatus, FileUser, Settled, Watch, WatchedFile, unreadable_reason};
 use crate::messages::debug_as_displayed;
 use crate::observers::Observers;
 
@@ -37,26 +37,18 @@ use crate::observers::Observers;
 /// ```
 #[derive(Clone)]
 pub struct KeyFile {
-    shared: Arc<Shared>,
+    file: Arc<WatchedFile<Keys>>,
     _watch: Arc<Watch>,
 }
 
 type Reader = dyn Fn(&[u8]) -> Result<KeySet, KeyFault> + Send + Sync;
 type Observer = dyn Fn(&KeyFileEvent) + Send + Sync;
 
-struct Shared {
-    path: PathBuf,
+/// The keys of a file.
+struct Keys {
     read: Box<Reader>,
     observers: Observers<Observer>,
     current: ArcSwap<Inner>,
-    /// Held while the file is read, by nobody who answers a request.
-    state: Mutex<State>,
-}
-
-struct State {
-    /// Its content counts, good or not.
-    file: Settled,
-    status: KeyFileStatus,
 }
 
 /// How a [`KeyFile`] is doing.
@@ -102,32 +94,30 @@ impl KeyFile {
     ///
     /// Its content cannot be used. The keys read before stay.
     pub fn reload(&self) -> Result<(), KeyFileError> {
-        self.shared.look(Look::Asked);
-        match self.status().fault {
-            None => Ok(()),
-            Some(fault) => Err(KeyFileError { path: self.shared.path.clone(), fault }),
-        }
+        let path = self.file.path();
+        self.file.reload().map_err(|fault| KeyFileError { path: path.to_owned(), fault })
     }
 
     /// How it is doing.
     pub fn status(&self) -> KeyFileStatus {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).status.clone()
+        let FileStatus { reloads, fault } = self.file.status();
+        KeyFileStatus { reloads, fault }
     }
 }
 
 impl KeySource for KeyFile {
     fn keys(&self) -> KeySet {
-        KeySet(self.shared.current.load_full())
+        self.file.user().keys()
     }
 
     fn describe(&self) -> String {
-        format!("the file {}", self.shared.path.display())
+        format!("the file {}", self.file.path().display())
     }
 }
 
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyFile").field("path", &self.shared.path).finish_non_exhaustive()
+        f.debug_struct("KeyFile").field("path", &self.file.path()).finish_non_exhaustive()
     }
 }
 
@@ -169,31 +159,21 @@ impl KeyFileOptions {
     ///
     /// The file cannot be read, or has no usable key.
     pub fn open(self) -> Result<KeyFile, KeyFileError> {
-        let shared = Arc::new(self.read()?);
-        match Watch::start("portcullis-keys", &shared, |shared| shared.look(Look::Routine)) {
-            Ok(watch) => Ok(KeyFile { shared, _watch: Arc::new(watch) }),
-            Err(error) => {
-                Err(KeyFileError { path: shared.path.clone(), fault: unreadable(error.kind()) })
-            }
-        }
+        let file = Arc::new(self.read()?);
+        let watch = file.watch("portcullis-keys").map_err(|error| {
+            let (path, fault) = (file.path().to_owned(), unreadable(error.kind()));
+            KeyFileError { path, fault }
+        })?;
+        Ok(KeyFile { file, _watch: Arc::new(watch) })
     }
 
     /// Reads the file, at which nobody looks yet.
-    fn read(self) -> Result<Shared, KeyFileError> {
+    fn read(self) -> Result<WatchedFile<Keys>, KeyFileError> {
         let Self { path, read, observers } = self;
         let file = Settled::open(&path, jwk::MAX_BYTES);
-        let keys = match keys_of(&*read, file.content()) {
-            Ok(keys) => keys,
-            Err(fault) => return Err(KeyFileError { path, fault }),
-        };
-        let state = State { file, status: KeyFileStatus::default() };
-        Ok(Shared {
-            current: ArcSwap::new(keys.0),
-            state: Mutex::new(state),
-            path,
-            read,
-            observers,
-        })
+        let keys = keys_of(&*read, file.content()).map_err(|fault| KeyFileError { path, fault })?;
+        let current = ArcSwap::new(keys.0);
+        Ok(WatchedFile::new(file, Keys { read, observers, current }))
     }
 }
 
@@ -203,47 +183,49 @@ impl fmt::Debug for KeyFileOptions {
     }
 }
 
-impl Shared {
-    /// Reads the file and takes over what is new and good.
-    fn look(&self, look: Look) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.file.look(look) {
-            return;
-        }
-        let event = match keys_of(&*self.read, state.file.content()) {
-            Ok(keys) => {
-                let old = KeySet(self.current.load_full());
-                let keys = keys.succeeding(&old);
-                // In this order: a key that stays is never missing.
-                self.current.store(Arc::clone(&keys.0));
-                old.give_way_to(&keys);
-                state.status.reloads += 1;
-                state.status.fault = None;
-                KeyFileEvent::Reloaded { keys }
-            }
-            Err(fault) => {
-                state.status.fault = Some(fault.clone());
-                KeyFileEvent::Failed { fault }
-            }
-        };
-        drop(state);
-        self.announce(&event);
+impl Keys {
+    fn keys(&self) -> KeySet {
+        KeySet(self.current.load_full())
+    }
+}
+
+impl FileUser for Keys {
+    type New = KeySet;
+    type Fault = KeyFault;
+
+    fn take_over(&self, _: &Path, content: &Content) -> Option<Result<KeySet, KeyFault>> {
+        Some(keys_of(&*self.read, content).map(|keys| {
+            let old = self.keys();
+            let keys = keys.succeeding(&old);
+            // In this order: a key that stays is never missing.
+            self.current.store(Arc::clone(&keys.0));
+            old.give_way_to(&keys);
+            keys
+        }))
     }
 
-    fn announce(&self, event: &KeyFileEvent) {
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(unused_variables, reason = "only `tracing` is told the file")
+    )]
+    fn announce(&self, path: &Path, outcome: Result<KeySet, KeyFault>) {
+        let event = match outcome {
+            Ok(keys) => KeyFileEvent::Reloaded { keys },
+            Err(fault) => KeyFileEvent::Failed { fault },
+        };
         #[cfg(feature = "tracing")]
-        match event {
+        match &event {
             KeyFileEvent::Reloaded { keys } => {
-                tracing::info!(path = %self.path.display(), keys = keys.len(), "key file reloaded");
+                tracing::info!(path = %path.display(), keys = keys.len(), "key file reloaded");
                 for skipped in keys.skipped() {
-                    tracing::warn!(path = %self.path.display(), %skipped, "key file entry skipped");
+                    tracing::warn!(path = %path.display(), %skipped, "key file entry skipped");
                 }
             }
             KeyFileEvent::Failed { fault } => {
-                tracing::warn!(path = %self.path.display(), %fault, "key file not usable, keys read before stay");
+                tracing::warn!(path = %path.display(), %fault, "key file not usable, keys read before stay");
             }
         }
-        self.observers.tell(|observer| observer(event));
+        self.observers.tell(|observer| observer(&event));
     }
 }
 
@@ -280,9 +262,8 @@ impl core::error::Error for KeyFileError {}
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+    use crate::file::Look;
     use crate::keys::{Encoding, Prepared, Secret, SecretFault, VerificationKey};
     use crate::signature::{Algorithm, Verifier};
     use crate::time::UnixTime;
@@ -332,7 +313,7 @@ mod tests {
         let bundle = &*[half, include_str!("../../tests/vectors/pem/p384-spki.pem")].concat();
         std::fs::write(&path, bundle).unwrap();
         let file = KeyFile::pem(&path).read().unwrap();
-        let keys = || KeySet(file.current.load_full()).len();
+        let keys = || file.user().keys().len();
         for (content, left) in [(half, 2), (bundle, 2), (half, 2), (half, 1)] {
             std::fs::write(&path, content).unwrap();
             file.look(Look::Routine);

@@ -6,7 +6,7 @@ use x509_cert::Certificate;
 
 use super::public::{Curve, PublicKey};
 use super::{KeyFault, jwk};
-use crate::text::TextFault;
+use crate::text::{TextFault, pem_blocks};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -14,9 +14,6 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
-
-/// RFC 7468 §3.
-pub(super) const BEGIN: &[u8] = b"-----BEGIN ";
 
 /// The public keys in `input`, which may hold several blocks.
 pub(super) fn read_pem(input: &[u8]) -> Result<Vec<PublicKey>, KeyFault> {
@@ -26,13 +23,7 @@ pub(super) fn read_pem(input: &[u8]) -> Result<Vec<PublicKey>, KeyFault> {
     if crate::text::read(input) == Err(TextFault::Utf16) {
         return Err(KeyFault::Text(TextFault::Utf16));
     }
-    // Other bytes than UTF-8 may stand around the blocks: `openssl x509 -text` writes names there.
-    let blocks = ::pem::parse_many(input).map_err(|_| KeyFault::Pem)?;
-    // The reader ends in silence at a block without an end: half a file would be half the keys.
-    let begun = input.windows(BEGIN.len()).filter(|window| *window == BEGIN).count();
-    if blocks.is_empty() || blocks.len() != begun {
-        return Err(KeyFault::Pem);
-    }
+    let blocks = pem_blocks(input).ok_or(KeyFault::Pem)?;
     // Before all else: `openssl ecparam -genkey` writes the key after a block of parameters.
     if let Some(block) = blocks.iter().find(|block| block.tag().contains("PRIVATE KEY")) {
         return Err(KeyFault::PrivateKey { label: label(block) });
@@ -362,7 +353,7 @@ mod tests {
         let first = text("p256-spki.pem");
         let both = format!("{first}{}", text("p384-spki.pem"));
         // Where the first key is whole and nothing of the second can be seen, nobody can know.
-        let begins = first.len() + BEGIN.len();
+        let begins = first.len() + crate::text::PEM_BEGIN.len();
         for length in (1..first.trim_end().len()).chain(begins..both.trim_end().len()) {
             let refused = KeySet::from_pem(&both[..length]).map(drop);
             assert_eq!(refused, Err(KeyFault::Pem), "cut to {length}");

@@ -5,7 +5,9 @@ use core::fmt;
 use core::time::Duration;
 
 #[cfg(feature = "remote-jwks")]
-use crate::keys::remote::{RemoteJwksError, SettingFault};
+use crate::fetch::SettingFault;
+#[cfg(feature = "remote-jwks")]
+use crate::keys::remote::RemoteJwksError;
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::messages::debug_as_displayed;
 use crate::revocation::Misfit;

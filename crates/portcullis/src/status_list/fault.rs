@@ -2,8 +2,8 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::error::{ClaimsError, Error};
+use crate::fetch::{AddressFault, FetchError, SettingFault, shown};
 use crate::json::JsonFault;
-use crate::keys::remote::{AddressFault, FetchError, SettingFault, shown};
 use crate::messages::debug_as_displayed;
 use crate::token::TokenError;
 
@@ -81,7 +81,7 @@ impl StatusListFault {
     /// When the server wants to be asked again.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Fetch(error) => error.retry_after(),
+            Self::Fetch(error) => error.retry_after,
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::fault::StatusListFault;
 use super::settings::Settings;
+use super::slots::Now;
 use super::statuses::{Statuses, Unreadable};
 use crate::error::ClaimsError;
 use crate::json::{Json, read_object};
@@ -34,8 +35,7 @@ pub(super) struct List {
 pub(super) struct Origin<'a> {
     pub(super) issuer: &'a str,
     pub(super) uri: &'a str,
-    pub(super) asked_at: UnixTime,
-    pub(super) asked_moment: Moment,
+    pub(super) asked: Now,
 }
 
 impl List {
@@ -105,23 +105,36 @@ impl List {
         let fresh_for = ttl.unwrap_or(settings.fresh_for);
         let fresh_for = fresh_for.clamp(settings.min_fresh, settings.max_fresh);
         // Counted from when it was asked for: it may have been made just then.
-        let ends = [Some(origin.asked_at.saturating_add(fresh_for)), end, too_old_at];
+        let ends = [Some(origin.asked.time.saturating_add(fresh_for)), end, too_old_at];
         let until = ends.into_iter().flatten().min().unwrap_or(now);
-        let lasts = until.saturating_since(origin.asked_at).min(fresh_for);
-        let refresh_at = origin.asked_moment.saturating_add(lasts * REFRESH_AT_PERCENT / 100);
+        let lasts = until.saturating_since(origin.asked.time).min(fresh_for);
+        let refresh_at = origin.asked.moment.saturating_add(lasts * REFRESH_AT_PERCENT / 100);
         Ok(Self {
             statuses,
             issued_at,
             until,
-            until_moment: origin.asked_moment.saturating_add(lasts),
+            until_moment: origin.asked.moment.saturating_add(lasts),
             refresh_at: AtomicU64::new(milliseconds(refresh_at)),
             used: AtomicI64::new(now.0),
         })
     }
 
+    /// One without statuses, that serves until these.
+    #[cfg(test)]
+    pub(super) fn serving(issued_at: UnixTime, until: UnixTime, until_moment: Moment) -> Self {
+        Self {
+            statuses: Statuses::read(1, "eJwDAAAAAAE", 0).expect("an empty list"),
+            issued_at,
+            until,
+            until_moment,
+            refresh_at: AtomicU64::new(u64::MAX),
+            used: AtomicI64::new(issued_at.0),
+        }
+    }
+
     /// Whether it may be asked now.
-    pub(super) fn serves(&self, now: UnixTime, moment: Moment) -> bool {
-        now < self.until && moment < self.until_moment
+    pub(super) fn serves(&self, now: Now) -> bool {
+        now.time < self.until && now.moment < self.until_moment
     }
 
     /// Whether the token with this place was taken back. A place that the list does not have says

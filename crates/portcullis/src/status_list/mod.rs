@@ -22,6 +22,7 @@ mod checker;
 mod fault;
 mod list;
 mod settings;
+mod slots;
 mod statuses;
 
 use crate::claims::StatusRule;
@@ -29,13 +30,13 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::{Arc, Weak};
 
-use url::{Host, Origin, Url};
+use url::{Origin, Url};
 
 pub(crate) use self::checker::Checker;
 use self::checker::Observer;
 pub use self::fault::{StatusListError, StatusListFault, StatusListsError};
 use self::settings::Settings;
-use crate::keys::remote::{AllowHttp, HttpClient, PlainHosts, SettingFault, Thread};
+use crate::fetch::{AllowHttp, HttpClient, PlainHosts, SettingFault, Thread};
 use crate::observers::Observers;
 use crate::rules::Rules;
 use crate::setting::{self, Words};
@@ -228,7 +229,8 @@ impl StatusLists {
         self
     }
 
-    /// What fetches: for a private certificate authority, a client certificate or a proxy.
+    /// What fetches: a [`Client`](crate::fetch::Client) for a private certificate authority, a client
+    /// certificate or a proxy, or an HTTP library of your own.
     ///
     /// Not called: reqwest with rustls, the certificates of the operating system and no proxy.
     pub fn client(mut self, client: impl HttpClient) -> Self {
@@ -264,12 +266,7 @@ impl StatusLists {
         let twice = self.words.contradicted().map(SettingFault::said_twice);
         let settings = self.settings.faults().chain(twice);
         let mut faults: Vec<_> = settings.map(StatusListsError::Setting).collect();
-        if self.hosts.0.iter().any(|host| Host::parse(host).is_err()) {
-            faults.push(StatusListsError::Setting(SettingFault {
-                setting: "allow_http",
-                allowed: "a host, without scheme and port",
-            }));
-        }
+        faults.extend(self.hosts.fault().map(StatusListsError::Setting));
         let bad = self.origins.iter().filter(|origin| self.parse_origin(origin).is_none());
         faults.extend(bad.map(|origin| StatusListsError::Origin { origin: origin.clone() }));
         faults

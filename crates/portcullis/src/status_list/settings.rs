@@ -2,7 +2,7 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use crate::keys::remote::SettingFault;
+use crate::fetch::SettingFault;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use portcullis::Algorithm;
-use portcullis::remote::{HttpClient, HttpFuture, HttpRequest, HttpResponse};
+use portcullis::fetch::{HttpClient, HttpFuture, HttpRequest, HttpResponse};
 use portcullis_testkit::TestIssuer;
 use tokio::sync::watch;
 

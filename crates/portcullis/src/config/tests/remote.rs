@@ -3,7 +3,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use super::*;
-use crate::keys::remote::{AddressFault, FetchFault, RemoteJwksError, SettingFault};
+use crate::fetch::{AddressFault, FetchFault, SettingFault};
+use crate::keys::remote::{KeyFetchFault, RemoteJwksError};
 use crate::{Issuer, RemoteJwks};
 
 /// No value is the default.
@@ -816,7 +817,7 @@ fn a_first_fetch_that_fails_has_the_place_of_what_asks_for_it() {
         panic!("{error}");
     };
     assert_eq!(first.url(), format!("{nowhere}/jwks"));
-    assert!(matches!(first.fault(), FetchFault::Connection(_)), "{first}");
+    assert!(matches!(first.fault(), KeyFetchFault::Fetch(FetchFault::Connection(_))), "{first}");
     let start =
         format!("line 7: issuer[0].keys.load_at_start: issuer `https://a`: {nowhere}/jwks: ");
     assert!(fault.to_string().starts_with(&start), "{fault}");

@@ -11,11 +11,12 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::fetch::{FetchError, FetchFault, Fetched, Memory, Source};
-use super::http::Caching;
+use super::caching::Caching;
+use super::fetch::{Fetched, KeyFetchError, KeyFetchFault, Memory, Source};
 use super::schedule::{Action, Answer, Input, Moment, Report, Schedule, WaiterId};
 use super::settings::Settings;
 use super::watch::{Event, Health};
+use crate::fetch::FetchFault;
 use crate::keys::set::Inner;
 use crate::keys::{KeyQuery, KeySet, KeysUnavailable};
 use crate::observers::Observers;
@@ -55,7 +56,7 @@ struct Engine {
     fresh_for: Option<Duration>,
     /// Ids of keys that the last good fetch took away.
     doubtful: Vec<Box<str>>,
-    last_error: Option<FetchError>,
+    last_error: Option<KeyFetchError>,
     is_over: bool,
 }
 
@@ -149,11 +150,11 @@ impl Shared {
     }
 
     /// Fetches whatever the schedule says.
-    pub(super) async fn refresh(self: Arc<Self>) -> Result<(), FetchError> {
+    pub(super) async fn refresh(self: Arc<Self>) -> Result<(), KeyFetchError> {
         let waiter = {
             let mut engine = self.engine();
             if engine.is_over {
-                return Err(FetchError::new(self.source.address(), FetchFault::Ended));
+                return Err(KeyFetchError::new(self.source.address(), KeyFetchFault::Ended));
             }
             let (waiter, answer) = engine.add_waiter();
             self.tell(&mut engine, Input::Refresh { waiter });
@@ -163,7 +164,7 @@ impl Shared {
             Some(Answer::Look { .. }) => Ok(()),
             _ => match &self.engine().last_error {
                 Some(error) => Err(error.clone()),
-                None => Err(FetchError::new(self.source.address(), FetchFault::Ended)),
+                None => Err(KeyFetchError::new(self.source.address(), KeyFetchFault::Ended)),
             },
         }
     }
@@ -260,7 +261,7 @@ impl Shared {
     }
 
     /// Takes in how a fetch ended.
-    fn ended(&self, result: Result<Fetched, FetchError>) {
+    fn ended(&self, result: Result<Fetched, KeyFetchError>) {
         let luck = luck();
         let mut engine = self.engine();
         let event = match result {
@@ -446,15 +447,15 @@ pub(super) async fn drive(shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) 
                         memory = kept;
                         result
                     }
-                    Err(_) => Err(FetchError::new(shared.source.address(), FetchFault::Panicked)),
+                    Err(_) => Err(KeyFetchError::new(shared.source.address(), KeyFetchFault::Panicked)),
                 };
                 shared.ended(match result {
                     // A set that expired meanwhile has to come whole.
                     Ok(Fetched { keys: None, .. }) if shared.keys().is_empty() => {
                         memory.forget_set();
-                        Err(FetchError::new(
+                        Err(KeyFetchError::new(
                             shared.source.address(),
-                            FetchFault::Status { status: 304 },
+                            KeyFetchFault::Fetch(FetchFault::Status { status: 304 }),
                         ))
                     }
                     result => result,

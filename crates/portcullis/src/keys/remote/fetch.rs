@@ -2,15 +2,18 @@
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::time::Instant;
 use url::Url;
 
-use super::address::{AddressFault, PlainHosts};
-use super::http::{Caching, HttpClient, HttpError, HttpRequest, HttpResponse, retry_after};
+use super::address::parse_named;
+use super::caching::Caching;
 use super::schedule::Moment;
 use super::settings::Settings;
+use crate::fetch::{
+    AddressFault, FetchError, FetchFault, HttpClient, HttpResponse, PlainHosts, check_status, get,
+    without_query,
+};
 use crate::json::{Json, JsonFault, read_tree};
 use crate::keys::{KeyFault, KeySet};
 use crate::messages::debug_as_displayed;
@@ -86,7 +89,7 @@ impl Source {
         &self,
         memory: &mut Memory,
         now: Moment,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<Fetched, KeyFetchError> {
         let url = match &self.place {
             Place::Keys(url) => url.clone(),
             Place::Metadata(addresses) => {
@@ -109,8 +112,8 @@ impl Source {
         fetched
     }
 
-    async fn fetch_keys(&self, url: &Url, memory: &mut Memory) -> Result<Fetched, FetchError> {
-        let error = |fault| FetchError::new(url, fault);
+    async fn fetch_keys(&self, url: &Url, memory: &mut Memory) -> Result<Fetched, KeyFetchError> {
+        let error = |fault| KeyFetchError::new(url, fault);
         let validators = memory.validators.as_ref().filter(|known| known.url == *url);
         let mut headers = Vec::new();
         if let Some(etag) = validators.and_then(|known| known.etag.clone()) {
@@ -127,9 +130,9 @@ impl Source {
         }
         check_status(url, &response)?;
         let text =
-            text(&response).map_err(|fault| error(FetchFault::Keys(KeyFault::Text(fault))))?;
+            text(&response).map_err(|fault| error(KeyFetchFault::Keys(KeyFault::Text(fault))))?;
         let keys = KeySet::from_jwks_text(text, self.settings.max_keys)
-            .map_err(|fault| error(metadata_instead(text).unwrap_or(FetchFault::Keys(fault))))?;
+            .map_err(|fault| error(metadata_instead(text).unwrap_or(KeyFetchFault::Keys(fault))))?;
         memory.validators = Some(Validators {
             url: url.clone(),
             etag: response.header("etag").map(str::to_owned),
@@ -140,7 +143,7 @@ impl Source {
 
     /// Reads the metadata, wherever they are: each document has to name the issuer, so that none is taken
     /// for another's. All of them together may take as long as two.
-    async fn find_keys(&self, addresses: &[Url; 3]) -> Result<Url, FetchError> {
+    async fn find_keys(&self, addresses: &[Url; 3]) -> Result<Url, KeyFetchError> {
         let Settings { timeout, .. } = self.settings;
         let end = Instant::now() + timeout + timeout;
         let mut tried = Vec::new();
@@ -161,34 +164,36 @@ impl Source {
                 }
             }
         }
-        Err(FetchError::of_all(tried))
+        Err(KeyFetchError::of_all(tried))
     }
 
-    async fn find_keys_at(&self, url: &Url, timeout: Duration) -> Result<Url, FetchError> {
+    async fn find_keys_at(&self, url: &Url, timeout: Duration) -> Result<Url, KeyFetchError> {
         let response = self.get(url, Vec::new(), timeout).await?;
         check_status(url, &response)?;
-        let error = |fault| FetchError::new(url, fault);
+        let error = |fault| KeyFetchError::new(url, fault);
         let members = text(&response)
             .map_err(|_| JsonFault::NotAnObject)
             .and_then(read_tree)
-            .map_err(|fault| error(FetchFault::Metadata(fault)))?;
+            .map_err(|fault| error(KeyFetchFault::Metadata(fault)))?;
         let member = |name: &'static str| {
             let value = members.iter().find_map(|(own, value)| (own == name).then_some(value));
-            value.and_then(Json::as_str).ok_or_else(|| error(FetchFault::Missing { member: name }))
+            value
+                .and_then(Json::as_str)
+                .ok_or_else(|| error(KeyFetchFault::Missing { member: name }))
         };
         // OpenID Connect Discovery 1.0 §4.3, RFC 8414 §3.3: MUST be identical.
         let found = member("issuer")?;
         if found != self.issuer {
             let (expected, found) = (self.issuer.clone(), shown(found));
-            return Err(error(FetchFault::Issuer { expected, found }));
+            return Err(error(KeyFetchFault::Issuer { expected, found }));
         }
         let named = member("jwks_uri")?;
-        let keys = self.hosts.parse_named(named, url).and_then(|keys| {
+        let keys = parse_named(named, url, &self.hosts).and_then(|keys| {
             let is_bound = self.settings.same_origin.unwrap_or(false);
             let is_other = is_bound && keys.origin() != url.origin();
             if is_other { Err(AddressFault::OtherOrigin) } else { Ok(keys) }
         });
-        keys.map_err(|fault| error(FetchFault::KeysAddress { address: shown(named), fault }))
+        keys.map_err(|fault| error(KeyFetchFault::KeysAddress { address: shown(named), fault }))
     }
 
     async fn get(
@@ -196,43 +201,12 @@ impl Source {
         url: &Url,
         headers: Vec<(&'static str, String)>,
         timeout: Duration,
-    ) -> Result<HttpResponse, FetchError> {
+    ) -> Result<HttpResponse, KeyFetchError> {
         let max_bytes = self.settings.max_bytes;
         let mut all = vec![("accept", "application/json, */*;q=0.5".to_owned())];
         all.extend(headers);
-        get(&*self.client, url, all, max_bytes, timeout).await
+        Ok(get(&*self.client, url, all, max_bytes, timeout).await?)
     }
-}
-
-/// Asks for a whole answer, of whatever status, and guards the client from outside.
-pub(crate) async fn get(
-    client: &dyn HttpClient,
-    url: &Url,
-    headers: Vec<(&'static str, String)>,
-    max_bytes: usize,
-    timeout: Duration,
-) -> Result<HttpResponse, FetchError> {
-    let request = HttpRequest { url: url.as_str().to_owned(), headers, max_bytes, timeout };
-    let response = tokio::time::timeout(timeout, client.get(request)).await;
-    let fault = match response.unwrap_or(Err(HttpError::Timeout)) {
-        Ok(response) if response.body.len() <= max_bytes => return Ok(response),
-        Ok(_) | Err(HttpError::TooLarge) => FetchFault::TooLarge { allowed: max_bytes },
-        Err(HttpError::Timeout) => FetchFault::Timeout { after: timeout },
-        Err(HttpError::Failed(reason)) => FetchFault::Connection(reason),
-    };
-    Err(FetchError::new(url, fault))
-}
-
-pub(crate) fn check_status(url: &Url, response: &HttpResponse) -> Result<(), FetchError> {
-    let fault = match response.status {
-        200 => return Ok(()),
-        // 304 is none, and was not asked for.
-        status @ (300..=303 | 305..=399) => FetchFault::Redirect { status },
-        status => FetchFault::Status { status },
-    };
-    let is_asked = matches!(response.status, 429 | 503);
-    let asked = retry_after(response, SystemTime::now()).filter(|_| is_asked);
-    Err(FetchError { retry_after: asked, ..FetchError::new(url, fault) })
 }
 
 fn text(response: &HttpResponse) -> Result<&str, TextFault> {
@@ -240,10 +214,10 @@ fn text(response: &HttpResponse) -> Result<&str, TextFault> {
 }
 
 /// What to say of metadata that stand where a key set should.
-fn metadata_instead(text: &str) -> Option<FetchFault> {
+fn metadata_instead(text: &str) -> Option<KeyFetchFault> {
     let members = read_tree(text).ok()?;
     let keys = members.iter().find_map(|(name, value)| (name == "jwks_uri").then_some(value))?;
-    Some(FetchFault::MetadataInstead { keys: shown(keys.as_str()?) })
+    Some(KeyFetchFault::MetadataInstead { keys: shown(keys.as_str()?) })
 }
 
 /// Another party's text, for a message: no control characters, and no more than a line.
@@ -253,38 +227,18 @@ fn shown(text: &str) -> String {
 
 /// Why keys were not fetched.
 #[derive(Clone, Eq, PartialEq)]
-pub struct FetchError {
+pub struct KeyFetchError {
     url: String,
-    fault: FetchFault,
+    fault: KeyFetchFault,
     retry_after: Option<Duration>,
 }
 
-/// What went wrong with a fetch.
+/// What went wrong with a fetch of keys.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum FetchFault {
-    /// No connection, or it broke: in the words of the HTTP client.
-    Connection(String),
-    /// No whole answer in time.
-    Timeout {
-        /// How long was waited.
-        after: Duration,
-    },
-    /// An answer of more bytes than allowed, after decompression.
-    TooLarge {
-        /// How many are.
-        allowed: usize,
-    },
-    /// A redirect, which is not followed.
-    Redirect {
-        /// The status.
-        status: u16,
-    },
-    /// Another status than 200.
-    Status {
-        /// The status.
-        status: u16,
-    },
+pub enum KeyFetchFault {
+    /// There was no answer, or none that is a success.
+    Fetch(FetchFault),
     /// The metadata are no JSON object.
     Metadata(JsonFault),
     /// A member of the metadata is missing, or no string.
@@ -307,7 +261,7 @@ pub enum FetchFault {
         fault: AddressFault,
     },
     /// None of the addresses that were asked has the issuer's metadata: what each said.
-    NoMetadata(Vec<FetchError>),
+    NoMetadata(Vec<KeyFetchError>),
     /// What came is a document of metadata, and no key set.
     MetadataInstead {
         /// Where it says that the keys are.
@@ -321,12 +275,9 @@ pub enum FetchFault {
     Ended,
 }
 
-impl FetchError {
-    pub(crate) fn new(url: &Url, fault: FetchFault) -> Self {
-        // A key for an interface may stand in the query.
-        let mut url = url.clone();
-        url.set_query(None);
-        Self { url: url.into(), fault, retry_after: None }
+impl KeyFetchError {
+    pub(crate) fn new(url: &Url, fault: KeyFetchFault) -> Self {
+        Self { url: without_query(url), fault, retry_after: None }
     }
 
     /// The address that was asked, without its query.
@@ -335,7 +286,7 @@ impl FetchError {
     }
 
     /// What went wrong.
-    pub fn fault(&self) -> &FetchFault {
+    pub fn fault(&self) -> &KeyFetchFault {
         &self.fault
     }
 
@@ -351,35 +302,43 @@ impl FetchError {
         }
         let url = tried.first().map(|error| error.url.clone()).unwrap_or_default();
         let retry_after = tried.iter().filter_map(Self::retry_after).max();
-        Self { url, fault: FetchFault::NoMetadata(tried), retry_after }
+        Self { url, fault: KeyFetchFault::NoMetadata(tried), retry_after }
     }
 
     /// Whether another address of the same server may do better: this one had an answer, and the server
     /// did not ask to be left alone.
     fn is_of_address(&self) -> bool {
         match &self.fault {
-            FetchFault::Connection(_)
-            | FetchFault::Timeout { .. }
-            | FetchFault::Status { status: 429 | 503 }
-            | FetchFault::Panicked
-            | FetchFault::Ended => false,
-            FetchFault::TooLarge { .. }
-            | FetchFault::Redirect { .. }
-            | FetchFault::Status { .. }
-            | FetchFault::Metadata(_)
-            | FetchFault::Missing { .. }
-            | FetchFault::Issuer { .. }
-            | FetchFault::KeysAddress { .. }
-            | FetchFault::NoMetadata(_)
-            | FetchFault::MetadataInstead { .. }
-            | FetchFault::Keys(_) => true,
+            KeyFetchFault::Fetch(fault) => match fault {
+                FetchFault::Connection(_)
+                | FetchFault::Timeout { .. }
+                | FetchFault::Status { status: 429 | 503 } => false,
+                FetchFault::TooLarge { .. }
+                | FetchFault::Redirect { .. }
+                | FetchFault::Status { .. } => true,
+            },
+            KeyFetchFault::Panicked | KeyFetchFault::Ended => false,
+            KeyFetchFault::Metadata(_)
+            | KeyFetchFault::Missing { .. }
+            | KeyFetchFault::Issuer { .. }
+            | KeyFetchFault::KeysAddress { .. }
+            | KeyFetchFault::NoMetadata(_)
+            | KeyFetchFault::MetadataInstead { .. }
+            | KeyFetchFault::Keys(_) => true,
         }
     }
 }
 
-impl fmt::Display for FetchError {
+impl From<FetchError> for KeyFetchError {
+    fn from(error: FetchError) -> Self {
+        let FetchError { url, fault, retry_after } = error;
+        Self { url, fault: KeyFetchFault::Fetch(fault), retry_after }
+    }
+}
+
+impl fmt::Display for KeyFetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let FetchFault::NoMetadata(tried) = &self.fault {
+        if let KeyFetchFault::NoMetadata(tried) = &self.fault {
             f.write_str("no metadata of this issuer")?;
             return tried.iter().enumerate().try_for_each(|(at, error)| {
                 write!(f, "{}{error}", if at == 0 { ": " } else { "; " })
@@ -387,18 +346,12 @@ impl fmt::Display for FetchError {
         }
         write!(f, "{}: ", self.url)?;
         match &self.fault {
-            FetchFault::Connection(reason) => f.write_str(reason),
-            FetchFault::Timeout { after } => write!(f, "no whole answer within {after:?}"),
-            FetchFault::TooLarge { allowed } => write!(f, "more than the {allowed} bytes allowed"),
-            FetchFault::Redirect { status } => {
-                write!(f, "a redirect ({status}), which is not followed: configure where it leads")
-            }
-            FetchFault::Status { status } => write!(f, "status {status}"),
-            FetchFault::Metadata(fault) => write!(f, "the metadata {fault}"),
-            FetchFault::Missing { member } => {
+            KeyFetchFault::Fetch(fault) => fault.fmt(f),
+            KeyFetchFault::Metadata(fault) => write!(f, "the metadata {fault}"),
+            KeyFetchFault::Missing { member } => {
                 write!(f, "the metadata have no string `{member}`")
             }
-            FetchFault::Issuer { expected, found } => {
+            KeyFetchFault::Issuer { expected, found } => {
                 write!(f, "the metadata are of issuer `{found}`, not `{expected}`")?;
                 if found.trim_end_matches('/') == expected.trim_end_matches('/') {
                     f.write_str(": the slash at the end counts; write it as the tokens do")?;
@@ -408,38 +361,38 @@ impl fmt::Display for FetchError {
                 }
                 Ok(())
             }
-            FetchFault::KeysAddress { address, fault } => {
+            KeyFetchFault::KeysAddress { address, fault } => {
                 write!(f, "`jwks_uri` is `{address}`: {fault}")
             }
             // Written above.
-            FetchFault::NoMetadata(_) => Ok(()),
-            FetchFault::MetadataInstead { keys } => write!(
+            KeyFetchFault::NoMetadata(_) => Ok(()),
+            KeyFetchFault::MetadataInstead { keys } => write!(
                 f,
                 "this is a document of metadata, and no key set: use discovery instead of this address, or the `jwks_uri` that it names, `{keys}`"
             ),
-            FetchFault::Keys(fault) => fault.fmt(f),
-            FetchFault::Panicked => f.write_str("the HTTP client panicked"),
-            FetchFault::Ended => f.write_str("the last policy with these keys is gone"),
+            KeyFetchFault::Keys(fault) => fault.fmt(f),
+            KeyFetchFault::Panicked => f.write_str("the HTTP client panicked"),
+            KeyFetchFault::Ended => f.write_str("the last policy with these keys is gone"),
         }
     }
 }
 
-debug_as_displayed!(FetchError);
+debug_as_displayed!(KeyFetchError);
 
-impl core::error::Error for FetchError {}
+impl core::error::Error for KeyFetchError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn error(fault: FetchFault) -> FetchError {
+    fn error(fault: KeyFetchFault) -> KeyFetchError {
         let url = Url::parse("https://id.example/jwks?key=secret").expect("an address");
-        FetchError::new(&url, fault)
+        KeyFetchError::new(&url, fault)
     }
 
     #[test]
     fn an_error_names_its_address_without_the_query() {
-        let error = error(FetchFault::Status { status: 500 });
+        let error = error(KeyFetchFault::Fetch(FetchFault::Status { status: 500 }));
         assert_eq!(error.url(), "https://id.example/jwks");
         assert_eq!(error.to_string(), "https://id.example/jwks: status 500");
         assert!(!format!("{error:?}").contains("secret"));
@@ -449,25 +402,22 @@ mod tests {
     fn an_error_names_the_fault_and_the_way_out() {
         let named = "http://id.example/jwks".to_owned();
         for (fault, text) in [
-            (FetchFault::Connection("refused".to_owned()), "refused"),
-            (FetchFault::Timeout { after: Duration::from_secs(5) }, "no whole answer within 5s"),
-            (FetchFault::TooLarge { allowed: 7 }, "more than the 7 bytes allowed"),
+            (KeyFetchFault::Fetch(FetchFault::Status { status: 404 }), "status 404"),
             (
-                FetchFault::Redirect { status: 302 },
-                "a redirect (302), which is not followed: configure where it leads",
-            ),
-            (
-                FetchFault::Metadata(JsonFault::NotAnObject),
+                KeyFetchFault::Metadata(JsonFault::NotAnObject),
                 "the metadata is not one JSON object in UTF-8",
             ),
-            (FetchFault::Missing { member: "jwks_uri" }, "the metadata have no string `jwks_uri`"),
             (
-                FetchFault::KeysAddress { address: named, fault: AddressFault::Downgrade },
+                KeyFetchFault::Missing { member: "jwks_uri" },
+                "the metadata have no string `jwks_uri`",
+            ),
+            (
+                KeyFetchFault::KeysAddress { address: named, fault: AddressFault::Downgrade },
                 "`jwks_uri` is `http://id.example/jwks`: plain `http`, named by metadata that came over `https`",
             ),
-            (FetchFault::Keys(KeyFault::NotASet), "not a JWK set: it has no array `keys`"),
-            (FetchFault::Panicked, "the HTTP client panicked"),
-            (FetchFault::Ended, "the last policy with these keys is gone"),
+            (KeyFetchFault::Keys(KeyFault::NotASet), "not a JWK set: it has no array `keys`"),
+            (KeyFetchFault::Panicked, "the HTTP client panicked"),
+            (KeyFetchFault::Ended, "the last policy with these keys is gone"),
         ] {
             assert_eq!(error(fault).to_string(), format!("https://id.example/jwks: {text}"));
         }
@@ -477,7 +427,7 @@ mod tests {
     fn only_a_slash_at_the_end_gets_the_hint_about_it() {
         let issuer = |found: &str, expected: &str| {
             let (found, expected) = (found.to_owned(), expected.to_owned());
-            error(FetchFault::Issuer { expected, found }).to_string().contains("slash")
+            error(KeyFetchFault::Issuer { expected, found }).to_string().contains("slash")
         };
         assert!(issuer("https://id.example/", "https://id.example"));
         assert!(issuer("https://id.example", "https://id.example/"));
@@ -496,35 +446,27 @@ mod tests {
     fn another_address_is_asked_unless_the_server_is_away_or_busy() {
         let is_of_address = |fault| error(fault).is_of_address();
         for status in [204, 400, 401, 403, 404, 405, 406, 410, 418, 500, 501, 502, 504] {
-            assert!(is_of_address(FetchFault::Status { status }), "{status}");
+            assert!(is_of_address(KeyFetchFault::Fetch(FetchFault::Status { status })), "{status}");
         }
-        assert!(is_of_address(FetchFault::Redirect { status: 302 }));
-        assert!(is_of_address(FetchFault::Metadata(JsonFault::NotAnObject)));
+        assert!(is_of_address(KeyFetchFault::Fetch(FetchFault::Redirect { status: 302 })));
+        assert!(is_of_address(KeyFetchFault::Metadata(JsonFault::NotAnObject)));
         for status in [429, 503] {
-            assert!(!is_of_address(FetchFault::Status { status }), "{status}");
+            assert!(
+                !is_of_address(KeyFetchFault::Fetch(FetchFault::Status { status })),
+                "{status}"
+            );
         }
-        assert!(!is_of_address(FetchFault::Timeout { after: Duration::from_secs(5) }));
-        assert!(!is_of_address(FetchFault::Connection("refused".to_owned())));
+        assert!(!is_of_address(KeyFetchFault::Fetch(FetchFault::Timeout {
+            after: Duration::from_secs(5)
+        })));
+        assert!(!is_of_address(KeyFetchFault::Fetch(FetchFault::Connection("refused".to_owned()))));
     }
 
     #[test]
     fn metadata_for_every_tenant_are_told_with_the_way_out() {
         let found = "https://id.example/{tenantid}/v2.0".to_owned();
         let expected = "https://id.example/common/v2.0".to_owned();
-        let text = error(FetchFault::Issuer { expected, found }).to_string();
+        let text = error(KeyFetchFault::Issuer { expected, found }).to_string();
         assert!(text.contains("`Issuer::template`"), "{text}");
-    }
-
-    #[test]
-    fn when_to_ask_again_counts_only_with_429_and_503() {
-        let url = Url::parse("https://id.example/jwks").expect("an address");
-        for (status, expected) in
-            [(429, Some(7)), (503, Some(7)), (301, None), (404, None), (500, None), (502, None)]
-        {
-            let headers = vec![("Retry-After".to_owned(), "7".to_owned())];
-            let response = HttpResponse { status, headers, body: Vec::new() };
-            let error = check_status(&url, &response).expect_err("a failure");
-            assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{status}");
-        }
     }
 }

@@ -35,15 +35,13 @@
 // A request goes `mod` → `driver` (is the key there, or may it be looked for?). A fetch goes
 // `schedule` (when) → `driver` → `fetch` (what) → `client`.
 mod address;
-mod client;
+mod caching;
 mod driver;
 mod fetch;
-mod http;
 mod schedule;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod thread;
 mod watch;
 
 use core::fmt;
@@ -51,23 +49,16 @@ use core::time::Duration;
 use std::sync::{Arc, mpsc};
 
 use tokio::sync::{oneshot, watch as channel};
-use url::Host;
 
-pub use self::address::AddressFault;
+pub(crate) use self::address::chooses_domain;
 use self::address::metadata_addresses;
-pub(crate) use self::address::{PlainHosts, chooses_domain, shown};
-pub use self::client::ReqwestClient;
 use self::driver::{Observer, Shared, drive};
-pub use self::fetch::{FetchError, FetchFault};
+pub use self::fetch::{KeyFetchError, KeyFetchFault};
 use self::fetch::{Place, Source};
-#[cfg(feature = "status-list")]
-pub(crate) use self::fetch::{check_status, get};
-pub use self::http::{AllowHttp, HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};
-pub use self::settings::SettingFault;
 pub(crate) use self::settings::Settings;
-pub(crate) use self::thread::Thread;
 pub use self::watch::{Event, Health};
 use super::{KeyQuery, KeySet, KeySource, Seek};
+use crate::fetch::{AddressFault, AllowHttp, HttpClient, PlainHosts, SettingFault, Thread, shown};
 use crate::messages::debug_as_displayed;
 use crate::observers::Observers;
 use crate::setting::{self, Words};
@@ -211,7 +202,7 @@ impl RemoteJwks {
     /// # Errors
     ///
     /// The fetch failed. Keys of before go on being served.
-    pub async fn refresh_now(&self) -> Result<(), FetchError> {
+    pub async fn refresh_now(&self) -> Result<(), KeyFetchError> {
         Arc::clone(&self.handle.shared).refresh().await
     }
 
@@ -450,7 +441,7 @@ impl RemoteJwksOptions {
 
     /// A proxy to fetch through: `http://proxy.internal:3128`. Keys at `https` go through a tunnel, whose
     /// ends are this program and the key server. Of the default client only; for a proxy that wants a
-    /// password, make a [client](Self::client).
+    /// password, build a [`Client`](crate::fetch::Client).
     ///
     /// Not called: no proxy. The variables of the environment (`HTTPS_PROXY`) do not count, since
     /// whoever sets them would decide where keys come from.
@@ -459,7 +450,8 @@ impl RemoteJwksOptions {
         self
     }
 
-    /// What fetches: for a private certificate authority, a client certificate or a proxy with a password.
+    /// What fetches: a [`Client`](crate::fetch::Client) for a private certificate authority, a client
+    /// certificate or a proxy with a password, or an HTTP library of your own.
     ///
     /// Not called: reqwest with rustls and the certificates of the operating system.
     pub fn client(mut self, client: impl HttpClient) -> Self {
@@ -527,12 +519,7 @@ impl RemoteJwksOptions {
     fn place(&self, issuer: &str) -> Result<Place, RemoteJwksError> {
         let mut faults = self.settings.faults();
         faults.extend(self.words.contradicted().map(SettingFault::said_twice));
-        if self.hosts.0.iter().any(|host| Host::parse(host).is_err()) {
-            faults.push(SettingFault {
-                setting: "allow_http",
-                allowed: "a host, without scheme and port",
-            });
-        }
+        faults.extend(self.hosts.fault());
         if !faults.is_empty() {
             return Err(RemoteJwksError::Settings(faults));
         }
@@ -629,7 +616,7 @@ pub enum RemoteJwksError {
         fault: AddressFault,
     },
     /// The first fetch failed, and [`load_at_start`](RemoteJwksOptions::load_at_start) was set.
-    FirstFetch(FetchError),
+    FirstFetch(KeyFetchError),
     /// The thread that fetches cannot be had.
     Thread(String),
 }

@@ -1,9 +1,8 @@
 //! Every number of a remote key set, its default and its bounds.
-use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use super::address::is_proxy;
+use crate::fetch::{SettingFault, proxy_fault};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -89,33 +88,7 @@ impl Settings {
         let numbers = numbers.into_iter().filter_map(|(setting, value, bounds, allowed)| {
             (!bounds.contains(&value)).then(|| fault(setting, allowed))
         });
-        let is_bad = self.proxy.as_deref().is_some_and(|proxy| !is_proxy(proxy));
-        let allowed =
-            "`http://` or `https://` and a host, perhaps with a port, without user and path";
-        let proxy = is_bad.then(|| fault("proxy", allowed));
-        durations.chain(numbers).chain(proxy).collect()
-    }
-}
-
-/// A setting that is out of its bounds, or was said twice and not alike.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SettingFault {
-    /// Its name.
-    pub setting: &'static str,
-    /// What it may be.
-    pub allowed: &'static str,
-}
-
-impl SettingFault {
-    /// Two different words about a setting: neither counts.
-    pub(crate) fn said_twice(setting: &'static str) -> Self {
-        Self { setting, allowed: "said once, or alike each time" }
-    }
-}
-
-impl fmt::Display for SettingFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` must be {}", self.setting, self.allowed)
+        durations.chain(numbers).chain(proxy_fault(self.proxy.as_deref())).collect()
     }
 }
 

@@ -3,7 +3,7 @@ use core::fmt;
 use core::time::Duration;
 use std::time::SystemTime;
 
-use super::fetch::FetchError;
+use super::fetch::KeyFetchError;
 use crate::keys::{KeySet, SkippedKey};
 
 /// How a remote key set is doing.
@@ -26,7 +26,7 @@ pub struct Health {
     /// For how long the keys were fresh from then on, as the answer and the settings have it.
     pub fresh_for: Option<Duration>,
     /// Why the last fetch failed, if it did.
-    pub last_error: Option<FetchError>,
+    pub last_error: Option<KeyFetchError>,
     /// How many fetches failed since one succeeded.
     pub failures: u32,
     /// Until when an unknown key id causes no fetch, if for now it causes none.
@@ -52,7 +52,7 @@ pub enum Event {
     /// A fetch failed.
     Failed {
         /// Why.
-        error: FetchError,
+        error: KeyFetchError,
         /// When the next one is due.
         retry_in: Duration,
     },
@@ -126,12 +126,14 @@ pub(super) fn trace(issuer: &str, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::remote::FetchFault;
+    use crate::fetch::FetchFault;
+    use crate::keys::remote::KeyFetchFault;
 
     #[test]
     fn an_event_says_what_happened_and_what_comes_of_it() {
         let url = url::Url::parse("https://id.example/jwks").expect("an address");
-        let error = FetchError::new(&url, FetchFault::Status { status: 500 });
+        let error =
+            KeyFetchError::new(&url, KeyFetchFault::Fetch(FetchFault::Status { status: 500 }));
         let (short, long) = (Duration::from_millis(1234), Duration::from_secs(3600));
         for (event, text) in [
             (

@@ -16,7 +16,7 @@ use super::file::{KeyFile, KeyFileError, KeyFileOptions};
 use super::jwk::MAX_BYTES;
 use super::{KeyFault, KeySet, VerificationKey, pem};
 use crate::signature::{Algorithm, Family, Verifier};
-use crate::text::{MARK, TextFault, is_utf_16_of_ascii};
+use crate::text::{MARK, PEM_BEGIN, TextFault, is_utf_16_of_ascii};
 use crate::time::UnixTime;
 
 /// How a secret is written.
@@ -337,7 +337,7 @@ fn is_public_key(secret: &[u8]) -> bool {
     };
     // Anywhere: a space in front defeated the check of another library (CVE-2026-34950), and
     // `openssl x509 -text` writes pages of text there.
-    text.windows(pem::BEGIN.len()).any(|window| window == pem::BEGIN)
+    text.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN)
         || is_ssh(text)
         || (text.starts_with(b"{") && serde_json::from_slice::<serde_json::Value>(text).is_ok())
         || is_der(secret)

@@ -7,10 +7,10 @@ use super::check::{contradiction, contradictions, rule_faults, said_twice};
 use crate::cache::{self, TokenCache};
 #[cfg(feature = "status-list")]
 use crate::claims::StatusRule;
+#[cfg(feature = "status-list")]
+use crate::fetch::Thread;
 use crate::issuers::{Trusted, TrustedIssuers};
 use crate::keys::KeySet;
-#[cfg(feature = "status-list")]
-use crate::keys::remote::Thread;
 use crate::policy::fault::{BuildError, Fault};
 use crate::policy::{Issuer, Policy};
 use crate::response::ResponseNeeds;

@@ -15,16 +15,16 @@ fn rig() -> Rig {
     rig
 }
 
-async fn error_of(rig: &Rig) -> FetchError {
+async fn error_of(rig: &Rig) -> KeyFetchError {
     let error = rig.remote.refresh_now().await.expect_err("a failure");
     assert_eq!(rig.remote.keys().len(), 0);
     error
 }
 
 /// What the first address said.
-fn first(error: &FetchError) -> &FetchFault {
+fn first(error: &KeyFetchError) -> &KeyFetchFault {
     match error.fault() {
-        FetchFault::NoMetadata(tried) => tried[0].fault(),
+        KeyFetchFault::NoMetadata(tried) => tried[0].fault(),
         other => other,
     }
 }
@@ -112,8 +112,8 @@ async fn all_documents_together_take_no_longer_than_two() {
     let start = Instant::now();
     let error = remote.refresh_now().await.expect_err("a failure");
     assert_eq!(start.elapsed(), 10 * SECOND);
-    let FetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
-    assert_eq!(*tried[2].fault(), FetchFault::Timeout { after: 2 * SECOND });
+    let KeyFetchFault::NoMetadata(tried) = error.fault() else { panic!("{error}") };
+    assert_eq!(*tried[2].fault(), KeyFetchFault::Fetch(FetchFault::Timeout { after: 2 * SECOND }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +150,7 @@ async fn metadata_of_another_issuer_are_refused_and_both_are_shown() {
             )
         );
         let expected = ISSUER.to_owned();
-        assert_eq!(*first(&error), FetchFault::Issuer { expected, found: found.to_owned() });
+        assert_eq!(*first(&error), KeyFetchFault::Issuer { expected, found: found.to_owned() });
         assert_eq!(rig.server.count(), 2);
     }
 }
@@ -173,7 +173,7 @@ async fn the_slash_at_the_end_of_the_configured_issuer_counts_as_well() {
 async fn what_another_party_wrote_is_escaped_and_cut() {
     let rig = rig();
     rig.server.answers(OPENID, metadata(&"\u{1b}[31m".repeat(100), KEYS));
-    let FetchFault::Issuer { found, .. } = first(&error_of(&rig).await).clone() else {
+    let KeyFetchFault::Issuer { found, .. } = first(&error_of(&rig).await).clone() else {
         panic!("another fault")
     };
     assert_eq!(found, "\\u{1b}[31m".repeat(51) + "\\u{1b}");
@@ -181,11 +181,11 @@ async fn what_another_party_wrote_is_escaped_and_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn metadata_that_are_no_object_or_lack_a_member_are_refused() {
-    let missing = |member| FetchFault::Missing { member };
+    let missing = |member| KeyFetchFault::Missing { member };
     for (text, fault) in [
-        ("[]", FetchFault::Metadata(JsonFault::NotAnObject)),
-        ("<html>", FetchFault::Metadata(JsonFault::NotAnObject)),
-        (r#"{"issuer":"a","issuer":"b"}"#, FetchFault::Metadata(JsonFault::DuplicateMember)),
+        ("[]", KeyFetchFault::Metadata(JsonFault::NotAnObject)),
+        ("<html>", KeyFetchFault::Metadata(JsonFault::NotAnObject)),
+        (r#"{"issuer":"a","issuer":"b"}"#, KeyFetchFault::Metadata(JsonFault::DuplicateMember)),
         ("{}", missing("issuer")),
         (r#"{"issuer":7}"#, missing("issuer")),
         (r#"{"issuer":"https://id.example"}"#, missing("jwks_uri")),
@@ -208,7 +208,7 @@ async fn metadata_lead_to_no_address_without_tls() {
     ] {
         let rig = rig();
         rig.server.answers(OPENID, metadata(ISSUER, keys));
-        let expected = FetchFault::KeysAddress { address: keys.to_owned(), fault };
+        let expected = KeyFetchFault::KeysAddress { address: keys.to_owned(), fault };
         assert_eq!(*first(&error_of(&rig).await), expected);
         assert_eq!(rig.server.urls(), [OPENID, OAUTH]);
     }
@@ -226,7 +226,7 @@ async fn keys_may_be_at_another_origin_unless_the_same_one_is_asked_for() {
         let rig = Rig::with(RemoteJwks::discovery().same_origin());
         rig.server.answers(OPENID, metadata(ISSUER, keys));
         let fault = AddressFault::OtherOrigin;
-        let expected = FetchFault::KeysAddress { address: keys.to_owned(), fault };
+        let expected = KeyFetchFault::KeysAddress { address: keys.to_owned(), fault };
         assert_eq!(*first(&error_of(&rig).await), expected);
         rig.server.answers(OPENID, metadata(ISSUER, "https://id.example:443/keys"));
         rig.server.answers("https://id.example/keys", Reply::ids(&["c"]));

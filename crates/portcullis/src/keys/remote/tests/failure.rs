@@ -197,7 +197,7 @@ async fn a_fetch_that_hangs_ends_after_5_seconds() {
     let rig = Rig::loaded(&["a"]).await;
     rig.server.answers(KEYS, Reply::Hangs);
     let error = rig.remote.refresh_now().await.unwrap_err();
-    assert_eq!(*error.fault(), FetchFault::Timeout { after: 5 * SECOND });
+    assert_eq!(*error.fault(), KeyFetchFault::Fetch(FetchFault::Timeout { after: 5 * SECOND }));
     assert_eq!(rig.server.last().request.timeout, 5 * SECOND);
     assert!(rig.elapsed() - 5 * SECOND <= MILLISECOND);
 }
@@ -208,7 +208,7 @@ async fn a_client_that_panics_ends_the_fetch_only() {
     rig.server.answers(KEYS, Reply::Panics);
     for _ in 0..10 {
         let error = rig.remote.refresh_now().await.unwrap_err();
-        assert_eq!(*error.fault(), FetchFault::Panicked);
+        assert_eq!(*error.fault(), KeyFetchFault::Panicked);
         assert_eq!(rig.ids(), ["a"]);
     }
     rig.server.answers(KEYS, Reply::ids(&["b"]));

@@ -133,7 +133,7 @@ fn what_loads_at_start_does_not_start_if_the_first_fetch_fails() {
     let Err(RemoteJwksError::FirstFetch(error)) = options.start_for(ISSUER) else {
         panic!("it started")
     };
-    assert_eq!(*error.fault(), FetchFault::Status { status: 404 });
+    assert_eq!(*error.fault(), KeyFetchFault::Fetch(FetchFault::Status { status: 404 }));
     assert_eq!(error.to_string(), "https://id.example/jwks: status 404");
     assert_eq!(server.count(), 1);
 }

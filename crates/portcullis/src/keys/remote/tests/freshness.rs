@@ -141,7 +141,7 @@ async fn word_of_no_change_that_was_not_asked_for_is_a_failure() {
     let rig = Rig::loaded(&["a"]).await;
     rig.server.answers(KEYS, Reply::status(304));
     let error = rig.remote.refresh_now().await.unwrap_err();
-    assert_eq!(*error.fault(), FetchFault::Status { status: 304 });
+    assert_eq!(*error.fault(), KeyFetchFault::Fetch(FetchFault::Status { status: 304 }));
     assert_eq!(rig.ids(), ["a"]);
 }
 
@@ -276,7 +276,7 @@ async fn a_set_without_a_usable_key_does_not_take_over() {
     ] {
         rig.server.answers(KEYS, set);
         let error = rig.remote.refresh_now().await.unwrap_err();
-        assert_eq!(*error.fault(), FetchFault::Keys(KeyFault::NoUsableKey { skipped }));
+        assert_eq!(*error.fault(), KeyFetchFault::Keys(KeyFault::NoUsableKey { skipped }));
         assert_eq!(rig.ids(), ["a"]);
         assert_eq!(rig.remote.health().last_error, Some(error));
     }

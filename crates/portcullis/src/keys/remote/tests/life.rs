@@ -83,7 +83,7 @@ async fn what_happens_is_said_in_order() {
     assert_eq!(rig.start + loaded_at + *age, *at);
     assert_eq!(*age + *ends_in, DAY);
     let Event::Failed { error, .. } = &events[6].1 else { panic!("another event") };
-    assert_eq!(*error.fault(), FetchFault::Status { status: 500 });
+    assert_eq!(*error.fault(), KeyFetchFault::Fetch(FetchFault::Status { status: 500 }));
 
     rig.pass(DAY).await;
     let names = rig.names();
@@ -123,7 +123,7 @@ async fn health_says_how_it_is() {
     let health = rig.remote.health();
     assert_eq!((health.serves, health.failures, health.generation), (true, 1, 1));
     assert_eq!(health.age, Some(30 * SECOND));
-    assert_eq!(rig.fault(), FetchFault::Status { status: 503 });
+    assert_eq!(rig.fault(), KeyFetchFault::Fetch(FetchFault::Status { status: 503 }));
     let (cools_down, last) = (health.cooling_down_until.unwrap(), health.last_success.unwrap());
     assert_eq!(cools_down.duration_since(last).unwrap(), 70 * SECOND);
 }

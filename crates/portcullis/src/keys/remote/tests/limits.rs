@@ -4,7 +4,7 @@ use crate::keys::NotAnObject;
 use crate::text::TextFault;
 
 /// How a fetch ends that gets this.
-async fn end_of(reply: Reply) -> Result<(), FetchFault> {
+async fn end_of(reply: Reply) -> Result<(), KeyFetchFault> {
     let rig = Rig::new();
     rig.server.answers(KEYS, reply);
     rig.remote.refresh_now().await.map_err(|error| error.fault().clone())
@@ -17,7 +17,7 @@ async fn an_answer_has_at_most_256_kib_whatever_the_client_lets_through() {
         text.resize(length, b' ');
         Reply::text(text)
     };
-    let too_large = Err(FetchFault::TooLarge { allowed: 262_144 });
+    let too_large = Err(KeyFetchFault::Fetch(FetchFault::TooLarge { allowed: 262_144 }));
     assert_eq!(end_of(padded(262_144)).await, Ok(()));
     assert_eq!(end_of(padded(262_145)).await, too_large);
     assert_eq!(end_of(Reply::Fails(HttpError::TooLarge)).await, too_large);
@@ -31,7 +31,7 @@ async fn a_client_is_told_the_limits() {
     assert_eq!((request.max_bytes, request.timeout), (2048, SECOND));
     rig.server.answers(KEYS, Reply::text([b' '; 2049]));
     rig.remote.refresh_now().await.unwrap_err();
-    assert_eq!(rig.fault(), FetchFault::TooLarge { allowed: 2048 });
+    assert_eq!(rig.fault(), KeyFetchFault::Fetch(FetchFault::TooLarge { allowed: 2048 }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,7 +42,7 @@ async fn a_set_has_at_most_100_entries_of_whatever_kind() {
     };
     assert_eq!(end_of(entries(100)).await, Ok(()));
     let fault = KeyFault::TooManyKeys { found: 101, allowed: 100 };
-    assert_eq!(end_of(entries(101)).await, Err(FetchFault::Keys(fault)));
+    assert_eq!(end_of(entries(101)).await, Err(KeyFetchFault::Keys(fault)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn the_number_of_entries_can_be_set() {
     rig.server.answers(KEYS, Reply::ids(&["a", "b", "c"]));
     rig.remote.refresh_now().await.unwrap_err();
     let fault = KeyFault::TooManyKeys { found: 3, allowed: 2 };
-    assert_eq!(rig.fault(), FetchFault::Keys(fault));
+    assert_eq!(rig.fault(), KeyFetchFault::Keys(fault));
     assert_eq!(rig.ids(), ["a", "b"]);
 }
 
@@ -66,14 +66,14 @@ async fn an_entry_or_a_set_that_nests_deeper_than_16_levels_is_not_used() {
     };
     assert_eq!(end_of(entry(15)).await, Ok(()));
     let skipped = vec![(0, KeyFault::Json(JsonFault::TooDeep))];
-    let fault = FetchFault::Keys(KeyFault::NoUsableKey { skipped });
+    let fault = KeyFetchFault::Keys(KeyFault::NoUsableKey { skipped });
     assert_eq!(end_of(entry(16)).await, Err(fault));
 
     let set = |depth: usize| {
         Reply::text(format!(r#"{{"keys":[{}],"more":{}}}"#, jwk("p256", "a"), nested(depth)))
     };
     assert_eq!(end_of(set(15)).await, Ok(()));
-    let fault = FetchFault::Keys(KeyFault::Json(JsonFault::TooDeep));
+    let fault = KeyFetchFault::Keys(KeyFault::Json(JsonFault::TooDeep));
     assert_eq!(end_of(set(16)).await, Err(fault));
 }
 
@@ -85,7 +85,7 @@ async fn a_redirect_is_not_followed() {
         rig.server.answers(elsewhere, Reply::ids(&["a"]));
         rig.server.answers(KEYS, Reply::status(status).with("location", elsewhere));
         rig.remote.refresh_now().await.unwrap_err();
-        assert_eq!(rig.fault(), FetchFault::Redirect { status });
+        assert_eq!(rig.fault(), KeyFetchFault::Fetch(FetchFault::Redirect { status }));
         assert_eq!(rig.server.urls(), [KEYS]);
     }
 }
@@ -95,7 +95,10 @@ async fn only_status_200_brings_keys() {
     for status in [100, 201, 203, 204, 206, 400, 401, 403, 404, 418, 500, 503, 599] {
         let Reply::Answer(mut response) = Reply::ids(&["a"]) else { unreachable!("an answer") };
         response.status = status;
-        assert_eq!(end_of(Reply::Answer(response)).await, Err(FetchFault::Status { status }));
+        assert_eq!(
+            end_of(Reply::Answer(response)).await,
+            Err(KeyFetchFault::Fetch(FetchFault::Status { status }))
+        );
     }
 }
 
@@ -114,11 +117,11 @@ async fn what_an_answer_calls_itself_does_not_count() {
         (b"{\0\"\0", KeyFault::Text(TextFault::Utf16)),
     ] {
         let reply = Reply::text(text).with("content-type", "application/json");
-        assert_eq!(end_of(reply).await, Err(FetchFault::Keys(fault)));
+        assert_eq!(end_of(reply).await, Err(KeyFetchFault::Keys(fault)));
     }
     let marked = format!("\u{feff}{}", json!({ "keys": [jwk("p256", "a")] }));
     assert_eq!(end_of(Reply::text(marked)).await, Ok(()));
-    let no_set = FetchFault::Keys(KeyFault::NotASet);
+    let no_set = KeyFetchFault::Keys(KeyFault::NotASet);
     assert_eq!(end_of(Reply::text("{}")).await, Err(no_set));
 }
 
@@ -126,7 +129,7 @@ async fn what_an_answer_calls_itself_does_not_count() {
 async fn metadata_in_the_place_of_a_set_are_told_as_such() {
     let text = json!({ "issuer": ISSUER, "jwks_uri": "https://id.example/keys\n" }).to_string();
     let keys = "https://id.example/keys\\n".to_owned();
-    assert_eq!(end_of(Reply::text(text)).await, Err(FetchFault::MetadataInstead { keys }));
-    let no_set = Err(FetchFault::Keys(KeyFault::NotASet));
+    assert_eq!(end_of(Reply::text(text)).await, Err(KeyFetchFault::MetadataInstead { keys }));
+    let no_set = Err(KeyFetchFault::Keys(KeyFault::NotASet));
     assert_eq!(end_of(Reply::text(r#"{"jwks_uri":7}"#)).await, no_set);
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::*;
+use crate::fetch::{FetchFault, HttpError, HttpFuture, HttpRequest, HttpResponse};
 use crate::keys::{KeyError, KeyFault, KeysUnavailable, VerificationKey};
 use crate::signature::Algorithm;
 use crate::time::{Clock, UnixTime};
@@ -273,7 +274,7 @@ impl Rig {
         self.events().iter().map(name).collect()
     }
 
-    fn fault(&self) -> FetchFault {
+    fn fault(&self) -> KeyFetchFault {
         self.remote.health().last_error.expect("a failure").fault().clone()
     }
 

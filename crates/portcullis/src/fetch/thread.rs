@@ -69,7 +69,7 @@ impl Thread {
         if let Some(known) = clients.iter().find(|own| own.is_of(connect_timeout, proxy)) {
             return Arc::clone(known);
         }
-        let client = Arc::new(DefaultClient::new(connect_timeout, proxy.map(str::to_owned)));
+        let client = Arc::new(DefaultClient::new(connect_timeout, proxy));
         clients.push(Arc::clone(&client));
         client
     }

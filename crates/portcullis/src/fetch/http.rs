@@ -1,4 +1,4 @@
-//! The little of HTTP that fetching keys takes.
+//! The little of HTTP that fetching takes.
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -8,9 +8,8 @@ use core::time::Duration;
 /// statuses.
 ///
 /// The default is reqwest with rustls and the certificates of the operating system, and without
-/// proxies. For a private certificate authority, a client certificate or a proxy, configure a
-/// `reqwest::ClientBuilder` and make it a client by [`portcullis::reqwest::client`](crate::reqwest);
-/// any other HTTP library fits this trait.
+/// proxies. [`Client`](super::Client) is the same with a private certificate authority, a client
+/// certificate or a proxy; any other HTTP library fits this trait.
 ///
 /// All fetches of a program run on one thread: an implementation must not block it. It runs within
 /// a tokio runtime that has I/O and time. They are also guarded from outside: a fetch that
@@ -96,52 +95,19 @@ impl fmt::Display for HttpError {
 
 impl core::error::Error for HttpError {}
 
-/// What an answer says about when to ask again (RFC 9111, RFC 9110 §10.2.3).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Caching {
-    /// `max-age` less `Age`.
-    pub(super) max_age: Option<Duration>,
-    /// `no-store` or `no-cache`.
-    pub(super) no_store: bool,
-}
-
-impl Caching {
-    /// Not by a library: `headers` has these, and brings SHA-1 and a second base64.
-    pub(super) fn read(response: &HttpResponse) -> Self {
-        let mut caching = Self::default();
-        let fields =
-            response.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case("cache-control"));
-        for directive in fields.flat_map(|(_, value)| value.split(',')) {
-            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-            match name.trim().to_ascii_lowercase().as_str() {
-                "no-store" | "no-cache" => caching.no_store = true,
-                "max-age" => caching.max_age = caching.max_age.or(seconds(value)),
-                _ => {}
-            }
-        }
-        let age = response.header("age").and_then(seconds).unwrap_or_default();
-        caching.max_age = caching.max_age.map(|max_age| max_age.saturating_sub(age));
-        caching
-    }
-}
-
 /// `Retry-After`, in seconds or as a date.
-pub(super) fn retry_after(response: &HttpResponse, now: std::time::SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(response: &HttpResponse, now: std::time::SystemTime) -> Option<Duration> {
     let value = response.header("retry-after")?;
     seconds(value)
         .or_else(|| httpdate::parse_http_date(value.trim()).ok()?.duration_since(now).ok())
 }
 
 /// RFC 9111 §1.2.2: more than can be counted is as much as can be.
-fn seconds(text: &str) -> Option<Duration> {
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
     let text = text.trim().trim_matches('"');
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| Duration::from_secs(text.parse().unwrap_or(u32::MAX.into())))
 }
-
-/// What [`dangerous::allow_http`](crate::dangerous::allow_http) allows.
-#[derive(Clone, Debug)]
-pub struct AllowHttp(pub(crate) String);
 
 #[cfg(test)]
 mod tests {
@@ -152,35 +118,6 @@ mod tests {
     fn response(headers: &[(&str, &str)]) -> HttpResponse {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         HttpResponse { headers: headers.collect(), ..HttpResponse::default() }
-    }
-
-    #[test]
-    fn max_age_counts_less_what_the_answer_has_aged() {
-        for (headers, max_age) in [
-            (&[][..], None),
-            (&[("cache-control", "public")], None),
-            (&[("cache-control", "max-age=300")], Some(300)),
-            (&[("Cache-Control", "public, Max-Age=300, immutable")], Some(300)),
-            (&[("cache-control", "max-age=\"300\"")], Some(300)),
-            (&[("cache-control", "public"), ("cache-control", "max-age=300")], Some(300)),
-            (&[("cache-control", "max-age=300, max-age=900")], Some(300)),
-            (&[("cache-control", "max-age=300"), ("age", "100")], Some(200)),
-            (&[("cache-control", "max-age=300"), ("age", "301")], Some(0)),
-            (&[("cache-control", "max-age=300"), ("age", "old")], Some(300)),
-            (&[("cache-control", "max-age=300"), ("age", "1"), ("age", "2")], Some(300)),
-            (&[("cache-control", "max-age=-1")], None),
-            (&[("cache-control", "max-age=")], None),
-            (&[("cache-control", "max-age=1e3")], None),
-            (&[("cache-control", "s-maxage=300")], None),
-            (&[("cache-control", "max-age=99999999999999999999")], Some(u64::from(u32::MAX))),
-        ] {
-            let caching = Caching::read(&response(headers));
-            let max_age = max_age.map(Duration::from_secs);
-            assert_eq!(caching, Caching { max_age, no_store: false }, "{headers:?}");
-        }
-        for value in ["no-store", "no-cache", "private, No-Store", "max-age=300, no-cache=\"x\""] {
-            assert!(Caching::read(&response(&[("cache-control", value)])).no_store, "{value}");
-        }
     }
 
     #[test]

@@ -1,0 +1,24 @@
+//! What is wrong with a setting.
+use core::fmt;
+
+/// A setting that is out of its bounds, or was said twice and not alike.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SettingFault {
+    /// Its name.
+    pub setting: &'static str,
+    /// What it may be.
+    pub allowed: &'static str,
+}
+
+impl SettingFault {
+    /// Two different words about a setting: neither counts.
+    pub(crate) fn said_twice(setting: &'static str) -> Self {
+        Self { setting, allowed: "said once, or alike each time" }
+    }
+}
+
+impl fmt::Display for SettingFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` must be {}", self.setting, self.allowed)
+    }
+}
