@@ -90,8 +90,6 @@ pub mod dangerous;
 pub mod explain;
 mod file;
 mod json;
-#[cfg(feature = "jsonwebtoken")]
-pub mod jsonwebtoken;
 mod messages;
 mod observers;
 #[cfg(feature = "remote-jwks")]
