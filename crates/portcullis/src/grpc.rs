@@ -12,7 +12,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// gRPC over HTTP/2: `application/grpc`, perhaps with `+` and the encoding of the messages. Not `grpc-web`, which
 /// a layer further out turns into it.
-pub(crate) fn is_grpc<V: RequestView + ?Sized>(request: &V) -> bool {
+pub(crate) fn is_grpc(request: &impl RequestView) -> bool {
     // The protocol knows no other method.
     if request.method() != "POST" {
         return false;

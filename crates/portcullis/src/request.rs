@@ -67,10 +67,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a
 }
 
 /// The only value of a header; nothing where there are several.
-pub(crate) fn single<'a, V: RequestView + ?Sized>(
-    request: &'a V,
-    name: &'a str,
-) -> Option<&'a [u8]> {
+pub(crate) fn single<'a>(request: &'a impl RequestView, name: &'a str) -> Option<&'a [u8]> {
     let mut values = request.header(name);
     let first = values.next()?;
     values.next().is_none().then_some(first)

@@ -123,7 +123,7 @@ impl ProtectedResource {
     }
 
     /// Answers a request for the document.
-    pub fn answer<V: RequestView + ?Sized>(&self, request: &V) -> Reply<Infallible> {
+    pub fn answer(&self, request: &impl RequestView) -> Reply<Infallible> {
         let document = || {
             Reply::new(StatusCode::OK)
                 .with_body("application/json", self.written.document.clone())
