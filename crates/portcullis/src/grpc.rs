@@ -47,6 +47,11 @@ impl RequestView for GrpcMetadata<'_> {
         None
     }
 
+    /// None: an interceptor is not told, and cannot guess.
+    fn path(&self) -> Option<&str> {
+        None
+    }
+
     fn query(&self) -> Option<&str> {
         None
     }

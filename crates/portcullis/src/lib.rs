@@ -124,7 +124,7 @@ pub use crate::policy::{
 };
 pub use crate::presentation::{Presentation, ResponseForm};
 pub use crate::refusal::Refusal;
-pub use crate::request::RequestView;
+pub use crate::request::{ClientCertificate, PeerAddress, RequestView};
 pub use crate::response::ResponseNeeds;
 #[cfg(feature = "lookup")]
 pub use crate::revocation::RevocationLookup;
