@@ -103,7 +103,15 @@ impl GrpcStatus {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::challenge::Answer;
+
+    #[test]
+    fn an_interceptor_knows_neither_path_nor_peer_nor_certificate() {
+        let call = GrpcMetadata(&HeaderMap::new());
+        assert_eq!((call.authority(), call.path(), call.query()), (None, None, None));
+        assert_eq!((call.peer(), call.client_certificate()), (None, None));
+    }
 
     #[test]
     fn every_text_stands_in_grpc_message_as_it_is() {
