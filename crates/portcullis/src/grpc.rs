@@ -70,6 +70,7 @@ impl core::fmt::Debug for GrpcMetadata<'_> {
 
 /// How a gRPC call ends that was turned away. The layers answer so themselves; it is for interceptors, and for
 /// handlers and streams that refuse on their own.
+#[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct GrpcStatus {
     /// One of gRPC's status codes: `UNAUTHENTICATED` is 16.

@@ -776,11 +776,11 @@ mod remote_keys {
         let bad = |text: &str| Fault::Template { issuer: text.to_owned() };
         let none = |text: &str| Fault::Tenants {
             issuer: text.to_owned(),
-            fault: SettingFault { setting: "max_tenants", allowed: "at least 1" },
+            fault: SettingFault::new("max_tenants", "at least 1"),
         };
         let interval = Fault::Tenants {
             issuer: TEMPLATE.to_owned(),
-            fault: SettingFault { setting: "tenant_interval", allowed: "1 ms to 60 s" },
+            fault: SettingFault::new("tenant_interval", "1 ms to 60 s"),
         };
         let every =
             |interval| template(TEMPLATE, RemoteJwks::discovery()).tenant_interval(interval);

@@ -543,7 +543,8 @@ fn good_tokens() -> Vec<Row> {
     let plain =
         |name: &str, token: TokenBuilder| row(Variant::Plain, name, whoami(token.mint()), claims());
     let mut rows: Vec<_> = Algorithm::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .map(|algorithm| plain(&format!("{algorithm} is verified"), issuer().token(algorithm)))
         .collect();
     // Spaces, order, escapes and members of any kind come out as they went in.

@@ -189,7 +189,7 @@ impl PolicyDescription {
         if rules.revocations.unknown.is_accepted {
             dangerous.push("accept_unknown_revocation".to_owned());
         }
-        let kinds = Revocable::ALL.into_iter();
+        let kinds = Revocable::ALL.iter().copied();
         let is_enforced = |kind: &Revocable| {
             rules.revocations.enforced.iter().any(|one| one.kinds().any(|own| own == *kind))
         };
@@ -330,7 +330,7 @@ impl KeyOrigin {
 /// How many keys there are, where one may serve several algorithms under one id or none.
 fn count(keys: &KeySet, is_counted: impl Fn(Algorithm) -> bool) -> usize {
     let mut count = 0;
-    let counted = Algorithm::ALL.into_iter().filter(|algorithm| is_counted(*algorithm));
+    let counted = Algorithm::ALL.iter().copied().filter(|algorithm| is_counted(*algorithm));
     // Whether two serve the same algorithms is told by their type, and of EC by the curve.
     let group = |algorithm: Algorithm| match algorithm.family() {
         Family::Ec => algorithm.name(),
@@ -344,7 +344,7 @@ fn count(keys: &KeySet, is_counted: impl Fn(Algorithm) -> bool) -> usize {
         let without_id = |algorithm| {
             of_group().filter(|key| key.id().is_none() && key.algorithm() == algorithm).count()
         };
-        count += ids.len() + Algorithm::ALL.into_iter().map(without_id).max().unwrap_or(0);
+        count += ids.len() + Algorithm::ALL.iter().copied().map(without_id).max().unwrap_or(0);
     }
     count
 }

@@ -315,7 +315,8 @@ impl Stats {
 
 impl Serialize for Entries {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Revocable::ALL.map(|kind| (kind.name(), self.0.entries(kind))))
+        serializer
+            .collect_map(Revocable::ALL.iter().map(|&kind| (kind.name(), self.0.entries(kind))))
     }
 }
 
