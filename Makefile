@@ -2,8 +2,9 @@
 CARGO ?= cargo
 export RUSTDOCFLAGS = -D warnings
 
-# Features that change what portcullis itself can do; each is also checked alone.
-FEATURES = config explain jsonwebtoken lookup metrics remote-jwks status-list tracing
+# Features that change what portcullis itself can do, which the adapters forward; each is also checked alone.
+FEATURES = config explain lookup metrics remote-jwks status-list tracing
+JSONWEBTOKEN_FEATURES = v10 v11 v12
 TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
@@ -69,6 +70,9 @@ features:
 	$(CARGO) check --locked -p portcullis --no-default-features
 	$(foreach feature,$(FEATURES),$(CARGO) check --locked -p portcullis --no-default-features --features $(feature) &&) true
 	$(CARGO) check --locked -p portcullis-redis --no-default-features
+	$(foreach adapter,portcullis-axum portcullis-actix,$(CARGO) check --locked -p $(adapter) --no-default-features &&) true
+	$(foreach adapter,portcullis-axum portcullis-actix,$(foreach feature,$(FEATURES),$(CARGO) check --locked -p $(adapter) --no-default-features --features $(feature) &&)) true
+	$(foreach feature,$(JSONWEBTOKEN_FEATURES),$(CARGO) check --locked -p portcullis-jsonwebtoken --no-default-features --features $(feature) &&) true
 	$(foreach feature,$(TESTKIT_FEATURES),$(CARGO) check --locked -p portcullis-testkit --no-default-features --features $(feature) &&) true
 
 # The tests of the fleet against Redis 6.2 and Valkey, too, which Debian does not have: before a release.

@@ -98,7 +98,7 @@ pub struct Axum(Either);
 #[derive(Debug)]
 enum Either {
     App(Router),
-    Around(portcullis_axum::Guarded<Verify<Router>>),
+    Around(portcullis_axum::Verify<Router>),
 }
 
 impl Axum {

@@ -12,7 +12,7 @@ use portcullis::{Admission, Requires, VerifiedToken};
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;
-use crate::request::View;
+use crate::request::ActixRequest;
 
 /// The verified claims, as a `T`. They are read once per token and shared.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ pub struct Extraction<E> {
     decide: Decide<E>,
 }
 
-type Decide<E> = fn(Option<&Admission>, &View<'_>) -> Result<E, portcullis::Rejection>;
+type Decide<E> = fn(Option<&Admission>, &ActixRequest<'_>) -> Result<E, portcullis::Rejection>;
 
 impl<E> Extraction<E> {
     fn new(request: &HttpRequest, decide: Decide<E>) -> Self {
@@ -162,7 +162,7 @@ impl<E> Future for Extraction<E> {
     type Output = Result<E, Rejection>;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let decided = (self.decide)(self.request.extensions().get(), &View(&self.request));
+        let decided = (self.decide)(self.request.extensions().get(), &ActixRequest(&self.request));
         Poll::Ready(decided.map_err(Rejection::from))
     }
 }

@@ -84,6 +84,7 @@ mod routes;
 pub use self::extract::{Authorized, Caller, Extraction, Optional, Verified};
 pub use self::middleware::{Require, RequireService, ResponseFuture, Verify, VerifyService};
 pub use self::rejection::Rejection;
+pub use self::request::ActixRequest;
 pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

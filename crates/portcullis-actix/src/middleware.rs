@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use portcullis::{Admission, Check, Policy, Requirement, ResponseNeeds, Waiting};
 
 use crate::rejection::Rejection;
-use crate::request::View;
+use crate::request::ActixRequest;
 use crate::response;
 
 /// Puts a [`Policy`] in front of an app, a scope or a resource.
@@ -75,7 +75,7 @@ where
         if is_decided {
             return ResponseFuture::calling(self.service.call(request), ResponseNeeds::default());
         }
-        match self.policy.check(&View(request.request())) {
+        match self.policy.check(&ActixRequest(request.request())) {
             Check::Done(Ok(admission)) => {
                 let needs = admission.response_needs();
                 request.extensions_mut().insert(admission);
@@ -153,7 +153,7 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> ResponseFuture<S> {
-        let view = &View(request.request());
+        let view = &ActixRequest(request.request());
         let refused =
             Admission::authorize(request.extensions().get(), &self.requirement, view).err();
         match refused {

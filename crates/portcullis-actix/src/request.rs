@@ -1,10 +1,32 @@
-use actix_web::HttpRequest;
-use portcullis::RequestView;
+use core::fmt;
+use std::net::SocketAddr;
 
-/// actix-web speaks version 0.2 of the `http` crate: names cross as text, values as bytes.
-pub(crate) struct View<'a>(pub(crate) &'a HttpRequest);
+use actix_web::{HttpMessage, HttpRequest};
+use portcullis::{ClientCertificate, RequestView};
 
-impl RequestView for View<'_> {
+/// A request of actix-web, as the policy sees it: for calls of [`Policy::verify`](portcullis::Policy::verify)
+/// and its like by hand, `policy.verify(&ActixRequest(&request))`.
+///
+/// A client's certificate is what an extension of the request says, and otherwise what `HttpServer::on_connect` has
+/// put among the data of the connection. Call `on_connect` before `bind`: afterwards, it has no effect.
+///
+/// ```
+/// use actix_web::{App, HttpServer};
+/// use portcullis_actix::portcullis::ClientCertificate;
+///
+/// # fn certificate(_: &dyn std::any::Any) -> ClientCertificate { ClientCertificate::absent() }
+/// # fn server() {
+/// let server = HttpServer::new(App::new).on_connect(|connection, data| {
+///     // A `TlsStream` of `actix-tls`: its `peer_certificates()` knows.
+///     data.insert::<ClientCertificate>(certificate(connection));
+/// });
+/// # let _ = server; }
+/// ```
+#[derive(Clone, Copy)]
+pub struct ActixRequest<'a>(pub &'a HttpRequest);
+
+// actix-web speaks version 0.2 of the `http` crate: names cross as text, values as bytes.
+impl RequestView for ActixRequest<'_> {
     fn method(&self) -> &str {
         self.0.method().as_str()
     }
@@ -13,11 +35,32 @@ impl RequestView for View<'_> {
         self.0.uri().authority().map(|authority| authority.as_str())
     }
 
+    fn path(&self) -> Option<&str> {
+        // Scopes match by parts of it, and leave it whole.
+        Some(self.0.uri().path())
+    }
+
     fn query(&self) -> Option<&str> {
         self.0.uri().query()
     }
 
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.0.headers().get_all(name).map(|value| value.as_bytes())
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.0.peer_addr()
+    }
+
+    fn client_certificate(&self) -> Option<ClientCertificate> {
+        let of_request = self.0.extensions().get().cloned();
+        of_request.or_else(|| self.0.conn_data().cloned())
+    }
+}
+
+impl fmt::Debug for ActixRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The request holds the token.
+        f.debug_struct("ActixRequest").finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use portcullis::routes::{
 };
 
 use crate::rejection::Rejection;
-use crate::request::View;
+use crate::request::ActixRequest;
 use crate::response;
 
 /// The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0) at `path`: see
@@ -39,7 +39,7 @@ pub fn back_channel_logout(
         let receiver = receiver.clone();
         async move {
             let body = read(payload, receiver.body()).await;
-            respond(receiver.receive(&View(&request), body).await)
+            respond(receiver.receive(&ActixRequest(&request), body).await)
         }
     })
 }
@@ -65,7 +65,7 @@ pub fn revocation_admin(path: &str, admin: RevocationAdmin) -> impl HttpServiceF
     let route = web::resource("").to(move |request: HttpRequest, payload: web::Payload| {
         let admin = admin.clone();
         async move {
-            let view = View(&request);
+            let view = ActixRequest(&request);
             match admin.admit(&view).await {
                 Ok(administrator) => {
                     let body = read(payload, administrator.body()).await;
@@ -91,7 +91,7 @@ pub fn revocation_admin(path: &str, admin: RevocationAdmin) -> impl HttpServiceF
 /// ```
 pub fn readiness(path: &str, readiness: Readiness) -> impl HttpServiceFactory + 'static {
     web::resource(path).to(move |request: HttpRequest| {
-        let reply = readiness.answer(&View(&request));
+        let reply = readiness.answer(&ActixRequest(&request));
         async move { respond(reply) }
     })
 }
@@ -116,7 +116,7 @@ pub fn readiness(path: &str, readiness: Readiness) -> impl HttpServiceFactory + 
 pub fn protected_resource(resource: ProtectedResource) -> impl HttpServiceFactory + 'static {
     let path = resource.metadata_path().to_owned();
     web::resource(path).to(move |request: HttpRequest| {
-        let response = respond(resource.answer(&View(&request)));
+        let response = respond(resource.answer(&ActixRequest(&request)));
         async move { response }
     })
 }

@@ -14,10 +14,13 @@ use portcullis::{Policy, Requirement};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::request::AxumRequest;
+
 /// Puts a [`Policy`] in front of routes.
 ///
-/// The same as [`portcullis::VerifyLayer`], which serves every tower stack, but for the response's
-/// body: it stays the one that the route made, where axum would put the other's in a box.
+/// The same as [`portcullis::VerifyLayer`], which serves every tower stack, but for two things. The policy sees what
+/// axum alone knows, by [`AxumRequest`]: behind `Router::nest`, the path that the client asked for. And the
+/// response's body stays the one that the route made, where axum would put the other's in a box.
 ///
 /// `Router::layer` takes some 0.1 µs a request for any layer. Around the whole app there is no such
 /// price:
@@ -45,10 +48,36 @@ impl VerifyLayer {
 }
 
 impl<S> Layer<S> for VerifyLayer {
-    type Service = Guarded<middleware::Verify<S>>;
+    type Service = Verify<S>;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        Guarded(self.0.layer(inner))
+    fn layer(&self, inner: S) -> Verify<S> {
+        Verify(self.0.layer(inner))
+    }
+}
+
+/// The service that [`VerifyLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct Verify<S>(middleware::Verify<S>);
+
+impl<S, B, R> Service<Request<B>> for Verify<S>
+where
+    S: Service<Request<B>, Response = http::Response<R>> + Clone,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<middleware::ResponseFuture<S, B>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Service::<Request<B>>::poll_ready(&mut self.0, context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let future = self
+            .0
+            .call_checked(request, |policy, request| policy.check(&AxumRequest::from(request)));
+        ResponseFuture { future }
     }
 }
 
@@ -89,29 +118,29 @@ impl RequireLayer {
 }
 
 impl<S> Layer<S> for RequireLayer {
-    type Service = Guarded<middleware::Require<S>>;
+    type Service = Require<S>;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        Guarded(self.0.layer(inner))
+    fn layer(&self, inner: S) -> Require<S> {
+        Require(self.0.layer(inner))
     }
 }
 
-/// The service that [`VerifyLayer`] and [`RequireLayer`] make.
+/// The service that [`RequireLayer`] makes.
 #[derive(Clone, Debug)]
-pub struct Guarded<S>(S);
+pub struct Require<S>(middleware::Require<S>);
 
-impl<S, B, R> Service<Request<B>> for Guarded<S>
+impl<S, B, R> Service<Request<B>> for Require<S>
 where
-    S: Service<Request<B>, Response = http::Response<ResponseBody<R>>>,
+    S: Service<Request<B>, Response = http::Response<R>>,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<middleware::RequireFuture<S::Future>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+        Service::<Request<B>>::poll_ready(&mut self.0, context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
@@ -120,7 +149,7 @@ where
 }
 
 pin_project! {
-    /// The future of [`Guarded`].
+    /// The future of [`Verify`] and [`Require`].
     pub struct ResponseFuture<F> {
         #[pin]
         future: F,

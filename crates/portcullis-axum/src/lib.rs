@@ -94,11 +94,13 @@
 mod extract;
 mod layer;
 mod rejection;
+mod request;
 mod routes;
 
 pub use self::extract::{Authorized, Caller, Verified};
-pub use self::layer::{Guarded, RequireLayer, ResponseFuture, VerifyLayer};
+pub use self::layer::{Require, RequireLayer, ResponseFuture, Verify, VerifyLayer};
 pub use self::rejection::Rejection;
+pub use self::request::AxumRequest;
 pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

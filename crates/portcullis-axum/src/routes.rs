@@ -14,6 +14,8 @@ use portcullis::routes::{
     BackChannelLogout, BoundedBody, ProtectedResource, Readiness, Reply, RevocationAdmin,
 };
 
+use crate::request::AxumRequest;
+
 /// The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0), for a route: see
 /// [`BackChannelLogout`].
 ///
@@ -39,7 +41,7 @@ where
     any(move |request: Request| async move {
         let (head, body) = request.into_parts();
         let body = read(body, receiver.body()).await;
-        respond(receiver.receive(&head, body).await)
+        respond(receiver.receive(&AxumRequest::from(&head), body).await)
     })
 }
 
@@ -66,10 +68,11 @@ where
 {
     let route = any(move |request: Request| async move {
         let (head, body) = request.into_parts();
-        match admin.admit(&head).await {
+        let view = AxumRequest::from(&head);
+        match admin.admit(&view).await {
             Ok(administrator) => {
                 let body = read(body, administrator.body()).await;
-                respond(administrator.answer(&head, body).await)
+                respond(administrator.answer(&view, body).await)
             }
             Err(rejection) => rejection.into_response::<Body>(),
         }
@@ -93,7 +96,9 @@ pub fn readiness<S>(readiness: Readiness) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    any(move |request: Request| async move { respond(readiness.answer(&request)) })
+    any(
+        move |request: Request| async move { respond(readiness.answer(&AxumRequest::from(&request))) },
+    )
 }
 
 /// The document of a protected resource (RFC 9728), at its well-known path: a router to merge with that of
@@ -116,7 +121,8 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let path = resource.metadata_path().to_owned();
-    let route = any(async move |request: Request| respond(resource.answer(&request)));
+    let route =
+        any(async move |request: Request| respond(resource.answer(&AxumRequest::from(&request))));
     Router::new().route(&path, route)
 }
 

@@ -470,7 +470,7 @@ mod tests {
     #[test]
     fn a_flipped_bit_breaks_every_signature_but_changes_nothing_else() {
         let issuer = issuer();
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let token = issuer.token(algorithm).mint();
             let flipped = flip_signature_bit(&token);
             assert_eq!(oracle::read(&flipped), oracle::read(&token), "{algorithm}");

@@ -131,7 +131,7 @@ impl TestIssuer {
     ///
     /// [`jwks_of`](Self::jwks_of) makes only the keys that a test is about.
     pub fn jwks(&self) -> String {
-        self.jwks_of(&Algorithm::ALL)
+        self.jwks_of(Algorithm::ALL)
     }
 
     /// The public keys of these algorithms as a JWK set: the current and the former ones, but for
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn every_algorithm_mints_what_its_key_verifies() {
         let issuer = TestIssuer::new(NAME);
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let token = issuer.token(algorithm).mint();
             assert!(oracle::accepts(issuer.key(algorithm), &token), "{algorithm}");
         }

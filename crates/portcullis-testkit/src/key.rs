@@ -356,7 +356,11 @@ mod tests {
 
     /// Those with a public half.
     fn key_pairs() -> impl Iterator<Item = SigningKey> {
-        Algorithm::ALL.into_iter().map(SigningKey::generate).filter(|key| key.secret().is_none())
+        Algorithm::ALL
+            .iter()
+            .copied()
+            .map(SigningKey::generate)
+            .filter(|key| key.secret().is_none())
     }
 
     #[test]
@@ -375,7 +379,7 @@ mod tests {
 
     #[test]
     fn aws_lc_verifies_every_algorithm_under_the_jwk_or_the_secret() {
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let key = SigningKey::generate(algorithm);
             let signature = key.sign(b"eyJh.eyJz");
             assert!(oracle::verifies(&key, b"eyJh.eyJz", &signature), "{algorithm}");

@@ -31,12 +31,12 @@ struct Generation {
 impl Keyring {
     /// Keys that every keyring of this issuer in the process has, too.
     pub(crate) fn shared(issuer: &str) -> Self {
-        Self { issuer: Some(issuer.to_owned()), chains: Algorithm::ALL.map(|_| OnceLock::new()) }
+        Self { issuer: Some(issuer.to_owned()), chains: Default::default() }
     }
 
     /// Keys that no other keyring has.
     pub(crate) fn unshared() -> Self {
-        Self { issuer: None, chains: Algorithm::ALL.map(|_| OnceLock::new()) }
+        Self { issuer: None, chains: Default::default() }
     }
 
     /// The key that signs.

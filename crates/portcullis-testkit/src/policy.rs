@@ -71,7 +71,7 @@ impl TestIssuer {
     /// ```
     #[track_caller]
     pub fn policy_builder(&self) -> PolicyBuilder {
-        let key_pairs = Algorithm::ALL.into_iter().filter(|algorithm| !is_hmac(*algorithm));
+        let key_pairs = Algorithm::ALL.iter().copied().filter(|algorithm| !is_hmac(*algorithm));
         let (rsa, others): (Vec<_>, Vec<_>) = key_pairs.partition(|algorithm| is_rsa(*algorithm));
         self.make_keys(&others);
         let issuer = self.trusted_with([others, rsa].concat());
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn every_algorithm_passes_under_a_policy_of_its_own() {
         let issuer = issuer("https://policy-of.example");
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let policy = issuer.policy_of(&[algorithm]);
             let token = verify(&policy, issuer.token(algorithm).mint()).expect("a good token");
             assert_eq!(token.algorithm(), algorithm);
@@ -205,7 +205,7 @@ mod tests {
     fn the_ready_policy_trusts_every_key_pair_and_no_secret() {
         let issuer = issuer("https://ready.example");
         let policy = issuer.policy();
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let result = verify(&policy, issuer.token(algorithm).mint());
             if is_hmac(algorithm) {
                 assert_eq!(result.err(), Some(ClaimsError::Algorithm.into()), "{algorithm}");

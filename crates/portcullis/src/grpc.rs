@@ -12,7 +12,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// gRPC over HTTP/2: `application/grpc`, perhaps with `+` and the encoding of the messages. Not `grpc-web`, which
 /// a layer further out turns into it.
-pub(crate) fn is_grpc<V: RequestView + ?Sized>(request: &V) -> bool {
+pub(crate) fn is_grpc(request: &impl RequestView) -> bool {
     // The protocol knows no other method.
     if request.method() != "POST" {
         return false;
@@ -47,6 +47,11 @@ impl RequestView for GrpcMetadata<'_> {
         None
     }
 
+    /// None: an interceptor is not told, and cannot guess.
+    fn path(&self) -> Option<&str> {
+        None
+    }
+
     fn query(&self) -> Option<&str> {
         None
     }
@@ -65,6 +70,7 @@ impl core::fmt::Debug for GrpcMetadata<'_> {
 
 /// How a gRPC call ends that was turned away. The layers answer so themselves; it is for interceptors, and for
 /// handlers and streams that refuse on their own.
+#[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct GrpcStatus {
     /// One of gRPC's status codes: `UNAUTHENTICATED` is 16.
@@ -98,7 +104,15 @@ impl GrpcStatus {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::challenge::Answer;
+
+    #[test]
+    fn an_interceptor_knows_neither_path_nor_peer_nor_certificate() {
+        let call = GrpcMetadata(&HeaderMap::new());
+        assert_eq!((call.authority(), call.path(), call.query()), (None, None, None));
+        assert_eq!((call.peer(), call.client_certificate()), (None, None));
+    }
 
     #[test]
     fn every_text_stands_in_grpc_message_as_it_is() {

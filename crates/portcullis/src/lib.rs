@@ -93,8 +93,6 @@ pub mod explain;
 pub mod fetch;
 mod file;
 mod json;
-#[cfg(feature = "jsonwebtoken")]
-pub mod jsonwebtoken;
 mod messages;
 mod observers;
 #[cfg(feature = "remote-jwks")]
@@ -127,7 +125,7 @@ pub use crate::policy::{
 };
 pub use crate::presentation::{Presentation, ResponseForm};
 pub use crate::refusal::Refusal;
-pub use crate::request::RequestView;
+pub use crate::request::{ClientCertificate, PeerAddress, RequestView};
 pub use crate::response::ResponseNeeds;
 #[cfg(feature = "lookup")]
 pub use crate::revocation::RevocationLookup;

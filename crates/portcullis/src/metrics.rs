@@ -41,7 +41,7 @@ use metrics::{
 use crate::error::Error;
 
 /// Every name, in the order of the [table](self).
-pub const NAMES: [&str; 12] = [
+pub const NAMES: &[&str] = &[
     ACCEPTED,
     REFUSED,
     UNAVAILABLE,
@@ -93,7 +93,7 @@ pub(crate) fn describe() {
     describe_gauge!(READY, "1 where the policy can decide about tokens");
 
     // Rates are taken between two samples: a first burst shows only where there was a zero before it.
-    for reason in Error::REASONS {
+    for &reason in Error::REASONS {
         let unavailable = ["keys_unavailable", "revocation_unavailable"].contains(&reason);
         add_refusals(if unavailable { UNAVAILABLE } else { REFUSED }, reason, 0);
     }
@@ -108,7 +108,7 @@ pub(crate) fn count_refusal(error: &Error) {
 fn add_refusals(name: &'static str, reason: &str, count: u64) {
     static LABELS: LazyLock<HashMap<&str, [Label; 1]>> = LazyLock::new(|| {
         let labels = |reason| (reason, [Label::from_static_parts("reason", reason)]);
-        Error::REASONS.into_iter().map(labels).collect()
+        Error::REASONS.iter().copied().map(labels).collect()
     });
     if let Some(labels) = LABELS.get(reason) {
         let key = Key::from_static_labels(name, labels);

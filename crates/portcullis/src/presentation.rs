@@ -327,7 +327,7 @@ pub enum ResponseForm {
 
 impl ResponseForm {
     /// What this request wants.
-    pub fn of<V: RequestView + ?Sized>(request: &V) -> Self {
+    pub fn of(request: &impl RequestView) -> Self {
         match request.method() {
             "HEAD" => Self::WithoutBody,
             _ if is_grpc(request) => Self::Grpc,
@@ -337,7 +337,7 @@ impl ResponseForm {
 }
 
 /// What this request wants: looked at where it is turned away, and not before.
-impl<V: RequestView + ?Sized> From<&V> for ResponseForm {
+impl<V: RequestView> From<&V> for ResponseForm {
     fn from(request: &V) -> Self {
         Self::of(request)
     }

@@ -1,5 +1,10 @@
 //! What verification may see of a request.
+use core::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::{Extensions, Uri};
 
 /// The parts of a request that decide about a token.
 ///
@@ -14,11 +19,33 @@ pub trait RequestView {
     /// for the absolute form. The `Host` header is asked for otherwise.
     fn authority(&self) -> Option<&str>;
 
+    /// The path that the client asked for: percent-encoded as it was sent, and whole, though a
+    /// router that nests others strips a prefix from what it hands on. The absolute form of a
+    /// target counts by its path.
+    ///
+    /// `None`: whoever made the view is not told, as an interceptor of gRPC.
+    fn path(&self) -> Option<&str>;
+
     /// The query, without the `?` and as it was sent.
     fn query(&self) -> Option<&str>;
 
     /// Every value of the header `name`, which is in lower case.
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+
+    /// The address at the other end of the connection: the client's, or that of the last proxy.
+    /// Nothing that a header says of it counts.
+    ///
+    /// Not implemented: `None`, the address is not known.
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// What the connection's TLS handshake said of a certificate of the client.
+    ///
+    /// Not implemented: `None`, nobody says whether there is one.
+    fn client_certificate(&self) -> Option<ClientCertificate> {
+        None
+    }
 }
 
 impl RequestView for http::request::Parts {
@@ -27,7 +54,11 @@ impl RequestView for http::request::Parts {
     }
 
     fn authority(&self) -> Option<&str> {
-        self.uri.authority().map(http::uri::Authority::as_str)
+        authority(&self.uri)
+    }
+
+    fn path(&self) -> Option<&str> {
+        Some(self.uri.path())
     }
 
     fn query(&self) -> Option<&str> {
@@ -37,6 +68,14 @@ impl RequestView for http::request::Parts {
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         values(&self.headers, name)
     }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        peer(&self.extensions)
+    }
+
+    fn client_certificate(&self) -> Option<ClientCertificate> {
+        self.extensions.get().cloned()
+    }
 }
 
 impl<B> RequestView for http::Request<B> {
@@ -45,7 +84,11 @@ impl<B> RequestView for http::Request<B> {
     }
 
     fn authority(&self) -> Option<&str> {
-        self.uri().authority().map(http::uri::Authority::as_str)
+        authority(self.uri())
+    }
+
+    fn path(&self) -> Option<&str> {
+        Some(self.uri().path())
     }
 
     fn query(&self) -> Option<&str> {
@@ -55,6 +98,18 @@ impl<B> RequestView for http::Request<B> {
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         values(self.headers(), name)
     }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        peer(self.extensions())
+    }
+
+    fn client_certificate(&self) -> Option<ClientCertificate> {
+        self.extensions().get().cloned()
+    }
+}
+
+fn authority(uri: &Uri) -> Option<&str> {
+    uri.authority().map(http::uri::Authority::as_str)
 }
 
 fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
@@ -66,12 +121,150 @@ fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a
     values.into_iter().map(HeaderValue::as_bytes)
 }
 
+fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    extensions.get().map(|PeerAddress(address)| *address)
+}
+
+/// The address at the other end of the connection, as an extension of a request.
+///
+/// For services of tower, which are not told: whoever accepts the connection adds it to each of
+/// its requests. axum's `ConnectInfo<SocketAddr>` and actix-web's own address do without.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// What a TLS handshake said of the client's certificate, as an extension of a request.
+///
+/// Whoever terminates TLS makes it once for a connection, and adds it to each of its requests: to
+/// their extensions in tower and axum, and in actix-web by `HttpServer::on_connect`. Where a
+/// connection has no certificate it adds [`absent`](Self::absent), so that this differs from a
+/// server that adds nothing.
+///
+/// ```
+/// use portcullis::ClientCertificate;
+///
+/// // `peer_certificates()` of a connection of rustls: the client's own comes first.
+/// fn certificate<C: AsRef<[u8]>>(chain: Option<&[C]>) -> ClientCertificate {
+///     match chain {
+///         Some([leaf, ..]) => ClientCertificate::presented(leaf.as_ref()),
+///         _ => ClientCertificate::absent(),
+///     }
+/// }
+///
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(certificate(Some(&[[0x30, 0x82]])));
+/// # use portcullis::RequestView;
+/// # assert_eq!(request.client_certificate().unwrap().der(), Some(&[0x30, 0x82][..]));
+/// ```
+#[derive(Clone, Eq, PartialEq)]
+pub struct ClientCertificate(Option<Arc<[u8]>>);
+
+impl ClientCertificate {
+    /// The client presented the certificate with this DER, and proved that it has the key.
+    ///
+    /// The handshake must have checked that proof: a verifier of TLS that takes any signature lets
+    /// a client present the certificate of anybody.
+    pub fn presented(der: impl Into<Arc<[u8]>>) -> Self {
+        Self(Some(der.into()))
+    }
+
+    /// The client presented no certificate, or the connection has no TLS.
+    pub fn absent() -> Self {
+        Self(None)
+    }
+
+    /// The DER of the certificate, where there is one.
+    pub fn der(&self) -> Option<&[u8]> {
+        self.0.as_deref()
+    }
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It names a person or a machine.
+        f.write_str(if self.0.is_some() { "presented" } else { "absent" })
+    }
+}
+
 /// The only value of a header; nothing where there are several.
-pub(crate) fn single<'a, V: RequestView + ?Sized>(
-    request: &'a V,
-    name: &'a str,
-) -> Option<&'a [u8]> {
+pub(crate) fn single<'a>(request: &'a impl RequestView, name: &'a str) -> Option<&'a [u8]> {
     let mut values = request.header(name);
     let first = values.next()?;
     values.next().is_none().then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(target: &'static str) -> http::Request<()> {
+        let mut request = http::Request::new(());
+        *request.uri_mut() = Uri::from_static(target);
+        request
+    }
+
+    /// What both views of a request say of it.
+    fn both<T: PartialEq + fmt::Debug>(
+        request: http::Request<()>,
+        of_request: impl Fn(&http::Request<()>) -> T,
+        of_parts: impl Fn(&http::request::Parts) -> T,
+    ) -> T {
+        let said = of_request(&request);
+        assert_eq!(of_parts(&request.into_parts().0), said);
+        said
+    }
+
+    #[test]
+    fn the_path_is_as_it_was_sent_whatever_the_form_of_the_target() {
+        for (target, path) in [
+            ("/", "/"),
+            ("/a//b/", "/a//b/"),
+            ("/a/%2E%2e/%2f?q=/b", "/a/%2E%2e/%2f"),
+            ("/a/../b", "/a/../b"),
+            ("http://api.example/a%20b?q", "/a%20b"),
+            ("http://api.example", "/"),
+            ("*", "*"),
+        ] {
+            let found = both(
+                request(target),
+                |request| RequestView::path(request).map(str::to_owned),
+                |parts| RequestView::path(parts).map(str::to_owned),
+            );
+            assert_eq!(found.as_deref(), Some(path), "{target}");
+        }
+    }
+
+    #[test]
+    fn peer_and_certificate_are_what_the_extensions_say_and_nothing_else() {
+        let silent = || {
+            let mut request = request("/");
+            for (name, value) in [("x-forwarded-for", "192.0.2.1"), ("client-cert", ":AAAA:")] {
+                request.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            request
+        };
+        assert_eq!(both(silent(), RequestView::peer, RequestView::peer), None);
+        let certificate = |request| {
+            both(request, RequestView::client_certificate, RequestView::client_certificate)
+        };
+        assert_eq!(certificate(silent()), None);
+
+        let mut told = silent();
+        let address = SocketAddr::from(([198, 51, 100, 7], 4711));
+        told.extensions_mut().insert(PeerAddress(address));
+        assert_eq!(both(told, RequestView::peer, RequestView::peer), Some(address));
+
+        for said in [ClientCertificate::presented(*b"DER"), ClientCertificate::absent()] {
+            let mut told = silent();
+            told.extensions_mut().insert(said.clone());
+            assert_eq!(certificate(told), Some(said));
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_not_printed() {
+        let certificate = ClientCertificate::presented(*b"alice");
+        assert_eq!(certificate.der(), Some(&b"alice"[..]));
+        assert_eq!(format!("{certificate:?}"), "presented");
+        assert_eq!(ClientCertificate::absent().der(), None);
+    }
 }

@@ -786,7 +786,7 @@ fn debug_shows_no_token() {
 
 #[test]
 fn every_algorithm_is_remembered() {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let provider = provider();
         let issuer = provider.trusted(&[algorithm]);
         let policy = Policy::builder().clock(FixedClock::at(NOW)).issuer(issuer).build().unwrap();

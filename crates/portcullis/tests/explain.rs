@@ -171,7 +171,7 @@ fn agrees(explanation: &Explanation, verdict: Option<&Error>) -> bool {
     is_own
         && explanation.verdict().err() == verdict
         && refused.and_then(|step| step.error.as_ref()) == verdict
-        && steps.iter().map(|step| step.stage).eq(Stage::ALL)
+        && steps.iter().map(|step| step.stage).eq(Stage::ALL.iter().copied())
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn a_setting_out_of_its_bounds_or_without_its_proxy_is_a_fault() {
         (proxy().proxy("http://127.0.0.1:2"), "proxy", "said once, or alike each time"),
     ] {
         assert!(!format!("{client:?}").contains("hunter"));
-        let fault = ClientFault::Setting(SettingFault { setting, allowed });
+        let fault = ClientFault::Setting(SettingFault::new(setting, allowed));
         assert_eq!(faults(client), [fault], "{setting}");
     }
 }

@@ -113,11 +113,11 @@ fn what_the_server_cannot_tell_is_unavailable_and_not_refused() {
 fn each_reason_is_there_at_zero_once_a_policy_is_built_as_what_it_will_count() {
     let told = recorded(|| drop(issuer().policy()));
     let unavailable = ["keys_unavailable", "revocation_unavailable"];
-    let expected = Error::REASONS.map(|reason| {
+    let expected = Error::REASONS.iter().map(|&reason| {
         let kind = if unavailable.contains(&reason) { "unavailable" } else { "refused" };
         (format!("portcullis_{kind}_total,reason={reason}"), 0.0)
     });
-    assert_eq!(told, expected.into());
+    assert_eq!(told, expected.collect());
 }
 
 #[derive(Debug)]

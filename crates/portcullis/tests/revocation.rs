@@ -68,7 +68,8 @@ mod in_memory {
             .mint();
         let key_id = provider().key(EdDSA).id().to_owned();
         let policies: Vec<_> = Revocable::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .map(|kind| {
                 let enforced = revocations.enforce([kind]).version_claims(["ver"]);
                 (kind, builder().revocations(enforced).build().unwrap())
@@ -793,7 +794,7 @@ mod shared_by_a_fleet {
         let one = lift(1).unwrap();
         assert_eq!((one.is_lift(), one.kind(), one.key()), (true, Revocable::Key, [0x87; 17]));
         assert_eq!(lift(65_536), None);
-        for kind in Revocable::ALL {
+        for &kind in Revocable::ALL {
             assert_eq!(Revocable::of_code(kind.code()), Some(kind));
         }
     }
@@ -919,7 +920,7 @@ mod lifts {
     }
 
     fn enforcing(revocations: &Revocations) -> Policy {
-        let enforced = revocations.enforce(Revocable::ALL).version_claims(["ver"]);
+        let enforced = revocations.enforce(Revocable::ALL.iter().copied()).version_claims(["ver"]);
         builder().revocations(enforced).build().unwrap()
     }
 

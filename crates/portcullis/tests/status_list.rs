@@ -1185,7 +1185,7 @@ fn settings_out_of_their_bounds_and_bad_origins_are_faults_of_the_policy() {
         trusting([&issuer], &FixedClock::at(NOW)).status_lists(lists).build()
     };
     let fault = |setting, allowed| {
-        let error = StatusListsError::Setting(SettingFault { setting, allowed });
+        let error = StatusListsError::Setting(SettingFault::new(setting, allowed));
         Fault::StatusLists { error }
     };
     let origin = |origin: &str| {

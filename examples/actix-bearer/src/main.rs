@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use portcullis::{Algorithm, Issuer, KeySet};
+use portcullis_actix::portcullis::{Algorithm, Issuer, KeySet};
 use portcullis_actix::{Caller, Policy, Verified, Verify};
 use portcullis_testkit::TestIssuer;
 use serde::Deserialize;

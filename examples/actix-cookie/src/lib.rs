@@ -1,7 +1,7 @@
 //! The service that `main.rs` starts: a policy, and the routes in front of it and behind it.
 use actix_web::http::header::SET_COOKIE;
 use actix_web::{HttpResponse, web};
-use portcullis::{BuildError, PolicyBuilder, TokenCookie, TokenSource};
+use portcullis_actix::portcullis::{BuildError, PolicyBuilder, TokenCookie, TokenSource};
 use portcullis_actix::{Policy, Verified, Verify};
 use serde::Deserialize;
 
@@ -80,7 +80,7 @@ pub fn api(policy: Policy, cookie: TokenCookie) -> impl FnOnce(&mut web::Service
 mod tests {
     use actix_web::App;
     use actix_web::test::{self, TestRequest};
-    use portcullis::Algorithm;
+    use portcullis_actix::portcullis::Algorithm;
     use portcullis_testkit::TestIssuer;
     use portcullis_testkit::actix::assert_protected;
     use serde_json::json;

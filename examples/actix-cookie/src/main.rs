@@ -10,7 +10,7 @@ use std::error::Error;
 
 use actix_web::{App, HttpServer};
 use example_actix_cookie::{COOKIE, api, policy};
-use portcullis::{Algorithm, Issuer, KeySet, Policy, TokenCookie};
+use portcullis_actix::portcullis::{Algorithm, Issuer, KeySet, Policy, TokenCookie};
 use portcullis_testkit::TestIssuer;
 
 #[actix_web::main]

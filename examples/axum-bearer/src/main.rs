@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use portcullis::{Algorithm, Issuer, KeySet};
+use portcullis_axum::portcullis::{Algorithm, Issuer, KeySet};
 use portcullis_axum::{Caller, Policy, Verified, VerifyLayer};
 use portcullis_testkit::TestIssuer;
 use serde::Deserialize;

@@ -5,7 +5,9 @@ use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use portcullis::{BadCookie, BuildError, CookieError, PolicyBuilder, TokenCookie, TokenSource};
+use portcullis_axum::portcullis::{
+    BadCookie, BuildError, CookieError, PolicyBuilder, TokenCookie, TokenSource,
+};
 use portcullis_axum::{Caller, Policy, Verified, VerifyLayer};
 use serde::Deserialize;
 
@@ -84,7 +86,7 @@ mod tests {
     use axum::http::header::CONTENT_TYPE;
     use axum::http::request::Builder;
     use http_body_util::BodyExt;
-    use portcullis::Algorithm;
+    use portcullis_axum::portcullis::Algorithm;
     use portcullis_testkit::TestIssuer;
     use tower::ServiceExt;
 

@@ -8,7 +8,7 @@
 use std::error::Error;
 
 use example_axum_optional_cookie::{COOKIE, app, policy};
-use portcullis::{Algorithm, Issuer, KeySet, Policy};
+use portcullis_axum::portcullis::{Algorithm, Issuer, KeySet, Policy};
 use portcullis_testkit::TestIssuer;
 use tokio::net::TcpListener;
 

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use portcullis::{Algorithm, BuildError, Issuer, RemoteJwks};
+use portcullis_axum::portcullis::{Algorithm, BuildError, Issuer, RemoteJwks};
 use portcullis_axum::{Caller, Policy, VerifyLayer};
 use portcullis_testkit::key_server::KeyServer;
 use serde_json::{Value, json};

@@ -49,7 +49,7 @@ fn caller<T>(call: &Request<T>) -> Result<&VerifiedToken, Status> {
 }
 
 fn status(rejection: Rejection) -> Status {
-    let GrpcStatus { code, message, metadata } = rejection.into_grpc_status();
+    let GrpcStatus { code, message, metadata, .. } = rejection.into_grpc_status();
     Status::with_metadata(code.into(), message, MetadataMap::from_headers(metadata))
 }
 

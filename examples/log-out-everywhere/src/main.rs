@@ -31,7 +31,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use portcullis::{
+use portcullis_axum::portcullis::{
     Algorithm, BuildError, Clock, Issuer, Revocable, Revocations, RevokeError, Secret, SystemClock,
 };
 use portcullis_axum::{Caller, Policy, VerifyLayer};

@@ -17,7 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::Uri;
 use axum::http::request::Parts;
-use portcullis::{Admission, Algorithm, Issuer, KeySet, ProtectedResource};
+use portcullis_axum::portcullis::{Admission, Algorithm, Issuer, KeySet, ProtectedResource};
 use portcullis_axum::{Policy, RequireLayer, VerifyLayer, protected_resource};
 use portcullis_testkit::TestIssuer;
 use rmcp::handler::server::common::Extension;

@@ -10,7 +10,7 @@
 use std::error::Error;
 
 use actix_web::{App, HttpServer, web};
-use portcullis::{Algorithm, BuildError, Issuer, RemoteJwks};
+use portcullis_actix::portcullis::{Algorithm, BuildError, Issuer, RemoteJwks};
 use portcullis_actix::{Caller, Policy, Verify};
 use portcullis_testkit::TestIssuer;
 use portcullis_testkit::key_server::KeyServer;

@@ -18,7 +18,9 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use portcullis::{Algorithm, Issuer, Readiness, RemoteJwks, Revocable, Revocations};
+use portcullis_axum::portcullis::{
+    self, Algorithm, Issuer, Readiness, RemoteJwks, Revocable, Revocations,
+};
 use portcullis_axum::{Caller, Policy, VerifyLayer, readiness};
 use portcullis_redis::{RedisRevocations, StoreTerms};
 use portcullis_testkit::key_server::KeyServer;

@@ -3,8 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use portcullis::metrics::NAMES;
-use portcullis::{Moment, Publishing, RevocationEntry, RevocationList, RevocationStore};
+use portcullis_axum::portcullis::metrics::NAMES;
+use portcullis_axum::portcullis::{
+    Error, Moment, Publishing, RevocationEntry, RevocationList, RevocationStore,
+};
 use portcullis_testkit::{TestIssuer, hostile};
 use regex::Regex;
 use serde_json::Value;
@@ -209,7 +211,7 @@ fn assert_answerable(query: &str, samples: &BTreeMap<String, BTreeSet<String>>) 
     }
     assert!(used.is_subset(&known), "{used:?} of {query}");
     for reason in all(r"reason=\x22(\w+)\x22") {
-        assert!(portcullis::Error::REASONS.contains(&&*reason), "{reason} of {query}");
+        assert!(Error::REASONS.contains(&&*reason), "{reason} of {query}");
     }
 }
 

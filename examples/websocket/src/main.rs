@@ -17,7 +17,9 @@ use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use axum::routing::any;
-use portcullis::{Algorithm, Issuer, KeySet, SourceError, TokenSource, VerifiedToken};
+use portcullis_axum::portcullis::{
+    Algorithm, Issuer, KeySet, SourceError, TokenSource, VerifiedToken,
+};
 use portcullis_axum::{Caller, Policy, VerifyLayer};
 use portcullis_testkit::TestIssuer;
 use tokio::net::TcpListener;
@@ -134,7 +136,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 #[cfg(test)]
 mod tests {
     use futures_util::{SinkExt, StreamExt};
-    use portcullis::ReplaceablePolicy;
+    use portcullis_axum::portcullis::ReplaceablePolicy;
     use portcullis_testkit::FixedClock;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpStream;

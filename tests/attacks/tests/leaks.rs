@@ -189,7 +189,7 @@ fn no_error_and_no_rejection_shows_anything_of_the_token() {
     }
     // The list above is of use only as long as it meets all there is.
     let never: Vec<_> =
-        Error::REASONS.into_iter().filter(|reason| !reasons.contains(reason)).collect();
+        Error::REASONS.iter().copied().filter(|reason| !reasons.contains(reason)).collect();
     let elsewhere = [
         "token_missing",
         "several_tokens",

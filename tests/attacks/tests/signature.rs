@@ -126,12 +126,12 @@ fn a_key_without_alg_serves_no_algorithm_but_those_of_its_type_and_of_the_policy
         let keys: Vec<_> = signers[..5].iter().map(|one| bare(issuer().key(*one))).collect();
         let keys = Keys::from(jwks(&keys)).and(secret());
         let everything = Issuer::new(issuer().name())
-            .algorithms(Algorithm::ALL)
+            .algorithms(Algorithm::ALL.iter().copied())
             .keys(keys)
             .audience(TestIssuer::AUDIENCE);
         let door = Door::new(policy_for([everything]));
         for signer in signers {
-            for named in Algorithm::ALL {
+            for &named in Algorithm::ALL {
                 let token = token(signer).header("alg", named.name()).without_header("kid").mint();
                 let same_key = signer == EdDSA && named == Ed25519;
                 if named == signer || same_key {
@@ -154,7 +154,7 @@ fn a_key_without_alg_is_not_used_with_an_algorithm_that_the_policy_does_not_list
             .audience(TestIssuer::AUDIENCE);
         let door = Door::new(policy_for([issuer]));
         door.admits(&token(algorithm).mint());
-        for named in Algorithm::ALL.into_iter().filter(|named| *named != algorithm) {
+        for named in Algorithm::ALL.iter().copied().filter(|named| *named != algorithm) {
             let token = token(algorithm).header("alg", named.name()).mint();
             door.refuses(named.name(), token, ClaimsError::Algorithm);
         }

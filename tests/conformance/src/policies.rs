@@ -244,7 +244,7 @@ fn every_algorithm() -> Issuer {
         })
         .collect();
     Issuer::new(ISSUER)
-        .algorithms(Algorithm::ALL)
+        .algorithms(Algorithm::ALL.iter().copied())
         .keys(secrets.and(pairs))
         .audience(TestIssuer::AUDIENCE)
 }

@@ -77,6 +77,7 @@ pub fn rows() -> Vec<Row> {
         requirements(),
         providers(),
         grpc(),
+        views(),
         sizes(),
     ]
     .concat()
@@ -542,7 +543,8 @@ fn good_tokens() -> Vec<Row> {
     let plain =
         |name: &str, token: TokenBuilder| row(Variant::Plain, name, whoami(token.mint()), claims());
     let mut rows: Vec<_> = Algorithm::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .map(|algorithm| plain(&format!("{algorithm} is verified"), issuer().token(algorithm)))
         .collect();
     // Spaces, order, escapes and members of any kind come out as they went in.
@@ -2158,6 +2160,67 @@ fn revocation_list() -> Vec<Row> {
         stale("what stands on it is refused as such", whoami(with("jti", "stolen")), was_revoked()),
         stale("without a token nothing is asked", get("/optional"), text("anonymous")),
     ]
+}
+
+/// What a policy sees of a request besides its token is what the client sent, however routers are put together.
+fn views() -> Vec<Row> {
+    let seen = |target: &str, path: &str| {
+        let answer = text(&format!("{path} from Some(127.0.0.1) with a certificate"));
+        let name = format!("the path of {target} is seen as it was sent");
+        row(Variant::Plain, name, get(target).bearer(good()), answer)
+    };
+    let mut rows: Vec<_> = [
+        "/nested/twice/a",
+        "/nested/twice/a/",
+        "/nested/twice/a/b/c",
+        "/nested/twice/a//b",
+        "/nested/twice/%61%2Fb%2fc/%20/%C3%A9",
+        "/nested/twice/a/%2e%2E/b",
+        "/nested/twice/a/../b",
+        "/nested/twice/nested/twice/a",
+        "/nested/nowhere",
+        "/nested/tw%69ce/a",
+        "/service/a/b",
+        "/merged/a/b",
+    ]
+    .into_iter()
+    .map(|target| seen(target, target))
+    .collect();
+    rows.push(seen("/nested/twice/a?b=/c", "/nested/twice/a"));
+    let authorization = format!("Authorization: Bearer {}", good());
+    rows.push(row(
+        Variant::Plain,
+        "the path of the absolute form is seen, and not its authority",
+        raw(
+            "GET",
+            &[
+                b"GET http://api.example/nested/twice/a%20b HTTP/1.1",
+                b"Host: api.example",
+                authorization.as_bytes(),
+            ],
+        ),
+        text("/nested/twice/a%20b from Some(127.0.0.1) with a certificate"),
+    ));
+    rows.push(row(
+        Variant::Plain,
+        "the path of a gRPC call is seen as that of any request",
+        post("/nested/twice/orders.v1.Orders/List")
+            .header("content-type", "application/grpc")
+            .bearer(good()),
+        text("/nested/twice/orders.v1.Orders/List from Some(127.0.0.1) with a certificate"),
+    ));
+    rows.push(row(
+        Variant::Plain,
+        "what a header says of the peer and the certificate does not count",
+        get("/merged/a")
+            .header("x-forwarded-for", "192.0.2.1")
+            .header("forwarded", "for=192.0.2.1;host=other.example")
+            .header("x-original-uri", "/b")
+            .header("client-cert", ":AAAA:")
+            .bearer(good()),
+        text("/merged/a from Some(127.0.0.1) with a certificate"),
+    ));
+    rows
 }
 
 fn sizes() -> Vec<Row> {

@@ -202,7 +202,7 @@ impl World {
                     .audience(TestIssuer::AUDIENCE),
             );
         }
-        let kinds = Revocable::ALL.into_iter().filter(|kind| *kind != Revocable::Key);
+        let kinds = Revocable::ALL.iter().copied().filter(|kind| *kind != Revocable::Key);
         let policy = builder
             .max_lifetime(Duration::from_secs(LIFETIME))
             .leeway(Duration::from_secs(LEEWAY))

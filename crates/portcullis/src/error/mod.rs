@@ -112,7 +112,7 @@ impl Error {
     }
 
     /// Every [`reason`](Self::reason) there is.
-    pub const REASONS: [&'static str; 31] = [
+    pub const REASONS: &'static [&'static str] = &[
         "token_missing",
         "several_tokens",
         "cross_site",

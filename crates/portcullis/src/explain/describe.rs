@@ -201,7 +201,12 @@ impl RevocationDescription {
         issuers.sort_by(|one, other| one.issuer.cmp(&other.issuer));
         Self {
             sources: rules.revocations.all.iter().map(|source| type_of(source)).collect(),
-            kinds: Revocable::ALL.into_iter().filter(is_enforced).map(Revocable::name).collect(),
+            kinds: Revocable::ALL
+                .iter()
+                .copied()
+                .filter(is_enforced)
+                .map(Revocable::name)
+                .collect(),
             issuers,
         }
     }
@@ -342,7 +347,7 @@ impl KeyOrigin {
 /// How many keys there are, where one may serve several algorithms under one id or none.
 fn count(keys: &KeySet, is_counted: impl Fn(Algorithm) -> bool) -> usize {
     let mut count = 0;
-    let counted = Algorithm::ALL.into_iter().filter(|algorithm| is_counted(*algorithm));
+    let counted = Algorithm::ALL.iter().copied().filter(|algorithm| is_counted(*algorithm));
     // Whether two serve the same algorithms is told by their type, and of EC by the curve.
     let group = |algorithm: Algorithm| match algorithm.family() {
         Family::Ec => algorithm.name(),
@@ -356,7 +361,7 @@ fn count(keys: &KeySet, is_counted: impl Fn(Algorithm) -> bool) -> usize {
         let without_id = |algorithm| {
             of_group().filter(|key| key.id().is_none() && key.algorithm() == algorithm).count()
         };
-        count += ids.len() + Algorithm::ALL.into_iter().map(without_id).max().unwrap_or(0);
+        count += ids.len() + Algorithm::ALL.iter().copied().map(without_id).max().unwrap_or(0);
     }
     count
 }

@@ -218,7 +218,7 @@ pub enum Stage {
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &'static [Self] = &[
         Self::Token,
         Self::Issuer,
         Self::Screen,

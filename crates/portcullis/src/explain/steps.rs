@@ -156,7 +156,7 @@ impl Steps {
 
     /// One for each stage.
     fn all(mut self) -> Vec<Step> {
-        for stage in Stage::ALL.into_iter().skip(self.0.len()) {
+        for stage in Stage::ALL.iter().copied().skip(self.0.len()) {
             let outcome = Outcome::NotReached;
             self.0.push(Step { stage, outcome, error: None, took: None });
         }

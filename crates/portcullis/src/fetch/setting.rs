@@ -2,6 +2,7 @@
 use core::fmt;
 
 /// A setting that is out of its bounds, or was said twice and not alike.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SettingFault {
     /// Its name.
@@ -11,9 +12,14 @@ pub struct SettingFault {
 }
 
 impl SettingFault {
+    /// The fault of the setting with this name, which may only be what is `allowed`: to compare with.
+    pub fn new(setting: &'static str, allowed: &'static str) -> Self {
+        Self { setting, allowed }
+    }
+
     /// Two different words about a setting: neither counts.
     pub(crate) fn said_twice(setting: &'static str) -> Self {
-        Self { setting, allowed: "said once, or alike each time" }
+        Self::new(setting, "said once, or alike each time")
     }
 }
 

@@ -450,7 +450,7 @@ mod tests {
     fn an_alg_of_another_type_or_curve_refuses_the_key() {
         for name in ["RSA 2048", "P-256", "P-384", "P-521", "Ed25519"] {
             let able = algorithms(&without(jwk(name), "alg"));
-            for algorithm in Algorithm::ALL.into_iter().filter(|one| !able.contains(one)) {
+            for algorithm in Algorithm::ALL.iter().copied().filter(|one| !able.contains(one)) {
                 let key = with(jwk(name), "alg", algorithm.name().into());
                 assert_eq!(fault(&key), KeyFault::AlgorithmMismatch { algorithm }, "{name}");
             }

@@ -31,8 +31,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use self::fault::{KeyFault, MemberFault, NotAnObject};
 pub use self::file::{KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions, KeyFileStatus};
-#[cfg(feature = "jsonwebtoken")]
-pub(crate) use self::public::{Curve, PublicKey};
 pub(crate) use self::secret::Prepared;
 pub use self::secret::{Encoding, Secret, SecretFault, Stray, Weakness};
 pub use self::set::{KeySet, SkippedKey};

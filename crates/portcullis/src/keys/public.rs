@@ -55,14 +55,6 @@ impl Curve {
         }
     }
 
-    /// The curve that an uncompressed point is on, by its length (SEC 1 §2.3.3).
-    #[cfg(feature = "jsonwebtoken")]
-    pub(crate) fn of_point(point: &[u8]) -> Option<Self> {
-        [Self::P256, Self::P384, Self::P521]
-            .into_iter()
-            .find(|curve| point.len() == 1 + 2 * curve.length())
-    }
-
     /// RFC 7518 §3.4 ties each algorithm to one curve.
     fn algorithm(self) -> Algorithm {
         match self {

@@ -138,11 +138,6 @@ impl KeySet {
         Ok(Self::new(pem::read_der(der.as_ref())?.prepare(None, None)?, Vec::new()))
     }
 
-    #[cfg(feature = "jsonwebtoken")]
-    pub(crate) fn from_public_key(key: &super::PublicKey) -> Result<Self, KeyFault> {
-        Ok(Self::new(key.prepare(None, None)?, Vec::new()))
-    }
-
     /// These keys under an id, which tokens then have to name.
     ///
     /// Not called: keys from PEM and DER have no id and are tried for every token.

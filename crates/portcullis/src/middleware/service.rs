@@ -21,6 +21,44 @@ impl<S> Verify<S> {
     pub fn new(inner: S, policy: Policy) -> Self {
         Self { inner, policy }
     }
+
+    /// Calls `inner` as the service itself does, but for how the policy is asked: by `check`.
+    ///
+    /// For an adapter whose framework knows more of a request than the `http` crate, such as the path
+    /// before its router stripped a prefix. It gives [`Policy::check`] a
+    /// [`RequestView`](crate::RequestView) of its own.
+    pub fn call_checked<B, R>(
+        &mut self,
+        mut request: Request<B>,
+        check: impl FnOnce(&Policy, &Request<B>) -> Check,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone,
+    {
+        // A layer further out, of the same policy, decided already, and sees to the response. Only
+        // verification makes an `Admission`.
+        if request
+            .extensions()
+            .get::<Admission>()
+            .is_some_and(|admission| admission.is_by(&self.policy))
+        {
+            return ResponseFuture::calling(self.inner.call(request), ResponseNeeds::default());
+        }
+        match check(&self.policy, &request) {
+            Check::Done(Ok(admission)) => {
+                let needs = admission.response_needs();
+                request.extensions_mut().insert(admission);
+                ResponseFuture::calling(self.inner.call(request), needs)
+            }
+            Check::Done(Err(rejection)) => ResponseFuture::refused(rejection),
+            Check::Wait(waiting) => {
+                // The inner service that was polled ready is the one to call; a clone stays.
+                let clone = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, clone);
+                ResponseFuture::waiting(waiting, request, inner)
+            }
+        }
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for Verify<S>
@@ -35,29 +73,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        // A layer further out, of the same policy, decided already, and sees to the response. Only
-        // verification makes an `Admission`.
-        if request
-            .extensions()
-            .get::<Admission>()
-            .is_some_and(|admission| admission.is_by(&self.policy))
-        {
-            return ResponseFuture::calling(self.inner.call(request), ResponseNeeds::default());
-        }
-        match self.policy.check(&request) {
-            Check::Done(Ok(admission)) => {
-                let needs = admission.response_needs();
-                request.extensions_mut().insert(admission);
-                ResponseFuture::calling(self.inner.call(request), needs)
-            }
-            Check::Done(Err(rejection)) => ResponseFuture::refused(rejection),
-            Check::Wait(waiting) => {
-                // The inner service that was polled ready is the one to call; a clone stays.
-                let clone = self.inner.clone();
-                let inner = mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(waiting, request, inner)
-            }
-        }
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+        self.call_checked(request, Policy::check)
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct ActivePolicy<'p> {
 }
 
 impl ActivePolicy<'_> {
-    pub(super) fn check<V: RequestView + ?Sized>(self, request: &V) -> Check {
+    pub(super) fn check(self, request: &impl RequestView) -> Check {
         let stopwatch = Stopwatch::start();
         match self.decide(request) {
             Ok(decided) => {
@@ -34,10 +34,7 @@ impl ActivePolicy<'_> {
     }
 
     /// As [`check`](Self::check), for who cannot wait.
-    pub(super) fn check_now<V: RequestView + ?Sized>(
-        self,
-        request: &V,
-    ) -> Result<Admission, Rejection> {
+    pub(super) fn check_now(self, request: &impl RequestView) -> Result<Admission, Rejection> {
         let stopwatch = Stopwatch::start();
         let decided = self.decide(request).unwrap_or_else(|(incomplete, presented)| {
             let error = incomplete.into_error_now();
@@ -48,9 +45,9 @@ impl ActivePolicy<'_> {
     }
 
     /// Decides, unless something has to be waited for.
-    fn decide<'r, V: RequestView + ?Sized>(
+    fn decide<'r>(
         &'r self,
-        request: &'r V,
+        request: &'r impl RequestView,
     ) -> Result<Result<Admission, Rejection>, (Incomplete, Presented<'r>)> {
         let presented = match self.find(request) {
             Ok(presented) => presented,
@@ -73,9 +70,9 @@ impl ActivePolicy<'_> {
     }
 
     /// The token of a request, or what becomes of the request without one.
-    fn find<'r, V: RequestView + ?Sized>(
+    fn find<'r>(
         &'r self,
-        request: &'r V,
+        request: &'r impl RequestView,
     ) -> Result<Presented<'r>, Result<Admission, Rejection>> {
         let rules = &self.verifier.rules;
         let presented = match source::find(&rules.sources, rules.precedence, request) {
@@ -142,7 +139,7 @@ impl ActivePolicy<'_> {
         }
     }
 
-    fn rejection<V: RequestView + ?Sized>(self, error: impl Into<Error>, request: &V) -> Rejection {
+    fn rejection(self, error: impl Into<Error>, request: &impl RequestView) -> Rejection {
         Rejection::new(
             error.into(),
             Some(Arc::clone(&self.verifier.rules.terms)),

@@ -76,7 +76,7 @@ impl Policy {
     /// Decides about a request: at once, unless a key or revocation source has to be waited for.
     ///
     /// This is what the layers of every framework call.
-    pub fn check<V: RequestView + ?Sized>(&self, request: &V) -> Check {
+    pub fn check(&self, request: &impl RequestView) -> Check {
         self.with(|active| active.check(request))
     }
 
@@ -85,10 +85,7 @@ impl Policy {
     /// # Errors
     ///
     /// The request is refused.
-    pub async fn verify<V: RequestView + ?Sized>(
-        &self,
-        request: &V,
-    ) -> Result<Admission, Rejection> {
+    pub async fn verify(&self, request: &impl RequestView) -> Result<Admission, Rejection> {
         match self.check(request) {
             Check::Done(result) => result,
             Check::Wait(waiting) => waiting.await,
@@ -104,7 +101,7 @@ impl Policy {
     /// # Errors
     ///
     /// The request is refused.
-    pub fn check_now<V: RequestView + ?Sized>(&self, request: &V) -> Result<Admission, Rejection> {
+    pub fn check_now(&self, request: &impl RequestView) -> Result<Admission, Rejection> {
         self.with(|active| active.check_now(request))
     }
 

@@ -5,6 +5,7 @@ use crate::messages::debug_as_displayed;
 use url::Url;
 
 /// A text that a preset cannot make an issuer of. The text itself is not shown.
+#[non_exhaustive]
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct ProviderError {
     /// The preset.

@@ -146,7 +146,7 @@ mod tests {
     fn no_two_things_have_one_digest() {
         let key = DigestKey([7; 16]);
         let mut all = Vec::new();
-        for kind in Revocable::ALL {
+        for &kind in Revocable::ALL {
             for of in [0, 1, 2].map(|lifts| Of::Name { lifts }).into_iter().chain([Of::Lift]) {
                 for (issuer, name) in [("a", "bc"), ("ab", "c"), ("abc", "d")] {
                     all.push(key.digest(of, kind, issuer, name));

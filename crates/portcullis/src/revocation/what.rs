@@ -28,7 +28,7 @@ pub enum Revocable {
 
 impl Revocable {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &'static [Self] = &[
         Self::Token,
         Self::Session,
         Self::Subject,
@@ -66,7 +66,7 @@ impl Revocable {
 
     /// The one of this [`code`](Self::code).
     pub fn of_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
     }
 
     pub(super) fn index(self) -> usize {

@@ -130,10 +130,7 @@ impl RevocationAdmin {
     /// # Errors
     ///
     /// It is no administrator.
-    pub async fn admit<V: RequestView + ?Sized>(
-        &self,
-        request: &V,
-    ) -> Result<Administrator, Rejection> {
+    pub async fn admit(&self, request: &impl RequestView) -> Result<Administrator, Rejection> {
         let admission = self.policy.verify(request).await?;
         // Also where the policy lets others in without a token.
         let token = Admission::authorize(Some(&admission), &self.requirement, request)?;
@@ -172,11 +169,7 @@ impl Administrator {
     }
 
     /// Does what the request asks for, and waits for the store of the revocations.
-    pub async fn answer<V: RequestView + ?Sized>(
-        &self,
-        request: &V,
-        body: BoundedBody,
-    ) -> Reply<AdminError> {
+    pub async fn answer(&self, request: &impl RequestView, body: BoundedBody) -> Reply<AdminError> {
         match request.method() {
             "POST" => match self.revoke(request, &body).await {
                 Ok(()) => Reply::new(StatusCode::NO_CONTENT),
@@ -191,9 +184,9 @@ impl Administrator {
         }
     }
 
-    async fn revoke<V: RequestView + ?Sized>(
+    async fn revoke(
         &self,
-        request: &V,
+        request: &impl RequestView,
         body: &BoundedBody,
     ) -> Result<(), AdminError> {
         // A page of another origin cannot send this type without being asked about (Fetch, CORS).
@@ -322,7 +315,8 @@ impl Stats {
 
 impl Serialize for Entries {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Revocable::ALL.map(|kind| (kind.name(), self.0.entries(kind))))
+        serializer
+            .collect_map(Revocable::ALL.iter().map(|&kind| (kind.name(), self.0.entries(kind))))
     }
 }
 

@@ -75,7 +75,7 @@ impl core::error::Error for BodyFault {}
 
 /// Whether the request says, once, that its body is of this media type. Parameters do not matter, nor
 /// does case (RFC 9110 §8.3.1).
-pub(super) fn is_of_type<V: RequestView + ?Sized>(request: &V, expected: &str) -> bool {
+pub(super) fn is_of_type(request: &impl RequestView, expected: &str) -> bool {
     request::single(request, "content-type").is_some_and(|value| {
         let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
         value[..end].trim_ascii().eq_ignore_ascii_case(expected.as_bytes())

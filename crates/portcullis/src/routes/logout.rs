@@ -190,9 +190,9 @@ impl BackChannelLogout {
     }
 
     /// Logs out. It waits for a key that has to be fetched, and for the store of the revocations.
-    pub async fn receive<V: RequestView + ?Sized>(
+    pub async fn receive(
         &self,
-        request: &V,
+        request: &impl RequestView,
         body: BoundedBody,
     ) -> Reply<LogoutError> {
         let result = match token(request, &body) {
@@ -334,7 +334,7 @@ impl fmt::Debug for BackChannelLogout {
 }
 
 /// The token in a form (§2.5).
-fn token<V: RequestView + ?Sized>(request: &V, body: &BoundedBody) -> Result<String, LogoutError> {
+fn token(request: &impl RequestView, body: &BoundedBody) -> Result<String, LogoutError> {
     if request.method() != "POST" {
         return Err(LogoutError::Method);
     }

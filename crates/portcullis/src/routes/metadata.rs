@@ -19,7 +19,7 @@ const CACHING: &str = "public, max-age=300";
 
 impl ProtectedResource {
     /// Answers a request for the document.
-    pub fn answer<V: RequestView + ?Sized>(&self, request: &V) -> Reply<Infallible> {
+    pub fn answer(&self, request: &impl RequestView) -> Reply<Infallible> {
         let document = || {
             Reply::new(StatusCode::OK)
                 .with_body("application/json", self.document().clone())

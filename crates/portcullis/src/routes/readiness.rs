@@ -44,7 +44,7 @@ impl Readiness {
     }
 
     /// Answers a request.
-    pub fn answer<V: RequestView + ?Sized>(&self, request: &V) -> Reply<NotReady> {
+    pub fn answer(&self, request: &impl RequestView) -> Reply<NotReady> {
         match request.method() {
             "GET" => self.state(),
             "HEAD" => self.state().without_body(),

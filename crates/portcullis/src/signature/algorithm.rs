@@ -51,7 +51,7 @@ pub(crate) enum Family {
 
 impl Algorithm {
     /// Every algorithm, in the order of the registry.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: &'static [Self] = &[
         Self::HS256,
         Self::HS384,
         Self::HS512,
@@ -128,6 +128,7 @@ impl fmt::Display for Algorithm {
 }
 
 /// The text names no algorithm that this crate verifies.
+#[non_exhaustive]
 #[derive(Clone, Eq, PartialEq)]
 pub struct UnknownAlgorithm;
 
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn an_algorithm_is_known_by_its_name_and_by_no_other() {
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let name = algorithm.name();
             assert_eq!(Algorithm::from_name(name), Some(algorithm));
             for other in [name.to_lowercase(), format!("{name} "), name[1..].to_owned()] {

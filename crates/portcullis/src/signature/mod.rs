@@ -244,7 +244,7 @@ mod tests {
     fn good_signatures_of_every_algorithm_verify() {
         let good: Vec<_> =
             bad_signatures().into_iter().filter(|case| case.valid == Some(true)).collect();
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let name = format!("{algorithm} good");
             assert!(good.iter().any(|case| case.name == name), "{name} is not among the vectors");
         }
@@ -276,7 +276,7 @@ mod tests {
         let (modulus, exponent) = (member(&rsa, "n"), member(&rsa, "e"));
         let ec = case("RFC 7515 A.3");
         let point = [vec![4], member(&ec, "x"), member(&ec, "y")].concat();
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let family = algorithm.family();
             let of = |verifier: Option<Verifier>| verifier.is_some();
             assert_eq!(of(Verifier::hmac(algorithm, &[7; 64])), family == Family::Hmac);
@@ -322,7 +322,7 @@ mod tests {
             hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), input).as_ref().to_vec()
         };
         assert_eq!(check(&signed("HS256", mac), &candidates), Ok(Algorithm::HS256));
-        for algorithm in Algorithm::ALL.into_iter().filter(|one| *one != Algorithm::HS256) {
+        for algorithm in Algorithm::ALL.iter().copied().filter(|one| *one != Algorithm::HS256) {
             let token = signed(algorithm.name(), mac);
             assert_eq!(check(&token, &candidates), Err(SignatureError), "{algorithm}");
         }

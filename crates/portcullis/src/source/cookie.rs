@@ -7,8 +7,8 @@ use crate::request::RequestView;
 ///
 /// HTTP/2 may send a field for each cookie; all fields are one list (RFC 9113 §8.2.3). Names
 /// compare exactly, as browsers compare them.
-pub(super) fn values<'r, V: RequestView + ?Sized>(
-    request: &'r V,
+pub(super) fn values<'r>(
+    request: &'r impl RequestView,
     name: &'r str,
 ) -> impl Iterator<Item = &'r [u8]> {
     request

@@ -23,9 +23,9 @@ impl AllowedOrigins {
     ///
     /// A sibling subdomain (`same-site`) passes only if its origin is allowed. A client without
     /// either header is no browser: it can send the token in a header.
-    pub(crate) fn check<V: RequestView + ?Sized>(
+    pub(crate) fn check(
         &self,
-        request: &V,
+        request: &impl RequestView,
         cookie: &TokenCookie,
     ) -> Result<(), CrossSiteError> {
         let is_safe = matches!(request.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE");

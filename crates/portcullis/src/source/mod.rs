@@ -158,10 +158,10 @@ pub(crate) enum Precedence {
 }
 
 /// Looks at all of `sources`.
-pub(crate) fn find<'r, V: RequestView + ?Sized>(
+pub(crate) fn find<'r>(
     sources: &'r [TokenSource],
     precedence: Precedence,
-    request: &'r V,
+    request: &'r impl RequestView,
 ) -> Result<Presented<'r>, SourceError> {
     let mut outside = Single::default();
     let mut cookie = Single::default();
@@ -246,7 +246,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// What a WebSocket offers, in order. All fields are one list, which may have empty elements (RFC 9110 §5.6.1.2).
-fn protocols<V: RequestView + ?Sized>(request: &V) -> impl Iterator<Item = &[u8]> {
+fn protocols(request: &impl RequestView) -> impl Iterator<Item = &[u8]> {
     request
         .header("sec-websocket-protocol")
         .flat_map(|field| field.split(|byte| *byte == b','))

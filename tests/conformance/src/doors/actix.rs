@@ -9,9 +9,11 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::rt::System;
-use actix_web::{App, Error, HttpServer, Resource, Responder, web};
+use actix_web::{App, Error, HttpRequest, HttpServer, Resource, Responder, web};
 use portcullis::Requires;
-use portcullis_actix::{Authorized, Caller, Optional, Policy, Require, Verified, Verify};
+use portcullis_actix::{
+    ActixRequest, Authorized, Caller, Optional, Policy, Require, Verified, Verify,
+};
 
 use super::{
     ANONYMOUS, CACHED, CACHING, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund,
@@ -39,6 +41,7 @@ pub(super) fn serve(
         System::new().block_on(async {
             let server = HttpServer::new(move || App::new().configure(configure.clone()))
                 .workers(WORKERS)
+                .on_connect(|_, data| _ = data.insert(super::certificate()))
                 .disable_signals()
                 .tcp_nodelay(true)
                 .keep_alive(KEEP_ALIVE)
@@ -73,9 +76,18 @@ fn routes(app: &mut web::ServiceConfig, policy: &Policy) {
         .service(required::<Refund>("/refund").wrap(protected.clone()))
         .service(required::<SteppedUp>("/stepped-up").wrap(protected.clone()))
         .service(required::<Others>("/others").wrap(protected.clone()))
-        .service(required::<Faulty>("/faulty").wrap(protected))
+        .service(required::<Faulty>("/faulty").wrap(protected.clone()))
         .service(required::<ReadOrders>("/scoped-optional").wrap(with_anonymous))
         .service(required::<ReadOrders>("/unprotected-scoped"))
+        .service(
+            web::scope("/nested")
+                .service(
+                    web::scope("/twice").wrap(protected.clone()).default_service(web::to(seen)),
+                )
+                .service(web::resource("/{rest:.*}").wrap(protected.clone()).to(seen)),
+        )
+        .service(web::scope("/service").wrap(protected.clone()).default_service(web::to(seen)))
+        .service(web::resource("/merged/{rest:.*}").wrap(protected.clone()).to(seen))
         .service(web::resource("/unprotected-authorized").to(authorized))
         .service(web::resource("/unprotected").to(whoami))
         .service(web::resource("/unprotected-optional").to(optional))
@@ -94,6 +106,10 @@ fn required<R: Requires>(
     > + use<R>,
 > {
     web::resource(path).wrap(Require::new(R::requirement().clone())).to(async || INSIDE)
+}
+
+async fn seen(request: HttpRequest) -> String {
+    super::seen(&ActixRequest(&request))
 }
 
 async fn authorized(_: Authorized<ReadOrders>) -> &'static str {

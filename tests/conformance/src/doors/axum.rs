@@ -1,14 +1,18 @@
 //! An axum router, with the layer and the extractors.
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::Extensions;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, any};
 use portcullis::Requires;
-use portcullis_axum::{Authorized, Caller, Policy, RequireLayer, Verified, VerifyLayer};
+use portcullis_axum::{
+    Authorized, AxumRequest, Caller, Policy, RequireLayer, Verified, VerifyLayer,
+};
 
 use super::{
     ANONYMOUS, CACHED, CACHING, Faulty, INSIDE, JSON, Member, OPEN, Others, ReadOrders, Refund,
@@ -17,7 +21,13 @@ use super::{
 
 pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop, Server)> {
     // `axum::serve` has no setting for the size of headers, so hyper serves this router.
-    server::start(router(policy), listener)
+    server::start(router(policy), introduce, listener)
+}
+
+/// As `into_make_service_with_connect_info` does, and TLS.
+pub(super) fn introduce(extensions: &mut Extensions, peer: SocketAddr) {
+    extensions.insert(ConnectInfo(peer));
+    extensions.insert(super::certificate());
 }
 
 fn router(policy: &Policy) -> Router {
@@ -44,16 +54,32 @@ fn router(policy: &Policy) -> Router {
             "/unprotected-scoped",
             any(async || INSIDE).layer(RequireLayer::new(ReadOrders::requirement().clone())),
         )
+        .nest("/nested", nested(&protected))
+        .nest_service(
+            "/service",
+            Router::new().route("/{*rest}", any(seen).layer(protected.clone())),
+        )
+        .merge(Router::new().route("/merged/{*rest}", any(seen).layer(protected.clone())))
         .route("/unprotected-authorized", any(authorized))
         .route("/unprotected", any(whoami))
         .route("/unprotected-optional", any(optional))
         .route("/open", any(async || OPEN))
 }
 
+/// A router in a router, and a fallback.
+fn nested(policy: &VerifyLayer) -> Router {
+    let inner = Router::new().route("/{*rest}", any(seen)).layer(policy.clone());
+    Router::new().nest("/twice", inner).fallback(any(seen).layer(policy.clone()))
+}
+
 fn required<R: Requires>(policy: &VerifyLayer) -> MethodRouter {
     any(async || INSIDE)
         .layer::<_, Infallible>(RequireLayer::new(R::requirement().clone()))
         .layer(policy.clone())
+}
+
+async fn seen(request: Request) -> String {
+    super::seen(&AxumRequest::from(&request))
 }
 
 async fn authorized(_: Authorized<ReadOrders>) -> &'static str {

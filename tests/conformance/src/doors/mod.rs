@@ -16,6 +16,7 @@
 //! | `/others` | as it is | `inside`, for all but one subject |
 //! | `/faulty` | as it is | 500: it asks for a scope that no token can have |
 //! | `/scoped-optional` | with anonymous requests allowed | as `/scoped`: a requirement needs a token |
+//! | `/nested/twice/…`, `/nested/…`, `/service/…`, `/merged/…` | as it is | the path, the peer and the certificate that a policy sees, behind all ways to put routers together |
 //! | `/unprotected-scoped`, `/unprotected-authorized` | no | 500 |
 //! | `/unprotected` | no | 500: it asks for a token that nobody verified |
 //! | `/unprotected-optional` | no | 500, though it could do without |
@@ -33,7 +34,7 @@ use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use clap::ValueEnum;
-use portcullis::{Policy, Requirement, UnixTime};
+use portcullis::{ClientCertificate, Policy, RequestView, Requirement, UnixTime};
 use serde::Deserialize;
 
 /// A framework, with a server that it is mostly run by.
@@ -75,7 +76,7 @@ impl Door {
 /// The listener or a thread cannot be had.
 pub fn serve_axum(router: ::axum::Router, listener: TcpListener) -> io::Result<Running> {
     let address = listener.local_addr()?;
-    let (stop, thread) = server::start(router, listener)?;
+    let (stop, thread) = server::start(router, axum::introduce, listener)?;
     Ok(Running { address, stop: Some(stop), thread: Some(thread) })
 }
 
@@ -171,6 +172,23 @@ portcullis::requirement! {
     pub Others = Requirement::anyone_but(Requirement::subject("mallory"));
     /// Nobody.
     pub Faulty = Requirement::scope("orders:read orders:write");
+}
+
+/// What a policy sees of a request besides its token.
+fn seen(request: &impl RequestView) -> String {
+    let certificate = request.client_certificate();
+    let certificate = certificate.as_ref().and_then(ClientCertificate::der).unwrap_or_default();
+    format!(
+        "{} from {:?} with {}",
+        request.path().unwrap_or_default(),
+        request.peer().map(|peer| peer.ip()),
+        String::from_utf8_lossy(certificate),
+    )
+}
+
+/// Stands for the certificate that whoever terminates TLS tells of.
+fn certificate() -> ClientCertificate {
+    ClientCertificate::presented(*b"a certificate")
 }
 
 const JSON: &str = "application/json";

@@ -2,18 +2,18 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::oneshot;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use super::{Server, Stop};
 
@@ -24,7 +24,14 @@ const HEADERS: u32 = 16 * 1024 * 1024;
 /// How many headers a request may have over HTTP/1. hyper's own limit is 100.
 const HEADER_COUNT: usize = 1000;
 
-pub(super) fn start<S, B>(service: S, listener: TcpListener) -> io::Result<(Stop, Server)>
+/// Adds what there is to say of a connection to each of its requests.
+pub(super) type Introduce = fn(&mut Extensions, SocketAddr);
+
+pub(super) fn start<S, B>(
+    service: S,
+    introduce: Introduce,
+    listener: TcpListener,
+) -> io::Result<(Stop, Server)>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
         + Clone
@@ -41,14 +48,14 @@ where
         runtime.block_on(async {
             tokio::select! {
                 _ = stopped => Ok(()),
-                result = accept(service, listener) => result,
+                result = accept(service, introduce, listener) => result,
             }
         })
     })?;
     Ok((Box::new(move || drop(stop)), thread))
 }
 
-async fn accept<S, B>(service: S, listener: TcpListener) -> io::Result<()>
+async fn accept<S, B>(service: S, introduce: Introduce, listener: TcpListener) -> io::Result<()>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
         + Clone
@@ -64,10 +71,14 @@ where
     server.http1().max_buf_size(HEADERS as usize).max_headers(HEADER_COUNT);
     loop {
         // A client that is gone before it is accepted is no fault of the listener.
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, peer)) = listener.accept().await else { continue };
         // Without it each answer over HTTP/2 waits some 40 ms for the client's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let (server, service) = (server.clone(), TowerToHyperService::new(service.clone()));
+        let service = service.clone().map_request(move |mut request: Request<Incoming>| {
+            introduce(request.extensions_mut(), peer);
+            request
+        });
+        let (server, service) = (server.clone(), TowerToHyperService::new(service));
         tokio::spawn(async move {
             // A client that breaks off has nobody to be told.
             let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;

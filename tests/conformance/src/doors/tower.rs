@@ -1,16 +1,16 @@
 //! A tower service without a framework.
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Extensions, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use portcullis::{Admission, Policy, Rejection, RequireLayer, Requires, VerifyLayer};
+use portcullis::{Admission, PeerAddress, Policy, Rejection, RequireLayer, Requires, VerifyLayer};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
@@ -59,6 +59,7 @@ pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop,
                 "/whoami" | "/typed" | "/inside" | "/authorized" | "/cached" => {
                     protected.oneshot(request).await?.map(UnsyncBoxBody::new)
                 }
+                path if is_seen(path) => protected.oneshot(request).await?.map(UnsyncBoxBody::new),
                 "/optional" | "/typed-optional" => {
                     optional.oneshot(request).await?.map(UnsyncBoxBody::new)
                 }
@@ -69,7 +70,18 @@ pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop,
             })
         }
     });
-    server::start(routes, listener)
+    server::start(routes, introduce, listener)
+}
+
+/// As a server of one's own that terminates TLS.
+fn introduce(extensions: &mut Extensions, peer: SocketAddr) {
+    extensions.insert(PeerAddress(peer));
+    extensions.insert(super::certificate());
+}
+
+/// Where the frameworks put routers together.
+fn is_seen(path: &str) -> bool {
+    ["/nested/", "/service/", "/merged/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// What stands behind the layer.
@@ -111,6 +123,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible
             Ok(response)
         }
         "/open" => Ok(response(TEXT, OPEN.to_owned())),
+        path if is_seen(path) => {
+            Admission::require(admission, form).map(|_| response(TEXT, super::seen(form)))
+        }
         _ => {
             let mut response = Response::new(Body::default());
             *response.status_mut() = http::StatusCode::NOT_FOUND;

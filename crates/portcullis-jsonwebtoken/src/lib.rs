@@ -1,0 +1,41 @@
+//! The way over from [`jsonwebtoken`](https://docs.rs/jsonwebtoken) to [`portcullis`].
+//!
+//! Keys and a `Validation` of that crate become an [`Issuer`](portcullis::Issuer), if they say
+//! enough: `jsonwebtoken` checks `iss` and `aud` only where it is told to, and only where the token
+//! has them. What a `Validation` leaves open, or turns off, is refused here by name.
+//!
+//! There is a module for each version of `jsonwebtoken`, behind a feature of the same name: `v10`,
+//! `v11` and `v12`. All have the same functions.
+//!
+#![cfg_attr(feature = "v12", doc = "```")]
+#![cfg_attr(not(feature = "v12"), doc = "```ignore")]
+//! use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+//! use portcullis::Policy;
+//! use portcullis_jsonwebtoken::v12::issuer;
+//! # use jsonwebtoken_12 as jsonwebtoken;
+//!
+//! # const SECRET: &[u8] = b"\x8f\x1b\x93\xd0\x62\xa7\x3c\xee\x05\x48\xf9\x7d\x21\xb6\xc4\x0e\x9a\x57\xe3\x6c\x10\xd8\x2f\x84\xbb\x4e\x71\xa9\x36\xfd\xc2\x15";
+//! let key = DecodingKey::from_secret(SECRET)?;
+//! let mut validation = Validation::new(Algorithm::HS256);
+//! assert!(issuer(&validation, &[key.clone()]).is_err()); // whose tokens, and for whom?
+//!
+//! validation.set_issuer(&["https://id.example"]);
+//! validation.set_audience(&["https://orders.example"]);
+//! let policy = Policy::builder().issuer(issuer(&validation, &[key])?).build()?;
+//! # let _ = policy;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Nothing of `jsonwebtoken` verifies a token here, and its process-wide crypto provider is neither
+//! read nor set: no feature of it needs to be on.
+#![allow(clippy::duplicate_mod, reason = "one text, compiled for each version of jsonwebtoken")]
+
+mod error;
+#[cfg(feature = "v10")]
+pub mod v10;
+#[cfg(feature = "v11")]
+pub mod v11;
+#[cfg(feature = "v12")]
+pub mod v12;
+
+pub use self::error::ConversionError;

@@ -1,0 +1,113 @@
+//! What lives in the state of an app, in extensions and in tasks may be shared by threads. It compiles, or it does not.
+use portcullis::routes::{AdminError, Administrator, BoundedBody, LogoutError, NotReady, Reply};
+use portcullis::{
+    Admission, BackChannelLogout, BuildError, Check, ClientCertificate, Error, Forbidden,
+    GrpcStatus, Issuer, KeyFault, KeyFile, KeyFileError, KeySet, Keys, PeerAddress, Policy,
+    PolicyBuilder, Presentation, ProtectedResource, Readiness, Refusal, Rejection,
+    ReplaceablePolicy, RequireLayer, Requirement, ResponseForm, ResponseNeeds, Revocation,
+    RevocationAdmin, RevocationOptions, Revocations, RevokeError, Secret, SnapshotError,
+    StoreError, TokenCookie, TokenSource, VerificationKey, VerifiedToken, VerifyLayer, Waiting,
+};
+
+const fn shared<T: Send + Sync + 'static>() {}
+const fn cloned<T: Clone + Send + Sync + 'static>() {}
+const fn error<T: std::error::Error + Send + Sync + 'static>() {}
+
+// What an app keeps, and hands to each worker, route or connection.
+const _: () = {
+    cloned::<Policy>();
+    cloned::<ReplaceablePolicy>();
+    cloned::<KeyFile>();
+    cloned::<KeySet>();
+    cloned::<Requirement>();
+    cloned::<Revocations>();
+    cloned::<BackChannelLogout>();
+    cloned::<ProtectedResource>();
+    cloned::<Readiness>();
+    cloned::<RevocationAdmin>();
+    cloned::<TokenCookie>();
+    cloned::<VerifyLayer>();
+    cloned::<RequireLayer>();
+    shared::<Keys>();
+    shared::<Secret>();
+    shared::<Issuer>();
+    shared::<PolicyBuilder>();
+    shared::<Presentation>();
+    shared::<RevocationOptions>();
+    shared::<TokenSource>();
+    shared::<VerificationKey>();
+};
+
+// What requests, responses and their extensions carry.
+const _: () = {
+    cloned::<Admission>();
+    cloned::<VerifiedToken>();
+    cloned::<Error>();
+    cloned::<Forbidden>();
+    cloned::<AdminError>();
+    cloned::<LogoutError>();
+    cloned::<NotReady>();
+    cloned::<PeerAddress>();
+    cloned::<ClientCertificate>();
+    cloned::<GrpcStatus>();
+    shared::<Administrator>();
+    shared::<BoundedBody>();
+    shared::<Refusal>();
+    shared::<Rejection>();
+    shared::<Reply<LogoutError>>();
+    shared::<ResponseForm>();
+    shared::<ResponseNeeds>();
+    shared::<Revocation>();
+};
+
+const _: () = {
+    error::<BuildError>();
+    error::<Error>();
+    error::<KeyFault>();
+    error::<KeyFileError>();
+    error::<RevokeError>();
+    error::<SnapshotError>();
+    error::<StoreError>();
+};
+
+/// What is awaited moves between threads; nobody looks at it from two.
+const fn sent<T: Send + 'static>() {}
+
+const _: () = {
+    sent::<Check>();
+    sent::<Waiting>();
+};
+
+#[cfg(feature = "remote-jwks")]
+const _: () = {
+    use portcullis::remote::{Health, RemoteJwksOptions};
+    cloned::<portcullis::RemoteJwks>();
+    shared::<RemoteJwksOptions>();
+    shared::<Health>();
+    error::<portcullis::provider::ProviderError>();
+};
+
+#[cfg(feature = "status-list")]
+const _: () = {
+    shared::<portcullis::StatusLists>();
+    error::<portcullis::StatusListsError>();
+};
+
+#[cfg(feature = "config")]
+const _: () = {
+    cloned::<portcullis::config::PolicyFile>();
+    shared::<portcullis::config::PolicyConfig>();
+    error::<portcullis::config::ConfigError>();
+};
+
+/// The futures of a policy can be spawned.
+#[test]
+fn decisions_move_between_threads() {
+    fn spawned(_: impl Send) {}
+    fn all(policy: &Policy, request: &http::Request<()>, token: &VerifiedToken) {
+        spawned(policy.verify(request));
+        spawned(policy.verify_token("x"));
+        spawned(policy.recheck(token));
+    }
+    let _ = all;
+}
