@@ -120,7 +120,9 @@ impl<'de> Reader<'de> {
                 }
                 payload.audiences = Some(audiences);
             }
-            "exp" | "nbf" | "iat" => self.time(name, value.number()?)?,
+            "exp" => payload.expires_at = Some(time("exp", value)?),
+            "nbf" => payload.not_before = Some(time("nbf", value)?),
+            "iat" => payload.issued_at = Some(time("iat", value)?),
             "cnf" => payload.is_bound = marked(value)?,
             "at_hash" => payload.marks.at_hash = marked(value)?,
             "c_hash" => payload.marks.c_hash = marked(value)?,
@@ -131,24 +133,16 @@ impl<'de> Reader<'de> {
         }
         Ok(())
     }
-
-    /// `text` is that of a number, if the claim is one.
-    fn time(&mut self, name: &str, text: Option<&str>) -> Result<(), TokenError> {
-        let payload = &mut self.payload;
-        let (claim, time) = match name {
-            "exp" => ("exp", &mut payload.expires_at),
-            "nbf" => ("nbf", &mut payload.not_before),
-            _ => ("iat", &mut payload.issued_at),
-        };
-        let date = text.and_then(numeric_date);
-        *time = Some(date.ok_or(TokenError::ClaimType { claim })?);
-        Ok(())
-    }
 }
 
 fn string(claim: &'static str, value: Value<'_, '_>, input: &str) -> Result<Span, Fault> {
     let text = value.string()?.ok_or(TokenError::ClaimType { claim })?;
     Ok(Span::new(text, input))
+}
+
+fn time(claim: &'static str, value: Value<'_, '_>) -> Result<UnixTime, Fault> {
+    let date = value.number()?.and_then(numeric_date);
+    Ok(date.ok_or(TokenError::ClaimType { claim })?)
 }
 
 /// That a claim is there, whatever its value.
