@@ -3,7 +3,7 @@ use core::fmt;
 use std::sync::LazyLock;
 
 use http::Request;
-use portcullis::{Algorithm, Check, Policy, Rejection};
+use portcullis::{Algorithm, Policy, Rejection, Verification};
 use portcullis_testkit::hostile;
 
 use crate::case::{self, Case};
@@ -112,8 +112,8 @@ impl Refused {
 ///
 /// If it does not do so at once.
 pub fn decide(policy: &Policy, request: &Request<()>) -> Rejection {
-    match policy.check(request) {
-        Check::Done(Err(rejection)) => rejection,
+    match policy.start_verify(request) {
+        Verification::Done(Err(rejection)) => rejection,
         _ => panic!("the request is refused at once"),
     }
 }

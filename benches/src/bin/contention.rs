@@ -23,7 +23,7 @@ fn main() {
         let token = issuer.token(Algorithm::ES256).mint();
         let request = http::Request::builder().header("authorization", format!("Bearer {token}"));
         let request = request.body(()).expect("a request");
-        drop(policy.check(&request));
+        drop(policy.start_verify(&request));
         request
     };
     let requests = [(); 2].map(|()| (0..TOKENS).map(|_| request()).collect::<Vec<_>>());
@@ -33,7 +33,7 @@ fn main() {
             for requests in &requests[..threads] {
                 scope.spawn(|| {
                     for request in requests.iter().cycle().take(DECISIONS) {
-                        drop(black_box(policy.check(request)));
+                        drop(black_box(policy.start_verify(request)));
                     }
                 });
             }

@@ -9,7 +9,7 @@ use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
-use portcullis::{Admission, Check, Policy, Requirement, ResponseNeeds, Waiting};
+use portcullis::{Admission, Policy, Requirement, ResponseNeeds, Verification, VerifyFuture};
 
 use crate::rejection::Rejection;
 use crate::request::ActixRequest;
@@ -75,14 +75,14 @@ where
         if is_decided {
             return ResponseFuture::calling(self.service.call(request), ResponseNeeds::default());
         }
-        match self.policy.check(&ActixRequest(request.request())) {
-            Check::Done(Ok(admission)) => {
+        match self.policy.start_verify(&ActixRequest(request.request())) {
+            Verification::Done(Ok(admission)) => {
                 let needs = admission.response_needs();
                 request.extensions_mut().insert(admission);
                 ResponseFuture::calling(self.service.call(request), needs)
             }
-            Check::Done(Err(rejection)) => ResponseFuture::refused(request, rejection),
-            Check::Wait(waiting) => {
+            Verification::Done(Err(rejection)) => ResponseFuture::refused(request, rejection),
+            Verification::Pending(waiting) => {
                 ResponseFuture::waiting(waiting, request, Rc::clone(&self.service))
             }
         }
@@ -185,8 +185,8 @@ pin_project! {
         Refused {
             held: Option<(ServiceRequest, portcullis::Rejection)>,
         },
-        Waiting {
-            waiting: Waiting,
+        VerifyFuture {
+            waiting: VerifyFuture,
             held: Option<(ServiceRequest, Rc<S>)>,
         },
     }
@@ -201,8 +201,8 @@ impl<S: Service<ServiceRequest>> ResponseFuture<S> {
         Self { state: State::Refused { held: Some((request, rejection)) } }
     }
 
-    fn waiting(waiting: Waiting, request: ServiceRequest, service: Rc<S>) -> Self {
-        Self { state: State::Waiting { waiting, held: Some((request, service)) } }
+    fn waiting(waiting: VerifyFuture, request: ServiceRequest, service: Rc<S>) -> Self {
+        Self { state: State::VerifyFuture { waiting, held: Some((request, service)) } }
     }
 }
 
@@ -227,7 +227,7 @@ where
                     let (request, rejection) = held.take().expect(TWICE);
                     return Poll::Ready(Ok(respond(request, rejection)));
                 }
-                StateProjection::Waiting { waiting, held } => {
+                StateProjection::VerifyFuture { waiting, held } => {
                     let result = ready!(Pin::new(waiting).poll(context));
                     let (request, service) = held.take().expect(TWICE);
                     match result {

@@ -7,8 +7,8 @@ use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App, test, web};
 use portcullis::{
-    Algorithm, Error, Issuer, KeyError, KeyQuery, KeySet, KeySource, Keys, KeysUnavailable,
-    Presentation, Seek, SourceError, TokenError,
+    Algorithm, Error, Issuer, KeyError, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
+    KeysUnavailable, Presentation, SourceError, TokenError,
 };
 use portcullis_actix::{Caller, Optional, Policy, Rejection, Verified, Verify};
 use portcullis_testkit::TestIssuer;
@@ -340,7 +340,7 @@ impl KeySource for Slow {
         self.keys.lock().expect("not poisoned").clone()
     }
 
-    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
         let (keys, found) = (Arc::clone(&self.keys), self.found.clone());
         let mut has_waited = false;
         let once = std::future::poll_fn(move |context| {

@@ -74,9 +74,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let future = self
-            .0
-            .call_checked(request, |policy, request| policy.check(&AxumRequest::from(request)));
+        let future = self.0.call_checked(request, |policy, request| {
+            policy.start_verify(&AxumRequest::from(request))
+        });
         ResponseFuture { future }
     }
 }

@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::routing::get;
 use http_body_util::BodyExt;
 use portcullis::{
-    Algorithm, Error, Issuer, KeyError, KeyQuery, KeySet, KeySource, Keys, KeysUnavailable,
-    Presentation, Seek, ShapeError, SourceError, TokenError,
+    Algorithm, Error, Issuer, KeyError, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
+    KeysUnavailable, Presentation, ShapeError, SourceError, TokenError,
 };
 use portcullis_axum::{Caller, Policy, Rejection, Verified, VerifyLayer};
 use portcullis_testkit::TestIssuer;
@@ -281,7 +281,7 @@ impl KeySource for Slow {
         self.keys.lock().expect("not poisoned").clone()
     }
 
-    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
         let (keys, found) = (Arc::clone(&self.keys), self.found.clone());
         Some(Box::pin(async move {
             tokio::task::yield_now().await;

@@ -3,7 +3,7 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use portcullis::{Publishing, RevocationEntry, RevocationList, RevocationStore, StoreError};
+use portcullis::{PublishFuture, RevocationEntry, RevocationList, RevocationStore, StoreError};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -46,7 +46,7 @@ impl Writer {
 }
 
 impl RevocationStore for Writer {
-    fn publish(&self, entry: RevocationEntry) -> Publishing {
+    fn publish(&self, entry: RevocationEntry) -> PublishFuture {
         let shared = Arc::clone(&self.shared);
         let answer = self.thread.run(async move {
             // One deadline for all of it: who waits for another's connection waits no longer than who opens it.

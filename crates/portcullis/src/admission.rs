@@ -8,7 +8,7 @@ use crate::error::{Error, SourceError};
 use crate::grpc::GrpcStatus;
 use crate::observe;
 use crate::presentation::{self, CompiledPresentation, ResponseForm};
-use crate::refusal::Refusal;
+use crate::refusal::RejectionResponse;
 use crate::response::ResponseNeeds;
 use crate::source::TokenCookie;
 use crate::terms::Terms;
@@ -178,7 +178,7 @@ pub struct Rejection {
     /// What clears a cookie: the value of a `Set-Cookie` header.
     clears: Option<Box<str>>,
     /// In full, whatever the form. In a box, since most are taken as they are made.
-    refusal: OnceLock<Box<Refusal>>,
+    refusal: OnceLock<Box<RejectionResponse>>,
 }
 
 impl Rejection {
@@ -209,7 +209,7 @@ impl Rejection {
 
     /// The response for frameworks on version 1 of the `http` crate. Why stands in its extensions.
     pub fn into_response<B: From<bytes::Bytes>>(mut self) -> http::Response<B> {
-        let Refusal { status, headers, body } =
+        let RejectionResponse { status, headers, body } =
             self.take().into_form(self.form, self.presentation(), &self.error);
         let mut response = http::Response::new(body.into());
         *response.status_mut() = status;
@@ -219,7 +219,7 @@ impl Rejection {
     }
 
     /// The response, in no framework's types.
-    pub fn refusal(&self) -> Refusal {
+    pub fn refusal(&self) -> RejectionResponse {
         self.full().clone().into_form(self.form, self.presentation(), &self.error)
     }
 
@@ -234,16 +234,16 @@ impl Rejection {
         self.presentation().grpc_status(&self.error, refusal)
     }
 
-    fn full(&self) -> &Refusal {
+    fn full(&self) -> &RejectionResponse {
         self.refusal.get_or_init(|| Box::new(self.make()))
     }
 
     /// For who gives the rejection up.
-    fn take(&mut self) -> Refusal {
+    fn take(&mut self) -> RejectionResponse {
         self.refusal.take().map_or_else(|| self.make(), |refusal| *refusal)
     }
 
-    fn make(&self) -> Refusal {
+    fn make(&self) -> RejectionResponse {
         let mut refusal = self.presentation().refusal(&self.error);
         if let Some(field) = &self.clears {
             refusal.clear_cookie(field);

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::refusal::Refusal;
+use crate::refusal::RejectionResponse;
 use crate::request::{self, RequestView};
 
 const GRPC: &str = "application/grpc";
@@ -30,7 +30,7 @@ pub(crate) fn is_grpc(request: &impl RequestView) -> bool {
 /// // In tonic: `call.metadata().as_ref()`. The admission goes into `call.extensions_mut()`, and the status into
 /// // `Status::with_metadata(code.into(), message, MetadataMap::from_headers(metadata))`.
 /// fn verify(policy: &Policy, metadata: &http::HeaderMap) -> Result<Admission, GrpcStatus> {
-///     policy.check_now(&GrpcMetadata(metadata)).map_err(Rejection::into_grpc_status)
+///     policy.verify_now(&GrpcMetadata(metadata)).map_err(Rejection::into_grpc_status)
 /// }
 /// # let _ = verify;
 /// ```
@@ -82,8 +82,8 @@ pub struct GrpcStatus {
 }
 
 impl GrpcStatus {
-    pub(crate) fn new(code: i32, message: &'static str, refusal: Refusal) -> Self {
-        let Refusal { headers: mut metadata, .. } = refusal;
+    pub(crate) fn new(code: i32, message: &'static str, refusal: RejectionResponse) -> Self {
+        let RejectionResponse { headers: mut metadata, .. } = refusal;
         metadata.remove(CONTENT_TYPE);
         Self { code, message, metadata }
     }
@@ -91,14 +91,14 @@ impl GrpcStatus {
     /// Trailers-Only: gRPC over HTTP/2, "Responses". The status of HTTP stays what it is, where gRPC's own is 200: a
     /// client must go by `grpc-status` wherever there is one, and whoever writes the content type of a request must
     /// not make a refusal look like a success to a proxy that asks this service who may pass.
-    pub(crate) fn into_trailers_only(self, status: StatusCode) -> Refusal {
+    pub(crate) fn into_trailers_only(self, status: StatusCode) -> RejectionResponse {
         let Self { code, message, metadata: mut headers } = self;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
         headers.insert(GRPC_STATUS, HeaderValue::from(code));
         headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
         // Some frameworks would say so, and some not.
         headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
-        Refusal { status, headers, body: Bytes::new() }
+        RejectionResponse { status, headers, body: Bytes::new() }
     }
 }
 

@@ -115,25 +115,26 @@ pub use crate::json::JsonFault;
 pub use crate::keys::remote::{self, RemoteJwks};
 pub use crate::keys::{
     Encoding, KeyError, KeyFault, KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions,
-    KeyFileStatus, KeyQuery, KeySet, KeySource, KeysUnavailable, MAX_CANDIDATES, MemberFault,
-    NotAnObject, Secret, SecretFault, Seek, SkippedKey, Stray, VerificationKey, Weakness,
+    KeyFileStatus, KeyFuture, KeyQuery, KeySet, KeySource, KeysUnavailable, MAX_CANDIDATES,
+    MemberFault, NotAnObject, Secret, SecretFault, SkippedKey, Stray, VerificationKey, Weakness,
 };
 pub use crate::middleware::{RequireLayer, VerifyLayer};
 pub use crate::policy::{
-    BuildError, Check, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder, ReplaceablePolicy,
-    WantsAlgorithms, WantsAudience, WantsKeys,
+    BuildError, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder, ReplaceablePolicy,
+    Verification, WantsAlgorithms, WantsAudience, WantsKeys,
 };
 pub use crate::presentation::{Presentation, ResponseForm};
-pub use crate::refusal::Refusal;
+pub use crate::refusal::RejectionResponse;
 pub use crate::request::{ClientCertificate, PeerAddress, RequestView};
 pub use crate::response::ResponseNeeds;
 #[cfg(feature = "lookup")]
 pub use crate::revocation::RevocationLookup;
 pub use crate::revocation::{
-    EnforcedRevocations, Misfit, Moment, Publishing, Revocable, Revocation, RevocationAnswer,
-    RevocationEntry, RevocationEvent, RevocationList, RevocationOptions, RevocationReading,
-    RevocationSource, RevocationStats, RevocationStatus, RevocationStore, Revocations, RevokeError,
-    RevokedUntil, SnapshotError, StoreError, UnknownRevocation, WeakRevocationList,
+    EnforcedRevocations, Moment, PublishFuture, Revocable, Revocation, RevocationAnswer,
+    RevocationEntry, RevocationEvent, RevocationFault, RevocationList, RevocationOptions,
+    RevocationReading, RevocationSource, RevocationStats, RevocationStatus, RevocationStore,
+    Revocations, RevokeError, RevokedUntil, SnapshotError, StoreError, UnknownRevocation,
+    WeakRevocationList,
 };
 #[doc(inline)]
 pub use crate::routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin};
@@ -146,7 +147,7 @@ pub use crate::text::TextFault;
 pub use crate::time::{Clock, SystemClock, UnixTime};
 pub use crate::token::{Part, TokenError};
 pub use crate::verified::VerifiedToken;
-pub use crate::verify::Waiting;
+pub use crate::verify::VerifyFuture;
 
 /// The map of the code.
 pub mod architecture {

@@ -1,5 +1,5 @@
 //! How a refusal looks: status, `WWW-Authenticate` (RFC 6750 §3), problem details (RFC 9457).
-use crate::refusal::Refusal;
+use crate::refusal::RejectionResponse;
 use core::fmt;
 use core::time::Duration;
 use std::sync::{Arc, LazyLock};
@@ -22,7 +22,7 @@ pub(crate) const RETRY: Duration = Duration::from_secs(5);
 /// Code, title and detail of a problem.
 pub(crate) type Texts = (&'static str, &'static str, &'static str);
 
-type Hook = dyn Fn(&Error, &mut Refusal) + Send + Sync;
+type Hook = dyn Fn(&Error, &mut RejectionResponse) + Send + Sync;
 
 /// How refusals look, the same through every framework.
 ///
@@ -105,7 +105,7 @@ impl Presentation {
     /// Not called: the response stays as it is.
     pub fn on_refusal(
         mut self,
-        hook: impl Fn(&Error, &mut Refusal) + Send + Sync + 'static,
+        hook: impl Fn(&Error, &mut RejectionResponse) + Send + Sync + 'static,
     ) -> Self {
         self.hook.say(Voice::Plain, Shared(Arc::new(hook)));
         self
@@ -159,7 +159,7 @@ impl Presentation {
         CompiledPresentation { answers: Box::new(answers), settings: self }
     }
 
-    fn write(&self, row: &Row) -> Refusal {
+    fn write(&self, row: &Row) -> RejectionResponse {
         let mut headers = HeaderMap::with_capacity(4);
         if row.challenge != Challenge::Absent {
             headers.insert(WWW_AUTHENTICATE, self.challenge(row, None));
@@ -168,7 +168,7 @@ impl Presentation {
         // RFC 9111 §5.2.2.5: an answer about credentials is for nobody else.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let body = self.problem(row.status, (row.code, row.title, row.detail));
-        Refusal { status: row.status, headers, body }
+        RejectionResponse { status: row.status, headers, body }
     }
 
     /// Parameters in a fixed order, each at most once, joined as RFC 9110 §11.6.1 has it. `forbidden`: what
@@ -265,7 +265,7 @@ impl fmt::Debug for Presentation {
 
 /// Every answer, written.
 pub(crate) struct CompiledPresentation {
-    answers: Box<[Refusal; Answer::ALL.len()]>,
+    answers: Box<[RejectionResponse; Answer::ALL.len()]>,
     settings: Presentation,
 }
 
@@ -275,7 +275,7 @@ impl CompiledPresentation {
         &self.settings
     }
 
-    pub(crate) fn refusal(&self, error: &Error) -> Refusal {
+    pub(crate) fn refusal(&self, error: &Error) -> RejectionResponse {
         let answer = Answer::to(error);
         let mut refusal = self.answers[answer as usize].clone();
         if let Error::Forbidden(forbidden) = error {
@@ -292,7 +292,7 @@ impl CompiledPresentation {
     }
 
     /// This refusal, as the end of a gRPC call.
-    pub(crate) fn grpc_status(&self, error: &Error, refusal: Refusal) -> GrpcStatus {
+    pub(crate) fn grpc_status(&self, error: &Error, refusal: RejectionResponse) -> GrpcStatus {
         let row = Answer::to(error).row();
         let message = if self.settings.without_details { row.title } else { row.detail };
         GrpcStatus::new(row.grpc as i32, message, refusal)
@@ -343,7 +343,7 @@ impl<V: RequestView> From<&V> for ResponseForm {
     }
 }
 
-impl Refusal {
+impl RejectionResponse {
     pub(crate) fn into_form(
         mut self,
         form: ResponseForm,

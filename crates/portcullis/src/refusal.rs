@@ -5,13 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// The response to a request that was turned away, in no framework's types.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct RejectionResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Refusal {
+impl RejectionResponse {
     /// The status code.
     pub fn status(&self) -> u16 {
         self.status.as_u16()

@@ -116,7 +116,7 @@ fn refusals(policy: &Policy, tokens: &[Option<String>]) -> Vec<(Level, String)> 
             if let Some(token) = token {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
-            drop(policy.check(&request.body(()).expect("a request")));
+            drop(policy.start_verify(&request.body(()).expect("a request")));
         }
     })
 }
@@ -158,7 +158,7 @@ fn a_refusal_is_one_event_with_its_reason_and_by_its_level_whose_trouble_it_is()
 struct Nobody;
 
 impl portcullis::RevocationStore for Nobody {
-    fn publish(&self, _: portcullis::RevocationEntry) -> portcullis::Publishing {
+    fn publish(&self, _: portcullis::RevocationEntry) -> portcullis::PublishFuture {
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -170,8 +170,8 @@ fn a_verified_caller_is_named_only_where_that_was_asked_for() {
     let admin = Requirement::scope("admin");
     let ask = |policy: &Policy| {
         let request = http::Request::builder().header("authorization", format!("Bearer {token}"));
-        let portcullis::Check::Done(Ok(admission)) =
-            policy.check(&request.body(()).expect("a request"))
+        let portcullis::Verification::Done(Ok(admission)) =
+            policy.start_verify(&request.body(()).expect("a request"))
         else {
             panic!("a good token")
         };

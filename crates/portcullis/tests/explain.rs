@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use portcullis::explain::{Explanation, KeyRole, Outcome, Stage, Trust};
 use portcullis::{
-    Algorithm, ClaimRules, Error, Issuer, KeyError, KeyQuery, KeySet, KeySource, Keys,
+    Algorithm, ClaimRules, Error, Issuer, KeyError, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
     KeysUnavailable, Policy, Revocable, RevocationSource, RevocationStatus, RevocationUnavailable,
-    Revocations, Seek, TokenType, VerifiedToken, dangerous,
+    Revocations, TokenType, VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ impl KeySource for OutOfReach {
         KeySet::empty()
     }
 
-    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
         Some(Box::pin(async { Err(KeysUnavailable::default()) }))
     }
 }

@@ -1,7 +1,7 @@
 //! gRPC calls that are refused elsewhere than in the layer.
 use portcullis::{
-    Admission, Algorithm, ClaimsError, Error, GrpcMetadata, Issuer, KeyQuery, KeySet, KeySource,
-    Keys, Policy, Presentation, ResponseForm, Seek, VerifiedToken,
+    Admission, Algorithm, ClaimsError, Error, GrpcMetadata, Issuer, KeyFuture, KeyQuery, KeySet,
+    KeySource, Keys, Policy, Presentation, ResponseForm, VerifiedToken,
 };
 use portcullis_testkit::TestIssuer;
 
@@ -19,7 +19,7 @@ fn metadata_with_a_good_token_passes_and_names_the_caller() {
     let issuer = TestIssuer::new("https://id.example");
     let token = issuer.token(Algorithm::ES256).subject("alice").mint();
     let headers = call(Some(&token));
-    let admission = issuer.policy().check_now(&GrpcMetadata(&headers)).expect("it passes");
+    let admission = issuer.policy().verify_now(&GrpcMetadata(&headers)).expect("it passes");
     let caller = admission.token().and_then(VerifiedToken::subject);
     assert_eq!(caller, Some("alice"));
     assert!(!format!("{:?}", GrpcMetadata(&headers)).contains(&token));
@@ -33,7 +33,7 @@ fn what_has_to_be_waited_for_is_unavailable_now() {
         fn keys(&self) -> KeySet {
             KeySet::empty()
         }
-        fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+        fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
             Some(Box::pin(core::future::pending()))
         }
     }
@@ -44,7 +44,7 @@ fn what_has_to_be_waited_for_is_unavailable_now() {
         .audience(TestIssuer::AUDIENCE);
     let policy = Policy::builder().issuer(late).build().expect("a policy");
     let headers = call(Some(&issuer.token(Algorithm::ES256).mint()));
-    let status = policy.check_now(&GrpcMetadata(&headers)).expect_err("a refusal");
+    let status = policy.verify_now(&GrpcMetadata(&headers)).expect_err("a refusal");
     let status = status.into_grpc_status();
     assert_eq!((status.code, &status.metadata["retry-after"]), (14, &"5".parse().expect("5")));
 }
@@ -55,7 +55,7 @@ fn a_refused_call_has_code_text_and_challenge_and_nothing_of_a_body() {
     let policy = issuer.policy();
     let refuse = |token| {
         let headers = call(token);
-        policy.check_now(&GrpcMetadata(&headers)).expect_err("a refusal").into_grpc_status()
+        policy.verify_now(&GrpcMetadata(&headers)).expect_err("a refusal").into_grpc_status()
     };
     let status = refuse(None);
     assert_eq!((status.code, status.message), (16, "This resource needs an access token."));
@@ -75,7 +75,7 @@ fn a_presentation_without_details_says_no_more_to_a_grpc_call() {
     let policy = issuer.policy_builder().presentation(presentation).build().expect("a policy");
     let token = issuer.token(Algorithm::ES256).mint();
     let headers = call(Some(&token));
-    let admission = policy.check_now(&GrpcMetadata(&headers)).expect("it passes");
+    let admission = policy.verify_now(&GrpcMetadata(&headers)).expect("it passes");
     let rejection = admission.reject(ClaimsError::Audience, ResponseForm::Grpc);
     let refusal = rejection.refusal();
     let message = refusal.headers().find(|(name, _)| *name == "grpc-message");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use portcullis::fetch::{Client, HttpClient, HttpFuture, HttpRequest, HttpResponse};
 use portcullis::remote::{Event, KeyFetchError, RemoteJwksOptions};
 use portcullis::{
-    Algorithm, Check, Error, Issuer, KeyError, KeyFault, KeysUnavailable, Policy, RemoteJwks,
+    Algorithm, Error, Issuer, KeyError, KeyFault, KeysUnavailable, Policy, RemoteJwks, Verification,
 };
 use portcullis_testkit::TestIssuer;
 use portcullis_testkit::key_server::{Answer, Certificate, KeyServer};
@@ -189,10 +189,10 @@ impl Scene {
     #[track_caller]
     fn see_at_once(&self, token: &str) -> Seen {
         let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
-        match self.policy.check(&request.body(()).expect("a request")) {
-            Check::Done(Ok(_)) => ACCEPTED,
-            Check::Done(Err(rejection)) => Seen::Refused(rejection.error().clone()),
-            Check::Wait(_) => panic!("the request has to wait"),
+        match self.policy.start_verify(&request.body(()).expect("a request")) {
+            Verification::Done(Ok(_)) => ACCEPTED,
+            Verification::Done(Err(rejection)) => Seen::Refused(rejection.error().clone()),
+            Verification::Pending(_) => panic!("the request has to wait"),
         }
     }
 

@@ -18,8 +18,9 @@ use portcullis::Algorithm::{
 };
 use portcullis::{
     BuildError, ClaimsError, Encoding, Error, Fault, Issuer, KeyError, KeyFault, KeyFile,
-    KeyFileError, KeyFileEvent, KeyFileStatus, KeyQuery, KeySet, KeySource, Keys, KeysUnavailable,
-    NotAnObject, Policy, Secret, SecretFault, Seek, SignatureError, Stray, UnixTime, Weakness,
+    KeyFileError, KeyFileEvent, KeyFileStatus, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
+    KeysUnavailable, NotAnObject, Policy, Secret, SecretFault, SignatureError, Stray, UnixTime,
+    Weakness,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
 use serde_json::{Value, json};
@@ -998,7 +999,7 @@ mod sources {
             self.has.lock().unwrap().clone()
         }
 
-        fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+        fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             let (has, finds) = (Arc::clone(&self.has), self.finds.clone());
             Some(Box::pin(async move {

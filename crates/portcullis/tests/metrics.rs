@@ -60,8 +60,8 @@ fn decisions_are_counted_by_outcome_and_refusals_by_reason() {
         ask(&policy.clone().allow_anonymous(), None);
         // By a route, of a request that the policy let in.
         let request = http::Request::builder().header("authorization", format!("Bearer {good}"));
-        let portcullis::Check::Done(Ok(admission)) =
-            policy.check(&request.body(()).expect("a request"))
+        let portcullis::Verification::Done(Ok(admission)) =
+            policy.start_verify(&request.body(()).expect("a request"))
         else {
             panic!("a good token")
         };
@@ -124,7 +124,7 @@ fn each_reason_is_there_at_zero_once_a_policy_is_built_as_what_it_will_count() {
 struct Nobody;
 
 impl portcullis::RevocationStore for Nobody {
-    fn publish(&self, _: portcullis::RevocationEntry) -> portcullis::Publishing {
+    fn publish(&self, _: portcullis::RevocationEntry) -> portcullis::PublishFuture {
         Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -9,7 +9,7 @@ use base64::prelude::*;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, ORIGIN};
 use jsonwebtoken::{DecodingKey, Validation};
 use portcullis::{
-    Algorithm, Check, Encoding, Issuer, KeySet, Keys, Policy, Secret, TokenSource, dangerous,
+    Algorithm, Encoding, Issuer, KeySet, Keys, Policy, Secret, TokenSource, Verification, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use proptest::collection::{btree_map, vec};
@@ -435,15 +435,15 @@ fn no_request_panics_and_none_passes_without_a_good_token() {
             }
         }
         for policy in [policy.clone(), policy.clone().allow_anonymous()] {
-            match policy.check(&request) {
-                Check::Done(Ok(admission)) => {
+            match policy.start_verify(&request) {
+                Verification::Done(Ok(admission)) => {
                     prop_assert!(policy.allows_anonymous() && admission.token().is_none());
                 }
-                Check::Done(Err(rejection)) => {
+                Verification::Done(Err(rejection)) => {
                     let response = rejection.into_response::<bytes::Bytes>();
                     prop_assert!(response.status().is_client_error());
                 }
-                Check::Wait(_) => prop_assert!(false, "there is nothing to wait for"),
+                Verification::Pending(_) => prop_assert!(false, "there is nothing to wait for"),
             }
         }
         Ok(())
@@ -460,6 +460,6 @@ fn no_request_panics_and_none_passes_without_a_good_token() {
             .header(ORIGIN, "https://app.example")
             .body(())
             .expect("a request");
-        assert!(matches!(policy.check(&request), Check::Done(Ok(_))));
+        assert!(matches!(policy.start_verify(&request), Verification::Done(Ok(_))));
     }
 }

@@ -1,10 +1,10 @@
 //! What a policy is refused for when it is built.
 use std::time::Duration;
 
-use portcullis::routes::ResourceMisfit;
+use portcullis::routes::ResourcePolicyFault;
 use portcullis::{
-    Algorithm, ClaimRules, Fault, Issuer, KeyFault, KeyFile, KeySet, Keys, Misfit, Policy,
-    PolicyBuilder, Presentation, ProtectedResource, Revocable, Revocations, Secret, SecretFault,
+    Algorithm, ClaimRules, Fault, Issuer, KeyFault, KeyFile, KeySet, Keys, Policy, PolicyBuilder,
+    Presentation, ProtectedResource, Revocable, RevocationFault, Revocations, Secret, SecretFault,
     TokenSource, TokenType, dangerous,
 };
 use portcullis_testkit::{SigningKey, TestIssuer};
@@ -82,8 +82,8 @@ const OWN: &str = "issuer `https://issuer.example`";
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn misfit(place: &str, misfit: Misfit) -> Fault {
-    Fault::Revocations { place: place.to_owned(), misfit }
+fn fault(place: &str, fault: RevocationFault) -> Fault {
+    Fault::Revocations { place: place.to_owned(), fault }
 }
 
 fn enforcing(kinds: impl IntoIterator<Item = Revocable>) -> PolicyBuilder {
@@ -348,29 +348,32 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         (Fault::HeaderLimit { limit: 16_385 }, builder().header_limit(16_385)),
         (Fault::TokenCache { bytes: (1 << 20) - 1 }, builder().token_cache((1 << 20) - 1)),
         (Fault::TokenCache { bytes: (1 << 30) + 1 }, builder().token_cache((1 << 30) + 1)),
-        (misfit("the policy", Misfit::NoKind), enforcing([])),
+        (fault("the policy", RevocationFault::NoKind), enforcing([])),
         (
-            misfit("the policy", Misfit::NoClaim { kind: Revocable::Version }),
+            fault("the policy", RevocationFault::NoClaim { kind: Revocable::Version }),
             enforcing([Revocable::Version]),
         ),
         (
-            misfit(OWN, Misfit::Lifetime { lifetime: Some(DAY + SECOND), longest: DAY }),
+            fault(OWN, RevocationFault::Lifetime { lifetime: Some(DAY + SECOND), longest: DAY }),
             enforcing([Revocable::Token]).max_lifetime(DAY + SECOND),
         ),
         (
-            misfit(OWN, Misfit::Lifetime { lifetime: None, longest: DAY }),
+            fault(OWN, RevocationFault::Lifetime { lifetime: None, longest: DAY }),
             enforcing([Revocable::Token]).max_lifetime(dangerous::unlimited_lifetime()),
         ),
         (
-            misfit(OWN, Misfit::Leeway { leeway: 31 * SECOND, most: 30 * SECOND }),
+            fault(OWN, RevocationFault::Leeway { leeway: 31 * SECOND, most: 30 * SECOND }),
             enforcing([Revocable::Token]).leeway(31 * SECOND),
         ),
         (
-            misfit(OWN, Misfit::NoLifetime { kind: Revocable::Subject }),
+            fault(OWN, RevocationFault::NoLifetime { kind: Revocable::Subject }),
             builder().revocations(unlimited().enforce([Revocable::Token, Revocable::Subject])),
         ),
         (
-            misfit("the policy", Misfit::UnknownIssuer { issuer: "https://typo.example".into() }),
+            fault(
+                "the policy",
+                RevocationFault::UnknownIssuer { issuer: "https://typo.example".into() },
+            ),
             builder().revocations(
                 Revocations::in_memory()
                     .enforce([Revocable::Token])
@@ -378,7 +381,7 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             ),
         ),
         (
-            misfit("the policy", Misfit::SaidTwice { setting: "for_issuer" }),
+            fault("the policy", RevocationFault::SaidTwice { setting: "for_issuer" }),
             builder().revocations(
                 Revocations::in_memory()
                     .enforce([Revocable::Token])
@@ -387,7 +390,7 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             ),
         ),
         (
-            misfit("the policy", Misfit::NamelessClient),
+            fault("the policy", RevocationFault::NamelessClient),
             builder().revocations(
                 Revocations::in_memory()
                     .enforce([Revocable::Token])
@@ -433,11 +436,15 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             builder().presentation(Presentation::new().resource_metadata("https://é.example")),
         ),
         (
-            document_misfit(ResourceMisfit::Audience { resource: "https://api.example/".into() }),
+            document_misfit(ResourcePolicyFault::Audience {
+                resource: "https://api.example/".into(),
+            }),
             builder().protected_resource(&resource("https://api.example/", ISSUER)),
         ),
         (
-            document_misfit(ResourceMisfit::Audience { resource: TestIssuer::AUDIENCE.into() }),
+            document_misfit(ResourcePolicyFault::Audience {
+                resource: TestIssuer::AUDIENCE.into(),
+            }),
             of(Issuer::new(ISSUER)
                 .algorithms([Algorithm::ES256])
                 .keys(keys(Algorithm::ES256))
@@ -446,7 +453,9 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         ),
         // Another issuer's audience, and nobody is sent there.
         (
-            document_misfit(ResourceMisfit::Audience { resource: "https://api.example/".into() }),
+            document_misfit(ResourcePolicyFault::Audience {
+                resource: "https://api.example/".into(),
+            }),
             builder()
                 .issuer(
                     Issuer::new("https://other.example")
@@ -458,20 +467,22 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         ),
         // Nobody is sent anywhere.
         (
-            document_misfit(ResourceMisfit::Audience { resource: "https://api.example/".into() }),
+            document_misfit(ResourcePolicyFault::Audience {
+                resource: "https://api.example/".into(),
+            }),
             builder().protected_resource(
                 &ProtectedResource::builder("https://api.example/").build().expect("a resource"),
             ),
         ),
         (
-            document_misfit(ResourceMisfit::AuthorizationServer {
+            document_misfit(ResourcePolicyFault::AuthorizationServer {
                 server: "https://issuer.example/".into(),
             }),
             builder()
                 .protected_resource(&resource(TestIssuer::AUDIENCE, "https://issuer.example/")),
         ),
         (
-            document_misfit(ResourceMisfit::NoBearer),
+            document_misfit(ResourcePolicyFault::NoBearer),
             builder()
                 .protected_resource(&resource(TestIssuer::AUDIENCE, ISSUER))
                 .sources([TokenSource::cookie("__Host-token")]),
@@ -489,8 +500,8 @@ fn resource(identifier: &str, server: &str) -> ProtectedResource {
     builder.build().expect("a resource")
 }
 
-fn document_misfit(misfit: ResourceMisfit) -> Fault {
-    Fault::ProtectedResource { misfit }
+fn document_misfit(fault: ResourcePolicyFault) -> Fault {
+    Fault::ProtectedResource { fault }
 }
 
 fn any_cookie(name: &str) -> TokenSource {

@@ -147,7 +147,8 @@ fn what_data_cannot_say_is_added_to_each_policy_that_the_file_makes() {
         .expect("a policy");
     let realm = |file: &PolicyFile| {
         let request = http::Request::new(());
-        let portcullis::Check::Done(Err(rejection)) = file.policy().check(&request) else {
+        let portcullis::Verification::Done(Err(rejection)) = file.policy().start_verify(&request)
+        else {
             panic!("there is no token")
         };
         let refusal = rejection.refusal();

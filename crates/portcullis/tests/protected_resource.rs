@@ -321,7 +321,8 @@ fn a_document_is_read_by_get_and_head_and_by_pages_of_every_origin() {
 
 /// What the policy refuses a request without a token with.
 fn challenge(policy: &Policy) -> String {
-    let portcullis::Check::Done(Err(rejection)) = policy.check(&request("GET")) else {
+    let portcullis::Verification::Done(Err(rejection)) = policy.start_verify(&request("GET"))
+    else {
         panic!("a request without a token passes");
     };
     rejection.into_response::<Vec<u8>>().headers()["www-authenticate"]

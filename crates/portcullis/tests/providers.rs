@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use portcullis::provider::{self, Provider, ProviderError};
 use portcullis::{
-    Algorithm, Claim, ClaimRules, ClaimsError, Error, Fault, Issuer, KeySet, Keys, Misfit, Policy,
-    RemoteJwks, Requirement, Revocable, RevocationError, Revocations, TokenError, dangerous,
+    Algorithm, Claim, ClaimRules, ClaimsError, Error, Fault, Issuer, KeySet, Keys, Policy,
+    RemoteJwks, Requirement, Revocable, RevocationError, RevocationFault, Revocations, TokenError,
+    dangerous,
 };
 use portcullis_testkit::key_server::KeyServer;
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
@@ -823,9 +824,9 @@ async fn whatever_a_preset_says_can_be_revoked_is_refused_once_it_is() {
                 .build();
             if claims.is_empty() {
                 let faults = built.expect_err(preset);
-                let misfit = Misfit::NoClaim { kind };
+                let fault = RevocationFault::NoClaim { kind };
                 assert!(
-                    matches!(&faults.faults()[0], Fault::Revocations { misfit: own, .. } if *own == misfit),
+                    matches!(&faults.faults()[0], Fault::Revocations { fault: own, .. } if *own == fault),
                     "{preset}: {faults}"
                 );
                 continue;

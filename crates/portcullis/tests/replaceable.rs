@@ -1,15 +1,17 @@
 //! A policy that is replaced while it serves.
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use portcullis::{Admission, Algorithm, Check, ClaimsError, Policy, Rejection, ReplaceablePolicy};
+use portcullis::{
+    Admission, Algorithm, ClaimsError, Policy, Rejection, ReplaceablePolicy, Verification,
+};
 use portcullis_testkit::TestIssuer;
 
 const NOW: i64 = 1_800_000_000;
 
 fn admission(policy: &Policy, request: &http::Request<()>) -> Result<Admission, Rejection> {
-    match policy.check(request) {
-        Check::Done(decided) => decided,
-        Check::Wait(_) => panic!("nothing is waited for"),
+    match policy.start_verify(request) {
+        Verification::Done(decided) => decided,
+        Verification::Pending(_) => panic!("nothing is waited for"),
     }
 }
 

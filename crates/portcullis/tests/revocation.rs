@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use portcullis::Algorithm::{EdDSA, HS256, PS256};
 use portcullis::{
-    Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, KeySource, Keys, Misfit, Moment,
-    Policy, PolicyBuilder, Publishing, Revocable, Revocation, RevocationEntry, RevocationError,
-    RevocationEvent, RevocationList, RevocationSource, RevocationStatus, RevocationStore,
-    RevocationUnavailable, Revocations, RevokeError, RevokedUntil, Secret, StoreError, UnixTime,
-    VerifiedToken, dangerous,
+    Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, KeySource, Keys, Moment, Policy,
+    PolicyBuilder, PublishFuture, Revocable, Revocation, RevocationEntry, RevocationError,
+    RevocationEvent, RevocationFault, RevocationList, RevocationSource, RevocationStatus,
+    RevocationStore, RevocationUnavailable, Revocations, RevokeError, RevokedUntil, Secret,
+    StoreError, UnixTime, VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder};
 use serde_json::json;
@@ -206,8 +206,8 @@ mod in_memory {
                 let policy = Policy::builder().issuer(issuer).revocations(revocations).build();
                 policy.err().map(|error| error.faults().to_vec())
             };
-            let misfit = Misfit::NamelessSecret;
-            let fault = Fault::Revocations { place: format!("issuer `{NAME}`"), misfit };
+            let fault = RevocationFault::NamelessSecret;
+            let fault = Fault::Revocations { place: format!("issuer `{NAME}`"), fault };
             assert_eq!(faults(secret(), Revocable::Key), Some(vec![fault]));
             assert_eq!(faults(secret().id("k"), Revocable::Key), None);
             assert_eq!(faults(secret(), Revocable::Token), None);
@@ -577,7 +577,7 @@ mod snapshots {
 struct NoStore;
 
 impl RevocationStore for NoStore {
-    fn publish(&self, _: RevocationEntry) -> Publishing {
+    fn publish(&self, _: RevocationEntry) -> PublishFuture {
         Box::pin(async { Ok(()) })
     }
 }
@@ -587,7 +587,7 @@ impl RevocationStore for NoStore {
 struct Keeps(Arc<Mutex<Vec<RevocationEntry>>>);
 
 impl RevocationStore for Keeps {
-    fn publish(&self, entry: RevocationEntry) -> Publishing {
+    fn publish(&self, entry: RevocationEntry) -> PublishFuture {
         let mut kept = self.0.lock().unwrap();
         // Whoever revokes did not know of this lift.
         let is_lifted = entry.counts_with().is_some_and(|(key, most)| {
@@ -606,7 +606,7 @@ impl RevocationStore for Keeps {
 struct Down;
 
 impl RevocationStore for Down {
-    fn publish(&self, _: RevocationEntry) -> Publishing {
+    fn publish(&self, _: RevocationEntry) -> PublishFuture {
         Box::pin(async { Err(StoreError::new("down")) })
     }
 }
@@ -1311,9 +1311,9 @@ mod by_issuer {
         let enforced = unlimited.enforce([Revocable::Token]);
         let enforced = enforced.for_issuer(MACHINES, [Revocable::Subject]);
         let error = builder().revocations(enforced).build().unwrap_err();
-        let misfit = Misfit::NoLifetime { kind: Revocable::Subject };
+        let fault = RevocationFault::NoLifetime { kind: Revocable::Subject };
         let place = format!("issuer `{MACHINES}`");
-        assert_eq!(error.faults(), [Fault::Revocations { place, misfit }]);
+        assert_eq!(error.faults(), [Fault::Revocations { place, fault }]);
 
         let secret = |kinds: &[Revocable]| {
             let issuer = Issuer::new("https://secret.example").algorithms([HS256]);

@@ -367,7 +367,7 @@ fn outcome(builder: PolicyBuilder, requests: &[http::Request<()>]) -> Outcome {
     })?;
     let mut description = serde_json::to_value(policy.describe()).expect("JSON");
     sort(&mut description);
-    let decide = |request: &http::Request<()>| match policy.check_now(request) {
+    let decide = |request: &http::Request<()>| match policy.verify_now(request) {
         Ok(admission) => {
             let token = admission.token();
             let may_read = token.map(|it| Requirement::scope("orders:read").check(it).is_ok());
@@ -677,7 +677,7 @@ fn what_code_adds_to_a_policy_file_takes_nothing_of_it_away() {
         ] {
             assert!(policy.verify_token_now(bad.mint()).is_err(), "{bad:?}");
         }
-        let refusal = policy.check_now(&http::Request::new(())).unwrap_err().refusal();
+        let refusal = policy.verify_now(&http::Request::new(())).unwrap_err().refusal();
         let has = |field: (&str, &[u8])| refusal.headers().any(|own| own == field);
         assert!(has(("www-authenticate", b"Bearer realm=\"orders\"")));
         assert!(has(("x-why", b"why")));

@@ -9,9 +9,9 @@ use core::future::Future as _;
 use portcullis::fetch::AddressFault;
 use portcullis::remote::{Event, KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
 use portcullis::{
-    Algorithm, Check, Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Keys,
-    KeysUnavailable, Policy, PolicyBuilder, RemoteJwks, Revocable, Revocations, SignatureError,
-    TokenType, VerifiedToken, WantsAlgorithms,
+    Algorithm, Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Keys, KeysUnavailable,
+    Policy, PolicyBuilder, RemoteJwks, Revocable, Revocations, SignatureError, TokenType,
+    Verification, VerifiedToken, WantsAlgorithms,
 };
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
 
@@ -122,7 +122,7 @@ async fn a_request_of_an_unknown_tenant_waits_without_its_token_being_borrowed()
         let mut request = http::Request::new(());
         let value = format!("Bearer {}", good(&acme)).parse().expect("a header");
         request.headers_mut().insert("authorization", value);
-        let Check::Wait(waiting) = policy.check(&request.into_parts().0) else {
+        let Verification::Pending(waiting) = policy.start_verify(&request.into_parts().0) else {
             panic!("its keys are not there yet")
         };
         waiting

@@ -1,12 +1,12 @@
 //! What lives in the state of an app, in extensions and in tasks may be shared by threads. It compiles, or it does not.
 use portcullis::routes::{AdminError, Administrator, BoundedBody, LogoutError, NotReady, Reply};
 use portcullis::{
-    Admission, BackChannelLogout, BuildError, Check, ClientCertificate, Error, Forbidden,
-    GrpcStatus, Issuer, KeyFault, KeyFile, KeyFileError, KeySet, Keys, PeerAddress, Policy,
-    PolicyBuilder, Presentation, ProtectedResource, Readiness, Refusal, Rejection,
-    ReplaceablePolicy, RequireLayer, Requirement, ResponseForm, ResponseNeeds, Revocation,
-    RevocationAdmin, RevocationOptions, Revocations, RevokeError, Secret, SnapshotError,
-    StoreError, TokenCookie, TokenSource, VerificationKey, VerifiedToken, VerifyLayer, Waiting,
+    Admission, BackChannelLogout, BuildError, ClientCertificate, Error, Forbidden, GrpcStatus,
+    Issuer, KeyFault, KeyFile, KeyFileError, KeySet, Keys, PeerAddress, Policy, PolicyBuilder,
+    Presentation, ProtectedResource, Readiness, Rejection, RejectionResponse, ReplaceablePolicy,
+    RequireLayer, Requirement, ResponseForm, ResponseNeeds, Revocation, RevocationAdmin,
+    RevocationOptions, Revocations, RevokeError, Secret, SnapshotError, StoreError, TokenCookie,
+    TokenSource, Verification, VerificationKey, VerifiedToken, VerifyFuture, VerifyLayer,
 };
 
 const fn shared<T: Send + Sync + 'static>() {}
@@ -52,7 +52,7 @@ const _: () = {
     cloned::<GrpcStatus>();
     shared::<Administrator>();
     shared::<BoundedBody>();
-    shared::<Refusal>();
+    shared::<RejectionResponse>();
     shared::<Rejection>();
     shared::<Reply<LogoutError>>();
     shared::<ResponseForm>();
@@ -74,8 +74,8 @@ const _: () = {
 const fn sent<T: Send + 'static>() {}
 
 const _: () = {
-    sent::<Check>();
-    sent::<Waiting>();
+    sent::<Verification>();
+    sent::<VerifyFuture>();
 };
 
 #[cfg(feature = "remote-jwks")]

@@ -57,7 +57,7 @@ fn status(rejection: Rejection) -> Status {
 fn verify(policy: Policy) -> impl Interceptor + Clone {
     move |mut call: Request<()>| {
         let admission =
-            policy.check_now(&GrpcMetadata(call.metadata().as_ref())).map_err(status)?;
+            policy.verify_now(&GrpcMetadata(call.metadata().as_ref())).map_err(status)?;
         call.extensions_mut().insert(admission);
         Ok(call)
     }

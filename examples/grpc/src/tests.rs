@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use portcullis::{KeyQuery, KeySet, KeySource, Keys, KeysUnavailable, Seek};
+use portcullis::{KeyFuture, KeyQuery, KeySet, KeySource, Keys, KeysUnavailable};
 use portcullis_testkit::FixedClock;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -85,7 +85,7 @@ impl KeySource for Down {
         KeySet::empty()
     }
 
-    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
         let unavailable = KeysUnavailable { retry_after: Some(Duration::from_millis(7_200)) };
         Some(Box::pin(async move { Err(unavailable) }))
     }

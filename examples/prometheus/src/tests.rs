@@ -5,7 +5,7 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_axum::portcullis::metrics::NAMES;
 use portcullis_axum::portcullis::{
-    Error, Moment, Publishing, RevocationEntry, RevocationList, RevocationStore,
+    Error, Moment, PublishFuture, RevocationEntry, RevocationList, RevocationStore,
 };
 use portcullis_testkit::{TestIssuer, hostile};
 use regex::Regex;
@@ -22,7 +22,7 @@ const ALERTS: &str = include_str!("../alerts.yml");
 struct Store;
 
 impl RevocationStore for Store {
-    fn publish(&self, _: RevocationEntry) -> Publishing {
+    fn publish(&self, _: RevocationEntry) -> PublishFuture {
         Box::pin(std::future::ready(Ok(())))
     }
 }

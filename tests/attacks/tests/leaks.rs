@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use base64::prelude::*;
 use http::Request;
 use portcullis::{
-    Admission, Algorithm, BackChannelLogout, Check, ClaimRules, Encoding, Error, Issuer, KeyQuery,
-    KeySet, KeySource, Keys, KeysUnavailable, Policy, PolicyBuilder, Presentation, Requirement,
-    ResponseForm, Revocable, RevocationAdmin, RevocationSource, RevocationStatus,
-    RevocationUnavailable, Revocations, Secret, Seek, TokenSource, VerifiedToken,
+    Admission, Algorithm, BackChannelLogout, ClaimRules, Encoding, Error, Issuer, KeyFuture,
+    KeyQuery, KeySet, KeySource, Keys, KeysUnavailable, Policy, PolicyBuilder, Presentation,
+    Requirement, ResponseForm, Revocable, RevocationAdmin, RevocationSource, RevocationStatus,
+    RevocationUnavailable, Revocations, Secret, TokenSource, Verification, VerifiedToken,
 };
 use portcullis_attacks::{NOW, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -177,9 +177,9 @@ fn no_error_and_no_rejection_shows_anything_of_the_token() {
                 "cookie" => format!("__Host-token={token}"),
                 _ => format!("Bearer {token}"),
             };
-            let check = policy.check(&request("GET", &[(header, &value)]));
+            let check = policy.start_verify(&request("GET", &[(header, &value)]));
             assert_silent(what, &debugged(&check), &[&token]);
-            let Check::Done(Err(rejection)) = check else { panic!("{what}") };
+            let Verification::Done(Err(rejection)) = check else { panic!("{what}") };
             assert_eq!(*rejection.error(), error);
             assert_silent(what, &shown(&rejection), &[&token]);
             assert_silent(what, &debugged(&rejection.refusal()), &[&token]);
@@ -232,9 +232,9 @@ fn what_was_revoked_is_told_without_a_word_of_the_token() {
         let error = policy.verify_token_now(&text).expect_err("it is refused");
         assert_silent(error.reason(), &shown(&error), &[&text]);
         let bearer = request("GET", &[("authorization", &format!("Bearer {text}"))]);
-        let check = policy.check(&bearer);
+        let check = policy.start_verify(&bearer);
         assert_silent(error.reason(), &debugged(&check), &[&text]);
-        let Check::Done(Err(rejection)) = check else { panic!("it is refused") };
+        let Verification::Done(Err(rejection)) = check else { panic!("it is refused") };
         let response = rejection.into_response::<Body>();
         assert_silent(error.reason(), &debugged(&response), &[&text]);
     }
@@ -327,9 +327,9 @@ fn a_verified_token_and_its_admission_show_nothing_of_it() {
     let token = policy.verify_token_now(&text).expect("a token");
     assert_silent("a token", &debugged(&token), &[&text]);
     let bearer = request("GET", &[("authorization", &format!("Bearer {text}"))]);
-    let check = policy.check(&bearer);
+    let check = policy.start_verify(&bearer);
     assert_silent("a check", &debugged(&check), &[&text]);
-    let Check::Done(Ok(admission)) = check else { panic!("the token is good") };
+    let Verification::Done(Ok(admission)) = check else { panic!("the token is good") };
     assert_silent("an admission", &debugged(&admission), &[&text]);
     let rejection =
         admission.reject(token.claims::<u8>().expect_err("no number"), ResponseForm::Full);
@@ -482,7 +482,7 @@ fn a_source_is_asked_for_a_key_id_and_logs_none_by_its_debug() {
         fn keys(&self) -> KeySet {
             KeySet::from_jwks(issuer().jwks_of(&[ES256])).expect("keys")
         }
-        fn seek(&self, query: &KeyQuery<'_>) -> Option<Seek> {
+        fn seek(&self, query: &KeyQuery<'_>) -> Option<KeyFuture> {
             assert_eq!(query.key_id, Some("LEAK-kid"));
             let mut texts = self.0.lock().expect("no panic");
             texts.extend(debugged(query));
@@ -500,13 +500,14 @@ fn a_source_is_asked_for_a_key_id_and_logs_none_by_its_debug() {
         fn keys(&self) -> KeySet {
             self.0.keys()
         }
-        fn seek(&self, query: &KeyQuery<'_>) -> Option<Seek> {
+        fn seek(&self, query: &KeyQuery<'_>) -> Option<KeyFuture> {
             self.0.seek(query)
         }
     }
     let policy = policy_for([issuer]).build().expect("a policy");
     let text = marked(ES256).key_id("LEAK-kid").mint();
-    let check = policy.check(&request("GET", &[("authorization", &format!("Bearer {text}"))]));
+    let check =
+        policy.start_verify(&request("GET", &[("authorization", &format!("Bearer {text}"))]));
     assert_silent("a check that waits", &debugged(&check), &[&text]);
     let error = policy.verify_token_now(&text).expect_err("the keys cannot be had");
     assert_eq!(error.reason(), "keys_unavailable");

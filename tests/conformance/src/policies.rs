@@ -7,10 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use portcullis::{
-    Algorithm, BadCookie, ClaimsError, Error, Issuer, KeyQuery, KeySet, KeySource, Keys,
-    KeysUnavailable, Policy, PolicyBuilder, Presentation, Publishing, Revocable, RevocationEntry,
-    RevocationSource, RevocationStatus, RevocationStore, RevocationUnavailable, Revocations,
-    SameSite, Secret, Seek, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous, provider,
+    Algorithm, BadCookie, ClaimsError, Error, Issuer, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
+    KeysUnavailable, Policy, PolicyBuilder, Presentation, PublishFuture, Revocable,
+    RevocationEntry, RevocationSource, RevocationStatus, RevocationStore, RevocationUnavailable,
+    Revocations, SameSite, Secret, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous,
+    provider,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
 use serde::Deserialize;
@@ -352,7 +353,7 @@ impl KeySource for Late {
         here.take().unwrap_or_else(KeySet::empty)
     }
 
-    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
         static KEYS: OnceLock<KeySet> = OnceLock::new();
         let keys = KEYS.get_or_init(|| key_set(&issuer(), Algorithm::ES256));
         let here = Arc::clone(&self.0);
@@ -376,7 +377,7 @@ impl KeySource for Down {
         KeySet::empty()
     }
 
-    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
         let retry_after = self.0;
         Some(Box::pin(async move { Err(KeysUnavailable { retry_after }) }))
     }
@@ -418,7 +419,7 @@ fn revoked(revocations: Revocations) -> Revocations {
 struct Acknowledges;
 
 impl RevocationStore for Acknowledges {
-    fn publish(&self, _: RevocationEntry) -> Publishing {
+    fn publish(&self, _: RevocationEntry) -> PublishFuture {
         Box::pin(ready(Ok(())))
     }
 }

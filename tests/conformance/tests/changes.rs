@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use portcullis::{
-    Algorithm, Issuer, KeySet, KeySource, Keys, Moment, Policy, Publishing, Readiness,
+    Algorithm, Issuer, KeySet, KeySource, Keys, Moment, Policy, PublishFuture, Readiness,
     ReplaceablePolicy, Revocable, RevocationEntry, RevocationStore, Revocations,
 };
 use portcullis_conformance::client::{self, Answer, Protocol, Request};
@@ -59,7 +59,7 @@ impl KeySource for Sometimes {
 struct Acknowledges;
 
 impl RevocationStore for Acknowledges {
-    fn publish(&self, _: RevocationEntry) -> Publishing {
+    fn publish(&self, _: RevocationEntry) -> PublishFuture {
         Box::pin(std::future::ready(Ok(())))
     }
 }

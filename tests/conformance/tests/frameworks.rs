@@ -189,7 +189,7 @@ fn a_rejection_becomes_one_response_however_often_it_is_asked_for() {
     let told = Told::default();
     let policy = told.policy();
     let _listening = told.listen();
-    let reject = || policy.check_now(&get(&[])).expect_err("no token");
+    let reject = || policy.verify_now(&get(&[])).expect_err("no token");
     drop(reject());
     assert_eq!(told.times(), (0, 1), "nobody is answered");
     let rejection = reject();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis::remote::{Event, RemoteJwksOptions};
-use portcullis::{Algorithm, Check, Issuer, Policy, RemoteJwks};
+use portcullis::{Algorithm, Issuer, Policy, RemoteJwks, Verification};
 use portcullis_conformance::client::{Answer, Connection, Protocol, Request};
 use portcullis_conformance::doors::{Door, Running};
 use portcullis_testkit::TestIssuer;
@@ -292,8 +292,8 @@ async fn a_token_by_a_key_that_was_never_published_before_waits_and_passes() {
         keys.issuer.retire(&former);
         let token = keys.token();
         let request = http::Request::get("/").header("authorization", bearer(&token)).body(());
-        let check = policy.check(&request.expect("a request"));
-        assert!(matches!(check, Check::Wait(_)), "{check:?}");
+        let check = policy.start_verify(&request.expect("a request"));
+        assert!(matches!(check, Verification::Pending(_)), "{check:?}");
 
         let mut requests = JoinSet::new();
         for (door, mut client) in clients.drain(..) {
@@ -424,8 +424,8 @@ async fn while_the_key_server_hangs_no_request_with_a_known_key_waits() {
     let unknown = keys.issuer.token(Algorithm::ES256).key_id("of-nobody").mint();
     for round in 0..100 {
         for _ in 0..10 {
-            let check = policy.check(&request);
-            assert!(matches!(check, Check::Done(Ok(_))), "{check:?}");
+            let check = policy.start_verify(&request);
+            assert!(matches!(check, Verification::Done(Ok(_))), "{check:?}");
         }
         // Those whose key is not known wait as long as is allowed, and learn that it is no fault of
         // theirs.

@@ -9,9 +9,9 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use portcullis::routes::{AdminError, LogoutFault};
 use portcullis::{
-    Algorithm, BackChannelLogout, Error, Issuer, Policy, PolicyBuilder, Presentation, Publishing,
-    Requirement, Revocable, RevocationAdmin, RevocationEntry, RevocationError, RevocationStore,
-    Revocations, StoreError, TokenSource, dangerous,
+    Algorithm, BackChannelLogout, Error, Issuer, Policy, PolicyBuilder, Presentation,
+    PublishFuture, Requirement, Revocable, RevocationAdmin, RevocationEntry, RevocationError,
+    RevocationStore, Revocations, StoreError, TokenSource, dangerous,
 };
 use portcullis_conformance::client::{Answer, Protocol, Request, send};
 use portcullis_conformance::doors::{Running, serve_actix, serve_axum};
@@ -651,7 +651,7 @@ async fn algorithms_lifetime_and_types_can_be_chosen() {
 struct Down;
 
 impl RevocationStore for Down {
-    fn publish(&self, _: RevocationEntry) -> Publishing {
+    fn publish(&self, _: RevocationEntry) -> PublishFuture {
         Box::pin(async { Err(StoreError::new("it is down")) })
     }
 }

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use portcullis::{Algorithm, Issuer, KeyQuery, KeySet, KeySource, Keys, Policy, Seek};
+use portcullis::{Algorithm, Issuer, KeyFuture, KeyQuery, KeySet, KeySource, Keys, Policy};
 use portcullis_conformance::client::{self, Answer, Connection, Protocol, Request};
 use portcullis_conformance::doors::{Door, Running};
 use portcullis_conformance::policies::{ISSUER, NOW, Variant, issuer};
@@ -150,7 +150,7 @@ impl KeySource for Held {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn seek(&self, _: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
         let Self { keys, asked, mut release } = self.clone();
         Some(Box::pin(async move {
             asked.send(()).expect("the test listens");

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis::{
-    BuildError, Clock, Fault, Misfit, Revocable, Revocation, RevocationEvent, RevokeError, UnixTime,
+    BuildError, Clock, Fault, Revocable, Revocation, RevocationEvent, RevocationFault, RevokeError,
+    UnixTime,
 };
 use portcullis_fleet_tests::{
     Door, ISSUER, Member, Process, Server, Setup, Verdict, eventually, token,
@@ -941,9 +942,9 @@ mod at_the_start {
             .max_lifetime(Duration::from_secs(901))
             .revocations(member.revocations.enforce([Revocable::Token]));
         let error: BuildError = longer.build().err().unwrap();
-        let [Fault::Revocations { misfit, .. }] = error.faults() else { panic!("{error}") };
+        let [Fault::Revocations { fault, .. }] = error.faults() else { panic!("{error}") };
         let (lifetime, longest) = (Some(Duration::from_secs(901)), Duration::from_secs(900));
-        assert_eq!(*misfit, Misfit::Lifetime { lifetime, longest });
+        assert_eq!(*fault, RevocationFault::Lifetime { lifetime, longest });
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use crate::admission::Rejection;
 use crate::error::Error;
 use crate::error::{Claim, ClaimsError};
 use crate::keys::{KeyError, KeyFault, KeyFileError, SecretFault};
-use crate::policy::{Check, Fault};
+use crate::policy::{Fault, Verification};
 use crate::signature::{Algorithm, SignatureError};
 use crate::source::CookieError;
 use crate::time::{Clock, UnixTime};
@@ -268,9 +268,9 @@ fn turned_away(policy: &Policy, method: &str, headers: &[(&str, String)]) -> Opt
     for (name, value) in headers {
         request = request.header(*name, value);
     }
-    match policy.check(&request.body(()).expect("a request")) {
-        Check::Done(decided) => decided.err(),
-        Check::Wait(_) => panic!("there is nothing to wait for"),
+    match policy.start_verify(&request.body(()).expect("a request")) {
+        Verification::Done(decided) => decided.err(),
+        Verification::Pending(_) => panic!("there is nothing to wait for"),
     }
 }
 
@@ -364,7 +364,10 @@ fn sources_arrive_from_every_format() {
         assert_eq!(reason(&[header, cookie("__Host-token=x")]), None, "the header is preferred");
 
         let query = http::Request::builder().uri("/?access_token=x").body(()).expect("a request");
-        assert!(matches!(policy.check(&query), Check::Done(Err(_))), "the query is looked at");
+        assert!(
+            matches!(policy.start_verify(&query), Verification::Done(Err(_))),
+            "the query is looked at"
+        );
 
         let own = format!("__Host-token={good}");
         let origin = |origin: &str| [cookie(&own), ("origin", origin.to_owned())];
@@ -389,7 +392,8 @@ fn sources_arrive_from_every_format() {
 fn a_hook_added_in_code_leaves_the_presentation_of_the_data() {
     let (folder, _) = full_policies();
     let builder = PolicyBuilder::from_toml_str(FULL, folder.path()).expect("settings");
-    let hook = |_: &Error, refusal: &mut crate::Refusal| refusal.set_header("x-seen", "yes");
+    let hook =
+        |_: &Error, refusal: &mut crate::RejectionResponse| refusal.set_header("x-seen", "yes");
     let policy = builder.on_refusal(hook).build().expect("a policy");
     let cookie = [("cookie", "__Host-token=x".to_owned())];
     let refusal = turned_away(&policy, "GET", &cookie).expect("a rejection").refusal();

@@ -205,7 +205,7 @@ pub trait KeySource: Any + fmt::Debug + Send + Sync {
     ///
     /// The future fails with [`KeysUnavailable`] where it could not be found out whether there is
     /// such a key. The client is then told 503, never 401.
-    fn seek(&self, query: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, query: &KeyQuery<'_>) -> Option<KeyFuture> {
         let _ = query;
         None
     }
@@ -222,7 +222,7 @@ pub trait KeySource: Any + fmt::Debug + Send + Sync {
 }
 
 /// The future of [`KeySource::seek`].
-pub type Seek = Pin<Box<dyn Future<Output = Result<(), KeysUnavailable>> + Send>>;
+pub type KeyFuture = Pin<Box<dyn Future<Output = Result<(), KeysUnavailable>> + Send>>;
 
 /// The keys cannot be had at the moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

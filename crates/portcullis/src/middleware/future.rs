@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::ResponseBody;
 use crate::admission::Rejection;
 use crate::response::ResponseNeeds;
-use crate::verify::Waiting;
+use crate::verify::VerifyFuture;
 
 pin_project! {
     /// The future of [`Verify`](super::Verify).
@@ -34,7 +34,7 @@ pin_project! {
         Refused {
             rejection: Option<Rejection>,
         },
-        Waiting {
+        VerifyFuture {
             // In a box, since it is rare and would make every future larger.
             held: Option<Box<Held<S, B>>>,
         },
@@ -43,7 +43,7 @@ pin_project! {
 
 /// What a request waits with.
 struct Held<S, B> {
-    waiting: Waiting,
+    waiting: VerifyFuture,
     request: Request<B>,
     inner: S,
 }
@@ -57,9 +57,9 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         Self { state: State::Refused { rejection: Some(rejection) } }
     }
 
-    pub(super) fn waiting(waiting: Waiting, request: Request<B>, inner: S) -> Self {
+    pub(super) fn waiting(waiting: VerifyFuture, request: Request<B>, inner: S) -> Self {
         let held = Box::new(Held { waiting, request, inner });
-        Self { state: State::Waiting { held: Some(held) } }
+        Self { state: State::VerifyFuture { held: Some(held) } }
     }
 }
 
@@ -83,7 +83,7 @@ where
                 StateProjection::Refused { rejection } => {
                     return Poll::Ready(Ok(rejection.take().expect(TWICE).into_response()));
                 }
-                StateProjection::Waiting { held } => {
+                StateProjection::VerifyFuture { held } => {
                     let waiting = &mut held.as_mut().expect(TWICE).waiting;
                     match ready!(Pin::new(waiting).poll(context)) {
                         Ok(admission) => {

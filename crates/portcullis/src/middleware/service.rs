@@ -6,7 +6,7 @@ use tower_service::Service;
 
 use super::{ResponseBody, ResponseFuture};
 use crate::admission::Admission;
-use crate::policy::{Check, Policy};
+use crate::policy::{Policy, Verification};
 use crate::response::ResponseNeeds;
 
 /// The service that [`VerifyLayer`](super::VerifyLayer) makes.
@@ -25,12 +25,12 @@ impl<S> Verify<S> {
     /// Calls `inner` as the service itself does, but for how the policy is asked: by `check`.
     ///
     /// For an adapter whose framework knows more of a request than the `http` crate, such as the path
-    /// before its router stripped a prefix. It gives [`Policy::check`] a
+    /// before its router stripped a prefix. It gives [`Policy::start_verify`] a
     /// [`RequestView`](crate::RequestView) of its own.
     pub fn call_checked<B, R>(
         &mut self,
         mut request: Request<B>,
-        check: impl FnOnce(&Policy, &Request<B>) -> Check,
+        check: impl FnOnce(&Policy, &Request<B>) -> Verification,
     ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -45,13 +45,13 @@ impl<S> Verify<S> {
             return ResponseFuture::calling(self.inner.call(request), ResponseNeeds::default());
         }
         match check(&self.policy, &request) {
-            Check::Done(Ok(admission)) => {
+            Verification::Done(Ok(admission)) => {
                 let needs = admission.response_needs();
                 request.extensions_mut().insert(admission);
                 ResponseFuture::calling(self.inner.call(request), needs)
             }
-            Check::Done(Err(rejection)) => ResponseFuture::refused(rejection),
-            Check::Wait(waiting) => {
+            Verification::Done(Err(rejection)) => ResponseFuture::refused(rejection),
+            Verification::Pending(waiting) => {
                 // The inner service that was polled ready is the one to call; a clone stays.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
@@ -74,6 +74,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        self.call_checked(request, Policy::check)
+        self.call_checked(request, Policy::start_verify)
     }
 }

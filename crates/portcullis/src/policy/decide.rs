@@ -2,14 +2,14 @@
 use crate::rules::{BadCookie, Verifier};
 use std::sync::Arc;
 
-use super::Check;
+use super::Verification;
 use crate::admission::{Admission, Rejection};
 use crate::error::{Error, SourceError};
 use crate::observe::Stopwatch;
 use crate::presentation::ResponseForm;
 use crate::request::RequestView;
 use crate::source::{self, Presented, TokenCookie};
-use crate::verify::{self, Incomplete, KeyLookup, Waiting};
+use crate::verify::{self, Incomplete, KeyLookup, VerifyFuture};
 
 /// A policy at one moment.
 #[derive(Clone, Copy)]
@@ -20,12 +20,12 @@ pub(crate) struct ActivePolicy<'p> {
 }
 
 impl ActivePolicy<'_> {
-    pub(super) fn check(self, request: &impl RequestView) -> Check {
+    pub(super) fn check(self, request: &impl RequestView) -> Verification {
         let stopwatch = Stopwatch::start();
         match self.decide(request) {
             Ok(decided) => {
                 stopwatch.decided(outcome(&decided));
-                Check::Done(decided)
+                Verification::Done(decided)
             }
             Err((incomplete, presented)) => {
                 self.wait(incomplete, &presented, ResponseForm::of(request), stopwatch)
@@ -34,7 +34,7 @@ impl ActivePolicy<'_> {
     }
 
     /// As [`check`](Self::check), for who cannot wait.
-    pub(super) fn check_now(self, request: &impl RequestView) -> Result<Admission, Rejection> {
+    pub(super) fn verify_now(self, request: &impl RequestView) -> Result<Admission, Rejection> {
         let stopwatch = Stopwatch::start();
         let decided = self.decide(request).unwrap_or_else(|(incomplete, presented)| {
             let error = incomplete.into_error_now();
@@ -98,12 +98,12 @@ impl ActivePolicy<'_> {
         presented: &Presented<'_>,
         form: ResponseForm,
         stopwatch: Stopwatch,
-    ) -> Check {
+    ) -> Verification {
         let Self { verifier, anonymous } = self;
         let verifier = Arc::clone(verifier);
         let token = Box::from(presented.token);
         let cookie = presented.cookie.cloned();
-        Check::Wait(Waiting::new(async move {
+        Verification::Pending(VerifyFuture::new(async move {
             let decided = match verify::resume(&verifier, &token, incomplete).await {
                 Ok(token) => Ok(Admission::verified(token)),
                 Err(error) => {

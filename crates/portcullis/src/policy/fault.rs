@@ -1,5 +1,5 @@
 use crate::issuers::IssuerFault;
-use crate::resource::ResourceMisfit;
+use crate::resource::ResourcePolicyFault;
 use crate::text::identifier_in;
 use core::fmt;
 use core::time::Duration;
@@ -10,7 +10,7 @@ use crate::fetch::SettingFault;
 use crate::keys::remote::RemoteJwksError;
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::messages::debug_as_displayed;
-use crate::revocation::Misfit;
+use crate::revocation::RevocationFault;
 use crate::signature::Algorithm;
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusListsError;
@@ -252,12 +252,12 @@ pub enum Fault {
         /// Whose rules.
         place: String,
         /// Why.
-        misfit: Misfit,
+        fault: RevocationFault,
     },
     /// A protected resource whose document says what the policy does not keep.
     ProtectedResource {
         /// What that is.
-        misfit: ResourceMisfit,
+        fault: ResourcePolicyFault,
     },
     /// An allowed origin that no browser would send.
     Origin {
@@ -426,8 +426,8 @@ impl fmt::Display for Fault {
                 f,
                 "a token cache of {bytes} bytes: 1048576 (1 MiB) to 1073741824 (1 GiB) are accepted, and 0 for none"
             ),
-            Self::Revocations { place, misfit } => write!(f, "{place}: {misfit}"),
-            Self::ProtectedResource { misfit } => write!(f, "the protected resource: {misfit}"),
+            Self::Revocations { place, fault } => write!(f, "{place}: {fault}"),
+            Self::ProtectedResource { fault } => write!(f, "the protected resource: {fault}"),
             Self::Origin { origin } => write!(
                 f,
                 "`{}` is no origin: write scheme, host and port as browsers do, `https://app.example`",

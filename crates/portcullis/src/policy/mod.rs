@@ -30,7 +30,7 @@ use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocations};
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
-use crate::verify::{self, Incomplete, KeyLookup, Waiting};
+use crate::verify::{self, Incomplete, KeyLookup, VerifyFuture};
 
 /// Which tokens are let in, and what those are told that are not. Cheap to clone, and the same for
 /// every framework.
@@ -76,19 +76,19 @@ impl Policy {
     /// Decides about a request: at once, unless a key or revocation source has to be waited for.
     ///
     /// This is what the layers of every framework call.
-    pub fn check(&self, request: &impl RequestView) -> Check {
+    pub fn start_verify(&self, request: &impl RequestView) -> Verification {
         self.with(|active| active.check(request))
     }
 
-    /// Decides about a request, and waits where [`check`](Self::check) has to.
+    /// Decides about a request, and waits where [`start_verify`](Self::start_verify) has to.
     ///
     /// # Errors
     ///
     /// The request is refused.
     pub async fn verify(&self, request: &impl RequestView) -> Result<Admission, Rejection> {
-        match self.check(request) {
-            Check::Done(result) => result,
-            Check::Wait(waiting) => waiting.await,
+        match self.start_verify(request) {
+            Verification::Done(result) => result,
+            Verification::Pending(waiting) => waiting.await,
         }
     }
 
@@ -101,8 +101,8 @@ impl Policy {
     /// # Errors
     ///
     /// The request is refused.
-    pub fn check_now(&self, request: &impl RequestView) -> Result<Admission, Rejection> {
-        self.with(|active| active.check_now(request))
+    pub fn verify_now(&self, request: &impl RequestView) -> Result<Admission, Rejection> {
+        self.with(|active| active.verify_now(request))
     }
 
     /// Verifies the text of a token, however it came: a first WebSocket message, a queue.
@@ -282,12 +282,12 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// What [`Policy::check`] decided.
+/// What [`Policy::start_verify`] decided.
 #[derive(Debug)]
 #[must_use]
-pub enum Check {
+pub enum Verification {
     /// It is decided.
     Done(Result<Admission, Rejection>),
     /// A key or revocation source has to be waited for. The future borrows nothing from the request.
-    Wait(Waiting),
+    Pending(VerifyFuture),
 }

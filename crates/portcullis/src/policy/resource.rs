@@ -1,31 +1,31 @@
 //! Whether a policy keeps what the document of its resource says.
 use super::issuer::Issuer;
-use crate::resource::{ProtectedResource, ResourceMisfit};
+use crate::resource::{ProtectedResource, ResourcePolicyFault};
 use crate::source::{Kind, TokenSource};
 
 /// What the document says that a policy of these issuers and sources would not keep.
-pub(super) fn misfits(
+pub(super) fn faults(
     resource: &ProtectedResource,
     issuers: &[Issuer],
     sources: Option<&[TokenSource]>,
-) -> Vec<ResourceMisfit> {
+) -> Vec<ResourcePolicyFault> {
     let accepts = |issuer: &Issuer| issuer.names_audience(resource.identifier());
     let servers = resource.authorization_servers();
-    let mut misfits = Vec::new();
+    let mut faults = Vec::new();
     let mut is_audience = !servers.is_empty() || issuers.iter().any(accepts);
     for server in servers {
         let mut trusted = issuers.iter().filter(|issuer| issuer.may_be(server)).peekable();
         if trusted.peek().is_none() {
-            misfits.push(ResourceMisfit::AuthorizationServer { server: server.clone() });
+            faults.push(ResourcePolicyFault::AuthorizationServer { server: server.clone() });
         } else if !trusted.any(accepts) {
             is_audience = false;
         }
     }
     if !is_audience {
-        misfits.push(ResourceMisfit::Audience { resource: resource.identifier().to_owned() });
+        faults.push(ResourcePolicyFault::Audience { resource: resource.identifier().to_owned() });
     }
     if sources.is_some_and(|all| !all.iter().any(|source| matches!(source.0, Kind::Bearer))) {
-        misfits.push(ResourceMisfit::NoBearer);
+        faults.push(ResourcePolicyFault::NoBearer);
     }
-    misfits
+    faults
 }

@@ -149,7 +149,7 @@ impl core::error::Error for UrlFault {}
 /// What the document of a protected resource says, and its policy does not keep.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ResourceMisfit {
+pub enum ResourcePolicyFault {
     /// An issuer that clients are sent to does not have the resource's identifier for an audience; or, where
     /// they are sent to none, no issuer does.
     Audience {
@@ -165,7 +165,7 @@ pub enum ResourceMisfit {
     NoBearer,
 }
 
-impl fmt::Display for ResourceMisfit {
+impl fmt::Display for ResourcePolicyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Audience { resource } => write!(
@@ -184,4 +184,4 @@ impl fmt::Display for ResourceMisfit {
     }
 }
 
-impl core::error::Error for ResourceMisfit {}
+impl core::error::Error for ResourcePolicyFault {}

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 pub use self::builder::ProtectedResourceBuilder;
 use self::document::Document;
-pub use self::fault::{ProtectedResourceError, ResourceFault, ResourceMisfit, UrlFault};
+pub use self::fault::{ProtectedResourceError, ResourceFault, ResourcePolicyFault, UrlFault};
 use crate::setting::Words;
 
 /// A protected resource, and the document that says who issues its tokens (RFC 9728): what a client asks

@@ -208,28 +208,32 @@ impl EnforcedRevocations {
     }
 
     /// Whether an issuer's keys can be revoked, if they are to be.
-    pub(crate) fn check_keys(&self, rule: &IssuerRule<'_>) -> Result<(), Misfit> {
+    pub(crate) fn check_keys(&self, rule: &IssuerRule<'_>) -> Result<(), RevocationFault> {
         let is_enforced = self.kinds_of(rule).contains(&Revocable::Key);
-        if is_enforced && rule.has_secret_without_id { Err(Misfit::NamelessSecret) } else { Ok(()) }
+        if is_enforced && rule.has_secret_without_id {
+            Err(RevocationFault::NamelessSecret)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether it can be asked at all.
-    pub(crate) fn check(&self) -> Result<(), Misfit> {
+    pub(crate) fn check(&self) -> Result<(), RevocationFault> {
         if let Some(setting) = self.words.contradicted().next() {
-            return Err(Misfit::SaidTwice { setting });
+            return Err(RevocationFault::SaidTwice { setting });
         }
         if self.of_issuers.iter().any(|own| own.kinds.is_contradicted()) {
-            return Err(Misfit::SaidTwice { setting: "for_issuer" });
+            return Err(RevocationFault::SaidTwice { setting: "for_issuer" });
         }
         if self.all_kinds().next().is_none() {
-            return Err(Misfit::NoKind);
+            return Err(RevocationFault::NoKind);
         }
         let mut services = self.of_issuers.iter().flat_map(|own| &own.service_clients).peekable();
         if services.peek().is_some() && self.client_claims.is_empty() {
-            return Err(Misfit::NoClaim { kind: Revocable::Client });
+            return Err(RevocationFault::NoClaim { kind: Revocable::Client });
         }
         if services.any(String::is_empty) {
-            return Err(Misfit::NamelessClient);
+            return Err(RevocationFault::NamelessClient);
         }
         let named = [Revocable::Token, Revocable::Session, Revocable::Version, Revocable::Client];
         let is_nameless = |kind: &Revocable| {
@@ -238,7 +242,7 @@ impl EnforcedRevocations {
                 && (claims.is_empty() || claims.iter().any(String::is_empty))
         };
         match named.into_iter().find(is_nameless) {
-            Some(kind) => Err(Misfit::NoClaim { kind }),
+            Some(kind) => Err(RevocationFault::NoClaim { kind }),
             None => Ok(()),
         }
     }
@@ -248,7 +252,7 @@ impl EnforcedRevocations {
         &self,
         rules: &CompiledRules,
         rule: &IssuerRule<'_>,
-    ) -> Result<(), Misfit> {
+    ) -> Result<(), RevocationFault> {
         let kinds = self.kinds_of(rule);
         if kinds.is_empty() {
             return Ok(());
@@ -259,17 +263,19 @@ impl EnforcedRevocations {
                 let needs_one =
                     |kind: &&Revocable| !matches!(kind, Revocable::Token | Revocable::Key);
                 if let Some(kind) = kinds.iter().find(needs_one) {
-                    return Err(Misfit::NoLifetime { kind: *kind });
+                    return Err(RevocationFault::NoLifetime { kind: *kind });
                 }
             }
-            (None, Some(longest)) => return Err(Misfit::Lifetime { lifetime: None, longest }),
+            (None, Some(longest)) => {
+                return Err(RevocationFault::Lifetime { lifetime: None, longest });
+            }
             (Some(lifetime), Some(longest)) if lifetime > longest => {
-                return Err(Misfit::Lifetime { lifetime: Some(lifetime), longest });
+                return Err(RevocationFault::Lifetime { lifetime: Some(lifetime), longest });
             }
             (Some(_), Some(_)) => {}
         }
         if rules.leeway > bounds.leeway {
-            return Err(Misfit::Leeway { leeway: rules.leeway, most: bounds.leeway });
+            return Err(RevocationFault::Leeway { leeway: rules.leeway, most: bounds.leeway });
         }
         Ok(())
     }
@@ -315,7 +321,7 @@ pub(crate) struct IssuerRule<'r> {
 /// Why a policy cannot enforce revocations as it is told to.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Misfit {
+pub enum RevocationFault {
     /// No kind is enforced.
     NoKind,
     /// No claim is named for a kind that needs one, or an empty one.
@@ -358,7 +364,7 @@ pub enum Misfit {
     },
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for RevocationFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKind => f.write_str("no kind of revocation is enforced: name at least one"),

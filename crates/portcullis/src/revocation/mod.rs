@@ -24,7 +24,7 @@ mod table;
 mod what;
 
 pub(crate) use self::enforce::IssuerRule;
-pub use self::enforce::{EnforcedRevocations, Misfit};
+pub use self::enforce::{EnforcedRevocations, RevocationFault};
 pub use self::event::{RevocationEvent, RevocationStats};
 pub use self::handle::{Revocations, RevokeError};
 pub use self::list::{
@@ -37,5 +37,5 @@ pub(crate) use self::room::Writer;
 pub use self::snapshot::SnapshotError;
 pub(crate) use self::source::{PendingAnswers, RevocationOutcome, Sources};
 pub use self::source::{RevocationAnswer, RevocationSource, RevocationStatus, UnknownRevocation};
-pub use self::store::{Publishing, RevocationStore, StoreError};
+pub use self::store::{PublishFuture, RevocationStore, StoreError};
 pub use self::what::{Revocable, Revocation, RevokedUntil};

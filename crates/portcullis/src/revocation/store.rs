@@ -26,11 +26,11 @@ use super::list::RevocationEntry;
 /// 4. [`Revocations::new`](super::Revocations::new) makes one handle of list and store.
 pub trait RevocationStore: fmt::Debug + Send + Sync + 'static {
     /// Writes an entry, and waits until it is acknowledged.
-    fn publish(&self, entry: RevocationEntry) -> Publishing;
+    fn publish(&self, entry: RevocationEntry) -> PublishFuture;
 }
 
 /// The future of [`RevocationStore::publish`].
-pub type Publishing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+pub type PublishFuture = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 /// A store did not acknowledge an entry. It may have it all the same: to try again does no harm.
 #[derive(Clone, Debug, Eq, PartialEq)]

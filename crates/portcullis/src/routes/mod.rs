@@ -23,5 +23,5 @@ pub use self::readiness::{NotReady, Readiness};
 pub use self::reply::Reply;
 pub use crate::resource::{
     ProtectedResource, ProtectedResourceBuilder, ProtectedResourceError, ResourceFault,
-    ResourceMisfit, UrlFault,
+    ResourcePolicyFault, UrlFault,
 };

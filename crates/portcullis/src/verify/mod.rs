@@ -12,7 +12,7 @@ use self::recall::recall;
 pub(crate) use self::recheck::{recheck, resume_recheck};
 use self::revoked::{check_revocable, check_revoked};
 pub(crate) use self::statement::{Statement, authenticate_other};
-pub use self::wait::Waiting;
+pub use self::wait::VerifyFuture;
 pub(crate) use self::wait::{Incomplete, KeyLookup, resume};
 use crate::claims::{self, Valid};
 use crate::error::ClaimsError;

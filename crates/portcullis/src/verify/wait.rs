@@ -8,7 +8,7 @@ use super::recheck::check_again;
 use super::verify;
 use crate::admission::{Admission, Rejection};
 use crate::error::{Error, RevocationError, RevocationUnavailable};
-use crate::keys::{KeyError, KeysUnavailable, Seek};
+use crate::keys::{KeyError, KeyFuture, KeysUnavailable};
 use crate::revocation::PendingAnswers;
 use crate::rules::Verifier;
 use crate::terms::Generation;
@@ -18,7 +18,7 @@ use crate::verified::VerifiedToken;
 pub(crate) enum Incomplete {
     Rejected(Error),
     /// No key is known for it, and these may find one.
-    NeedsKey(Vec<Seek>),
+    NeedsKey(Vec<KeyFuture>),
     /// Whether it was revoked is not known yet.
     NeedsRevocation(Pending),
 }
@@ -66,7 +66,7 @@ pub(crate) enum KeyLookup {
 }
 
 /// Waits until all have looked for a key. What one of them could not do is told.
-pub(super) async fn wait_for_keys(seeks: Vec<Seek>) -> Option<KeysUnavailable> {
+pub(super) async fn wait_for_keys(seeks: Vec<KeyFuture>) -> Option<KeysUnavailable> {
     let mut unavailable = None;
     for seek in seeks {
         if let Err(error) = seek.await {
@@ -113,11 +113,11 @@ pub(crate) async fn resume(
     }
 }
 
-/// The future of [`Check::Wait`](crate::Check::Wait).
+/// The future of [`Verification::Pending`](crate::Verification::Pending).
 #[must_use = "futures do nothing unless polled"]
-pub struct Waiting(Pin<Box<dyn Future<Output = Result<Admission, Rejection>> + Send>>);
+pub struct VerifyFuture(Pin<Box<dyn Future<Output = Result<Admission, Rejection>> + Send>>);
 
-impl Waiting {
+impl VerifyFuture {
     pub(crate) fn new(
         future: impl Future<Output = Result<Admission, Rejection>> + Send + 'static,
     ) -> Self {
@@ -125,7 +125,7 @@ impl Waiting {
     }
 }
 
-impl Future for Waiting {
+impl Future for VerifyFuture {
     type Output = Result<Admission, Rejection>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -133,8 +133,8 @@ impl Future for Waiting {
     }
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for VerifyFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").finish_non_exhaustive()
+        f.debug_struct("VerifyFuture").finish_non_exhaustive()
     }
 }

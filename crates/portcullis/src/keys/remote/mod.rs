@@ -57,7 +57,7 @@ pub use self::fetch::{KeyFetchError, KeyFetchFault};
 use self::fetch::{Place, Source};
 pub(crate) use self::settings::Settings;
 pub use self::watch::{Event, Health};
-use super::{KeyQuery, KeySet, KeySource, Seek};
+use super::{KeyFuture, KeyQuery, KeySet, KeySource};
 use crate::fetch::{AddressFault, AllowHttp, HttpClient, PlainHosts, SettingFault, Thread, shown};
 use crate::messages::debug_as_displayed;
 use crate::observers::Observers;
@@ -217,7 +217,7 @@ impl KeySource for RemoteJwks {
         self.handle.shared.keys()
     }
 
-    fn seek(&self, query: &KeyQuery<'_>) -> Option<Seek> {
+    fn seek(&self, query: &KeyQuery<'_>) -> Option<KeyFuture> {
         Some(Box::pin(self.handle.shared.seek(query)?.wait()))
     }
 

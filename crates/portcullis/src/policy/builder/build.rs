@@ -104,11 +104,11 @@ impl PolicyBuilder {
             may_be: &|id| issuer.may_be(id),
             has_secret_without_id: issuer.has_secret_without_id(),
         };
-        let misfits = self.enforced.iter().flat_map(|enforced| {
+        let of_revocations = self.enforced.iter().flat_map(|enforced| {
             let all = [enforced.check_rules(&rules, &rule), enforced.check_keys(&rule)];
             all.into_iter().filter_map(Result::err)
         });
-        faults.extend(misfits.map(|misfit| Fault::Revocations { place: place.clone(), misfit }));
+        faults.extend(of_revocations.map(|fault| Fault::Revocations { place: place.clone(), fault }));
         let (trusted, found) = issuer.prepare(rules, terms, public);
         faults.extend(found);
         (trusted, faults)

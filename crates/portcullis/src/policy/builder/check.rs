@@ -7,7 +7,7 @@ use crate::cache;
 use crate::claims::{ClaimRules, LONGEST_LIFETIME, MaxLifetime};
 use crate::policy::fault::Fault;
 use crate::policy::resource;
-use crate::revocation::{EnforcedRevocations, Misfit};
+use crate::revocation::{EnforcedRevocations, RevocationFault};
 #[cfg(feature = "status-list")]
 use crate::setting::Shared;
 use crate::source::{Kind, TokenSource, is_cookie_name, is_origin};
@@ -61,17 +61,17 @@ impl PolicyBuilder {
         // Without an issuer, that is fault enough.
         let resource = self.protected_resource.get().filter(|_| !self.issuers.is_empty());
         let sources = self.sources.get().map(Vec::as_slice);
-        let misfits = resource.map(|it| resource::misfits(it, &self.issuers, sources));
-        misfits.into_iter().flatten().map(|misfit| Fault::ProtectedResource { misfit })
+        let faults = resource.map(|it| resource::faults(it, &self.issuers, sources));
+        faults.into_iter().flatten().map(|fault| Fault::ProtectedResource { fault })
     }
 
     /// What is enforced of issuers that are none, and what contradicts itself.
     fn revocation_faults(&self) -> impl Iterator<Item = Fault> {
         let named = self.enforced.iter().flat_map(EnforcedRevocations::issuers);
         let unknown = named.filter(|id| !self.issuers.iter().any(|own| own.may_be(id)));
-        let unknown = unknown.map(|id| Misfit::UnknownIssuer { issuer: id.to_owned() });
+        let unknown = unknown.map(|id| RevocationFault::UnknownIssuer { issuer: id.to_owned() });
         let own = self.enforced.iter().filter_map(|enforced| enforced.check().err());
-        unknown.chain(own).map(|misfit| Fault::Revocations { place: POLICY.to_owned(), misfit })
+        unknown.chain(own).map(|fault| Fault::Revocations { place: POLICY.to_owned(), fault })
     }
 
     fn limit_faults(&self) -> impl Iterator<Item = Fault> {

@@ -12,7 +12,7 @@ use super::issuer::Issuer;
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
 use crate::error::Error;
 use crate::presentation::Presentation;
-use crate::refusal::Refusal;
+use crate::refusal::RejectionResponse;
 use crate::resource::ProtectedResource;
 use crate::revocation::{EnforcedRevocations, RevocationSource, UnknownRevocation};
 use crate::rules::{BadCookie, Rules};
@@ -359,7 +359,10 @@ impl PolicyBuilder {
     /// See [`Presentation::on_refusal`].
     ///
     /// Not called: refusals stay as they are.
-    pub fn on_refusal(self, hook: impl Fn(&Error, &mut Refusal) + Send + Sync + 'static) -> Self {
+    pub fn on_refusal(
+        self,
+        hook: impl Fn(&Error, &mut RejectionResponse) + Send + Sync + 'static,
+    ) -> Self {
         self.presentation(Presentation::new().on_refusal(hook))
     }
 

@@ -236,7 +236,7 @@ impl Rig {
         self.remote.keys().iter().map(|key| key.id().unwrap_or_default().to_owned()).collect()
     }
 
-    fn seek(&self, id: &str) -> Option<Seek> {
+    fn seek(&self, id: &str) -> Option<KeyFuture> {
         self.remote.seek(&KeyQuery { key_id: Some(id), algorithm: Algorithm::ES256 })
     }
 
