@@ -8,7 +8,7 @@ use core::mem;
 
 use gungraun::{Callgrind, LibraryBenchmarkConfig};
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use portcullis::VerifyLayer;
+use portcullis::tower::VerifyLayer;
 use portcullis_benches::adapters::{Actix, Axum, Front};
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::NineClaims;

@@ -1,6 +1,6 @@
 //! What it costs to turn a request away.
 use divan::Bencher;
-use portcullis::VerifyLayer;
+use portcullis::tower::VerifyLayer;
 use portcullis_benches::Refused;
 use portcullis_benches::call::{self, Bare};
 use tower_layer::Layer;

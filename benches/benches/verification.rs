@@ -2,7 +2,8 @@
 use std::cell::Cell;
 
 use divan::Bencher;
-use portcullis::{Policy, VerifyLayer};
+use portcullis::Policy;
+use portcullis::tower::VerifyLayer;
 use portcullis_benches::Case;
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape};

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::routing::get;
 use http::{Request, Response};
 use portcullis::Policy;
-use portcullis::middleware::Verify;
+use portcullis::tower::Verify;
 use portcullis_axum::VerifyLayer;
 use tower_layer::{Identity, Layer};
 

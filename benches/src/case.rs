@@ -330,7 +330,7 @@ pub fn revoked(entries: usize) -> Revocations {
 ///
 /// If it finds no room.
 pub fn revoke(revocations: &Revocations, id: &str, until: Option<UnixTime>) {
-    let revoking = pin!(revocations.token(ISSUER, id, until));
+    let revoking = pin!(revocations.revoke_token(ISSUER, id, until));
     // In memory there is nothing to wait for.
     let revoked = revoking.poll(&mut Context::from_waker(Waker::noop()));
     assert_eq!(revoked, Poll::Ready(Ok(())));

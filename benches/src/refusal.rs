@@ -3,7 +3,8 @@ use core::fmt;
 use std::sync::LazyLock;
 
 use http::Request;
-use portcullis::{Algorithm, Policy, Rejection, Verification};
+use portcullis::policy::Verification;
+use portcullis::{Algorithm, Policy, Rejection};
 use portcullis_testkit::hostile;
 
 use crate::case::{self, Case};

@@ -5,7 +5,8 @@
 use core::hint::black_box;
 
 use allocation_counter::measure;
-use portcullis::{VerifiedToken, VerifyLayer};
+use portcullis::VerifiedToken;
+use portcullis::tower::VerifyLayer;
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::NineClaims;
 use portcullis_benches::{Case, Refused};
@@ -75,7 +76,7 @@ fn print_memory(name: &str, read: fn(&VerifiedToken)) {
             read(&policy.verify_token_now(token).expect("a good token"));
         }
     });
-    let stats = policy.token_cache();
+    let stats = policy.token_cache_stats();
     assert_eq!(stats.tokens, REMEMBERED, "there is room for all");
     println!(
         "| {name} | {} | {} | {} |",

@@ -5,7 +5,8 @@ use std::process::Command;
 use std::thread;
 
 use clap::Parser;
-use portcullis::{Policy, RequireLayer, Requirement, VerifyLayer};
+use portcullis::tower::{RequireLayer, VerifyLayer};
+use portcullis::{Policy, Requirement};
 use portcullis_benches::adapters::{Actix, Axum, Front, Tower};
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::{KeycloakClaims, NineClaims, Shape, TOKENS};

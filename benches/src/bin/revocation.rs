@@ -6,7 +6,8 @@ use std::fs;
 use std::thread;
 use std::time::Instant;
 
-use portcullis::{Policy, Revocations, UnixTime, VerifiedToken, VerifyLayer};
+use portcullis::tower::VerifyLayer;
+use portcullis::{Policy, Revocations, UnixTime, VerifiedToken};
 use portcullis_benches::Case;
 use portcullis_benches::call::{self, Bare};
 use portcullis_benches::case::{revoke, revoked};

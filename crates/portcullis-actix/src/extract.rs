@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use portcullis::{Admission, Requires, VerifiedToken};
+use portcullis::authorize::Requires;
+use portcullis::{Admission, VerifiedToken};
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;

@@ -9,7 +9,9 @@ use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
-use portcullis::{Admission, Policy, Requirement, ResponseNeeds, Verification, VerifyFuture};
+use portcullis::policy::{Verification, VerifyFuture};
+use portcullis::presentation::ResponseNeeds;
+use portcullis::{Admission, Policy, Requirement};
 
 use crate::rejection::Rejection;
 use crate::request::ActixRequest;

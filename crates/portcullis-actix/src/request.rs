@@ -2,7 +2,8 @@ use core::fmt;
 use std::net::SocketAddr;
 
 use actix_web::{HttpMessage, HttpRequest};
-use portcullis::{ClientCertificate, RequestView};
+use portcullis::RequestView;
+use portcullis::request::ClientCertificate;
 
 /// A request of actix-web, as the policy sees it: for calls of [`Policy::verify`](portcullis::Policy::verify)
 /// and its like by hand, `policy.verify(&ActixRequest(&request))`.
@@ -12,7 +13,7 @@ use portcullis::{ClientCertificate, RequestView};
 ///
 /// ```
 /// use actix_web::{App, HttpServer};
-/// use portcullis_actix::portcullis::ClientCertificate;
+/// use portcullis_actix::portcullis::request::ClientCertificate;
 ///
 /// # fn certificate(_: &dyn std::any::Any) -> ClientCertificate { ClientCertificate::absent() }
 /// # fn server() {

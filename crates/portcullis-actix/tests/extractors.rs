@@ -6,10 +6,9 @@ use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App, test, web};
-use portcullis::{
-    Algorithm, Error, Issuer, KeyError, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
-    KeysUnavailable, Presentation, SourceError, TokenError,
-};
+use portcullis::error::{SourceError, TokenError};
+use portcullis::keys::{KeyError, KeyFuture, KeyQuery, KeysUnavailable};
+use portcullis::{Algorithm, Error, Issuer, KeySet, KeySource, Keys, Presentation};
 use portcullis_actix::{Caller, Optional, Policy, Rejection, Verified, Verify};
 use portcullis_testkit::TestIssuer;
 use serde::Deserialize;

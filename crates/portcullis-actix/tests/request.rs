@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use actix_web::{App, HttpMessage, HttpRequest, web};
 use portcullis_actix::ActixRequest;
-use portcullis_actix::portcullis::{ClientCertificate, RequestView};
+use portcullis_actix::portcullis::RequestView;
+use portcullis_actix::portcullis::request::ClientCertificate;
 
 async fn path(request: HttpRequest) -> String {
     ActixRequest(&request).path().expect("a path").to_owned()

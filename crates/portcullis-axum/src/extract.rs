@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
-use portcullis::{Admission, Requires, VerifiedToken};
+use portcullis::authorize::Requires;
+use portcullis::{Admission, VerifiedToken};
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;

@@ -9,7 +9,7 @@ use axum_core::response::Response;
 use bytes::Bytes;
 use http::Request;
 use pin_project_lite::pin_project;
-use portcullis::middleware::{self, ResponseBody};
+use portcullis::tower::{self, ResponseBody};
 use portcullis::{Policy, Requirement};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -18,7 +18,7 @@ use crate::request::AxumRequest;
 
 /// Puts a [`Policy`] in front of routes.
 ///
-/// The same as [`portcullis::VerifyLayer`], which serves every tower stack, but for two things. The policy sees what
+/// The same as [`portcullis::tower::VerifyLayer`], which serves every tower stack, but for two things. The policy sees what
 /// axum alone knows, by [`AxumRequest`]: behind `Router::nest`, the path that the client asked for. And the
 /// response's body stays the one that the route made, where axum would put the other's in a box.
 ///
@@ -38,12 +38,12 @@ use crate::request::AxumRequest;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct VerifyLayer(portcullis::VerifyLayer);
+pub struct VerifyLayer(portcullis::tower::VerifyLayer);
 
 impl VerifyLayer {
     /// Lets in what `policy` admits.
     pub fn new(policy: Policy) -> Self {
-        Self(portcullis::VerifyLayer::new(policy))
+        Self(portcullis::tower::VerifyLayer::new(policy))
     }
 }
 
@@ -57,7 +57,7 @@ impl<S> Layer<S> for VerifyLayer {
 
 /// The service that [`VerifyLayer`] makes.
 #[derive(Clone, Debug)]
-pub struct Verify<S>(middleware::Verify<S>);
+pub struct Verify<S>(tower::Verify<S>);
 
 impl<S, B, R> Service<Request<B>> for Verify<S>
 where
@@ -67,7 +67,7 @@ where
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = ResponseFuture<middleware::ResponseFuture<S, B>>;
+    type Future = ResponseFuture<tower::ResponseFuture<S, B>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Service::<Request<B>>::poll_ready(&mut self.0, context)
@@ -103,12 +103,12 @@ where
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct RequireLayer(portcullis::RequireLayer);
+pub struct RequireLayer(portcullis::tower::RequireLayer);
 
 impl RequireLayer {
     /// Lets in what meets `requirement`.
     pub fn new(requirement: Requirement) -> Self {
-        Self(portcullis::RequireLayer::new(requirement))
+        Self(portcullis::tower::RequireLayer::new(requirement))
     }
 
     /// Lets in what has this scope: see [`Requirement::scope`].
@@ -127,7 +127,7 @@ impl<S> Layer<S> for RequireLayer {
 
 /// The service that [`RequireLayer`] makes.
 #[derive(Clone, Debug)]
-pub struct Require<S>(middleware::Require<S>);
+pub struct Require<S>(tower::Require<S>);
 
 impl<S, B, R> Service<Request<B>> for Require<S>
 where
@@ -137,7 +137,7 @@ where
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = ResponseFuture<middleware::RequireFuture<S::Future>>;
+    type Future = ResponseFuture<tower::RequireFuture<S::Future>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Service::<Request<B>>::poll_ready(&mut self.0, context)

@@ -5,7 +5,8 @@ use axum::extract::connect_info::MockConnectInfo;
 use axum::extract::{ConnectInfo, OriginalUri};
 use http::request::Parts;
 use http::{Extensions, Request};
-use portcullis::{ClientCertificate, RequestView};
+use portcullis::RequestView;
+use portcullis::request::ClientCertificate;
 
 /// A request of axum, as the policy sees it: for calls of [`Policy::verify`](portcullis::Policy::verify)
 /// and its like by hand, `policy.verify(&AxumRequest::from(&request))`.
@@ -14,7 +15,7 @@ use portcullis::{ClientCertificate, RequestView};
 ///
 /// - the path is that of [`OriginalUri`], which is whole where a router nests others;
 /// - the peer is that of [`ConnectInfo<SocketAddr>`](ConnectInfo), as `into_make_service_with_connect_info` has it;
-///   without one, [`PeerAddress`](portcullis::PeerAddress).
+///   without one, [`PeerAddress`](portcullis::request::PeerAddress).
 pub struct AxumRequest<'a, R> {
     request: &'a R,
     extensions: &'a Extensions,

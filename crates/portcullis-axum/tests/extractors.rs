@@ -6,10 +6,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::routing::get;
 use http_body_util::BodyExt;
-use portcullis::{
-    Algorithm, Error, Issuer, KeyError, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
-    KeysUnavailable, Presentation, ShapeError, SourceError, TokenError,
-};
+use portcullis::error::{ShapeError, SourceError, TokenError};
+use portcullis::keys::{KeyError, KeyFuture, KeyQuery, KeysUnavailable};
+use portcullis::{Algorithm, Error, Issuer, KeySet, KeySource, Keys, Presentation};
 use portcullis_axum::{Caller, Policy, Rejection, Verified, VerifyLayer};
 use portcullis_testkit::TestIssuer;
 use serde::Deserialize;

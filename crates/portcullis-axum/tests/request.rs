@@ -8,7 +8,8 @@ use axum::extract::{ConnectInfo, Request};
 use axum::routing::get;
 use http_body_util::BodyExt;
 use portcullis_axum::AxumRequest;
-use portcullis_axum::portcullis::{ClientCertificate, PeerAddress, RequestView};
+use portcullis_axum::portcullis::RequestView;
+use portcullis_axum::portcullis::request::{ClientCertificate, PeerAddress};
 use tower::ServiceExt;
 
 /// The path that the client asked for, and the one that axum left of it.

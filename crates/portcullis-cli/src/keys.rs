@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis::fetch::{Client, ClientFault, FetchFault, HttpClient, HttpFuture, HttpRequest};
-use portcullis::remote::{KeyFetchError, KeyFetchFault, RemoteJwksError};
+use portcullis::keys::remote::{KeyFetchError, KeyFetchFault, RemoteJwksError};
 use portcullis::{KeySet, RemoteJwks, dangerous};
 use serde::Serialize;
 use serde_json::Value;
@@ -153,7 +153,7 @@ fn fetch(
     };
     let keys = allow_http
         .into_iter()
-        .fold(keys.client(recorder), |keys, host| keys.transport(dangerous::allow_http(host)));
+        .fold(keys.client(recorder), |keys, host| keys.allow_http(dangerous::allow_http(host)));
     let address = set.or(issuer.clone()).unwrap_or_default();
     let keys = keys.start_for(issuer.unwrap_or_else(|| address.clone())).map_err(|error| {
         let message = match error {

@@ -3,7 +3,9 @@ use core::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis::{Algorithm, ClaimRules, Issuer, KeyFault, KeySet, Keys, Secret, UnknownAlgorithm};
+use portcullis::error::UnknownAlgorithm;
+use portcullis::keys::KeyFault;
+use portcullis::{Algorithm, ClaimRules, Issuer, KeySet, Keys, Secret};
 use serde_json::{Value, json};
 
 use super::jsonwebtoken::jwk::{Jwk, JwkSet};

@@ -1,6 +1,7 @@
 use core::fmt;
 
-use portcullis::{KeyFault, UnknownAlgorithm};
+use portcullis::error::UnknownAlgorithm;
+use portcullis::keys::KeyFault;
 
 /// A `Validation`, or a key, that does not make a policy.
 #[non_exhaustive]

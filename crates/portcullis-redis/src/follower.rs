@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use portcullis::{Moment, RevocationEntry, RevocationList, WeakRevocationList};
+use portcullis::revocation::{Moment, RevocationEntry, RevocationList, WeakRevocationList};
 use redis::streams::StreamReadReply;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 

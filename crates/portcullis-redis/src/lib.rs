@@ -18,7 +18,7 @@
 //!     .revocations(revocations.enforce([portcullis::Revocable::Token]))
 //!     .build()?;
 //!
-//! revocations.token("https://id.example", "the token's id", None).await?;
+//! revocations.revoke_token("https://id.example", "the token's id", None).await?;
 //! # let _ = policy;
 //! # Ok(()) }
 //! ```
@@ -101,7 +101,8 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use portcullis::{Clock, RevocationEvent, RevocationList, RevocationOptions, Revocations};
+use portcullis::revocation::{RevocationEvent, RevocationList, RevocationOptions};
+use portcullis::{Clock, Revocations};
 use tokio::time::sleep;
 
 use self::address::Address;

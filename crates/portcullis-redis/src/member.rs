@@ -406,7 +406,7 @@ impl Own {
 mod tests {
     use std::time::Duration;
 
-    use portcullis::Moment;
+    use portcullis::revocation::Moment;
 
     use super::*;
     use crate::store::Terms;

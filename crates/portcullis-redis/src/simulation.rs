@@ -16,7 +16,7 @@
 //! members notice it, but not at whatever moment.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use portcullis::Moment;
+use portcullis::revocation::Moment;
 
 use crate::member::{Logged, Member, Next, Own};
 use crate::model::{Entry, Heartbeat, Publication, Store};

@@ -3,7 +3,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use portcullis::{Moment, RevocationEntry};
+use portcullis::revocation::{Moment, RevocationEntry};
 use redis::streams::StreamId;
 use redis::{Script, Value};
 

@@ -3,7 +3,9 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use portcullis::{PublishFuture, RevocationEntry, RevocationList, RevocationStore, StoreError};
+use portcullis::revocation::{
+    PublishFuture, RevocationEntry, RevocationList, RevocationStore, StoreError,
+};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 

@@ -168,7 +168,9 @@ impl KeySource for Published {
 mod tests {
     use core::time::Duration;
 
-    use portcullis::{ClaimsError, Error, KeyError, SignatureError, VerifiedToken};
+    use portcullis::error::{ClaimsError, SignatureError};
+    use portcullis::keys::KeyError;
+    use portcullis::{Error, VerifiedToken};
 
     use super::*;
     use crate::FixedClock;

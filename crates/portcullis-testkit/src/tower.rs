@@ -28,7 +28,7 @@ const HINTS: Hints = Hints {
 /// ```
 /// use core::convert::Infallible;
 /// use http::{Request, Response};
-/// use portcullis::VerifyLayer;
+/// use portcullis::tower::VerifyLayer;
 /// use portcullis_testkit::{TestIssuer, tower::assert_protected};
 /// use tower::ServiceBuilder;
 ///

@@ -193,7 +193,7 @@ impl Rejection {
     }
 
     pub(crate) fn clearing(mut self, cookie: &TokenCookie) -> Self {
-        self.clears = Some(cookie.clear().into());
+        self.clears = Some(cookie.removal_cookie().into());
         self
     }
 

@@ -51,7 +51,8 @@ pub fn query(name: impl Into<String>) -> TokenSource {
 /// `Sec-Fetch-Site`.
 ///
 /// ```
-/// use portcullis::{CookieError, TokenSource, dangerous};
+/// use portcullis::source::CookieError;
+/// use portcullis::{TokenSource, dangerous};
 ///
 /// // As another service of the same domain sets it, so that it is cleared by the same.
 /// let cookie = dangerous::cookie("token")?.domain("example.com")?.path("/api")?;
@@ -89,7 +90,7 @@ pub fn untyped_logout_tokens() -> LogoutTokenTypes {
 }
 
 /// Keys from a host without TLS, for
-/// [`RemoteJwksOptions::transport`](crate::remote::RemoteJwksOptions::transport). The host stands
+/// [`RemoteJwksOptions::allow_http`](crate::keys::remote::RemoteJwksOptions::allow_http). The host stands
 /// as in the address, without a port: `keycloak`.
 ///
 /// Lost: the certainty whose keys they are. Whoever is on the way between this service and that

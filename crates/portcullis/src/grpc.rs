@@ -25,7 +25,8 @@ pub(crate) fn is_grpc(request: &impl RequestView) -> bool {
 /// The metadata of a gRPC call: all that an interceptor sees of a request.
 ///
 /// ```
-/// use portcullis::{Admission, GrpcMetadata, GrpcStatus, Policy, Rejection};
+/// use portcullis::grpc::{GrpcMetadata, GrpcStatus};
+/// use portcullis::{Admission, Policy, Rejection};
 ///
 /// // In tonic: `call.metadata().as_ref()`. The admission goes into `call.extensions_mut()`, and the status into
 /// // `Status::with_metadata(code.into(), message, MetadataMap::from_headers(metadata))`.

@@ -19,7 +19,8 @@
 //! again for every request.
 //!
 //! ```
-//! use portcullis::{Algorithm, ClaimsError, Error, Issuer, KeySet, Policy};
+//! use portcullis::error::ClaimsError;
+//! use portcullis::{Algorithm, Error, Issuer, KeySet, Policy};
 //! use portcullis_testkit::TestIssuer; // stands in for an identity provider
 //!
 //! let provider = TestIssuer::new("https://id.example");
@@ -51,38 +52,38 @@
 //! code.
 // ARCHITECTURE.md says which imports which, and `tests/modules.rs` holds it.
 mod authentic;
-mod claims;
-mod keys;
-mod request;
+pub mod claims;
+pub mod keys;
+pub mod request;
 mod signature;
-mod source;
+pub mod source;
 mod terms;
 mod token;
 mod verified;
 
 mod admission;
-mod authorize;
+pub mod authorize;
 mod cache;
-mod error;
+pub mod error;
 mod issuers;
-mod policy;
-mod revocation;
+pub mod policy;
+pub mod revocation;
 mod rules;
 #[cfg(feature = "status-list")]
-mod status_list;
+pub mod status_list;
 mod verify;
 
 mod challenge;
-mod grpc;
+pub mod grpc;
 #[cfg(feature = "metrics")]
 pub mod metrics;
-pub mod middleware;
 mod observe;
-mod presentation;
+pub mod presentation;
 mod refusal;
 mod resource;
 mod response;
 pub mod routes;
+pub mod tower;
 
 #[cfg(feature = "config")]
 pub mod config;
@@ -101,53 +102,29 @@ mod setting;
 mod text;
 mod time;
 
-pub use crate::admission::{Admission, Rejection};
-pub use crate::authorize::{ClaimPath, Requirement, Requires};
-pub use crate::cache::TokenCacheStats;
-pub use crate::claims::{ClaimRules, ClaimValue, MaxLifetime, TokenType};
-pub use crate::error::{
-    Claim, ClaimsError, CrossSiteError, Error, Forbidden, RequirementFault, RevocationError,
-    RevocationUnavailable, ShapeError, SourceError,
-};
-pub use crate::grpc::{GrpcMetadata, GrpcStatus};
-pub use crate::json::JsonFault;
 #[cfg(feature = "remote-jwks")]
-pub use crate::keys::remote::{self, RemoteJwks};
-pub use crate::keys::{
-    Encoding, KeyError, KeyFault, KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions,
-    KeyFileStatus, KeyFuture, KeyQuery, KeySet, KeySource, KeysUnavailable, MAX_CANDIDATES,
-    MemberFault, NotAnObject, Secret, SecretFault, SkippedKey, Stray, VerificationKey, Weakness,
-};
-pub use crate::middleware::{RequireLayer, VerifyLayer};
-pub use crate::policy::{
-    BuildError, Complete, Fault, Issuer, Keys, Policy, PolicyBuilder, ReplaceablePolicy,
-    Verification, WantsAlgorithms, WantsAudience, WantsKeys,
-};
-pub use crate::presentation::{Presentation, ResponseForm};
-pub use crate::refusal::RejectionResponse;
-pub use crate::request::{ClientCertificate, PeerAddress, RequestView};
-pub use crate::response::ResponseNeeds;
-#[cfg(feature = "lookup")]
-pub use crate::revocation::RevocationLookup;
-pub use crate::revocation::{
-    EnforcedRevocations, Moment, PublishFuture, Revocable, Revocation, RevocationAnswer,
-    RevocationEntry, RevocationEvent, RevocationFault, RevocationList, RevocationOptions,
-    RevocationReading, RevocationSource, RevocationStats, RevocationStatus, RevocationStore,
-    Revocations, RevokeError, RevokedUntil, SnapshotError, StoreError, UnknownRevocation,
-    WeakRevocationList,
-};
 #[doc(inline)]
-pub use crate::routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin};
-pub use crate::rules::BadCookie;
-pub use crate::signature::{Algorithm, SignatureError, UnknownAlgorithm};
-pub use crate::source::{CookieError, SameSite, TokenCookie, TokenSource};
+pub use crate::keys::remote::RemoteJwks;
 #[cfg(feature = "status-list")]
-pub use crate::status_list::{StatusListError, StatusListFault, StatusLists, StatusListsError};
-pub use crate::text::TextFault;
-pub use crate::time::{Clock, SystemClock, UnixTime};
-pub use crate::token::{Part, TokenError};
-pub use crate::verified::VerifiedToken;
-pub use crate::verify::VerifyFuture;
+#[doc(inline)]
+pub use crate::status_list::StatusLists;
+#[doc(inline)]
+pub use crate::{
+    admission::{Admission, Rejection},
+    authorize::{ClaimPath, Requirement},
+    claims::{ClaimRules, ClaimValue, TokenType},
+    error::Error,
+    keys::{Encoding, KeyFile, KeySet, KeySource, Secret},
+    policy::{BuildError, Issuer, Keys, Policy, PolicyBuilder, ReplaceablePolicy},
+    presentation::Presentation,
+    request::RequestView,
+    revocation::{Revocable, Revocation, Revocations},
+    routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin},
+    signature::Algorithm,
+    source::{TokenCookie, TokenSource},
+    time::{Clock, SystemClock, UnixTime},
+    verified::VerifiedToken,
+};
 
 /// The map of the code.
 pub mod architecture {

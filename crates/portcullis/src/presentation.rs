@@ -1,5 +1,6 @@
 //! How a refusal looks: status, `WWW-Authenticate` (RFC 6750 §3), problem details (RFC 9457).
-use crate::refusal::RejectionResponse;
+pub use crate::refusal::RejectionResponse;
+pub use crate::response::ResponseNeeds;
 use core::fmt;
 use core::time::Duration;
 use std::sync::{Arc, LazyLock};

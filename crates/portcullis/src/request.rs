@@ -140,7 +140,7 @@ pub struct PeerAddress(pub SocketAddr);
 /// server that adds nothing.
 ///
 /// ```
-/// use portcullis::ClientCertificate;
+/// use portcullis::request::ClientCertificate;
 ///
 /// // `peer_certificates()` of a connection of rustls: the client's own comes first.
 /// fn certificate<C: AsRef<[u8]>>(chain: Option<&[C]>) -> ClientCertificate {

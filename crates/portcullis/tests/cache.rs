@@ -9,10 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use portcullis::Algorithm::{self, ES256, HS256};
+use portcullis::error::{ClaimsError, RevocationError, SignatureError};
+use portcullis::keys::KeyError;
+use portcullis::policy::TokenCacheStats;
+use portcullis::revocation::{RevocationSource, RevocationStatus};
 use portcullis::{
-    ClaimRules, ClaimsError, Error, Issuer, KeyError, KeySet, KeySource, Keys, Policy,
-    PolicyBuilder, RevocationError, RevocationSource, RevocationStatus, Secret, SignatureError,
-    TokenCacheStats, UnixTime, VerifiedToken,
+    ClaimRules, Error, Issuer, KeySet, KeySource, Keys, Policy, PolicyBuilder, Secret, UnixTime,
+    VerifiedToken,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
 use serde::Deserialize;
@@ -48,11 +51,11 @@ struct Tally<'p>(&'p Policy, TokenCacheStats);
 
 impl<'p> Tally<'p> {
     fn of(policy: &'p Policy) -> Self {
-        Self(policy, policy.token_cache())
+        Self(policy, policy.token_cache_stats())
     }
 
     fn next(&mut self) -> (u64, u64, u64, usize) {
-        let (old, new) = (self.1, self.0.token_cache());
+        let (old, new) = (self.1, self.0.token_cache_stats());
         self.1 = new;
         (new.hits - old.hits, new.misses - old.misses, new.deaths - old.deaths, new.tokens)
     }
@@ -86,7 +89,7 @@ fn nothing_is_remembered_where_the_policy_says_so() {
     let first = policy.verify_token_now(&token).unwrap();
     let again = policy.verify_token_now(&token).unwrap();
     assert_ne!(again.claims_json().as_ptr(), first.claims_json().as_ptr());
-    assert_eq!(policy.token_cache(), TokenCacheStats::default());
+    assert_eq!(policy.token_cache_stats(), TokenCacheStats::default());
 }
 
 #[test]
@@ -217,7 +220,7 @@ mod dies_of {
         std::fs::write(&path, provider.impostor().jwks_of(&[ES256])).unwrap();
         file.reload().unwrap();
         assert_eq!(refusal(&policy, &token), Some(SignatureError.into()));
-        assert_eq!(policy.token_cache().tokens, 0);
+        assert_eq!(policy.token_cache_stats().tokens, 0);
     }
 
     #[test]
@@ -256,7 +259,7 @@ mod dies_of {
         // A clone is the same policy.
         let clone = policy.clone().allow_anonymous();
         assert_eq!(refusal(&clone, &token), None);
-        assert_eq!(policy.token_cache().hits, 1);
+        assert_eq!(policy.token_cache_stats().hits, 1);
     }
 
     #[cfg(feature = "remote-jwks")]
@@ -276,7 +279,7 @@ mod dies_of {
         let token = acme.token(ES256).mint();
         assert_eq!(refusal(&policy, &token), None);
         assert_eq!(refusal(&policy, &token), None);
-        assert_eq!(policy.token_cache().hits, 1);
+        assert_eq!(policy.token_cache_stats().hits, 1);
         // Without keys it gives way; the next one finds some.
         *own.0.lock().unwrap() = KeySet::empty();
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -390,7 +393,7 @@ mod revocation {
             assert_eq!(refusal(&policy, &token), None);
         }
         assert_eq!(revoked.asked(), 3);
-        assert_eq!(policy.token_cache().hits, 2, "and the signature is not checked again");
+        assert_eq!(policy.token_cache_stats().hits, 2, "and the signature is not checked again");
     }
 
     #[test]
@@ -518,7 +521,7 @@ mod revocation {
         let verified = patient.verify_token(&token).await.unwrap();
         clock.set(NOW + 3600);
         assert_eq!(patient.recheck(&verified).await.unwrap_err().reason(), "expired");
-        assert_eq!(policy.token_cache().tokens, 0);
+        assert_eq!(policy.token_cache_stats().tokens, 0);
     }
 }
 
@@ -549,7 +552,7 @@ fn a_byte_changed_anywhere_is_another_token() {
     let policy = builder(&FixedClock::at(NOW), keys_of(&provider)).build().unwrap();
     let token = provider.token(HS256).without_header("kid").signed_by(&own_secret()).mint();
     assert_eq!(refusal(&policy, &token), None);
-    let hits = policy.token_cache().hits;
+    let hits = policy.token_cache_stats().hits;
     for at in 0..token.len() {
         let mut changed = token.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
@@ -558,8 +561,8 @@ fn a_byte_changed_anywhere_is_another_token() {
         assert!(refusal(&policy, &token[..at]).is_some(), "the first {at} bytes");
         assert!(refusal(&policy, &token[at + 1..]).is_some(), "without the first {}", at + 1);
     }
-    assert_eq!(policy.token_cache().hits, hits);
-    assert_eq!(policy.token_cache().tokens, 1);
+    assert_eq!(policy.token_cache_stats().hits, hits);
+    assert_eq!(policy.token_cache_stats().tokens, 1);
 }
 
 fn own_secret() -> SigningKey {
@@ -602,10 +605,10 @@ mod bounds {
         let policy = policy();
         for token in tokens(3_000) {
             assert_eq!(refusal(&policy, &token), None);
-            let stats = policy.token_cache();
+            let stats = policy.token_cache_stats();
             assert!(stats.bytes <= stats.capacity && stats.capacity == 1 << 20, "{stats:?}");
         }
-        let stats = policy.token_cache();
+        let stats = policy.token_cache_stats();
         assert_eq!(stats.misses, 3_000);
         assert_eq!(stats.tokens as u64 + stats.evictions, 3_000);
         assert!(stats.evictions > 1_000, "{stats:?}");
@@ -643,14 +646,14 @@ mod bounds {
         let token = provider.token(ES256).claim("numbers", numbers).mint();
         let small = policy.verify_token_now(provider.token(ES256).mint()).unwrap();
         assert_eq!(refusal(&policy, &token), None);
-        assert_eq!(policy.token_cache().tokens, 2);
+        assert_eq!(policy.token_cache_stats().tokens, 2);
         // Read as a tree it takes too much, and so it gives way as soon as handlers read trees.
         small.claims::<Value>().unwrap();
         for _ in 0..3 {
             let large = policy.verify_token_now(&token).unwrap();
             large.claims::<Value>().unwrap();
         }
-        assert_eq!((policy.token_cache().hits, policy.token_cache().tokens), (1, 1));
+        assert_eq!((policy.token_cache_stats().hits, policy.token_cache_stats().tokens), (1, 1));
     }
 
     #[test]
@@ -661,18 +664,21 @@ mod bounds {
             let policy = builder(&FixedClock::at(NOW), keys).build().unwrap();
             let token = token.mint();
             let verified = policy.verify_token_now(&token).unwrap();
-            let unread = policy.token_cache().bytes;
+            let unread = policy.token_cache_stats().bytes;
             // Not counted yet, and so not kept.
             let one = verified.claims::<Value>().unwrap();
             assert!(!Arc::ptr_eq(&one, &verified.claims::<Value>().unwrap()));
-            assert_eq!(policy.token_cache().bytes, unread);
+            assert_eq!(policy.token_cache_stats().bytes, unread);
             // Counted when it comes again, and kept from then on.
             let again = policy.verify_token_now(&token).unwrap();
-            let read = policy.token_cache().bytes;
+            let read = policy.token_cache_stats().bytes;
             let one = again.claims::<Value>().unwrap();
             assert!(Arc::ptr_eq(&one, &verified.claims::<Value>().unwrap()));
-            assert_eq!(policy.token_cache().bytes, read);
-            assert_eq!((policy.token_cache().hits, policy.token_cache().tokens), (1, 1));
+            assert_eq!(policy.token_cache_stats().bytes, read);
+            assert_eq!(
+                (policy.token_cache_stats().hits, policy.token_cache_stats().tokens),
+                (1, 1)
+            );
             (unread, read)
         };
         let (unread, small) = bytes_of(provider.token(ES256));
@@ -721,7 +727,7 @@ fn no_request_waits_for_the_verification_of_anothers() {
         go_on.send(()).unwrap();
         assert_eq!(slow.join().unwrap(), None);
     });
-    let stats = policy.token_cache();
+    let stats = policy.token_cache_stats();
     assert_eq!((stats.misses, stats.hits, stats.tokens), (2, 1, 1));
 }
 
@@ -771,8 +777,8 @@ fn tokens_that_come_and_go_on_many_threads_are_never_accepted_after_their_key_is
             withdrawn.store(gone, Ordering::SeqCst);
         }
     });
-    assert!(policy.token_cache().hits > 0);
-    assert_eq!(policy.token_cache().tokens, 4, "those of the last key");
+    assert!(policy.token_cache_stats().hits > 0);
+    assert_eq!(policy.token_cache_stats().tokens, 4, "those of the last key");
 }
 
 #[test]
@@ -780,7 +786,7 @@ fn debug_shows_no_token() {
     let provider = provider();
     let policy = builder(&FixedClock::at(NOW), keys_of(&provider)).build().unwrap();
     assert_eq!(refusal(&policy, &provider.token(ES256).mint()), None);
-    let shown = format!("{policy:?} {:?}", policy.token_cache());
+    let shown = format!("{policy:?} {:?}", policy.token_cache_stats());
     assert!(shown.contains("tokens: 1") && !shown.contains("eyJ"), "{shown}");
 }
 

@@ -3,9 +3,11 @@ use core::time::Duration;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use portcullis::error::{Claim, ClaimsError, TokenError};
+use portcullis::keys::KeyError;
 use portcullis::{
-    Algorithm, Claim, ClaimRules, ClaimValue, ClaimsError, Error, Issuer, KeyError, KeySet, Policy,
-    PolicyBuilder, Secret, TokenError, TokenType, UnixTime, VerifiedToken, dangerous,
+    Algorithm, ClaimRules, ClaimValue, Error, Issuer, KeySet, Policy, PolicyBuilder, Secret,
+    TokenType, UnixTime, VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder};
 use serde::Deserialize;
@@ -926,7 +928,7 @@ mod other_tokens {
             token().claim("at_hash", 1),
             token().expires_at(NOW + 1_000_000),
         ] {
-            refuse(&policy, &forged(claims), portcullis::SignatureError);
+            refuse(&policy, &forged(claims), portcullis::error::SignatureError);
         }
         // Expiry, type and audience come before, since they cost nothing.
         refuse(&policy, &forged(token().audience("x")), ClaimsError::Audience);

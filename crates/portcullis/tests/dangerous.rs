@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use portcullis::policy::BadCookie;
 use portcullis::{
-    Algorithm, BackChannelLogout, BadCookie, Issuer, Policy, PolicyBuilder, RemoteJwks, Revocable,
+    Algorithm, BackChannelLogout, Issuer, Policy, PolicyBuilder, RemoteJwks, Revocable,
     Revocations, StatusLists, TokenSource, dangerous,
 };
 use portcullis_testkit::TestIssuer;
@@ -17,7 +18,7 @@ fn builder() -> PolicyBuilder {
     TestIssuer::new("https://id.example").policy_builder()
 }
 
-fn fetching(keys: portcullis::remote::RemoteJwksOptions) -> Issuer {
+fn fetching(keys: portcullis::keys::remote::RemoteJwksOptions) -> Issuer {
     Issuer::new("https://other.example")
         .algorithms([Algorithm::ES256])
         .keys(keys)
@@ -27,10 +28,10 @@ fn fetching(keys: portcullis::remote::RemoteJwksOptions) -> Issuer {
 /// For each function of the module, policies with it, and what their descriptions say.
 fn table() -> Vec<(&'static str, PolicyBuilder, &'static str)> {
     let http = || dangerous::allow_http("keycloak");
-    let jwks = || RemoteJwks::url("http://keycloak/jwks").transport(http());
+    let jwks = || RemoteJwks::url("http://keycloak/jwks").allow_http(http());
     let tenants = Issuer::template("http://keycloak/{tenant}")
         .algorithms([Algorithm::ES256])
-        .keys(RemoteJwks::discovery().transport(http()))
+        .keys(RemoteJwks::discovery().allow_http(http()))
         .audience(TestIssuer::AUDIENCE);
     let lists = StatusLists::new().transport(http()).allow_origin("http://keycloak");
     vec![

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use portcullis::{
-    Admission, Algorithm, Error, KeyFile, Moment, Policy, Requirement, ResponseForm, Revocations,
-};
+use portcullis::presentation::ResponseForm;
+use portcullis::revocation::Moment;
+use portcullis::{Admission, Algorithm, Error, KeyFile, Policy, Requirement, Revocations};
 use portcullis_testkit::TestIssuer;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -92,8 +92,8 @@ fn what_is_revoked_says_of_what_kind_it_is_and_no_name() {
     let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let said = events(|| {
         let revocations = Revocations::options().capacity(1).in_memory();
-        rt.block_on(revocations.token("https://id.example", "LEAK", None)).unwrap();
-        rt.block_on(revocations.subject("https://id.example", "LEAK", None)).unwrap_err();
+        rt.block_on(revocations.revoke_token("https://id.example", "LEAK", None)).unwrap();
+        rt.block_on(revocations.revoke_subject("https://id.example", "LEAK", None)).unwrap_err();
         let list = Revocations::options().shared([0; 16], std::time::Duration::from_secs(60));
         list.heard(Moment::now());
         list.lost();
@@ -157,8 +157,11 @@ fn a_refusal_is_one_event_with_its_reason_and_by_its_level_whose_trouble_it_is()
 #[derive(Debug)]
 struct Nobody;
 
-impl portcullis::RevocationStore for Nobody {
-    fn publish(&self, _: portcullis::RevocationEntry) -> portcullis::PublishFuture {
+impl portcullis::revocation::RevocationStore for Nobody {
+    fn publish(
+        &self,
+        _: portcullis::revocation::RevocationEntry,
+    ) -> portcullis::revocation::PublishFuture {
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -170,7 +173,7 @@ fn a_verified_caller_is_named_only_where_that_was_asked_for() {
     let admin = Requirement::scope("admin");
     let ask = |policy: &Policy| {
         let request = http::Request::builder().header("authorization", format!("Bearer {token}"));
-        let portcullis::Verification::Done(Ok(admission)) =
+        let portcullis::policy::Verification::Done(Ok(admission)) =
             policy.start_verify(&request.body(()).expect("a request"))
         else {
             panic!("a good token")

@@ -7,11 +7,13 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use portcullis::error::RevocationUnavailable;
 use portcullis::explain::{Explanation, KeyRole, Outcome, Stage, Trust};
+use portcullis::keys::{KeyError, KeyFuture, KeyQuery, KeysUnavailable};
+use portcullis::revocation::{RevocationSource, RevocationStatus};
 use portcullis::{
-    Algorithm, ClaimRules, Error, Issuer, KeyError, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
-    KeysUnavailable, Policy, Revocable, RevocationSource, RevocationStatus, RevocationUnavailable,
-    Revocations, TokenType, VerifiedToken, dangerous,
+    Algorithm, ClaimRules, Error, Issuer, KeySet, KeySource, Keys, Policy, Revocable, Revocations,
+    TokenType, VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
 use proptest::prelude::*;
@@ -105,7 +107,7 @@ fn world() -> &'static World {
             .revocation_source(Oracle)
             .build()
             .expect("a good policy");
-        ready(revocations.token(issuer.name(), "revoked", None)).expect("room");
+        ready(revocations.revoke_token(issuer.name(), "revoked", None)).expect("room");
         World { issuer, crowd, policy }
     })
 }

@@ -1,7 +1,11 @@
 //! gRPC calls that are refused elsewhere than in the layer.
+use portcullis::error::ClaimsError;
+use portcullis::grpc::GrpcMetadata;
+use portcullis::keys::{KeyFuture, KeyQuery};
+use portcullis::presentation::ResponseForm;
 use portcullis::{
-    Admission, Algorithm, ClaimsError, Error, GrpcMetadata, Issuer, KeyFuture, KeyQuery, KeySet,
-    KeySource, Keys, Policy, Presentation, ResponseForm, VerifiedToken,
+    Admission, Algorithm, Error, Issuer, KeySet, KeySource, Keys, Policy, Presentation,
+    VerifiedToken,
 };
 use portcullis_testkit::TestIssuer;
 

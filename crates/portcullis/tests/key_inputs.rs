@@ -32,7 +32,7 @@ fn without(mut jwk: Value, members: &[&str]) -> Value {
 }
 
 /// What is said of an input that cannot be used.
-fn said(keys: Result<KeySet, portcullis::KeyFault>) -> String {
+fn said(keys: Result<KeySet, portcullis::keys::KeyFault>) -> String {
     keys.map(drop).unwrap_err().to_string()
 }
 

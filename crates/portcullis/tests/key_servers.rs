@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis::fetch::{Client, HttpClient, HttpFuture, HttpRequest, HttpResponse};
-use portcullis::remote::{Event, KeyFetchError, RemoteJwksOptions};
-use portcullis::{
-    Algorithm, Error, Issuer, KeyError, KeyFault, KeysUnavailable, Policy, RemoteJwks, Verification,
-};
+use portcullis::keys::remote::{Event, KeyFetchError, RemoteJwksOptions};
+use portcullis::keys::{KeyError, KeyFault, KeysUnavailable};
+use portcullis::policy::Verification;
+use portcullis::{Algorithm, Error, Issuer, Policy, RemoteJwks};
 use portcullis_testkit::TestIssuer;
 use portcullis_testkit::key_server::{Answer, Certificate, KeyServer};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -510,7 +510,7 @@ async fn whoever_waits_for_keys_has_them_once_the_server_is_well() {
         .answer(PATH, Answer::each([Answer::status(500), Answer::closed(), Answer::html()]));
     let ready = tokio::spawn({
         let policy = scene.policy.clone();
-        async move { policy.ready().await }
+        async move { policy.keys_ready().await }
     });
     scene.server.hit(PATH, 4).await;
     assert!(!ready.is_finished());

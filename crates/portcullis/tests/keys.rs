@@ -16,11 +16,14 @@ use base64::prelude::*;
 use portcullis::Algorithm::{
     self, ES256, ES384, ES512, Ed25519, EdDSA, HS256, HS384, HS512, PS256, RS256,
 };
+use portcullis::error::{ClaimsError, SignatureError};
+use portcullis::keys::{
+    KeyError, KeyFault, KeyFileError, KeyFileEvent, KeyFileStatus, KeyFuture, KeyQuery,
+    KeysUnavailable, NotAnObject, SecretFault, Stray, Weakness,
+};
+use portcullis::policy::Fault;
 use portcullis::{
-    BuildError, ClaimsError, Encoding, Error, Fault, Issuer, KeyError, KeyFault, KeyFile,
-    KeyFileError, KeyFileEvent, KeyFileStatus, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
-    KeysUnavailable, NotAnObject, Policy, Secret, SecretFault, SignatureError, Stray, UnixTime,
-    Weakness,
+    BuildError, Encoding, Error, Issuer, KeyFile, KeySet, KeySource, Keys, Policy, Secret, UnixTime,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
 use serde_json::{Value, json};
@@ -1176,7 +1179,9 @@ mod files {
     }
 
     /// What happened, in words.
-    fn observed(file: portcullis::KeyFileOptions) -> (KeyFile, Receiver<Result<usize, KeyFault>>) {
+    fn observed(
+        file: portcullis::keys::KeyFileOptions,
+    ) -> (KeyFile, Receiver<Result<usize, KeyFault>>) {
         let (sender, events) = mpsc::channel();
         let file = file.on_event(move |event| {
             let event = match event {

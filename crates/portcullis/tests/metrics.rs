@@ -6,9 +6,8 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use portcullis::{
-    Admission, Algorithm, Error, Policy, Requirement, ResponseForm, Revocable, Revocations,
-};
+use portcullis::presentation::ResponseForm;
+use portcullis::{Admission, Algorithm, Error, Policy, Requirement, Revocable, Revocations};
 use portcullis_testkit::{FixedClock, TestIssuer};
 
 const NOW: i64 = 1_800_000_000;
@@ -60,7 +59,7 @@ fn decisions_are_counted_by_outcome_and_refusals_by_reason() {
         ask(&policy.clone().allow_anonymous(), None);
         // By a route, of a request that the policy let in.
         let request = http::Request::builder().header("authorization", format!("Bearer {good}"));
-        let portcullis::Verification::Done(Ok(admission)) =
+        let portcullis::policy::Verification::Done(Ok(admission)) =
             policy.start_verify(&request.body(()).expect("a request"))
         else {
             panic!("a good token")
@@ -123,8 +122,11 @@ fn each_reason_is_there_at_zero_once_a_policy_is_built_as_what_it_will_count() {
 #[derive(Debug)]
 struct Nobody;
 
-impl portcullis::RevocationStore for Nobody {
-    fn publish(&self, _: portcullis::RevocationEntry) -> portcullis::PublishFuture {
+impl portcullis::revocation::RevocationStore for Nobody {
+    fn publish(
+        &self,
+        _: portcullis::revocation::RevocationEntry,
+    ) -> portcullis::revocation::PublishFuture {
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -162,7 +164,7 @@ async fn the_age_of_fetched_keys_is_told_by_issuer() {
     let policy = Policy::builder().issuer(trusted).build().expect("a policy");
     let name = format!("portcullis_key_set_age_seconds,policy=p,issuer={}", server.origin());
     assert_eq!(recorded(|| policy.record_metrics("p")).get(&name), None);
-    policy.ready().await;
+    policy.keys_ready().await;
     let told = recorded(|| policy.record_metrics("p"));
     assert!(told.get(&name).is_some_and(|age| (0.0..60.0).contains(age)), "{told:?}");
     drop(issuer);

@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 use base64::prelude::*;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, ORIGIN};
 use jsonwebtoken::{DecodingKey, Validation};
+use portcullis::policy::Verification;
 use portcullis::{
-    Algorithm, Encoding, Issuer, KeySet, Keys, Policy, Secret, TokenSource, Verification, dangerous,
+    Algorithm, Encoding, Issuer, KeySet, Keys, Policy, Secret, TokenSource, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use proptest::collection::{btree_map, vec};

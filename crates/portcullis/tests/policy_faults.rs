@@ -1,11 +1,13 @@
 //! What a policy is refused for when it is built.
 use std::time::Duration;
 
+use portcullis::keys::{KeyFault, SecretFault};
+use portcullis::policy::Fault;
+use portcullis::revocation::RevocationFault;
 use portcullis::routes::ResourcePolicyFault;
 use portcullis::{
-    Algorithm, ClaimRules, Fault, Issuer, KeyFault, KeyFile, KeySet, Keys, Policy, PolicyBuilder,
-    Presentation, ProtectedResource, Revocable, RevocationFault, Revocations, Secret, SecretFault,
-    TokenSource, TokenType, dangerous,
+    Algorithm, ClaimRules, Issuer, KeyFile, KeySet, Keys, Policy, PolicyBuilder, Presentation,
+    ProtectedResource, Revocable, Revocations, Secret, TokenSource, TokenType, dangerous,
 };
 use portcullis_testkit::{SigningKey, TestIssuer};
 
@@ -103,7 +105,9 @@ fn table() -> Vec<(Fault, PolicyBuilder)> {
     #[cfg(feature = "status-list")]
     table.push((
         Fault::StatusLists {
-            error: portcullis::StatusListsError::Origin { origin: "status.example".into() },
+            error: portcullis::status_list::StatusListsError::Origin {
+                origin: "status.example".into(),
+            },
         },
         builder().status_lists(portcullis::StatusLists::new().allow_origin("status.example")),
     ));
@@ -749,7 +753,7 @@ mod remote_keys {
 
     use portcullis::RemoteJwks;
     use portcullis::fetch::{AddressFault, FetchFault, SettingFault};
-    use portcullis::remote::{KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
+    use portcullis::keys::remote::{KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
 
     use super::*;
 
@@ -904,10 +908,10 @@ fn errors_of_a_start_print_their_message_by_debug_as_well() {
         both(KeyFile::jwks("none").open().expect_err("no file")),
         both(KeySet::from_jwks("[]").expect_err("not a set")),
         both("ES999".parse::<Algorithm>().expect_err("not an algorithm")),
-        both(portcullis::RequirementFault::Path),
-        both(portcullis::RevokeError::Full { capacity: 1 }),
+        both(portcullis::error::RequirementFault::Path),
+        both(portcullis::revocation::RevokeError::Full { capacity: 1 }),
         both(portcullis::routes::LogoutFault::NoClient),
-        both(portcullis::CookieError::NoToken),
+        both(portcullis::source::CookieError::NoToken),
         both(ProtectedResource::builder("x").build().expect_err("not an address")),
         both(Revocations::options().restore("none").expect_err("no file")),
     ];
@@ -920,7 +924,7 @@ fn errors_of_a_start_print_their_message_by_debug_as_well() {
         errors.push(both(provider::auth0("").expect_err("not a domain")));
     }
     #[cfg(feature = "status-list")]
-    errors.push(both(portcullis::StatusListsError::Origin { origin: "x".to_owned() }));
+    errors.push(both(portcullis::status_list::StatusListsError::Origin { origin: "x".to_owned() }));
     for [debug, display] in errors {
         assert_eq!(debug, display);
     }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use portcullis::config::{PolicyFile, PolicyFileEvent, Problem};
-use portcullis::{Algorithm, ClaimsError, Error, Fault, Presentation};
+use portcullis::error::ClaimsError;
+use portcullis::policy::Fault;
+use portcullis::{Algorithm, Error, Presentation};
 use portcullis_testkit::{FixedClock, TestIssuer};
 use tempfile::TempDir;
 
@@ -147,7 +149,8 @@ fn what_data_cannot_say_is_added_to_each_policy_that_the_file_makes() {
         .expect("a policy");
     let realm = |file: &PolicyFile| {
         let request = http::Request::new(());
-        let portcullis::Verification::Done(Err(rejection)) = file.policy().start_verify(&request)
+        let portcullis::policy::Verification::Done(Err(rejection)) =
+            file.policy().start_verify(&request)
         else {
             panic!("there is no token")
         };
@@ -189,7 +192,7 @@ fn the_file_is_looked_at_for_as_long_as_its_policy_is_there() {
 
 #[cfg(feature = "remote-jwks")]
 mod remote {
-    use portcullis::KeyError;
+    use portcullis::keys::KeyError;
     use portcullis_testkit::key_server::{Answer, KeyServer};
 
     use super::*;
@@ -209,7 +212,7 @@ mod remote {
         write(&path, &remote_policy(&server, "https://a.example", ""));
         let (file, _) = open(&path);
         let policy = file.policy();
-        policy.ready().await;
+        policy.keys_ready().await;
         assert_eq!(server.hits("/jwks.json"), 1);
 
         // The provider is down, and the policy changes.

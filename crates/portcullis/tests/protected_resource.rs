@@ -1,6 +1,7 @@
 //! Protected resource metadata (RFC 9728): what a document may say, where it stands, and that a policy keeps it.
+use portcullis::policy::Fault;
 use portcullis::routes::{ProtectedResourceBuilder, ResourceFault, UrlFault};
-use portcullis::{Algorithm, Fault, Policy, Presentation, ProtectedResource};
+use portcullis::{Algorithm, Policy, Presentation, ProtectedResource};
 use portcullis_testkit::TestIssuer;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -321,7 +322,8 @@ fn a_document_is_read_by_get_and_head_and_by_pages_of_every_origin() {
 
 /// What the policy refuses a request without a token with.
 fn challenge(policy: &Policy) -> String {
-    let portcullis::Verification::Done(Err(rejection)) = policy.start_verify(&request("GET"))
+    let portcullis::policy::Verification::Done(Err(rejection)) =
+        policy.start_verify(&request("GET"))
     else {
         panic!("a request without a token passes");
     };
@@ -359,7 +361,8 @@ fn the_challenge_names_the_document_whatever_else_is_presented_and_when() {
 #[cfg(feature = "remote-jwks")]
 #[test]
 fn an_authorization_server_may_be_a_tenant_or_what_a_predicate_trusts() {
-    use portcullis::{Issuer, RemoteJwks, WantsAlgorithms};
+    use portcullis::policy::WantsAlgorithms;
+    use portcullis::{Issuer, RemoteJwks};
     let resource = ProtectedResource::builder(RESOURCE)
         .authorization_servers(["https://id.example/acme/v2.0"])
         .build()

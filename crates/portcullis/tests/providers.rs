@@ -2,11 +2,13 @@
 #![cfg(feature = "remote-jwks")]
 use std::sync::LazyLock;
 
+use portcullis::error::{Claim, ClaimsError, RevocationError, TokenError};
+use portcullis::policy::Fault;
 use portcullis::provider::{self, Provider, ProviderError};
+use portcullis::revocation::RevocationFault;
 use portcullis::{
-    Algorithm, Claim, ClaimRules, ClaimsError, Error, Fault, Issuer, KeySet, Keys, Policy,
-    RemoteJwks, Requirement, Revocable, RevocationError, RevocationFault, Revocations, TokenError,
-    dangerous,
+    Algorithm, ClaimRules, Error, Issuer, KeySet, Keys, Policy, RemoteJwks, Requirement, Revocable,
+    Revocations, dangerous,
 };
 use portcullis_testkit::key_server::KeyServer;
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
@@ -841,9 +843,9 @@ async fn whatever_a_preset_says_can_be_revoked_is_refused_once_it_is() {
             let name = claims.iter().find_map(|claim| sample.access.1[claim].as_str()).unwrap();
             assert!(policy.verify_token_now(sample.access_token()).is_ok(), "{preset} {kind:?}");
             match kind {
-                Revocable::Token => revocations.token(sample.iss, name, None).await,
-                Revocable::Session => revocations.session(sample.iss, name).await,
-                _ => revocations.client(sample.iss, name, None).await,
+                Revocable::Token => revocations.revoke_token(sample.iss, name, None).await,
+                Revocable::Session => revocations.revoke_session(sample.iss, name).await,
+                _ => revocations.revoke_client(sample.iss, name, None).await,
             }
             .unwrap();
             let refused = policy.verify_token_now(sample.access_token()).err();
@@ -992,7 +994,7 @@ fn plain_http_needs_a_word_from_among_what_is_dangerous() {
     };
     let refused = built(keycloak()).unwrap_err();
     assert!(matches!(refused.faults(), [Fault::RemoteKeys { .. }]), "{refused}");
-    let keys = RemoteJwks::discovery().transport(dangerous::allow_http("keycloak"));
+    let keys = RemoteJwks::discovery().allow_http(dangerous::allow_http("keycloak"));
     assert_eq!(built(keycloak().keys(keys)), Ok(()));
 }
 

@@ -4,9 +4,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use portcullis::Algorithm::{ES256, EdDSA, HS256};
+use portcullis::error::RevocationError;
+use portcullis::keys::KeyError;
 use portcullis::{
-    Algorithm, ClaimRules, Error, Issuer, KeyError, KeySet, Keys, Policy, PolicyBuilder, Revocable,
-    Revocation, RevocationError, Revocations, Secret, TokenType, UnixTime,
+    Algorithm, ClaimRules, Error, Issuer, KeySet, Keys, Policy, PolicyBuilder, Revocable,
+    Revocation, Revocations, Secret, TokenType, UnixTime,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use proptest::prelude::*;
@@ -450,7 +452,7 @@ async fn a_session_that_is_revoked_ends_connections_whatever_rules_the_former_po
         let (former, new) = (with_session_in(before, &list), with_session_in(after, &list));
         let held = former.verify_token_now(&token).expect("a token");
         assert_eq!(new.recheck_now(&held), Ok(()));
-        list.session(NAMES[0], "s").await.expect("room");
+        list.revoke_session(NAMES[0], "s").await.expect("room");
         let revoked = Err(RevocationError::Revoked.into());
         assert_eq!(new.recheck_now(&held), revoked, "{before:?} {after:?}");
         assert_eq!(new.recheck(&held).await, revoked, "{before:?} {after:?}");

@@ -12,13 +12,15 @@ use std::thread;
 use std::time::Instant;
 
 use base64::prelude::*;
+use portcullis::error::SignatureError;
 use portcullis::fetch::{
     AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, HttpResponse,
 };
-use portcullis::remote::{KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
+use portcullis::keys::remote::{KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
+use portcullis::keys::{KeyError, KeyFault, KeysUnavailable, MemberFault};
+use portcullis::policy::Fault;
 use portcullis::{
-    Algorithm, BuildError, Error, Fault, Issuer, KeyError, KeyFault, KeySet, Keys, KeysUnavailable,
-    MemberFault, Policy, RemoteJwks, Secret, SignatureError, VerifiedToken,
+    Algorithm, BuildError, Error, Issuer, KeySet, Keys, Policy, RemoteJwks, Secret, VerifiedToken,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde_json::{Value, json};
@@ -122,7 +124,7 @@ async fn keys_of_one_issuer_never_verify_another_though_their_ids_are_the_same()
         trusted(issuer, RemoteJwks::discovery().client(network.clone()))
     };
     let policy = policy([keys(&left), keys(&right)]);
-    policy.ready().await;
+    policy.keys_ready().await;
     for (signer, other) in [(&left, &right), (&right, &left)] {
         assert_eq!(signer.key(ES256).id(), other.key(ES256).id());
         assert_eq!(at_once(&policy, good(signer)), PASSES);
@@ -308,7 +310,7 @@ async fn verifying_at_once_never_waits_and_has_the_keys_fetched() {
     let unavailable = Some(KeyError::Unavailable(KeysUnavailable::default()).into());
     assert_eq!(policy.verify_token_now(good(&issuer)).err(), unavailable);
     network.release();
-    policy.ready().await;
+    policy.keys_ready().await;
     assert_eq!(policy.verify_token_now(good(&issuer)).err(), None);
     let unknown = issuer.token(ES256).key_id("unknown").mint();
     assert_eq!(policy.verify_token_now(unknown).err(), Some(KeyError::Unknown.into()));
@@ -321,7 +323,7 @@ async fn a_policy_is_ready_however_often_that_takes_a_new_try() {
     let soon = Duration::from_millis(100);
     let keys = keys_on(&network).first_retry(soon).max_retry(soon);
     let policy = policy([trusted(&issuer, keys)]);
-    let mut ready = pin!(policy.ready());
+    let mut ready = pin!(policy.keys_ready());
     assert!(ready.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     network.wait_for(URL, 2).await;
     network.serve_keys(URL, &issuer);
@@ -529,7 +531,7 @@ async fn a_client_that_panics_has_failed_and_is_asked_again() {
     let client = Fragile { times: AtomicUsize::new(0), network };
     let policy = policy([trusted(&issuer, RemoteJwks::url(URL).client(client))]);
     let keys = &policy.remote_keys()[0];
-    let fault = |error: &portcullis::remote::KeyFetchError| error.fault().clone();
+    let fault = |error: &portcullis::keys::remote::KeyFetchError| error.fault().clone();
     let refused = policy.verify_token(good(&issuer)).await.err();
     assert!(is_unavailable(refused.as_ref()), "{refused:?}");
     assert_eq!(keys.health().last_error.as_ref().map(fault), Some(KeyFetchFault::Panicked));
@@ -699,7 +701,7 @@ fn keys_are_fetched_through_the_proxy_that_was_named() {
     let issuer = issuer();
     let (address, seen) = proxy(issuer.jwks_of(&[ES256])).unwrap();
     let keys = RemoteJwks::url("http://keys.invalid/jwks")
-        .transport(portcullis::dangerous::allow_http("keys.invalid"))
+        .allow_http(portcullis::dangerous::allow_http("keys.invalid"))
         .proxy(address);
     let policy = policy([trusted(&issuer, keys)]);
     assert_eq!(runtime().block_on(policy.verify_token(good(&issuer))).err(), None);

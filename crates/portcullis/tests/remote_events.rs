@@ -4,7 +4,7 @@ use core::fmt::{self, Write as _};
 use core::time::Duration;
 use std::sync::mpsc::{self, Receiver, Sender};
 
-use portcullis::remote::Event;
+use portcullis::keys::remote::Event;
 use portcullis::{Algorithm, Issuer, Policy, RemoteJwks};
 use portcullis_testkit::TestIssuer;
 use tracing::field::{Field, Visit};

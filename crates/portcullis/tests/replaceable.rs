@@ -1,9 +1,9 @@
 //! A policy that is replaced while it serves.
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use portcullis::{
-    Admission, Algorithm, ClaimsError, Policy, Rejection, ReplaceablePolicy, Verification,
-};
+use portcullis::error::ClaimsError;
+use portcullis::policy::Verification;
+use portcullis::{Admission, Algorithm, Policy, Rejection, ReplaceablePolicy};
 use portcullis_testkit::TestIssuer;
 
 const NOW: i64 = 1_800_000_000;
@@ -34,7 +34,7 @@ fn a_policy_that_is_replaced_decides_by_the_new_one_from_the_next_request_on() {
     let before = admission(&policy, &request).expect("an admission");
     let before_anonymous = admission(&anonymous, &bare).expect("an admission");
     assert!(before.is_by(&policy) && before_anonymous.is_by(&anonymous));
-    assert_eq!(policy.token_cache().tokens, 1);
+    assert_eq!(policy.token_cache_stats().tokens, 1);
 
     replaceable.replace(&other.policy());
     assert_eq!(policy.verify_token_now(&ours).err(), Some(ClaimsError::Issuer.into()));

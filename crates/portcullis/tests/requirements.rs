@@ -1,9 +1,9 @@
 //! What a route asks of a verified token.
 use std::time::Duration;
 
+use portcullis::error::{Forbidden, RequirementFault};
 use portcullis::{
-    Algorithm, ClaimPath, Error, Forbidden, Issuer, KeySet, Policy, Requirement, RequirementFault,
-    UnixTime, VerifiedToken,
+    Algorithm, ClaimPath, Error, Issuer, KeySet, Policy, Requirement, UnixTime, VerifiedToken,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
 use serde::Deserialize;

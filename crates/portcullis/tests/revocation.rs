@@ -9,12 +9,16 @@ use std::thread;
 use std::time::Duration;
 
 use portcullis::Algorithm::{EdDSA, HS256, PS256};
+use portcullis::error::{Claim, ClaimsError, RevocationError, RevocationUnavailable};
+use portcullis::keys::KeyError;
+use portcullis::policy::Fault;
+use portcullis::revocation::{
+    Moment, PublishFuture, RevocationEntry, RevocationEvent, RevocationFault, RevocationList,
+    RevocationSource, RevocationStatus, RevocationStore, RevokeError, RevokedUntil, StoreError,
+};
 use portcullis::{
-    Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, KeySource, Keys, Moment, Policy,
-    PolicyBuilder, PublishFuture, Revocable, Revocation, RevocationEntry, RevocationError,
-    RevocationEvent, RevocationFault, RevocationList, RevocationSource, RevocationStatus,
-    RevocationStore, RevocationUnavailable, Revocations, RevokeError, RevokedUntil, Secret,
-    StoreError, UnixTime, VerifiedToken, dangerous,
+    Error, Issuer, KeySet, KeySource, Keys, Policy, PolicyBuilder, Revocable, Revocation,
+    Revocations, Secret, UnixTime, VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder};
 use serde_json::json;
@@ -48,7 +52,7 @@ fn unavailable(seconds: u64) -> Error {
     RevocationError::Unavailable(RevocationUnavailable { retry_after }).into()
 }
 
-fn options() -> portcullis::RevocationOptions {
+fn options() -> portcullis::revocation::RevocationOptions {
     Revocations::options().clock(FixedClock::at(NOW))
 }
 
@@ -76,13 +80,13 @@ mod in_memory {
             })
             .collect();
         for (kind, revoke) in [
-            (Revocable::Token, revocations.token(NAME, "id", None).await),
-            (Revocable::Session, revocations.session(NAME, "session").await),
-            (Revocable::Subject, revocations.subject(NAME, "alice", None).await),
-            (Revocable::Version, revocations.version(NAME, "alice", 4).await),
-            (Revocable::Client, revocations.client(NAME, "app", None).await),
-            (Revocable::Issuer, revocations.issuer(NAME, None).await),
-            (Revocable::Key, revocations.key(NAME, key_id).await),
+            (Revocable::Token, revocations.revoke_token(NAME, "id", None).await),
+            (Revocable::Session, revocations.revoke_session(NAME, "session").await),
+            (Revocable::Subject, revocations.revoke_subject(NAME, "alice", None).await),
+            (Revocable::Version, revocations.revoke_versions_below(NAME, "alice", 4).await),
+            (Revocable::Client, revocations.revoke_client(NAME, "app", None).await),
+            (Revocable::Issuer, revocations.revoke_issuer(NAME, None).await),
+            (Revocable::Key, revocations.revoke_key(NAME, key_id).await),
         ] {
             revoke.unwrap();
             assert_eq!(revocations.stats().entries(kind), 1, "{kind}");
@@ -117,7 +121,7 @@ mod in_memory {
         /// Whether tokens of the issuer's key are refused, whatever they call it, once `name` is revoked.
         async fn is_refused(keys: impl Into<Keys>, name: &str) -> bool {
             let revocations = options().in_memory();
-            revocations.key(NAME, name).await.unwrap();
+            revocations.revoke_key(NAME, name).await.unwrap();
             let policy = Policy::builder()
                 .clock(FixedClock::at(NOW))
                 .issuer(issuer(keys))
@@ -223,7 +227,7 @@ mod in_memory {
         let at = |offset: i64, until: Option<i64>| async move {
             let revocations = options().in_memory();
             let until = until.map(|until| UnixTime(NOW + until));
-            revocations.subject(NAME, "alice", until).await.unwrap();
+            revocations.revoke_subject(NAME, "alice", until).await.unwrap();
             let enforced = revocations.enforce([Revocable::Subject]);
             let policy = builder().revocations(enforced).build().unwrap();
             error(&policy, &mint(NOW + offset)) == Some(REVOKED)
@@ -247,7 +251,7 @@ mod in_memory {
             assert_eq!(error(&policy, &good), None);
         }
         let verified = policy.verify_token_now(&stolen).unwrap();
-        revocations.token(NAME, "stolen", None).await.unwrap();
+        revocations.revoke_token(NAME, "stolen", None).await.unwrap();
         assert_eq!(error(&policy, &stolen), Some(REVOKED));
         assert_eq!(error(&policy, &good), None);
         assert_eq!(policy.recheck_now(&verified), Err(REVOKED));
@@ -271,7 +275,7 @@ mod in_memory {
         let policy = policy(&revocations);
         let stolen = token("stolen");
         let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        rt.block_on(revocations.token(NAME, "stolen", None)).unwrap();
+        rt.block_on(revocations.revoke_token(NAME, "stolen", None)).unwrap();
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             let reader = scope.spawn(|| {
@@ -332,8 +336,8 @@ mod in_memory {
             .capacity(1)
             .on_event(move |event| told.lock().unwrap().push(*event))
             .in_memory();
-        revocations.token(NAME, "one", None).await.unwrap();
-        revocations.subject(NAME, "two", None).await.unwrap_err();
+        revocations.revoke_token(NAME, "one", None).await.unwrap();
+        revocations.revoke_subject(NAME, "two", None).await.unwrap_err();
         let (token, subject) = (Revocable::Token, Revocable::Subject);
         assert_eq!(
             *events.lock().unwrap(),
@@ -409,10 +413,10 @@ mod snapshots {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("revocations");
         let revocations = options().in_memory();
-        revocations.token(NAME, "stolen", None).await.unwrap();
-        revocations.subject(NAME, "mallory", None).await.unwrap();
-        revocations.version(NAME, "bob", u64::MAX).await.unwrap();
-        revocations.key(NAME, "key").await.unwrap();
+        revocations.revoke_token(NAME, "stolen", None).await.unwrap();
+        revocations.revoke_subject(NAME, "mallory", None).await.unwrap();
+        revocations.revoke_versions_below(NAME, "bob", u64::MAX).await.unwrap();
+        revocations.revoke_key(NAME, "key").await.unwrap();
         revocations.save(&path).unwrap();
         (folder, path)
     }
@@ -436,7 +440,7 @@ mod snapshots {
         assert_eq!(error(&policy, &token("good", "bob", u64::MAX)), None);
         assert_eq!(revocations.stats().entries(Revocable::Key), 1);
         // And may be saved again, in place.
-        revocations.token(NAME, "another", None).await.unwrap();
+        revocations.revoke_token(NAME, "another", None).await.unwrap();
         revocations.save(&path).unwrap();
         let again = options().restore(&path).unwrap();
         assert_eq!(again.stats().entries(Revocable::Token), 2);
@@ -627,7 +631,7 @@ mod shared_by_a_fleet {
         list.heard(Moment::now());
         assert_eq!(error(&policy, &token), None);
         assert!(policy.is_ready() && revocations.is_fresh());
-        revocations.token(NAME, "stolen", None).await.unwrap();
+        revocations.revoke_token(NAME, "stolen", None).await.unwrap();
         list.lost();
         // Remembered or not; and what is known to be revoked is told as such.
         assert_eq!(error(&policy, &token), Some(unavailable(5)));
@@ -641,7 +645,7 @@ mod shared_by_a_fleet {
         let list = options().shared([1; 16], STALENESS);
         list.heard(Moment::now());
         let revocations = Revocations::new(list, Down);
-        let refused = revocations.token(NAME, "id", None).await;
+        let refused = revocations.revoke_token(NAME, "id", None).await;
         assert_eq!(refused, Err(RevokeError::Store(StoreError::new("down"))));
         assert_eq!(revocations.stats().entries(Revocable::Token), 0);
     }
@@ -653,15 +657,15 @@ mod shared_by_a_fleet {
         let store = Keeps::default();
         let revocations = Revocations::new(list, store.clone());
         let policy = policy(&revocations);
-        revocations.token(NAME, "one", None).await.unwrap();
+        revocations.revoke_token(NAME, "one", None).await.unwrap();
         let full = Err(RevokeError::Full { capacity: 1 });
-        assert_eq!(revocations.token(NAME, "two", None).await, full);
+        assert_eq!(revocations.revoke_token(NAME, "two", None).await, full);
         assert_eq!(store.0.lock().unwrap().len(), 1);
         // So that nobody is stale for it, and what is revoked stays so.
         assert_eq!(error(&policy, &token("two")), None);
         assert_eq!(error(&policy, &token("one")), Some(REVOKED));
         // What is there already takes no more.
-        revocations.token(NAME, "one", None).await.unwrap();
+        revocations.revoke_token(NAME, "one", None).await.unwrap();
         assert_eq!(revocations.stats().refused, 1);
     }
 
@@ -670,10 +674,10 @@ mod shared_by_a_fleet {
         let list = options().capacity(1).shared([1; 16], STALENESS);
         list.heard(Moment::now());
         let revocations = Revocations::new(list.clone(), NoStore);
-        revocations.token(NAME, "one", None).await.unwrap();
+        revocations.revoke_token(NAME, "one", None).await.unwrap();
         // The fleet has it, and this process says that it has not.
         let another = options().shared([1; 16], STALENESS);
-        Revocations::new(another.clone(), NoStore).token(NAME, "two", None).await.unwrap();
+        Revocations::new(another.clone(), NoStore).revoke_token(NAME, "two", None).await.unwrap();
         assert!(list.apply(&another.entries()[0]).is_err());
         assert!(!revocations.is_fresh());
         list.heard(Moment::now());
@@ -697,10 +701,10 @@ mod shared_by_a_fleet {
             .leeway(Duration::ZERO);
         let list = options.clone().capacity(1).shared([1; 16], STALENESS);
         list.heard(Moment::now());
-        Revocations::new(list.clone(), NoStore).token(NAME, "one", None).await.unwrap();
+        Revocations::new(list.clone(), NoStore).revoke_token(NAME, "one", None).await.unwrap();
         clock.advance(Duration::from_secs(1));
         let another = options.shared([1; 16], STALENESS);
-        Revocations::new(another.clone(), NoStore).token(NAME, "two", None).await.unwrap();
+        Revocations::new(another.clone(), NoStore).revoke_token(NAME, "two", None).await.unwrap();
         let second = another.entries()[0];
         assert!(list.apply(&second).is_err());
         assert!(!is_fresh(&list) && !list.needs_reading());
@@ -760,7 +764,7 @@ mod shared_by_a_fleet {
         list.heard(Moment::now());
         let revocations = Revocations::new(list.clone(), NoStore);
         let policy = policy(&revocations);
-        revocations.token(NAME, "id", None).await.unwrap();
+        revocations.revoke_token(NAME, "id", None).await.unwrap();
         let (entries, fingerprint) = (list.entries(), list.fingerprint());
         assert_eq!(entries[0].fingerprint(), fingerprint);
         list.restart([2; 16]);
@@ -771,7 +775,7 @@ mod shared_by_a_fleet {
         // An entry under the old secret stands for nothing.
         list.apply(&entries[0]).unwrap();
         assert_eq!(error(&policy, &token("id")), None);
-        revocations.token(NAME, "id", None).await.unwrap();
+        revocations.revoke_token(NAME, "id", None).await.unwrap();
         assert_eq!(error(&policy, &token("id")), Some(REVOKED));
     }
 
@@ -780,7 +784,7 @@ mod shared_by_a_fleet {
         let list = options().shared([1; 16], STALENESS);
         let revocations = Revocations::new(list.clone(), NoStore);
         let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        rt.block_on(revocations.subject(NAME, "alice", UnixTime(NOW + 20))).unwrap();
+        rt.block_on(revocations.revoke_subject(NAME, "alice", UnixTime(NOW + 20))).unwrap();
         let [entry] = list.entries()[..] else { panic!("one entry") };
         assert_eq!((entry.kind(), entry.mark()), (Revocable::Subject, 1_800_000_020));
         assert_eq!(entry.ends(), 1_800_000_030 + 86_400 + 30 + 60);
@@ -868,7 +872,7 @@ mod times {
         let (issuer, session) = (NAME.to_owned(), "for ever".to_owned());
         revocations.revoke(&Revocation::Session { issuer, session, until }).await.unwrap();
         // Who has a stolen key makes new tokens.
-        revocations.key(NAME, "stolen").await.unwrap();
+        revocations.revoke_key(NAME, "stolen").await.unwrap();
         let for_ever = list.entries().into_iter().filter(|entry| entry.ends() == u32::MAX);
         let mut kinds: Vec<_> = for_ever.map(|entry| entry.kind().name()).collect();
         kinds.sort_unstable();
@@ -879,10 +883,10 @@ mod times {
     async fn without_a_bound_on_lifetimes_a_token_is_revoked_until_a_time_of_this_century() {
         let unlimited = options().max_lifetime(dangerous::unlimited_lifetime()).in_memory();
         let latest = UnixTime(4_102_444_800);
-        assert_eq!(unlimited.token(NAME, "a", latest).await, Ok(()));
+        assert_eq!(unlimited.revoke_token(NAME, "a", latest).await, Ok(()));
         for until in [MILLISECONDS, UnixTime(latest.0 + 1)] {
             let error = RevokeError::EndsTooLate { until, latest };
-            assert_eq!(unlimited.token(NAME, "b", until).await, Err(error));
+            assert_eq!(unlimited.revoke_token(NAME, "b", until).await, Err(error));
         }
         let (issuer, token_id) = (NAME.to_owned(), "c".to_owned());
         let until = Some(RevokedUntil::ForEver);
@@ -944,8 +948,8 @@ mod lifts {
         }
         assert_eq!(revocations.stats().lifts, 7);
         // What is not meant stays.
-        revocations.token(NAME, "it", None).await.unwrap();
-        revocations.session(NAME, "it").await.unwrap();
+        revocations.revoke_token(NAME, "it", None).await.unwrap();
+        revocations.revoke_session(NAME, "it").await.unwrap();
         revocations.lift(&everything()[0]).await.unwrap();
         assert_eq!(error(&policy, &it()), Some(REVOKED));
     }
@@ -1037,9 +1041,9 @@ mod lifts {
         let too_high = &everything()[3];
         revocations.revoke(too_high).await.unwrap();
         revocations.lift(too_high).await.unwrap();
-        revocations.version(NAME, "it", 3).await.unwrap();
+        revocations.revoke_versions_below(NAME, "it", 3).await.unwrap();
         assert_eq!(error(&policy, &it()), None);
-        revocations.version(NAME, "it", 4).await.unwrap();
+        revocations.revoke_versions_below(NAME, "it", 4).await.unwrap();
         assert_eq!(error(&policy, &it()), Some(REVOKED));
     }
 
@@ -1184,7 +1188,7 @@ mod by_issuer {
         TestIssuer::new(MACHINES).at(NOW)
     }
 
-    fn policy(enforced: portcullis::EnforcedRevocations) -> Policy {
+    fn policy(enforced: portcullis::revocation::EnforcedRevocations) -> Policy {
         builder().issuer(machines().trusted(&[EdDSA])).revocations(enforced).build().unwrap()
     }
 
@@ -1215,11 +1219,11 @@ mod by_issuer {
         assert_eq!(error(&for_users, &login), None);
 
         // What is enforced of each is refused.
-        revocations.session(NAME, "s").await.unwrap();
+        revocations.revoke_session(NAME, "s").await.unwrap();
         assert_eq!(error(&for_users, &login), Some(REVOKED));
-        revocations.session(MACHINES, "s").await.unwrap();
+        revocations.revoke_session(MACHINES, "s").await.unwrap();
         assert_eq!(error(&for_users, &of_machines().claim("sid", "s").mint()), None);
-        revocations.subject(MACHINES, "billing", None).await.unwrap();
+        revocations.revoke_subject(MACHINES, "billing", None).await.unwrap();
         assert_eq!(error(&for_users, &service), Some(REVOKED));
     }
 
@@ -1229,7 +1233,7 @@ mod by_issuer {
         let revocations = Revocations::new(list.clone(), NoStore);
         let enforced = revocations.enforce([Revocable::Subject]).for_issuer(MACHINES, []);
         let policy = policy(enforced);
-        revocations.subject(MACHINES, "billing", None).await.unwrap();
+        revocations.revoke_subject(MACHINES, "billing", None).await.unwrap();
         assert_eq!(error(&policy, &of_machines().without("iat").mint()), None);
         // Nothing that the list could lack is of it.
         assert_eq!(error(&policy, &of_users().mint()), Some(unavailable(5)));
@@ -1271,11 +1275,11 @@ mod by_issuer {
         assert_eq!(error(&policy, &of("billing").without("jti").mint()), lacks("jti"));
         let with_session = of("billing").claim("sid", "s").claim("ver", 1).mint();
         assert_eq!(error(&policy, &with_session), None);
-        revocations.session(NAME, "s").await.unwrap();
+        revocations.revoke_session(NAME, "s").await.unwrap();
         assert_eq!(error(&policy, &with_session), Some(REVOKED));
-        revocations.version(NAME, "alice", 2).await.unwrap();
+        revocations.revoke_versions_below(NAME, "alice", 2).await.unwrap();
         assert_eq!(error(&policy, &of("billing").claim("ver", 1).mint()), Some(REVOKED));
-        revocations.token(NAME, "t", None).await.unwrap();
+        revocations.revoke_token(NAME, "t", None).await.unwrap();
         assert_eq!(error(&policy, &of("billing").mint()), Some(REVOKED));
     }
 
@@ -1428,7 +1432,7 @@ mod of_ones_own {
     #[cfg(feature = "lookup")]
     #[tokio::test(start_paused = true)]
     async fn a_look_up_is_waited_for_within_its_limit() {
-        use portcullis::RevocationLookup;
+        use portcullis::revocation::RevocationLookup;
         use tokio::time::{Instant, sleep};
 
         let source = || {

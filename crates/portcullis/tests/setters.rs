@@ -12,13 +12,17 @@ use std::time::Duration;
 
 use portcullis::config::{PolicyFile, PolicyFileEvent};
 use portcullis::fetch::{HttpClient, HttpError, HttpFuture, HttpRequest};
-use portcullis::remote::{RemoteJwks, RemoteJwksOptions};
+use portcullis::keys::remote::{RemoteJwks, RemoteJwksOptions};
+use portcullis::policy::BadCookie;
+use portcullis::revocation::{
+    EnforcedRevocations, RevocationOptions, RevocationSource, RevocationStatus, UnknownRevocation,
+};
 use portcullis::routes::ProtectedResourceBuilder;
+use portcullis::source::SameSite;
 use portcullis::{
-    Algorithm, BadCookie, ClaimRules, EnforcedRevocations, Issuer, Policy, PolicyBuilder,
-    Presentation, ProtectedResource, Requirement, Revocable, RevocationOptions, RevocationSource,
-    RevocationStatus, Revocations, SameSite, StatusLists, TokenCookie, TokenSource, TokenType,
-    UnknownRevocation, VerifiedToken, dangerous,
+    Algorithm, ClaimRules, Issuer, Policy, PolicyBuilder, Presentation, ProtectedResource,
+    Requirement, Revocable, Revocations, StatusLists, TokenCookie, TokenSource, TokenType,
+    VerifiedToken, dangerous,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
 use proptest::prelude::*;
@@ -130,7 +134,7 @@ const OF_A_POLICY: &[Word<PolicyBuilder>] = &[
     ("presentation", |it| it.presentation(Presentation::new().without_details())),
     ("on_refusal", |it| it.on_refusal(|_, refusal| refusal.set_header("x-why", "why"))),
     ("protected_resource", |it| it.protected_resource(&RESOURCE)),
-    ("succeeding", |it| it.succeeding(&FORMER)),
+    ("succeeding", |it| it.reuse_keys_of(&FORMER)),
     ("clock", |it| it.clock(FixedClock::at(NOW + 1))),
 ];
 
@@ -217,8 +221,8 @@ const OF_REMOTE_KEYS: &[Word<RemoteJwksOptions>] = &[
     ("same_origin", RemoteJwksOptions::same_origin),
     ("any_origin", RemoteJwksOptions::any_origin),
     ("load_at_start", RemoteJwksOptions::load_at_start),
-    ("transport", |it| it.transport(dangerous::allow_http("id"))),
-    ("transport", |it| it.transport(dangerous::allow_http("keys"))),
+    ("transport", |it| it.allow_http(dangerous::allow_http("id"))),
+    ("transport", |it| it.allow_http(dangerous::allow_http("keys"))),
     ("proxy", |it| it.proxy("http://127.0.0.1:1")),
     ("proxy", |it| it.proxy("http://127.0.0.1:2")),
     ("client", |it| it.client(NoClient)),
@@ -630,7 +634,9 @@ fn of_an_option_that_cannot_be_refused_the_safer_word_counts_in_either_order() {
     }
     for [one, other] in [[SameSite::Strict, SameSite::None], [SameSite::None, SameSite::Strict]] {
         let cookie = TokenCookie::new("__Host-token").expect("a cookie");
-        assert!(cookie.same_site(one).same_site(other).clear().contains("SameSite=Strict"));
+        assert!(
+            cookie.same_site(one).same_site(other).removal_cookie().contains("SameSite=Strict")
+        );
     }
 }
 

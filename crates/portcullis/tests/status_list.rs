@@ -12,14 +12,19 @@ use std::sync::{Arc, Mutex};
 use base64::prelude::*;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use portcullis::error::{
+    ClaimsError, RevocationError, RevocationUnavailable, SignatureError, TokenError,
+};
 use portcullis::fetch::{
     AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, SettingFault,
 };
+use portcullis::keys::KeyError;
+use portcullis::policy::Fault;
+use portcullis::revocation::{RevocationSource, RevocationStatus};
+use portcullis::status_list::{StatusListFault, StatusListsError};
 use portcullis::{
-    Algorithm, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Policy, PolicyBuilder,
-    RemoteJwks, RevocationError, RevocationSource, RevocationStatus, RevocationUnavailable,
-    SignatureError, StatusListFault, StatusLists, StatusListsError, TokenError, VerifiedToken,
-    dangerous,
+    Algorithm, Error, Issuer, KeySet, Policy, PolicyBuilder, RemoteJwks, StatusLists,
+    VerifiedToken, dangerous,
 };
 use portcullis_testkit::key_server::{Answer, KeyServer};
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
@@ -669,7 +674,7 @@ async fn when_its_ttl_is_over_a_list_is_fetched_once_and_a_remembered_token_is_r
         assert_eq!((verify(0).await, verify(1).await), (None, None));
     }
     let held = scene.policy.verify_token(&tokens[0]).await.expect("a good token");
-    assert!(scene.policy.token_cache().hits >= 4);
+    assert!(scene.policy.token_cache_stats().hits >= 4);
     scene.publish(&[1, 0]);
     scene.clock.advance(TTL - SECOND);
     assert_eq!(scene.policy.verify_token_now(&tokens[0]).err(), None);

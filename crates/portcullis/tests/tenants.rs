@@ -6,12 +6,14 @@ use std::pin::pin;
 use std::sync::mpsc;
 
 use core::future::Future as _;
+use portcullis::error::{Claim, ClaimsError, SignatureError};
 use portcullis::fetch::AddressFault;
-use portcullis::remote::{Event, KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
+use portcullis::keys::remote::{Event, KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
+use portcullis::keys::{KeyError, KeysUnavailable};
+use portcullis::policy::{Fault, Verification, WantsAlgorithms};
 use portcullis::{
-    Algorithm, Claim, ClaimsError, Error, Fault, Issuer, KeyError, KeySet, Keys, KeysUnavailable,
-    Policy, PolicyBuilder, RemoteJwks, Revocable, Revocations, SignatureError, TokenType,
-    Verification, VerifiedToken, WantsAlgorithms,
+    Algorithm, Error, Issuer, KeySet, Keys, Policy, PolicyBuilder, RemoteJwks, Revocable,
+    Revocations, TokenType, VerifiedToken,
 };
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
 
@@ -271,7 +273,7 @@ async fn an_address_without_a_tenant_has_one_set_for_all() {
     let common = RemoteJwks::url("https://id.example/common/keys").client(network.clone());
     let policy = builder(slow(common)).build().unwrap();
     assert_eq!(policy.remote_keys().len(), 1);
-    policy.ready().await;
+    policy.keys_ready().await;
     passes(&policy, &acme).await;
     let signed = acme.token(ES256).claim("iss", other.name()).mint();
     let refused = policy.verify_token(signed).await.unwrap_err();
@@ -606,7 +608,7 @@ async fn a_policy_that_succeeds_another_knows_its_tenants_and_has_their_keys() {
         passes(&former, tenant).await;
     }
     let asked = network.asked();
-    let changed = |issuer| builder(issuer).leeway(SECOND).succeeding(&former).build().unwrap();
+    let changed = |issuer| builder(issuer).leeway(SECOND).reuse_keys_of(&former).build().unwrap();
     let succeeding = changed(template(keys.clone()).tenant_burst(1));
     let mut known = succeeding.known_tenants();
     known.sort();
@@ -623,11 +625,11 @@ async fn a_policy_that_succeeds_another_knows_its_tenants_and_has_their_keys() {
     assert_eq!(network.asked().len(), 2 * asked.len());
     // One that has become an issuer of its own still has its keys, if they are by the same settings.
     let one = complete(Issuer::new(tenants[0].name()), keys.clone().same_origin());
-    let named = builder(one).succeeding(&former).build().unwrap();
+    let named = builder(one).reuse_keys_of(&former).build().unwrap();
     assert!(matches!(at_once(&named, good(&tenants[0])), Poll::Ready(Ok(_))));
     // And is not there twice.
     let one = complete(Issuer::new(tenants[0].name()), keys.clone());
-    let both = builder(one).issuer(template(keys)).succeeding(&former).build().unwrap();
+    let both = builder(one).issuer(template(keys)).reuse_keys_of(&former).build().unwrap();
     assert_eq!((both.known_tenants().len(), both.remote_keys().len()), (4, 5));
 }
 
@@ -641,7 +643,7 @@ async fn a_tenant_that_gave_way_comes_in_at_once_under_the_policy_that_succeeds(
     passes(&former, &acme).await;
     tokio::time::advance(61 * SECOND).await;
     passes(&former, &umbrella).await;
-    let succeeding = builder(one_place()).leeway(SECOND).succeeding(&former).build().unwrap();
+    let succeeding = builder(one_place()).leeway(SECOND).reuse_keys_of(&former).build().unwrap();
     assert_eq!(succeeding.known_tenants(), [umbrella.name()]);
     tokio::time::advance(61 * SECOND).await;
     // The slot of this second goes to a name that was invented.
@@ -747,7 +749,7 @@ async fn keys_that_are_no_options_serve_every_tenant() {
     for (keys, asked) in [(Keys::from(fixed), 0), (Keys::from(started), 1)] {
         let policy = policy(template(keys));
         assert_eq!(policy.remote_keys().len(), asked);
-        policy.ready().await;
+        policy.keys_ready().await;
         for name in ["https://id.example/acme", "https://id.example/umbrella"] {
             let token = provider.token(ES256).claim("iss", name).mint();
             let verified =
@@ -768,7 +770,7 @@ async fn no_tenant_keeps_a_policy_from_being_ready_and_known_ones_are_fetched_by
     // Neither one that is known and gone, nor one that was invented and never answers.
     assert_eq!(policy.verify_token_now(good(&tenant("invented"))).err(), unavailable(None));
     let one_day = Duration::from_secs(24 * 60 * 60);
-    tokio::time::timeout(one_day, policy.ready()).await.expect("ready");
+    tokio::time::timeout(one_day, policy.keys_ready()).await.expect("ready");
     passes(&policy, &acme).await;
     // Metadata and keys, once each.
     assert_eq!(network.asked().iter().filter(|url| url.contains("/acme/")).count(), 2);

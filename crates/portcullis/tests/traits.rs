@@ -1,12 +1,18 @@
 //! What lives in the state of an app, in extensions and in tasks may be shared by threads. It compiles, or it does not.
+use portcullis::error::Forbidden;
+use portcullis::grpc::GrpcStatus;
+use portcullis::keys::{KeyFault, KeyFileError, VerificationKey};
+use portcullis::policy::{Verification, VerifyFuture};
+use portcullis::presentation::{RejectionResponse, ResponseForm, ResponseNeeds};
+use portcullis::request::{ClientCertificate, PeerAddress};
+use portcullis::revocation::{RevocationOptions, RevokeError, SnapshotError, StoreError};
 use portcullis::routes::{AdminError, Administrator, BoundedBody, LogoutError, NotReady, Reply};
+use portcullis::tower::{RequireLayer, VerifyLayer};
 use portcullis::{
-    Admission, BackChannelLogout, BuildError, ClientCertificate, Error, Forbidden, GrpcStatus,
-    Issuer, KeyFault, KeyFile, KeyFileError, KeySet, Keys, PeerAddress, Policy, PolicyBuilder,
-    Presentation, ProtectedResource, Readiness, Rejection, RejectionResponse, ReplaceablePolicy,
-    RequireLayer, Requirement, ResponseForm, ResponseNeeds, Revocation, RevocationAdmin,
-    RevocationOptions, Revocations, RevokeError, Secret, SnapshotError, StoreError, TokenCookie,
-    TokenSource, Verification, VerificationKey, VerifiedToken, VerifyFuture, VerifyLayer,
+    Admission, BackChannelLogout, BuildError, Error, Issuer, KeyFile, KeySet, Keys, Policy,
+    PolicyBuilder, Presentation, ProtectedResource, Readiness, Rejection, ReplaceablePolicy,
+    Requirement, Revocation, RevocationAdmin, Revocations, Secret, TokenCookie, TokenSource,
+    VerifiedToken,
 };
 
 const fn shared<T: Send + Sync + 'static>() {}
@@ -80,7 +86,7 @@ const _: () = {
 
 #[cfg(feature = "remote-jwks")]
 const _: () = {
-    use portcullis::remote::{Health, RemoteJwksOptions};
+    use portcullis::keys::remote::{Health, RemoteJwksOptions};
     cloned::<portcullis::RemoteJwks>();
     shared::<RemoteJwksOptions>();
     shared::<Health>();
@@ -90,7 +96,7 @@ const _: () = {
 #[cfg(feature = "status-list")]
 const _: () = {
     shared::<portcullis::StatusLists>();
-    error::<portcullis::StatusListsError>();
+    error::<portcullis::status_list::StatusListsError>();
 };
 
 #[cfg(feature = "config")]

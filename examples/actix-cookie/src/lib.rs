@@ -48,7 +48,7 @@ async fn login(
     let Ok(verified) = policy.verify_token(&login.token).await else {
         return HttpResponse::Forbidden().finish();
     };
-    match cookie.set(&login.token, &verified, &policy) {
+    match cookie.set_cookie(&login.token, &verified, &policy) {
         Ok(cookie) => HttpResponse::NoContent().append_header((SET_COOKIE, cookie)).finish(),
         Err(error) => HttpResponse::Forbidden().body(error.to_string()),
     }
@@ -56,7 +56,7 @@ async fn login(
 
 /// Behind the policy, so that another site cannot log you out.
 async fn logout(cookie: web::Data<TokenCookie>) -> HttpResponse {
-    HttpResponse::NoContent().append_header((SET_COOKIE, cookie.clear())).finish()
+    HttpResponse::NoContent().append_header((SET_COOKIE, cookie.removal_cookie())).finish()
 }
 
 /// The routes: a login that anybody may send, and what is behind the policy.

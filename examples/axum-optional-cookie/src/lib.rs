@@ -5,9 +5,9 @@ use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use portcullis_axum::portcullis::{
-    BadCookie, BuildError, CookieError, PolicyBuilder, TokenCookie, TokenSource,
-};
+use portcullis_axum::portcullis::policy::BadCookie;
+use portcullis_axum::portcullis::source::CookieError;
+use portcullis_axum::portcullis::{BuildError, PolicyBuilder, TokenCookie, TokenSource};
 use portcullis_axum::{Caller, Policy, Verified, VerifyLayer};
 use serde::Deserialize;
 
@@ -47,7 +47,7 @@ async fn login(State(app): State<App>, Json(Login { token }): Json<Login>) -> Re
     let Ok(verified) = app.policy.verify_token(&token).await else {
         return StatusCode::FORBIDDEN.into_response();
     };
-    match app.cookie.set(&token, &verified, &app.policy) {
+    match app.cookie.set_cookie(&token, &verified, &app.policy) {
         Ok(cookie) => (StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response(),
         Err(error) => (StatusCode::FORBIDDEN, error.to_string()).into_response(),
     }
@@ -56,7 +56,7 @@ async fn login(State(app): State<App>, Json(Login { token }): Json<Login>) -> Re
 /// Behind the policy, so that another site cannot log you out; and only for who is logged in, since its
 /// form, sent without the cookie, would take the cookie away all the same.
 async fn logout(_: Caller, State(app): State<App>) -> impl IntoResponse {
-    (StatusCode::NO_CONTENT, [(SET_COOKIE, app.cookie.clear())])
+    (StatusCode::NO_CONTENT, [(SET_COOKIE, app.cookie.removal_cookie())])
 }
 
 #[derive(Clone)]

@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let policy = policy(&issuer, &audience)?;
     // Without this, the first request waits for the keys. With it, a provider that is down does
     // not keep the service from starting: its tokens get 503 until there are keys.
-    if tokio::time::timeout(Duration::from_secs(10), policy.ready()).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(10), policy.keys_ready()).await.is_err() {
         eprintln!("no keys yet: starting all the same");
     }
 

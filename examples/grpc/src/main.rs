@@ -12,10 +12,10 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use portcullis::{
-    Admission, Algorithm, GrpcMetadata, GrpcStatus, Issuer, KeySet, Policy, Rejection,
-    RequireLayer, ResponseForm, VerifiedToken, VerifyLayer,
-};
+use portcullis::grpc::{GrpcMetadata, GrpcStatus};
+use portcullis::presentation::ResponseForm;
+use portcullis::tower::{RequireLayer, VerifyLayer};
+use portcullis::{Admission, Algorithm, Issuer, KeySet, Policy, Rejection, VerifiedToken};
 use portcullis_testkit::TestIssuer;
 use tokio::time::{interval, timeout};
 use tokio_stream::wrappers::IntervalStream;

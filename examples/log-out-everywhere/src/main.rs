@@ -31,8 +31,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use portcullis_axum::portcullis::revocation::RevokeError;
 use portcullis_axum::portcullis::{
-    Algorithm, BuildError, Clock, Issuer, Revocable, Revocations, RevokeError, Secret, SystemClock,
+    Algorithm, BuildError, Clock, Issuer, Revocable, Revocations, Secret, SystemClock,
 };
 use portcullis_axum::{Caller, Policy, VerifyLayer};
 use portcullis_redis::{RedisRevocations, StoreTerms};
@@ -92,7 +93,7 @@ async fn log_out(
 ) -> Result<&'static str, (StatusCode, &'static str)> {
     // There is one: the policy refuses tokens that could not be revoked.
     let id = caller.token_id().unwrap_or_default();
-    let revoked = service.revocations.token(caller.issuer(), id, caller.expires_at()).await;
+    let revoked = service.revocations.revoke_token(caller.issuer(), id, caller.expires_at()).await;
     revoked.map_err(not_revoked)?;
     Ok("logged out\n")
 }
@@ -108,7 +109,7 @@ async fn log_out_everywhere(
     let now = service.clock.now();
     let issued_until = caller.issued_at().map_or(now, |issued_at| issued_at.max(now));
     let subject = caller.subject().unwrap_or_default();
-    let revoked = service.revocations.subject(caller.issuer(), subject, issued_until).await;
+    let revoked = service.revocations.revoke_subject(caller.issuer(), subject, issued_until).await;
     revoked.map_err(not_revoked)?;
     Ok("logged out everywhere\n")
 }

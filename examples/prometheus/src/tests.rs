@@ -3,9 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use portcullis_axum::portcullis::Error;
 use portcullis_axum::portcullis::metrics::NAMES;
-use portcullis_axum::portcullis::{
-    Error, Moment, PublishFuture, RevocationEntry, RevocationList, RevocationStore,
+use portcullis_axum::portcullis::revocation::{
+    Moment, PublishFuture, RevocationEntry, RevocationList, RevocationStore,
 };
 use portcullis_testkit::{TestIssuer, hostile};
 use regex::Regex;
@@ -45,7 +46,7 @@ impl Service {
         list.heard(Moment::now());
         let policy = policy(issuer.name(), &Revocations::new(list.clone(), Store));
         let policy = policy.expect("a policy");
-        policy.ready().await;
+        policy.keys_ready().await;
         let (app, operations) = (app(policy.clone()), operations(policy, metrics));
         Self { provider, issuer, list, app, operations }
     }

@@ -17,9 +17,8 @@ use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use axum::routing::any;
-use portcullis_axum::portcullis::{
-    Algorithm, Issuer, KeySet, SourceError, TokenSource, VerifiedToken,
-};
+use portcullis_axum::portcullis::error::SourceError;
+use portcullis_axum::portcullis::{Algorithm, Issuer, KeySet, TokenSource, VerifiedToken};
 use portcullis_axum::{Caller, Policy, VerifyLayer};
 use portcullis_testkit::TestIssuer;
 use tokio::net::TcpListener;

@@ -5,7 +5,7 @@
 use core::fmt::Write as _;
 
 use allocation_counter::{AllocationInfo, measure};
-use portcullis::VerifyLayer;
+use portcullis::tower::VerifyLayer;
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::NineClaims;
 use portcullis_benches::{Refused, Vector, refusal};

@@ -112,7 +112,7 @@ fn remembered_tokens_never_take_more_than_they_may_whatever_their_shape_and_use(
             });
             let mut bare = None;
             let without = measure(|| bare = Some(policy(&issuer, 0)));
-            let stats = kept.as_ref().expect("a policy").token_cache();
+            let stats = kept.as_ref().expect("a policy").token_cache_stats();
             let taken = taken.bytes_current - without.bytes_current;
             let (taken, counted) = (taken as f64, stats.bytes as f64);
             let told = format!(

@@ -16,10 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
-use portcullis::{
-    Admission, Algorithm, Error, Issuer, KeySet, Policy, PolicyBuilder, RequireLayer, Requirement,
-    VerifyLayer,
-};
+use portcullis::tower::{RequireLayer, VerifyLayer};
+use portcullis::{Admission, Algorithm, Error, Issuer, KeySet, Policy, PolicyBuilder, Requirement};
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
 use tower::{Layer, ServiceExt, service_fn};
 

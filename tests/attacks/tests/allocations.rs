@@ -8,7 +8,8 @@ use core::task::{Context, Poll, Waker};
 
 use base64::prelude::*;
 use http::{Request, Response};
-use portcullis::{Algorithm, Policy, VerifyLayer};
+use portcullis::tower::VerifyLayer;
+use portcullis::{Algorithm, Policy};
 use portcullis_attacks::{bearer, issuer, policy_for, token, trusted};
 use tower::{Layer, ServiceExt, service_fn};
 

@@ -4,10 +4,11 @@ use core::time::Duration;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use portcullis::error::{ClaimsError, CrossSiteError, RevocationError, SignatureError};
+use portcullis::keys::KeyError;
+use portcullis::revocation::{RevocationSource, RevocationStatus};
 use portcullis::{
-    Algorithm, ClaimsError, CrossSiteError, Error, Issuer, KeyError, KeySet, KeySource, Keys,
-    Policy, RevocationError, RevocationSource, RevocationStatus, SignatureError, TokenSource,
-    UnixTime, VerifiedToken,
+    Algorithm, Error, Issuer, KeySet, KeySource, Keys, Policy, TokenSource, UnixTime, VerifiedToken,
 };
 use portcullis_attacks::{Door, NOW, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::{FixedClock, TestIssuer, hostile};
@@ -19,7 +20,10 @@ fn door_that_knows(seen: &str) -> Door {
     let door = Door::trusting(&[ES256, EdDSA, RS256]);
     door.admits(seen);
     door.admits(seen);
-    assert_eq!((door.policy().token_cache().tokens, door.policy().token_cache().hits), (1, 1));
+    assert_eq!(
+        (door.policy().token_cache_stats().tokens, door.policy().token_cache_stats().hits),
+        (1, 1)
+    );
     door
 }
 
@@ -48,9 +52,9 @@ fn a_token_that_is_like_a_remembered_one_in_part_is_not_it() {
         let answer = door.send(request);
         assert_eq!((answer.status, answer.reached), (401, 0));
         // None of this made it forget, and none of it was remembered.
-        let before = door.policy().token_cache();
+        let before = door.policy().token_cache_stats();
         door.admits(&seen);
-        let after = door.policy().token_cache();
+        let after = door.policy().token_cache_stats();
         assert_eq!((after.tokens, after.hits), (1, before.hits + 1));
     }
 }
@@ -71,7 +75,7 @@ fn the_same_id_of_another_issuer_is_another_token() {
             assert_eq!(verified.issuer(), issuer);
         }
     }
-    assert_eq!(door.policy().token_cache().tokens, 2);
+    assert_eq!(door.policy().token_cache_stats().tokens, 2);
 }
 
 #[test]
@@ -80,9 +84,9 @@ fn a_token_under_another_algorithm_or_spelling_is_another_token() {
     let door = door_that_knows(&seen);
     // It is as good as the other, and has to prove so.
     door.admits(&hostile::ecdsa_twin(&seen));
-    assert_eq!(door.policy().token_cache().tokens, 2);
+    assert_eq!(door.policy().token_cache_stats().tokens, 2);
     let none = token(ES256).header("alg", "none").mint();
-    door.refuses("none", none, portcullis::TokenError::AlgorithmUnknown);
+    door.refuses("none", none, portcullis::error::TokenError::AlgorithmUnknown);
     let hmac = token(HS256).mint();
     door.refuses("a secret", hmac, ClaimsError::Algorithm);
     for (what, respelled) in [
@@ -207,12 +211,12 @@ fn a_flood_of_tokens_neither_fills_the_memory_nor_drives_out_those_that_come_aga
         if n % 50 == 0 {
             door.admits(&hot);
         }
-        let stats = door.policy().token_cache();
+        let stats = door.policy().token_cache_stats();
         assert!(stats.bytes <= 1 << 20);
     }
-    let before = door.policy().token_cache().hits;
+    let before = door.policy().token_cache_stats().hits;
     door.admits(&hot);
-    assert_eq!(door.policy().token_cache().hits, before + 1);
+    assert_eq!(door.policy().token_cache_stats().hits, before + 1);
 }
 
 #[test]
@@ -233,5 +237,5 @@ fn a_remembered_cookie_is_no_leave_for_another_site() {
     door.refuses_request("cross-site", sent, 403, Error::CrossSite(CrossSiteError));
     let bearer = format!("Bearer {seen}");
     let both = request("GET", &[("cookie", &*cookie), ("authorization", &*bearer)]);
-    door.refuses_request("two", both, 400, portcullis::SourceError::Several);
+    door.refuses_request("two", both, 400, portcullis::error::SourceError::Several);
 }

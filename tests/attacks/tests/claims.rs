@@ -1,10 +1,8 @@
 //! Claims that are there, signed by the right key, and must not be believed all the same.
 use core::time::Duration;
 
-use portcullis::{
-    Algorithm, ClaimRules, ClaimsError, Error, Issuer, JsonFault, KeySet, Part, TokenError,
-    TokenType, UnixTime, dangerous,
-};
+use portcullis::error::{ClaimsError, JsonFault, Part, TokenError};
+use portcullis::{Algorithm, ClaimRules, Error, Issuer, KeySet, TokenType, UnixTime, dangerous};
 use portcullis_attacks::{Door, NOW, issuer, policy_for, token, trusted};
 use portcullis_testkit::{TestIssuer, TokenBuilder};
 use serde_json::{Value, json};
@@ -515,7 +513,7 @@ fn a_token_bound_to_a_key_is_refused_as_a_bearer_token_whatever_its_cnf_says() {
         "GET",
         &[("authorization", &format!("DPoP {}", token(ES256).claim("cnf", json!({})).mint()))],
     );
-    door.refuses_request("DPoP", request, 401, portcullis::SourceError::Missing);
+    door.refuses_request("DPoP", request, 401, portcullis::error::SourceError::Missing);
 }
 
 #[test]
@@ -529,7 +527,7 @@ fn nothing_about_claims_lets_in_a_token_whose_signature_is_bad() {
         good.clone().claim("exp", NOW + 1),
         good.typ("JWT"),
     ] {
-        door().refuses("forged", token.mint(), portcullis::SignatureError);
+        door().refuses("forged", token.mint(), portcullis::error::SignatureError);
     }
 }
 

@@ -4,11 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use base64::prelude::*;
 use http::Request;
+use portcullis::error::RevocationUnavailable;
+use portcullis::keys::{KeyFuture, KeyQuery, KeysUnavailable};
+use portcullis::policy::Verification;
+use portcullis::presentation::ResponseForm;
+use portcullis::revocation::{RevocationSource, RevocationStatus};
 use portcullis::{
-    Admission, Algorithm, BackChannelLogout, ClaimRules, Encoding, Error, Issuer, KeyFuture,
-    KeyQuery, KeySet, KeySource, Keys, KeysUnavailable, Policy, PolicyBuilder, Presentation,
-    Requirement, ResponseForm, Revocable, RevocationAdmin, RevocationSource, RevocationStatus,
-    RevocationUnavailable, Revocations, Secret, TokenSource, Verification, VerifiedToken,
+    Admission, Algorithm, BackChannelLogout, ClaimRules, Encoding, Error, Issuer, KeySet,
+    KeySource, Keys, Policy, PolicyBuilder, Presentation, Requirement, Revocable, RevocationAdmin,
+    Revocations, Secret, TokenSource, VerifiedToken,
 };
 use portcullis_attacks::{NOW, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -419,7 +423,7 @@ fn a_policy_its_parts_and_its_builder_show_no_secret() {
         debugged(&builder),
         debugged(&builder.build().expect("a policy")),
         debugged(&policy()),
-        debugged(&portcullis::VerifyLayer::new(policy())),
+        debugged(&portcullis::tower::VerifyLayer::new(policy())),
     ] {
         assert_silent("a secret", &texts, &[]);
     }

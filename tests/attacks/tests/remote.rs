@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use base64::prelude::*;
 use http::Request;
+use portcullis::error::{ClaimsError, SignatureError, SourceError};
 use portcullis::fetch::{AddressFault, FetchFault};
-use portcullis::remote::{Event, KeyFetchError, KeyFetchFault, RemoteJwksOptions};
-use portcullis::{
-    Algorithm, ClaimsError, Error, Issuer, KeyError, KeyFault, Keys, KeysUnavailable, RemoteJwks,
-    Secret, SignatureError, SourceError,
-};
+use portcullis::keys::remote::{Event, KeyFetchError, KeyFetchFault, RemoteJwksOptions};
+use portcullis::keys::{KeyError, KeyFault, KeysUnavailable};
+use portcullis::{Algorithm, Error, Issuer, Keys, RemoteJwks, Secret};
 use portcullis_attacks::{Answer, Door, NOW, Network, bearer, issuer, metadata, policy_for, token};
 use portcullis_testkit::key_server::{self, KeyServer};
 use portcullis_testkit::{SigningKey, TestIssuer};

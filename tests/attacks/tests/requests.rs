@@ -1,9 +1,8 @@
 //! Attacks by the request around the token: two tokens, cookies, other sites, header injection.
 use http::{HeaderValue, Request};
-use portcullis::{
-    Algorithm, BadCookie, CrossSiteError, Error, Fault, Part, PolicyBuilder, Presentation,
-    SignatureError, SourceError, TokenError, TokenSource, dangerous,
-};
+use portcullis::error::{CrossSiteError, Part, SignatureError, SourceError, TokenError};
+use portcullis::policy::{BadCookie, Fault};
+use portcullis::{Algorithm, Error, PolicyBuilder, Presentation, TokenSource, dangerous};
 use portcullis_attacks::{Answer, Door, bearer, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::hostile;
 

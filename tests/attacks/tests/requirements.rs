@@ -2,7 +2,8 @@
 use std::time::Duration;
 
 use http::Request;
-use portcullis::{Algorithm, ClaimPath, Error, Presentation, Requirement, RequirementFault};
+use portcullis::error::RequirementFault;
+use portcullis::{Algorithm, ClaimPath, Error, Presentation, Requirement};
 use portcullis_attacks::{Answer, Door, NOW, bearer, policy_for, token, trusted};
 use portcullis_testkit::TokenBuilder;
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! Tokens and key sets made to exhaust whoever reads them.
 use base64::prelude::*;
-use portcullis::{Algorithm, Error, JsonFault, KeyFault, KeySet, Part, TokenError};
+use portcullis::error::{JsonFault, Part, TokenError};
+use portcullis::keys::KeyFault;
+use portcullis::{Algorithm, Error, KeySet};
 use portcullis_attacks::{Door, NOW, policy_for, token, trusted};
 
 use Algorithm::ES256;
@@ -183,7 +185,7 @@ fn thousands_of_members_are_read_and_a_duplicate_among_them_is_found() {
 fn many_audiences_do_not_hide_the_one_that_counts_and_over_256_are_not_read() {
     let door = wide();
     let many = |count| (0..count).map(|i| format!("https://{i}.example")).collect::<Vec<_>>();
-    let error = portcullis::ClaimsError::Audience;
+    let error = portcullis::error::ClaimsError::Audience;
     door.refuses("without ours", token(ES256).audience(many(256)).mint(), error);
     let with_ours = |count| [many(count), vec!["https://api.example".to_owned()]].concat();
     door.admits(&token(ES256).audience(with_ours(255)).mint());

@@ -2,10 +2,11 @@
 use std::time::Duration;
 
 use http::Request;
+use portcullis::error::{Claim, ClaimsError, RevocationError, TokenError};
+use portcullis::revocation::{EnforcedRevocations, RevokeError};
 use portcullis::{
-    Algorithm, Claim, ClaimsError, EnforcedRevocations, Error, Issuer, KeySet, Policy, Requirement,
-    Revocable, Revocation, RevocationAdmin, RevocationError, Revocations, RevokeError, TokenError,
-    UnixTime, dangerous,
+    Algorithm, Error, Issuer, KeySet, Policy, Requirement, Revocable, Revocation, RevocationAdmin,
+    Revocations, UnixTime, dangerous,
 };
 use portcullis_attacks::{Door, NOW, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -46,7 +47,7 @@ async fn a_revoked_token_is_refused_in_every_spelling() {
         // Both pass, and are remembered.
         door.admits(&good);
         door.admits(&twin);
-        revocations.token(issuer().name(), "stolen", None).await.unwrap();
+        revocations.revoke_token(issuer().name(), "stolen", None).await.unwrap();
         refuses(&door, &good, &REVOKED);
         refuses(&door, &twin, &REVOKED);
         // As many spellings of one name as JSON has.
@@ -77,7 +78,7 @@ async fn a_revoked_token_is_refused_in_every_spelling() {
 async fn a_revoked_token_that_is_signed_anew_by_another_key_stays_refused() {
     let revocations = revocations();
     let door = door(revocations.enforce([Revocable::Token]));
-    revocations.token(issuer().name(), "stolen", None).await.unwrap();
+    revocations.revoke_token(issuer().name(), "stolen", None).await.unwrap();
     for algorithm in [ES256, ES384, EdDSA] {
         refuses(&door, &token(algorithm).claim("jti", "stolen").mint(), &REVOKED);
         door.admits(&token(algorithm).claim("jti", "another").mint());
@@ -137,7 +138,7 @@ async fn no_name_of_one_kind_or_issuer_stands_for_another() {
         builder.claim("jti", name).claim("sid", name).subject(name).claim("client_id", name).mint()
     };
     // Of the pieces of one, no other is made: `https://id.exampl` and `ename`.
-    revocations.token(other.name(), "ename", None).await.unwrap();
+    revocations.revoke_token(other.name(), "ename", None).await.unwrap();
     door.admits(&all(token(ES256), "name"));
     let name = |kind: &str| all(token(ES256), kind);
     for (kind, revocation) in [
@@ -199,8 +200,8 @@ async fn a_token_revoked_a_second_before_it_expires_stays_refused_to_the_end() {
     let mint = |id: &str| token(ES256).subject(id).claim("jti", id).expires_at(NOW + 600).mint();
     let (good, by_id, by_subject) = (mint("good"), mint("by id"), mint("by subject"));
     clock.advance(Duration::from_secs(599));
-    revocations.token(issuer().name(), "by id", UnixTime(NOW + 600)).await.unwrap();
-    revocations.subject(issuer().name(), "by subject", None).await.unwrap();
+    revocations.revoke_token(issuer().name(), "by id", UnixTime(NOW + 600)).await.unwrap();
+    revocations.revoke_subject(issuer().name(), "by subject", None).await.unwrap();
     for second in 599..600 + LEEWAY {
         assert!(policy.verify_token_now(&good).is_ok(), "{second}");
         for token in [&by_id, &by_subject] {
@@ -234,12 +235,12 @@ async fn a_token_of_a_fast_clock_does_not_outlive_its_revocation() {
     let (by_id, by_subject, good) = (mint("by id"), mint("by subject"), mint("good"));
     assert!(policy.verify_token_now(&by_id).is_ok());
     assert!(policy.verify_token_now(&by_subject).is_ok());
-    revocations.token(issuer().name(), "by id", None).await.unwrap();
-    revocations.subject(issuer().name(), "by subject", None).await.unwrap();
+    revocations.revoke_token(issuer().name(), "by id", None).await.unwrap();
+    revocations.revoke_subject(issuer().name(), "by subject", None).await.unwrap();
     // To the last second at which it would pass; the list is swept on the way.
     clock.advance(day + Duration::from_secs(u64::try_from(2 * LEEWAY - 1).unwrap()));
     for number in 0..2_000 {
-        revocations.token(issuer().name(), format!("filler {number}"), None).await.unwrap();
+        revocations.revoke_token(issuer().name(), format!("filler {number}"), None).await.unwrap();
     }
     assert!(policy.verify_token_now(&good).is_ok());
     assert_eq!(policy.verify_token_now(&by_id).err(), Some(REVOKED));
@@ -274,7 +275,7 @@ async fn a_key_that_is_revoked_signs_nothing_more_whatever_the_token_calls_it() 
     );
     let by = |key: &SigningKey| token(ES256).signed_by(key);
     door.admits(&by(&key).mint());
-    revocations.key(issuer().name(), "stolen").await.unwrap();
+    revocations.revoke_key(issuer().name(), "stolen").await.unwrap();
     refuses(&door, &by(&key).mint(), &REVOKED);
     // It names no key, and is tried with each.
     refuses(&door, &by(&key).without_header("kid").mint(), &REVOKED);
@@ -290,7 +291,7 @@ async fn a_key_that_is_revoked_signs_nothing_more_whatever_the_token_calls_it() 
         policy_for([issuer_with(nameless)]).revocations(revocations.enforce([Revocable::Key])),
     );
     door.admits(&by(&key).mint());
-    revocations.key(issuer().name(), thumbprint).await.unwrap();
+    revocations.revoke_key(issuer().name(), thumbprint).await.unwrap();
     for token in [by(&key), by(&key).key_id("another"), by(&key).without_header("kid")] {
         refuses(&door, &token.mint(), &REVOKED);
     }
@@ -306,10 +307,10 @@ async fn who_fills_the_list_drops_nothing_and_lets_nothing_pass() {
         .build()
         .unwrap();
     let stolen = token(ES256).claim("jti", "stolen").mint();
-    revocations.token(issuer().name(), "stolen", None).await.unwrap();
+    revocations.revoke_token(issuer().name(), "stolen", None).await.unwrap();
     let mut full = 0;
     for number in 0..1_000 {
-        match revocations.token(issuer().name(), format!("filler {number}"), None).await {
+        match revocations.revoke_token(issuer().name(), format!("filler {number}"), None).await {
             Ok(()) => assert!(number < 99),
             Err(error) => {
                 assert_eq!(error, RevokeError::Full { capacity: 100 });
@@ -320,9 +321,9 @@ async fn who_fills_the_list_drops_nothing_and_lets_nothing_pass() {
     assert_eq!((full, revocations.stats().refused), (901, 901));
     assert_eq!(policy.verify_token_now(&stolen).err(), Some(REVOKED));
     // One that is there can be said again, and there is room once the others are over.
-    revocations.token(issuer().name(), "stolen", UnixTime(NOW + 86_480)).await.unwrap();
+    revocations.revoke_token(issuer().name(), "stolen", UnixTime(NOW + 86_480)).await.unwrap();
     clock.advance(Duration::from_secs(86_540));
-    revocations.token(issuer().name(), "new", None).await.unwrap();
+    revocations.revoke_token(issuer().name(), "new", None).await.unwrap();
     assert_eq!(revocations.stats().entries(Revocable::Token), 2);
 }
 
@@ -333,15 +334,16 @@ async fn an_end_or_instant_of_nonsense_neither_panics_nor_revokes_less() {
     for until in [i64::MAX, i64::from(u32::MAX) + 1, NOW * 1000] {
         let (until, latest) = (UnixTime(until), UnixTime(NOW + 30 + 86_400 + 60));
         let too_late = Err(RevokeError::EndsTooLate { until, latest });
-        assert_eq!(revocations.token(issuer().name(), "late", until).await, too_late);
+        assert_eq!(revocations.revoke_token(issuer().name(), "late", until).await, too_late);
     }
     door.admits(&token(ES256).claim("jti", "late").mint());
     for (number, until) in [0, -1, NOW - 1, i64::MIN].into_iter().enumerate() {
         let id = format!("token {number}");
-        revocations.token(issuer().name(), &id, UnixTime(until)).await.unwrap();
+        revocations.revoke_token(issuer().name(), &id, UnixTime(until)).await.unwrap();
         refuses(&door, &token(ES256).claim("jti", id).mint(), &REVOKED);
     }
-    let until = |instant| revocations.subject("https://id.example", "alice", UnixTime(instant));
+    let until =
+        |instant| revocations.revoke_subject("https://id.example", "alice", UnixTime(instant));
     assert_eq!(until(-1).await, Err(RevokeError::Instant));
     until(NOW - 1).await.unwrap();
     door.admits(&token(ES256).subject("alice").mint());
@@ -353,7 +355,7 @@ async fn an_end_or_instant_of_nonsense_neither_panics_nor_revokes_less() {
     until(NOW + 30).await.unwrap();
     refuses(&door, &token(ES256).subject("alice").mint(), &REVOKED);
     for (issuer, name) in [("", "name"), ("https://id.example", "")] {
-        let nameless = revocations.token(issuer, name, None).await;
+        let nameless = revocations.revoke_token(issuer, name, None).await;
         assert_eq!(nameless, Err(RevokeError::Nameless(Revocable::Token)));
     }
 }
@@ -363,7 +365,7 @@ async fn whichever_claim_says_it_a_revoked_token_is_refused() {
     // Entra's habit: `uti`. A token with both is refused if either is revoked.
     let revocations = revocations();
     let door = door(revocations.enforce([Revocable::Token]).token_id_claims(["uti", "jti"]));
-    revocations.token(issuer().name(), "stolen", None).await.unwrap();
+    revocations.revoke_token(issuer().name(), "stolen", None).await.unwrap();
     let with = |uti: Option<&str>, jti: Option<&str>| {
         let token = token(ES256).without("jti");
         let token = uti.into_iter().fold(token, |token, uti| token.claim("uti", uti));
@@ -379,7 +381,7 @@ async fn whichever_claim_says_it_a_revoked_token_is_refused() {
     // Of two versions, the lower counts.
     let kind = [Revocable::Version];
     let door = self::door(revocations.enforce(kind).version_claims(["ver", "generation"]));
-    revocations.version(issuer().name(), "alice", 3).await.unwrap();
+    revocations.revoke_versions_below(issuer().name(), "alice", 3).await.unwrap();
     let with = |versions: &[(&str, u64)]| {
         let token = token(ES256).subject("alice");
         versions.iter().fold(token, |token, (name, version)| token.claim(*name, *version)).mint()
@@ -425,11 +427,11 @@ async fn without_a_bound_on_lifetimes_nothing_is_forgotten_too_early() {
         .in_memory();
     let name = issuer().name().to_owned();
     assert_eq!(
-        revocations.token(&name, "stolen", None).await,
+        revocations.revoke_token(&name, "stolen", None).await,
         Err(RevokeError::NoEnd(Revocable::Token))
     );
     assert_eq!(
-        revocations.subject(&name, "alice", None).await,
+        revocations.revoke_subject(&name, "alice", None).await,
         Err(RevokeError::NoLifetime(Revocable::Subject))
     );
     // Nobody can say when the last token of a session or of a key ends.
@@ -452,7 +454,7 @@ async fn without_a_bound_on_lifetimes_nothing_is_forgotten_too_early() {
     let end = NOW + 10 * 365 * 86_400;
     let stolen = token(ES256).claim("jti", "stolen").without("iat").expires_at(end).mint();
     assert!(policy.verify_token_now(&stolen).is_ok());
-    revocations.token(&name, "stolen", UnixTime(end)).await.unwrap();
+    revocations.revoke_token(&name, "stolen", UnixTime(end)).await.unwrap();
     clock.advance(Duration::from_secs(u64::try_from(end - NOW + LEEWAY - 1).unwrap()));
     assert_eq!(policy.verify_token_now(&stolen).err(), Some(REVOKED));
 }
@@ -500,5 +502,5 @@ async fn one_issuers_administrator_fills_the_list_neither_for_others_nor_for_tho
     }
     assert_eq!(taken + 1 + more, CAPACITY);
     let full = Err(RevokeError::Full { capacity: CAPACITY });
-    assert_eq!(revocations.session(own.name(), "one more").await, full);
+    assert_eq!(revocations.revoke_session(own.name(), "one more").await, full);
 }

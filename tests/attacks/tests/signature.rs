@@ -3,10 +3,10 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use base64::prelude::*;
-use portcullis::{
-    Algorithm, ClaimsError, Encoding, Error, Fault, Issuer, JsonFault, KeyError, KeyFault, KeySet,
-    KeySource, Keys, Part, Secret, SecretFault, SignatureError, TokenError,
-};
+use portcullis::error::{ClaimsError, JsonFault, Part, SignatureError, TokenError};
+use portcullis::keys::{KeyError, KeyFault, SecretFault};
+use portcullis::policy::Fault;
+use portcullis::{Algorithm, Encoding, Error, Issuer, KeySet, KeySource, Keys, Secret};
 use portcullis_attacks::{Door, issuer, policy_for, token, trusted};
 use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder, hostile};
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 //! What the service saw reads: method, path, where the browser says that it comes from, the names
 //! of the cookies, status, and why it was refused.
 use example_actix_cookie::{COOKIE, policy};
-use portcullis::{Algorithm, SameSite, TokenCookie, dangerous};
+use portcullis::source::SameSite;
+use portcullis::{Algorithm, TokenCookie, dangerous};
 use portcullis_browser::{
     API, APP, BLOG, EVIL, PLAIN_BLOG, Service, Stage, ThirdPartyCookies, issuer, login,
 };

@@ -6,11 +6,16 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use portcullis::error::{ClaimsError, RevocationUnavailable};
+use portcullis::keys::{KeyFuture, KeyQuery, KeysUnavailable};
+use portcullis::policy::BadCookie;
+use portcullis::revocation::{
+    PublishFuture, RevocationEntry, RevocationSource, RevocationStatus, RevocationStore,
+};
+use portcullis::source::SameSite;
 use portcullis::{
-    Algorithm, BadCookie, ClaimsError, Error, Issuer, KeyFuture, KeyQuery, KeySet, KeySource, Keys,
-    KeysUnavailable, Policy, PolicyBuilder, Presentation, PublishFuture, Revocable,
-    RevocationEntry, RevocationSource, RevocationStatus, RevocationStore, RevocationUnavailable,
-    Revocations, SameSite, Secret, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous,
+    Algorithm, Error, Issuer, KeySet, KeySource, Keys, Policy, PolicyBuilder, Presentation,
+    Revocable, Revocations, Secret, TokenSource, TokenType, UnixTime, VerifiedToken, dangerous,
     provider,
 };
 use portcullis_testkit::{FixedClock, TestIssuer};
@@ -403,11 +408,11 @@ fn enforcing(builder: PolicyBuilder, revocations: &Revocations) -> PolicyBuilder
 fn revoked(revocations: Revocations) -> Revocations {
     let handle = revocations.clone();
     let revoking = pin!(async move {
-        handle.token(ISSUER, "stolen", None).await?;
-        handle.session(ISSUER, "ended").await?;
-        handle.subject(ISSUER, "mallory", UnixTime(NOW - 60)).await?;
-        handle.version(ISSUER, "bob", 3).await?;
-        handle.client(ISSUER, "broken-app", None).await
+        handle.revoke_token(ISSUER, "stolen", None).await?;
+        handle.revoke_session(ISSUER, "ended").await?;
+        handle.revoke_subject(ISSUER, "mallory", UnixTime(NOW - 60)).await?;
+        handle.revoke_versions_below(ISSUER, "bob", 3).await?;
+        handle.revoke_client(ISSUER, "broken-app", None).await
     });
     let done = revoking.poll(&mut Context::from_waker(Waker::noop()));
     assert_eq!(done, Poll::Ready(Ok(())), "nothing is waited for");

@@ -2,9 +2,10 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
+use portcullis::revocation::{Moment, PublishFuture, RevocationEntry, RevocationStore};
 use portcullis::{
-    Algorithm, Issuer, KeySet, KeySource, Keys, Moment, Policy, PublishFuture, Readiness,
-    ReplaceablePolicy, Revocable, RevocationEntry, RevocationStore, Revocations,
+    Algorithm, Issuer, KeySet, KeySource, Keys, Policy, Readiness, ReplaceablePolicy, Revocable,
+    Revocations,
 };
 use portcullis_conformance::client::{self, Answer, Protocol, Request};
 use portcullis_conformance::doors::{Door, Running, serve_actix, serve_axum};

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
+use portcullis::error::{CrossSiteError, ShapeError, SourceError};
+use portcullis::tower::VerifyLayer;
 use portcullis::{
-    Admission, Algorithm, Clock, CrossSiteError, Error, Issuer, KeySet, Policy, ShapeError,
-    SourceError, TokenSource, UnixTime, VerifyLayer,
+    Admission, Algorithm, Clock, Error, Issuer, KeySet, Policy, TokenSource, UnixTime,
 };
 use portcullis_conformance::policies::{ISSUER, NOW, Variant, issuer};
 use portcullis_testkit::{FixedClock, TestIssuer};
@@ -203,7 +204,7 @@ fn a_rejection_becomes_one_response_however_often_it_is_asked_for() {
 }
 
 mod tower_service {
-    use portcullis::RequireLayer;
+    use portcullis::tower::RequireLayer;
 
     use super::*;
 
@@ -390,7 +391,7 @@ mod tower_service {
 mod axum_router {
     use axum::routing::get as route;
     use axum::{Extension, Router};
-    use portcullis::ResponseForm;
+    use portcullis::presentation::ResponseForm;
     use portcullis_axum::{Caller, Rejection, RequireLayer, Verified};
 
     use super::*;
@@ -478,7 +479,7 @@ mod actix_app {
     use actix_web::middleware::DefaultHeaders;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, HttpMessage, HttpRequest, web};
-    use portcullis::ResponseForm;
+    use portcullis::presentation::ResponseForm;
     use portcullis_actix::{Caller, Rejection, Require, Verified, Verify};
 
     use super::*;

@@ -68,7 +68,7 @@ macro_rules! layers {
         async fn $name() {
             let header: Option<&'static str> = [$($header)?].into_iter().next();
             {
-                use portcullis::{RequireLayer, VerifyLayer};
+                use portcullis::tower::{RequireLayer, VerifyLayer};
                 check("tower", header, || stack!($layer).service(Plain)).await;
                 check("tonic", header, || stack!($layer).service(grpc())).await;
                 // What tonic's server asks of a layer. It never runs.
@@ -248,7 +248,7 @@ async fn a_preflight_is_answered_by_the_layer_in_front_alone() {
             .header("access-control-request-method", "DELETE");
         request.body(Body::empty()).expect("a request")
     };
-    let verify = || portcullis::VerifyLayer::new(Variant::Plain.policy());
+    let verify = || portcullis::tower::VerifyLayer::new(Variant::Plain.policy());
     let outside = ServiceBuilder::new().layer(CorsLayer::permissive()).layer(verify());
     let inside = ServiceBuilder::new().layer(verify()).layer(CorsLayer::permissive());
     for (status, response) in [

@@ -7,8 +7,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::remote::{Event, RemoteJwksOptions};
-use portcullis::{Algorithm, Issuer, Policy, RemoteJwks, Verification};
+use portcullis::keys::remote::{Event, RemoteJwksOptions};
+use portcullis::policy::Verification;
+use portcullis::{Algorithm, Issuer, Policy, RemoteJwks};
 use portcullis_conformance::client::{Answer, Connection, Protocol, Request};
 use portcullis_conformance::doors::{Door, Running};
 use portcullis_testkit::TestIssuer;

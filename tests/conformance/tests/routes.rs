@@ -7,11 +7,12 @@ use std::time::Duration;
 use axum::Router;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
+use portcullis::error::RevocationError;
+use portcullis::revocation::{PublishFuture, RevocationEntry, RevocationStore, StoreError};
 use portcullis::routes::{AdminError, LogoutFault};
 use portcullis::{
-    Algorithm, BackChannelLogout, Error, Issuer, Policy, PolicyBuilder, Presentation,
-    PublishFuture, Requirement, Revocable, RevocationAdmin, RevocationEntry, RevocationError,
-    RevocationStore, Revocations, StoreError, TokenSource, dangerous,
+    Algorithm, BackChannelLogout, Error, Issuer, Policy, PolicyBuilder, Presentation, Requirement,
+    Revocable, RevocationAdmin, Revocations, TokenSource, dangerous,
 };
 use portcullis_conformance::client::{Answer, Protocol, Request, send};
 use portcullis_conformance::doors::{Running, serve_actix, serve_axum};
@@ -659,7 +660,7 @@ impl RevocationStore for Down {
 fn with_a_store_that_is_down() -> Service {
     let options = Revocations::options().clock(FixedClock::at(NOW));
     let list = options.shared([7; 16], Duration::from_secs(5));
-    list.heard(portcullis::Moment::now());
+    list.heard(portcullis::revocation::Moment::now());
     Service::of(Revocations::new(list, Down), &[Revocable::Subject])
 }
 

@@ -1,9 +1,8 @@
 use core::time::Duration;
 
-use portcullis::{
-    Algorithm, Error, Issuer, KeySet, Policy, Revocable, RevocationError, Revocations,
-    UnknownRevocation, dangerous,
-};
+use portcullis::error::RevocationError;
+use portcullis::revocation::UnknownRevocation;
+use portcullis::{Algorithm, Error, Issuer, KeySet, Policy, Revocable, Revocations, dangerous};
 use portcullis_redis::{RedisError, RedisRevocations, StoreTerms};
 use portcullis_testkit::TestIssuer;
 
@@ -122,7 +121,7 @@ impl Member {
     ///
     /// It is not acknowledged.
     pub async fn revoke(&self, id: &str) {
-        self.revocations.token(ISSUER, id, None).await.expect("acknowledged");
+        self.revocations.revoke_token(ISSUER, id, None).await.expect("acknowledged");
     }
 }
 

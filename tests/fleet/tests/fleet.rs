@@ -13,10 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis::{
-    BuildError, Clock, Fault, Revocable, Revocation, RevocationEvent, RevocationFault, RevokeError,
-    UnixTime,
-};
+use portcullis::policy::Fault;
+use portcullis::revocation::{RevocationEvent, RevocationFault, RevokeError};
+use portcullis::{BuildError, Clock, Revocable, Revocation, UnixTime};
 use portcullis_fleet_tests::{
     Door, ISSUER, Member, Process, Server, Setup, Verdict, eventually, token,
 };
@@ -224,7 +223,7 @@ mod while_redis_keeps_its_data {
         // Both go on with what they have.
         assert_eq!(one.verdict(&token("before")), Verdict::Revoked);
         assert_eq!(other.verdict(&token("another")), Verdict::Active);
-        let refused = one.revocations.token(ISSUER, "meanwhile", None).await;
+        let refused = one.revocations.revoke_token(ISSUER, "meanwhile", None).await;
         assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
         server.restart().await;
 
@@ -308,7 +307,7 @@ mod after_a_loss {
         assert_eq!(member.verdict(&token("held")), Verdict::Revoked);
         let started = Member::start(&server.url()).await;
         assert_eq!(started.err(), Some(RedisError::Uninitialized));
-        let refused = member.revocations.token(ISSUER, "another", None).await;
+        let refused = member.revocations.revoke_token(ISSUER, "another", None).await;
         assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
     }
 
@@ -318,7 +317,7 @@ mod after_a_loss {
         let (one, other) = (fresh(&server.url()).await, fresh(&server.url()).await);
         one.revoke("held by both").await;
         refuses(&other, "held by both").await;
-        one.revocations.subject(ISSUER, "mallory", None).await.unwrap();
+        one.revocations.revoke_subject(ISSUER, "mallory", None).await.unwrap();
         server.restart().await;
         assert!(Member::initialize(&server.url()).await.unwrap());
         let start = Instant::now();
@@ -451,7 +450,7 @@ mod after_a_loss {
         let _: String = server.ask(&["FLUSHALL"]).await;
         assert!(Member::initialize(&server.url()).await.unwrap());
         let new = fresh(&server.url()).await;
-        let refused = unaware.revocations.token(ISSUER, "id", None).await;
+        let refused = unaware.revocations.revoke_token(ISSUER, "id", None).await;
         assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
         assert_eq!(new.verdict(&token("id")), Verdict::Active);
     }
@@ -651,7 +650,7 @@ mod out_of_reach {
         let waiting = (0..40).map(|number| {
             let member = Arc::clone(&member);
             tokio::spawn(async move {
-                member.revocations.token(ISSUER, format!("token {number}"), None).await
+                member.revocations.revoke_token(ISSUER, format!("token {number}"), None).await
             })
         });
         for answer in waiting.collect::<Vec<_>>() {
@@ -662,7 +661,7 @@ mod out_of_reach {
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         server.resume();
         eventually("revoked", async || {
-            member.revocations.token(ISSUER, "after", None).await.is_ok()
+            member.revocations.revoke_token(ISSUER, "after", None).await.is_ok()
         })
         .await;
     }
@@ -814,7 +813,7 @@ mod out_of_reach {
         // Where the policy says so by name, it goes on.
         assert_eq!(member.open_verdict(&token("active")), Verdict::Active);
         assert_eq!(member.open_verdict(&token("revoked")), Verdict::Revoked);
-        let refused = member.revocations.token(ISSUER, "another", None).await;
+        let refused = member.revocations.revoke_token(ISSUER, "another", None).await;
         assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
 
         server.resume();
@@ -868,7 +867,7 @@ mod out_of_reach {
         member.revoke("in both").await;
 
         drop(replica);
-        let refused = member.revocations.token(ISSUER, "in one", None).await;
+        let refused = member.revocations.revoke_token(ISSUER, "in one", None).await;
         assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
         eventually("stale", async || !member.revocations.is_fresh()).await;
     }

@@ -4,9 +4,10 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use portcullis::error::{ClaimsError, RevocationError};
+use portcullis::revocation::RevokedUntil;
 use portcullis::{
-    Algorithm, ClaimsError, Clock, Error, Issuer, KeySet, Policy, Revocable, Revocation,
-    RevocationError, Revocations, RevokedUntil, UnixTime,
+    Algorithm, Clock, Error, Issuer, KeySet, Policy, Revocable, Revocation, Revocations, UnixTime,
 };
 use portcullis_fleet_tests::{Member, Server, eventually};
 use portcullis_redis::{RedisRevocations, StoreTerms};
@@ -384,7 +385,7 @@ fn a_later_entry_that_says_less_takes_nothing_from_an_earlier_one() {
     runtime.block_on(redis.initialize(terms)).unwrap();
     let one = runtime.block_on(redis.connect()).unwrap();
     let until = |instant| {
-        runtime.block_on(one.subject(ISSUERS[0], name(1), UnixTime(instant))).unwrap();
+        runtime.block_on(one.revoke_subject(ISSUERS[0], name(1), UnixTime(instant))).unwrap();
     };
     until(now + 20);
     clock.advance(Duration::from_secs(10));
@@ -428,7 +429,8 @@ fn what_one_member_lifts_passes_at_every_other_and_at_those_who_start_later() {
 
     // A time where a version was meant.
     let too_high = 1_800_000_000;
-    let version = |current| runtime.block_on(one.version(ISSUERS[0], name(1), current));
+    let version =
+        |current| runtime.block_on(one.revoke_versions_below(ISSUERS[0], name(1), current));
     version(too_high).unwrap();
     for member in [&one, &other, &connect()] {
         fresh(member, false);

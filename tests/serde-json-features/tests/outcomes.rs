@@ -1,10 +1,11 @@
 //! What passes, what does not, and why: the same under every feature of `serde_json`.
 use std::collections::BTreeMap;
 
+use portcullis::error::{Claim, ClaimsError, JsonFault, Part, TokenError};
+use portcullis::keys::{KeyFault, MemberFault, NotAnObject};
+use portcullis::revocation::RevokedUntil;
 use portcullis::{
-    Algorithm, Claim, ClaimRules, ClaimsError, Error, Issuer, JsonFault, KeyFault, KeySet,
-    MemberFault, NotAnObject, Part, Policy, Revocation, RevokedUntil, Secret, TokenError, UnixTime,
-    dangerous,
+    Algorithm, ClaimRules, Error, Issuer, KeySet, Policy, Revocation, Secret, UnixTime, dangerous,
 };
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde::Deserialize;

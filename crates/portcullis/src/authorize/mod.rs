@@ -32,7 +32,7 @@ use crate::time::{UnixTime, numeric_date};
 use crate::verified::VerifiedToken;
 
 /// What a route asks of a verified token beyond the policy. The same value goes into a layer
-/// ([`RequireLayer`](crate::RequireLayer), and `Require` in actix-web), into an extractor by its type
+/// ([`RequireLayer`](crate::tower::RequireLayer), and `Require` in actix-web), into an extractor by its type
 /// ([`Requires`]), and into a plain call ([`check`](Self::check)).
 ///
 /// ```

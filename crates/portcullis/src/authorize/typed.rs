@@ -16,7 +16,8 @@ pub trait Requires: Send + Sync + 'static {
 /// `portcullis-actix`.
 ///
 /// ```
-/// use portcullis::{Requirement, Requires};
+/// use portcullis::authorize::Requires;
+/// use portcullis::Requirement;
 ///
 /// portcullis::requirement! {
 ///     /// May see orders.
@@ -33,7 +34,7 @@ macro_rules! requirement {
         #[derive(Clone, Copy, Debug)]
         $visibility struct $name;
 
-        impl $crate::Requires for $name {
+        impl $crate::authorize::Requires for $name {
             fn requirement() -> &'static $crate::Requirement {
                 static REQUIREMENT: ::std::sync::LazyLock<$crate::Requirement> =
                     ::std::sync::LazyLock::new(|| $requirement);

@@ -58,7 +58,8 @@ pub struct ClaimRules {
 /// [longer one](crate::dangerous::long_lifetime) or [none](crate::dangerous::unlimited_lifetime).
 ///
 /// ```compile_fail
-/// # use portcullis::{ClaimRules, MaxLifetime};
+/// # use portcullis::claims::MaxLifetime;
+/// # use portcullis::ClaimRules;
 /// let rules = ClaimRules::new().max_lifetime(MaxLifetime { limit: None, is_dangerous: true });
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

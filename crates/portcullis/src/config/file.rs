@@ -220,7 +220,7 @@ impl FileUser for Standing {
 
 fn succeed(builder: PolicyBuilder, former: &Policy) -> PolicyBuilder {
     #[cfg(feature = "remote-jwks")]
-    return builder.succeeding(former);
+    return builder.reuse_keys_of(former);
     #[cfg(not(feature = "remote-jwks"))]
     {
         let _ = former;

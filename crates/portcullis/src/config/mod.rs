@@ -119,7 +119,7 @@
 //! | `sources` | a list of `"bearer"`, `{ cookie = "__Host-…" }`, perhaps with `same_site` as for `dangerous.cookie`, `{ header = "…", prefix = "…" }`, `{ websocket_protocol = "…" }` (see [`TokenSource`](crate::TokenSource::websocket_protocol)); each place once | `["bearer"]` |
 //! | `prefer_header` | `true`: the token in a header counts where a cookie carries one too | such a request is refused |
 //! | `allowed_origins` | a list of origins whose pages may use the cookie: `"https://app.example"` | the service's own only |
-//! | `bad_cookie` | `"reject"`, `"reject-and-clear"` or `"anonymous"` (see [`BadCookie`](crate::BadCookie)) | `"reject"` |
+//! | `bad_cookie` | `"reject"`, `"reject-and-clear"` or `"anonymous"` (see [`BadCookie`](crate::policy::BadCookie)) | `"reject"` |
 //! | `token_limit` | the largest token in bytes, 1 to 65536 | 16384 |
 //! | `header_limit` | the largest header of a token in bytes, without base64url, 1 to 16384 | 4096 |
 //! | `token_cache` | how many bytes remembered tokens may take, 1048576 (1 MiB) to 1073741824; 0 remembers none (see [`PolicyBuilder`](crate::PolicyBuilder::token_cache)) | 16777216 |
@@ -141,7 +141,7 @@
 //! | `algorithms` | a list of the [names](crate::Algorithm) it signs with; of a key file, at least one key must go with one of them | refused |
 //! | `keys` | a table | refused |
 //! | `token_type` | `"jwt"`, `"at+jwt"` (with the claims of RFC 9068), or a list of both | both, by type only |
-//! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys (see [`MAX_CANDIDATES`](crate::MAX_CANDIDATES)) |
+//! | `require_key_id` | `true`: refuses tokens without `kid` | they are tried with at most 4 keys (see [`MAX_CANDIDATES`](crate::keys::MAX_CANDIDATES)) |
 //! | `numeric_ids` | `true`: takes `sub` and `jti` also where they are whole numbers (see [`Issuer`](crate::Issuer::numeric_ids)) | refused |
 //! | `scope_claims` | a list of claims that scopes are in (see [`Issuer`](crate::Issuer::scope_claims)) | `scope` and `scp` |
 //! | `claims` | a table; its durations stand above those of the top level, its other rules hold besides | |
@@ -156,7 +156,7 @@
 //! | `key_id` | the id of the keys in `pem_file`, at most 1 KiB. Not there: they have none |
 //! | `secrets` | a list of tables, one per shared secret |
 //!
-//! | `issuer.keys`, beside `jwks_url` or `discovery` | Value (see [`RemoteJwksOptions`](crate::remote::RemoteJwksOptions)) | Not there |
+//! | `issuer.keys`, beside `jwks_url` or `discovery` | Value (see [`RemoteJwksOptions`](crate::keys::remote::RemoteJwksOptions)) | Not there |
 //! |---|---|---|
 //! | `fresh_for` | for how long a set is fresh whose answer does not say, 1 s to 24 h | `"5m"` |
 //! | `min_fresh` | the shortest time that an answer can ask for, 1 s to `max_fresh` | `"1m"` |

@@ -392,8 +392,9 @@ fn sources_arrive_from_every_format() {
 fn a_hook_added_in_code_leaves_the_presentation_of_the_data() {
     let (folder, _) = full_policies();
     let builder = PolicyBuilder::from_toml_str(FULL, folder.path()).expect("settings");
-    let hook =
-        |_: &Error, refusal: &mut crate::RejectionResponse| refusal.set_header("x-seen", "yes");
+    let hook = |_: &Error, refusal: &mut crate::presentation::RejectionResponse| {
+        refusal.set_header("x-seen", "yes");
+    };
     let policy = builder.on_refusal(hook).build().expect("a policy");
     let cookie = [("cookie", "__Host-token=x".to_owned())];
     let refusal = turned_away(&policy, "GET", &cookie).expect("a rejection").refusal();
@@ -1265,9 +1266,9 @@ fn the_room_for_remembered_tokens_is_a_number_of_bytes() {
     let folder = folder();
     for (bytes, capacity) in [("0", 0), ("1048576", 1 << 20), ("1_073_741_824", 1 << 30)] {
         let policy = at(&format!("token_cache = {bytes}\n{ISSUER}"), &folder, NOW);
-        assert_eq!(policy.token_cache().capacity, capacity);
+        assert_eq!(policy.token_cache_stats().capacity, capacity);
     }
-    assert_eq!(at(ISSUER, &folder, NOW).token_cache().capacity, 16 << 20);
+    assert_eq!(at(ISSUER, &folder, NOW).token_cache_stats().capacity, 16 << 20);
     let expected = "0, or 1048576 to 1073741824 bytes";
     let fault = ("token_cache".to_owned(), Problem::OutOfRange { expected });
     assert_eq!(refused_with("token_cache = -1"), [fault]);

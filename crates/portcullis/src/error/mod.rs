@@ -14,9 +14,11 @@ pub use self::forbidden::{Forbidden, RequirementFault};
 pub use self::revocation::{RevocationError, RevocationUnavailable};
 pub use self::shape::ShapeError;
 pub use self::source::{CrossSiteError, SourceError};
+pub use crate::json::JsonFault;
 use crate::keys::KeyError;
-use crate::signature::SignatureError;
-use crate::token::{Part, TokenError};
+pub use crate::signature::{SignatureError, UnknownAlgorithm};
+pub use crate::text::TextFault;
+pub use crate::token::{Part, TokenError};
 
 /// Why a request was turned away.
 ///

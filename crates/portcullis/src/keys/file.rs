@@ -33,7 +33,7 @@ use crate::observers::Observers;
 ///
 /// let keys = KeyFile::jwks("/etc/keys/jwks.json").open()?;
 /// # let _ = keys;
-/// # Ok::<_, portcullis::KeyFileError>(())
+/// # Ok::<_, portcullis::keys::KeyFileError>(())
 /// ```
 #[derive(Clone)]
 pub struct KeyFile {

@@ -49,7 +49,8 @@ pub const MAX_CANDIDATES: usize = 4;
 /// A key, prepared once, with the one algorithm that it may be used with (RFC 8725 §3.1).
 ///
 /// ```compile_fail
-/// # use portcullis::{Algorithm, VerificationKey};
+/// # use portcullis::keys::VerificationKey;
+/// # use portcullis::Algorithm;
 /// // There is no way to use it with another.
 /// fn confuse(key: &mut VerificationKey) { key.algorithm = Algorithm::HS256; }
 /// ```

@@ -18,7 +18,7 @@ use crate::signature::Algorithm;
 ///
 /// // An RSA key of 512 bits, even if it came alone:
 /// assert!(KeySet::from_jwk(br#"{"kty":"RSA","e":"AQAB","n":"sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1Wl"}"#).is_err());
-/// # Ok::<_, portcullis::KeyFault>(())
+/// # Ok::<_, portcullis::keys::KeyFault>(())
 /// ```
 ///
 /// A shared secret is never among them, and a public key never becomes one:

@@ -24,7 +24,7 @@ impl TokenCookie {
     ///
     /// Name and text are over the 4096 bytes that browsers keep (RFC 6265bis §5.6), `text` is no
     /// token, or the token has expired.
-    pub fn set(
+    pub fn set_cookie(
         &self,
         text: &str,
         token: &VerifiedToken,

@@ -20,7 +20,7 @@ pub(crate) struct ActivePolicy<'p> {
 }
 
 impl ActivePolicy<'_> {
-    pub(super) fn check(self, request: &impl RequestView) -> Verification {
+    pub(super) fn start_verify(self, request: &impl RequestView) -> Verification {
         let stopwatch = Stopwatch::start();
         match self.decide(request) {
             Ok(decided) => {
@@ -33,7 +33,7 @@ impl ActivePolicy<'_> {
         }
     }
 
-    /// As [`check`](Self::check), for who cannot wait.
+    /// As [`start_verify`](Self::start_verify), for who cannot wait.
     pub(super) fn verify_now(self, request: &impl RequestView) -> Result<Admission, Rejection> {
         let stopwatch = Stopwatch::start();
         let decided = self.decide(request).unwrap_or_else(|(incomplete, presented)| {

@@ -12,7 +12,7 @@ impl Policy {
     pub fn record_metrics(&self, name: impl Into<String>) {
         let name = Arc::<str>::from(name.into());
         let policy = || metrics::SharedString::from(Arc::clone(&name));
-        let cache = self.token_cache();
+        let cache = self.token_cache_stats();
         counter!(names::CACHE_HITS, "policy" => policy()).absolute(cache.hits);
         counter!(names::CACHE_MISSES, "policy" => policy()).absolute(cache.misses);
         #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]

@@ -23,14 +23,16 @@ pub use self::replaceable::ReplaceablePolicy;
 #[cfg(feature = "config")]
 pub(crate) use self::replaceable::WeakReplaceablePolicy;
 use crate::admission::{Admission, Rejection};
-use crate::cache::TokenCacheStats;
+pub use crate::cache::TokenCacheStats;
 use crate::claims;
 use crate::error::Error;
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocations};
+pub use crate::rules::BadCookie;
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
-use crate::verify::{self, Incomplete, KeyLookup, VerifyFuture};
+pub use crate::verify::VerifyFuture;
+use crate::verify::{self, Incomplete, KeyLookup};
 
 /// Which tokens are let in, and what those are told that are not. Cheap to clone, and the same for
 /// every framework.
@@ -77,7 +79,7 @@ impl Policy {
     ///
     /// This is what the layers of every framework call.
     pub fn start_verify(&self, request: &impl RequestView) -> Verification {
-        self.with(|active| active.check(request))
+        self.with(|active| active.start_verify(request))
     }
 
     /// Decides about a request, and waits where [`start_verify`](Self::start_verify) has to.
@@ -95,7 +97,7 @@ impl Policy {
     /// Decides about a request without ever waiting, for where nothing can be awaited: keys and revocations
     /// that would have to be waited for count as unavailable.
     ///
-    /// Keys from an address are fetched in the background all the same: await `Policy::ready` before requests
+    /// Keys from an address are fetched in the background all the same: await `Policy::keys_ready` before requests
     /// come, or the first ones are refused.
     ///
     /// # Errors
@@ -193,7 +195,7 @@ impl Policy {
     /// Those of known tenants are fetched as well, and not waited for, as with [`is_ready`](Self::is_ready): one of them
     /// may be gone. To wait for one, there are its [`remote_keys`](Self::remote_keys).
     #[cfg(feature = "remote-jwks")]
-    pub async fn ready(&self) {
+    pub async fn keys_ready(&self) {
         // All at once.
         self.want_keys();
         let common = self.rules().issuers.common_remotes();
@@ -225,7 +227,7 @@ impl Policy {
     }
 
     /// How its remembered tokens do. All zero where it remembers none.
-    pub fn token_cache(&self) -> TokenCacheStats {
+    pub fn token_cache_stats(&self) -> TokenCacheStats {
         self.with(|ActivePolicy { verifier, .. }| verifier.cache.stats())
     }
 

@@ -148,20 +148,20 @@ impl<Audience> Provider<Audience> {
     }
 
     /// The claims that hold the id of a token, for
-    /// [`EnforcedRevocations::token_id_claims`](crate::EnforcedRevocations::token_id_claims). With none, tokens
+    /// [`EnforcedRevocations::token_id_claims`](crate::revocation::EnforcedRevocations::token_id_claims). With none, tokens
     /// cannot be revoked one by one, and a policy that enforces it does not build.
     pub fn token_id_claims(&self) -> impl Iterator<Item = &'static str> + use<Audience> {
         self.habits.token_ids.iter().copied()
     }
 
     /// The claims that hold the id of a session, for
-    /// [`EnforcedRevocations::session_claims`](crate::EnforcedRevocations::session_claims), likewise.
+    /// [`EnforcedRevocations::session_claims`](crate::revocation::EnforcedRevocations::session_claims), likewise.
     pub fn session_claims(&self) -> impl Iterator<Item = &'static str> + use<Audience> {
         self.habits.sessions.iter().copied()
     }
 
     /// The claims that hold the id of the client that asked for a token, for
-    /// [`EnforcedRevocations::client_claims`](crate::EnforcedRevocations::client_claims), likewise.
+    /// [`EnforcedRevocations::client_claims`](crate::revocation::EnforcedRevocations::client_claims), likewise.
     pub fn client_claims(&self) -> impl Iterator<Item = &'static str> + use<Audience> {
         self.habits.clients.iter().copied()
     }

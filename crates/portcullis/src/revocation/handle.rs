@@ -21,7 +21,8 @@ use crate::time::UnixTime;
 /// request, remembered tokens included.
 ///
 /// ```
-/// use portcullis::{Algorithm, Error, Revocable, RevocationError, Revocations};
+/// use portcullis::error::RevocationError;
+/// use portcullis::{Algorithm, Error, Revocable, Revocations};
 /// use portcullis_testkit::TestIssuer;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -37,7 +38,7 @@ use crate::time::UnixTime;
 /// assert!(policy.verify_token_now(&token).is_ok());
 ///
 /// // Log out everywhere.
-/// revocations.subject("https://id.example", "alice", None).await?;
+/// revocations.revoke_subject("https://id.example", "alice", None).await?;
 /// let revoked = Error::Revocation(RevocationError::Revoked);
 /// assert_eq!(policy.verify_token_now(&token).err(), Some(revoked));
 /// # Ok(()) }
@@ -49,7 +50,7 @@ use crate::time::UnixTime;
 /// An entry outlives every token that it concerns: it is kept for the
 /// [longest lifetime](RevocationOptions::max_lifetime) from now, leeway and a minute more, and then
 /// dropped. A time that is later than a token could tell is refused, since it is mostly one in milliseconds;
-/// *for ever* has a [word of its own](crate::RevokedUntil::ForEver). What was revoked by mistake is
+/// *for ever* has a [word of its own](crate::revocation::RevokedUntil::ForEver). What was revoked by mistake is
 /// [lifted](Self::lift).
 ///
 /// The room is [bounded](RevocationOptions::capacity), and shared out, so that no issuer's logout tokens take what
@@ -102,7 +103,7 @@ impl Revocations {
     /// # Errors
     ///
     /// Those of [`revoke`](Self::revoke).
-    pub async fn token(
+    pub async fn revoke_token(
         &self,
         issuer: impl Into<String>,
         token_id: impl Into<String>,
@@ -119,7 +120,7 @@ impl Revocations {
     /// # Errors
     ///
     /// Those of [`revoke`](Self::revoke).
-    pub async fn session(
+    pub async fn revoke_session(
         &self,
         issuer: impl Into<String>,
         session: impl Into<String>,
@@ -133,12 +134,12 @@ impl Revocations {
     ///
     /// `None` is now and the leeway: that also covers a token that was just accepted from a fast clock.
     /// It also refuses the tokens of a login within the leeway (30 s) from now. Where that is too
-    /// blunt, [versions](Self::version) and [sessions](Self::session) are exact.
+    /// blunt, [versions](Self::revoke_versions_below) and [sessions](Self::revoke_session) are exact.
     ///
     /// # Errors
     ///
     /// Those of [`revoke`](Self::revoke).
-    pub async fn subject(
+    pub async fn revoke_subject(
         &self,
         issuer: impl Into<String>,
         subject: impl Into<String>,
@@ -155,7 +156,7 @@ impl Revocations {
     /// # Errors
     ///
     /// Those of [`revoke`](Self::revoke).
-    pub async fn version(
+    pub async fn revoke_versions_below(
         &self,
         issuer: impl Into<String>,
         subject: impl Into<String>,
@@ -166,12 +167,12 @@ impl Revocations {
     }
 
     /// Revokes a client's tokens with an `iat` up to `issued_until`; `None` as for a
-    /// [subject](Self::subject).
+    /// [subject](Self::revoke_subject).
     ///
     /// # Errors
     ///
     /// Those of [`revoke`](Self::revoke).
-    pub async fn client(
+    pub async fn revoke_client(
         &self,
         issuer: impl Into<String>,
         client: impl Into<String>,
@@ -183,12 +184,12 @@ impl Revocations {
     }
 
     /// Revokes all of an issuer's tokens with an `iat` up to `issued_until`; `None` as for a
-    /// [subject](Self::subject).
+    /// [subject](Self::revoke_subject).
     ///
     /// # Errors
     ///
     /// Those of [`revoke`](Self::revoke).
-    pub async fn issuer(
+    pub async fn revoke_issuer(
         &self,
         issuer: impl Into<String>,
         issued_until: impl Into<Option<UnixTime>>,
@@ -200,14 +201,14 @@ impl Revocations {
     /// Revokes all tokens of an issuer under one key, for ever: who has a stolen key makes new tokens.
     ///
     /// By the id that the key has in the issuer's set or configuration, whatever a token calls it; or by its
-    /// [thumbprint](crate::VerificationKey::thumbprint), which finds the key under whatever id, and
+    /// [thumbprint](crate::keys::VerificationKey::thumbprint), which finds the key under whatever id, and
     /// without one. Where several keys have one id, all of them are revoked. A shared secret needs an id:
     /// without it, no policy builds that enforces [`Revocable::Key`].
     ///
     /// # Errors
     ///
     /// Those of [`revoke`](Self::revoke).
-    pub async fn key(
+    pub async fn revoke_key(
         &self,
         issuer: impl Into<String>,
         key_id: impl Into<String>,
@@ -245,10 +246,10 @@ impl Revocations {
     /// use portcullis::{Revocable, Revocation, Revocations};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), portcullis::RevokeError> {
+    /// # async fn main() -> Result<(), portcullis::revocation::RevokeError> {
     /// # let revocations = Revocations::in_memory();
     /// // The wrong one, and for ever.
-    /// revocations.key("https://id.example", "2026-11").await?;
+    /// revocations.revoke_key("https://id.example", "2026-11").await?;
     /// let (issuer, key_id) = ("https://id.example".to_owned(), "2026-11".to_owned());
     /// revocations.lift(&Revocation::Key { issuer, key_id, until: None }).await?;
     /// # Ok(()) }
@@ -258,7 +259,7 @@ impl Revocations {
     /// and is from then on. A lift is kept for ever, in the room of an entry: whoever still has the old one, be it
     /// a store or a process that was cut off, then brings nothing back. A [snapshot](Self::save) from before the lift does not know
     /// of it: save one after it. Another process that revokes the same name before it has heard of the lift revokes
-    /// what is lifted; with [a store](crate::RevocationEntry::counts_with) that looks, it is told to try again.
+    /// what is lifted; with [a store](crate::revocation::RevocationEntry::counts_with) that looks, it is told to try again.
     ///
     /// # Errors
     ///

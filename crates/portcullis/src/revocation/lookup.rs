@@ -18,7 +18,9 @@ use crate::verified::VerifiedToken;
 ///
 /// ```
 /// use std::time::Duration;
-/// use portcullis::{RevocationLookup, RevocationUnavailable, VerifiedToken};
+/// use portcullis::error::RevocationUnavailable;
+/// use portcullis::revocation::RevocationLookup;
+/// use portcullis::VerifiedToken;
 ///
 /// async fn is_revoked(id: &str) -> std::io::Result<bool> {
 ///     Ok(id == "stolen") // a query

@@ -19,7 +19,8 @@ use crate::verified::VerifiedToken;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 /// use std::sync::{PoisonError, RwLock};
 ///
-/// use portcullis::{RevocationSource, RevocationStatus, VerifiedToken};
+/// use portcullis::revocation::{RevocationSource, RevocationStatus};
+/// use portcullis::VerifiedToken;
 ///
 /// /// Token ids of one issuer, in memory.
 /// #[derive(Debug, Default)]

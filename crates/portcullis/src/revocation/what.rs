@@ -22,7 +22,7 @@ pub enum Revocable {
     /// All tokens of an issuer that were issued up to an instant.
     Issuer,
     /// All tokens of an issuer under one key, by its id (`kid`) or its
-    /// [thumbprint](crate::VerificationKey::thumbprint).
+    /// [thumbprint](crate::keys::VerificationKey::thumbprint).
     Key,
 }
 
@@ -194,7 +194,7 @@ pub enum Revocation {
     Key {
         /// Their `iss`.
         issuer: String,
-        /// The key's id, or its [thumbprint](crate::VerificationKey::thumbprint), which finds the key
+        /// The key's id, or its [thumbprint](crate::keys::VerificationKey::thumbprint), which finds the key
         /// under whatever id, and without one.
         key_id: String,
         /// Until when, at least as long as the tokens live that it signed up to now. `None`: for ever,

@@ -19,7 +19,7 @@ use crate::request::RequestView;
 /// It needs no token, and says nothing of issuers. Not for liveness: a restart brings no provider back.
 ///
 /// Where keys come from an address, nothing is fetched before somebody asks: call
-/// [`Policy::ready`](crate::Policy::ready) at the start (feature `remote-jwks`), or set `load_at_start`, lest a service
+/// [`Policy::keys_ready`](crate::Policy::keys_ready) at the start (feature `remote-jwks`), or set `load_at_start`, lest a service
 /// that gets no requests until it is ready never is. The probe itself asks for them, too.
 ///
 /// ```

@@ -37,14 +37,15 @@ pub enum SameSite {
 /// (RFC 6265bis §5.7): take one value for all three.
 ///
 /// ```
-/// # use portcullis::{CookieError, Policy, TokenCookie, VerifiedToken};
+/// # use portcullis::source::CookieError;
+/// # use portcullis::{Policy, TokenCookie, VerifiedToken};
 /// # fn login(policy: &Policy, text: &str, token: &VerifiedToken) -> Result<(), CookieError> {
 /// let cookie = TokenCookie::new("__Host-token")?;
-/// let set = cookie.set(text, token, policy)?; // the value of a `Set-Cookie` header
+/// let set = cookie.set_cookie(text, token, policy)?; // the value of a `Set-Cookie` header
 /// assert!(set.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax"));
 /// # Ok(()) }
 /// let cookie = TokenCookie::new("__Host-token")?;
-/// assert_eq!(cookie.clear(), "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+/// assert_eq!(cookie.removal_cookie(), "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
 /// assert!(TokenCookie::new("token").is_err());
 /// # Ok::<_, CookieError>(())
 /// ```
@@ -162,7 +163,7 @@ impl TokenCookie {
 
     /// The value of a `Set-Cookie` header that takes it away.
     #[must_use]
-    pub fn clear(&self) -> String {
+    pub fn removal_cookie(&self) -> String {
         self.field("", 0)
     }
 
@@ -262,7 +263,7 @@ mod tests {
     fn a_cookie_is_cleared_as_it_was_set() {
         let token = |name: &str| TokenCookie::any(name.to_owned()).expect(name);
         let cleared =
-            |cookie: Result<TokenCookie, CookieError>| cookie.map(|cookie| cookie.clear());
+            |cookie: Result<TokenCookie, CookieError>| cookie.map(|cookie| cookie.removal_cookie());
         assert_eq!(
             cleared(token("token").path("/api").and_then(|cookie| cookie.domain("example.com"))),
             Ok("token=; Max-Age=0; Path=/api; Domain=example.com; Secure; HttpOnly; SameSite=Lax"

@@ -79,7 +79,7 @@ impl TokenSource {
     /// name see [`dangerous::cookie`](crate::dangerous::cookie).
     ///
     /// A [`TokenCookie`] is such a source as well, by `into()`. Take that where the policy
-    /// [clears](crate::BadCookie::RejectAndClear) a bad cookie which is not `SameSite=Lax`, as it is
+    /// [clears](crate::policy::BadCookie::RejectAndClear) a bad cookie which is not `SameSite=Lax`, as it is
     /// taken for here.
     ///
     /// With a cookie as source the cross-site check is on: see

@@ -113,7 +113,7 @@ pub(crate) async fn resume(
     }
 }
 
-/// The future of [`Verification::Pending`](crate::Verification::Pending).
+/// The future of [`Verification::Pending`](crate::policy::Verification::Pending).
 #[must_use = "futures do nothing unless polled"]
 pub struct VerifyFuture(Pin<Box<dyn Future<Output = Result<Admission, Rejection>> + Send>>);
 

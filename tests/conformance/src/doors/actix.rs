@@ -10,7 +10,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::rt::System;
 use actix_web::{App, Error, HttpRequest, HttpServer, Resource, Responder, web};
-use portcullis::Requires;
+use portcullis::authorize::Requires;
 use portcullis_actix::{
     ActixRequest, Authorized, Caller, Optional, Policy, Require, Verified, Verify,
 };

@@ -9,7 +9,7 @@ use axum::http::Extensions;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, any};
-use portcullis::Requires;
+use portcullis::authorize::Requires;
 use portcullis_axum::{
     Authorized, AxumRequest, Caller, Policy, RequireLayer, Verified, VerifyLayer,
 };

@@ -34,7 +34,8 @@ use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use clap::ValueEnum;
-use portcullis::{ClientCertificate, Policy, RequestView, Requirement, UnixTime};
+use portcullis::request::ClientCertificate;
+use portcullis::{Policy, RequestView, Requirement, UnixTime};
 use serde::Deserialize;
 
 /// A framework, with a server that it is mostly run by.

@@ -10,7 +10,10 @@ use http_body::Body as _;
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use portcullis::{Admission, PeerAddress, Policy, Rejection, RequireLayer, Requires, VerifyLayer};
+use portcullis::authorize::Requires;
+use portcullis::request::PeerAddress;
+use portcullis::tower::{RequireLayer, VerifyLayer};
+use portcullis::{Admission, Policy, Rejection};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{

@@ -16,7 +16,7 @@ async fn who_is_logged_out_everywhere_has_to_log_in_again() {
 
     let token = log_in();
     assert!(policy.verify_token_now(&token).is_ok());
-    revocations.subject("https://id.example", "alice", None).await.expect("room");
+    revocations.revoke_subject("https://id.example", "alice", None).await.expect("room");
     let refused = policy.verify_token_now(&token).expect_err("it was taken back");
     assert_eq!(refused.reason(), "revoked");
     clock.advance(Duration::from_secs(31)); // the default covers what a fast clock issues

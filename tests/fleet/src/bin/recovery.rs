@@ -45,9 +45,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let revocations = revocations.clone();
             tokio::spawn(async move {
                 for number in (from + writer..to).step_by(WRITERS) {
-                    revocations.token(ISSUER, format!("token {number}"), None).await?;
+                    revocations.revoke_token(ISSUER, format!("token {number}"), None).await?;
                 }
-                Ok::<_, portcullis::RevokeError>(())
+                Ok::<_, portcullis::revocation::RevokeError>(())
             })
         });
         for writer in writers.collect::<Vec<_>>() {

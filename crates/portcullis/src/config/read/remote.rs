@@ -92,7 +92,7 @@ pub(super) fn read_keys(
     let hosts = plain_hosts.into_iter().flat_map(|(_, hosts)| hosts).map(dangerous::allow_http);
     let options = options.map(|mut options| {
         options.settings = settings;
-        hosts.fold(options, RemoteJwksOptions::transport)
+        hosts.fold(options, RemoteJwksOptions::allow_http)
     });
     is_asked_for.then(|| options.map(Keys::from).unwrap_or_default())
 }

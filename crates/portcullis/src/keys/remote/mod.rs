@@ -434,7 +434,7 @@ impl RemoteJwksOptions {
     /// Fetches from a host without TLS. See [`dangerous::allow_http`](crate::dangerous::allow_http).
     ///
     /// Not called: only from loopback.
-    pub fn transport(mut self, transport: AllowHttp) -> Self {
+    pub fn allow_http(mut self, transport: AllowHttp) -> Self {
         self.hosts.0.push(transport.0);
         self
     }

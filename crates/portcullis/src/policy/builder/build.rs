@@ -108,7 +108,8 @@ impl PolicyBuilder {
             let all = [enforced.check_rules(&rules, &rule), enforced.check_keys(&rule)];
             all.into_iter().filter_map(Result::err)
         });
-        faults.extend(of_revocations.map(|fault| Fault::Revocations { place: place.clone(), fault }));
+        faults
+            .extend(of_revocations.map(|fault| Fault::Revocations { place: place.clone(), fault }));
         let (trusted, found) = issuer.prepare(rules, terms, public);
         faults.extend(found);
         (trusted, faults)

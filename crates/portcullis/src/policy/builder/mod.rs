@@ -387,7 +387,7 @@ impl PolicyBuilder {
     ///
     /// Not called: all keys are fetched anew.
     #[cfg(feature = "remote-jwks")]
-    pub fn succeeding(mut self, former: &Policy) -> Self {
+    pub fn reuse_keys_of(mut self, former: &Policy) -> Self {
         self.former.push(former.rules());
         self
     }

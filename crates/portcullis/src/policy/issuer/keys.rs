@@ -21,7 +21,7 @@ use crate::signature::{Algorithm, Family};
 ///     .keys(keys)
 ///     .audience("https://orders.example");
 /// # let _ = issuer;
-/// # Ok::<_, portcullis::KeyFileError>(())
+/// # Ok::<_, portcullis::keys::KeyFileError>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct Keys(pub(super) Vec<Part>);

@@ -165,7 +165,7 @@ impl Issuer<WantsAlgorithms> {
     /// A tenant is known once a token of it verified. One that is known waits for nobody, while it is one of
     /// [`max_tenants`](Issuer::max_tenants), and after it gave way to another comes in at once, whoever is invented.
     /// So do those that [are named](Issuer::known_tenants), from the start. A policy that
-    /// [succeeds](crate::PolicyBuilder::succeeding) another knows the tenants of that one.
+    /// [succeeds](crate::PolicyBuilder::reuse_keys_of) another knows the tenants of that one.
     ///
     /// Of [`max_tenants`](Issuer::max_tenants) at a time, those of which no token ever verified give way to new ones,
     /// and those whose keys have expired; then those of which no token verified in a minute, the longest ago first. New ones
@@ -336,12 +336,12 @@ impl Issuer {
     /// of them count.
     ///
     /// They count as tenants of which a token verified before. Their keys are fetched when their first token comes, or
-    /// all at once by [`Policy::ready`](crate::Policy::ready). Those that are known at some time are told by
+    /// all at once by [`Policy::keys_ready`](crate::Policy::keys_ready). Those that are known at some time are told by
     /// [`Policy::known_tenants`](crate::Policy::known_tenants): what that said before the last end of the program may
     /// be given here.
     ///
     /// Not called: after a start, every tenant is new. Those of a policy that this one
-    /// [succeeds](crate::PolicyBuilder::succeeding) are known all the same.
+    /// [succeeds](crate::PolicyBuilder::reuse_keys_of) are known all the same.
     #[cfg(feature = "remote-jwks")]
     pub fn known_tenants<T: Into<String>>(mut self, tenants: impl IntoIterator<Item = T>) -> Self {
         self.state.known_tenants.extend(tenants.into_iter().map(Into::into));

@@ -111,7 +111,7 @@ async fn a_policy_is_ready_when_all_its_keys_are_and_fetches_them_at_once() {
     let rig = Rig::new();
     rig.server.answers(KEYS, Reply::ids(&["a"]).after(SECOND));
     let policy = rig.policy();
-    policy.ready().await;
+    policy.keys_ready().await;
     assert_eq!(rig.elapsed(), SECOND);
     assert_eq!(rig.ids(), ["a"]);
 }

@@ -12,11 +12,12 @@ use super::ResponseBody;
 use crate::admission::{Admission, Rejection};
 use crate::authorize::Requirement;
 
-/// Lets only tokens through that meet a [`Requirement`]. Stands behind [`VerifyLayer`](crate::VerifyLayer), and
+/// Lets only tokens through that meet a [`Requirement`]. Stands behind [`VerifyLayer`](crate::tower::VerifyLayer), and
 /// answers as it does; without one in front, with 500.
 ///
 /// ```
-/// use portcullis::{Policy, RequireLayer, VerifyLayer};
+/// use portcullis::tower::{RequireLayer, VerifyLayer};
+/// use portcullis::Policy;
 /// use tower_layer::Layer;
 ///
 /// # fn protect<S: Clone>(policy: &Policy, service: S) {

@@ -8,7 +8,8 @@ use crate::policy::Policy;
 /// In axum, `.layer` covers only the routes that were added before it.
 ///
 /// ```
-/// use portcullis::{Policy, VerifyLayer};
+/// use portcullis::tower::VerifyLayer;
+/// use portcullis::Policy;
 /// use tower_layer::Layer;
 ///
 /// # fn protect<S: Clone>(policy: &Policy, service: S) {

@@ -22,7 +22,7 @@ impl<S> Verify<S> {
         Self { inner, policy }
     }
 
-    /// Calls `inner` as the service itself does, but for how the policy is asked: by `check`.
+    /// Calls `inner` as the service itself does, but for how the policy is asked: by `start_verify`.
     ///
     /// For an adapter whose framework knows more of a request than the `http` crate, such as the path
     /// before its router stripped a prefix. It gives [`Policy::start_verify`] a
