@@ -28,6 +28,8 @@
 //! Take [`Optional`] rather than `Option` for an extractor that can do without a token: actix-web's
 //! own `Option` swallows every error, also that of a route that nothing protects.
 //!
+//! An app depends on this crate alone: [`portcullis`] is the core, and the features of this crate are forwarded to it.
+//!
 //! # Other middleware
 //!
 //! The last `.wrap` is the outermost. Put outside of [`Verify`] what all answers need, refusals included: CORS, which
@@ -48,7 +50,7 @@
 //!
 //! ```
 //! use actix_web::{App, http::StatusCode, test, web};
-//! use portcullis::Algorithm;
+//! use portcullis_actix::portcullis::Algorithm;
 //! use portcullis_actix::{Caller, Policy, Verify};
 //! use portcullis_testkit::{TestIssuer, actix::assert_protected};
 //!

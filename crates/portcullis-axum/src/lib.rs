@@ -30,6 +30,8 @@
 //! asks for a token on a route without the layer answers 500, says in the response's extensions what
 //! was forgotten, and never lets the request in.
 //!
+//! An app depends on this crate alone: [`portcullis`] is the core, and the features of this crate are forwarded to it.
+//!
 //! # Other layers
 //!
 //! The last `.layer` is the outermost. Put outside of [`VerifyLayer`] what all answers need, refusals included: CORS, which
@@ -64,7 +66,7 @@
 //!
 //! ```
 //! use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
-//! use portcullis::Algorithm;
+//! use portcullis_axum::portcullis::Algorithm;
 //! use portcullis_axum::{Caller, Policy, VerifyLayer};
 //! use portcullis_testkit::{TestIssuer, axum::assert_protected};
 //! use tower::ServiceExt;

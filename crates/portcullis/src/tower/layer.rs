@@ -5,7 +5,8 @@ use crate::policy::Policy;
 
 /// Puts a [`Policy`] in front of services: those of axum, tonic, hyper, any of tower.
 ///
-/// In axum, `.layer` covers only the routes that were added before it.
+/// In axum take the layer of `portcullis-axum`, which also sees the path before a router strips its prefix. There,
+/// `.layer` covers only the routes that were added before it.
 ///
 /// ```
 /// use portcullis::tower::VerifyLayer;
