@@ -28,8 +28,12 @@ fn authority(server: &KeyServer) -> &str {
 
 /// Fetches the keys of this server. Why not, where that fails.
 async fn fetch(server: &KeyServer, client: ClientBuilder) -> Result<(), String> {
+    fetch_from(&server.url(PATH), client).await
+}
+
+async fn fetch_from(url: &str, client: ClientBuilder) -> Result<(), String> {
     let client = client.build().expect("good options");
-    let keys = RemoteJwks::url(server.url(PATH)).client(client).timeout(Duration::from_secs(30));
+    let keys = RemoteJwks::url(url).client(client).timeout(Duration::from_secs(30));
     let keys = keys.start_for(ISSUER).expect("good settings");
     keys.refresh_now().await.map_err(|error| error.to_string())
 }
@@ -52,19 +56,38 @@ async fn an_authority_of_ones_own_is_trusted_and_no_other() {
     assert_eq!(fetch(&server, Client::builder().root_certificates(both)).await, Ok(()));
 }
 
+/// Runs itself once more where the system trusts a server of this process.
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_authorities_of_the_system_count_where_none_is_named_or_where_they_are_added() {
-    let server = serving(KeyServer::start_tls(Certificate::Good));
-    let other = serving(KeyServer::start_tls(Certificate::Good));
-    let added = |server: &KeyServer| {
-        Client::builder().root_certificates(authority(server)).system_root_certificates()
-    };
-    assert_eq!(fetch(&server, added(&server)).await, Ok(()));
-    for client in [Client::builder(), added(&other)] {
-        let error = fetch(&server, client).await.unwrap_err();
-        assert!(error.contains("certificate"), "{error}");
+    const INSIDE: &str = "PORTCULLIS_TEST_TRUSTED_SERVER";
+    if let Ok(trusted) = std::env::var(INSIDE) {
+        let server = serving(KeyServer::start_tls(Certificate::Good));
+        let own = server.url(PATH);
+        let named = || Client::builder().root_certificates(authority(&server));
+        for (url, client, is_trusted) in [
+            (&trusted, Client::builder(), true),
+            (&trusted, named(), false),
+            (&trusted, named().system_root_certificates(), true),
+            (&own, Client::builder(), false),
+            (&own, named().system_root_certificates(), true),
+        ] {
+            let fetched = fetch_from(url, client).await;
+            assert_eq!(fetched.is_ok(), is_trusted, "{url} {fetched:?}");
+        }
+        return;
     }
-    assert_eq!(server.all_hits(), 1);
+    let server = serving(KeyServer::start_tls(Certificate::Good));
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, authority(&server)).unwrap();
+    let name = "the_authorities_of_the_system_count_where_none_is_named_or_where_they_are_added";
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", name]).env(INSIDE, server.url(PATH));
+    again.env("SSL_CERT_FILE", roots).env("SSL_CERT_DIR", folder.path());
+    let output = again.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(server.all_hits(), 2);
 }
 
 #[tokio::test]

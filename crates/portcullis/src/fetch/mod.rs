@@ -1,4 +1,11 @@
-//! Fetching over HTTP: key sets, and lists of statuses.
+//! Fetching over HTTP, for key sets (feature `remote-jwks`) and status lists (feature `status-list`).
+//!
+//! [`Client`] is the HTTP client that comes with the crate, for a private certificate authority, a client
+//! certificate or a proxy; [`HttpClient`] is the trait for any other.
+//!
+//! Whatever client is used: nothing is fetched from plain `http` but loopback and hosts that are named by
+//! [`dangerous::allow_http`](crate::dangerous::allow_http), no redirect is followed, and an answer that is too
+//! long or comes too late is none. All fetches of a program run on one thread of their own.
 mod address;
 mod client;
 mod error;
