@@ -38,12 +38,12 @@ use crate::request::AxumRequest;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct VerifyLayer(portcullis::tower::VerifyLayer);
+pub struct VerifyLayer(tower::VerifyLayer);
 
 impl VerifyLayer {
     /// Lets in what `policy` admits.
     pub fn new(policy: Policy) -> Self {
-        Self(portcullis::tower::VerifyLayer::new(policy))
+        Self(tower::VerifyLayer::new(policy))
     }
 }
 
@@ -103,12 +103,12 @@ where
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct RequireLayer(portcullis::tower::RequireLayer);
+pub struct RequireLayer(tower::RequireLayer);
 
 impl RequireLayer {
     /// Lets in what meets `requirement`.
     pub fn new(requirement: Requirement) -> Self {
-        Self(portcullis::tower::RequireLayer::new(requirement))
+        Self(tower::RequireLayer::new(requirement))
     }
 
     /// Lets in what has this scope: see [`Requirement::scope`].
