@@ -124,7 +124,7 @@ impl Valid {
 /// Turns away what could never pass, before the signature is paid for. Nothing passes by it:
 /// [`check`] asks all of it again.
 pub(crate) fn screen(parts: &Parts, rules: &IssuerRules, now: UnixTime) -> Result<(), ClaimsError> {
-    StandardRule::check_each(StandardRule::SCREEN, parts, rules, now)
+    StandardRule::check_screen(parts, rules, now)
 }
 
 /// RFC 7519 §4.1.2, §4.1.7: a subject and a token's id are strings, unless the issuer may write numbers.
@@ -159,7 +159,7 @@ pub(crate) fn check_anew(
 
 /// All but the policy's own functions, which see nothing that was not found in order.
 fn check_claims(parts: &Parts, rules: &IssuerRules, now: UnixTime) -> Result<(), ClaimsError> {
-    StandardRule::check_each(StandardRule::ALL, parts, rules, now)?;
+    StandardRule::check_all(parts, rules, now)?;
     rules.claims.check_values(parts)
 }
 
@@ -170,12 +170,11 @@ pub(crate) fn check_again(
     rules: &IssuerRules,
     now: UnixTime,
 ) -> Result<(), ClaimsError> {
-    StandardRule::check_each(StandardRule::TIMED, token.parts(), rules, now)?;
+    StandardRule::check_timed(token.parts(), rules, now)?;
     rules.claims.check_predicates(token)
 }
 
 /// The first second at which a token that meets these rules no longer does, if nothing but time passes.
 pub(crate) fn end(token: &VerifiedToken, rules: &IssuerRules) -> Option<UnixTime> {
-    let ends = StandardRule::TIMED.map(|rule| rule.end(token.parts(), rules));
-    ends.into_iter().flatten().min()
+    StandardRule::TIMED.iter().filter_map(|rule| rule.end(token.parts(), rules)).min()
 }

@@ -46,9 +46,31 @@ pub(crate) enum ProfileClaim {
     Audience,
 }
 
+/// Makes a list of rules, and a function that holds a token to them in their order and stops at the first that it
+/// does not meet. The function has the checks one below the other: a loop would cost a jump for each, and every
+/// request with a remembered token walks a list.
+macro_rules! list {
+    ($(#[$doc:meta])* $list:ident, $check:ident: $($rule:expr),+ $(,)?) => {
+        $(#[$doc])*
+        #[allow(dead_code, reason = "some lists are only walked")]
+        pub(crate) const $list: &'static [Self] = &[$($rule),+];
+
+        #[inline]
+        pub(super) fn $check(
+            parts: &Parts,
+            rules: &IssuerRules,
+            now: UnixTime,
+        ) -> Result<(), ClaimsError> {
+            $($rule.check(parts, rules, now)?;)+
+            Ok(())
+        }
+    };
+}
+
 impl StandardRule {
-    /// All of them, in the order in which they are asked.
-    pub(crate) const ALL: [Self; 16] = [
+    list! {
+        /// All of them, in the order in which they are asked.
+        ALL, check_all:
         Self::Issuer,
         Self::IdType,
         Self::Type,
@@ -65,29 +87,30 @@ impl StandardRule {
         Self::Profile(ProfileClaim::IssuedAt),
         Self::Profile(ProfileClaim::TokenId),
         Self::Profile(ProfileClaim::Audience),
-    ];
+    }
 
-    /// Those that may turn a token away before its signature is checked. What else is asked is told of authentic
-    /// tokens alone: a stranger does not learn by trying which claims a policy asks for.
-    pub(super) const SCREEN: [Self; 4] = [Self::IdType, Self::Type, Self::Audience, Self::Expiry];
+    list! {
+        /// Those that may turn a token away before its signature is checked. What else is asked is told of authentic
+        /// tokens alone: a stranger does not learn by trying which claims a policy asks for.
+        SCREEN, check_screen:
+        Self::IdType,
+        Self::Type,
+        Self::Audience,
+        Self::Expiry,
+    }
 
-    /// Those whose outcome time alone can change.
-    pub(super) const TIMED: [Self; 5] =
-        [Self::Expiry, Self::NotBefore, Self::IssuedAt, Self::Lifetime, Self::Age];
-
-    /// Holds a token to rules in their order, and stops at the first that it does not meet.
-    #[inline]
-    pub(super) fn check_each<const N: usize>(
-        list: [Self; N],
-        parts: &Parts,
-        rules: &IssuerRules,
-        now: UnixTime,
-    ) -> Result<(), ClaimsError> {
-        list.into_iter().try_for_each(|rule| rule.check(parts, rules, now))
+    list! {
+        /// Those whose outcome time alone can change.
+        TIMED, check_timed:
+        Self::Expiry,
+        Self::NotBefore,
+        Self::IssuedAt,
+        Self::Lifetime,
+        Self::Age,
     }
 
     /// Holds a token to this rule.
-    // Where the list is known, it costs what the same checks one below the other would.
+    // Always inlined: where it is called, the rule is a constant.
     #[inline(always)]
     pub(crate) fn check(
         self,
@@ -226,10 +249,10 @@ mod tests {
     #[test]
     fn every_list_asks_in_the_order_of_all() {
         let follows = |list: &[StandardRule]| {
-            let mut all = StandardRule::ALL.into_iter();
-            list.iter().all(|rule| all.any(|one| one == *rule))
+            let mut all = StandardRule::ALL.iter();
+            list.iter().all(|rule| all.any(|one| one == rule))
         };
-        assert!(follows(&StandardRule::SCREEN));
-        assert!(follows(&StandardRule::TIMED));
+        assert!(follows(StandardRule::SCREEN));
+        assert!(follows(StandardRule::TIMED));
     }
 }

@@ -25,8 +25,8 @@ impl Claims<'_> {
     /// Every rule that [`check`](crate::claims::check) walks, but for predicates, in its order, and whether it is met.
     pub(super) fn explain(&self) -> Vec<ClaimCheck> {
         let Self { parts, rules, now, .. } = *self;
-        let standard = StandardRule::ALL.into_iter().filter_map(|rule| {
-            let (name, needs, has) = self.words(rule)?;
+        let standard = StandardRule::ALL.iter().filter_map(|rule| {
+            let (name, needs, has) = self.words(*rule)?;
             let is_met = rule.check(parts, rules, now).is_ok();
             Some(ClaimCheck::new(name, needs, has, Some(is_met)))
         });
