@@ -187,7 +187,7 @@ pin_project! {
         Refused {
             held: Option<(ServiceRequest, portcullis::Rejection)>,
         },
-        VerifyFuture {
+        Waiting {
             waiting: VerifyFuture,
             held: Option<(ServiceRequest, Rc<S>)>,
         },
@@ -204,7 +204,7 @@ impl<S: Service<ServiceRequest>> ResponseFuture<S> {
     }
 
     fn waiting(waiting: VerifyFuture, request: ServiceRequest, service: Rc<S>) -> Self {
-        Self { state: State::VerifyFuture { waiting, held: Some((request, service)) } }
+        Self { state: State::Waiting { waiting, held: Some((request, service)) } }
     }
 }
 
@@ -229,7 +229,7 @@ where
                     let (request, rejection) = held.take().expect(TWICE);
                     return Poll::Ready(Ok(respond(request, rejection)));
                 }
-                StateProjection::VerifyFuture { waiting, held } => {
+                StateProjection::Waiting { waiting, held } => {
                     let result = ready!(Pin::new(waiting).poll(context));
                     let (request, service) = held.take().expect(TWICE);
                     match result {

@@ -91,6 +91,7 @@ mod follower;
 mod member;
 #[cfg(test)]
 mod model;
+mod own;
 #[cfg(test)]
 mod simulation;
 mod store;
@@ -109,7 +110,7 @@ use self::address::Address;
 use self::connection::{Connector, Place};
 pub use self::error::RedisError;
 use self::follower::{Follower, Session};
-use self::member::Own;
+use self::own::Own;
 use self::store::{Keys, Layout, Offer, Terms, draw, random};
 use self::thread::Thread;
 use self::writer::Writer;

@@ -18,8 +18,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use portcullis::revocation::Moment;
 
-use crate::member::{Logged, Member, Next, Own};
+use crate::member::{Logged, Member, Next};
 use crate::model::{Entry, Heartbeat, Publication, Store};
+use crate::own::Own;
 use crate::store::{Beat, read_beat};
 
 const WINDOW: u64 = 10_000;

@@ -8,7 +8,7 @@ use crate::error::{Error, SourceError};
 use crate::grpc::GrpcStatus;
 use crate::observe;
 use crate::presentation::{self, CompiledPresentation, ResponseForm};
-use crate::refusal::RejectionResponse;
+use crate::rejection_response::RejectionResponse;
 use crate::response::ResponseNeeds;
 use crate::source::TokenCookie;
 use crate::terms::Terms;

@@ -68,18 +68,18 @@ pub mod error;
 mod issuers;
 pub mod policy;
 pub mod revocation;
-mod rules;
 #[cfg(feature = "status-list")]
 pub mod status_list;
+mod verifier;
 mod verify;
 
-mod challenge;
+mod answer;
 pub mod grpc;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod observe;
 pub mod presentation;
-mod refusal;
+mod rejection_response;
 mod resource;
 mod response;
 pub mod routes;
@@ -88,14 +88,14 @@ pub mod tower;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod dangerous;
+mod debug;
 #[cfg(feature = "explain")]
 pub mod explain;
 #[cfg(any(feature = "remote-jwks", feature = "status-list"))]
 pub mod fetch;
 mod file;
 mod json;
-mod messages;
-mod observers;
+mod listeners;
 #[cfg(feature = "remote-jwks")]
 pub mod provider;
 mod setting;

@@ -1,6 +1,4 @@
 //! How a refusal looks: status, `WWW-Authenticate` (RFC 6750 §3), problem details (RFC 9457).
-pub use crate::refusal::RejectionResponse;
-pub use crate::response::ResponseNeeds;
 use core::fmt;
 use core::time::Duration;
 use std::sync::{Arc, LazyLock};
@@ -10,10 +8,12 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::challenge::{Answer, Challenge, Row};
+use crate::answer::{Answer, Challenge, Row};
 use crate::error::{Error, Forbidden};
 use crate::grpc::{GrpcStatus, is_grpc};
+pub use crate::rejection_response::RejectionResponse;
 use crate::request::RequestView;
+pub use crate::response::ResponseNeeds;
 use crate::setting::{Setting, Shared, Voice};
 use crate::text::is_scope;
 

@@ -1,4 +1,3 @@
-use crate::error::ShapeError;
 use core::any::{Any, TypeId};
 use core::fmt;
 use core::mem::size_of;
@@ -8,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde::de::DeserializeOwned;
 
 use crate::authentic::Authentic;
+use crate::error::ShapeError;
 use crate::json::JsonText;
 use crate::keys::VerificationKey;
 use crate::signature::Algorithm;

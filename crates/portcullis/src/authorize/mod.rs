@@ -15,8 +15,6 @@
 mod path;
 mod typed;
 
-use crate::error::{Error, Forbidden, Remedy, RequirementFault};
-use crate::text::is_scope;
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
@@ -27,7 +25,9 @@ pub use self::path::ClaimPath;
 use self::path::{find, hides_in};
 pub use self::typed::Requires;
 use crate::claims::ClaimValue;
+use crate::error::{Error, Forbidden, Remedy, RequirementFault};
 use crate::json::{Json, JsonText, Quoted};
+use crate::text::is_scope;
 use crate::time::{UnixTime, numeric_date};
 use crate::verified::VerifiedToken;
 

@@ -1,8 +1,8 @@
-use crate::error::RequirementFault;
 use core::fmt;
 use std::sync::Arc;
 
 use super::Met;
+use crate::error::RequirementFault;
 use crate::json::JsonText;
 use crate::verified::VerifiedToken;
 

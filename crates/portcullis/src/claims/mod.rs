@@ -15,15 +15,15 @@
 //! An ID token mostly has the same `typ` as an access token, `JWT`, so that the type alone does not
 //! keep it out: the audience does, since an ID token names a client, not an API. Never list a
 //! client's id as an audience of an API.
+mod audience;
 mod rules;
 mod standard;
 #[cfg(feature = "status-list")]
-mod status;
+mod status_rule;
 
-use crate::error::ClaimsError;
-use crate::terms::IssuerTerms;
 use std::sync::Arc;
 
+pub(crate) use self::audience::AudienceRule;
 pub use self::rules::{ClaimRules, ClaimValue, MaxLifetime};
 pub(crate) use self::rules::{
     CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, LONGEST_LIFETIME,
@@ -32,10 +32,12 @@ pub(crate) use self::standard::StandardRule;
 #[cfg(feature = "explain")]
 pub(crate) use self::standard::{age, lifetime};
 #[cfg(feature = "status-list")]
-pub(crate) use self::status::StatusRule;
+pub(crate) use self::status_rule::StatusRule;
 use crate::authentic::Authentic;
+use crate::error::ClaimsError;
+use crate::terms::IssuerTerms;
 use crate::time::UnixTime;
-use crate::token::{KnownHeaders, Parts, TypeHeader};
+use crate::token::{HeaderCache, Parts, TypeHeader};
 use crate::verified::VerifiedToken;
 
 /// The kinds of token that an issuer's tokens may be, by their `typ` header.
@@ -54,38 +56,6 @@ impl TokenType {
         match self {
             Self::Jwt => matches!(header, TypeHeader::Absent | TypeHeader::Jwt),
             Self::AccessToken => header == TypeHeader::AccessToken,
-        }
-    }
-}
-
-/// How a token must name this service.
-#[derive(Clone, Debug)]
-pub(crate) enum AudienceRule {
-    /// `aud` has one of these.
-    Audiences(Vec<Box<str>>),
-    /// There is no `aud`, and `client_id` is one of these.
-    ClientIds(Vec<Box<str>>),
-}
-
-impl AudienceRule {
-    fn check(&self, parts: &Parts) -> Result<(), ClaimsError> {
-        let payload = parts.text.payload();
-        let claims = &parts.payload;
-        match (self, &claims.audiences) {
-            // RFC 8725 §3.9: without `aud` it is nobody's. Compared byte by byte: no URL rules.
-            (Self::Audiences(_), None) => Err(ClaimsError::AudienceMissing),
-            (Self::Audiences(ours), Some(theirs)) => {
-                let named =
-                    theirs.iter().any(|one| ours.iter().any(|our| **our == *one.get(payload)));
-                if named { Ok(()) } else { Err(ClaimsError::Audience) }
-            }
-            // A token that does name an audience was not made under this habit.
-            (Self::ClientIds(_), Some(_)) => Err(ClaimsError::Audience),
-            (Self::ClientIds(ours), None) => match &claims.client_id {
-                None => Err(ClaimsError::Missing { claim: "client_id" }),
-                Some(client) if ours.iter().any(|our| **our == *client.get(payload)) => Ok(()),
-                Some(_) => Err(ClaimsError::Audience),
-            },
         }
     }
 }
@@ -116,7 +86,7 @@ pub(crate) struct Valid(pub(crate) VerifiedToken);
 
 impl Valid {
     /// Has the header found when it comes again. Only that of a valid token: whoever can send a request can write headers.
-    pub(crate) fn remember_header(&self, headers: &KnownHeaders, now: UnixTime) {
+    pub(crate) fn remember_header(&self, headers: &HeaderCache, now: UnixTime) {
         headers.remember(self.0.parts(), now);
     }
 }

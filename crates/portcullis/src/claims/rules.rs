@@ -1,4 +1,3 @@
-use crate::error::{Claim, ClaimsError};
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -6,6 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::error::{Claim, ClaimsError};
 use crate::json::{Json, JsonText};
 use crate::setting::{Setting, Voice};
 use crate::token::Parts;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{ConfigError, MAX_BYTES, from_content};
 use crate::file::{Content, FileStatus, FileUser, Settled, WatchedFile};
-use crate::observers::Observers;
+use crate::listeners::Listeners;
 use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePolicy};
 
 /// A policy in a TOML file, which is replaced whenever the file's content changes.
@@ -44,7 +44,7 @@ type Observer = dyn Fn(&PolicyFileEvent) + Send + Sync;
 /// The policy of a file.
 struct Standing {
     finish: Box<Finish>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
     /// Which keeps this.
     policy: WeakReplaceablePolicy,
 }
@@ -85,7 +85,7 @@ impl PolicyFile {
     /// For what data cannot say, and to be told of changes.
     pub fn options(path: impl Into<PathBuf>) -> PolicyFileOptions {
         let finish = Box::new(core::convert::identity);
-        PolicyFileOptions { path: path.into(), finish, observers: Observers::default() }
+        PolicyFileOptions { path: path.into(), finish, observers: Listeners::default() }
     }
 
     /// The policy, which is always the one that the file said last.
@@ -121,7 +121,7 @@ impl fmt::Debug for PolicyFile {
 pub struct PolicyFileOptions {
     path: PathBuf,
     finish: Box<Finish>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
 }
 
 impl PolicyFileOptions {

@@ -223,9 +223,10 @@
 //! `sources = []` they are the only ones.
 mod fault;
 mod file;
-mod locate;
+mod lines;
 mod nearest;
 mod node;
+mod place;
 mod read;
 mod reader;
 #[cfg(test)]
@@ -239,7 +240,8 @@ use serde::{Deserialize, Deserializer};
 
 pub use self::fault::{ConfigError, ConfigFault, Problem};
 pub use self::file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, PolicyFileStatus};
-use self::node::{Lines, Node};
+use self::lines::Lines;
+use self::node::Node;
 use self::read::Settings;
 use crate::file::{Content, unreadable_reason};
 use crate::policy::{Policy, PolicyBuilder};
@@ -282,7 +284,7 @@ impl PolicyConfig {
     ///
     /// The text is no TOML. The error lists each line that is not.
     pub fn from_toml_str(text: &str) -> Result<Self, ConfigError> {
-        let (root, lines) = node::from_toml(text).map_err(ConfigError::new)?;
+        let (root, lines) = lines::from_toml(text).map_err(ConfigError::new)?;
         Ok(Self { root, lines })
     }
 

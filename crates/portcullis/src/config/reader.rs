@@ -3,8 +3,9 @@ use core::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::fault::{ConfigError, ConfigFault, Problem};
+use super::lines::Lines;
 use super::nearest::nearest;
-use super::node::{Lines, Node, below};
+use super::node::{Node, below};
 
 /// What all values of a tree share: where paths start, and what was found wrong so far.
 pub(super) struct Reader<'d> {

@@ -1,7 +1,8 @@
-use crate::messages::debug_as_displayed;
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
+
+use crate::debug::debug_as_displayed;
 
 /// A verified token does not meet the [`Requirement`](crate::Requirement) of a route.
 ///

@@ -19,9 +19,9 @@ use crate::keys::KeySource;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwks;
 use crate::revocation::Revocable;
-use crate::rules::{BadCookie, Rules, Verifier};
 use crate::signature::{Algorithm, Family};
 use crate::source::{Kind, Precedence, TokenSource};
+use crate::verifier::{BadCookie, Rules, Verifier};
 
 /// What a policy accepts, as data: for a tool that shows it or judges it. No secret is in it. From
 /// [`Policy::describe`](crate::Policy::describe).

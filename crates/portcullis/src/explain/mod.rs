@@ -45,9 +45,9 @@ pub(crate) use self::words::{duration, instant, listed};
 use crate::error::Error;
 use crate::keys::KeyError;
 use crate::policy::{ActivePolicy, Policy};
-use crate::rules::Verifier;
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
+use crate::verifier::Verifier;
 use crate::verify::{self, Incomplete, KeyLookup};
 
 impl Policy {

@@ -17,11 +17,11 @@ use crate::error::Error;
 use crate::issuers::TrustedIssuer;
 use crate::keys::VerificationKey;
 use crate::revocation::RevocationStatus;
-use crate::rules::Rules;
 use crate::signature::{Algorithm, Family};
 use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, Unverified};
 use crate::verified::VerifiedToken;
+use crate::verifier::Rules;
 use crate::verify::{self, Incomplete, KeyLookup};
 
 /// Takes all steps that can be taken. Sources are not told to look for a key.

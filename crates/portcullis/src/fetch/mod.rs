@@ -9,8 +9,8 @@
 mod address;
 mod client;
 mod error;
+mod fault;
 mod http;
-mod setting;
 mod thread;
 
 use core::time::Duration;
@@ -22,9 +22,9 @@ pub use self::address::{AddressFault, AllowHttp};
 pub(crate) use self::address::{PlainHosts, proxy_fault, shown};
 pub use self::client::{Client, ClientBuilder, ClientError, ClientFault, PemFault};
 pub use self::error::{FetchError, FetchFault};
+pub use self::fault::SettingFault;
 use self::http::retry_after;
 pub use self::http::{HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};
-pub use self::setting::SettingFault;
 pub(crate) use self::thread::Thread;
 #[cfg(feature = "remote-jwks")]
 pub(crate) use self::{error::without_query, http::seconds};

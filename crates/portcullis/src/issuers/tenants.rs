@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use super::newcomers::{Moment, Name, Newcomers, Pace, Standing, Verified, who_gives_way};
+use super::room::{Moment, Name, Newcomers, Pace, Standing, Verified, who_gives_way};
 use super::{IssuerFault, IssuerMatch, TrustedIssuer, TrustedIssuers};
 use crate::fetch::SettingFault;
 use crate::keys::KeysUnavailable;

@@ -3,8 +3,8 @@ use core::fmt;
 use serde::de::IgnoredAny;
 
 use super::SecretFault;
+use crate::debug::debug_as_displayed;
 use crate::json::JsonFault;
-use crate::messages::debug_as_displayed;
 use crate::signature::Algorithm;
 use crate::text::TextFault;
 

@@ -8,9 +8,9 @@ use arc_swap::ArcSwap;
 
 use super::set::Inner;
 use super::{KeyFault, KeySet, KeySource, jwk};
+use crate::debug::debug_as_displayed;
 use crate::file::{Content, FileStatus, FileUser, Settled, Watch, WatchedFile, unreadable_reason};
-use crate::messages::debug_as_displayed;
-use crate::observers::Observers;
+use crate::listeners::Listeners;
 
 /// A file of public keys, read again whenever its content changes.
 ///
@@ -47,7 +47,7 @@ type Observer = dyn Fn(&KeyFileEvent) + Send + Sync;
 /// The keys of a file.
 struct Keys {
     read: Box<Reader>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
     current: ArcSwap<Inner>,
 }
 
@@ -126,7 +126,7 @@ impl fmt::Debug for KeyFile {
 pub struct KeyFileOptions {
     path: PathBuf,
     read: Box<Reader>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
 }
 
 impl KeyFileOptions {
@@ -134,7 +134,7 @@ impl KeyFileOptions {
         path: impl Into<PathBuf>,
         read: impl Fn(&[u8]) -> Result<KeySet, KeyFault> + Send + Sync + 'static,
     ) -> Self {
-        Self { path: path.into(), read: Box::new(read), observers: Observers::default() }
+        Self { path: path.into(), read: Box::new(read), observers: Listeners::default() }
     }
 
     /// Reads the keys under an id, which tokens then have to name. For PEM, which carries none.

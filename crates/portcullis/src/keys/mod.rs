@@ -9,6 +9,7 @@
 //! The key id in a token only looks up: a key with an id serves tokens that name this id, a key
 //! without one is a candidate for every token, and a token without an id sees all keys of its
 //! algorithm. At most [`MAX_CANDIDATES`] are tried, fewer of those that take long.
+mod candidates;
 mod fault;
 mod file;
 mod jwk;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+pub(crate) use self::candidates::Candidates;
 pub use self::fault::{KeyFault, MemberFault, NotAnObject};
 pub use self::file::{KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions, KeyFileStatus};
 pub(crate) use self::secret::Prepared;
@@ -270,36 +272,3 @@ impl fmt::Display for KeyError {
 }
 
 impl core::error::Error for KeyError {}
-
-/// The keys that may have signed a token.
-#[derive(Default)]
-pub(crate) struct Candidates {
-    keys: [Option<Arc<VerificationKey>>; MAX_CANDIDATES],
-}
-
-impl Candidates {
-    /// Collects from each of `sources`.
-    pub(crate) fn find(
-        sources: &[Arc<dyn KeySource>],
-        query: &KeyQuery<'_>,
-        now: UnixTime,
-    ) -> Result<Self, KeyError> {
-        let mut candidates = Self::default();
-        let mut free = candidates.keys.iter_mut();
-        let mut room = MAX_CANDIDATES;
-        for source in sources {
-            for key in source.keys().iter().filter(|key| key.serves(query) && key.is_live(now)) {
-                room = room.checked_sub(key.weight).ok_or(KeyError::TooMany)?;
-                *free.next().ok_or(KeyError::TooMany)? = Some(Arc::clone(key));
-            }
-        }
-        if candidates.keys[0].is_none() {
-            return Err(KeyError::Unknown);
-        }
-        Ok(candidates)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<VerificationKey>> {
-        self.keys.iter().flatten()
-    }
-}

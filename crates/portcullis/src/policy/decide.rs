@@ -1,5 +1,4 @@
 //! How a policy decides about a request.
-use crate::rules::{BadCookie, Verifier};
 use std::sync::Arc;
 
 use super::Verification;
@@ -9,6 +8,7 @@ use crate::observe::Stopwatch;
 use crate::presentation::ResponseForm;
 use crate::request::RequestView;
 use crate::source::{self, Presented, TokenCookie};
+use crate::verifier::{BadCookie, Verifier};
 use crate::verify::{self, Incomplete, KeyLookup, VerifyFuture};
 
 /// A policy at one moment.

@@ -1,19 +1,19 @@
-use crate::issuers::IssuerFault;
-use crate::resource::ResourcePolicyFault;
-use crate::text::identifier_in;
 use core::fmt;
 use core::time::Duration;
 
+use crate::debug::debug_as_displayed;
 #[cfg(feature = "remote-jwks")]
 use crate::fetch::SettingFault;
+use crate::issuers::IssuerFault;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwksError;
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
-use crate::messages::debug_as_displayed;
+use crate::resource::ResourcePolicyFault;
 use crate::revocation::RevocationFault;
 use crate::signature::Algorithm;
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusListsError;
+use crate::text::identifier_in;
 use crate::token::TokenLimits;
 
 /// A policy that would be weak, or whose decisions do not fit together. Lists every fault at once.

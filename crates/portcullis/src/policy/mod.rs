@@ -9,7 +9,6 @@ mod metrics;
 mod replaceable;
 mod resource;
 
-use crate::rules::{Rules, Verifier};
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
@@ -28,9 +27,10 @@ use crate::claims;
 use crate::error::Error;
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocations};
-pub use crate::rules::BadCookie;
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
+pub use crate::verifier::BadCookie;
+use crate::verifier::{Rules, Verifier};
 pub use crate::verify::VerifyFuture;
 use crate::verify::{self, Incomplete, KeyLookup};
 

@@ -1,8 +1,9 @@
 //! What presets are told, checked before an address is made of it.
 use core::fmt;
 
-use crate::messages::debug_as_displayed;
 use url::Url;
+
+use crate::debug::debug_as_displayed;
 
 /// A text that a preset cannot make an issuer of. The text itself is not shown.
 #[non_exhaustive]

@@ -1,8 +1,8 @@
 //! What is wrong with a document, or with the policy beside it.
-use crate::messages::debug_as_displayed;
 use core::fmt;
 
 use super::document::MAX_DOCUMENT;
+use crate::debug::debug_as_displayed;
 
 /// A protected resource that is refused. Lists every fault at once.
 #[derive(Clone, Eq, PartialEq)]

@@ -4,7 +4,7 @@ use core::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::what::Revocable;
+use super::kind::Revocable;
 use crate::signature::random_bytes;
 
 /// Sixteen bytes that stand for what was revoked: of its kind, its issuer, and its name there.

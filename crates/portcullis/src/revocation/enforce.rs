@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::kind::Revocable;
 use super::list::RevocationList;
 use super::source::{RevocationSource, RevocationStatus};
-use super::what::Revocable;
 use crate::claims::CompiledRules;
 use crate::error::{Claim, ClaimsError, Error};
 use crate::json::Json;

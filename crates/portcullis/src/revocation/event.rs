@@ -1,7 +1,7 @@
 //! What operators see of revocation.
 use core::time::Duration;
 
-use super::what::Revocable;
+use super::kind::Revocable;
 
 pub(super) type Observer = dyn Fn(&RevocationEvent) + Send + Sync;
 

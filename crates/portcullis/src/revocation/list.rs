@@ -1,5 +1,4 @@
 //! The picture of what was taken back, in memory.
-use crate::error::RevocationUnavailable;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use core::time::Duration;
@@ -11,10 +10,11 @@ use arc_swap::ArcSwap;
 use super::digest::{Digest, DigestKey, LIFT, Of};
 use super::event::{Observer, RevocationEvent, RevocationStats};
 use super::handle::RevokeError;
+use super::kind::{Revocable, Revocation, RevokedUntil, Scope};
 use super::room::{Tally, Writer};
 use super::table::{Fact, Lifts, Mark, NoRoom, Table, Until};
-use super::what::{Revocable, Revocation, RevokedUntil, Scope};
-use crate::observers::{Observers, guarded};
+use crate::error::RevocationUnavailable;
+use crate::listeners::{Listeners, guarded};
 use crate::time::{Clock, UnixTime};
 
 /// How much longer an entry lives than any token that it concerns: clocks of processes differ.
@@ -52,7 +52,7 @@ struct Inner {
     bounds: Bounds,
     capacity: usize,
     clock: Arc<dyn Clock>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
     /// Tokens issued before are refused, whoever issued them: they may be older than the list.
     start: Option<UnixTime>,
     tokens: Table<Until>,
@@ -302,7 +302,7 @@ pub(super) struct ListSettings {
     pub(super) bounds: Bounds,
     pub(super) capacity: usize,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) observers: Observers<Observer>,
+    pub(super) observers: Listeners<Observer>,
     /// Whether tokens that may be from before now are refused.
     pub(super) start: bool,
     pub(super) max_staleness: Option<Duration>,

@@ -1,5 +1,4 @@
 //! A source that has to be waited for.
-use crate::error::RevocationUnavailable;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -7,6 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::source::{RevocationAnswer, RevocationSource, RevocationStatus};
+use crate::error::RevocationUnavailable;
 use crate::verified::VerifiedToken;
 
 /// A [`RevocationSource`] of your own that has to be waited for, within a time limit: a service, a

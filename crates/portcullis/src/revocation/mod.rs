@@ -12,6 +12,7 @@ mod digest;
 mod enforce;
 mod event;
 mod handle;
+mod kind;
 mod list;
 #[cfg(feature = "lookup")]
 mod lookup;
@@ -21,12 +22,12 @@ mod snapshot;
 mod source;
 mod store;
 mod table;
-mod what;
 
 pub(crate) use self::enforce::IssuerRule;
 pub use self::enforce::{EnforcedRevocations, RevocationFault};
 pub use self::event::{RevocationEvent, RevocationStats};
 pub use self::handle::{Revocations, RevokeError};
+pub use self::kind::{Revocable, Revocation, RevokedUntil};
 pub use self::list::{
     Moment, RevocationEntry, RevocationList, RevocationReading, WeakRevocationList,
 };
@@ -38,4 +39,3 @@ pub use self::snapshot::SnapshotError;
 pub(crate) use self::source::{PendingAnswers, RevocationOutcome, Sources};
 pub use self::source::{RevocationAnswer, RevocationSource, RevocationStatus, UnknownRevocation};
 pub use self::store::{PublishFuture, RevocationStore, StoreError};
-pub use self::what::{Revocable, Revocation, RevokedUntil};

@@ -10,7 +10,7 @@ use super::handle::Revocations;
 use super::list::{Bounds, ListSettings, RevocationList};
 use super::snapshot::{self, SnapshotError};
 use crate::claims::{DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, MaxLifetime};
-use crate::observers::Observers;
+use crate::listeners::Listeners;
 use crate::time::{Clock, SystemClock};
 
 /// As many as 45 MiB hold at most, and more than a service revokes within the life of its tokens.
@@ -25,7 +25,7 @@ pub struct RevocationOptions {
     capacity: Option<usize>,
     refuses_issued_before_start: bool,
     clock: Arc<dyn Clock>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
 }
 
 impl Default for RevocationOptions {
@@ -43,7 +43,7 @@ impl RevocationOptions {
             capacity: None,
             refuses_issued_before_start: false,
             clock: Arc::new(SystemClock),
-            observers: Observers::default(),
+            observers: Listeners::default(),
         }
     }
 

@@ -1,12 +1,12 @@
 //! Who is asked, and what they may say.
-use crate::error::{Error, RevocationError, RevocationUnavailable};
-use crate::terms::NEVER;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use std::sync::Arc;
 
 use super::enforce::Enforced;
+use crate::error::{Error, RevocationError, RevocationUnavailable};
+use crate::terms::NEVER;
 use crate::verified::VerifiedToken;
 
 /// Somewhere that knows which tokens were taken back.

@@ -33,7 +33,7 @@ pub(super) struct Mark {
     ends: u32,
 }
 
-/// How often what has the name was lifted, for ever, and the [code](super::what::Revocable::code) of its kind.
+/// How often what has the name was lifted, for ever, and the [code](super::kind::Revocable::code) of its kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Lifts {
     pub(super) count: u16,

@@ -1,6 +1,7 @@
-use crate::messages::debug_as_displayed;
 use core::fmt;
 use core::str::FromStr;
+
+use crate::debug::debug_as_displayed;
 
 /// A signature algorithm of RFC 7518 §3.1, RFC 8037 or RFC 9864.
 ///

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::authentic::Authentic;
     use crate::keys::{KeySet, Prepared, Secret, VerificationKey};
-    use crate::token::{KnownHeaders, SignatureBuffer, TokenLimits, Unverified};
+    use crate::token::{HeaderCache, SignatureBuffer, TokenLimits, Unverified};
 
     #[derive(Deserialize)]
     struct Case {
@@ -309,7 +309,7 @@ mod tests {
         candidates: &[Arc<VerificationKey>],
     ) -> Result<Algorithm, SignatureError> {
         let mut buffer = SignatureBuffer::new();
-        let (limits, headers) = (TokenLimits::default(), KnownHeaders::default());
+        let (limits, headers) = (TokenLimits::default(), HeaderCache::default());
         let token = Unverified::parse(token.as_bytes(), limits, &headers, &mut buffer).unwrap();
         Authentic::check(token, candidates).map(|authentic| authentic.key.algorithm())
     }
@@ -342,7 +342,7 @@ mod tests {
             hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), input).as_ref().to_vec()
         });
         let mut buffer = SignatureBuffer::new();
-        let (limits, headers) = (TokenLimits::default(), KnownHeaders::default());
+        let (limits, headers) = (TokenLimits::default(), HeaderCache::default());
         let token = Unverified::parse(token.as_bytes(), limits, &headers, &mut buffer).unwrap();
         let Ok(authentic) = Authentic::check(token, &candidates) else { panic!("it is signed") };
         assert!(Arc::ptr_eq(&authentic.key, &candidates[1]));

@@ -1,10 +1,10 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::debug::debug_as_displayed;
 use crate::error::{ClaimsError, Error};
 use crate::fetch::{AddressFault, FetchError, SettingFault, shown};
 use crate::json::JsonFault;
-use crate::messages::debug_as_displayed;
 use crate::token::TokenError;
 
 /// Why a status list could not be asked. For an operator: the client is told 503.

@@ -8,9 +8,9 @@ use super::slots::Now;
 use super::statuses::{Statuses, Unreadable};
 use crate::error::ClaimsError;
 use crate::json::{Json, read_object};
-use crate::rules::Rules;
 use crate::time::UnixTime;
 use crate::token::{TokenError, TypeHeader};
+use crate::verifier::Rules;
 use crate::verify::{Statement, authenticate_other};
 
 /// At which part of its freshness a list is fetched anew, in percent: while it still serves.

@@ -18,29 +18,29 @@
 //! A list is fetched when a token needs it, by the thread that fetches remote keys, and serves for its
 //! `ttl` or until its `exp`. When four fifths of that are over, the next request has it fetched anew
 //! and does not wait. When all of it is, requests wait for the new one.
-mod checker;
+mod driver;
 mod fault;
 mod list;
 mod settings;
 mod slots;
 mod statuses;
 
-use crate::claims::StatusRule;
 use core::fmt;
 use core::time::Duration;
 use std::sync::{Arc, Weak};
 
 use url::{Origin, Url};
 
-pub(crate) use self::checker::Checker;
-use self::checker::Observer;
+pub(crate) use self::driver::Checker;
+use self::driver::Observer;
 pub use self::fault::{StatusListError, StatusListFault, StatusListsError};
 use self::settings::Settings;
+use crate::claims::StatusRule;
 use crate::fetch::{AllowHttp, HttpClient, PlainHosts, SettingFault, Thread};
-use crate::observers::Observers;
-use crate::rules::Rules;
+use crate::listeners::Listeners;
 use crate::setting::{self, Words};
 use crate::time::Clock;
+use crate::verifier::Rules;
 
 /// Has a policy ask the lists that tokens name whether they were taken back: see
 /// [`PolicyBuilder::status_lists`](crate::PolicyBuilder::status_lists).
@@ -87,7 +87,7 @@ pub struct StatusLists {
     origins: Vec<String>,
     hosts: PlainHosts,
     client: Option<setting::Shared<dyn HttpClient>>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
     words: Words,
 }
 
@@ -103,7 +103,7 @@ impl StatusLists {
             origins: Vec::new(),
             hosts: PlainHosts::default(),
             client: None,
-            observers: Observers::default(),
+            observers: Listeners::default(),
             words: Words::default(),
         }
     }

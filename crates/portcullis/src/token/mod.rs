@@ -13,10 +13,10 @@
 //!
 //! Nothing here was verified. All of it was written by whoever sent the request.
 mod header;
-mod known;
+mod header_cache;
 mod payload;
 #[cfg(feature = "status-list")]
-mod status;
+mod status_claim;
 
 use core::fmt;
 use core::ops::Range;
@@ -30,10 +30,10 @@ use base64::engine::{Simd, general_purpose::NO_PAD};
 use memchr::memchr_iter;
 
 pub(crate) use self::header::{Header, TypeHeader};
-pub(crate) use self::known::KnownHeaders;
+pub(crate) use self::header_cache::HeaderCache;
 pub(crate) use self::payload::Payload;
 #[cfg(feature = "status-list")]
-pub(crate) use self::status::{Reference, StatusClaim};
+pub(crate) use self::status_claim::{Reference, StatusClaim};
 use crate::json::{BYTES_A_MEMBER, Index, JsonFault, JsonText};
 use crate::keys::KeyQuery;
 
@@ -372,7 +372,7 @@ impl<'t> Unverified<'t> {
     pub(crate) fn parse(
         token: &'t [u8],
         limits: TokenLimits,
-        headers: &KnownHeaders,
+        headers: &HeaderCache,
         signature: &'t mut SignatureBuffer,
     ) -> Result<Self, TokenError> {
         limits.check(token.len())?;
@@ -553,7 +553,7 @@ mod tests {
         ];
         let read = |token: &[u8]| {
             let mut signature = SignatureBuffer::new();
-            let headers = KnownHeaders::default();
+            let headers = HeaderCache::default();
             Unverified::parse(token, TokenLimits::default(), &headers, &mut signature).err()
         };
         for token in tokens {

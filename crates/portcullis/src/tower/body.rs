@@ -22,7 +22,7 @@ pin_project! {
             #[pin]
             body: B,
         },
-        RejectionResponse {
+        Rejected {
             body: Bytes,
         },
     }
@@ -37,7 +37,7 @@ impl<B> ResponseBody<B> {
     pub fn fold<T>(self, inner: impl FnOnce(B) -> T, refusal: impl FnOnce(Bytes) -> T) -> T {
         match self.kind {
             Kind::Inner { body } => inner(body),
-            Kind::RejectionResponse { body } => refusal(body),
+            Kind::Rejected { body } => refusal(body),
         }
     }
 }
@@ -52,7 +52,7 @@ impl<B: Default> Default for ResponseBody<B> {
 impl<B> From<Bytes> for ResponseBody<B> {
     /// The body of a refusal.
     fn from(body: Bytes) -> Self {
-        Self { kind: Kind::RejectionResponse { body } }
+        Self { kind: Kind::Rejected { body } }
     }
 }
 
@@ -70,8 +70,8 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body } => body.poll_frame(context),
-            KindProjection::RejectionResponse { body } if body.is_empty() => Poll::Ready(None),
-            KindProjection::RejectionResponse { body } => {
+            KindProjection::Rejected { body } if body.is_empty() => Poll::Ready(None),
+            KindProjection::Rejected { body } => {
                 Poll::Ready(Some(Ok(Frame::data(core::mem::take(body).into()))))
             }
         }
@@ -80,14 +80,14 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::RejectionResponse { body } => body.is_empty(),
+            Kind::Rejected { body } => body.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
-            Kind::RejectionResponse { body } => SizeHint::with_exact(body.len() as u64),
+            Kind::Rejected { body } => SizeHint::with_exact(body.len() as u64),
         }
     }
 }

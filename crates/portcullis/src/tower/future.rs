@@ -34,7 +34,7 @@ pin_project! {
         Refused {
             rejection: Option<Rejection>,
         },
-        VerifyFuture {
+        Waiting {
             // In a box, since it is rare and would make every future larger.
             held: Option<Box<Held<S, B>>>,
         },
@@ -59,7 +59,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
 
     pub(super) fn waiting(waiting: VerifyFuture, request: Request<B>, inner: S) -> Self {
         let held = Box::new(Held { waiting, request, inner });
-        Self { state: State::VerifyFuture { held: Some(held) } }
+        Self { state: State::Waiting { held: Some(held) } }
     }
 }
 
@@ -83,7 +83,7 @@ where
                 StateProjection::Refused { rejection } => {
                     return Poll::Ready(Ok(rejection.take().expect(TWICE).into_response()));
                 }
-                StateProjection::VerifyFuture { held } => {
+                StateProjection::Waiting { held } => {
                     let waiting = &mut held.as_mut().expect(TWICE).waiting;
                     match ready!(Pin::new(waiting).poll(context)) {
                         Ok(admission) => {

@@ -1,27 +1,27 @@
 //! The order of the steps. Each takes what the one before it proved and returns a new type, so
 //! that a step left out does not compile.
 mod keys;
+mod other_tokens;
 mod recall;
 mod recheck;
 mod revoked;
-mod statement;
 mod wait;
 
 pub(crate) use self::keys::{check_signature, find_keys};
+pub(crate) use self::other_tokens::{Statement, authenticate_other};
 use self::recall::recall;
 pub(crate) use self::recheck::{recheck, resume_recheck};
 use self::revoked::{check_revocable, check_revoked};
-pub(crate) use self::statement::{Statement, authenticate_other};
 pub use self::wait::VerifyFuture;
 pub(crate) use self::wait::{Incomplete, KeyLookup, resume};
 use crate::claims::{self, Valid};
 use crate::error::ClaimsError;
 use crate::issuers::IssuerMatch;
-use crate::rules::{Rules, Verifier};
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
 use crate::token::{Parts, SignatureBuffer, Unverified};
 use crate::verified::VerifiedToken;
+use crate::verifier::{Rules, Verifier};
 
 /// Verifies the text of a token with what is in memory. Of one that verified before under the same bytes, only
 /// what may have changed is asked again.

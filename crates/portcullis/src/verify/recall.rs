@@ -2,8 +2,8 @@
 use crate::claims::{self, Valid};
 use crate::error::{Claim, ClaimsError};
 use crate::issuers::IssuerMatch;
-use crate::rules::Verifier;
 use crate::time::UnixTime;
+use crate::verifier::Verifier;
 
 /// A token that verified before under the same bytes, with what may have changed about it asked again.
 ///

@@ -6,9 +6,9 @@ use crate::claims;
 use crate::error::Error;
 use crate::keys::{Candidates, KeyError, KeysUnavailable};
 use crate::revocation::RevocationOutcome;
-use crate::rules::Rules;
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
+use crate::verifier::Rules;
 
 /// Decides again about a token that this or another policy verified, for a connection that outlives its
 /// request.

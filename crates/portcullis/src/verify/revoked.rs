@@ -3,9 +3,9 @@ use super::wait::{Incomplete, Pending};
 use crate::claims::Valid;
 use crate::error::{Error, RevocationError};
 use crate::revocation::RevocationOutcome;
-use crate::rules::{Rules, Verifier};
 use crate::terms::Generation;
 use crate::verified::VerifiedToken;
+use crate::verifier::{Rules, Verifier};
 
 /// Checks that a token could be revoked where it has to be.
 pub(super) fn check_revocable(rules: &Rules, token: &VerifiedToken) -> Result<(), Error> {

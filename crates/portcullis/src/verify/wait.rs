@@ -10,9 +10,9 @@ use crate::admission::{Admission, Rejection};
 use crate::error::{Error, RevocationError, RevocationUnavailable};
 use crate::keys::{KeyError, KeyFuture, KeysUnavailable};
 use crate::revocation::PendingAnswers;
-use crate::rules::Verifier;
 use crate::terms::Generation;
 use crate::verified::VerifiedToken;
+use crate::verifier::Verifier;
 
 /// Why a token is not verified, or not yet.
 pub(crate) enum Incomplete {

@@ -4,7 +4,7 @@ use super::keys::{PlainHosts, read_keys};
 use super::{mistaken_key, remote};
 use crate::claims::TokenType;
 use crate::config::fault::Problem;
-use crate::config::locate::{IssuerSite, Sites};
+use crate::config::place::{IssuerSite, Sites};
 use crate::config::reader::{Table, Value};
 use crate::policy::{Fault, Issuer, WantsAudience};
 use crate::signature::Algorithm;

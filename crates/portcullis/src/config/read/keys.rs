@@ -3,7 +3,7 @@ use core::cell::Cell;
 
 use super::{mistaken_key, remote};
 use crate::config::fault::Problem;
-use crate::config::locate::IssuerSite;
+use crate::config::place::IssuerSite;
 use crate::config::reader::{Table, Value};
 use crate::keys::{Encoding, KeyFile, Secret};
 use crate::policy::{Fault, Keys};

@@ -13,14 +13,15 @@ use self::claims::{Lifetime, read_claims, read_lifetime};
 use self::issuer::read_issuer;
 use self::source::{PlacedSource, read_any_cookie, read_sources};
 use super::fault::{ConfigError, Problem};
-use super::locate::Sites;
-use super::node::{Lines, Node};
+use super::lines::Lines;
+use super::node::Node;
+use super::place::Sites;
 use super::reader::{Reader, Table, Value};
 use crate::dangerous;
 use crate::policy::{Fault, Policy, PolicyBuilder};
 use crate::presentation::Presentation;
-use crate::rules::BadCookie;
 use crate::source::TokenSource;
+use crate::verifier::BadCookie;
 
 /// The keys of the top level.
 pub(super) const TOP_LEVEL: [&str; 13] = [

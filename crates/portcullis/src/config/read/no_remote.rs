@@ -1,7 +1,7 @@
 //! In the place of `remote` where the feature is off: its keys are told what they need.
 use super::keys::PlainHosts;
 use crate::config::fault::Problem;
-use crate::config::locate::IssuerSite;
+use crate::config::place::IssuerSite;
 use crate::config::reader::{Table, Value};
 use crate::policy::{Issuer, Keys, WantsAlgorithms};
 

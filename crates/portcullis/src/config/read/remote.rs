@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use super::keys::PlainHosts;
 use crate::config::fault::Problem;
-use crate::config::locate::IssuerSite;
+use crate::config::place::IssuerSite;
 use crate::config::reader::{Table, Value};
 use crate::dangerous;
 use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, Settings};

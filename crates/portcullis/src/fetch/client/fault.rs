@@ -1,8 +1,8 @@
 //! What is wrong with the options of a client.
 use core::fmt;
 
+use crate::debug::debug_as_displayed;
 use crate::fetch::SettingFault;
-use crate::messages::debug_as_displayed;
 
 /// Why a [`Client`](super::Client) cannot be built: every fault at once.
 #[derive(Clone, Eq, PartialEq)]

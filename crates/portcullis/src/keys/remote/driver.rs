@@ -19,9 +19,9 @@ use super::watch::{Event, Health};
 use crate::fetch::FetchFault;
 use crate::keys::set::Inner;
 use crate::keys::{KeyQuery, KeySet, KeysUnavailable};
-use crate::observers::Observers;
+use crate::listeners::Listeners;
 #[cfg(feature = "tracing")]
-use crate::observers::guarded;
+use crate::listeners::guarded;
 use crate::signature::Algorithm;
 
 pub(super) type Observer = dyn Fn(&str, &Event) + Send + Sync;
@@ -29,7 +29,7 @@ pub(super) type Observer = dyn Fn(&str, &Event) + Send + Sync;
 /// What a key set's handles, the requests that wait for it and its driver have in common.
 pub(super) struct Shared {
     pub(super) source: Source,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
     /// Read by every request, without a lock.
     current: ArcSwap<Inner>,
     /// Until when the keys at hand serve, in milliseconds. The driver takes them away then; this is for when it does
@@ -61,7 +61,7 @@ struct Engine {
 }
 
 impl Shared {
-    pub(super) fn new(source: Source, observers: Observers<Observer>) -> Self {
+    pub(super) fn new(source: Source, observers: Listeners<Observer>) -> Self {
         let engine = Engine {
             schedule: Schedule::new(source.settings.clone()),
             pending: Vec::new(),

@@ -10,13 +10,13 @@ use super::address::parse_named;
 use super::caching::Caching;
 use super::schedule::Moment;
 use super::settings::Settings;
+use crate::debug::debug_as_displayed;
 use crate::fetch::{
     AddressFault, FetchError, FetchFault, HttpClient, HttpResponse, PlainHosts, check_status, get,
     without_query,
 };
 use crate::json::{Json, JsonFault, read_tree};
 use crate::keys::{KeyFault, KeySet};
-use crate::messages::debug_as_displayed;
 use crate::text::TextFault;
 
 /// For how long metadata are gone by. They change less often than keys, and a fetch that fails

@@ -58,9 +58,9 @@ use self::fetch::{Place, Source};
 pub(crate) use self::settings::Settings;
 pub use self::watch::{Event, Health};
 use super::{KeyFuture, KeyQuery, KeySet, KeySource};
+use crate::debug::debug_as_displayed;
 use crate::fetch::{AddressFault, AllowHttp, HttpClient, PlainHosts, SettingFault, Thread, shown};
-use crate::messages::debug_as_displayed;
-use crate::observers::Observers;
+use crate::listeners::Listeners;
 use crate::setting::{self, Words};
 
 /// The keys that an issuer publishes at an address, kept current.
@@ -244,7 +244,7 @@ pub struct RemoteJwksOptions {
     pub(crate) settings: Settings,
     hosts: PlainHosts,
     client: Option<setting::Shared<dyn HttpClient>>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
     words: Words,
 }
 
@@ -255,7 +255,7 @@ impl RemoteJwksOptions {
             settings: Settings::default(),
             hosts: PlainHosts::default(),
             client: None,
-            observers: Observers::default(),
+            observers: Listeners::default(),
             words: Words::default(),
         }
     }

@@ -15,14 +15,14 @@ use crate::policy::fault::{BuildError, Fault};
 use crate::policy::{Issuer, Policy};
 use crate::response::ResponseNeeds;
 use crate::revocation::{IssuerRule, Sources};
-use crate::rules::{Rules, Verifier};
 use crate::setting::Shared;
 use crate::source::{AllowedOrigins, TokenSource};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusLists;
 use crate::terms::Terms;
 use crate::time::SystemClock;
-use crate::token::{KnownHeaders, TokenLimits};
+use crate::token::{HeaderCache, TokenLimits};
+use crate::verifier::{Rules, Verifier};
 
 impl PolicyBuilder {
     /// Makes the policy.
@@ -167,7 +167,7 @@ impl PolicyBuilder {
             status: StatusRule::default(),
             #[cfg(all(feature = "explain", feature = "status-list"))]
             plain_status_hosts: Vec::new(),
-            headers: KnownHeaders::default(),
+            headers: HeaderCache::default(),
             terms,
         };
         #[cfg(not(feature = "status-list"))]

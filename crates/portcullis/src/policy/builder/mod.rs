@@ -12,16 +12,16 @@ use super::issuer::Issuer;
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
 use crate::error::Error;
 use crate::presentation::Presentation;
-use crate::refusal::RejectionResponse;
+use crate::rejection_response::RejectionResponse;
 use crate::resource::ProtectedResource;
 use crate::revocation::{EnforcedRevocations, RevocationSource, UnknownRevocation};
-use crate::rules::{BadCookie, Rules};
 use crate::setting::{Setting, Shared, Voice};
 use crate::source::{Precedence, TokenSource};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusLists;
 use crate::terms::ScopeImplies;
 use crate::time::Clock;
+use crate::verifier::{BadCookie, Rules};
 
 /// Makes a [`Policy`]. See [`Policy::builder`].
 ///

@@ -163,7 +163,7 @@ fn no_more_are_remembered_than_there_is_room_for() {
     for name in 0..100_000 {
         newcomers.ask(SECOND, Name(name));
     }
-    let VerifyFuture { names, by_number, by_time } = &newcomers.waiting;
+    let Waiting { names, by_number, by_time } = &newcomers.waiting;
     assert_eq!([names.len(), by_number.len(), by_time.len()], [MAX_WAITING; 3]);
 }
 

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Newcomers {
     budget: Budget,
-    waiting: VerifyFuture,
+    waiting: Waiting,
     granted: Granted,
     /// Those that were here before have a budget of their own, which no invented name touches.
     returning: Budget,
@@ -45,7 +45,7 @@ impl Newcomers {
     pub(super) fn new(pace: Pace, most: usize, verified: Verified) -> Self {
         Self {
             budget: Budget::new(pace),
-            waiting: VerifyFuture::default(),
+            waiting: Waiting::default(),
             granted: Granted::default(),
             returning: Budget::new(Pace { burst: most, ..pace }),
             verified,
@@ -116,7 +116,7 @@ impl Budget {
 
 /// Names that found no slot, and how often each was asked for.
 #[derive(Debug, Default)]
-struct VerifyFuture {
+struct Waiting {
     names: HashMap<Name, (u32, Moment)>,
     by_number: BTreeSet<(u32, Name)>,
     /// Who was not asked for the longest goes first, however often before: else names that were repeated once would
@@ -124,7 +124,7 @@ struct VerifyFuture {
     by_time: BTreeSet<(Moment, Name)>,
 }
 
-impl VerifyFuture {
+impl Waiting {
     fn come(&mut self, now: Moment, name: Name) {
         let asked = self.leave(name).unwrap_or(0).saturating_add(1);
         if self.names.len() >= MAX_WAITING {

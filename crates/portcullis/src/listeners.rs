@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::setting::Shared;
 
 /// Who is told: all that were added.
-pub(crate) struct Observers<F: ?Sized>(Vec<Shared<F>>);
+pub(crate) struct Listeners<F: ?Sized>(Vec<Shared<F>>);
 
-impl<F: ?Sized> Observers<F> {
+impl<F: ?Sized> Listeners<F> {
     pub(crate) fn add(&mut self, observer: Arc<F>) {
         self.0.push(Shared(observer));
     }
@@ -29,27 +29,27 @@ pub(crate) fn guarded(run: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(run));
 }
 
-impl<F: ?Sized> Default for Observers<F> {
+impl<F: ?Sized> Default for Listeners<F> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<F: ?Sized> Clone for Observers<F> {
+impl<F: ?Sized> Clone for Listeners<F> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<F: ?Sized> PartialEq for Observers<F> {
+impl<F: ?Sized> PartialEq for Listeners<F> {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl<F: ?Sized> fmt::Debug for Observers<F> {
+impl<F: ?Sized> fmt::Debug for Listeners<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Observers({})", self.0.len())
+        write!(f, "Listeners({})", self.0.len())
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn each_is_told_whoever_panics_before() {
         let told = Arc::new(Mutex::new(Vec::new()));
-        let mut observers = Observers::<dyn Fn(u8)>::default();
+        let mut observers = Listeners::<dyn Fn(u8)>::default();
         for name in ["first", "panics", "last"] {
             let told = Arc::clone(&told);
             observers.add(Arc::new(move |event| {

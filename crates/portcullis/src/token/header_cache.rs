@@ -13,7 +13,7 @@ const MOST: usize = 8;
 /// Whoever can send a request can write headers, so only those of valid tokens are remembered. And
 /// since an issuer may write another one into each of its tokens, there is one new header a second.
 #[derive(Default)]
-pub(crate) struct KnownHeaders(ArcSwap<Inner>);
+pub(crate) struct HeaderCache(ArcSwap<Inner>);
 
 #[derive(Clone, Default)]
 struct Inner {
@@ -23,7 +23,7 @@ struct Inner {
     last: Option<UnixTime>,
 }
 
-impl KnownHeaders {
+impl HeaderCache {
     /// What this text was read as.
     pub(super) fn find(&self, text: &str) -> Option<Header> {
         let known = self.0.load();
@@ -58,19 +58,19 @@ mod tests {
 
     /// Remembers `text` as if it had been read as a header with this algorithm, which tells what was
     /// remembered from what is read.
-    fn add(known: &KnownHeaders, text: &str, now: i64) {
+    fn add(known: &HeaderCache, text: &str, now: i64) {
         let header = Header::read(r#"{"alg":"ES512"}"#).expect("a header");
         known.add(text, &header, UnixTime(now));
     }
 
-    fn is_known(known: &KnownHeaders, text: &str) -> bool {
+    fn is_known(known: &HeaderCache, text: &str) -> bool {
         known.find(text).is_some_and(|header| header.algorithm == Algorithm::ES512)
     }
 
     #[test]
     fn a_header_is_known_by_all_of_its_bytes() {
         let text = r#"{"alg":"HS256","kid":"k1","typ":"JWT"}"#;
-        let known = KnownHeaders::default();
+        let known = HeaderCache::default();
         assert!(!is_known(&known, text));
         add(&known, text, 1);
         assert!(is_known(&known, text));
@@ -93,7 +93,7 @@ mod tests {
             r#"{"kid":"k\u0031","x5c":[],"alg":"RS256"}"#,
             r#"{"alg":"HS512","typ":"JWT"}"#,
         ] {
-            let known = KnownHeaders::default();
+            let known = HeaderCache::default();
             let read = Header::read(text).expect("a header");
             known.add(text, &read, UnixTime(1));
             let again = known.find(text).expect("it is remembered");
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn there_is_one_new_header_a_second_and_the_oldest_gives_way() {
         let text = |number: i64| format!(r#"{{"alg":"HS256","kid":"k{number}"}}"#);
-        let known = KnownHeaders::default();
+        let known = HeaderCache::default();
         for second in 0..10 {
             add(&known, &text(second), second);
             add(&known, &text(100 + second), second);

@@ -18,14 +18,14 @@ use super::{CONNECT_TIMEOUT, StatusLists};
 use crate::claims::StatusRule;
 use crate::error::RevocationUnavailable;
 use crate::fetch::{HttpClient, PlainHosts, Thread, check_status, get};
-use crate::observers::Observers;
+use crate::listeners::Listeners;
 #[cfg(feature = "tracing")]
-use crate::observers::guarded;
+use crate::listeners::guarded;
 use crate::revocation::{RevocationAnswer, RevocationSource, RevocationStatus};
-use crate::rules::Rules;
 use crate::time::{Clock, UnixTime};
 use crate::token::{Reference, StatusClaim};
 use crate::verified::VerifiedToken;
+use crate::verifier::Rules;
 
 pub(super) type Observer = dyn Fn(&StatusListError) + Send + Sync;
 
@@ -47,7 +47,7 @@ struct Shared {
     origins: Vec<Origin>,
     hosts: PlainHosts,
     client: Arc<dyn HttpClient>,
-    observers: Observers<Observer>,
+    observers: Listeners<Observer>,
     clock: Arc<dyn Clock>,
     /// Those of the policy that this is part of.
     rules: Weak<Rules>,

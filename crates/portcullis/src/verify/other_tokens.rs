@@ -8,10 +8,10 @@ use crate::authentic::Authentic;
 use crate::claims;
 use crate::error::{ClaimsError, Error};
 use crate::issuers::TrustedIssuer;
-use crate::rules::Rules;
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
 use crate::token::{Parts, SignatureBuffer, TokenLimits, Unverified};
+use crate::verifier::Rules;
 
 /// Another kind of token than an access token, signed by an issuer of the policy. Its claims are
 /// unchecked, and its type is.

@@ -8,7 +8,7 @@ use crate::issuers::TrustedIssuers;
 use crate::revocation::Sources;
 use crate::source::{AllowedOrigins, Precedence, TokenSource};
 use crate::terms::{Generation, Terms};
-use crate::token::{KnownHeaders, TokenLimits};
+use crate::token::{HeaderCache, TokenLimits};
 
 /// What verifies tokens, and the tokens that it verified. They hold the rules, which therefore know
 /// nothing of them.
@@ -33,7 +33,7 @@ pub(crate) struct Rules {
     /// Hosts of status lists that may be asked without TLS.
     #[cfg(all(feature = "explain", feature = "status-list"))]
     pub(crate) plain_status_hosts: Vec<String>,
-    pub(crate) headers: KnownHeaders,
+    pub(crate) headers: HeaderCache,
     pub(crate) terms: Arc<Terms>,
 }
 
