@@ -74,39 +74,16 @@ impl List {
             return Err(StatusListFault::Subject);
         }
 
-        let leeway = statement.issuer.rules.claims.leeway;
-        let horizon = now.saturating_add(leeway);
         let issued_at = payload.issued_at.ok_or(ClaimsError::Missing { claim: "iat" })?;
-        if issued_at > horizon {
-            return Err(ClaimsError::IssuedInFuture { from: issued_at, now }.into());
-        }
-        if let Some(from) = payload.not_before.filter(|from| *from > horizon) {
-            return Err(ClaimsError::NotYetValid { from, now }.into());
-        }
-        let end = payload.expires_at.map(|at| at.saturating_add(leeway));
-        if let (Some(at), Some(end)) = (payload.expires_at, end)
-            && now >= end
-        {
-            return Err(ClaimsError::Expired { at, now }.into());
-        }
-        let too_old_at = settings.max_age.map(|limit| {
-            // The last second at which its age is within the limit counts.
-            issued_at.saturating_add(limit.saturating_add(leeway)).saturating_add(SECOND)
-        });
-        if let (Some(limit), Some(too_old_at)) = (settings.max_age, too_old_at)
-            && now >= too_old_at
-        {
-            let age = now.saturating_since(issued_at);
-            return Err(ClaimsError::TooOld { age, limit }.into());
-        }
+        let end = check_times(statement, issued_at, settings.max_age, now)?;
 
         let Content { ttl, statuses } = Content::read(text, settings.max_list_bytes)?;
         // §11.5: within bounds of our own.
         let fresh_for = ttl.unwrap_or(settings.fresh_for);
         let fresh_for = fresh_for.clamp(settings.min_fresh, settings.max_fresh);
         // Counted from when it was asked for: it may have been made just then.
-        let ends = [Some(origin.asked.time.saturating_add(fresh_for)), end, too_old_at];
-        let until = ends.into_iter().flatten().min().unwrap_or(now);
+        let fresh_until = origin.asked.time.saturating_add(fresh_for);
+        let until = end.map_or(fresh_until, |end| end.min(fresh_until));
         let lasts = until.saturating_since(origin.asked.time).min(fresh_for);
         let refresh_at = origin.asked.moment.saturating_add(lasts * REFRESH_AT_PERCENT / 100);
         Ok(Self {
@@ -176,6 +153,40 @@ fn milliseconds(moment: Moment) -> u64 {
 }
 
 /// What a list's payload says that no other token's does.
+/// Holds a list to its times (§8.3), and says when they end.
+fn check_times(
+    statement: &Statement,
+    issued_at: UnixTime,
+    max_age: Option<Duration>,
+    now: UnixTime,
+) -> Result<Option<UnixTime>, ClaimsError> {
+    let payload = &statement.authentic.parts.payload;
+    let leeway = statement.issuer.rules.claims.leeway;
+    let horizon = now.saturating_add(leeway);
+    if issued_at > horizon {
+        return Err(ClaimsError::IssuedInFuture { from: issued_at, now });
+    }
+    if let Some(from) = payload.not_before.filter(|from| *from > horizon) {
+        return Err(ClaimsError::NotYetValid { from, now });
+    }
+    let over_at = payload.expires_at.map(|at| at.saturating_add(leeway));
+    if let (Some(at), Some(over_at)) = (payload.expires_at, over_at)
+        && now >= over_at
+    {
+        return Err(ClaimsError::Expired { at, now });
+    }
+    let too_old_at = max_age.map(|limit| {
+        // The last second at which its age is within the limit counts.
+        issued_at.saturating_add(limit.saturating_add(leeway)).saturating_add(SECOND)
+    });
+    if let (Some(limit), Some(too_old_at)) = (max_age, too_old_at)
+        && now >= too_old_at
+    {
+        return Err(ClaimsError::TooOld { age: now.saturating_since(issued_at), limit });
+    }
+    Ok([over_at, too_old_at].into_iter().flatten().min())
+}
+
 struct Content {
     ttl: Option<Duration>,
     statuses: Statuses,

@@ -394,6 +394,37 @@ impl Drop for Waiter {
     }
 }
 
+impl Shared {
+    /// Serves no more keys, unless others have come since.
+    fn expire(&self, memory: &mut Memory) {
+        let engine = self.engine();
+        if !engine.schedule.serves() {
+            self.take_over(KeySet::empty());
+            self.serves.send_replace(false);
+            memory.forget_set();
+        }
+    }
+
+    /// What a fetch came to, which hands back what is remembered of the server.
+    fn result_of(
+        &self,
+        ended: Result<(Memory, Result<Fetched, KeyFetchError>), JoinError>,
+        memory: &mut Memory,
+    ) -> Result<Fetched, KeyFetchError> {
+        let failed = |fault| Err(KeyFetchError::new(self.source.address(), fault));
+        let Ok((kept, result)) = ended else { return failed(KeyFetchFault::Panicked) };
+        *memory = kept;
+        match result {
+            // A set that expired meanwhile has to come whole.
+            Ok(Fetched { keys: None, .. }) if self.keys().is_empty() => {
+                memory.forget_set();
+                failed(KeyFetchFault::Fetch(FetchFault::Status { status: 304 }))
+            }
+            result => result,
+        }
+    }
+}
+
 /// Runs until `stop` is closed.
 pub(super) async fn drive(shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) {
     let _end = End(Arc::clone(&shared));
@@ -415,15 +446,7 @@ pub(super) async fn drive(shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) 
                         (memory, result)
                     });
                 }
-                Action::Expire => {
-                    let engine = shared.engine();
-                    // Others may have come since.
-                    if !engine.schedule.serves() {
-                        shared.take_over(KeySet::empty());
-                        shared.serves.send_replace(false);
-                        memory.forget_set();
-                    }
-                }
+                Action::Expire => shared.expire(&mut memory),
                 Action::Report(report) => {
                     if let Some(event) = shared.event(report) {
                         shared.announce(&event);
@@ -442,24 +465,8 @@ pub(super) async fn drive(shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) 
             biased;
             _ = &mut stop => return,
             Some(ended) = fetches.join_next() => {
-                let result = match ended {
-                    Ok((kept, result)) => {
-                        memory = kept;
-                        result
-                    }
-                    Err(_) => Err(KeyFetchError::new(shared.source.address(), KeyFetchFault::Panicked)),
-                };
-                shared.ended(match result {
-                    // A set that expired meanwhile has to come whole.
-                    Ok(Fetched { keys: None, .. }) if shared.keys().is_empty() => {
-                        memory.forget_set();
-                        Err(KeyFetchError::new(
-                            shared.source.address(),
-                            KeyFetchFault::Fetch(FetchFault::Status { status: 304 }),
-                        ))
-                    }
-                    result => result,
-                });
+                let result = shared.result_of(ended, &mut memory);
+                shared.ended(result);
             }
             () = shared.work.notified() => {}
             () = wake => shared.tell(&mut shared.engine(), Input::Tick),
