@@ -16,10 +16,10 @@ impl<F: ?Sized> Listeners<F> {
         self.0.push(Shared(observer));
     }
 
-    /// Lets `tell` tell each.
-    pub(crate) fn tell(&self, tell: impl Fn(&F)) {
+    /// Lets `notify` tell each.
+    pub(crate) fn notify(&self, notify: impl Fn(&F)) {
         for Shared(observer) in &self.0 {
-            guarded(|| tell(observer));
+            guarded(|| notify(observer));
         }
     }
 }
@@ -70,7 +70,7 @@ mod tests {
                 told.lock().expect("no panic under the lock").push((name, event));
             }));
         }
-        observers.tell(|observer| observer(7));
+        observers.notify(|observer| observer(7));
         assert_eq!(*told.lock().expect("no panic under the lock"), [("first", 7), ("last", 7)]);
     }
 }

@@ -33,7 +33,7 @@ fn table() -> Vec<(&'static str, PolicyBuilder, &'static str)> {
         .algorithms([Algorithm::ES256])
         .keys(RemoteJwks::discovery().allow_http(http()))
         .audience(TestIssuer::AUDIENCE);
-    let lists = StatusLists::new().transport(http()).allow_origin("http://keycloak");
+    let lists = StatusLists::new().allow_http(http()).allow_origin("http://keycloak");
     vec![
         (
             "unlimited_lifetime",

@@ -134,7 +134,7 @@ const OF_A_POLICY: &[Word<PolicyBuilder>] = &[
     ("presentation", |it| it.presentation(Presentation::new().without_details())),
     ("on_refusal", |it| it.on_refusal(|_, refusal| refusal.set_header("x-why", "why"))),
     ("protected_resource", |it| it.protected_resource(&RESOURCE)),
-    ("succeeding", |it| it.reuse_keys_of(&FORMER)),
+    ("reuse_keys_of", |it| it.reuse_keys_of(&FORMER)),
     ("clock", |it| it.clock(FixedClock::at(NOW + 1))),
 ];
 
@@ -221,8 +221,8 @@ const OF_REMOTE_KEYS: &[Word<RemoteJwksOptions>] = &[
     ("same_origin", RemoteJwksOptions::same_origin),
     ("any_origin", RemoteJwksOptions::any_origin),
     ("load_at_start", RemoteJwksOptions::load_at_start),
-    ("transport", |it| it.allow_http(dangerous::allow_http("id"))),
-    ("transport", |it| it.allow_http(dangerous::allow_http("keys"))),
+    ("allow_http", |it| it.allow_http(dangerous::allow_http("id"))),
+    ("allow_http", |it| it.allow_http(dangerous::allow_http("keys"))),
     ("proxy", |it| it.proxy("http://127.0.0.1:1")),
     ("proxy", |it| it.proxy("http://127.0.0.1:2")),
     ("client", |it| it.client(NoClient)),
@@ -233,7 +233,7 @@ const OF_STATUS_LISTS: &[Word<StatusLists>] = &[
     ("required", StatusLists::required),
     ("allow_origin", |it| it.allow_origin("https://status.example")),
     ("allow_origin", |it| it.allow_origin("https://other.example")),
-    ("transport", |it| it.transport(dangerous::allow_http("status"))),
+    ("allow_http", |it| it.allow_http(dangerous::allow_http("status"))),
     ("fresh_for", |it| it.fresh_for(seconds(200))),
     ("fresh_for", |it| it.fresh_for(seconds(300))),
     ("min_fresh", |it| it.min_fresh(seconds(1))),
@@ -483,7 +483,7 @@ fn assert_two_words_differ<T>(
 
 #[test]
 fn two_different_words_about_an_option_are_a_fault_in_either_order() {
-    assert_two_words_differ(OF_REMOTE_KEYS, &["transport"], with_remote_keys);
+    assert_two_words_differ(OF_REMOTE_KEYS, &["allow_http"], with_remote_keys);
     assert_two_words_differ(OF_STATUS_LISTS, &["allow_origin"], with_status_lists);
     assert_two_words_differ(OF_ENFORCED, &["service_clients"], with_enforced);
     assert_two_words_differ(OF_A_RESOURCE, &["member"], with_resource);

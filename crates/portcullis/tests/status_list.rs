@@ -617,7 +617,7 @@ fn plain_http_beyond_loopback_takes_a_dangerous_word_and_the_origin_besides() {
     let (issuer, uri) = ("http://keycloak:8080/realms/a", "http://keycloak:8080/lists/1");
     let plain = Some(StatusListFault::Address(AddressFault::PlainHttp));
     assert_eq!(refused(issuer, uri, StatusLists::new()), plain);
-    let allowing = || StatusLists::new().transport(dangerous::allow_http("keycloak"));
+    let allowing = || StatusLists::new().allow_http(dangerous::allow_http("keycloak"));
     assert_eq!(refused(issuer, uri, allowing()), None);
     let elsewhere = refused("https://id.example", uri, allowing());
     assert_eq!(elsewhere, Some(StatusListFault::OtherOrigin));
@@ -1216,7 +1216,7 @@ fn settings_out_of_their_bounds_and_bad_origins_are_faults_of_the_policy() {
         .max_lists(0)
         .timeout(Duration::ZERO)
         .allow_origin("x")
-        .transport(dangerous::allow_http("a b"));
+        .allow_http(dangerous::allow_http("a b"));
     assert_eq!(
         build(all).unwrap_err().faults(),
         [

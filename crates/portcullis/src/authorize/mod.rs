@@ -292,7 +292,7 @@ impl Requirement {
         if let Some(fault) = self.fault() {
             return Error::Requirement(fault.clone());
         }
-        let Outcome { missing, remedy } = self.examine(token);
+        let Examined { missing, remedy } = self.examine(token);
         Error::Forbidden(Forbidden::new(missing, remedy))
     }
 
@@ -334,24 +334,24 @@ impl Requirement {
     }
 
     /// What is missing, and what it takes. No part is left out because another is missing.
-    fn examine(&self, token: &VerifiedToken) -> Outcome {
+    fn examine(&self, token: &VerifiedToken) -> Examined {
         match &*self.0 {
             Node::All(parts) => {
                 let parts = parts.iter().map(|part| part.examine(token));
-                parts.reduce(Outcome::and).unwrap_or_default()
+                parts.reduce(Examined::and).unwrap_or_default()
             }
             Node::Any(parts) => {
                 let parts = parts.iter().map(|part| part.examine(token));
-                Outcome::any(parts.collect())
+                Examined::any(parts.collect())
             }
             Node::Leaf { asks, words } => {
                 let met = asks.are_met_by(token);
-                Outcome { missing: met.missing(words), remedy: asks.remedy(met == Met::Yes) }
+                Examined { missing: met.missing(words), remedy: asks.remedy(met == Met::Yes) }
             }
             Node::Not(_) | Node::Faulty(_) => {
                 let missing = self.is_met_by(token).missing(self);
                 let remedy = Remedy { is_out_of_reach: !missing.is_empty(), ..Remedy::default() };
-                Outcome { missing, remedy }
+                Examined { missing, remedy }
             }
         }
     }
@@ -465,14 +465,14 @@ impl fmt::Debug for Requirement {
 
 /// What a part of a requirement comes to.
 #[derive(Default)]
-struct Outcome {
+struct Examined {
     /// Nothing: it is met.
     missing: Vec<Arc<str>>,
     /// What the token has of it included: a new one needs it as well.
     remedy: Remedy,
 }
 
-impl Outcome {
+impl Examined {
     fn and(mut self, other: Self) -> Self {
         self.missing.extend(other.missing);
         Self { missing: self.missing, remedy: self.remedy.and(other.remedy) }

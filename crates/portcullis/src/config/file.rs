@@ -214,7 +214,7 @@ impl FileUser for Standing {
                 tracing::warn!(path = %path.display(), %error, "policy file not usable, the policy read before stays");
             }
         }
-        self.observers.tell(|observer| observer(&event));
+        self.observers.notify(|observer| observer(&event));
     }
 }
 

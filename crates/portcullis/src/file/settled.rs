@@ -9,7 +9,7 @@ pub(crate) enum Look {
     /// It is time to. Nobody knows whether somebody is writing to it.
     Routine,
     /// Somebody asks for it, who knows that it is whole.
-    Asked,
+    Requested,
 }
 
 /// A file, and the content that counts: what was there first, and then what two looks in a row found alike.
@@ -41,7 +41,7 @@ impl Settled {
             self.next = None;
             return false;
         }
-        if look == Look::Asked || self.next.as_ref() == Some(&found) {
+        if look == Look::Requested || self.next.as_ref() == Some(&found) {
             self.content = found;
             self.next = None;
             return true;
@@ -55,7 +55,7 @@ impl Settled {
 mod tests {
     use std::io;
 
-    use super::Look::{Asked, Routine};
+    use super::Look::{Requested, Routine};
     use super::*;
 
     fn file() -> (tempfile::TempDir, PathBuf, Settled) {
@@ -101,8 +101,8 @@ mod tests {
     fn who_asks_knows_that_the_file_is_whole() {
         let (_folder, path, mut file) = file();
         std::fs::write(&path, "two").expect("a file");
-        assert!(file.look(Asked));
+        assert!(file.look(Requested));
         assert_eq!(content(&file), Ok(&b"two"[..]));
-        assert!(!file.look(Asked));
+        assert!(!file.look(Requested));
     }
 }

@@ -94,7 +94,7 @@ impl<U: FileUser> WatchedFile<U> {
 
     /// Looks at the file now: it is whole.
     pub(crate) fn reload(&self) -> Result<(), U::Fault> {
-        self.look(Look::Asked);
+        self.look(Look::Requested);
         self.status().fault.map_or(Ok(()), Err)
     }
 
@@ -104,7 +104,7 @@ impl<U: FileUser> WatchedFile<U> {
         let is_new = state.file.look(look);
         if !is_new {
             state.looks = state.looks.wrapping_add(1);
-            let is_due = look == Look::Asked || state.looks.is_multiple_of(TRY_AGAIN);
+            let is_due = look == Look::Requested || state.looks.is_multiple_of(TRY_AGAIN);
             if state.status.fault.is_none() || !is_due {
                 return;
             }

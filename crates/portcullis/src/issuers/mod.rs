@@ -8,7 +8,7 @@ use core::fmt;
 use std::sync::Arc;
 
 #[cfg(feature = "remote-jwks")]
-pub(crate) use self::tenants::{Bounds, Tenant, TenantRule, Tenants};
+pub(crate) use self::tenants::{Tenant, TenantBounds, TenantRule, Tenants};
 use crate::claims::IssuerRules;
 #[cfg(feature = "remote-jwks")]
 use crate::fetch::SettingFault;

@@ -21,14 +21,14 @@ use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, TENANT
 
 /// What bounds the issuers of a rule.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub(crate) struct TenantBounds {
     /// How many there are at a time.
     pub(crate) most: usize,
     /// How fast new ones come.
     pace: Pace,
 }
 
-impl Bounds {
+impl TenantBounds {
     /// With the defaults of what is not said: see [`Issuer::max_tenants`](crate::Issuer::max_tenants).
     pub(crate) fn of(
         most: Option<&usize>,
@@ -91,7 +91,7 @@ impl TenantRule {
     }
 
     /// What is at fault about it, its bounds and where its tenants have their keys.
-    fn faults(&self, bounds: Bounds, plans: &[RemoteJwksOptions]) -> Vec<IssuerFault> {
+    fn faults(&self, bounds: TenantBounds, plans: &[RemoteJwksOptions]) -> Vec<IssuerFault> {
         let issuer = || self.name().to_owned();
         // That the text is empty is said of the issuer.
         let is_none = matches!(self, Self::Template { text, parts: None } if !text.is_empty());
@@ -162,7 +162,7 @@ pub(crate) struct Tenants {
     terms: Arc<TrustedIssuer>,
     /// The keys that each has for itself.
     plans: Vec<RemoteJwksOptions>,
-    bounds: Bounds,
+    bounds: TenantBounds,
     /// Those that an operator named. Nothing once they are made.
     named: Vec<String>,
     /// Read without a lock.
@@ -234,7 +234,7 @@ impl Tenants {
         rule: TenantRule,
         terms: TrustedIssuer,
         plans: Vec<RemoteJwksOptions>,
-        bounds: Bounds,
+        bounds: TenantBounds,
         mut named: Vec<String>,
     ) -> (Self, Vec<IssuerFault>) {
         named.sort_unstable();
@@ -584,7 +584,8 @@ mod tests {
     /// A network that nobody is on.
     #[test]
     fn what_is_not_said_of_tenants_is_the_documented_default() {
-        let Bounds { most, pace: Pace { burst, interval } } = Bounds::of(None, None, None);
+        let TenantBounds { most, pace: Pace { burst, interval } } =
+            TenantBounds::of(None, None, None);
         assert_eq!((most, burst, interval), (1000, 50, Duration::from_millis(100)));
     }
 

@@ -221,13 +221,13 @@ fn end_of_container(bytes: &[u8], mut at: usize) -> usize {
 
 /// Where the members of an object stand in its text.
 pub(crate) struct Index {
-    places: Box<[Place]>,
+    places: Box<[MemberSpan]>,
     /// Whether a name is written with escapes.
     has_escapes: bool,
 }
 
 /// Tokens are at most 64 KiB, of which the payload is less.
-struct Place {
+struct MemberSpan {
     mark: Mark,
     /// Where its name is, without the quote.
     name: u16,
@@ -238,7 +238,7 @@ struct Place {
 type Mark = [u8; 8];
 
 /// What an [`Index`] takes for each member.
-pub(crate) const BYTES_A_MEMBER: usize = size_of::<Place>();
+pub(crate) const BYTES_A_MEMBER: usize = size_of::<MemberSpan>();
 
 fn mark(name: &str) -> Mark {
     let mut mark = [0; size_of::<Mark>()];
@@ -257,7 +257,7 @@ impl Index {
         let places = JsonText::of_checked(text).members().map(|(name, value)| {
             has_escapes |= !name.is_plain;
             let mark = mark(&name.decoded());
-            Place { mark, name: start(name.raw), value: start(value.0) }
+            MemberSpan { mark, name: start(name.raw), value: start(value.0) }
         });
         let places = places.collect();
         Self { places, has_escapes }
@@ -266,12 +266,12 @@ impl Index {
     /// The member of this name. `text` is the one that was indexed.
     pub(crate) fn find<'t>(&self, text: &'t str, name: &str) -> Option<JsonText<'t>> {
         let wanted = mark(name);
-        let is_it = |place: &&Place| place.mark == wanted && self.is_named(place, text, name);
+        let is_it = |place: &&MemberSpan| place.mark == wanted && self.is_named(place, text, name);
         let place = self.places.iter().find(is_it)?;
         text.get(usize::from(place.value)..).map(JsonText)
     }
 
-    fn is_named(&self, place: &Place, text: &str, name: &str) -> bool {
+    fn is_named(&self, place: &MemberSpan, text: &str, name: &str) -> bool {
         if name.len() < size_of::<Mark>() {
             return true;
         }

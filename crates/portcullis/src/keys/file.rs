@@ -225,7 +225,7 @@ impl FileUser for Keys {
                 tracing::warn!(path = %path.display(), %fault, "key file not usable, keys read before stay");
             }
         }
-        self.observers.tell(|observer| observer(&event));
+        self.observers.notify(|observer| observer(&event));
     }
 }
 

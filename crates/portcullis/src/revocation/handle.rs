@@ -289,7 +289,7 @@ impl Revocations {
             Ok(entry) => self.publish(writer, entry).await,
             Err(error) => Err(error),
         };
-        self.list.tell(&match (&result, done) {
+        self.list.notify(&match (&result, done) {
             (Err(_), RevocationEvent::Revoked { kind } | RevocationEvent::Lifted { kind }) => {
                 RevocationEvent::Failed { kind }
             }

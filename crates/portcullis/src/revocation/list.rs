@@ -33,7 +33,7 @@ const MISSING: usize = 1024;
 
 /// How long tokens live at most, by which entries are kept long enough.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Bounds {
+pub(crate) struct ListBounds {
     /// `None`: nobody knows, so that each revocation has to say until when.
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) leeway: Duration,
@@ -49,7 +49,7 @@ pub struct RevocationList(Arc<Inner>);
 
 struct Inner {
     key: ArcSwap<DigestKey>,
-    bounds: Bounds,
+    bounds: ListBounds,
     capacity: usize,
     clock: Arc<dyn Clock>,
     observers: Listeners<Observer>,
@@ -299,7 +299,7 @@ impl WeakRevocationList {
 /// What a list is made of.
 pub(super) struct ListSettings {
     pub(super) key: DigestKey,
-    pub(super) bounds: Bounds,
+    pub(super) bounds: ListBounds,
     pub(super) capacity: usize,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observers: Listeners<Observer>,
@@ -423,10 +423,10 @@ impl RevocationList {
         let capacity = inner.capacity;
         inner.refused.fetch_add(1, Ordering::Relaxed);
         if inner.tally.is_full(capacity) {
-            inner.tell(&RevocationEvent::Full { capacity });
+            inner.notify(&RevocationEvent::Full { capacity });
             return Err(RevokeError::Full { capacity });
         }
-        inner.tell(&RevocationEvent::ShareUsedUp { capacity });
+        inner.notify(&RevocationEvent::ShareUsedUp { capacity });
         Err(RevokeError::ShareUsedUp { capacity })
     }
 
@@ -457,7 +457,7 @@ impl RevocationList {
         }
         result.map_err(|NoRoom| {
             inner.refused.fetch_add(1, Ordering::Relaxed);
-            inner.tell(&RevocationEvent::Full { capacity: inner.capacity });
+            inner.notify(&RevocationEvent::Full { capacity: inner.capacity });
             RevokeError::Full { capacity: inner.capacity }
         })
     }
@@ -502,7 +502,7 @@ impl RevocationList {
         contact.heard_wall.store(wall, Ordering::Release);
         contact.heard.store(steady, Ordering::Release);
         if contact.is_fresh() && contact.is_stale.swap(false, Ordering::AcqRel) {
-            self.0.tell(&RevocationEvent::Fresh);
+            self.0.notify(&RevocationEvent::Fresh);
         }
     }
 
@@ -518,7 +518,7 @@ impl RevocationList {
     /// The list gave back to the store what it holds, since the store may have lost some: for
     /// [`RevocationEvent::Republished`].
     pub fn gave_back(&self, entries: usize) {
-        self.0.tell(&RevocationEvent::Republished { entries });
+        self.0.notify(&RevocationEvent::Republished { entries });
     }
 
     /// How many entries of the store's log the list has yet to read: for [`RevocationStats::lag`].
@@ -594,7 +594,7 @@ impl RevocationList {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(crate) fn bounds(&self) -> Bounds {
+    pub(crate) fn bounds(&self) -> ListBounds {
         self.0.bounds
     }
 
@@ -663,12 +663,12 @@ impl RevocationList {
         }
     }
 
-    pub(super) fn tell(&self, event: &RevocationEvent) {
-        self.0.tell(event);
+    pub(super) fn notify(&self, event: &RevocationEvent) {
+        self.0.notify(event);
     }
 }
 
-impl Bounds {
+impl ListBounds {
     /// How far a revocation goes: its mark, and the last second in which its entry holds.
     fn extent(
         &self,
@@ -823,13 +823,13 @@ impl Inner {
 
     fn notice_stale(&self, contact: &Contact) {
         if !contact.is_stale.swap(true, Ordering::AcqRel) {
-            self.tell(&RevocationEvent::Stale);
+            self.notify(&RevocationEvent::Stale);
         }
     }
 
-    fn tell(&self, event: &RevocationEvent) {
+    fn notify(&self, event: &RevocationEvent) {
         guarded(|| event.trace());
-        self.observers.tell(|observer| observer(event));
+        self.observers.notify(|observer| observer(event));
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::digest::DigestKey;
 use super::event::{Observer, RevocationEvent};
 use super::handle::Revocations;
-use super::list::{Bounds, ListSettings, RevocationList};
+use super::list::{ListBounds, ListSettings, RevocationList};
 use super::snapshot::{self, SnapshotError};
 use crate::claims::{DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, MaxLifetime};
 use crate::listeners::Listeners;
@@ -140,7 +140,7 @@ impl RevocationOptions {
     fn list(self, key: DigestKey, max_staleness: Option<Duration>) -> RevocationList {
         RevocationList::new(ListSettings {
             key,
-            bounds: Bounds {
+            bounds: ListBounds {
                 max_lifetime: self.max_lifetime.map_or(Some(DEFAULT_MAX_LIFETIME), |max| max.limit),
                 leeway: self.leeway.unwrap_or(DEFAULT_LEEWAY),
             },

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::digest::DigestKey;
-use super::list::{Bounds, RevocationEntry, RevocationList};
+use super::list::{ListBounds, RevocationEntry, RevocationList};
 use crate::debug::debug_as_displayed;
 use crate::signature::random_bytes;
 
@@ -31,7 +31,7 @@ enum SnapshotFault {
     File(io::Error),
     Broken,
     Full,
-    Bounds,
+    ListBounds,
 }
 
 impl SnapshotError {
@@ -53,7 +53,7 @@ impl fmt::Display for SnapshotError {
             SnapshotFault::Broken => f.write_str(
                 "the file is not one that was saved, or not all of it: what was revoked is not known",
             ),
-            SnapshotFault::Bounds => f.write_str(
+            SnapshotFault::ListBounds => f.write_str(
                 "they were kept for tokens of a shorter life, or for a smaller leeway, and what those need that are accepted now may have been dropped: set `max_lifetime` and `leeway` as before, or `refuse_issued_before_start`",
             ),
             SnapshotFault::Full => f.write_str("there is not enough room for them: raise `capacity`"),
@@ -142,7 +142,7 @@ impl Drop for Beside {
 }
 
 /// Longest lifetime and leeway, in seconds. A lifetime of `u64::MAX`: there is no bound.
-fn bounds(Bounds { max_lifetime, leeway }: Bounds) -> [u8; 16] {
+fn bounds(ListBounds { max_lifetime, leeway }: ListBounds) -> [u8; 16] {
     let mut bytes = [0; 16];
     let lifetime = max_lifetime.map_or(u64::MAX, |limit| limit.as_secs());
     bytes[..8].copy_from_slice(&lifetime.to_le_bytes());
@@ -201,7 +201,7 @@ fn read(
     let is_whole = digest == hasher.finish128().as_bytes() && file.read(&mut [0])? == 0;
     match is_whole {
         false => Err(SnapshotFault::Broken),
-        true if !is_enough(bounds, &list) => Err(SnapshotFault::Bounds),
+        true if !is_enough(bounds, &list) => Err(SnapshotFault::ListBounds),
         true => Ok(list),
     }
 }

@@ -68,10 +68,10 @@ struct State {
 }
 
 /// How a fetch ends. `None` while it has not.
-type Flight = watch::Receiver<Option<Outcome>>;
+type Flight = watch::Receiver<Option<Fetched>>;
 
 /// The list, or in how long it is fetched again.
-type Outcome = Result<Arc<List>, Duration>;
+type Fetched = Result<Arc<List>, Duration>;
 
 /// What comes of a list that is not here.
 enum Sought {
@@ -283,7 +283,7 @@ impl Shared {
         let error = StatusListError::new(issuer, uri, fault);
         #[cfg(feature = "tracing")]
         guarded(|| tracing::warn!(issuer, %error, "a status list cannot be had"));
-        self.observers.tell(|observer| observer(&error));
+        self.observers.notify(|observer| observer(&error));
     }
 }
 
@@ -295,7 +295,7 @@ struct Fetch {
     url: Url,
     asked: Now,
     /// Taken when it ends.
-    landing: Option<watch::Sender<Option<Outcome>>>,
+    landing: Option<watch::Sender<Option<Fetched>>>,
 }
 
 impl Fetch {

@@ -133,8 +133,8 @@ impl StatusLists {
     /// The address must be of the issuer's origin or an allowed one all the same.
     ///
     /// Not called: only from loopback.
-    pub fn transport(mut self, transport: AllowHttp) -> Self {
-        self.hosts.0.push(transport.0);
+    pub fn allow_http(mut self, allowed: AllowHttp) -> Self {
+        self.hosts.0.push(allowed.0);
         self
     }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::caching::Caching;
 use super::fetch::{Fetched, KeyFetchError, KeyFetchFault, Memory, Source};
-use super::schedule::{Action, Answer, Input, Moment, Report, Schedule, WaiterId};
+use super::schedule::{Action, Input, KeyAnswer, Moment, Report, Schedule, WaiterId};
 use super::settings::Settings;
 use super::watch::{Event, Health};
 use crate::fetch::FetchFault;
@@ -50,7 +50,7 @@ struct Engine {
     pending: Vec<Action>,
     /// Since when the driver has something to do.
     pending_since: Option<Moment>,
-    waiting: HashMap<WaiterId, oneshot::Sender<Answer>>,
+    waiting: HashMap<WaiterId, oneshot::Sender<KeyAnswer>>,
     last_waiter: u64,
     generation: u64,
     fresh_for: Option<Duration>,
@@ -116,7 +116,7 @@ impl Shared {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, engine: &mut Engine, input: Input) {
+    fn step(&self, engine: &mut Engine, input: Input) {
         let now = self.now();
         let woke_at = engine.schedule.wake_at(now);
         let mut actions = Vec::new();
@@ -145,7 +145,7 @@ impl Shared {
 
     /// Somebody wants keys, without waiting for them here.
     pub(super) fn want(&self) -> watch::Receiver<bool> {
-        self.tell(&mut self.engine(), Input::Wanted);
+        self.step(&mut self.engine(), Input::Wanted);
         self.serves.subscribe()
     }
 
@@ -157,11 +157,11 @@ impl Shared {
                 return Err(KeyFetchError::new(self.source.address(), KeyFetchFault::Ended));
             }
             let (waiter, answer) = engine.add_waiter();
-            self.tell(&mut engine, Input::Refresh { waiter });
+            self.step(&mut engine, Input::Refresh { waiter });
             Waiter { shared: Arc::clone(&self), id: waiter, answer }
         };
         match waiter.answer().await {
-            Some(Answer::Look { .. }) => Ok(()),
+            Some(KeyAnswer::Look { .. }) => Ok(()),
             _ => match &self.engine().last_error {
                 Some(error) => Err(error.clone()),
                 None => Err(KeyFetchError::new(self.source.address(), KeyFetchFault::Ended)),
@@ -173,7 +173,7 @@ impl Shared {
     pub(super) fn seek(self: &Arc<Self>, query: &KeyQuery<'_>) -> Option<Seeking> {
         let until = self.now().saturating_add(self.source.settings.max_wait);
         match self.ask(query, until) {
-            Asked::Answered(Answer::Unknown) => None,
+            Lookup::Answered(KeyAnswer::Unknown) => None,
             asked => {
                 let key_id = query.key_id.map(Box::from);
                 let algorithm = query.algorithm;
@@ -182,37 +182,37 @@ impl Shared {
         }
     }
 
-    fn ask(self: &Arc<Self>, query: &KeyQuery<'_>, until: Moment) -> Asked {
+    fn ask(self: &Arc<Self>, query: &KeyQuery<'_>, until: Moment) -> Lookup {
         let mut engine = self.engine();
         if engine.is_over {
-            return Asked::Answered(Answer::Unavailable { retry_after: None });
+            return Lookup::Answered(KeyAnswer::Unavailable { retry_after: None });
         }
         // Nobody waits for a driver that does not come to its work: it may never do so.
         let is_away = |since| self.now().saturating_sub(since) > LONGEST_ABSENCE;
         if engine.pending_since.is_some_and(is_away) {
-            return Asked::Answered(Answer::Unavailable { retry_after: None });
+            return Lookup::Answered(KeyAnswer::Unavailable { retry_after: None });
         }
         if self.is_overdue() {
             // Else it would take what it has for keys.
-            self.tell(&mut engine, Input::Tick);
+            self.step(&mut engine, Input::Tick);
         }
         // It may have come since the request looked; keys are taken over under this lock.
         if self.has(query) {
-            return Asked::Answered(Answer::Look { began_before: false });
+            return Lookup::Answered(KeyAnswer::Look { began_before: false });
         }
         let (id, mut answer) = engine.add_waiter();
-        self.tell(&mut engine, Input::Missed { waiter: id, until });
+        self.step(&mut engine, Input::Missed { waiter: id, until });
         match answer.try_recv() {
             // A server that is behind the others may have answered. The key does not serve meanwhile, but whether it
             // is gone, the next fetch has to say.
-            Ok(Answer::Unknown) if engine.doubts(query) => {
+            Ok(KeyAnswer::Unknown) if engine.doubts(query) => {
                 let now = self.now();
                 let until = engine.schedule.cools_down_until(now);
                 let retry_after = until.map(|until| until.saturating_sub(now));
-                Asked::Answered(Answer::Unavailable { retry_after })
+                Lookup::Answered(KeyAnswer::Unavailable { retry_after })
             }
-            Ok(answer) => Asked::Answered(answer),
-            Err(_) => Asked::Waits(Waiter { shared: Arc::clone(self), id, answer }),
+            Ok(answer) => Lookup::Answered(answer),
+            Err(_) => Lookup::Waits(Waiter { shared: Arc::clone(self), id, answer }),
         }
     }
 
@@ -257,12 +257,12 @@ impl Shared {
         let issuer = &*self.source.issuer;
         #[cfg(feature = "tracing")]
         guarded(|| super::watch::trace(issuer, event));
-        self.observers.tell(|observer| observer(issuer, event));
+        self.observers.notify(|observer| observer(issuer, event));
     }
 
     /// Takes in how a fetch ended.
     fn ended(&self, result: Result<Fetched, KeyFetchError>) {
-        let luck = luck();
+        let jitter = jitter();
         let mut engine = self.engine();
         let event = match result {
             Ok(Fetched { keys, caching }) => {
@@ -279,7 +279,7 @@ impl Shared {
                 });
                 engine.fresh_for = Some(fresh_for);
                 engine.last_error = None;
-                self.tell(&mut engine, Input::Loaded { fresh_for, luck });
+                self.step(&mut engine, Input::Loaded { fresh_for, jitter });
                 let until = engine.schedule.expires_at().map(|at| at.as_millis());
                 let until = until.and_then(|until| u64::try_from(until).ok());
                 self.serves_until.store(until.unwrap_or(u64::MAX), Ordering::Release);
@@ -288,7 +288,7 @@ impl Shared {
             Err(error) => {
                 let retry_after = error.retry_after();
                 engine.last_error = Some(error);
-                self.tell(&mut engine, Input::Failed { retry_after, luck });
+                self.step(&mut engine, Input::Failed { retry_after, jitter });
                 None
             }
         };
@@ -318,7 +318,7 @@ impl Engine {
         query.key_id.is_some_and(|id| self.doubtful.iter().any(|lost| **lost == *id))
     }
 
-    fn add_waiter(&mut self) -> (WaiterId, oneshot::Receiver<Answer>) {
+    fn add_waiter(&mut self) -> (WaiterId, oneshot::Receiver<KeyAnswer>) {
         self.last_waiter += 1;
         let id = WaiterId(self.last_waiter);
         let (sender, receiver) = oneshot::channel();
@@ -333,8 +333,8 @@ impl fmt::Debug for Shared {
     }
 }
 
-enum Asked {
-    Answered(Answer),
+enum Lookup {
+    Answered(KeyAnswer),
     Waits(Waiter),
 }
 
@@ -344,7 +344,7 @@ pub(super) struct Seeking {
     key_id: Option<Box<str>>,
     algorithm: Algorithm,
     until: Moment,
-    asked: Asked,
+    asked: Lookup,
 }
 
 impl Seeking {
@@ -353,16 +353,16 @@ impl Seeking {
         let query = KeyQuery { key_id: key_id.as_deref(), algorithm };
         loop {
             let answer = match asked {
-                Asked::Answered(answer) => Some(answer),
-                Asked::Waits(waiter) => waiter.answer().await,
+                Lookup::Answered(answer) => Some(answer),
+                Lookup::Waits(waiter) => waiter.answer().await,
             };
             match answer {
                 // The fetch may have been answered before the key was published.
-                Some(Answer::Look { began_before: true }) if !shared.has(&query) => {
+                Some(KeyAnswer::Look { began_before: true }) if !shared.has(&query) => {
                     asked = shared.ask(&query, until);
                 }
-                Some(Answer::Look { .. } | Answer::Unknown) => return Ok(()),
-                Some(Answer::Unavailable { retry_after }) => {
+                Some(KeyAnswer::Look { .. } | KeyAnswer::Unknown) => return Ok(()),
+                Some(KeyAnswer::Unavailable { retry_after }) => {
                     return Err(KeysUnavailable { retry_after });
                 }
                 None => return Err(KeysUnavailable::default()),
@@ -375,12 +375,12 @@ impl Seeking {
 struct Waiter {
     shared: Arc<Shared>,
     id: WaiterId,
-    answer: oneshot::Receiver<Answer>,
+    answer: oneshot::Receiver<KeyAnswer>,
 }
 
 impl Waiter {
     /// Nothing if the driver is gone.
-    async fn answer(mut self) -> Option<Answer> {
+    async fn answer(mut self) -> Option<KeyAnswer> {
         (&mut self.answer).await.ok()
     }
 }
@@ -389,7 +389,7 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         let mut engine = self.shared.engine();
         if engine.waiting.remove(&self.id).is_some() {
-            self.shared.tell(&mut engine, Input::Left { waiter: self.id });
+            self.shared.step(&mut engine, Input::Left { waiter: self.id });
         }
     }
 }
@@ -469,7 +469,7 @@ pub(super) async fn drive(shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) 
                 shared.ended(result);
             }
             () = shared.work.notified() => {}
-            () = wake => shared.tell(&mut shared.engine(), Input::Tick),
+            () = wake => shared.step(&mut shared.engine(), Input::Tick),
         }
     }
 }
@@ -503,7 +503,7 @@ fn fresh_for(settings: &Settings, caching: Caching) -> Duration {
 }
 
 /// A random number from 0 to 1.
-fn luck() -> f64 {
+fn jitter() -> f64 {
     let mut bytes = [0; 4];
     // Without randomness there is no jitter, and no harm.
     let _ = aws_lc_rs::rand::fill(&mut bytes);

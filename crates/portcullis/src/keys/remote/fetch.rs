@@ -27,14 +27,14 @@ const METADATA_FRESH_FOR: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) issuer: String,
-    pub(super) place: Place,
+    pub(super) place: KeyAddress,
     pub(super) hosts: PlainHosts,
     pub(super) client: Arc<dyn HttpClient>,
     pub(super) settings: Settings,
 }
 
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum KeyAddress {
     Keys(Url),
     /// Where documents may be that say where the keys are. The first that is the issuer's counts.
     Metadata([Url; 3]),
@@ -81,7 +81,7 @@ impl Source {
     /// The address that stands for the whole.
     pub(super) fn address(&self) -> &Url {
         match &self.place {
-            Place::Keys(url) | Place::Metadata([url, ..]) => url,
+            KeyAddress::Keys(url) | KeyAddress::Metadata([url, ..]) => url,
         }
     }
 
@@ -91,8 +91,8 @@ impl Source {
         now: Moment,
     ) -> Result<Fetched, KeyFetchError> {
         let url = match &self.place {
-            Place::Keys(url) => url.clone(),
-            Place::Metadata(addresses) => {
+            KeyAddress::Keys(url) => url.clone(),
+            KeyAddress::Metadata(addresses) => {
                 let is_fresh = |named: &&Named| now < named.at.saturating_add(METADATA_FRESH_FOR);
                 match memory.named.as_ref().filter(is_fresh) {
                     Some(named) => named.keys.clone(),

@@ -53,8 +53,8 @@ use tokio::sync::{oneshot, watch as channel};
 pub(crate) use self::address::chooses_domain;
 use self::address::metadata_addresses;
 use self::driver::{Observer, Shared, drive};
+use self::fetch::{KeyAddress, Source};
 pub use self::fetch::{KeyFetchError, KeyFetchFault};
-use self::fetch::{Place, Source};
 pub(crate) use self::settings::Settings;
 pub use self::watch::{Event, Health};
 use super::{KeyFuture, KeyQuery, KeySet, KeySource};
@@ -434,8 +434,8 @@ impl RemoteJwksOptions {
     /// Fetches from a host without TLS. See [`dangerous::allow_http`](crate::dangerous::allow_http).
     ///
     /// Not called: only from loopback.
-    pub fn allow_http(mut self, transport: AllowHttp) -> Self {
-        self.hosts.0.push(transport.0);
+    pub fn allow_http(mut self, allowed: AllowHttp) -> Self {
+        self.hosts.0.push(allowed.0);
         self
     }
 
@@ -516,7 +516,7 @@ impl RemoteJwksOptions {
         self.place(issuer).map(drop)
     }
 
-    fn place(&self, issuer: &str) -> Result<Place, RemoteJwksError> {
+    fn place(&self, issuer: &str) -> Result<KeyAddress, RemoteJwksError> {
         let mut faults = self.settings.faults();
         faults.extend(self.words.contradicted().map(SettingFault::said_twice));
         faults.extend(self.hosts.fault());
@@ -526,8 +526,8 @@ impl RemoteJwksOptions {
         let address = self.url.as_deref().unwrap_or(issuer);
         let place = match &self.url {
             _ if address.contains(['{', '}']) => Err(AddressFault::Tenant),
-            Some(url) => self.hosts.parse(url).map(Place::Keys),
-            None => metadata_addresses(issuer, &self.hosts).map(Place::Metadata),
+            Some(url) => self.hosts.parse(url).map(KeyAddress::Keys),
+            None => metadata_addresses(issuer, &self.hosts).map(KeyAddress::Metadata),
         };
         place.map_err(|fault| RemoteJwksError::Address { address: shown(address), fault })
     }

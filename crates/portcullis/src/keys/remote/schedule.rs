@@ -23,10 +23,10 @@ pub(super) enum Input {
     /// Who waited no longer does.
     Left { waiter: WaiterId },
     /// The fetch brought keys, or word that those at hand are the current ones. They are fresh for
-    /// so long. `luck` is a random number from 0 to 1.
-    Loaded { fresh_for: Duration, luck: f64 },
+    /// so long. `jitter` is a random number from 0 to 1.
+    Loaded { fresh_for: Duration, jitter: f64 },
     /// The fetch brought nothing to use. The server may have said when to ask again.
-    Failed { retry_after: Option<Duration>, luck: f64 },
+    Failed { retry_after: Option<Duration>, jitter: f64 },
     /// Time has passed.
     Tick,
 }
@@ -37,7 +37,7 @@ pub(super) enum Action {
     /// Fetch, and say how it ended.
     Fetch,
     /// Tell who waits.
-    Answer { waiter: WaiterId, answer: Answer },
+    Answer { waiter: WaiterId, answer: KeyAnswer },
     /// Serve no keys any more.
     Expire,
     /// Say so to whoever watches.
@@ -46,7 +46,7 @@ pub(super) enum Action {
 
 /// What someone who waits is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Answer {
+pub(super) enum KeyAnswer {
     /// A fetch has come to a good end. If it began before the question, it may have been answered
     /// before the key was published.
     Look { began_before: bool },
@@ -148,11 +148,11 @@ impl Schedule {
                 self.waiting.retain(|other| other.id != waiter);
                 self.refreshing.retain(|other| other.id != waiter);
             }
-            Input::Loaded { fresh_for, luck } => self.succeeded(now, fresh_for, luck, actions),
-            Input::Failed { retry_after, luck } => self.failed(now, retry_after, luck, actions),
+            Input::Loaded { fresh_for, jitter } => self.succeeded(now, fresh_for, jitter, actions),
+            Input::Failed { retry_after, jitter } => self.failed(now, retry_after, jitter, actions),
             Input::Tick => {}
         }
-        self.let_go(now, actions);
+        self.expire_waiters(now, actions);
         self.expire(now, actions);
         if !self.in_flight && self.due(now).is_some_and(|due| due <= now) {
             self.begin(now, actions);
@@ -250,11 +250,11 @@ impl Schedule {
                 return;
             }
             // Those before it are being found out; of this one nothing is known.
-            Answer::Unavailable { retry_after: Some(Duration::from_secs(1)) }
+            KeyAnswer::Unavailable { retry_after: Some(Duration::from_secs(1)) }
         } else if self.serves() && self.failures == 0 {
-            Answer::Unknown
+            KeyAnswer::Unknown
         } else {
-            Answer::Unavailable { retry_after: Some(begins_at.saturating_sub(now)) }
+            KeyAnswer::Unavailable { retry_after: Some(begins_at.saturating_sub(now)) }
         };
         self.throttled += 1;
         if !self.throttle_reported {
@@ -275,7 +275,7 @@ impl Schedule {
         &mut self,
         now: Moment,
         fresh_for: Duration,
-        luck: f64,
+        jitter: f64,
         actions: &mut Vec<Action>,
     ) {
         self.in_flight = false;
@@ -284,22 +284,22 @@ impl Schedule {
         // Where they are not served for as long as they are fresh, before they expire.
         let fresh_for = fresh_for.min(self.settings.max_stale);
         // ±10 %: a fleet that was started together does not ask together.
-        let share = f64::from(self.settings.refresh_at_percent) / 100.0 * (0.9 + 0.2 * luck);
+        let share = f64::from(self.settings.refresh_at_percent) / 100.0 * (0.9 + 0.2 * jitter);
         let refresh_at = now.saturating_add(fresh_for.mul_f64(share));
         self.loaded = Some(Loaded { at: now, refresh_at, expired: false });
         let began = self.last_attempt.unwrap_or(now);
         for waiter in self.waiting.drain(..) {
-            let answer = Answer::Look { began_before: began < waiter.since };
+            let answer = KeyAnswer::Look { began_before: began < waiter.since };
             actions.push(Action::Answer { waiter: waiter.id, answer });
         }
-        self.answer_refreshing(Answer::Look { began_before: false }, actions);
+        self.answer_refreshing(KeyAnswer::Look { began_before: false }, actions);
     }
 
     fn failed(
         &mut self,
         now: Moment,
         retry_after: Option<Duration>,
-        luck: f64,
+        jitter: f64,
         actions: &mut Vec<Action>,
     ) {
         self.in_flight = false;
@@ -307,7 +307,7 @@ impl Schedule {
         // Not by a retry library: they own the loop and the sleep, and here both belong to events.
         let most = first_retry.saturating_mul(2_u32.saturating_pow(self.failures)).min(max_retry);
         // Full jitter, but never at once.
-        let mut retry_in = most.mul_f64(luck).max(MIN_RETRY);
+        let mut retry_in = most.mul_f64(jitter).max(MIN_RETRY);
         if let Some(asked) = retry_after {
             // No server may stop the questions for longer than it may say that keys are fresh; and while there are
             // none, it stops the service.
@@ -323,13 +323,13 @@ impl Schedule {
             let (age, ends_in) = (now.saturating_sub(at), expiry - now);
             actions.push(Action::Report(Report::StaleServed { age, ends_in }));
         }
-        let answer = Answer::Unavailable { retry_after: Some(retry_in) };
+        let answer = KeyAnswer::Unavailable { retry_after: Some(retry_in) };
         let waiting = self.waiting.drain(..);
         actions.extend(waiting.map(|waiter| Action::Answer { waiter: waiter.id, answer }));
         self.answer_refreshing(answer, actions);
     }
 
-    fn answer_refreshing(&mut self, answer: Answer, actions: &mut Vec<Action>) {
+    fn answer_refreshing(&mut self, answer: KeyAnswer, actions: &mut Vec<Action>) {
         let attempts = self.attempts;
         self.refreshing.retain(|waiter| {
             let is_answered = waiter.attempt <= attempts;
@@ -341,8 +341,8 @@ impl Schedule {
     }
 
     /// Tells requests that have waited long enough.
-    fn let_go(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        let answer = Answer::Unavailable { retry_after: None };
+    fn expire_waiters(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        let answer = KeyAnswer::Unavailable { retry_after: None };
         self.waiting.retain(|waiter| {
             let is_over = waiter.until <= now;
             if is_over {

@@ -5,7 +5,7 @@ use super::keys::KeyParts;
 use super::{Complete, Identity, Issuer, boxed};
 use crate::claims::{AudienceRule, CompiledRules, IssuerRules, TokenType};
 #[cfg(feature = "remote-jwks")]
-use crate::issuers::{Bounds, Tenants};
+use crate::issuers::{TenantBounds, Tenants};
 use crate::issuers::{Trusted, TrustedIssuer};
 use crate::keys::KeySet;
 use crate::policy::fault::Fault;
@@ -137,7 +137,7 @@ fn trust(
         }
         #[cfg(feature = "remote-jwks")]
         Identity::Each(rule) => {
-            let bounds = Bounds::of(
+            let bounds = TenantBounds::of(
                 state.max_tenants.get(),
                 state.tenant_burst.get(),
                 state.tenant_interval.get(),

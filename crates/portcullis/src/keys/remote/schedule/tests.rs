@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::Answer::{Look, Unavailable, Unknown};
+use super::KeyAnswer::{Look, Unavailable, Unknown};
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -105,12 +105,12 @@ impl Harness {
         self.handle(Input::Left { waiter: WaiterId(waiter) })
     }
 
-    fn loaded(&mut self, luck: f64) -> Vec<Action> {
-        self.handle(Input::Loaded { fresh_for: 5 * MINUTE, luck })
+    fn loaded(&mut self, jitter: f64) -> Vec<Action> {
+        self.handle(Input::Loaded { fresh_for: 5 * MINUTE, jitter })
     }
 
-    fn failed(&mut self, luck: f64) -> Vec<Action> {
-        self.handle(Input::Failed { retry_after: None, luck })
+    fn failed(&mut self, jitter: f64) -> Vec<Action> {
+        self.handle(Input::Failed { retry_after: None, jitter })
     }
 
     /// Lets time pass. Ticks as a driver would, or being late, only at the end.
@@ -127,11 +127,11 @@ impl Harness {
     }
 
     /// Fails fetch after fetch for so long. Gives how many there were.
-    fn fail_for(&mut self, time: Duration, luck: f64) -> u32 {
+    fn fail_for(&mut self, time: Duration, jitter: f64) -> u32 {
         let (end, before) = (self.now + time, self.failures);
         while self.now < end {
             if self.in_flight {
-                self.failed(luck);
+                self.failed(jitter);
             }
             let wake = self.schedule.wake_at(self.now).expect("a retry");
             self.pass(wake.min(end) - self.now);
@@ -194,15 +194,15 @@ impl Harness {
                 self.waiting.remove(&waiter.0);
                 self.refreshing.remove(&waiter.0);
             }
-            Input::Loaded { fresh_for, luck } => {
-                self.take_in_success(fresh_for, luck);
+            Input::Loaded { fresh_for, jitter } => {
+                self.take_in_success(fresh_for, jitter);
                 let answer = |waits: &Waits| Look { began_before: self.began < waits.since };
                 told.extend(self.waiting.iter().map(|(id, waits)| (*id, answer(waits))));
                 self.waiting.clear();
                 told.extend(self.refreshed(Look { began_before: false }));
             }
-            Input::Failed { retry_after, luck } => {
-                let retry_in = self.retry_in(retry_after, luck);
+            Input::Failed { retry_after, jitter } => {
+                let retry_in = self.retry_in(retry_after, jitter);
                 self.in_flight = false;
                 self.failures += 1;
                 self.retry_at = self.now + retry_in;
@@ -277,7 +277,7 @@ impl Harness {
         Some(Unavailable { retry_after: Some(begins_at - self.now) })
     }
 
-    fn take_in_success(&mut self, fresh_for: Duration, luck: f64) {
+    fn take_in_success(&mut self, fresh_for: Duration, jitter: f64) {
         self.in_flight = false;
         self.failures = 0;
         self.wanted = false;
@@ -286,7 +286,7 @@ impl Harness {
         // At the percentage of it, or if they are not served for so long, of that; ±10 %.
         let fresh_for = fresh_for.min(self.settings.max_stale).as_secs_f64();
         let part = f64::from(self.settings.refresh_at_percent) / 100.0 * fresh_for;
-        let expected = part * (0.9 + 0.2 * luck);
+        let expected = part * (0.9 + 0.2 * jitter);
         let difference = (refresh_at - self.now).as_secs_f64() - expected;
         assert!(difference.abs() < 0.001, "refreshed {difference} s too late");
         assert!(refresh_at < expires_at);
@@ -294,7 +294,7 @@ impl Harness {
     }
 
     /// Exponential, with full jitter, and within reason no less than a server asks for.
-    fn retry_in(&self, retry_after: Option<Duration>, luck: f64) -> Duration {
+    fn retry_in(&self, retry_after: Option<Duration>, jitter: f64) -> Duration {
         let mut most = self.settings.first_retry;
         for _ in 0..self.failures {
             most = (most * 2).min(self.settings.max_retry);
@@ -302,7 +302,7 @@ impl Harness {
         let Settings { max_fresh, max_retry, .. } = self.settings;
         let bound = if self.holds() { max_fresh } else { max_retry };
         let asked = retry_after.unwrap_or_default().min(bound);
-        most.mul_f64(luck).max(100 * MILLISECOND).max(asked)
+        most.mul_f64(jitter).max(100 * MILLISECOND).max(asked)
     }
 
     /// Those who asked for the fetch that has ended now, or an earlier one.
@@ -419,12 +419,12 @@ fn keys_that_are_wanted_are_fetched_until_they_are_there_and_then_kept_current()
 
 #[test]
 fn a_set_is_refreshed_at_80_percent_of_its_freshness_give_or_take_10() {
-    for (luck, seconds) in [(0.0, 216), (0.5, 240), (1.0, 264)] {
+    for (jitter, seconds) in [(0.0, 216), (0.5, 240), (1.0, 264)] {
         let mut harness = Harness::new(Settings::default());
         harness.handle(Input::Wanted);
-        harness.loaded(luck);
-        assert_eq!(harness.pass(seconds * SECOND - MILLISECOND), [], "{luck}");
-        assert_eq!(harness.pass(2 * MILLISECOND), [Action::Fetch], "{luck}");
+        harness.loaded(jitter);
+        assert_eq!(harness.pass(seconds * SECOND - MILLISECOND), [], "{jitter}");
+        assert_eq!(harness.pass(2 * MILLISECOND), [Action::Fetch], "{jitter}");
     }
 }
 
@@ -433,7 +433,7 @@ fn a_set_that_serves_shorter_than_it_is_fresh_is_refreshed_before_it_expires() {
     let settings = Settings { max_stale: 10 * MINUTE, ..Settings::default() };
     let mut harness = Harness::new(settings);
     harness.handle(Input::Wanted);
-    harness.handle(Input::Loaded { fresh_for: HOUR, luck: 0.5 });
+    harness.handle(Input::Loaded { fresh_for: HOUR, jitter: 0.5 });
     assert_eq!(harness.pass(8 * MINUTE - MILLISECOND), []);
     assert_eq!(harness.pass(MILLISECOND), [Action::Fetch]);
 }
@@ -501,7 +501,7 @@ fn before_the_first_set_2048_requests_wait_and_pass() {
 
 #[test]
 fn a_server_cannot_close_the_service_for_longer_than_the_longest_retry() {
-    let asked = Input::Failed { retry_after: Some(HOUR), luck: 0.5 };
+    let asked = Input::Failed { retry_after: Some(HOUR), jitter: 0.5 };
     // Before the first set.
     let mut harness = Harness::new(Settings::default());
     harness.missed();
@@ -588,7 +588,7 @@ fn the_back_off_doubles_from_one_second_to_sixty_and_ends_with_a_success() {
 
 #[test]
 fn the_back_off_is_any_time_up_to_its_bound_but_not_at_once() {
-    for (luck, retry_in) in [(0.0, 100), (0.01, 100), (0.5, 4_000), (0.99, 7_920)] {
+    for (jitter, retry_in) in [(0.0, 100), (0.01, 100), (0.5, 4_000), (0.99, 7_920)] {
         let mut harness = Harness::with_keys();
         harness.refresh();
         for _ in 0..3 {
@@ -596,7 +596,7 @@ fn the_back_off_is_any_time_up_to_its_bound_but_not_at_once() {
             harness.pass(100 * MILLISECOND);
         }
         let retry_in = retry_in * MILLISECOND;
-        assert_eq!(harness.failed(luck)[0], Action::Report(Report::Failed { retry_in }));
+        assert_eq!(harness.failed(jitter)[0], Action::Report(Report::Failed { retry_in }));
     }
 }
 
@@ -612,7 +612,7 @@ fn a_server_that_says_when_to_ask_again_is_not_asked_before_within_reason() {
     ] {
         let mut harness = Harness::with_keys();
         harness.refresh();
-        let reports = harness.handle(Input::Failed { retry_after: Some(asked), luck: 1.0 });
+        let reports = harness.handle(Input::Failed { retry_after: Some(asked), jitter: 1.0 });
         assert_eq!(reports[0], Action::Report(Report::Failed { retry_in }), "{asked:?}");
         harness.missed();
         assert_eq!(harness.pass(retry_in - MILLISECOND), []);
@@ -734,11 +734,11 @@ enum Step {
     /// The fetch ends, if one is under way.
     Loaded {
         freshness: f64,
-        luck: f64,
+        jitter: f64,
     },
     Failed {
         retry_after: Option<Duration>,
-        luck: f64,
+        jitter: f64,
     },
     Pass(Duration),
     /// Until exactly when a tick is wanted, or a little before or after.
@@ -759,13 +759,13 @@ impl Harness {
                 let waiter = if those.is_empty() { 0 } else { **index.get(&those) };
                 self.left(waiter);
             }
-            Step::Loaded { freshness, luck } if self.in_flight => {
+            Step::Loaded { freshness, jitter } if self.in_flight => {
                 let Settings { min_fresh, max_fresh, .. } = self.settings;
                 let fresh_for = min_fresh + (max_fresh - min_fresh).mul_f64(freshness);
-                self.handle(Input::Loaded { fresh_for, luck });
+                self.handle(Input::Loaded { fresh_for, jitter });
             }
-            Step::Failed { retry_after, luck } if self.in_flight => {
-                self.handle(Input::Failed { retry_after, luck });
+            Step::Failed { retry_after, jitter } if self.in_flight => {
+                self.handle(Input::Failed { retry_after, jitter });
             }
             Step::Loaded { .. } | Step::Failed { .. } => {}
             Step::Pass(time) => drop(self.pass(time)),
@@ -803,9 +803,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Wanted),
         1 => Just(Step::Refresh),
         1 => any::<Index>().prop_map(Step::Left),
-        2 => (any_part(), any_part()).prop_map(|(freshness, luck)| Step::Loaded { freshness, luck }),
+        2 => (any_part(), any_part()).prop_map(|(freshness, jitter)| Step::Loaded { freshness, jitter }),
         2 => (retry_after, any_part())
-            .prop_map(|(retry_after, luck)| Step::Failed { retry_after, luck }),
+            .prop_map(|(retry_after, jitter)| Step::Failed { retry_after, jitter }),
         2 => any_time().prop_map(Step::Pass),
         3 => (near(), near()).prop_map(|(early, late)| Step::PassToWake { early, late }),
     ]
