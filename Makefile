@@ -9,7 +9,7 @@ TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 
-.PHONY: demo test fmt lint docs unit features serde-json fleet-servers bench counts tools interop-tools fleet-tools browser-tools counts-tools
+.PHONY: demo test fmt lint docs unit features serde-json fleet-servers api bench counts tools interop-tools fleet-tools browser-tools counts-tools
 
 demo: tools
 	$(CARGO) run --locked --release -p quickstart -- --check
@@ -54,7 +54,8 @@ lint:
 docs:
 	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features portcullis/,$(FEATURES))
 
-# No test of tests/interop and tests/browser is left out here.
+# No test of tests/api, tests/browser and tests/interop is left out here.
+unit: export PORTCULLIS_API = required
 unit: export PORTCULLIS_INTEROP = required
 unit: export PORTCULLIS_BROWSER = required
 # For how long keys rotate under load.
@@ -79,6 +80,11 @@ features:
 fleet-servers: export CARGO := $(CARGO)
 fleet-servers: tools
 	@tests/fleet/servers.sh
+
+# Writes the lists of the public API in docs/api anew.
+api: export PORTCULLIS_API = write
+api: tools
+	$(CARGO) test --locked -p portcullis-api-tests
 
 # Writes benches/RESULTS.md: half an hour on a machine that does nothing else.
 bench: counts-tools

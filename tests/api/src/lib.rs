@@ -1,0 +1,1 @@
+//! The lists in `docs/api`, and whose types they name: see `tests/api`.
