@@ -1,18 +1,18 @@
 //! One JWT validation policy for every Rust web framework.
 //!
 //! Libraries verify signatures; this one enforces a policy that refuses to be weak, and gives the
-//! same answer through tower ([`VerifyLayer`]), axum (`portcullis-axum`) and actix-web
+//! same answer through tower ([`tower::VerifyLayer`]), axum (`portcullis-axum`) and actix-web
 //! (`portcullis-actix`).
 //!
 //! What passes a [`Policy`]:
 //!
 //! 1. a request with exactly one token, in a place that the policy looks at ([`TokenSource`]);
-//! 2. that is a compact JWS, strictly spelled and within limits ([`TokenError`] says what is not);
+//! 2. that is a compact JWS, strictly spelled and within limits ([`error::TokenError`] says what is not);
 //! 3. from an [`Issuer`] that the policy trusts, under an [`Algorithm`] that it lists for it;
 //! 4. signed by one of the keys of that issuer ([`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`];
 //!    with the feature `remote-jwks`, `RemoteJwks` fetches them);
 //! 5. whose claims say that it is an access token, for this service, now ([`ClaimRules`]);
-//! 6. that was not taken back ([`Revocations`] and [`RevocationSource`], where the policy has one; with the feature
+//! 6. that was not taken back ([`Revocations`] and [`revocation::RevocationSource`], where the policy has one; with the feature
 //!    `status-list`, `StatusLists` asks the list that the token names).
 //!
 //! A token that passed is [remembered](PolicyBuilder::token_cache); what can change about it is asked

@@ -3,10 +3,9 @@
 //! The step after the claims, and the last. A remembered token is asked about again whenever an
 //! answer may have changed.
 //!
-//! - A [`RevocationSource`] answers; a policy asks [several](source::Sources).
+//! - A [`RevocationSource`] answers; a policy may ask several.
 //! - [`Revocations`] is the one that comes with this crate: what was revoked ([`Revocation`]) is kept
-//!   in memory by digests ([`digest`]), in sharded tables ([`table`]), as one picture ([`list`]), with room for
-//!   all who write ([`room`]). What a policy asks of it, [`EnforcedRevocations`] says.
+//!   in memory by digests, in sharded tables, as one picture, with room for all who write. What a policy asks of it, [`EnforcedRevocations`] says.
 //! - A [`RevocationStore`] shares one picture among the processes of a fleet.
 mod digest;
 mod enforce;

@@ -271,7 +271,7 @@ impl BackChannelLogout {
             return Err(LogoutError::Event);
         }
         if subject.is_none() && session.is_none() {
-            return Err(LogoutError::Nobody);
+            return Err(LogoutError::NoSubjectOrSession);
         }
         let issuer_id = issuer.rules.id.to_string();
         match (session, subject) {
@@ -437,7 +437,7 @@ pub enum LogoutError {
     /// `events` does not say that it is a logout token.
     Event,
     /// It has neither `sub` nor `sid`.
-    Nobody,
+    NoSubjectOrSession,
     /// The policy does not enforce what it has: `sub` or `sid`.
     NotEnforced,
     /// Nobody knows whether it took effect.
@@ -473,7 +473,7 @@ impl LogoutError {
             Self::Token(error) if error.unavailable().is_some() => {
                 ("temporarily_unavailable", "Logout tokens cannot be verified at the moment.")
             }
-            Self::Token(_) | Self::Nonce | Self::Event | Self::Nobody => {
+            Self::Token(_) | Self::Nonce | Self::Event | Self::NoSubjectOrSession => {
                 (INVALID, "The logout token is not valid.")
             }
             Self::NotEnforced => {
@@ -522,7 +522,7 @@ impl fmt::Display for LogoutError {
             Self::Token(error) => error.fmt(f),
             Self::Nonce => f.write_str("a logout token has no `nonce`"),
             Self::Event => f.write_str("`events` does not say that it is a logout token"),
-            Self::Nobody => f.write_str("the logout token has neither `sub` nor `sid`"),
+            Self::NoSubjectOrSession => f.write_str("the logout token has neither `sub` nor `sid`"),
             Self::NotEnforced => f.write_str(
                 "the policy enforces neither the subject nor the session that the logout token names",
             ),

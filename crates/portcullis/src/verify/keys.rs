@@ -1,4 +1,5 @@
 //! Which keys a token may be signed with, and whether it is.
+#[cfg(feature = "remote-jwks")]
 use super::id;
 use super::wait::{Incomplete, KeyLookup};
 use crate::authentic::Authentic;

@@ -123,13 +123,15 @@ impl PolicyBuilder {
         let former = [];
         let mut not_started = Vec::new();
         let issuers = TrustedIssuers::start(issuers, &former, &mut not_started);
-        let mut faults: Vec<_> = not_started.into_iter().map(Fault::from).collect();
+        let faults = not_started.into_iter().map(Fault::from);
         #[cfg(feature = "status-list")]
-        let status_lists = self.start_status_lists().unwrap_or_else(|fault| {
-            faults.push(fault);
-            None
-        });
-        BuildError::check(faults)?;
+        let (status_lists, fault) = match self.start_status_lists() {
+            Ok(lists) => (lists, None),
+            Err(fault) => (None, Some(fault)),
+        };
+        #[cfg(feature = "status-list")]
+        let faults = faults.chain(fault);
+        BuildError::check(faults.collect())?;
         Ok(Started {
             issuers,
             #[cfg(feature = "status-list")]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "remote-jwks")]
 use super::Policy;
 use super::issuer::Issuer;
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
@@ -21,9 +22,11 @@ use crate::source::{Precedence, TokenSource};
 use crate::status_list::StatusLists;
 use crate::terms::ScopeImplies;
 use crate::time::Clock;
-use crate::verifier::{BadCookie, Rules};
+use crate::verifier::BadCookie;
+#[cfg(feature = "remote-jwks")]
+use crate::verifier::Rules;
 
-/// Makes a [`Policy`]. See [`Policy::builder`].
+/// Makes a [`Policy`](crate::Policy). See [`Policy::builder`](crate::Policy::builder).
 ///
 /// Setters may be called in any order, on a builder with the settings of a file as well:
 ///
@@ -258,7 +261,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// See [`Policy::allow_anonymous`]. Not called: a request without a token is refused.
+    /// See [`Policy::allow_anonymous`](crate::Policy::allow_anonymous). Not called: a request without a token is refused.
     pub fn allow_anonymous(mut self) -> Self {
         self.anonymous = true;
         self

@@ -172,9 +172,9 @@ impl Issuer<WantsAlgorithms> {
     /// that may be invented drive out no more than a sixteenth of these, and wherever anybody can register as a tenant
     /// of the provider, they all may be real: name the tenants there, by [`new`](Self::new).
     ///
-    /// Keys by [discovery](RemoteJwks::discovery), and those of an address with `{tenant}` in it,
+    /// Keys by [discovery](crate::RemoteJwks::discovery), and those of an address with `{tenant}` in it,
     /// are of each tenant alone; all other keys serve every tenant. Metadata of a tenant may name keys of their
-    /// own origin only, unless [`any_origin`](RemoteJwksOptions::any_origin) says otherwise.
+    /// own origin only, unless [`any_origin`](crate::keys::remote::RemoteJwksOptions::any_origin) says otherwise.
     #[cfg(feature = "remote-jwks")]
     pub fn template(template: impl Into<String>) -> Self {
         Self {
@@ -188,7 +188,7 @@ impl Issuer<WantsAlgorithms> {
     ///
     /// Whatever it says yes to is asked for keys, at an address that the sender of a token wrote:
     /// compare the whole identifier with what you know, never a part of it. The answer may name keys of
-    /// the same origin only, unless [`any_origin`](RemoteJwksOptions::any_origin) says otherwise.
+    /// the same origin only, unless [`any_origin`](crate::keys::remote::RemoteJwksOptions::any_origin) says otherwise.
     #[cfg(feature = "remote-jwks")]
     pub fn matching(is_trusted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         let rule = TenantRule::Predicate(Arc::new(is_trusted));
@@ -205,7 +205,7 @@ impl Issuer<WantsAlgorithms> {
 }
 
 impl Issuer<WantsKeys> {
-    /// Its keys: a [`KeySet`], a [`KeyFile`], one or several [`Secret`]s, remote keys (feature
+    /// Its keys: a [`KeySet`], a [`KeyFile`](crate::KeyFile), one or several [`Secret`](crate::Secret)s, remote keys (feature
     /// `remote-jwks`), or [`Keys`] of several origins. They never verify another issuer's tokens.
     pub fn keys(self, keys: impl Into<Keys>) -> Issuer<WantsAudience> {
         let state = WantsAudience { algorithms: self.state.algorithms, keys: keys.into() };
@@ -292,7 +292,7 @@ impl Issuer {
     /// Refuses tokens without `kid`.
     ///
     /// Not called: such a token is tried with every key of its algorithm, at most
-    /// [`MAX_CANDIDATES`], also where all keys have ids. Issuers may leave `kid` out (RFC 7515 §4.1.4), and
+    /// [`MAX_CANDIDATES`](crate::keys::MAX_CANDIDATES), also where all keys have ids. Issuers may leave `kid` out (RFC 7515 §4.1.4), and
     /// those with one key, or with an old and a new one, do. What a token may cost is bounded without it,
     /// and who wants to cost much can name a key as well as none.
     pub fn require_key_id(mut self) -> Self {

@@ -261,7 +261,7 @@ impl Harness {
     }
 
     /// What a request is told that is not to wait until then.
-    fn answer_at_once(&self, until: Moment) -> Option<Answer> {
+    fn answer_at_once(&self, until: Moment) -> Option<KeyAnswer> {
         let begins_at = if self.in_flight { self.now } else { self.due()?.max(self.now) };
         let Settings { max_waiting, max_waiting_without_keys, .. } = self.settings;
         let most = if self.holds() { max_waiting } else { max_waiting_without_keys };
@@ -306,7 +306,7 @@ impl Harness {
     }
 
     /// Those who asked for the fetch that has ended now, or an earlier one.
-    fn refreshed(&mut self, answer: Answer) -> Vec<(u64, Answer)> {
+    fn refreshed(&mut self, answer: KeyAnswer) -> Vec<(u64, KeyAnswer)> {
         let those: Vec<_> = self.refreshing.iter().map(|(id, attempt)| (*id, *attempt)).collect();
         let told = those.into_iter().filter(|(_, attempt)| *attempt <= self.attempts);
         told.map(|(id, _)| (id, answer))
@@ -339,7 +339,7 @@ impl Harness {
         self.retry_at = self.retry_at.min(self.now + self.settings.max_retry);
     }
 
-    fn check_end_of_patience(&mut self, waiter: u64, answer: Answer) {
+    fn check_end_of_patience(&mut self, waiter: u64, answer: KeyAnswer) {
         let Waits { until, .. } = self.waiting.remove(&waiter).expect("someone who waits");
         assert!(until <= self.now, "too early");
         if self.is_punctual {
@@ -380,11 +380,11 @@ impl Harness {
     }
 }
 
-fn answer(waiter: u64, answer: Answer) -> Action {
+fn answer(waiter: u64, answer: KeyAnswer) -> Action {
     Action::Answer { waiter: WaiterId(waiter), answer }
 }
 
-fn unavailable_for(time: Duration) -> Answer {
+fn unavailable_for(time: Duration) -> KeyAnswer {
     Unavailable { retry_after: Some(time) }
 }
 
