@@ -112,6 +112,7 @@ fn authority(uri: &Uri) -> Option<&str> {
     uri.authority().map(http::uri::Authority::as_str)
 }
 
+#[inline]
 fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     // Where nearly every token is: a name that is known need not be parsed.
     let values = match name {

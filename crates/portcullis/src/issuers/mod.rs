@@ -18,6 +18,7 @@ use crate::keys::KeysUnavailable;
 use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions};
 use crate::keys::{KeySource, VerificationKey};
 use crate::signature::Algorithm;
+use crate::terms::IssuerTerms;
 use crate::time::UnixTime;
 
 /// An issuer with all that its tokens are held to.
@@ -188,6 +189,13 @@ impl TrustedIssuers {
         #[cfg(feature = "remote-jwks")]
         let named = named.or_else(|| self.tenants.iter().find_map(|tenants| tenants.find(id)));
         named
+    }
+
+    /// The named issuer by whose terms a token of this policy verified: the one that [`find`](Self::find) finds by
+    /// name, for the price of comparing addresses.
+    pub(crate) fn by_terms(&self, terms: &IssuerTerms) -> Option<IssuerMatch<'_>> {
+        let has_these = |issuer: &&Arc<TrustedIssuer>| core::ptr::eq(&*issuer.rules.terms, terms);
+        self.named.iter().find(has_these).map(IssuerMatch::Named)
     }
 
     /// The keys of an issuer that are fetched as `plan` says.

@@ -17,7 +17,8 @@ pub(super) fn recall(
 ) -> Result<Option<Valid>, ClaimsError> {
     let Verifier { rules, cache, .. } = verifier;
     let Some(token) = cache.get(text) else { return Ok(None) };
-    let issuer = rules.issuers.find(token.issuer()).filter(IssuerMatch::is_resolved);
+    let by_name = || rules.issuers.find(token.issuer()).filter(IssuerMatch::is_resolved);
+    let issuer = rules.issuers.by_terms(token.terms()).or_else(by_name);
     let issuer = issuer.filter(|issuer| issuer.trusted().accepts_cached_key(token.key(), now));
     let Some(issuer) = issuer else {
         cache.forget(text, &token);
