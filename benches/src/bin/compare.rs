@@ -290,12 +290,18 @@ fn print_machine() {
         model.map_or("unknown processor", |(_, model)| model.trim()),
         String::from_utf8_lossy(&rustc).trim()
     );
-    let lock = include_str!("../../../Cargo.lock");
-    let versions = ["portcullis", "jsonwebtoken", "aws-lc-rs", "serde_json", "axum", "actix-web"]
-        .map(|name| {
-            let (_, entry) =
-                lock.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap_or_default();
-            format!("{name} {}", entry.split('"').next().unwrap_or_default())
-        });
-    println!("{}", versions.join(", "));
+    let versions = ["portcullis", "jsonwebtoken", "aws-lc-rs", "serde_json", "axum", "actix-web"];
+    println!("{}", versions.map(|name| format!("{name} {}", version_of(name))).join(", "));
+}
+
+/// The version of a crate that these benchmarks are built with.
+fn version_of(name: &str) -> &'static str {
+    const LOCK: &str = include_str!("../../../Cargo.lock");
+    let after = |text: &'static str, mark: &str| text.split_once(mark).unwrap_or_default().1;
+    // Where the lock file has several of them, this package's entry says which.
+    let own = after(LOCK, concat!("name = \"", env!("CARGO_PKG_NAME"), "\"\n"));
+    let own = own.split("]\n").next().unwrap_or_default();
+    let said = after(own, &format!(" \"{name} ")).split('"').next().unwrap_or_default();
+    let entry = after(LOCK, &format!("name = \"{name}\"\nversion = \""));
+    if said.is_empty() { entry.split('"').next().unwrap_or_default() } else { said }
 }
