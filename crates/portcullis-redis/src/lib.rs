@@ -84,6 +84,8 @@
 //! +hscan +exists +del +unlink +time +zadd +zrem +zcard +zrange +zremrangebyscore +xadd +xread
 //! +xrange +expireat +wait +multi +exec +select +ping
 //! ```
+//!
+//! By [`cluster`](RedisRevocations::cluster) it asks for the slot as well: `+cluster|keyslot +cluster|slots`.
 mod address;
 mod connection;
 mod error;
@@ -95,6 +97,8 @@ mod own;
 #[cfg(test)]
 mod simulation;
 mod store;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod writer;
 

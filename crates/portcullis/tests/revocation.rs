@@ -1490,3 +1490,25 @@ fn a_policy_without_keys_is_not_ready() {
     assert!(!Policy::builder().issuer(issuer).build().unwrap().is_ready());
     assert!(builder().build().unwrap().is_ready());
 }
+
+#[test]
+fn what_a_store_calls_a_kind_never_changes() {
+    // Entries in stores and snapshots outlive a release.
+    let codes = Revocable::ALL.iter().map(|kind| (kind.code(), *kind));
+    assert_eq!(
+        codes.collect::<Vec<_>>(),
+        [
+            (1, Revocable::Token),
+            (2, Revocable::Session),
+            (3, Revocable::Subject),
+            (4, Revocable::Version),
+            (5, Revocable::Client),
+            (6, Revocable::Issuer),
+            (7, Revocable::Key),
+        ]
+    );
+    for &kind in Revocable::ALL {
+        assert_eq!(Revocable::of_code(kind.code()), Some(kind));
+    }
+    assert_eq!(Revocable::of_code(0).or(Revocable::of_code(8)), None);
+}

@@ -1,7 +1,7 @@
 //! Issuers that are made when the first token of theirs comes.
 //!
 //! Whoever can send a request can invent tenants, each of which costs a fetch and some memory. Which of them comes in,
-//! and which gives way, [`newcomers`](super::newcomers) decides; here are the issuers themselves.
+//! and which gives way, [`room`](super::room) decides; here are the issuers themselves.
 use core::fmt;
 use core::hash::BuildHasher as _;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};

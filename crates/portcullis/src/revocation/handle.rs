@@ -133,7 +133,8 @@ impl Revocations {
     /// now and the leeway.
     ///
     /// `None` is now and the leeway: that also covers a token that was just accepted from a fast clock.
-    /// It also refuses the tokens of a login within the leeway (30 s) from now. Where that is too
+    /// Now is by this process's clock: where that is slower than the issuer's by more than the leeway, it misses the
+    /// newest tokens. It also refuses the tokens of a login within the leeway (30 s) from now. Where that is too
     /// blunt, [versions](Self::revoke_versions_below) and [sessions](Self::revoke_session) are exact.
     ///
     /// # Errors
