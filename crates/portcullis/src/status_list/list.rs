@@ -152,7 +152,6 @@ fn milliseconds(moment: Moment) -> u64 {
     u64::try_from(moment.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a list's payload says that no other token's does.
 /// Holds a list to its times (§8.3), and says when they end.
 fn check_times(
     statement: &Statement,
@@ -187,6 +186,7 @@ fn check_times(
     Ok([over_at, too_old_at].into_iter().flatten().min())
 }
 
+/// What a list's payload says that no other token's does.
 struct Content {
     ttl: Option<Duration>,
     statuses: Statuses,

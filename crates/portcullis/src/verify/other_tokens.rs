@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::find_issuer;
 use super::keys::authenticate;
-use super::wait::{Incomplete, KeyLookup, wait_for_keys};
+use super::wait::{Incomplete, KeyLookup, after_keys};
 use crate::authentic::Authentic;
 use crate::claims;
 use crate::error::{ClaimsError, Error};
@@ -42,10 +42,9 @@ pub(crate) async fn authenticate_other(
         issuer.mark_verified();
         Ok(Statement { authentic, issuer: Arc::clone(issuer.trusted()) })
     };
-    let seeks = match attempt(KeyLookup::Allowed) {
-        Err(Incomplete::NeedsKey(seeks)) => seeks,
-        other => return other.map_err(Incomplete::into_error),
+    let incomplete = match attempt(KeyLookup::Allowed) {
+        Ok(statement) => return Ok(statement),
+        Err(incomplete) => incomplete,
     };
-    let unavailable = wait_for_keys(seeks).await;
-    attempt(KeyLookup::Exhausted(unavailable)).map_err(Incomplete::into_error)
+    after_keys(incomplete, attempt).await.map_err(Incomplete::into_error)
 }

@@ -1,6 +1,6 @@
 //! Tokens whose connections live on.
 use super::keys::{look_up, resolve_issuer};
-use super::wait::{Incomplete, KeyLookup, Pending, wait_for_keys};
+use super::wait::{Incomplete, KeyLookup, Pending, after_keys};
 use super::{check_revocable, find_issuer};
 use crate::claims;
 use crate::error::Error;
@@ -68,16 +68,10 @@ pub(crate) async fn resume_recheck(
     token: &VerifiedToken,
     incomplete: Incomplete,
 ) -> Result<(), Error> {
-    let incomplete = match incomplete {
-        Incomplete::NeedsKey(seeks) => {
-            let unavailable = wait_for_keys(seeks).await;
-            match recheck(rules, token, rules.terms.clock.now(), KeyLookup::Exhausted(unavailable))
-            {
-                Ok(()) => return Ok(()),
-                Err(incomplete) => incomplete,
-            }
-        }
-        incomplete => incomplete,
+    let again = |lookup| recheck(rules, token, rules.terms.clock.now(), lookup);
+    let incomplete = match after_keys(incomplete, again).await {
+        Ok(()) => return Ok(()),
+        Err(incomplete) => incomplete,
     };
     let Incomplete::NeedsRevocation(Pending { answers, .. }) = incomplete else {
         return Err(incomplete.into_error());

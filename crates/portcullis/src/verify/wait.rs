@@ -65,15 +65,21 @@ pub(crate) enum KeyLookup {
     Exhausted(Option<KeysUnavailable>),
 }
 
-/// Waits until all have looked for a key. What one of them could not do is told.
-pub(super) async fn wait_for_keys(seeks: Vec<KeyFuture>) -> Option<KeysUnavailable> {
+/// Where a key was missing, waits until all sources have looked for it, and tries `again`, once: nobody is told to
+/// look twice. What one of them could not do is told. Waiting takes time, and keys may be others then: `again` asks
+/// all anew.
+pub(super) async fn after_keys<T>(
+    incomplete: Incomplete,
+    again: impl FnOnce(KeyLookup) -> Result<T, Incomplete>,
+) -> Result<T, Incomplete> {
+    let Incomplete::NeedsKey(lookups) = incomplete else { return Err(incomplete) };
     let mut unavailable = None;
-    for seek in seeks {
-        if let Err(error) = seek.await {
+    for lookup in lookups {
+        if let Err(error) = lookup.await {
             unavailable = Some(error);
         }
     }
-    unavailable
+    again(KeyLookup::Exhausted(unavailable))
 }
 
 /// Verifies the text of a token once what it waits for has come.
@@ -83,34 +89,22 @@ pub(crate) async fn resume(
     incomplete: Incomplete,
 ) -> Result<VerifiedToken, Error> {
     let Verifier { rules, cache, .. } = verifier;
-    let incomplete = match incomplete {
-        Incomplete::NeedsKey(seeks) => {
-            let unavailable = wait_for_keys(seeks).await;
-            // Waiting took time, and the keys may be others: all is asked anew.
-            match verify(verifier, text, rules.terms.clock.now(), KeyLookup::Exhausted(unavailable))
-            {
-                Ok(token) => return Ok(token),
-                Err(incomplete) => incomplete,
-            }
-        }
-        incomplete => incomplete,
+    let again = |lookup| verify(verifier, text, rules.terms.clock.now(), lookup);
+    let incomplete = match after_keys(incomplete, again).await {
+        Ok(token) => return Ok(token),
+        Err(incomplete) => incomplete,
     };
-    match incomplete {
-        Incomplete::Rejected(error) => Err(error),
-        // Nobody is told to look twice.
-        Incomplete::NeedsKey(_) => Err(KeyError::Unknown.into()),
-        Incomplete::NeedsRevocation(Pending { token, generation, answers }) => {
-            let is_active = answers.wait().await?;
-            let now = rules.terms.clock.now();
-            check_again(rules, &token, now, KeyLookup::Exhausted(None))
-                .map_err(Incomplete::into_error)?;
-            if is_active {
-                token.set_active_in(generation);
-            }
-            cache.insert(text, &token);
-            Ok(token)
-        }
+    let Incomplete::NeedsRevocation(Pending { token, generation, answers }) = incomplete else {
+        return Err(incomplete.into_error());
+    };
+    let is_active = answers.wait().await?;
+    let now = rules.terms.clock.now();
+    check_again(rules, &token, now, KeyLookup::Exhausted(None)).map_err(Incomplete::into_error)?;
+    if is_active {
+        token.set_active_in(generation);
     }
+    cache.insert(text, &token);
+    Ok(token)
 }
 
 /// The future of [`Verification::Pending`](crate::policy::Verification::Pending).
