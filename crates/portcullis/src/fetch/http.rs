@@ -110,15 +110,18 @@ pub(crate) fn seconds(text: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
+impl HttpResponse {
+    pub(crate) fn with_headers(headers: &[(&str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self { headers: headers.collect(), ..Self::default() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
     use super::*;
-
-    fn response(headers: &[(&str, &str)]) -> HttpResponse {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        HttpResponse { headers: headers.collect(), ..HttpResponse::default() }
-    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date_to_come() {
@@ -132,9 +135,9 @@ mod tests {
             ("soon", None),
             ("", None),
         ] {
-            let found = retry_after(&response(&[("Retry-After", value)]), now);
+            let found = retry_after(&HttpResponse::with_headers(&[("Retry-After", value)]), now);
             assert_eq!(found, expected.map(Duration::from_secs), "{value}");
         }
-        assert_eq!(retry_after(&response(&[]), now), None);
+        assert_eq!(retry_after(&HttpResponse::with_headers(&[]), now), None);
     }
 }

@@ -36,11 +36,6 @@ impl Caching {
 mod tests {
     use super::*;
 
-    fn response(headers: &[(&str, &str)]) -> HttpResponse {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        HttpResponse { headers: headers.collect(), ..HttpResponse::default() }
-    }
-
     #[test]
     fn max_age_counts_less_what_the_answer_has_aged() {
         for (headers, max_age) in [
@@ -61,12 +56,15 @@ mod tests {
             (&[("cache-control", "s-maxage=300")], None),
             (&[("cache-control", "max-age=99999999999999999999")], Some(u64::from(u32::MAX))),
         ] {
-            let caching = Caching::read(&response(headers));
+            let caching = Caching::read(&HttpResponse::with_headers(headers));
             let max_age = max_age.map(Duration::from_secs);
             assert_eq!(caching, Caching { max_age, no_store: false }, "{headers:?}");
         }
         for value in ["no-store", "no-cache", "private, No-Store", "max-age=300, no-cache=\"x\""] {
-            assert!(Caching::read(&response(&[("cache-control", value)])).no_store, "{value}");
+            assert!(
+                Caching::read(&HttpResponse::with_headers(&[("cache-control", value)])).no_store,
+                "{value}"
+            );
         }
     }
 }
