@@ -188,6 +188,7 @@ const fn invalid_token(detail: &'static str) -> Row {
 }
 
 impl Answer {
+    #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     pub(crate) fn to(error: &Error) -> Self {
         match error {
             Error::Source(SourceError::Missing) => Self::TokenMissing,

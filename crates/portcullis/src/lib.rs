@@ -50,6 +50,7 @@
 //!
 //! The module [`dangerous`] has every way to weaken a policy. [`architecture`] is the map of the
 //! code.
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
 // ARCHITECTURE.md says which imports which, and `tests/modules.rs` holds it.
 mod authentic;
 pub mod claims;

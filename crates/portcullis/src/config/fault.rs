@@ -180,6 +180,7 @@ pub enum Problem {
 }
 
 impl fmt::Display for Problem {
+    #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),

@@ -61,6 +61,7 @@ impl Sites {
     }
 
     /// The place of a fault, and the places of which a fault would explain it.
+    #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn locate(&self, fault: &Fault) -> (String, Vec<String>) {
         let alone = |place: String| (place, Vec::new());
         let itself = |place: String| (place.clone(), vec![place]);

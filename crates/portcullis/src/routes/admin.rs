@@ -357,6 +357,7 @@ impl AdminError {
     #[expect(clippy::unused_self, reason = "as with the feature")]
     fn trace(&self) {}
 
+    #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn answer(&self) -> (StatusCode, Texts) {
         const INVALID: (&str, &str) = ("revocation-invalid", "Invalid revocation");
         let invalid = |detail| (StatusCode::BAD_REQUEST, (INVALID.0, INVALID.1, detail));

@@ -162,6 +162,7 @@ pub enum TokenError {
 }
 
 impl fmt::Display for TokenError {
+    #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { length, limit } => write!(
