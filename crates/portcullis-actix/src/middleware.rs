@@ -10,7 +10,7 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
 use portcullis::policy::{Verification, VerifyFuture};
-use portcullis::presentation::ResponseNeeds;
+use portcullis::response::ResponseNeeds;
 use portcullis::{Admission, Policy, Requirement};
 
 use crate::rejection::Rejection;

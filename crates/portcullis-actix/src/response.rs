@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};
-use portcullis::presentation::ResponseNeeds;
+use portcullis::response::ResponseNeeds;
 
 /// What the core answers, in actix-web's types.
 pub(crate) fn response<'a>(

@@ -19,8 +19,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::connection::{Connection, Connector};
 use crate::error::RedisError;
-use crate::member::{MOST_TOLD, Member, Next};
-use crate::own::{Own, Unmet};
+use crate::protocol::{MOST_TOLD, Member, Next};
+use crate::own_revocations::{Own, Unmet};
 use crate::store::{Beat, Layout, Offer, Purpose, Stored, Terms, logged};
 
 /// For how long one read of the log waits for news. It costs a round trip when it is over.

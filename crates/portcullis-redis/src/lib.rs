@@ -90,12 +90,8 @@ mod address;
 mod connection;
 mod error;
 mod follower;
-mod member;
-#[cfg(test)]
-mod model;
-mod own;
-#[cfg(test)]
-mod simulation;
+mod own_revocations;
+mod protocol;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use redis::{Script, Value};
 
 use crate::connection::{Connection, incarnation};
 use crate::error::RedisError;
-use crate::member::Logged;
+use crate::protocol::Logged;
 
 /// The layout of what is stored.
 const FORMAT: &str = "2";

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::connection::{Connection, Connector};
 use crate::error::RedisError;
-use crate::own::Own;
+use crate::own_revocations::Own;
 use crate::store::{Layout, Purpose, draw};
 use crate::thread::Thread;
 

@@ -5,10 +5,9 @@ use serde::de::DeserializeOwned;
 
 use crate::authorize::Requirement;
 use crate::error::{Error, SourceError};
-use crate::grpc::GrpcStatus;
 use crate::observe;
-use crate::presentation::{self, CompiledPresentation, ResponseForm};
-use crate::rejection_response::RejectionResponse;
+use crate::refusal::grpc::GrpcStatus;
+use crate::refusal::{self, CompiledPresentation, RejectionResponse, ResponseForm};
 use crate::response::ResponseNeeds;
 use crate::source::TokenCookie;
 use crate::terms::Terms;
@@ -254,7 +253,7 @@ impl Rejection {
     fn presentation(&self) -> &CompiledPresentation {
         match &self.terms {
             Some(terms) => &terms.presentation,
-            None => presentation::without_policy(),
+            None => refusal::without_policy(),
         }
     }
 }

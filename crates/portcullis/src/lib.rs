@@ -74,22 +74,19 @@ pub mod status_list;
 mod verifier;
 mod verify;
 
-mod answer;
-pub mod grpc;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod observe;
-pub mod presentation;
-mod rejection_response;
+pub mod refusal;
 mod resource;
-mod response;
+pub mod response;
 pub mod routes;
 pub mod tower;
 
 #[cfg(feature = "config")]
 pub mod config;
 pub mod dangerous;
-mod debug;
+mod debug_as_displayed;
 #[cfg(feature = "explain")]
 pub mod explain;
 #[cfg(any(feature = "remote-jwks", feature = "status-list"))]
@@ -117,7 +114,7 @@ pub use crate::{
     error::Error,
     keys::{Encoding, KeyFile, KeySet, KeySource, Secret},
     policy::{BuildError, Issuer, Keys, Policy, PolicyBuilder, ReplaceablePolicy},
-    presentation::Presentation,
+    refusal::{Presentation, grpc},
     request::RequestView,
     revocation::{Revocable, Revocation, Revocations},
     routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin},

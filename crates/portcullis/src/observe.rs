@@ -1,7 +1,7 @@
 //! What operators see: an event for each refusal (feature `tracing`), and metrics (feature `metrics`). Without
 //! these features it comes to nothing.
 #[cfg(feature = "tracing")]
-use crate::answer::{Answer, Severity};
+use crate::refusal::rows::{Answer, Severity};
 use crate::error::Error;
 use crate::verified::VerifiedToken;
 

@@ -3,7 +3,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::presentation::CompiledPresentation;
+use crate::refusal::CompiledPresentation;
 use crate::response::ResponseNeeds;
 use crate::time::Clock;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use portcullis::presentation::ResponseForm;
+use portcullis::refusal::ResponseForm;
 use portcullis::revocation::Moment;
 use portcullis::{Admission, Algorithm, Error, KeyFile, Policy, Requirement, Revocations};
 use portcullis_testkit::TestIssuer;

@@ -2,7 +2,7 @@
 use portcullis::error::ClaimsError;
 use portcullis::grpc::GrpcMetadata;
 use portcullis::keys::{KeyFuture, KeyQuery};
-use portcullis::presentation::ResponseForm;
+use portcullis::refusal::ResponseForm;
 use portcullis::{
     Admission, Algorithm, Error, Issuer, KeySet, KeySource, Keys, Policy, Presentation,
     VerifiedToken,

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use portcullis::presentation::ResponseForm;
+use portcullis::refusal::ResponseForm;
 use portcullis::{Admission, Algorithm, Error, Policy, Requirement, Revocable, Revocations};
 use portcullis_testkit::{FixedClock, TestIssuer};
 

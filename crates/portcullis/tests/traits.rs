@@ -3,7 +3,7 @@ use portcullis::error::Forbidden;
 use portcullis::grpc::GrpcStatus;
 use portcullis::keys::{KeyFault, KeyFileError, VerificationKey};
 use portcullis::policy::{Verification, VerifyFuture};
-use portcullis::presentation::{RejectionResponse, ResponseForm, ResponseNeeds};
+use portcullis::refusal::{RejectionResponse, ResponseForm, ResponseNeeds};
 use portcullis::request::{ClientCertificate, PeerAddress};
 use portcullis::revocation::{RevocationOptions, RevokeError, SnapshotError, StoreError};
 use portcullis::routes::{AdminError, Administrator, BoundedBody, LogoutError, NotReady, Reply};

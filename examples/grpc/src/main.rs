@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use portcullis::grpc::{GrpcMetadata, GrpcStatus};
-use portcullis::presentation::ResponseForm;
+use portcullis::refusal::ResponseForm;
 use portcullis::tower::{RequireLayer, VerifyLayer};
 use portcullis::{Admission, Algorithm, Issuer, KeySet, Policy, Rejection, VerifiedToken};
 use portcullis_testkit::TestIssuer;

@@ -7,7 +7,7 @@ use http::Request;
 use portcullis::error::RevocationUnavailable;
 use portcullis::keys::{KeyFuture, KeyQuery, KeysUnavailable};
 use portcullis::policy::Verification;
-use portcullis::presentation::ResponseForm;
+use portcullis::refusal::ResponseForm;
 use portcullis::revocation::{RevocationSource, RevocationStatus};
 use portcullis::{
     Admission, Algorithm, BackChannelLogout, ClaimRules, Encoding, Error, Issuer, KeySet,

@@ -391,7 +391,7 @@ mod tower_service {
 mod axum_router {
     use axum::routing::get as route;
     use axum::{Extension, Router};
-    use portcullis::presentation::ResponseForm;
+    use portcullis::refusal::ResponseForm;
     use portcullis_axum::{Caller, Rejection, RequireLayer, Verified};
 
     use super::*;
@@ -479,7 +479,7 @@ mod actix_app {
     use actix_web::middleware::DefaultHeaders;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, HttpMessage, HttpRequest, web};
-    use portcullis::presentation::ResponseForm;
+    use portcullis::refusal::ResponseForm;
     use portcullis_actix::{Caller, Rejection, Require, Verified, Verify};
 
     use super::*;

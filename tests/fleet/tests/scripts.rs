@@ -1,7 +1,7 @@
 //! The scripts in Redis, held to the model of them that the simulation of `portcullis-redis` runs on.
 #![expect(clippy::unwrap_used, reason = "a test may fail by it")]
 
-#[path = "../../../crates/portcullis-redis/src/model.rs"]
+#[path = "../../../crates/portcullis-redis/src/tests/model.rs"]
 mod model;
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@
 //! keep it out: the audience does, since an ID token names a client, not an API. Never list a
 //! client's id as an audience of an API.
 mod audience;
-mod rules;
+mod settings;
 mod standard;
 #[cfg(feature = "status-list")]
 mod status_rule;
@@ -24,8 +24,8 @@ mod status_rule;
 use std::sync::Arc;
 
 pub(crate) use self::audience::AudienceRule;
-pub use self::rules::{ClaimRules, ClaimValue, MaxLifetime};
-pub(crate) use self::rules::{
+pub use self::settings::{ClaimRules, ClaimValue, MaxLifetime};
+pub(crate) use self::settings::{
     CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, LONGEST_LIFETIME,
 };
 pub(crate) use self::standard::StandardRule;

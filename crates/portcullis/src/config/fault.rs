@@ -2,7 +2,7 @@ use core::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::policy::Fault;
 use crate::signature::UnknownAlgorithm;
 use crate::source::CookieError;

@@ -222,7 +222,7 @@
 //! The two sources of `[dangerous]` come besides `"bearer"` where `sources` is not there; with
 //! `sources = []` they are the only ones.
 mod fault;
-mod file;
+mod watched_file;
 mod lines;
 mod nearest;
 mod node;
@@ -239,7 +239,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 pub use self::fault::{ConfigError, ConfigFault, Problem};
-pub use self::file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, PolicyFileStatus};
+pub use self::watched_file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, PolicyFileStatus};
 use self::lines::Lines;
 use self::node::Node;
 use self::read::Settings;

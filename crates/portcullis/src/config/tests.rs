@@ -392,7 +392,7 @@ fn sources_arrive_from_every_format() {
 fn a_hook_added_in_code_leaves_the_presentation_of_the_data() {
     let (folder, _) = full_policies();
     let builder = PolicyBuilder::from_toml_str(FULL, folder.path()).expect("settings");
-    let hook = |_: &Error, refusal: &mut crate::presentation::RejectionResponse| {
+    let hook = |_: &Error, refusal: &mut crate::refusal::RejectionResponse| {
         refusal.set_header("x-seen", "yes");
     };
     let policy = builder.on_refusal(hook).build().expect("a policy");

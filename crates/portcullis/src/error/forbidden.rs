@@ -2,7 +2,7 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 
 /// A verified token does not meet the [`Requirement`](crate::Requirement) of a route.
 ///

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use url::Url;
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 
 /// Why a fetch failed.
 #[derive(Clone, Eq, PartialEq)]

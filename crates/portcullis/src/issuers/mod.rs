@@ -1,6 +1,6 @@
 //! The issuers of a policy, as the pipeline asks for them.
 #[cfg(feature = "remote-jwks")]
-mod room;
+mod eviction;
 #[cfg(feature = "remote-jwks")]
 mod tenants;
 

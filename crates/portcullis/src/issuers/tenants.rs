@@ -1,7 +1,7 @@
 //! Issuers that are made when the first token of theirs comes.
 //!
 //! Whoever can send a request can invent tenants, each of which costs a fetch and some memory. Which of them comes in,
-//! and which gives way, [`room`](super::room) decides; here are the issuers themselves.
+//! and which gives way, [`eviction`](super::eviction) decides; here are the issuers themselves.
 use core::fmt;
 use core::hash::BuildHasher as _;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use super::room::{Moment, Name, Newcomers, Pace, Standing, Verified, who_gives_way};
+use super::eviction::{Moment, Name, Newcomers, Pace, Standing, Verified, who_gives_way};
 use super::{IssuerFault, IssuerMatch, TrustedIssuer, TrustedIssuers};
 use crate::fetch::SettingFault;
 use crate::keys::KeysUnavailable;
@@ -563,7 +563,7 @@ mod tests {
     use crate::keys::{KeySet, KeySource};
     use crate::policy::Fault;
     use crate::policy::{Issuer, Keys, Policy, WantsAlgorithms};
-    use crate::presentation::Presentation;
+    use crate::refusal::Presentation;
     use crate::response::ResponseNeeds;
     use crate::signature::Algorithm;
     use crate::terms::Terms;

@@ -3,7 +3,7 @@ use core::fmt;
 use serde::de::IgnoredAny;
 
 use super::SecretFault;
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::json::JsonFault;
 use crate::signature::Algorithm;
 use crate::text::TextFault;

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::set::Inner;
 use super::{KeyFault, KeySet, KeySource, jwk};
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::file::{Content, FileStatus, FileUser, Settled, Watch, WatchedFile, unreadable_reason};
 use crate::listeners::Listeners;
 

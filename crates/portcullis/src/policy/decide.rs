@@ -5,7 +5,7 @@ use super::Verification;
 use crate::admission::{Admission, Rejection};
 use crate::error::{Error, SourceError};
 use crate::observe::Stopwatch;
-use crate::presentation::ResponseForm;
+use crate::refusal::ResponseForm;
 use crate::request::RequestView;
 use crate::source::{self, Presented, TokenCookie};
 use crate::verifier::{BadCookie, Verifier};

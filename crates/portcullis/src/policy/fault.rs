@@ -1,7 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 #[cfg(feature = "remote-jwks")]
 use crate::fetch::SettingFault;
 use crate::issuers::IssuerFault;

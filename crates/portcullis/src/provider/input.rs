@@ -3,7 +3,7 @@ use core::fmt;
 
 use url::Url;
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 
 /// A text that a preset cannot make an issuer of. The text itself is not shown.
 #[non_exhaustive]

@@ -2,7 +2,7 @@
 use core::fmt;
 
 use super::document::MAX_DOCUMENT;
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 
 /// A protected resource that is refused. Lists every fault at once.
 #[derive(Clone, Eq, PartialEq)]

@@ -8,10 +8,10 @@ use super::event::{RevocationEvent, RevocationStats};
 use super::kind::{Revocable, Revocation};
 use super::list::{RevocationEntry, RevocationList};
 use super::options::RevocationOptions;
-use super::room::Writer;
+use super::quota::Writer;
 use super::snapshot::{self, SnapshotError};
 use super::store::{RevocationStore, StoreError};
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::time::UnixTime;
 
 /// What was revoked, and the way to revoke more: a list in memory, which the policies of this process

@@ -11,7 +11,7 @@ use super::digest::{Digest, DigestKey, LIFT, Of};
 use super::event::{Observer, RevocationEvent, RevocationStats};
 use super::handle::RevokeError;
 use super::kind::{Revocable, Revocation, RevokedUntil, Scope};
-use super::room::{Tally, Writer};
+use super::quota::{Tally, Writer};
 use super::table::{Fact, Lifts, Mark, NoRoom, Table, Until};
 use crate::error::RevocationUnavailable;
 use crate::listeners::{Listeners, guarded};

@@ -16,7 +16,7 @@ mod list;
 #[cfg(feature = "lookup")]
 mod lookup;
 mod options;
-mod room;
+mod quota;
 mod snapshot;
 mod source;
 mod store;
@@ -33,7 +33,7 @@ pub use self::list::{
 #[cfg(feature = "lookup")]
 pub use self::lookup::RevocationLookup;
 pub use self::options::RevocationOptions;
-pub(crate) use self::room::Writer;
+pub(crate) use self::quota::Writer;
 pub use self::snapshot::SnapshotError;
 pub(crate) use self::source::{PendingAnswers, RevocationOutcome, Sources};
 pub use self::source::{RevocationAnswer, RevocationSource, RevocationStatus, UnknownRevocation};

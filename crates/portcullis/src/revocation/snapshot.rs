@@ -12,7 +12,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::digest::DigestKey;
 use super::list::{ListBounds, RevocationEntry, RevocationList};
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::signature::random_bytes;
 
 const FORMAT: &[u8; 24] = b"portcullis revocation 2\n";

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::digest::Digest;
-use super::room::Tally;
+use super::quota::Tally;
 
 /// Shards of a table. Each grows for itself, so that growth takes one shard's memory more, and
 /// look-ups on other cores seldom meet at one lock.

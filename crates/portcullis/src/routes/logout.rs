@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::body::{self, BodyFault, BoundedBody};
 use super::reply::Reply;
 use crate::claims::StandardRule;
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::error::{ClaimsError, Error};
 use crate::issuers::TrustedIssuer;
 use crate::json::{Json, JsonFault, read_object};

@@ -1,7 +1,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 
 /// A signature algorithm of RFC 7518 §3.1, RFC 8037 or RFC 9864.
 ///

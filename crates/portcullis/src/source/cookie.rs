@@ -1,6 +1,6 @@
 use core::fmt;
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::request::RequestView;
 
 /// The values of every cookie called `name`.

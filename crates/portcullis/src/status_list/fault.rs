@@ -1,7 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::error::{ClaimsError, Error};
 use crate::fetch::{AddressFault, FetchError, SettingFault, shown};
 use crate::json::JsonFault;

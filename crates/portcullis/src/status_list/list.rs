@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::fault::StatusListFault;
 use super::settings::Settings;
 use super::slots::Now;
-use super::statuses::{Statuses, Unreadable};
+use super::bits::{Statuses, Unreadable};
 use crate::error::ClaimsError;
 use crate::json::{Json, read_object};
 use crate::time::UnixTime;

@@ -23,7 +23,7 @@ mod fault;
 mod list;
 mod settings;
 mod slots;
-mod statuses;
+mod bits;
 
 use core::fmt;
 use core::time::Duration;

@@ -19,7 +19,7 @@ use super::place::Sites;
 use super::reader::{Reader, Table, Value};
 use crate::dangerous;
 use crate::policy::{Fault, Policy, PolicyBuilder};
-use crate::presentation::Presentation;
+use crate::refusal::Presentation;
 use crate::source::TokenSource;
 use crate::verifier::BadCookie;
 

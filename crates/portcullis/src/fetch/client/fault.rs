@@ -1,7 +1,7 @@
 //! What is wrong with the options of a client.
 use core::fmt;
 
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::fetch::SettingFault;
 
 /// Why a [`Client`](super::Client) cannot be built: every fault at once.

@@ -10,7 +10,7 @@ use super::address::parse_named;
 use super::caching::Caching;
 use super::schedule::Moment;
 use super::settings::Settings;
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::fetch::{
     AddressFault, FetchError, FetchFault, HttpClient, HttpResponse, PlainHosts, check_status, get,
     without_query,

@@ -58,7 +58,7 @@ pub use self::fetch::{KeyFetchError, KeyFetchFault};
 pub(crate) use self::settings::Settings;
 pub use self::watch::{Event, Health};
 use super::{KeyFuture, KeyQuery, KeySet, KeySource};
-use crate::debug::debug_as_displayed;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::fetch::{AddressFault, AllowHttp, HttpClient, PlainHosts, SettingFault, Thread, shown};
 use crate::listeners::Listeners;
 use crate::setting::{self, Words};

@@ -6,14 +6,18 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::Serialize;
 
-use crate::answer::{Answer, Challenge, Row};
-use crate::error::{Error, Forbidden};
-use crate::grpc::{GrpcStatus, is_grpc};
-pub use crate::rejection_response::RejectionResponse;
+mod challenge;
+pub mod grpc;
+mod problem;
+mod response;
+pub(crate) mod rows;
+
+use self::grpc::{GrpcStatus, is_grpc};
+pub use self::response::RejectionResponse;
+use self::rows::{Answer, Challenge, Row};
+use crate::error::Error;
 use crate::request::RequestView;
-pub use crate::response::ResponseNeeds;
 use crate::setting::{Setting, Shared, Voice};
 use crate::text::is_scope;
 
@@ -170,81 +174,6 @@ impl Presentation {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let body = self.problem(row.status, (row.code, row.title, row.detail));
         RejectionResponse { status: row.status, headers, body }
-    }
-
-    /// Parameters in a fixed order, each at most once, joined as RFC 9110 §11.6.1 has it. `forbidden`: what
-    /// the route asks for.
-    fn challenge(&self, row: &Row, forbidden: Option<&Forbidden>) -> HeaderValue {
-        let error = match row.challenge {
-            Challenge::Error(error) => Some(error),
-            Challenge::Absent | Challenge::WithoutError => None,
-        };
-        let description =
-            error.filter(|_| !self.without_details).map(|_| row.detail.trim_end_matches('.'));
-        let scopes = match forbidden {
-            Some(forbidden) => forbidden.scopes().collect::<Vec<_>>(),
-            None if row.wants_token => {
-                self.scopes.get().into_iter().flatten().map(String::as_str).collect()
-            }
-            None => Vec::new(),
-        };
-        let listed = |items: Vec<&str>| (!items.is_empty()).then(|| items.join(" "));
-        let scope = listed(scopes);
-        let step_up = forbidden.filter(|forbidden| forbidden.needs_authentication());
-        let acr_values = step_up.and_then(|forbidden| listed(forbidden.acr_values().collect()));
-        let max_age = step_up.and_then(Forbidden::max_age).map(|age| age.as_secs().to_string());
-        let parameters = [
-            ("realm", self.realm.get().map(String::as_str)),
-            ("error", error),
-            ("error_description", description),
-            ("scope", scope.as_deref()),
-            // RFC 9470 §3.
-            ("acr_values", acr_values.as_deref()),
-            ("max_age", max_age.as_deref()),
-            // RFC 9728 §5.1.
-            ("resource_metadata", self.resource_metadata.get().map(String::as_str)),
-        ];
-        let mut challenge = String::from("Bearer");
-        let mut separator = " ";
-        for (name, value) in parameters {
-            if let Some(value) = value {
-                challenge.push_str(separator);
-                challenge.push_str(name);
-                challenge.push_str("=\"");
-                challenge.push_str(value);
-                challenge.push('"');
-                separator = ", ";
-            }
-        }
-        // What is in it was checked when the policy was built, or the requirement made.
-        HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"))
-    }
-
-    /// Problem details (RFC 9457) of this code, title and detail.
-    fn problem(&self, status: StatusCode, (code, title, detail): Texts) -> Bytes {
-        #[derive(Serialize)]
-        struct Problem<'a> {
-            r#type: String,
-            title: &'a str,
-            status: u16,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            detail: Option<&'a str>,
-            code: &'a str,
-        }
-        let problem = Problem {
-            r#type: match self.problem_base.get() {
-                Some(base) => format!("{base}{code}"),
-                None => "about:blank".to_owned(),
-            },
-            title: match self.problem_base.get() {
-                Some(_) => title,
-                None => status.canonical_reason().unwrap_or(title),
-            },
-            status: status.as_u16(),
-            detail: (!self.without_details).then_some(detail),
-            code,
-        };
-        serde_json::to_vec(&problem).map(Bytes::from).unwrap_or_default()
     }
 }
 

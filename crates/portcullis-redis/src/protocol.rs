@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::RedisError;
-use crate::own::{Own, Unmet};
+use crate::own_revocations::{Own, Unmet};
 use crate::store::Beat;
 
 /// A store, from one recovery to the next.

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::rejection_response::RejectionResponse;
+use super::response::RejectionResponse;
 use crate::request::{self, RequestView};
 
 const GRPC: &str = "application/grpc";
@@ -106,7 +106,7 @@ impl GrpcStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::Answer;
+    use super::super::rows::Answer;
 
     #[test]
     fn an_interceptor_knows_neither_path_nor_peer_nor_certificate() {

@@ -1,6 +1,6 @@
 //! Random histories of a fleet whose Redis may go back to any earlier state.
 //!
-//! The store is the [model](crate::model) of the scripts, which a test of the fleet holds them to. What members decide is
+//! The store is the [model](super::model) of the scripts, which a test of the fleet holds them to. What members decide is
 //! decided by [`Member`] and [`Own`], the code of the follower and the writer; what they do in between is done here step by
 //! step, so that anything may happen between any two steps: servers that crash and come back with older data, replicas
 //! that are promoted, an old master that some still talk to, data that is put back under a running server, stores that are
@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use portcullis::revocation::Moment;
 
-use crate::member::{Logged, Member, Next};
-use crate::model::{Entry, Heartbeat, Publication, Store};
-use crate::own::Own;
+use crate::protocol::{Logged, Member, Next};
+use super::model::{Entry, Heartbeat, Publication, Store};
+use crate::own_revocations::Own;
 use crate::store::{Beat, read_beat};
 
 const WINDOW: u64 = 10_000;
