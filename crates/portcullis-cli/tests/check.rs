@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 use portcullis::Policy;
-use portcullis::config::Problem;
+use portcullis::config::ConfigProblem;
 use serde_json::Value;
 
 use self::common::{Trial, settings};
@@ -384,7 +384,7 @@ fn each_key_of_a_policy_file_has_a_lint_or_is_known_to_be_harmless() {
     .expect_err("unknown keys");
     let mut known = BTreeSet::new();
     for fault in error.faults() {
-        let Problem::UnknownKey { known: keys, .. } = &fault.problem else { continue };
+        let ConfigProblem::UnknownKey { known: keys, .. } = &fault.problem else { continue };
         let place: String = fault.place.split(&['[', ']'][..]).step_by(2).collect();
         let place = place.strip_suffix("zzz").expect("the key");
         known.extend(keys.iter().map(|key| format!("{place}{key}")));

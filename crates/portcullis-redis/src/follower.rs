@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use portcullis::revocation::{Moment, RevocationEntry, RevocationList, WeakRevocationList};
+use portcullis::revocation::store::{Moment, RevocationEntry, RevocationList, WeakRevocationList};
 use redis::streams::StreamReadReply;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::connection::{Connection, Connector};
 use crate::error::RedisError;
-use crate::protocol::{MOST_TOLD, Member, Next};
 use crate::own_revocations::{Own, Unmet};
+use crate::protocol::{MOST_TOLD, Member, Next};
 use crate::store::{Beat, Layout, Offer, Purpose, Stored, Terms, logged};
 
 /// For how long one read of the log waits for news. It costs a round trip when it is over.
@@ -244,7 +244,7 @@ impl Follower {
             Lacking::of(Vec::new())
         };
         let (mut renewed, mut is_full) = (Instant::now(), false);
-        let reading = list.begin();
+        let reading = list.begin_reading();
         for bucket in self.layout.buckets(&mut session.main).await? {
             let mut cursor = 0;
             loop {
@@ -258,7 +258,7 @@ impl Follower {
                             lacking.has(&entry);
                             is_full |= reading.apply(&entry).is_err();
                         }
-                        Stored::Unknown => list.pass_over(),
+                        Stored::Unknown => list.record_unknown_entry(),
                     }
                 }
                 self.renew(session, list, gives_back, &mut renewed, &beat).await?;
@@ -277,7 +277,7 @@ impl Follower {
                 self.layout.publish(main, entries, self.terms.width, purpose).await?;
                 self.renew(session, list, gives_back, &mut renewed, &beat).await?;
             }
-            list.gave_back(count);
+            list.record_republished(count);
         }
         if is_full {
             return Err(RedisError::Full);
@@ -328,7 +328,7 @@ impl Follower {
             if number > position {
                 break;
             }
-            list.heard(sent);
+            list.record_contact(sent);
             session.waiting.pop_front();
         }
     }
@@ -398,7 +398,7 @@ impl Follower {
                         return Err(RedisError::Full);
                     }
                 }
-                Stored::Unknown => list.pass_over(),
+                Stored::Unknown => list.record_unknown_entry(),
             }
             self.member.has_taken(&at, &self.own)?;
         }

@@ -102,7 +102,8 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use portcullis::revocation::{RevocationEvent, RevocationList, RevocationOptions};
+use portcullis::revocation::store::RevocationList;
+use portcullis::revocation::{RevocationEvent, RevocationOptions};
 use portcullis::{Clock, Revocations};
 use tokio::time::sleep;
 

@@ -293,7 +293,7 @@ pub(crate) const MOST_TOLD: usize = 64;
 mod tests {
     use std::time::Duration;
 
-    use portcullis::revocation::Moment;
+    use portcullis::revocation::store::Moment;
 
     use super::*;
     use crate::store::Terms;

@@ -3,7 +3,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use portcullis::revocation::{Moment, RevocationEntry};
+use portcullis::revocation::store::{Moment, RevocationEntry};
 use redis::streams::StreamId;
 use redis::{Script, Value};
 
@@ -442,7 +442,7 @@ impl Stored {
         let number = |text| core::str::from_utf8(text).ok()?.parse::<u64>().ok();
         let entry = || {
             let ends = u32::try_from(number(ends)?).ok()?;
-            RevocationEntry::stored(fingerprint, key, number(mark)?, ends)
+            RevocationEntry::from_stored(fingerprint, key, number(mark)?, ends)
         };
         entry().map_or(Self::Unknown, Self::Entry)
     }

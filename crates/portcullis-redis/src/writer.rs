@@ -3,7 +3,7 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use portcullis::revocation::{
+use portcullis::revocation::store::{
     PublishFuture, RevocationEntry, RevocationList, RevocationStore, StoreError,
 };
 use tokio::sync::Mutex;

@@ -39,7 +39,7 @@ pub fn long_lifetime(limit: Duration) -> MaxLifetime {
 ///
 /// Lost: secrecy. URLs stand in logs, histories and `Referer` headers. OAuth 2.1 and MCP forbid
 /// it. Where a browser's WebSocket seems to need it, send the token in the first message instead.
-pub fn query(name: impl Into<String>) -> TokenSource {
+pub fn token_in_url(name: impl Into<String>) -> TokenSource {
     TokenSource(Kind::Query { name: name.into() })
 }
 
@@ -55,7 +55,7 @@ pub fn query(name: impl Into<String>) -> TokenSource {
 /// use portcullis::{TokenSource, dangerous};
 ///
 /// // As another service of the same domain sets it, so that it is cleared by the same.
-/// let cookie = dangerous::cookie("token")?.domain("example.com")?.path("/api")?;
+/// let cookie = dangerous::unprefixed_cookie("token")?.domain("example.com")?.path("/api")?;
 /// let sources = [TokenSource::bearer(), cookie.into()];
 /// # let _ = sources;
 /// # Ok::<_, CookieError>(())
@@ -64,7 +64,7 @@ pub fn query(name: impl Into<String>) -> TokenSource {
 /// # Errors
 ///
 /// The name has characters that a cookie's name cannot have.
-pub fn cookie(name: impl Into<String>) -> Result<TokenCookie, CookieError> {
+pub fn unprefixed_cookie(name: impl Into<String>) -> Result<TokenCookie, CookieError> {
     TokenCookie::any(name.into())
 }
 

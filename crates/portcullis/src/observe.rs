@@ -1,8 +1,8 @@
 //! What operators see: an event for each refusal (feature `tracing`), and metrics (feature `metrics`). Without
 //! these features it comes to nothing.
+use crate::error::Error;
 #[cfg(feature = "tracing")]
 use crate::refusal::rows::{Answer, Severity};
-use crate::error::Error;
 use crate::verified::VerifiedToken;
 
 /// A request is turned away. Said once for each, wherever that is decided.

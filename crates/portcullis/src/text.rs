@@ -23,6 +23,8 @@ impl fmt::Display for TextFault {
     }
 }
 
+impl core::error::Error for TextFault {}
+
 /// The text in `input`, without a byte order mark (RFC 8259 §8.1 lets a reader ignore it).
 pub(crate) fn read(input: &[u8]) -> Result<&str, TextFault> {
     if has_utf_16_mark(input) || input.get(..2).is_some_and(is_utf_16_of_ascii) {

@@ -100,7 +100,7 @@ fn a_refusal_is_not_remembered() {
     let expired = provider.token(ES256).expired().mint();
     let mut tally = Tally::of(&policy);
     for _ in 0..2 {
-        assert_eq!(refusal(&policy, &forged), Some(SignatureError.into()));
+        assert_eq!(refusal(&policy, &forged), Some(SignatureError::new().into()));
         assert!(matches!(refusal(&policy, &expired), Some(Error::Claims(_))));
         assert!(matches!(refusal(&policy, "a.b.c"), Some(Error::Token(_))));
     }
@@ -177,7 +177,7 @@ mod dies_of {
         clock.set(NOW + 9);
         assert_eq!(refusal(&policy, &token), None);
         clock.set(NOW + 10);
-        assert_eq!(refusal(&policy, &token), Some(SignatureError.into()));
+        assert_eq!(refusal(&policy, &token), Some(SignatureError::new().into()));
     }
 
     /// Keys that come and go without a word.
@@ -203,7 +203,7 @@ mod dies_of {
         assert_eq!(refusal(&policy, &token), None);
         assert_eq!(tally.next(), (1, 0, 0, 1));
         *own.0.lock().unwrap() = keys_of(&provider.impostor());
-        assert_eq!(refusal(&policy, &token), Some(SignatureError.into()));
+        assert_eq!(refusal(&policy, &token), Some(SignatureError::new().into()));
         assert_eq!(tally.next(), (0, 1, 1, 0));
     }
 
@@ -219,7 +219,7 @@ mod dies_of {
         assert_eq!(refusal(&policy, &token), None);
         std::fs::write(&path, provider.impostor().jwks_of(&[ES256])).unwrap();
         file.reload().unwrap();
-        assert_eq!(refusal(&policy, &token), Some(SignatureError.into()));
+        assert_eq!(refusal(&policy, &token), Some(SignatureError::new().into()));
         assert_eq!(policy.token_cache_stats().tokens, 0);
     }
 
@@ -580,7 +580,7 @@ fn the_same_signature_under_other_claims_is_no_hit() {
     let root = root.mint();
     let forged = format!("{}.{signature}", root.rsplit_once('.').unwrap().0);
     // Both have the bytes that the look-up starts from.
-    assert_eq!(refusal(&policy, &forged), Some(SignatureError.into()));
+    assert_eq!(refusal(&policy, &forged), Some(SignatureError::new().into()));
 }
 
 mod bounds {

@@ -45,10 +45,10 @@ fn table() -> Vec<(&'static str, PolicyBuilder, &'static str)> {
             builder().max_lifetime(dangerous::long_lifetime(31 * DAY)),
             "long_lifetime (https://id.example)",
         ),
-        ("query", builder().sources([dangerous::query("t")]), "query(t)"),
+        ("query", builder().sources([dangerous::token_in_url("t")]), "query(t)"),
         (
             "cookie",
-            builder().sources([dangerous::cookie("t").expect("a name").into()]),
+            builder().sources([dangerous::unprefixed_cookie("t").expect("a name").into()]),
             "cookie(t)",
         ),
         (

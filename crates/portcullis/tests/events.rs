@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use portcullis::refusal::ResponseForm;
-use portcullis::revocation::Moment;
+use portcullis::revocation::store::Moment;
 use portcullis::{Admission, Algorithm, Error, KeyFile, Policy, Requirement, Revocations};
 use portcullis_testkit::TestIssuer;
 use tracing::field::{Field, Visit};
@@ -95,9 +95,9 @@ fn what_is_revoked_says_of_what_kind_it_is_and_no_name() {
         rt.block_on(revocations.revoke_token("https://id.example", "LEAK", None)).unwrap();
         rt.block_on(revocations.revoke_subject("https://id.example", "LEAK", None)).unwrap_err();
         let list = Revocations::options().shared([0; 16], std::time::Duration::from_secs(60));
-        list.heard(Moment::now());
-        list.lost();
-        list.gave_back(7);
+        list.record_contact(Moment::now());
+        list.record_loss();
+        list.record_republished(7);
     });
     let levels: Vec<_> = said.iter().map(|(level, _)| *level).collect();
     let expected = [Level::INFO, Level::ERROR, Level::WARN, Level::INFO, Level::WARN, Level::WARN];
@@ -157,11 +157,11 @@ fn a_refusal_is_one_event_with_its_reason_and_by_its_level_whose_trouble_it_is()
 #[derive(Debug)]
 struct Nobody;
 
-impl portcullis::revocation::RevocationStore for Nobody {
+impl portcullis::revocation::store::RevocationStore for Nobody {
     fn publish(
         &self,
-        _: portcullis::revocation::RevocationEntry,
-    ) -> portcullis::revocation::PublishFuture {
+        _: portcullis::revocation::store::RevocationEntry,
+    ) -> portcullis::revocation::store::PublishFuture {
         Box::pin(std::future::ready(Ok(())))
     }
 }

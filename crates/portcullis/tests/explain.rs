@@ -512,7 +512,7 @@ fn a_policy_says_what_it_accepts() {
                 )
                 .require_key_id(),
         )
-        .sources([portcullis::TokenSource::bearer(), dangerous::query("token")])
+        .sources([portcullis::TokenSource::bearer(), dangerous::token_in_url("token")])
         .unknown_revocation(dangerous::accept_unknown_revocation())
         .revocation_source(Oracle)
         .token_cache(0)

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis::fetch::{Client, HttpClient, HttpFuture, HttpRequest, HttpResponse};
-use portcullis::keys::remote::{Event, KeyFetchError, RemoteJwksOptions};
+use portcullis::keys::remote::{KeyFetchError, RemoteJwksOptions, RemoteKeysEvent};
 use portcullis::keys::{KeyError, KeyFault, KeysUnavailable};
 use portcullis::policy::Verification;
 use portcullis::{Algorithm, Error, Issuer, Policy, RemoteJwks};
@@ -44,10 +44,12 @@ const UNKNOWN: Seen = Seen::Refused(Error::Key(KeyError::Unknown));
 
 /// 503, with how long to wait.
 /// What is not there, and may come.
-const IN_DOUBT: Error = Error::Key(KeyError::Unavailable(KeysUnavailable { retry_after: None }));
+const IN_DOUBT: Error = Error::Key(KeyError::Unavailable(KeysUnavailable::new()));
 
 const fn unavailable(retry_after: Option<Duration>) -> Seen {
-    Seen::Refused(Error::Key(KeyError::Unavailable(KeysUnavailable { retry_after })))
+    Seen::Refused(Error::Key(KeyError::Unavailable(
+        KeysUnavailable::new().with_retry_after(retry_after),
+    )))
 }
 
 const FOR_A_MOMENT: Seen = unavailable(Some(RETRY));
@@ -128,9 +130,9 @@ impl Scene {
             .max_retry(RETRY)
             .on_event(move |_, event| {
                 let end = match event {
-                    Event::Refreshed { .. } => End::OtherKeys,
-                    Event::Unchanged => End::SameKeys,
-                    Event::Failed { error, .. } => End::Failed(error.to_string()),
+                    RemoteKeysEvent::Refreshed { .. } => End::OtherKeys,
+                    RemoteKeysEvent::Unchanged => End::SameKeys,
+                    RemoteKeysEvent::Failed { error, .. } => End::Failed(error.to_string()),
                     _ => return,
                 };
                 // A scene that is over listens no more.

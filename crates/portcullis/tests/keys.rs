@@ -21,7 +21,7 @@ use portcullis::keys::{
     KeyError, KeyFault, KeyFileError, KeyFileEvent, KeyFileStatus, KeyFuture, KeyQuery,
     KeysUnavailable, NotAnObject, SecretFault, Stray, Weakness,
 };
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
 use portcullis::{
     BuildError, Encoding, Error, Issuer, KeyFile, KeySet, KeySource, Keys, Policy, Secret, UnixTime,
 };
@@ -32,7 +32,7 @@ const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = TestIssuer::AUDIENCE;
 
-const BAD_SIGNATURE: Error = Error::Signature(SignatureError);
+const BAD_SIGNATURE: Error = Error::Signature(SignatureError::new());
 const UNKNOWN_KEY: Error = Error::Key(KeyError::Unknown);
 
 fn test_issuer() -> TestIssuer {
@@ -52,7 +52,7 @@ fn policy(algorithms: &[Algorithm], keys: impl Into<Keys>) -> Policy {
 }
 
 /// The faults of a policy that is refused.
-fn faults(issuer: Issuer) -> Vec<Fault> {
+fn faults(issuer: Issuer) -> Vec<PolicyFault> {
     build(issuer).expect_err("the policy is weak").faults().to_vec()
 }
 
@@ -224,7 +224,7 @@ mod secrets {
     /// Why the secret is refused for these algorithms.
     fn fault(algorithms: &[Algorithm], secret: Secret) -> SecretFault {
         match &faults(issuer(algorithms, secret))[..] {
-            [Fault::Secret { fault, .. }] => fault.clone(),
+            [PolicyFault::Secret { fault, .. }] => fault.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -332,7 +332,7 @@ mod secrets {
     fn a_file_that_cannot_be_read_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none");
-        let expected = Fault::Secret {
+        let expected = PolicyFault::Secret {
             issuer: ISSUER.into(),
             secret: format!("secret file {}", path.display()),
             fault: SecretFault::Key(KeyFault::Unreadable {
@@ -344,7 +344,7 @@ mod secrets {
 
     #[test]
     fn an_environment_variable_that_is_not_set_is_named() {
-        let expected = Fault::Secret {
+        let expected = PolicyFault::Secret {
             issuer: ISSUER.into(),
             secret: "secret in $PORTCULLIS_TEST_NOT_SET".into(),
             fault: SecretFault::Key(KeyFault::Unreadable {
@@ -397,7 +397,7 @@ mod secrets {
         policy(&[HS256], of(40));
         assert_eq!(
             faults(issuer(&[HS256, HS512], of(40).algorithm(HS256))),
-            [Fault::UnusableAlgorithm { issuer: ISSUER.into(), algorithm: HS512 }]
+            [PolicyFault::UnusableAlgorithm { issuer: ISSUER.into(), algorithm: HS512 }]
         );
     }
 
@@ -845,8 +845,8 @@ mod lookup {
         (0..count).map(|at| SigningKey::generate(ES256).with_id(format!("k{at}"))).collect()
     }
 
-    fn too_many(found: usize) -> Vec<Fault> {
-        vec![Fault::TooManyCandidates { issuer: ISSUER.into(), algorithm: ES256, found }]
+    fn too_many(found: usize) -> Vec<PolicyFault> {
+        vec![PolicyFault::TooManyCandidates { issuer: ISSUER.into(), algorithm: ES256, found }]
     }
 
     #[test]
@@ -889,7 +889,8 @@ mod lookup {
                 assert_eq!(refusal(&policy, token.mint()), None);
             }
             let three = two.and(&without_id(&keys[2]));
-            let fault = Fault::TooManyCandidates { issuer: ISSUER.into(), algorithm, found: 3 };
+            let fault =
+                PolicyFault::TooManyCandidates { issuer: ISSUER.into(), algorithm, found: 3 };
             assert_eq!(faults(issuer(&[algorithm], three.clone())), [fault]);
             // Of a source of one's own, nothing is known before.
             let source = Keys::source(three);
@@ -1021,7 +1022,7 @@ mod sources {
     }
 
     fn unavailable(seconds: u64) -> KeysUnavailable {
-        KeysUnavailable { retry_after: Some(Duration::from_secs(seconds)) }
+        KeysUnavailable::new().with_retry_after(Duration::from_secs(seconds))
     }
 
     #[test]

@@ -122,11 +122,11 @@ fn each_reason_is_there_at_zero_once_a_policy_is_built_as_what_it_will_count() {
 #[derive(Debug)]
 struct Nobody;
 
-impl portcullis::revocation::RevocationStore for Nobody {
+impl portcullis::revocation::store::RevocationStore for Nobody {
     fn publish(
         &self,
-        _: portcullis::revocation::RevocationEntry,
-    ) -> portcullis::revocation::PublishFuture {
+        _: portcullis::revocation::store::RevocationEntry,
+    ) -> portcullis::revocation::store::PublishFuture {
         Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -46,7 +46,7 @@ fn world() -> &'static World {
                 TokenSource::bearer(),
                 TokenSource::cookie("__Host-token"),
                 TokenSource::header("x-token").with_prefix("Token "),
-                dangerous::query("access_token"),
+                dangerous::token_in_url("access_token"),
             ])
             .build()
             .expect("a good policy");

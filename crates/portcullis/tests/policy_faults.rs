@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use portcullis::keys::{KeyFault, SecretFault};
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
 use portcullis::revocation::RevocationFault;
 use portcullis::routes::ResourcePolicyFault;
 use portcullis::{
@@ -58,13 +58,13 @@ fn by_client() -> Issuer {
         .client_ids_instead_of_audience(["app"])
 }
 
-fn unmeetable(claim: &str) -> Fault {
-    Fault::Contradiction { place: OWN.into(), claim: claim.into() }
+fn unmeetable(claim: &str) -> PolicyFault {
+    PolicyFault::Contradiction { place: OWN.into(), claim: claim.into() }
 }
 
 /// An origin that no browser would send.
-fn origin(text: &str) -> (Fault, PolicyBuilder) {
-    (Fault::Origin { origin: text.into() }, builder().allowed_origins([text]))
+fn origin(text: &str) -> (PolicyFault, PolicyBuilder) {
+    (PolicyFault::Origin { origin: text.into() }, builder().allowed_origins([text]))
 }
 
 /// A secret, and a file of public keys.
@@ -84,8 +84,8 @@ const OWN: &str = "issuer `https://issuer.example`";
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn fault(place: &str, fault: RevocationFault) -> Fault {
-    Fault::Revocations { place: place.to_owned(), fault }
+fn fault(place: &str, fault: RevocationFault) -> PolicyFault {
+    PolicyFault::Revocations { place: place.to_owned(), fault }
 }
 
 fn enforcing(kinds: impl IntoIterator<Item = Revocable>) -> PolicyBuilder {
@@ -97,14 +97,14 @@ fn unlimited() -> Revocations {
 }
 
 /// For each fault what has it, and only it.
-fn table() -> Vec<(Fault, PolicyBuilder)> {
+fn table() -> Vec<(PolicyFault, PolicyBuilder)> {
     #[cfg_attr(not(feature = "remote-jwks"), expect(unused_mut, reason = "there are no more"))]
     let mut table = table_of_any_keys();
     #[cfg(feature = "remote-jwks")]
     table.extend(remote_keys::table());
     #[cfg(feature = "status-list")]
     table.push((
-        Fault::StatusLists {
+        PolicyFault::StatusLists {
             error: portcullis::status_list::StatusListsError::Origin {
                 origin: "status.example".into(),
             },
@@ -114,12 +114,12 @@ fn table() -> Vec<(Fault, PolicyBuilder)> {
     table
 }
 
-fn misnamed(id: &str) -> (Fault, PolicyBuilder) {
-    (Fault::MetadataAddress { issuer: id.to_owned() }, of(named(id)))
+fn misnamed(id: &str) -> (PolicyFault, PolicyBuilder) {
+    (PolicyFault::MetadataAddress { issuer: id.to_owned() }, of(named(id)))
 }
 
-fn braces(id: &str) -> (Fault, PolicyBuilder) {
-    (Fault::Braces { issuer: id.to_owned() }, of(named(id)))
+fn braces(id: &str) -> (PolicyFault, PolicyBuilder) {
+    (PolicyFault::Braces { issuer: id.to_owned() }, of(named(id)))
 }
 
 #[test]
@@ -129,34 +129,34 @@ fn an_issuer_named_by_its_metadata_is_told_what_it_is_most_likely_called() {
         ("https://id.example/a/.well-known/openid-configuration", "`https://id.example/a`"),
         ("https://id.example/.well-known/oauth-authorization-server/a", "`https://id.example/a`"),
     ] {
-        let text = Fault::MetadataAddress { issuer: address.to_owned() }.to_string();
+        let text = PolicyFault::MetadataAddress { issuer: address.to_owned() }.to_string();
         assert!(text.ends_with(id), "{text}");
     }
     // Another path that begins alike.
     assert!(of(named("https://id.example/.well-known/openid-configurations")).build().is_ok());
 }
 
-fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
+fn table_of_any_keys() -> Vec<(PolicyFault, PolicyBuilder)> {
     let keys_without_id = (0..5).fold(KeySet::empty(), |set, _| {
         let key = SigningKey::generate(Algorithm::ES256);
         set.and(&KeySet::from_pem(key.public_pem().expect("a key pair")).expect("a usable key"))
     });
     let sources = |sources: Vec<TokenSource>| builder().sources(sources);
     vec![
-        (Fault::NoIssuer, Policy::builder()),
+        (PolicyFault::NoIssuer, Policy::builder()),
         (
-            Fault::DuplicateIssuer { issuer: issuer() },
+            PolicyFault::DuplicateIssuer { issuer: issuer() },
             builder().issuer(named("https://other.example")).issuer(good()),
         ),
         (
-            Fault::SaidTwice { place: "the policy".into(), setting: "leeway" },
+            PolicyFault::SaidTwice { place: "the policy".into(), setting: "leeway" },
             builder().leeway(SECOND).claims(ClaimRules::new().leeway(DAY)),
         ),
         (
-            Fault::SaidTwice { place: OWN.into(), setting: "token_types" },
+            PolicyFault::SaidTwice { place: OWN.into(), setting: "token_types" },
             of(good().token_types([TokenType::Jwt]).token_types([TokenType::AccessToken])),
         ),
-        (Fault::EmptyIssuer, of(named(""))),
+        (PolicyFault::EmptyIssuer, of(named(""))),
         misnamed("https://id.example/.well-known/openid-configuration"),
         misnamed("https://id.example/realms/a/.well-known/openid-configuration"),
         misnamed("https://id.example/.well-known/oauth-authorization-server/realms/a"),
@@ -164,57 +164,67 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         braces("https://login.example/{tenant}/v2.0"),
         braces("https://login.example/}"),
         (
-            Fault::NoAlgorithm { issuer: issuer() },
+            PolicyFault::NoAlgorithm { issuer: issuer() },
             of(with_keys(&[], Keys::source(keys(Algorithm::ES256)))),
         ),
         // Of keys that are not there, nothing more is said than that.
-        (Fault::NoKeys { issuer: issuer() }, of(with_keys(&[Algorithm::ES256], Keys::default()))),
         (
-            Fault::NoAudience { issuer: issuer() },
+            PolicyFault::NoKeys { issuer: issuer() },
+            of(with_keys(&[Algorithm::ES256], Keys::default())),
+        ),
+        (
+            PolicyFault::NoAudience { issuer: issuer() },
             of(Issuer::new(ISSUER)
                 .algorithms([Algorithm::ES256])
                 .keys(keys(Algorithm::ES256))
                 .audiences(Vec::<String>::new())),
         ),
         (
-            Fault::NoAudience { issuer: issuer() },
+            PolicyFault::NoAudience { issuer: issuer() },
             of(Issuer::new(ISSUER)
                 .algorithms([Algorithm::ES256])
                 .keys(keys(Algorithm::ES256))
                 .audiences(["https://api.example", ""])),
         ),
         (
-            Fault::NoAudience { issuer: issuer() },
+            PolicyFault::NoAudience { issuer: issuer() },
             of(Issuer::new(ISSUER)
                 .algorithms([Algorithm::ES256])
                 .keys(keys(Algorithm::ES256))
                 .client_ids_instead_of_audience([""])),
         ),
-        (Fault::NoTokenType { issuer: issuer() }, of(good().token_types([]))),
-        (Fault::NoScopeClaim { issuer: issuer() }, of(good().scope_claims([""; 0]))),
-        (Fault::NoScopeClaim { issuer: issuer() }, of(good().scope_claims(["scope", ""]))),
+        (PolicyFault::NoTokenType { issuer: issuer() }, of(good().token_types([]))),
+        (PolicyFault::NoScopeClaim { issuer: issuer() }, of(good().scope_claims([""; 0]))),
+        (PolicyFault::NoScopeClaim { issuer: issuer() }, of(good().scope_claims(["scope", ""]))),
         (
-            Fault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::ES384 },
+            PolicyFault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::ES384 },
             of(with_keys(&[Algorithm::ES256, Algorithm::ES384], keys(Algorithm::ES256))),
         ),
         (
-            Fault::UnusedKeys { issuer: issuer() },
+            PolicyFault::UnusedKeys { issuer: issuer() },
             of(with_keys(
                 &[Algorithm::ES256],
                 Keys::from(keys(Algorithm::ES256)).and(keys(Algorithm::ES384)),
             )),
         ),
         (
-            Fault::UnusedKeys { issuer: issuer() },
+            PolicyFault::UnusedKeys { issuer: issuer() },
             of(with_keys(&[Algorithm::HS256], secret_and_file())),
         ),
-        (Fault::UnusedKeys { issuer: issuer() }, of(with_keys(&[Algorithm::RS256], p256_file()))),
         (
-            Fault::TooManyCandidates { issuer: issuer(), algorithm: Algorithm::ES256, found: 5 },
+            PolicyFault::UnusedKeys { issuer: issuer() },
+            of(with_keys(&[Algorithm::RS256], p256_file())),
+        ),
+        (
+            PolicyFault::TooManyCandidates {
+                issuer: issuer(),
+                algorithm: Algorithm::ES256,
+                found: 5,
+            },
             of(with_keys(&[Algorithm::ES256], keys_without_id)),
         ),
         (
-            Fault::Secret {
+            PolicyFault::Secret {
                 issuer: issuer(),
                 secret: "secret `old`".into(),
                 fault: SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found: 7 },
@@ -222,56 +232,62 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             of(with_keys(&[Algorithm::HS256], Secret::new("hunter2").id("old"))),
         ),
         (
-            Fault::Leeway { place: "the policy".into(), leeway: Duration::from_secs(601) },
+            PolicyFault::Leeway { place: "the policy".into(), leeway: Duration::from_secs(601) },
             builder().leeway(Duration::from_secs(601)),
         ),
         (
-            Fault::Leeway { place: format!("issuer `{ISSUER}`"), leeway: Duration::new(600, 1) },
+            PolicyFault::Leeway {
+                place: format!("issuer `{ISSUER}`"),
+                leeway: Duration::new(600, 1),
+            },
             of(good().claims(ClaimRules::new().leeway(Duration::new(600, 1)))),
         ),
         (
-            Fault::Leeway { place: "the policy".into(), leeway: Duration::MAX },
+            PolicyFault::Leeway { place: "the policy".into(), leeway: Duration::MAX },
             builder().leeway(Duration::MAX),
         ),
         (
-            Fault::Lifetime { place: "the policy".into(), lifetime: 30 * DAY + SECOND },
+            PolicyFault::Lifetime { place: "the policy".into(), lifetime: 30 * DAY + SECOND },
             builder().max_lifetime(30 * DAY + SECOND),
         ),
         (
-            Fault::Lifetime { place: OWN.into(), lifetime: Duration::MAX },
+            PolicyFault::Lifetime { place: OWN.into(), lifetime: Duration::MAX },
             of(good().claims(ClaimRules::new().max_lifetime(Duration::MAX))),
         ),
         (
-            Fault::ZeroDuration { place: "the policy".into(), setting: "max_lifetime" },
+            PolicyFault::ZeroDuration { place: "the policy".into(), setting: "max_lifetime" },
             builder().max_lifetime(Duration::ZERO),
         ),
         (
-            Fault::ZeroDuration { place: "the policy".into(), setting: "max_age" },
+            PolicyFault::ZeroDuration { place: "the policy".into(), setting: "max_age" },
             builder().max_age(Duration::from_millis(999)),
         ),
         (
-            Fault::ZeroDuration { place: format!("issuer `{ISSUER}`"), setting: "max_age" },
+            PolicyFault::ZeroDuration { place: format!("issuer `{ISSUER}`"), setting: "max_age" },
             of(good().claims(ClaimRules::new().max_age(Duration::ZERO))),
         ),
         (
-            Fault::Contradiction { place: "the policy".into(), claim: "tenant".into() },
+            PolicyFault::Contradiction { place: "the policy".into(), claim: "tenant".into() },
             builder().claims(ClaimRules::new().require("tenant").forbid("tenant")),
         ),
         (
-            Fault::Contradiction { place: "the policy".into(), claim: "tenant".into() },
+            PolicyFault::Contradiction { place: "the policy".into(), claim: "tenant".into() },
             builder().claims(ClaimRules::new().one_of("tenant", Vec::<&str>::new())),
         ),
         (
-            Fault::Contradiction { place: format!("issuer `{ISSUER}`"), claim: "tenant".into() },
+            PolicyFault::Contradiction {
+                place: format!("issuer `{ISSUER}`"),
+                claim: "tenant".into(),
+            },
             of(good().claims(ClaimRules::new().forbid("tenant"))).require("tenant"),
         ),
         // No value is in both lists.
         (
-            Fault::Contradiction { place: "the policy".into(), claim: "region".into() },
+            PolicyFault::Contradiction { place: "the policy".into(), claim: "region".into() },
             builder().exact("region", "eu").one_of("region", ["us"]),
         ),
         (
-            Fault::Contradiction { place: OWN.into(), claim: "region".into() },
+            PolicyFault::Contradiction { place: OWN.into(), claim: "region".into() },
             of(good().claims(ClaimRules::new().exact("region", "eu"))).exact("region", "us"),
         ),
         // What verification itself asks for, or refuses.
@@ -285,73 +301,79 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         (unmeetable("aud"), builder().forbid("aud")),
         (unmeetable("aud"), builder().exact("aud", 7_i64)),
         (unmeetable("aud"), of(by_client()).require("aud")),
-        (Fault::NamelessClaim { place: "the policy".into() }, builder().require("")),
+        (PolicyFault::NamelessClaim { place: "the policy".into() }, builder().require("")),
         (
-            Fault::NamelessClaim { place: OWN.into() },
+            PolicyFault::NamelessClaim { place: OWN.into() },
             of(good().claims(ClaimRules::new().exact("", 1_i64))),
         ),
         (
-            Fault::WhiteSpace {
+            PolicyFault::WhiteSpace {
                 issuer: "https://issuer.example\n".into(),
                 text: "https://issuer.example\n".into(),
             },
             of(named("https://issuer.example\n")),
         ),
         (
-            Fault::WhiteSpace { issuer: issuer(), text: " https://api.example".into() },
+            PolicyFault::WhiteSpace { issuer: issuer(), text: " https://api.example".into() },
             of(Issuer::new(ISSUER)
                 .algorithms([Algorithm::ES256])
                 .keys(keys(Algorithm::ES256))
                 .audiences([" https://api.example", "https://api.example"])),
         ),
-        (Fault::NoSource, sources(vec![])),
-        (Fault::DuplicateSource, sources(vec![TokenSource::bearer(), TokenSource::bearer()])),
+        (PolicyFault::NoSource, sources(vec![])),
+        (PolicyFault::DuplicateSource, sources(vec![TokenSource::bearer(), TokenSource::bearer()])),
         (
-            Fault::DuplicateSource,
+            PolicyFault::DuplicateSource,
             sources(vec![TokenSource::header("x-token"), TokenSource::header("X-Token")]),
         ),
         // The same place in other words.
         (
-            Fault::DuplicateSource,
+            PolicyFault::DuplicateSource,
             sources(vec![TokenSource::cookie("__Host-a"), any_cookie("__Host-a")]),
         ),
         (
-            Fault::DuplicateSource,
+            PolicyFault::DuplicateSource,
             sources(vec![
                 TokenSource::bearer(),
                 TokenSource::header("Authorization").with_prefix("Bearer "),
             ]),
         ),
         (
-            Fault::SourceName { name: "x token".into() },
+            PolicyFault::SourceName { name: "x token".into() },
             sources(vec![TokenSource::header("X Token")]),
         ),
-        (Fault::SourceName { name: String::new() }, sources(vec![TokenSource::cookie("")])),
+        (PolicyFault::SourceName { name: String::new() }, sources(vec![TokenSource::cookie("")])),
         (
-            Fault::SourceName { name: "__Host-a;b".into() },
+            PolicyFault::SourceName { name: "__Host-a;b".into() },
             sources(vec![TokenSource::cookie("__Host-a;b")]),
         ),
-        (Fault::SourceName { name: "a&b".into() }, sources(vec![dangerous::query("a&b")])),
         (
-            Fault::SourceName { name: "a, b".into() },
+            PolicyFault::SourceName { name: "a&b".into() },
+            sources(vec![dangerous::token_in_url("a&b")]),
+        ),
+        (
+            PolicyFault::SourceName { name: "a, b".into() },
             sources(vec![TokenSource::websocket_protocol("a, b")]),
         ),
-        (Fault::CookieHeader, sources(vec![TokenSource::header("Cookie")])),
+        (PolicyFault::CookieHeader, sources(vec![TokenSource::header("Cookie")])),
         (
-            Fault::WebSocketHeader,
+            PolicyFault::WebSocketHeader,
             sources(vec![TokenSource::header("Sec-WebSocket-Protocol").with_prefix("bearer, ")]),
         ),
-        (Fault::CookiePrefix { name: "token".into() }, sources(vec![TokenSource::cookie("token")])),
         (
-            Fault::CookiePrefix { name: "__host-token".into() },
+            PolicyFault::CookiePrefix { name: "token".into() },
+            sources(vec![TokenSource::cookie("token")]),
+        ),
+        (
+            PolicyFault::CookiePrefix { name: "__host-token".into() },
             sources(vec![TokenSource::cookie("__host-token")]),
         ),
-        (Fault::TokenLimit { limit: 0 }, builder().token_limit(0)),
-        (Fault::TokenLimit { limit: 65_537 }, builder().token_limit(65_537)),
-        (Fault::HeaderLimit { limit: 0 }, builder().header_limit(0)),
-        (Fault::HeaderLimit { limit: 16_385 }, builder().header_limit(16_385)),
-        (Fault::TokenCache { bytes: (1 << 20) - 1 }, builder().token_cache((1 << 20) - 1)),
-        (Fault::TokenCache { bytes: (1 << 30) + 1 }, builder().token_cache((1 << 30) + 1)),
+        (PolicyFault::TokenLimit { limit: 0 }, builder().token_limit(0)),
+        (PolicyFault::TokenLimit { limit: 65_537 }, builder().token_limit(65_537)),
+        (PolicyFault::HeaderLimit { limit: 0 }, builder().header_limit(0)),
+        (PolicyFault::HeaderLimit { limit: 16_385 }, builder().header_limit(16_385)),
+        (PolicyFault::TokenCache { bytes: (1 << 20) - 1 }, builder().token_cache((1 << 20) - 1)),
+        (PolicyFault::TokenCache { bytes: (1 << 30) + 1 }, builder().token_cache((1 << 30) + 1)),
         (fault("the policy", RevocationFault::NoKind), enforcing([])),
         (
             fault("the policy", RevocationFault::NoClaim { kind: Revocable::Version }),
@@ -402,20 +424,23 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
             ),
         ),
         (
-            Fault::Origin { origin: "https://app.example/".into() },
+            PolicyFault::Origin { origin: "https://app.example/".into() },
             builder().allowed_origins(["https://app.example/", "https://app.example"]),
         ),
-        (Fault::Origin { origin: "null".into() }, builder().allowed_origins(["null"])),
-        (Fault::Origin { origin: "*".into() }, builder().allowed_origins(["*"])),
+        (PolicyFault::Origin { origin: "null".into() }, builder().allowed_origins(["null"])),
+        (PolicyFault::Origin { origin: "*".into() }, builder().allowed_origins(["*"])),
         (
-            Fault::Origin { origin: "https://App.example".into() },
+            PolicyFault::Origin { origin: "https://App.example".into() },
             builder().allowed_origins(["https://App.example"]),
         ),
         (
-            Fault::Origin { origin: "https://app.example:443".into() },
+            PolicyFault::Origin { origin: "https://app.example:443".into() },
             builder().allowed_origins(["https://app.example:443"]),
         ),
-        (Fault::Origin { origin: "https://".into() }, builder().allowed_origins(["https://"])),
+        (
+            PolicyFault::Origin { origin: "https://".into() },
+            builder().allowed_origins(["https://"]),
+        ),
         origin("https://::::"),
         origin("https://a..example"),
         origin("https://.example"),
@@ -428,15 +453,15 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         origin("https://app.example:8443:8443"),
         origin("ftp://app.example"),
         (
-            Fault::Text { setting: "realm" },
+            PolicyFault::Text { setting: "realm" },
             builder().presentation(Presentation::new().realm("a \"quoted\" realm")),
         ),
         (
-            Fault::Text { setting: "problem_base" },
+            PolicyFault::Text { setting: "problem_base" },
             builder().presentation(Presentation::new().problem_base("https://a\r\nx: y")),
         ),
         (
-            Fault::Text { setting: "resource_metadata" },
+            PolicyFault::Text { setting: "resource_metadata" },
             builder().presentation(Presentation::new().resource_metadata("https://é.example")),
         ),
         (
@@ -493,7 +518,7 @@ fn table_of_any_keys() -> Vec<(Fault, PolicyBuilder)> {
         ),
         // Nothing but that there is nobody.
         (
-            Fault::NoIssuer,
+            PolicyFault::NoIssuer,
             Policy::builder().protected_resource(&resource(TestIssuer::AUDIENCE, ISSUER)),
         ),
     ]
@@ -504,12 +529,12 @@ fn resource(identifier: &str, server: &str) -> ProtectedResource {
     builder.build().expect("a resource")
 }
 
-fn document_misfit(fault: ResourcePolicyFault) -> Fault {
-    Fault::ProtectedResource { fault }
+fn document_misfit(fault: ResourcePolicyFault) -> PolicyFault {
+    PolicyFault::ProtectedResource { fault }
 }
 
 fn any_cookie(name: &str) -> TokenSource {
-    dangerous::cookie(name).expect("a name").into()
+    dangerous::unprefixed_cookie(name).expect("a name").into()
 }
 
 #[test]
@@ -523,7 +548,7 @@ fn each_fault_is_named_exactly_and_alone() {
 #[test]
 fn every_fault_there_is_is_tested() {
     let source = include_str!("../src/policy/fault.rs");
-    let (_, source) = source.split_once("pub enum Fault {\n").expect("the enum");
+    let (_, source) = source.split_once("pub enum PolicyFault {\n").expect("the enum");
     let (variants, _) = source.split_once("\n}\n").expect("its end");
     let lines: Vec<_> = variants.lines().collect();
     let variants: Vec<_> = lines
@@ -577,7 +602,7 @@ fn what_is_at_the_limit_is_accepted() {
             "a WebSocket's offer",
             builder().sources([TokenSource::websocket_protocol("base64url.bearer.example")]),
         ),
-        ("query", builder().sources([dangerous::query("access_token")])),
+        ("query", builder().sources([dangerous::token_in_url("access_token")])),
         (
             "origins",
             builder().allowed_origins([
@@ -606,7 +631,7 @@ fn a_key_source_of_ones_own_may_bring_public_keys_later_but_never_secrets() {
     let source = || Keys::source(keys(Algorithm::ES256));
     assert!(of(with_keys(&[Algorithm::ES256, Algorithm::RS256], source())).build().is_ok());
     let error = of(with_keys(&[Algorithm::ES256, Algorithm::HS256], source())).build().unwrap_err();
-    let unusable = Fault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::HS256 };
+    let unusable = PolicyFault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::HS256 };
     assert_eq!(error.faults(), [unusable]);
 }
 
@@ -617,7 +642,7 @@ fn a_refused_secret_does_not_make_its_algorithm_unusable_as_well() {
     let fault = SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found: 7 };
     assert_eq!(
         error.unwrap_err().faults(),
-        [Fault::Secret { issuer: issuer(), secret: "secret".into(), fault }]
+        [PolicyFault::Secret { issuer: issuer(), secret: "secret".into(), fault }]
     );
 }
 
@@ -650,26 +675,26 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
     assert_eq!(
         error.faults(),
         [
-            Fault::Text { setting: "realm" },
-            Fault::Leeway { place: "the policy".into(), leeway: Duration::from_secs(3600) },
-            Fault::ZeroDuration { place: "the policy".into(), setting: "max_age" },
-            Fault::DuplicateSource,
-            Fault::CookiePrefix { name: "token".into() },
-            Fault::CookiePrefix { name: "token".into() },
-            Fault::TokenLimit { limit: 1 << 20 },
-            Fault::Origin { origin: "app.example".into() },
-            Fault::EmptyIssuer,
-            Fault::NoAlgorithm { issuer: String::new() },
-            Fault::NoKeys { issuer: String::new() },
-            Fault::NoTokenType { issuer: String::new() },
-            Fault::NoAudience { issuer: String::new() },
-            Fault::Secret { issuer: name(), secret: "secret `old`".into(), fault: too_short },
-            Fault::Secret {
+            PolicyFault::Text { setting: "realm" },
+            PolicyFault::Leeway { place: "the policy".into(), leeway: Duration::from_secs(3600) },
+            PolicyFault::ZeroDuration { place: "the policy".into(), setting: "max_age" },
+            PolicyFault::DuplicateSource,
+            PolicyFault::CookiePrefix { name: "token".into() },
+            PolicyFault::CookiePrefix { name: "token".into() },
+            PolicyFault::TokenLimit { limit: 1 << 20 },
+            PolicyFault::Origin { origin: "app.example".into() },
+            PolicyFault::EmptyIssuer,
+            PolicyFault::NoAlgorithm { issuer: String::new() },
+            PolicyFault::NoKeys { issuer: String::new() },
+            PolicyFault::NoTokenType { issuer: String::new() },
+            PolicyFault::NoAudience { issuer: String::new() },
+            PolicyFault::Secret { issuer: name(), secret: "secret `old`".into(), fault: too_short },
+            PolicyFault::Secret {
                 issuer: name(),
                 secret: "secret in $PORTCULLIS_TEST_NOT_SET".into(),
                 fault: SecretFault::Key(unset),
             },
-            Fault::DuplicateIssuer { issuer: name() },
+            PolicyFault::DuplicateIssuer { issuer: name() },
         ]
     );
     let text = error.to_string();
@@ -686,7 +711,7 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
         "openssl rand -base64 64",
         "the variable is not set",
         "put its keys and audiences into one",
-        "call it `__Host-token`, or use `dangerous::cookie`",
+        "call it `__Host-token`, or use `dangerous::unprefixed_cookie`",
         "1 to 65536 are accepted",
         "`https://app.example`",
         "printable ASCII",
@@ -702,7 +727,7 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
 #[test]
 fn the_text_of_each_fault_is_one_line_without_a_full_stop() {
     let missing = KeyFile::jwks("/nowhere/jwks.json").open().unwrap_err();
-    let of_a_file = Fault::KeyFile { issuer: issuer(), error: missing };
+    let of_a_file = PolicyFault::KeyFile { issuer: issuer(), error: missing };
     assert_eq!(
         of_a_file.to_string(),
         "issuer `https://issuer.example`: key file /nowhere/jwks.json: cannot be read: there is no such file"
@@ -774,8 +799,8 @@ mod remote_keys {
         RemoteJwksError::Address { address: text.to_owned(), fault }
     }
 
-    fn fault(issuer: &str, error: RemoteJwksError) -> Fault {
-        Fault::RemoteKeys { issuer: issuer.to_owned(), error }
+    fn fault(issuer: &str, error: RemoteJwksError) -> PolicyFault {
+        PolicyFault::RemoteKeys { issuer: issuer.to_owned(), error }
     }
 
     /// What a setting is refused with, of whoever's keys.
@@ -783,16 +808,16 @@ mod remote_keys {
         options.start_for(ISSUER).expect_err("a fault")
     }
 
-    pub(super) fn table() -> Vec<(Fault, PolicyBuilder)> {
+    pub(super) fn table() -> Vec<(PolicyFault, PolicyBuilder)> {
         let late = || RemoteJwks::discovery().cool_down(Duration::from_secs(3601)).max_keys(0);
         let plain = "http://id.example/jwks";
         let unfit = "http://id.example/{tenant}";
-        let bad = |text: &str| Fault::Template { issuer: text.to_owned() };
-        let none = |text: &str| Fault::Tenants {
+        let bad = |text: &str| PolicyFault::Template { issuer: text.to_owned() };
+        let none = |text: &str| PolicyFault::Tenants {
             issuer: text.to_owned(),
             fault: SettingFault::new("max_tenants", "at least 1"),
         };
-        let interval = Fault::Tenants {
+        let interval = PolicyFault::Tenants {
             issuer: TEMPLATE.to_owned(),
             fault: SettingFault::new("tenant_interval", "1 ms to 60 s"),
         };
@@ -829,20 +854,20 @@ mod remote_keys {
             (none(TEMPLATE), of(template(TEMPLATE, RemoteJwks::discovery()).max_tenants(0))),
             (none("(predicate)"), of(of_any)),
             (
-                Fault::KnownTenant { issuer: TEMPLATE.to_owned(), tenant: "acme".to_owned() },
+                PolicyFault::KnownTenant { issuer: TEMPLATE.to_owned(), tenant: "acme".to_owned() },
                 of(template(TEMPLATE, RemoteJwks::discovery()).known_tenants(["acme"])),
             ),
             (interval.clone(), of(every(Duration::ZERO))),
             (interval, of(every(Duration::from_secs(61)))),
             (
-                Fault::DuplicateIssuer { issuer: TEMPLATE.to_owned() },
+                PolicyFault::DuplicateIssuer { issuer: TEMPLATE.to_owned() },
                 of(template(TEMPLATE, RemoteJwks::discovery()))
                     .issuer(good())
                     .issuer(template(TEMPLATE, keys(Algorithm::ES256))),
             ),
             // Public keys are fetched, never secrets.
             (
-                Fault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::HS256 },
+                PolicyFault::UnusableAlgorithm { issuer: issuer(), algorithm: Algorithm::HS256 },
                 of(with_keys(&[Algorithm::ES256, Algorithm::HS256], RemoteJwks::discovery())),
             ),
         ]
@@ -863,7 +888,7 @@ mod remote_keys {
         let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
         drop(listener);
         let error = with(RemoteJwks::url(&url).load_at_start()).build().expect_err("a fault");
-        let [Fault::RemoteKeys { issuer, error: RemoteJwksError::FirstFetch(first) }] =
+        let [PolicyFault::RemoteKeys { issuer, error: RemoteJwksError::FirstFetch(first) }] =
             error.faults()
         else {
             panic!("{error}");

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use portcullis::config::{PolicyFile, PolicyFileEvent, Problem};
+use portcullis::config::{ConfigProblem, PolicyFile, PolicyFileEvent};
 use portcullis::error::ClaimsError;
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
 use portcullis::{Algorithm, Error, Presentation};
 use portcullis_testkit::{FixedClock, TestIssuer};
 use tempfile::TempDir;
@@ -106,7 +106,7 @@ fn a_broken_file_keeps_the_good_policy_and_says_so_once() {
     }
     std::fs::remove_file(&path).expect("it was there");
     let error = file.reload().expect_err("it is not there");
-    let problem = Problem::Unreadable { reason: "there is no such file".to_owned() };
+    let problem = ConfigProblem::Unreadable { reason: "there is no such file".to_owned() };
     assert_eq!(error.faults()[0].problem, problem);
     assert!(error.to_string().contains("policy.toml"), "{error}");
     write(&path, &"#".repeat(1024 * 1024 + 1));
@@ -165,7 +165,10 @@ fn what_data_cannot_say_is_added_to_each_policy_that_the_file_makes() {
     // What it adds is judged, too.
     let refused = PolicyFile::options(&path).finish_with(|builder| builder.token_limit(0)).open();
     let refused = refused.expect_err("a limit of nothing");
-    assert_eq!(refused.faults()[0].problem, Problem::Policy(Fault::TokenLimit { limit: 0 }));
+    assert_eq!(
+        refused.faults()[0].problem,
+        ConfigProblem::Policy(PolicyFault::TokenLimit { limit: 0 })
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Protected resource metadata (RFC 9728): what a document may say, where it stands, and that a policy keeps it.
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
 use portcullis::routes::{ProtectedResourceBuilder, ResourceFault, UrlFault};
 use portcullis::{Algorithm, Policy, Presentation, ProtectedResource};
 use portcullis_testkit::TestIssuer;
@@ -354,7 +354,7 @@ fn the_challenge_names_the_document_whatever_else_is_presented_and_when() {
     let other = Presentation::new().resource_metadata("https://other.example/");
     let refused = builder().protected_resource(&resource).presentation(other).build().unwrap_err();
     let said_twice =
-        Fault::SaidTwice { place: "the policy".to_owned(), setting: "resource_metadata" };
+        PolicyFault::SaidTwice { place: "the policy".to_owned(), setting: "resource_metadata" };
     assert_eq!(refused.faults(), [said_twice]);
 }
 

@@ -2,8 +2,8 @@
 #![cfg(feature = "remote-jwks")]
 use std::sync::LazyLock;
 
-use portcullis::error::{Claim, ClaimsError, RevocationError, TokenError};
-use portcullis::policy::Fault;
+use portcullis::error::{ClaimName, ClaimsError, RevocationError, TokenError};
+use portcullis::policy::PolicyFault;
 use portcullis::provider::{self, Provider, ProviderError};
 use portcullis::revocation::RevocationFault;
 use portcullis::{
@@ -42,13 +42,13 @@ struct Sample {
     others: Vec<(&'static str, Option<&'static str>, Value, ClaimsError)>,
 }
 
-fn rule(claim: Claim) -> ClaimsError {
+fn rule(claim: ClaimName) -> ClaimsError {
     ClaimsError::Rule(claim)
 }
 
 fn samples() -> Vec<Sample> {
-    let required = |name: &str| rule(Claim::Required(name.into()));
-    let value = |name: &str| rule(Claim::Value(name.into()));
+    let required = |name: &str| rule(ClaimName::Required(name.into()));
+    let value = |name: &str| rule(ClaimName::Value(name.into()));
     let marked = |claim| ClaimsError::NotAnAccessToken { claim };
     vec![
         // https://phasetwo.io/tutorials/clients/audience/ and /tutorials/getting-started/your-first-token/
@@ -520,7 +520,7 @@ fn cognito(
                 "an ID token that names its client as access tokens do",
                 None,
                 json!({ "sub": "aaaa", "client_id": "1example23456789", "token_use": "id", "jti": "j" }),
-                rule(Claim::Value("token_use".into())),
+                rule(ClaimName::Value("token_use".into())),
             ),
             (
                 "another client of the pool",
@@ -565,13 +565,13 @@ fn entra(preset: &'static str, trusted: fn(Keys) -> Issuer) -> Sample {
                 "an ID token of an app that is client and API at once",
                 Some("JWT"),
                 json!({ "aud": API, "nbf": NOW, "aio": "o", "nonce": "678910", "oid": "aaaa", "roles": ["Orders.Approve"], "sub": "HKZ", "tid": TENANT, "uti": "U", "ver": "2.0" }),
-                rule(Claim::Required("azp".into())),
+                rule(ClaimName::Required("azp".into())),
             ),
             (
                 "a token of version 1.0 under the issuer of 2.0",
                 Some("JWT"),
                 json!({ "aud": API, "appid": "0000", "azp": "0000", "sub": "HKZ", "tid": TENANT, "uti": "U", "ver": "1.0" }),
-                rule(Claim::Value("ver".into())),
+                rule(ClaimName::Value("ver".into())),
             ),
             (
                 "one for the URI of the API, as version 1.0 has it",
@@ -828,7 +828,7 @@ async fn whatever_a_preset_says_can_be_revoked_is_refused_once_it_is() {
                 let faults = built.expect_err(preset);
                 let fault = RevocationFault::NoClaim { kind };
                 assert!(
-                    matches!(&faults.faults()[0], Fault::Revocations { fault: own, .. } if *own == fault),
+                    matches!(&faults.faults()[0], PolicyFault::Revocations { fault: own, .. } if *own == fault),
                     "{preset}: {faults}"
                 );
                 continue;
@@ -863,11 +863,11 @@ fn rules_of_ones_own_come_on_top_of_a_presets() {
         policy.verify_token_now(sample.token(Some("JWT"), claims, sample.iss).mint()).err()
     };
     let mut claims = sample.access.1.clone();
-    assert_eq!(check(&claims), Some(rule(Claim::Required("tenant".into())).into()));
+    assert_eq!(check(&claims), Some(rule(ClaimName::Required("tenant".into())).into()));
     claims["tenant"] = "acme".into();
     assert_eq!(check(&claims), None);
     claims["typ"] = "ID".into();
-    assert_eq!(check(&claims), Some(rule(Claim::Value("typ".into())).into()));
+    assert_eq!(check(&claims), Some(rule(ClaimName::Value("typ".into())).into()));
 }
 
 #[test]
@@ -993,7 +993,7 @@ fn plain_http_needs_a_word_from_among_what_is_dangerous() {
         Policy::builder().issuer(provider.audience("orders-api")).build().map(|_| ())
     };
     let refused = built(keycloak()).unwrap_err();
-    assert!(matches!(refused.faults(), [Fault::RemoteKeys { .. }]), "{refused}");
+    assert!(matches!(refused.faults(), [PolicyFault::RemoteKeys { .. }]), "{refused}");
     let keys = RemoteJwks::discovery().allow_http(dangerous::allow_http("keycloak"));
     assert_eq!(built(keycloak().keys(keys)), Ok(()));
 }
@@ -1060,7 +1060,7 @@ async fn each_tenant_of_entra_has_keys_of_its_own() {
     }
     let id_token = token(&ours).without("azp").mint();
     let refused = policy.verify_token(id_token).await.err();
-    assert_eq!(refused, Some(rule(Claim::Required("azp".into())).into()));
+    assert_eq!(refused, Some(rule(ClaimName::Required("azp".into())).into()));
 }
 
 /// The policy files of the recipes, which say the same by hand.

@@ -18,7 +18,7 @@ use portcullis::fetch::{
 };
 use portcullis::keys::remote::{KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
 use portcullis::keys::{KeyError, KeyFault, KeysUnavailable, MemberFault};
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
 use portcullis::{
     Algorithm, BuildError, Error, Issuer, KeySet, Keys, Policy, RemoteJwks, Secret, VerifiedToken,
 };
@@ -39,7 +39,7 @@ const NOW: i64 = 1_800_000_000;
 const URL: &str = "https://id.example/keys";
 
 /// What is not there, and may come.
-const IN_DOUBT: Error = Error::Key(KeyError::Unavailable(KeysUnavailable { retry_after: None }));
+const IN_DOUBT: Error = Error::Key(KeyError::Unavailable(KeysUnavailable::new()));
 
 fn issuer() -> TestIssuer {
     named("https://id.example")
@@ -129,7 +129,7 @@ async fn keys_of_one_issuer_never_verify_another_though_their_ids_are_the_same()
         assert_eq!(signer.key(ES256).id(), other.key(ES256).id());
         assert_eq!(at_once(&policy, good(signer)), PASSES);
         let forged = signer.token(ES256).claim("iss", other.name());
-        let refused = Poll::Ready(Some(Error::Signature(SignatureError)));
+        let refused = Poll::Ready(Some(Error::Signature(SignatureError::new())));
         assert_eq!(at_once(&policy, forged.mint()), refused);
         assert_eq!(at_once(&policy, forged.without_header("kid").mint()), refused);
     }
@@ -235,7 +235,7 @@ async fn a_bad_signature_under_a_known_key_id_never_causes_a_fetch() {
     let forger = issuer.impostor();
     for _ in 0..1_000 {
         let forged = good(&forger);
-        let refused = Poll::Ready(Some(Error::Signature(SignatureError)));
+        let refused = Poll::Ready(Some(Error::Signature(SignatureError::new())));
         assert_eq!(at_once(&policy, forged), refused);
     }
     let health = policy.remote_keys()[0].health();
@@ -272,7 +272,7 @@ async fn a_key_in_memory_is_not_waited_for_and_a_fetched_one_is_found_beside_it(
     assert_eq!(policy.verify_token(good(&issuer)).await.err(), None);
     assert_eq!(at_once(&policy, &ours), PASSES);
     let forged = good(&issuer.impostor());
-    let refused = Poll::Ready(Some(Error::Signature(SignatureError)));
+    let refused = Poll::Ready(Some(Error::Signature(SignatureError::new())));
     assert_eq!(at_once(&policy, forged), refused);
     let unknown = issuer.impostor().token(ES256).key_id("unknown").mint();
     assert_eq!(at_once(&policy, unknown), refused);
@@ -291,7 +291,7 @@ async fn who_stops_waiting_gives_the_place_to_another() {
     >| { verifying.poll(&mut Context::from_waker(Waker::noop())).map(Result::err) };
     let mut first = Box::pin(policy.verify_token(&token));
     assert_eq!(poll(first.as_mut()), Poll::Pending);
-    let in_a_second = KeysUnavailable { retry_after: Some(Duration::from_secs(1)) };
+    let in_a_second = KeysUnavailable::new().with_retry_after(Duration::from_secs(1));
     let full = Poll::Ready(Some(KeyError::Unavailable(in_a_second).into()));
     assert_eq!(at_once(&policy, &token), full);
     drop(first);
@@ -348,7 +348,7 @@ fn a_policy_whose_first_fetch_fails_is_refused_if_it_asked_for_that() {
     let (network, issuer) = (Network::new(), issuer());
     network.answer(URL, 500, "");
     let error = build([trusted(&issuer, keys_on(&network).load_at_start())]).unwrap_err();
-    let [Fault::RemoteKeys { issuer: name, error: RemoteJwksError::FirstFetch(fetch) }] =
+    let [PolicyFault::RemoteKeys { issuer: name, error: RemoteJwksError::FirstFetch(fetch) }] =
         error.faults()
     else {
         panic!("{error}")
@@ -449,7 +449,7 @@ async fn a_hostile_set_brings_no_key() {
     let forged = issuer.token(HS256).signed_by(&published).mint();
     let refused = |policy: &Policy| {
         let refused = policy.verify_token_now(&forged).err();
-        assert_eq!(refused, Some(Error::Signature(SignatureError)));
+        assert_eq!(refused, Some(Error::Signature(SignatureError::new())));
     };
     let all = hostile_keys();
     for (key, fault) in &all {
@@ -494,7 +494,7 @@ async fn two_keys_of_one_id_are_both_tried_and_more_than_four_are_refused() {
         for at in 0..count {
             assert_eq!(at_once(&policy, token(at)), PASSES, "{at} of {count}");
         }
-        let refused = Poll::Ready(Some(Error::Signature(SignatureError)));
+        let refused = Poll::Ready(Some(Error::Signature(SignatureError::new())));
         assert_eq!(at_once(&policy, token(4)), refused);
     }
     publish(5);
@@ -730,7 +730,8 @@ fn an_issuer_is_not_discovered_by_the_address_of_its_metadata_or_with_braces() {
         // The policy says it once, of the name.
         let issuer = trusted(&named(id), RemoteJwks::discovery());
         let faults = build([issuer]).unwrap_err();
-        let [Fault::MetadataAddress { .. } | Fault::Braces { .. }] = faults.faults() else {
+        let [PolicyFault::MetadataAddress { .. } | PolicyFault::Braces { .. }] = faults.faults()
+        else {
             panic!("{faults}")
         };
     }

@@ -4,7 +4,7 @@ use core::fmt::{self, Write as _};
 use core::time::Duration;
 use std::sync::mpsc::{self, Receiver, Sender};
 
-use portcullis::keys::remote::Event;
+use portcullis::keys::remote::RemoteKeysEvent;
 use portcullis::{Algorithm, Issuer, Policy, RemoteJwks};
 use portcullis_testkit::TestIssuer;
 use tracing::field::{Field, Visit};
@@ -44,7 +44,7 @@ impl Subscriber for Told {
     }
     fn record(&self, _: &Id, _: &Record<'_>) {}
     fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
+    fn event(&self, event: &tracing::RemoteKeysEvent<'_>) {
         let mut message = Message(String::new());
         event.record(&mut message);
         // After the test nobody listens.
@@ -56,14 +56,14 @@ impl Subscriber for Told {
 
 /// The two channels, read together.
 struct Ears {
-    events: Receiver<(String, Event)>,
+    events: Receiver<(String, RemoteKeysEvent)>,
     told: Receiver<(Level, String)>,
 }
 
 impl Ears {
     /// The next event, which `tracing` was told of too.
     #[track_caller]
-    fn hear(&self, level: Level, message: &str) -> Event {
+    fn hear(&self, level: Level, message: &str) -> RemoteKeysEvent {
         let told = self.told.recv_timeout(PATIENCE).expect("an event");
         assert_eq!((told.0, told.1.as_str()), (level, message));
         let (issuer, event) = self.events.recv_timeout(PATIENCE).expect("an event");
@@ -99,12 +99,14 @@ fn each_event_is_told_to_the_observer_and_to_tracing() {
 
     refresh().unwrap();
     let event = ears.hear(Level::INFO, "remote keys refreshed");
-    let Event::Refreshed { generation: 1, keys: set } = event else { panic!("{event:?}") };
+    let RemoteKeysEvent::Refreshed { generation: 1, keys: set } = event else {
+        panic!("{event:?}")
+    };
     assert_eq!(set.len(), 1);
 
     refresh().unwrap();
     let event = ears.hear(Level::DEBUG, "remote keys unchanged");
-    assert!(matches!(event, Event::Unchanged), "{event:?}");
+    assert!(matches!(event, RemoteKeysEvent::Unchanged), "{event:?}");
 
     // Three, of which two change nothing that is worth a word.
     for kid in ["invented-1", "invented-2", "invented-3"] {
@@ -113,18 +115,18 @@ fn each_event_is_told_to_the_observer_and_to_tracing() {
         assert_eq!(refused.reason(), "unknown_key");
     }
     let event = ears.hear(Level::INFO, "unknown key id, looking for it");
-    assert!(matches!(event, Event::UnknownKey), "{event:?}");
+    assert!(matches!(event, RemoteKeysEvent::UnknownKey), "{event:?}");
     let event = ears.hear(Level::WARN, "unknown key ids, too soon for a fetch");
-    assert!(matches!(event, Event::Throttled { .. }), "{event:?}");
+    assert!(matches!(event, RemoteKeysEvent::Throttled { .. }), "{event:?}");
     assert_eq!(keys.health().throttled, 3);
 
     network.answer(URL, 500, "");
     refresh().unwrap_err();
     let event = ears.hear(Level::WARN, "remote keys not fetched");
-    let Event::Failed { error, .. } = event else { panic!("{event:?}") };
+    let RemoteKeysEvent::Failed { error, .. } = event else { panic!("{event:?}") };
     assert_eq!(error.to_string(), "https://id.example/keys: status 500");
     let event = ears.hear(Level::WARN, "stale remote keys served");
-    assert!(matches!(event, Event::StaleServed { .. }), "{event:?}");
+    assert!(matches!(event, RemoteKeysEvent::StaleServed { .. }), "{event:?}");
 
     drop((policy, keys));
 
@@ -137,7 +139,8 @@ fn each_event_is_told_to_the_observer_and_to_tracing() {
     while ears.told.recv_timeout(PATIENCE).unwrap()
         != (Level::ERROR, "remote keys too old to be served".to_owned())
     {}
-    let is_expired = |event: &(String, Event)| matches!(event.1, Event::Expired);
+    let is_expired =
+        |event: &(String, RemoteKeysEvent)| matches!(event.1, RemoteKeysEvent::Expired);
     while !is_expired(&ears.events.recv_timeout(PATIENCE).unwrap()) {}
     assert!(!short.health().serves);
 }

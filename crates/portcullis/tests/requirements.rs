@@ -161,7 +161,7 @@ fn a_role_is_found_at_the_path_that_each_provider_has() {
             json!({ "https://api.example/roles": ["admin"] }),
         ),
         (
-            ClaimPath::names_of("urn:zitadel:iam:org:project:roles"),
+            ClaimPath::member_names("urn:zitadel:iam:org:project:roles"),
             json!({ "urn:zitadel:iam:org:project:roles": { "admin": { "1": "a.example" } } }),
         ),
         (ClaimPath::from(vec!["a".to_owned(), "b".to_owned()]), json!({ "a": { "b": ["admin"] } })),
@@ -194,7 +194,7 @@ fn a_role_claim_of_another_type_lists_nothing() {
     ] {
         assert!(!meets(&admin, &claims), "{claims}");
     }
-    let named = Requirement::role(ClaimPath::names_of("roles"), "admin");
+    let named = Requirement::role(ClaimPath::member_names("roles"), "admin");
     for claims in [json!({ "roles": ["admin"] }), json!({ "roles": "admin" })] {
         assert!(!meets(&named, &claims), "{claims}");
     }
@@ -455,7 +455,10 @@ fn what_cannot_be_told_meets_neither_a_requirement_nor_its_exclusion() {
         // The provider says that they stand elsewhere (OpenID Connect Core §5.6.2).
         (banned(), json!({ "_claim_names": { "groups": "src1" } })),
         (banned(), json!({ "_claim_names": "groups" })),
-        (Requirement::role(ClaimPath::names_of("groups"), "banned"), json!({ "groups": ["a"] })),
+        (
+            Requirement::role(ClaimPath::member_names("groups"), "banned"),
+            json!({ "groups": ["a"] }),
+        ),
         (realm(), json!({ "realm_access": "banned" })),
         (realm(), json!({ "realm_access": ["roles"] })),
         (realm(), json!({ "realm_access": null })),
@@ -555,7 +558,7 @@ fn a_path_that_was_written_as_one_text_is_a_fault_and_not_a_claim_that_nobody_ha
     for requirement in [
         Requirement::role("realm_access.roles", "banned"),
         Requirement::claim("realm_access.roles".to_owned(), "banned"),
-        Requirement::role(ClaimPath::names_of("realm_access.roles"), "banned"),
+        Requirement::role(ClaimPath::member_names("realm_access.roles"), "banned"),
         Requirement::anyone_but(Requirement::role("realm_access.roles", "banned")),
     ] {
         let fault = requirement.fault().expect("a fault");

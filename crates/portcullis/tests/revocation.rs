@@ -9,12 +9,14 @@ use std::thread;
 use std::time::Duration;
 
 use portcullis::Algorithm::{EdDSA, HS256, PS256};
-use portcullis::error::{Claim, ClaimsError, RevocationError, RevocationUnavailable};
+use portcullis::error::{ClaimName, ClaimsError, RevocationError, RevocationUnavailable};
 use portcullis::keys::KeyError;
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
+use portcullis::revocation::store::{
+    Moment, PublishFuture, RevocationEntry, RevocationList, RevocationStore, StoreError,
+};
 use portcullis::revocation::{
-    Moment, PublishFuture, RevocationEntry, RevocationEvent, RevocationFault, RevocationList,
-    RevocationSource, RevocationStatus, RevocationStore, RevokeError, RevokedUntil, StoreError,
+    RevocationEvent, RevocationFault, RevocationSource, RevocationStatus, RevokeError, RevokedUntil,
 };
 use portcullis::{
     Error, Issuer, KeySet, KeySource, Keys, Policy, PolicyBuilder, Revocable, Revocation,
@@ -49,7 +51,7 @@ fn error(policy: &Policy, token: &str) -> Option<Error> {
 
 fn unavailable(seconds: u64) -> Error {
     let retry_after = Some(Duration::from_secs(seconds));
-    RevocationError::Unavailable(RevocationUnavailable { retry_after }).into()
+    RevocationError::Unavailable(RevocationUnavailable::new().with_retry_after(retry_after)).into()
 }
 
 fn options() -> portcullis::revocation::RevocationOptions {
@@ -211,7 +213,7 @@ mod in_memory {
                 policy.err().map(|error| error.faults().to_vec())
             };
             let fault = RevocationFault::NamelessSecret;
-            let fault = Fault::Revocations { place: format!("issuer `{NAME}`"), fault };
+            let fault = PolicyFault::Revocations { place: format!("issuer `{NAME}`"), fault };
             assert_eq!(faults(secret(), Revocable::Key), Some(vec![fault]));
             assert_eq!(faults(secret().id("k"), Revocable::Key), None);
             assert_eq!(faults(secret(), Revocable::Token), None);
@@ -262,14 +264,14 @@ mod in_memory {
     fn no_look_up_misses_an_entry_while_the_list_grows() {
         const EACH: u64 = 20_000;
         let list = options().shared([7; 16], Duration::from_secs(60));
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         let entry = |number: u64| {
             // Spread as digests are.
             let mut key = [1; 17];
             let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             key[1..9].copy_from_slice(&mixed.to_le_bytes());
             key[9..].copy_from_slice(&mixed.rotate_left(23).to_le_bytes());
-            RevocationEntry::stored(0, &key, 0, u32::MAX).unwrap()
+            RevocationEntry::from_stored(0, &key, 0, u32::MAX).unwrap()
         };
         let revocations = Revocations::new(list.clone(), NoStore);
         let policy = policy(&revocations);
@@ -628,22 +630,22 @@ mod shared_by_a_fleet {
         let (token, stolen) = (token("good"), token("stolen"));
         assert_eq!(error(&policy, &token), Some(unavailable(5)));
         assert!(!policy.is_ready() && !revocations.is_fresh());
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         assert_eq!(error(&policy, &token), None);
         assert!(policy.is_ready() && revocations.is_fresh());
         revocations.revoke_token(NAME, "stolen", None).await.unwrap();
-        list.lost();
+        list.record_loss();
         // Remembered or not; and what is known to be revoked is told as such.
         assert_eq!(error(&policy, &token), Some(unavailable(5)));
         assert_eq!(error(&policy, &stolen), Some(REVOKED));
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         assert_eq!(error(&policy, &token), None);
     }
 
     #[tokio::test]
     async fn what_the_store_does_not_acknowledge_is_not_revoked_and_told() {
         let list = options().shared([1; 16], STALENESS);
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         let revocations = Revocations::new(list, Down);
         let refused = revocations.revoke_token(NAME, "id", None).await;
         assert_eq!(refused, Err(RevokeError::Store(StoreError::new("down"))));
@@ -653,7 +655,7 @@ mod shared_by_a_fleet {
     #[tokio::test]
     async fn at_the_bound_revoking_fails_before_the_fleet_has_what_nobody_has_room_for() {
         let list = options().capacity(1).shared([1; 16], STALENESS);
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         let store = Keeps::default();
         let revocations = Revocations::new(list, store.clone());
         let policy = policy(&revocations);
@@ -672,7 +674,7 @@ mod shared_by_a_fleet {
     #[tokio::test]
     async fn a_list_without_room_is_not_believed_until_all_was_read_anew() {
         let list = options().capacity(1).shared([1; 16], STALENESS);
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         let revocations = Revocations::new(list.clone(), NoStore);
         revocations.revoke_token(NAME, "one", None).await.unwrap();
         // The fleet has it, and this process says that it has not.
@@ -680,14 +682,14 @@ mod shared_by_a_fleet {
         Revocations::new(another.clone(), NoStore).revoke_token(NAME, "two", None).await.unwrap();
         assert!(list.apply(&another.entries()[0]).is_err());
         assert!(!revocations.is_fresh());
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         assert!(!revocations.is_fresh());
         // Begun is not read, nor is it while it goes on, whatever was heard before.
-        let reading = list.begin();
-        list.heard(Moment::now());
+        let reading = list.begin_reading();
+        list.record_contact(Moment::now());
         assert!(!revocations.is_fresh());
         assert!(reading.finish().is_err() && !revocations.is_fresh());
-        drop(list.begin());
+        drop(list.begin_reading());
         assert!(!revocations.is_fresh());
     }
 
@@ -700,7 +702,7 @@ mod shared_by_a_fleet {
             .max_lifetime(Duration::from_secs(1))
             .leeway(Duration::ZERO);
         let list = options.clone().capacity(1).shared([1; 16], STALENESS);
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         Revocations::new(list.clone(), NoStore).revoke_token(NAME, "one", None).await.unwrap();
         clock.advance(Duration::from_secs(1));
         let another = options.shared([1; 16], STALENESS);
@@ -725,11 +727,11 @@ mod shared_by_a_fleet {
     #[tokio::test]
     async fn a_list_without_room_is_believed_with_the_news_that_finds_some() {
         let (clock, list, second) = without_room().await;
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         assert!(!is_fresh(&list));
         clock.advance(Duration::from_secs(61));
         // Nobody told it of the entry again.
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         assert!(is_fresh(&list));
         assert_eq!(list.entries(), [second]);
     }
@@ -741,14 +743,14 @@ mod shared_by_a_fleet {
             let mut key = [1; 17];
             key[1..5].copy_from_slice(&number.to_le_bytes());
             let ends = u32::try_from(NOW + 62).unwrap();
-            list.apply(&RevocationEntry::stored(list.fingerprint(), &key, 0, ends).unwrap())
+            list.apply(&RevocationEntry::from_stored(list.fingerprint(), &key, 0, ends).unwrap())
                 .unwrap_err();
         }
         assert!(list.needs_reading());
         clock.advance(Duration::from_secs(62 + 60));
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         assert!(list.needs_reading() && !is_fresh(&list));
-        let reading = list.begin();
+        let reading = list.begin_reading();
         assert!(!is_fresh(&list));
         reading.finish().unwrap();
         assert!(!list.needs_reading() && is_fresh(&list));
@@ -761,7 +763,7 @@ mod shared_by_a_fleet {
     #[tokio::test]
     async fn a_list_that_starts_anew_forgets_all_and_makes_other_digests() {
         let list = options().shared([1; 16], STALENESS);
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         let revocations = Revocations::new(list.clone(), NoStore);
         let policy = policy(&revocations);
         revocations.revoke_token(NAME, "id", None).await.unwrap();
@@ -771,7 +773,7 @@ mod shared_by_a_fleet {
         assert_eq!(revocations.stats().entries(Revocable::Token), 0);
         assert_ne!(list.fingerprint(), fingerprint);
         assert_eq!(error(&policy, &token("id")), Some(unavailable(5)));
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         // An entry under the old secret stands for nothing.
         list.apply(&entries[0]).unwrap();
         assert_eq!(error(&policy, &token("id")), None);
@@ -788,18 +790,22 @@ mod shared_by_a_fleet {
         let [entry] = list.entries()[..] else { panic!("one entry") };
         assert_eq!((entry.kind(), entry.mark()), (Revocable::Subject, 1_800_000_020));
         assert_eq!(entry.ends(), 1_800_000_030 + 86_400 + 30 + 60);
-        let stored =
-            RevocationEntry::stored(entry.fingerprint(), &entry.key(), entry.mark(), entry.ends());
+        let stored = RevocationEntry::from_stored(
+            entry.fingerprint(),
+            &entry.key(),
+            entry.mark(),
+            entry.ends(),
+        );
         assert_eq!(stored, Some(entry));
         for key in [&[][..], &[3; 16], &[3; 18], &[0; 17], &[8; 17]] {
-            assert_eq!(RevocationEntry::stored(0, key, 0, 0), None, "{key:?}");
+            assert_eq!(RevocationEntry::from_stored(0, key, 0, 0), None, "{key:?}");
         }
-        let lift = |mark| RevocationEntry::stored(0, &[0x87; 17], mark, u32::MAX);
+        let lift = |mark| RevocationEntry::from_stored(0, &[0x87; 17], mark, u32::MAX);
         let one = lift(1).unwrap();
         assert_eq!((one.is_lift(), one.kind(), one.key()), (true, Revocable::Key, [0x87; 17]));
         assert_eq!(lift(65_536), None);
         for &kind in Revocable::ALL {
-            assert_eq!(Revocable::of_code(kind.code()), Some(kind));
+            assert_eq!(Revocable::from_code(kind.code()), Some(kind));
         }
     }
 }
@@ -980,14 +986,14 @@ mod lifts {
     #[tokio::test]
     async fn what_was_lifted_65_535_times_stays_revoked() {
         let list = options().shared([1; 16], Duration::from_secs(60));
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         let revocations = Revocations::new(list.clone(), NoStore);
         let policy = enforcing(&revocations);
         let key = &everything()[6];
         revocations.revoke(key).await.unwrap();
         revocations.lift(key).await.unwrap();
         let lift = list.entries().into_iter().find(RevocationEntry::is_lift).unwrap();
-        let last = RevocationEntry::stored(lift.fingerprint(), &lift.key(), 65_535, u32::MAX);
+        let last = RevocationEntry::from_stored(lift.fingerprint(), &lift.key(), 65_535, u32::MAX);
         list.apply(&last.unwrap()).unwrap();
         revocations.revoke(key).await.unwrap();
         let refused = Err(RevokeError::LiftedTooOften(Revocable::Key));
@@ -1095,7 +1101,7 @@ mod lifts {
         for entry in store.0.lock().unwrap().iter() {
             list.apply(entry).unwrap();
         }
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         assert_eq!(error(&enforcing(&revocations), &it()), Some(REVOKED));
     }
 
@@ -1121,7 +1127,7 @@ mod lifts {
             late_list.apply(entry).unwrap();
         }
         for list in [list, late_list] {
-            list.heard(Moment::now());
+            list.record_contact(Moment::now());
             let policy = enforcing(&Revocations::new(list, NoStore));
             assert_eq!(error(&policy, &it()), Some(REVOKED));
         }
@@ -1137,7 +1143,7 @@ mod lifts {
             let store = Keeps::default();
             let list = || {
                 let list = options().shared([1; 16], Duration::from_secs(60));
-                list.heard(Moment::now());
+                list.record_contact(Moment::now());
                 list
             };
             let revocations = Revocations::new(list(), store.clone());
@@ -1164,7 +1170,7 @@ mod lifts {
             entries.extend_from_within(..twice.min(entries.len()));
             let other = list();
             for entry in &entries {
-                let stored = RevocationEntry::stored(entry.fingerprint(), &entry.key(), entry.mark(), entry.ends());
+                let stored = RevocationEntry::from_stored(entry.fingerprint(), &entry.key(), entry.mark(), entry.ends());
                 other.apply(&stored.unwrap()).unwrap();
             }
             prop_assert_eq!(error(&enforcing(&Revocations::new(other.clone(), NoStore)), &it()), expected.clone());
@@ -1193,7 +1199,7 @@ mod by_issuer {
     }
 
     fn lacks(claim: &str) -> Option<Error> {
-        Some(Error::Claims(ClaimsError::Rule(Claim::Required(claim.into()))))
+        Some(Error::Claims(ClaimsError::Rule(ClaimName::Required(claim.into()))))
     }
 
     fn of_users() -> TokenBuilder {
@@ -1317,7 +1323,7 @@ mod by_issuer {
         let error = builder().revocations(enforced).build().unwrap_err();
         let fault = RevocationFault::NoLifetime { kind: Revocable::Subject };
         let place = format!("issuer `{MACHINES}`");
-        assert_eq!(error.faults(), [Fault::Revocations { place, fault }]);
+        assert_eq!(error.faults(), [PolicyFault::Revocations { place, fault }]);
 
         let secret = |kinds: &[Revocable]| {
             let issuer = Issuer::new("https://secret.example").algorithms([HS256]);
@@ -1508,7 +1514,7 @@ fn what_a_store_calls_a_kind_never_changes() {
         ]
     );
     for &kind in Revocable::ALL {
-        assert_eq!(Revocable::of_code(kind.code()), Some(kind));
+        assert_eq!(Revocable::from_code(kind.code()), Some(kind));
     }
-    assert_eq!(Revocable::of_code(0).or(Revocable::of_code(8)), None);
+    assert_eq!(Revocable::from_code(0).or(Revocable::from_code(8)), None);
 }

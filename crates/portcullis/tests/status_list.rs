@@ -19,7 +19,7 @@ use portcullis::fetch::{
     AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, SettingFault,
 };
 use portcullis::keys::KeyError;
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
 use portcullis::revocation::{RevocationSource, RevocationStatus};
 use portcullis::status_list::{StatusListFault, StatusListsError};
 use portcullis::{
@@ -49,7 +49,9 @@ const MALFORMED: Error = Error::Token(TokenError::ClaimType { claim: "status" })
 /// 503, with `Retry-After`.
 const fn unavailable(seconds: u64) -> Error {
     let retry_after = Some(Duration::from_secs(seconds));
-    Error::Revocation(RevocationError::Unavailable(RevocationUnavailable { retry_after }))
+    Error::Revocation(RevocationError::Unavailable(
+        RevocationUnavailable::new().with_retry_after(retry_after),
+    ))
 }
 
 /// A server with lists, an issuer of that origin, and a policy that asks.
@@ -423,7 +425,7 @@ async fn what_is_no_list_of_this_issuer_and_address_is_no_statement() {
         ),
         (
             |scene, it| it.signed_by(scene.issuer.impostor().key(ES256)).key_id("es256-1"),
-            StatusListFault::Token(SignatureError.into()),
+            StatusListFault::Token(SignatureError::new().into()),
         ),
     ];
     for (change, fault) in rows {
@@ -653,7 +655,7 @@ async fn the_list_of_one_issuer_never_answers_for_another() {
     let token = listed(&good, 0, &uri).mint();
     let error = policy.expect("a policy").verify_token(token).await.err();
     assert_eq!(error, Some(unavailable(1)));
-    assert_eq!(faults.take(), [StatusListFault::Token(SignatureError.into())]);
+    assert_eq!(faults.take(), [StatusListFault::Token(SignatureError::new().into())]);
 }
 
 #[tokio::test]
@@ -1191,11 +1193,11 @@ fn settings_out_of_their_bounds_and_bad_origins_are_faults_of_the_policy() {
     };
     let fault = |setting, allowed| {
         let error = StatusListsError::Setting(SettingFault::new(setting, allowed));
-        Fault::StatusLists { error }
+        PolicyFault::StatusLists { error }
     };
     let origin = |origin: &str| {
         let error = StatusListsError::Origin { origin: origin.to_owned() };
-        Fault::StatusLists { error }
+        PolicyFault::StatusLists { error }
     };
     for good in ["https://status.example", "https://status.example/", "http://127.0.0.1:8080"] {
         assert!(build(StatusLists::new().allow_origin(good)).is_ok(), "{good}");

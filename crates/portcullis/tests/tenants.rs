@@ -6,11 +6,13 @@ use std::pin::pin;
 use std::sync::mpsc;
 
 use core::future::Future as _;
-use portcullis::error::{Claim, ClaimsError, SignatureError};
+use portcullis::error::{ClaimName, ClaimsError, SignatureError};
 use portcullis::fetch::AddressFault;
-use portcullis::keys::remote::{Event, KeyFetchFault, RemoteJwksError, RemoteJwksOptions};
+use portcullis::keys::remote::{
+    KeyFetchFault, RemoteJwksError, RemoteJwksOptions, RemoteKeysEvent,
+};
 use portcullis::keys::{KeyError, KeysUnavailable};
-use portcullis::policy::{Fault, Verification, WantsAlgorithms};
+use portcullis::policy::{PolicyFault, Verification, WantsAlgorithms};
 use portcullis::{
     Algorithm, Error, Issuer, KeySet, Keys, Policy, PolicyBuilder, RemoteJwks, Revocable,
     Revocations, TokenType, VerifiedToken,
@@ -80,7 +82,7 @@ async fn all_keys_come(policy: &Policy) {
 }
 
 fn unavailable(retry_after: Option<Duration>) -> Option<Error> {
-    Some(KeyError::Unavailable(KeysUnavailable { retry_after }).into())
+    Some(KeyError::Unavailable(KeysUnavailable::new().with_retry_after(retry_after)).into())
 }
 
 fn issuers(policy: &Policy) -> Vec<String> {
@@ -180,7 +182,7 @@ async fn a_tenant_never_signs_for_another_though_their_keys_have_one_id() {
     for (signer, named) in [(&acme, &umbrella), (&umbrella, &acme)] {
         let forged = signer.token(ES256).claim("iss", named.name());
         assert_eq!(signer.key(ES256).id(), named.key(ES256).id());
-        let refused = Some(Error::Signature(SignatureError));
+        let refused = Some(Error::Signature(SignatureError::new()));
         assert_eq!(policy.verify_token(forged.mint()).await.err(), refused);
         let without_id = forged.without_header("kid").mint();
         assert_eq!(policy.verify_token(without_id).await.err(), refused);
@@ -194,7 +196,10 @@ async fn the_first_token_of_a_tenant_may_be_a_forgery_and_is_refused() {
     network.publish(&acme);
     let policy = policy(template(on(&network)));
     let forged = good(&acme.impostor());
-    assert_eq!(policy.verify_token(forged).await.err(), Some(Error::Signature(SignatureError)));
+    assert_eq!(
+        policy.verify_token(forged).await.err(),
+        Some(Error::Signature(SignatureError::new()))
+    );
     passes(&policy, &acme).await;
 }
 
@@ -244,7 +249,7 @@ async fn a_named_issuer_has_its_own_keys_though_a_template_has_room_for_it() {
         assert!(policy.verify_token_now(good(&acme)).is_ok());
         assert_eq!(
             policy.verify_token(good(&squatter)).await.err(),
-            Some(Error::Signature(SignatureError))
+            Some(Error::Signature(SignatureError::new()))
         );
         assert_eq!((network.asked(), issuers(&policy)), (vec![], vec![]));
     }
@@ -289,7 +294,10 @@ fn what_a_predicate_trusts_is_put_into_no_address() {
     let address = "https://keys.example/{tenant}".to_owned();
     let error = RemoteJwksError::Address { address, fault: AddressFault::Tenant };
     let refused = builder(issuer).build().unwrap_err();
-    assert_eq!(refused.faults(), [Fault::RemoteKeys { issuer: "(predicate)".to_owned(), error }]);
+    assert_eq!(
+        refused.faults(),
+        [PolicyFault::RemoteKeys { issuer: "(predicate)".to_owned(), error }]
+    );
 }
 
 #[tokio::test]
@@ -442,7 +450,7 @@ async fn a_tenant_whose_keys_have_been_out_of_reach_for_too_long_gives_way() {
     let (events, expired) = mpsc::channel();
     let keys = on(&network).fresh_for(SECOND).min_fresh(SECOND).max_stale(SECOND).on_event(
         move |issuer, event| {
-            if matches!(event, Event::Expired) {
+            if matches!(event, RemoteKeysEvent::Expired) {
                 events.send(issuer.to_owned()).expect("the test waits");
             }
         },
@@ -730,7 +738,8 @@ async fn kinds_of_revocation_and_services_of_one_tenant_are_no_others() {
         let token = tenant("acme").token(ES256).claim("iss", tenant(name).name());
         token.without("sid").without("jti").without("client_id")
     };
-    let lacks = |claim: &str| Some(Error::from(ClaimsError::Rule(Claim::Required(claim.into()))));
+    let lacks =
+        |claim: &str| Some(Error::from(ClaimsError::Rule(ClaimName::Required(claim.into()))));
     let verified = |token: TokenBuilder| policy.verify_token(token.mint());
     assert_eq!(verified(of("acme")).await.err(), lacks("jti"));
     assert_eq!(verified(of("acme").claim("jti", "t")).await.err(), None);

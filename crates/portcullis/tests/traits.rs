@@ -5,7 +5,8 @@ use portcullis::keys::{KeyFault, KeyFileError, VerificationKey};
 use portcullis::policy::{Verification, VerifyFuture};
 use portcullis::refusal::{RejectionResponse, ResponseForm, ResponseNeeds};
 use portcullis::request::{ClientCertificate, PeerAddress};
-use portcullis::revocation::{RevocationOptions, RevokeError, SnapshotError, StoreError};
+use portcullis::revocation::store::StoreError;
+use portcullis::revocation::{RevocationOptions, RevokeError, SnapshotError};
 use portcullis::routes::{AdminError, Administrator, BoundedBody, LogoutError, NotReady, Reply};
 use portcullis::tower::{RequireLayer, VerifyLayer};
 use portcullis::{
@@ -86,10 +87,10 @@ const _: () = {
 
 #[cfg(feature = "remote-jwks")]
 const _: () = {
-    use portcullis::keys::remote::{Health, RemoteJwksOptions};
+    use portcullis::keys::remote::{RemoteJwksOptions, RemoteKeysHealth};
     cloned::<portcullis::RemoteJwks>();
     shared::<RemoteJwksOptions>();
-    shared::<Health>();
+    shared::<RemoteKeysHealth>();
     error::<portcullis::provider::ProviderError>();
 };
 

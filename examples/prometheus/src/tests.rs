@@ -5,7 +5,7 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_axum::portcullis::Error;
 use portcullis_axum::portcullis::metrics::NAMES;
-use portcullis_axum::portcullis::revocation::{
+use portcullis_axum::portcullis::revocation::store::{
     Moment, PublishFuture, RevocationEntry, RevocationList, RevocationStore,
 };
 use portcullis_testkit::{TestIssuer, hostile};
@@ -43,7 +43,7 @@ impl Service {
         let issuer = provider.issuer(&[Algorithm::ES256]).audience(AUDIENCE);
         let list = Revocations::options().max_lifetime(MAX_LIFETIME);
         let list = list.shared([0; 16], Duration::from_secs(60));
-        list.heard(Moment::now());
+        list.record_contact(Moment::now());
         let policy = policy(issuer.name(), &Revocations::new(list.clone(), Store));
         let policy = policy.expect("a policy");
         policy.keys_ready().await;
@@ -81,9 +81,9 @@ impl Service {
         ] {
             assert_eq!(self.orders(token).await, expected, "{token:?}");
         }
-        self.list.lost();
+        self.list.record_loss();
         assert_eq!(self.orders(Some(good)).await, StatusCode::SERVICE_UNAVAILABLE);
-        self.list.heard(Moment::now());
+        self.list.record_contact(Moment::now());
     }
 }
 
@@ -171,7 +171,7 @@ async fn the_probe_says_what_is_missing_and_the_metrics_say_so_too() {
     let service = Service::start(recorder.handle()).await;
     let ready = r#"{"ready":true,"keys":true,"revocation":true}"#.to_owned();
     assert_eq!(service.ask("/ready").await, (StatusCode::OK, ready));
-    service.list.lost();
+    service.list.record_loss();
     let not_ready = r#"{"ready":false,"keys":true,"revocation":false}"#.to_owned();
     assert_eq!(service.ask("/ready").await, (StatusCode::SERVICE_UNAVAILABLE, not_ready));
     let (_, text) = service.ask("/metrics").await;

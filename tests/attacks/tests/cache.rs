@@ -42,7 +42,7 @@ fn a_token_that_is_like_a_remembered_one_in_part_is_not_it() {
             ("its header and payload", format!("{header}.{payload}.{}", other[2])),
             ("its id and header", hostile::flip_signature_bit(&root)),
         ] {
-            door.refuses(what, forged, SignatureError);
+            door.refuses(what, forged, SignatureError::new());
         }
         // The first and the last bytes are the same.
         let middle = seen.len() / 2;
@@ -176,7 +176,7 @@ fn a_remembered_token_outlives_neither_its_key_nor_its_time_nor_its_revocation()
     admits();
 
     *vault.0.lock().expect("no panic") = keys(&issuer().impostor());
-    refuses("another key", SignatureError.into());
+    refuses("another key", SignatureError::new().into());
     *vault.0.lock().expect("no panic") = KeySet::empty();
     refuses("no key", KeyError::Unknown.into());
     *vault.0.lock().expect("no panic") = keys(&issuer());
@@ -234,7 +234,7 @@ fn a_remembered_cookie_is_no_leave_for_another_site() {
         ("origin", "https://evil.example"),
     ];
     let sent = request("POST", &headers);
-    door.refuses_request("cross-site", sent, 403, Error::CrossSite(CrossSiteError));
+    door.refuses_request("cross-site", sent, 403, Error::CrossSite(CrossSiteError::new()));
     let bearer = format!("Bearer {seen}");
     let both = request("GET", &[("cookie", &*cookie), ("authorization", &*bearer)]);
     door.refuses_request("two", both, 400, portcullis::error::SourceError::Several);

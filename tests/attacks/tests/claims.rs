@@ -527,7 +527,7 @@ fn nothing_about_claims_lets_in_a_token_whose_signature_is_bad() {
         good.clone().claim("exp", NOW + 1),
         good.typ("JWT"),
     ] {
-        door().refuses("forged", token.mint(), portcullis::error::SignatureError);
+        door().refuses("forged", token.mint(), portcullis::error::SignatureError::new());
     }
 }
 

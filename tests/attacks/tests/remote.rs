@@ -10,7 +10,7 @@ use base64::prelude::*;
 use http::Request;
 use portcullis::error::{ClaimsError, SignatureError, SourceError};
 use portcullis::fetch::{AddressFault, FetchFault};
-use portcullis::keys::remote::{Event, KeyFetchError, KeyFetchFault, RemoteJwksOptions};
+use portcullis::keys::remote::{KeyFetchError, KeyFetchFault, RemoteJwksOptions, RemoteKeysEvent};
 use portcullis::keys::{KeyError, KeyFault, KeysUnavailable};
 use portcullis::{Algorithm, Error, Issuer, Keys, RemoteJwks, Secret};
 use portcullis_attacks::{Answer, Door, NOW, Network, bearer, issuer, metadata, policy_for, token};
@@ -132,9 +132,9 @@ async fn a_flood_of_bad_signatures_never_reaches_the_provider() {
     load(&door).await;
     let attacker = issuer().impostor();
     for _ in 0..1_000 {
-        door.refuses("forged", attacker.token(ES256).mint(), SignatureError);
+        door.refuses("forged", attacker.token(ES256).mint(), SignatureError::new());
         let without_id = attacker.token(ES256).without_header("kid").mint();
-        door.refuses("without an id", without_id, SignatureError);
+        door.refuses("without an id", without_id, SignatureError::new());
     }
     door.admits(&good());
     assert_eq!(network.asked(), [METADATA, KEYS]);
@@ -308,21 +308,21 @@ async fn no_address_in_a_token_is_asked_for_keys_where_others_are() {
     let forged = |member: &str| attacker.token(ES256).header(member, url);
     // The first is what has the keys fetched.
     let answer = door.ask(request(&forged("jku").mint())).await;
-    let refused = Some(Error::Signature(SignatureError));
+    let refused = Some(Error::Signature(SignatureError::new()));
     assert_eq!((answer.error, answer.status, answer.reached), (refused, 401, 0));
     for member in ["jku", "x5u", "jwks_uri", "kid", "x5c", "iss"] {
         let error: Error =
-            if member == "kid" { KeyError::Unknown.into() } else { SignatureError.into() };
+            if member == "kid" { KeyError::Unknown.into() } else { SignatureError::new().into() };
         door.refuses(member, forged(member).mint(), error);
         let unknown = forged(member).key_id("unknown");
         door.refuses(member, unknown.mint(), KeyError::Unknown);
         let claimed = attacker.token(ES256).claim(member, url);
         let error: Error =
-            if member == "iss" { ClaimsError::Issuer.into() } else { SignatureError.into() };
+            if member == "iss" { ClaimsError::Issuer.into() } else { SignatureError::new().into() };
         door.refuses(member, claimed.mint(), error);
     }
     let jwk = attacker.key(ES256).public_jwk();
-    door.refuses("jwk", attacker.token(ES256).header("jwk", jwk).mint(), SignatureError);
+    door.refuses("jwk", attacker.token(ES256).header("jwk", jwk).mint(), SignatureError::new());
     door.admits(&token(ES256).header("jku", url).header("x5u", url).mint());
     assert_eq!(network.asked(), [METADATA, KEYS]);
 }
@@ -339,8 +339,8 @@ async fn a_fetched_key_of_one_issuer_never_verifies_anothers_token() {
         assert_eq!(signer.key(ES256).id(), named.key(ES256).id());
         door.admits(&signer.token(ES256).mint());
         let forged = signer.token(ES256).claim("iss", named.name());
-        door.refuses(named.name(), forged.mint(), SignatureError);
-        door.refuses(named.name(), forged.without_header("kid").mint(), SignatureError);
+        door.refuses(named.name(), forged.mint(), SignatureError::new());
+        door.refuses(named.name(), forged.without_header("kid").mint(), SignatureError::new());
     }
 }
 
@@ -408,11 +408,11 @@ async fn a_secret_in_a_fetched_set_signs_nothing() {
     load(&door).await;
     door.admits(&good());
     let key = SigningKey::from_secret(HS256, secret).with_id("published");
-    door.refuses("published", token(HS256).signed_by(&key).mint(), SignatureError);
+    door.refuses("published", token(HS256).signed_by(&key).mint(), SignatureError::new());
     // Nor is the public key that stands beside it a secret.
     for public in [issuer().key(ES256).public_pem(), own_text()] {
         let key = SigningKey::from_secret(HS256, public.expect("a key pair")).with_id("es256-1");
-        door.refuses("public", token(HS256).signed_by(&key).mint(), SignatureError);
+        door.refuses("public", token(HS256).signed_by(&key).mint(), SignatureError::new());
     }
     let skipped = &door.policy().remote_keys()[0].health().skipped;
     assert_eq!(skipped.len(), 1);
@@ -431,7 +431,7 @@ async fn a_set_that_has_expired_fails_closed() {
     let (events, expired) = mpsc::channel();
     let keys = on(&network).fresh_for(second).max_stale(second).max_wait(Duration::ZERO);
     let door = door(keys.on_event(move |_, event| {
-        if matches!(event, Event::Expired) {
+        if matches!(event, RemoteKeysEvent::Expired) {
             events.send(()).expect("the test waits");
         }
     }));
@@ -445,7 +445,7 @@ async fn a_set_that_has_expired_fails_closed() {
     assert_unavailable("expired", &door.ask(request(&good())).await);
     let forged = issuer().impostor().token(ES256).mint();
     assert_unavailable("forged", &door.ask(request(&forged)).await);
-    let unavailable = KeyError::Unavailable(KeysUnavailable { retry_after: None });
+    let unavailable = KeyError::Unavailable(KeysUnavailable::new());
     assert_eq!(door.policy().recheck_now(&verified), Err(unavailable.into()));
     let health = door.policy().remote_keys()[0].health();
     assert_eq!((health.serves, health.keys), (false, 0));
@@ -535,7 +535,7 @@ impl tracing::Subscriber for Log {
     }
     fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
     fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
+    fn event(&self, event: &tracing::RemoteKeysEvent<'_>) {
         event.record(&mut self.clone());
     }
     fn enter(&self, _: &tracing::Id) {}
@@ -582,8 +582,8 @@ async fn a_key_id_is_in_no_address_and_no_log() {
     let (mut unknown, mut throttled) = (false, false);
     while !(unknown && throttled) {
         let (event, text) = told.recv_timeout(PATIENCE).expect("both are said");
-        unknown |= matches!(event, Event::UnknownKey);
-        throttled |= matches!(event, Event::Throttled { .. });
+        unknown |= matches!(event, RemoteKeysEvent::UnknownKey);
+        throttled |= matches!(event, RemoteKeysEvent::Throttled { .. });
         texts.push(text);
     }
     let keys = &door.policy().remote_keys()[0];

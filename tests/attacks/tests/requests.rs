@@ -1,7 +1,7 @@
 //! Attacks by the request around the token: two tokens, cookies, other sites, header injection.
 use http::{HeaderValue, Request};
 use portcullis::error::{CrossSiteError, Part, SignatureError, SourceError, TokenError};
-use portcullis::policy::{BadCookie, Fault};
+use portcullis::policy::{BadCookie, PolicyFault};
 use portcullis::{Algorithm, Error, PolicyBuilder, Presentation, TokenSource, dangerous};
 use portcullis_attacks::{Answer, Door, bearer, issuer, policy_for, request, token, trusted};
 use portcullis_testkit::hostile;
@@ -40,7 +40,7 @@ fn two_tokens_are_refused_wherever_they_stand_and_even_if_both_are_good() {
         TokenSource::bearer(),
         TokenSource::cookie(COOKIE),
         header,
-        dangerous::query("access_token"),
+        dangerous::token_in_url("access_token"),
     ]));
     let (one, other) = (good(), token(ES256).subject("mallory").mint());
     let (bearer, second) = (format!("Bearer {one}"), format!("Bearer {other}"));
@@ -108,7 +108,7 @@ fn a_preferred_header_settles_only_what_stands_in_a_header() {
             .sources([
                 TokenSource::bearer(),
                 TokenSource::cookie(COOKIE),
-                dangerous::query("access_token"),
+                dangerous::token_in_url("access_token"),
             ])
             .prefer_header(),
     );
@@ -119,7 +119,7 @@ fn a_preferred_header_settles_only_what_stands_in_a_header() {
     // A bad token in the header is not made up for by a good one in the cookie.
     let forged = format!("Bearer {}", hostile::flip_signature_bit(&good()));
     let headers = [("authorization", &*forged), ("cookie", &*cookie)];
-    door.refuses_request("forged", request("GET", &headers), 401, SignatureError);
+    door.refuses_request("forged", request("GET", &headers), 401, SignatureError::new());
     // A link cannot put another token in the place of the cookie's.
     let mut link = request("GET", &[("cookie", &*cookie)]);
     *link.uri_mut() = format!("/?access_token={}", good()).parse().expect("a target");
@@ -162,7 +162,7 @@ fn a_cross_site_request_with_the_cookie_is_refused() {
             let mut all = vec![("host", "api.example"), ("cookie", &*cookie)];
             all.extend(headers);
             let what = format!("{method}, {what}");
-            door.refuses_request(&what, request(method, &all), 403, CrossSiteError);
+            door.refuses_request(&what, request(method, &all), 403, CrossSiteError::new());
         }
         for (name, value) in [
             ("sec-fetch-site", "same-origin"),
@@ -189,11 +189,11 @@ fn a_cross_site_web_socket_with_the_cookie_is_refused() {
                 ("upgrade", upgrade),
                 ("origin", origin),
             ];
-            door.refuses_request(origin, request("GET", &headers), 403, CrossSiteError);
+            door.refuses_request(origin, request("GET", &headers), 403, CrossSiteError::new());
         }
         // HTTP/2 opens them by CONNECT (RFC 8441).
         let headers = [("host", "api.example"), ("cookie", &*cookie), ("origin", origin)];
-        door.refuses_request(origin, request("CONNECT", &headers), 403, CrossSiteError);
+        door.refuses_request(origin, request("CONNECT", &headers), 403, CrossSiteError::new());
     }
 }
 
@@ -205,13 +205,13 @@ fn a_duplicate_host_vouches_for_no_origin() {
         for origin in ["https://evil.example", "https://api.example"] {
             let headers =
                 [("host", hosts[0]), ("host", hosts[1]), ("cookie", &*cookie), ("origin", origin)];
-            door.refuses_request(origin, request("POST", &headers), 403, CrossSiteError);
+            door.refuses_request(origin, request("POST", &headers), 403, CrossSiteError::new());
         }
     }
     let without_host = [("cookie", &*cookie), ("origin", "https://")];
-    door.refuses_request("no host", request("POST", &without_host), 403, CrossSiteError);
+    door.refuses_request("no host", request("POST", &without_host), 403, CrossSiteError::new());
     let empty = [("host", ""), ("cookie", &*cookie), ("origin", "null")];
-    door.refuses_request("an empty host", request("POST", &empty), 403, CrossSiteError);
+    door.refuses_request("an empty host", request("POST", &empty), 403, CrossSiteError::new());
     // What a proxy adds is nobody's word.
     let forwarded = [
         ("host", "api.example"),
@@ -220,13 +220,13 @@ fn a_duplicate_host_vouches_for_no_origin() {
         ("cookie", &*cookie),
         ("origin", "https://evil.example"),
     ];
-    door.refuses_request("forwarded", request("POST", &forwarded), 403, CrossSiteError);
+    door.refuses_request("forwarded", request("POST", &forwarded), 403, CrossSiteError::new());
     // The target's authority stands above the header, as RFC 9112 §3.2.2 has it.
     let headers =
         [("host", "evil.example"), ("cookie", &*cookie), ("origin", "https://evil.example")];
     let mut absolute = request("POST", &headers);
     *absolute.uri_mut() = "https://api.example/orders".parse().expect("a target");
-    door.refuses_request("absolute", absolute, 403, CrossSiteError);
+    door.refuses_request("absolute", absolute, 403, CrossSiteError::new());
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_cross_site_request_is_refused_before_the_token_is_looked_at_and_takes_no_co
             let cookie = cookie(&token);
             let headers = [("cookie", &*cookie), ("sec-fetch-site", "cross-site")];
             let answer = door.send(request("POST", &headers));
-            let error = Some(Error::CrossSite(CrossSiteError));
+            let error = Some(Error::CrossSite(CrossSiteError::new()));
             assert_eq!((answer.error, answer.status, answer.reached), (error, 403, 0));
             // Or another site could log the user out.
             assert_eq!(answer.headers.get("set-cookie"), None, "{choice:?}");
@@ -253,7 +253,7 @@ fn a_bad_cookie_is_worth_no_more_than_none() {
     };
     let refused = |answer: &Answer| {
         (answer.error.clone(), answer.status, answer.reached)
-            == (Some(Error::Signature(SignatureError)), 401, 0)
+            == (Some(Error::Signature(SignatureError::new())), 401, 0)
     };
     for choice in [BadCookie::Reject, BadCookie::RejectAndClear, BadCookie::Anonymous] {
         // Where a token is needed, the choice lets nobody in.
@@ -269,7 +269,7 @@ fn a_bad_cookie_is_worth_no_more_than_none() {
     // The same in a header is refused, whatever is done about cookies.
     let door = Door::new(with_cookie().allow_anonymous().bad_cookie(BadCookie::Anonymous));
     let bearer = bearer(forged.as_bytes()).expect("a header");
-    door.refuses_request("in a header", bearer, 401, SignatureError);
+    door.refuses_request("in a header", bearer, 401, SignatureError::new());
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_preflight_is_verified_like_any_request() {
     door.refuses_request("preflight", request_of(&preflight), 401, SourceError::Missing);
     let forged = format!("Bearer {}", hostile::flip_signature_bit(&good()));
     let with = [preflight[0], preflight[1], ("authorization", &*forged)];
-    door.refuses_request("forged", request_of(&with), 401, SignatureError);
+    door.refuses_request("forged", request_of(&with), 401, SignatureError::new());
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn a_cookie_that_a_sibling_could_set_is_refused_when_the_policy_is_built() {
         ["token", "__Secure-token", "__host-token", "__HOST-token", "x__Host-token", "Host-"]
     {
         let error = policy().sources([TokenSource::cookie(name)]).build().expect_err(name);
-        let fault = Fault::CookiePrefix { name: name.to_owned() };
+        let fault = PolicyFault::CookiePrefix { name: name.to_owned() };
         assert_eq!(error.faults(), [fault], "{name}");
     }
     // Nor is there a way round it, and round the cross-site check.
@@ -356,7 +356,7 @@ fn a_cookie_that_a_sibling_could_set_is_refused_when_the_policy_is_built() {
         TokenSource::header("COOKIE").with_prefix("token="),
     ] {
         let error = policy().sources([source]).build().expect_err("the Cookie header");
-        assert_eq!(error.faults(), [Fault::CookieHeader]);
+        assert_eq!(error.faults(), [PolicyFault::CookieHeader]);
     }
 }
 
@@ -449,7 +449,7 @@ fn a_text_that_would_break_a_header_is_refused_when_the_policy_is_built() {
         ];
         for (setting, presentation) in presentations {
             let error = policy().presentation(presentation).build().expect_err(setting);
-            assert_eq!(error.faults(), [Fault::Text { setting }], "{text:?}");
+            assert_eq!(error.faults(), [PolicyFault::Text { setting }], "{text:?}");
         }
     }
 }

@@ -124,7 +124,7 @@ fn a_role_is_not_found_at_another_path_or_in_another_spelling_of_it() {
     }
     // Names of members count only where that was asked for.
     let named = Door::trusting(&[ES256])
-        .requiring(Requirement::role(ClaimPath::names_of("roles"), "admin"));
+        .requiring(Requirement::role(ClaimPath::member_names("roles"), "admin"));
     admits(&named, &token(ES256).claim("roles", json!({ "admin": {} })));
     forbids(&named, "a list", &token(ES256).claim("roles", json!(["admin"])), 403);
 }

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use http::Request;
-use portcullis::error::{Claim, ClaimsError, RevocationError, TokenError};
+use portcullis::error::{ClaimName, ClaimsError, RevocationError, TokenError};
 use portcullis::revocation::{EnforcedRevocations, RevokeError};
 use portcullis::{
     Algorithm, Error, Issuer, KeySet, Policy, Requirement, Revocable, Revocation, RevocationAdmin,
@@ -26,7 +26,7 @@ fn door(enforced: EnforcedRevocations) -> Door {
 }
 
 fn lacks(claim: &str) -> Error {
-    ClaimsError::Rule(Claim::Required(claim.into())).into()
+    ClaimsError::Rule(ClaimName::Required(claim.into())).into()
 }
 
 #[track_caller]

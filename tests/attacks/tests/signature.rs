@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use base64::prelude::*;
 use portcullis::error::{ClaimsError, JsonFault, Part, SignatureError, TokenError};
 use portcullis::keys::{KeyError, KeyFault, SecretFault};
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
 use portcullis::{Algorithm, Encoding, Error, Issuer, KeySet, KeySource, Keys, Secret};
 use portcullis_attacks::{Door, issuer, policy_for, token, trusted};
 use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -81,14 +81,14 @@ fn a_public_key_is_never_a_secret_however_it_is_spelled() {
         for forgery in hostile::public_key_as_secret_family(&good, &key) {
             only_public.refuses(&forgery.what, &forgery.token, ClaimsError::Algorithm);
             // Here the algorithm is allowed, and the key id names the public key.
-            with_secret.refuses(&forgery.what, &forgery.token, SignatureError);
+            with_secret.refuses(&forgery.what, &forgery.token, SignatureError::new());
             with_named_secret.refuses(&forgery.what, &forgery.token, KeyError::Unknown);
         }
         // Without a key id, so that every key is looked at.
         let anonymous = token(algorithm).without_header("kid").mint();
         for forgery in hostile::public_key_as_secret_family(&anonymous, &key) {
-            with_secret.refuses(&forgery.what, &forgery.token, SignatureError);
-            with_named_secret.refuses(&forgery.what, &forgery.token, SignatureError);
+            with_secret.refuses(&forgery.what, &forgery.token, SignatureError::new());
+            with_named_secret.refuses(&forgery.what, &forgery.token, SignatureError::new());
         }
     }
 }
@@ -114,7 +114,7 @@ fn a_public_key_configured_as_a_secret_is_refused_when_the_policy_is_built() {
     ] {
         let issuer = Issuer::new("https://id.example").algorithms([HS256]).keys(secret);
         let error = policy_for([issuer.audience("a")]).build().expect_err(what);
-        let [Fault::Secret { fault, .. }] = error.faults() else { panic!("{what}: {error}") };
+        let [PolicyFault::Secret { fault, .. }] = error.faults() else { panic!("{what}: {error}") };
         assert_eq!(*fault, SecretFault::Key(KeyFault::PublicKeyAsSecret), "{what}");
     }
 }
@@ -137,7 +137,7 @@ fn a_key_without_alg_serves_no_algorithm_but_those_of_its_type_and_of_the_policy
                 if named == signer || same_key {
                     door.admits(&token);
                 } else {
-                    door.refuses(&format!("{signer} as {named}"), token, SignatureError);
+                    door.refuses(&format!("{signer} as {named}"), token, SignatureError::new());
                 }
             }
         }
@@ -180,13 +180,13 @@ fn an_rsa_key_pinned_to_one_scheme_does_not_verify_another() {
 
         let alone = Door::new(policy_for([issuer(&[jwk.clone()], &[published])]));
         let renamed = signed().header("alg", published.name()).mint();
-        alone.refuses(&what, &renamed, SignatureError);
+        alone.refuses(&what, &renamed, SignatureError::new());
         alone.refuses(&what, signed().mint(), ClaimsError::Algorithm);
 
         // Where both algorithms are listed, the key is found for its own only.
         let both = Door::new(policy_for([issuer(&[jwk, real], &[published, signer])]));
         both.admits(&token(signer).mint());
-        both.refuses(&what, renamed, SignatureError);
+        both.refuses(&what, renamed, SignatureError::new());
         both.refuses(&what, signed().mint(), KeyError::Unknown);
     }
 }
@@ -200,7 +200,7 @@ fn an_empty_or_short_secret_is_refused_and_a_token_signed_with_it_too() {
             let secret = Secret::new(bytes);
             let issuer = Issuer::new("i").algorithms([algorithm]).keys(secret).audience("a");
             let error = policy_for([issuer]).build().expect_err("too short");
-            let [Fault::Secret { fault, .. }] = error.faults() else { panic!("{error}") };
+            let [PolicyFault::Secret { fault, .. }] = error.faults() else { panic!("{error}") };
             assert_eq!(*fault, SecretFault::TooShort { algorithm, needed, found: length });
         }
     }
@@ -213,9 +213,9 @@ fn an_empty_or_short_secret_is_refused_and_a_token_signed_with_it_too() {
         );
         for weak in ["", "\0", "secret", "undefined", "null"] {
             let key = SigningKey::from_secret(algorithm, weak);
-            door.refuses(weak, token(algorithm).signed_by(&key).mint(), SignatureError);
+            door.refuses(weak, token(algorithm).signed_by(&key).mint(), SignatureError::new());
             let nameless = token(algorithm).signed_by(&key).without_header("kid").mint();
-            door.refuses(weak, nameless, SignatureError);
+            door.refuses(weak, nameless, SignatureError::new());
         }
     }
 }
@@ -250,20 +250,20 @@ fn a_key_in_the_header_is_not_trusted() {
     let jwk = key.public_jwk().expect("a key pair");
     let forged = || token(ES256).signed_by(key).header("jwk", jwk.clone());
     let door = Door::trusting(&[ES256]);
-    door.refuses("with the issuer's key id", forged().mint(), SignatureError);
-    door.refuses("without a key id", forged().without_header("kid").mint(), SignatureError);
+    door.refuses("with the issuer's key id", forged().mint(), SignatureError::new());
+    door.refuses("without a key id", forged().without_header("kid").mint(), SignatureError::new());
     door.refuses("with its own key id", forged().key_id("mine").mint(), KeyError::Unknown);
     let thumbprint = forged().key_id("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     door.refuses("with a thumbprint", thumbprint.mint(), KeyError::Unknown);
     let chain = json!([BASE64_STANDARD.encode(key.public_der().expect("a key pair"))]);
     let certified = token(ES256).signed_by(key).header("x5c", chain);
-    door.refuses("with a certificate chain", certified.mint(), SignatureError);
+    door.refuses("with a certificate chain", certified.mint(), SignatureError::new());
     // A symmetric key, and a private one.
     let oct = json!({ "kty": "oct", "k": encode([7; 32]) });
     let mac = SigningKey::from_secret(HS256, [7; 32]);
     let with_secret = Door::new(policy_for([trusted_with_secret(secret())]));
     let own = token(HS256).signed_by(&mac).header("jwk", oct);
-    with_secret.refuses("with its own secret", own.mint(), SignatureError);
+    with_secret.refuses("with its own secret", own.mint(), SignatureError::new());
     // It changes nothing about a good token either, which some issuers send so.
     door.admits(&token(ES256).header("jwk", jwk).mint());
 }
@@ -298,8 +298,8 @@ fn nothing_in_a_token_opens_a_connection() {
     let door = Door::trusting(&[ES256]);
     for member in ["jku", "x5u"] {
         for (id, error) in [
-            (None, Error::Signature(SignatureError)),
-            (Some("es256-1"), Error::Signature(SignatureError)),
+            (None, Error::Signature(SignatureError::new())),
+            (Some("es256-1"), Error::Signature(SignatureError::new())),
             (Some("unknown"), Error::Key(KeyError::Unknown)),
         ] {
             let forged = forged().header(member, url.as_str());
@@ -312,7 +312,7 @@ fn nothing_in_a_token_opens_a_connection() {
         door.admits(&token(ES256).header(member, url.as_str()).mint());
     }
     let jwk = json!({ "kty": "EC", "jku": url, "x5u": url });
-    door.refuses("in jwk", forged().header("jwk", jwk).mint(), SignatureError);
+    door.refuses("in jwk", forged().header("jwk", jwk).mint(), SignatureError::new());
     door.refuses("kid", forged().key_id(url.as_str()).mint(), KeyError::Unknown);
     door.refuses("iss", forged().claim("iss", url.as_str()).mint(), ClaimsError::Issuer);
     for claim in ["jku", "jwks_uri", "status", "sub"] {
@@ -424,7 +424,7 @@ fn psychic_signatures_are_refused() {
         let halves = odd.iter().flat_map(|x| [(r, x.as_slice()), (x.as_slice(), s)]);
         for (r, s) in pairs.chain(halves).chain([(s, r), (r, r), (s, s)]) {
             let forged = hostile::with_signature(&good, &[r, s].concat());
-            door.refuses(&format!("{algorithm} {r:?} {s:?}"), forged, SignatureError);
+            door.refuses(&format!("{algorithm} {r:?} {s:?}"), forged, SignatureError::new());
         }
     }
 }
@@ -460,9 +460,9 @@ fn an_ecdsa_signature_of_another_form_or_length_is_refused() {
             ("one byte", vec![0]),
         ] {
             let forged = hostile::with_signature(&good, &form);
-            door.refuses(&format!("{algorithm} {what}"), forged, SignatureError);
+            door.refuses(&format!("{algorithm} {what}"), forged, SignatureError::new());
         }
-        door.refuses("a flipped bit", hostile::flip_signature_bit(&good), SignatureError);
+        door.refuses("a flipped bit", hostile::flip_signature_bit(&good), SignatureError::new());
     }
 }
 
@@ -502,7 +502,7 @@ fn an_ed25519_signature_is_the_only_one_of_its_token() {
         ("R only", point.to_vec()),
         ("one byte more", [&signature[..], &[0]].concat()),
     ] {
-        door.refuses(what, hostile::with_signature(&good, &form), SignatureError);
+        door.refuses(what, hostile::with_signature(&good, &form), SignatureError::new());
     }
 }
 
@@ -526,7 +526,7 @@ fn an_rsa_signature_of_another_length_or_value_is_refused() {
             ("1024 bytes", vec![1; 1024]),
         ] {
             let forged = hostile::with_signature(&good, &form);
-            door.refuses(&format!("{algorithm} {what}"), forged, SignatureError);
+            door.refuses(&format!("{algorithm} {what}"), forged, SignatureError::new());
         }
         // Longer than that of any key.
         let long = hostile::with_signature(&good, &[1; 1027]);
@@ -545,10 +545,10 @@ fn a_shortened_hmac_is_refused() {
         let mac = BASE64_URL_SAFE_NO_PAD.decode(parts(&good)[2]).expect("base64url");
         for length in [1, 10, 16, mac.len() / 2, mac.len() - 1] {
             let forged = hostile::with_signature(&good, &mac[..length]);
-            door.refuses(&format!("{algorithm} cut to {length}"), forged, SignatureError);
+            door.refuses(&format!("{algorithm} cut to {length}"), forged, SignatureError::new());
         }
         let longer = hostile::with_signature(&good, &[&mac[..], &[0]].concat());
-        door.refuses("one byte more", longer, SignatureError);
+        door.refuses("one byte more", longer, SignatureError::new());
     }
 }
 
@@ -560,11 +560,11 @@ fn a_payload_under_a_foreign_signature_is_refused() {
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(parts(&good)[1]).expect("base64url"))
             .expect("JSON");
     claims["sub"] = "root".into();
-    door.refuses("root", hostile::with_payload(&good, claims.to_string()), SignatureError);
+    door.refuses("root", hostile::with_payload(&good, claims.to_string()), SignatureError::new());
     // The payload and signature of one token under the header of another.
     let other = token(RS256).mint();
     let spliced = format!("{}.{}.{}", parts(&other)[0], parts(&good)[1], parts(&good)[2]);
-    door.refuses("spliced", spliced, SignatureError);
+    door.refuses("spliced", spliced, SignatureError::new());
 }
 
 #[test]
@@ -913,11 +913,11 @@ fn a_token_signed_by_another_trusted_issuers_key_is_refused() {
     door.admits(&other.token(ES256).mint());
     // Both have a key of this id.
     let confused = token(ES256).signed_by(other.key(ES256));
-    door.refuses("the same key id", confused.mint(), SignatureError);
+    door.refuses("the same key id", confused.mint(), SignatureError::new());
     let named = confused.key_id("es256-2").mint();
     door.refuses("an id that neither has", named, KeyError::Unknown);
     let nameless = token(ES256).signed_by(other.key(ES256)).without_header("kid").mint();
-    door.refuses("no key id", nameless, SignatureError);
+    door.refuses("no key id", nameless, SignatureError::new());
     // An algorithm that only the other is trusted with.
     let foreign = token(EdDSA).signed_by(other.key(EdDSA)).mint();
     door.refuses("their algorithm", foreign, ClaimsError::Algorithm);
@@ -929,9 +929,9 @@ fn an_impostor_with_the_same_names_is_refused() {
     let door = Door::trusting(&[ES256, EdDSA]);
     for algorithm in [ES256, EdDSA] {
         door.admits(&token(algorithm).mint());
-        door.refuses("same names", impostor.token(algorithm).mint(), SignatureError);
+        door.refuses("same names", impostor.token(algorithm).mint(), SignatureError::new());
         let nameless = impostor.token(algorithm).without_header("kid").mint();
-        door.refuses("no key id", nameless, SignatureError);
+        door.refuses("no key id", nameless, SignatureError::new());
     }
 }
 

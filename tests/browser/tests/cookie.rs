@@ -286,7 +286,7 @@ async fn a_cookie_that_a_sibling_plants_is_not_the_token() {
 /// Why the name must start with `__Host-`.
 #[tokio::test]
 async fn without_the_prefix_a_sibling_plants_its_own_token_or_locks_the_user_out() {
-    let cookie = dangerous::cookie("token").expect("a name");
+    let cookie = dangerous::unprefixed_cookie("token").expect("a name");
     let policy = issuer().policy_builder().sources([cookie.into()]).build();
     let unused = TokenCookie::new(COOKIE).expect("a cookie");
     let service = Service::actix(policy.expect("a policy"), unused);

@@ -9,9 +9,8 @@ use std::time::Duration;
 use portcullis::error::{ClaimsError, RevocationUnavailable};
 use portcullis::keys::{KeyFuture, KeyQuery, KeysUnavailable};
 use portcullis::policy::BadCookie;
-use portcullis::revocation::{
-    PublishFuture, RevocationEntry, RevocationSource, RevocationStatus, RevocationStore,
-};
+use portcullis::revocation::store::{PublishFuture, RevocationEntry, RevocationStore};
+use portcullis::revocation::{RevocationSource, RevocationStatus};
 use portcullis::source::SameSite;
 use portcullis::{
     Algorithm, Error, Issuer, KeySet, KeySource, Keys, Policy, PolicyBuilder, Presentation,
@@ -166,11 +165,11 @@ impl Variant {
                 .sources(cookie())
                 .allowed_origins(["https://app.example"]),
             Self::AnyCookie => {
-                let cookie = dangerous::cookie("token").expect("a name");
+                let cookie = dangerous::unprefixed_cookie("token").expect("a name");
                 builder.issuer(one_algorithm()).sources([cookie.into()])
             }
             Self::ClearingAnyCookie => {
-                let cookie = dangerous::cookie("token")
+                let cookie = dangerous::unprefixed_cookie("token")
                     .and_then(|cookie| cookie.path("/whoami"))
                     .and_then(|cookie| cookie.domain("api.example"))
                     .expect("what a cookie can have")
@@ -202,7 +201,7 @@ impl Variant {
             }
             Self::Query => builder
                 .issuer(one_algorithm())
-                .sources([TokenSource::bearer(), dangerous::query("access_token")]),
+                .sources([TokenSource::bearer(), dangerous::token_in_url("access_token")]),
             Self::LateKeys => with_source(builder, Late::default()),
             Self::NoKeys => with_source(builder, Down(Some(Duration::from_millis(7_200)))),
             Self::NoKeysForNow => {
@@ -384,7 +383,7 @@ impl KeySource for Down {
 
     fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
         let retry_after = self.0;
-        Some(Box::pin(async move { Err(KeysUnavailable { retry_after }) }))
+        Some(Box::pin(async move { Err(KeysUnavailable::new().with_retry_after(retry_after)) }))
     }
 }
 
@@ -441,7 +440,9 @@ impl RevocationSource for ById {
             Some("unknown") => RevocationStatus::Unavailable(RevocationUnavailable::default()),
             Some("later") => later(Ok(false)),
             Some("later-revoked") => later(Ok(true)),
-            Some("later-unknown") => later(Err(RevocationUnavailable { retry_after })),
+            Some("later-unknown") => {
+                later(Err(RevocationUnavailable::new().with_retry_after(retry_after)))
+            }
             _ => RevocationStatus::Active,
         }
     }

@@ -2,7 +2,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
-use portcullis::revocation::{Moment, PublishFuture, RevocationEntry, RevocationStore};
+use portcullis::revocation::store::{Moment, PublishFuture, RevocationEntry, RevocationStore};
 use portcullis::{
     Algorithm, Issuer, KeySet, KeySource, Keys, Policy, Readiness, ReplaceablePolicy, Revocable,
     Revocations,
@@ -129,7 +129,7 @@ async fn readiness_covers_keys_and_revocation_and_is_the_same_through_every_door
     let mut head = not_fresh;
     head.body.clear();
     everywhere("HEAD", &head).await;
-    list.heard(Moment::now());
+    list.record_contact(Moment::now());
     everywhere("GET", &state(200, r#"{"ready":true,"keys":true,"revocation":true}"#)).await;
     everywhere("POST", &answer(405, "", &[("allow", "GET, HEAD")])).await;
     *keys.0.lock().expect("no panic") = KeySet::empty();

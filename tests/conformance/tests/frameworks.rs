@@ -273,7 +273,10 @@ mod tower_service {
         let mut request = get(&[("cookie", &cookie)]);
         *request.method_mut() = http::Method::POST;
         let response = service.oneshot(request).await.expect("a response");
-        assert_eq!(response.extensions().get::<Error>(), Some(&Error::CrossSite(CrossSiteError)));
+        assert_eq!(
+            response.extensions().get::<Error>(),
+            Some(&Error::CrossSite(CrossSiteError::new()))
+        );
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::keys::remote::{Event, RemoteJwksOptions};
+use portcullis::keys::remote::{RemoteJwksOptions, RemoteKeysEvent};
 use portcullis::policy::Verification;
 use portcullis::{Algorithm, Issuer, Policy, RemoteJwks};
 use portcullis_conformance::client::{Answer, Connection, Protocol, Request};
@@ -53,11 +53,11 @@ impl Keys {
         let seen_by = Arc::clone(&server);
         let options = RemoteJwks::url(server.url(PATH)).on_event(move |_, event| {
             let (ids, error) = match event {
-                Event::Refreshed { keys, .. } => {
+                RemoteKeysEvent::Refreshed { keys, .. } => {
                     (Some(keys.iter().filter_map(|key| Some(key.id()?.to_owned())).collect()), None)
                 }
-                Event::Unchanged => (None, None),
-                Event::Failed { error, .. } => (None, Some(error.to_string())),
+                RemoteKeysEvent::Unchanged => (None, None),
+                RemoteKeysEvent::Failed { error, .. } => (None, Some(error.to_string())),
                 _ => return,
             };
             ended.send_modify(|ends| {

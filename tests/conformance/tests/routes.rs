@@ -8,7 +8,7 @@ use axum::Router;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use portcullis::error::RevocationError;
-use portcullis::revocation::{PublishFuture, RevocationEntry, RevocationStore, StoreError};
+use portcullis::revocation::store::{PublishFuture, RevocationEntry, RevocationStore, StoreError};
 use portcullis::routes::{AdminError, LogoutFault};
 use portcullis::{
     Algorithm, BackChannelLogout, Error, Issuer, Policy, PolicyBuilder, Presentation, Requirement,
@@ -660,7 +660,7 @@ impl RevocationStore for Down {
 fn with_a_store_that_is_down() -> Service {
     let options = Revocations::options().clock(FixedClock::at(NOW));
     let list = options.shared([7; 16], Duration::from_secs(5));
-    list.heard(portcullis::revocation::Moment::now());
+    list.record_contact(portcullis::revocation::store::Moment::now());
     Service::of(Revocations::new(list, Down), &[Revocable::Subject])
 }
 

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis::policy::Fault;
+use portcullis::policy::PolicyFault;
 use portcullis::revocation::{RevocationEvent, RevocationFault, RevokeError};
-use portcullis::{BuildError, Clock, Revocable, Revocation, UnixTime};
+use portcullis::{Algorithm, BuildError, Clock, Revocable, Revocation, UnixTime};
 use portcullis_fleet_tests::{
     Door, ISSUER, Member, Process, Server, Setup, Verdict, eventually, token,
 };
@@ -152,6 +152,55 @@ mod while_redis_keeps_its_data {
             has_news(&other).await;
             assert_eq!(other.verdict(&token), Verdict::Revoked, "{id}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_other_members_revoked_counts_towards_an_issuers_share() {
+        use portcullis::BackChannelLogout;
+        use portcullis::routes::LogoutError;
+
+        const CAPACITY: usize = 160;
+        let server = store().await;
+        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
+        let events = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = Arc::clone(&events);
+        let one = Member::with(settings.clone().capacity(CAPACITY)).await.unwrap();
+        let settings = settings.capacity(CAPACITY);
+        let settings = settings.on_event(move |event| told.lock().unwrap().push(*event));
+        let other = Member::with(settings).await.unwrap();
+        for member in [&one, &other] {
+            is_fresh(member).await;
+        }
+        // One takes what the issuer's logout tokens may take, by code, which may take more.
+        for number in 0..CAPACITY * 9 / 16 {
+            one.revoke(&format!("share {number}")).await;
+        }
+        refuses(&other, &format!("share {}", CAPACITY * 9 / 16 - 1)).await;
+        let logout =
+            BackChannelLogout::new(other.policy.clone(), other.revocations.clone(), ["web"]);
+        let logout = logout.unwrap();
+        let token = TestIssuer::new(ISSUER).token(Algorithm::ES256);
+        let token = token
+            .typ("logout+jwt")
+            .audience("web")
+            .subject("alice")
+            .expires_in(Duration::from_secs(60));
+        let event = "http://schemas.openid.net/event/backchannel-logout";
+        let token = token.claim("events", serde_json::json!({ event: {} })).mint();
+        let request = http::Request::post("/")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(())
+            .unwrap();
+        let mut body = logout.body();
+        body.push(format!("logout_token={token}").as_bytes());
+        let reply = logout.receive(&request, body).await;
+        let used_up = RevokeError::ShareUsedUp { capacity: CAPACITY };
+        assert_eq!(reply.into_error(), Some(LogoutError::Revoke(used_up)));
+        let used_up = RevocationEvent::ShareUsedUp { capacity: CAPACITY };
+        assert!(events.lock().unwrap().contains(&used_up));
+        // The operator's word still counts, and reaches everybody.
+        other.revoke("by an operator").await;
+        refuses(&one, "by an operator").await;
     }
 
     #[tokio::test]
@@ -791,6 +840,26 @@ mod out_of_reach {
     }
 
     #[tokio::test]
+    async fn a_server_whose_memory_fills_up_makes_members_stale_until_there_is_room() {
+        let server = store().await;
+        let settings = Member::settings(RedisRevocations::server(&server.url()).unwrap());
+        let member = Member::with(settings.max_staleness(Duration::from_millis(1500))).await;
+        let member = member.unwrap();
+        is_fresh(&member).await;
+        member.revoke("before").await;
+        let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+        eventually("stale", async || !member.revocations.is_fresh()).await;
+        assert_eq!(member.verdict(&token("active")), Verdict::Unavailable);
+        assert_eq!(member.verdict(&token("before")), Verdict::Revoked);
+        let refused = member.revocations.revoke_token(ISSUER, "full", None).await;
+        assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
+        let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+        is_fresh(&member).await;
+        assert_eq!(member.verdict(&token("active")), Verdict::Active);
+        member.revoke("after").await;
+    }
+
+    #[tokio::test]
     async fn a_server_that_hangs_beyond_the_bound_makes_members_stale_until_it_goes_on() {
         let server = store().await;
         let events = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -871,6 +940,27 @@ mod out_of_reach {
         assert!(matches!(refused, Err(RevokeError::Store(_))), "{refused:?}");
         eventually("stale", async || !member.revocations.is_fresh()).await;
     }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_by_a_replica_outlives_the_master_and_every_member() {
+        let mut master = store().await;
+        let replica = replica_of(master.port()).await;
+        let settings = Member::settings(RedisRevocations::server(&master.url()).unwrap());
+        let mut member = None;
+        eventually("durable", async || {
+            member = Member::with(settings.clone().durability(1)).await.ok();
+            member.is_some()
+        })
+        .await;
+        let member = member.unwrap();
+        is_fresh(&member).await;
+        let ids = revoke(&member, 0..20).await;
+        drop(member);
+        master.kill();
+        let _: String = replica.ask(&["REPLICAOF", "NO", "ONE"]).await;
+        let new = fresh(&replica.url()).await;
+        all_refuse(&[&new], &ids).await;
+    }
 }
 
 mod at_the_start {
@@ -941,7 +1031,7 @@ mod at_the_start {
             .max_lifetime(Duration::from_secs(901))
             .revocations(member.revocations.enforce([Revocable::Token]));
         let error: BuildError = longer.build().err().unwrap();
-        let [Fault::Revocations { fault, .. }] = error.faults() else { panic!("{error}") };
+        let [PolicyFault::Revocations { fault, .. }] = error.faults() else { panic!("{error}") };
         let (lifetime, longest) = (Some(Duration::from_secs(901)), Duration::from_secs(900));
         assert_eq!(*fault, RevocationFault::Lifetime { lifetime, longest });
     }
@@ -975,7 +1065,8 @@ mod ways_to_a_server {
         let root = authority.self_signed(&authority_key).unwrap().pem();
         let authority = Authority::new(authority, authority_key);
         let key = KeyPair::generate().unwrap();
-        let mut certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let mut certificate = CertificateParams::new(names).unwrap();
         // Of the authority's name, it would be taken for one that signed itself.
         certificate.distinguished_name.push(DnType::CommonName, "localhost");
         let certificate = certificate.signed_by(&key, &authority).unwrap();
@@ -1045,13 +1136,18 @@ mod ways_to_a_server {
         }
     }
 
-    #[tokio::test]
-    async fn a_user_who_may_do_what_the_docs_list_and_nothing_else_is_enough() {
+    /// What the docs say that a user of Redis has to be allowed.
+    fn what_a_user_needs() -> String {
         let docs = include_str!("../../../crates/portcullis-redis/src/lib.rs");
         let (_, list) = docs.split_once("//! ```text\n//! ").unwrap();
         let (list, _) = list.split_once("\n//! ```").unwrap();
-        let list = list.replace("\n//! ", " ");
-        let server = Server::configured([format!("user portcullis on >hidden {list}")]).await;
+        list.replace("\n//! ", " ")
+    }
+
+    #[tokio::test]
+    async fn a_user_who_may_do_what_the_docs_list_and_nothing_else_is_enough() {
+        let user = format!("user portcullis on >hidden {}", what_a_user_needs());
+        let server = Server::configured([user]).await;
         let url = format!("redis://portcullis:hidden@127.0.0.1:{}", server.port());
         assert!(Member::initialize(&url).await.unwrap());
         let (one, other) = (fresh(&url).await, fresh(&url).await);
@@ -1101,11 +1197,59 @@ mod ways_to_a_server {
     }
 
     #[tokio::test]
-    async fn in_a_cluster_the_node_of_the_slot_is_found() {
-        let nodes = [
-            Server::configured(["cluster-enabled yes", "cluster-require-full-coverage no"]).await,
-            Server::configured(["cluster-enabled yes", "cluster-require-full-coverage no"]).await,
-        ];
+    async fn over_sentinel_user_and_tls_are_those_of_the_master() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = certificate(folder.path());
+        fs::write(folder.path().join("root.pem"), &root).unwrap();
+        let user = format!("user portcullis on >hidden {}", what_a_user_needs());
+        let (master, url) =
+            tls_server(folder.path(), &format!("tls-auth-clients no\n{user}")).await;
+        let tls_port = url.rsplit_once(':').unwrap().1;
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let sentinel = Server::with(Setup {
+            is_sentinel: true,
+            lines: vec![
+                "tls-replication yes".to_owned(),
+                format!("tls-cert-file {}", file("certificate.pem")),
+                format!("tls-key-file {}", file("key.pem")),
+                format!("tls-ca-cert-file {}", file("root.pem")),
+                format!("sentinel monitor main 127.0.0.1 {tls_port} 1"),
+            ],
+            ..Setup::default()
+        })
+        .await;
+        let sentinels = sentinel.url();
+        let redis = |server: &str| {
+            RedisRevocations::sentinel([sentinels.as_str()], "main", server)
+                .unwrap()
+                .root_certificates(root.clone())
+        };
+        let known = redis("rediss://portcullis:hidden@unused");
+        assert!(known.initialize(Member::terms()).await.unwrap());
+        let one = Member::with(Member::settings(known.clone())).await.unwrap();
+        let other = Member::with(Member::settings(known)).await.unwrap();
+        is_fresh(&one).await;
+        is_fresh(&other).await;
+        one.revoke("revoked").await;
+        refuses(&other, "revoked").await;
+        let users: String = master.ask(&["CLIENT", "LIST"]).await;
+        assert!(users.contains("user=portcullis"), "{users}");
+        for server in ["rediss://portcullis:guessed@unused", "redis://portcullis:hidden@unused"] {
+            let refused = redis(server).initialize(Member::terms()).await;
+            assert!(matches!(refused, Err(RedisError::Connection { .. })), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn in_a_cluster_the_node_of_the_slot_is_found_by_a_user_who_may_ask_for_it() {
+        let user = format!(
+            "user portcullis on >hidden {} +cluster|keyslot +cluster|slots",
+            what_a_user_needs()
+        );
+        let node = || {
+            Server::configured(["cluster-enabled yes", "cluster-require-full-coverage no", &user])
+        };
+        let nodes = [node().await, node().await];
         // Only one of them serves our slot, and the other knows which.
         let slot: u64 = nodes[0].ask(&["CLUSTER", "KEYSLOT", "{portcullis}"]).await;
         let slot = slot.to_string();
@@ -1118,7 +1262,7 @@ mod ways_to_a_server {
                 && nodes[0].ask::<String>(&["CLUSTER", "INFO"]).await.contains("cluster_state:ok")
         })
         .await;
-        let url = nodes[0].url();
+        let url = format!("redis://portcullis:hidden@127.0.0.1:{}", nodes[0].port());
         let redis = RedisRevocations::cluster([url.as_str()]).unwrap();
         eventually("made", async || redis.initialize(Member::terms()).await.is_ok()).await;
         let one = Member::with(Member::settings(redis.clone())).await.unwrap();

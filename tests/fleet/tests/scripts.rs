@@ -33,16 +33,20 @@ enum Step {
         window: u64,
     },
     Lose,
+    /// The server's clock goes on, or back, by so many milliseconds.
+    Jump {
+        by: i64,
+    },
     Beat {
         server: u8,
         key: u8,
         stamp: Option<u64>,
-        publisher: Option<u8>,
+        publisher: Option<(u8, u64)>,
         is_diverged: bool,
     },
     Publish {
         key: u8,
-        publisher: Option<u8>,
+        publisher: Option<(u8, u64)>,
         is_seen: bool,
         counts_with: Option<(u8, u64)>,
         entries: Vec<(u8, u64, u32)>,
@@ -53,13 +57,16 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let publisher = || proptest::option::weighted(0.3, 0..3_u8);
+    let lease = || prop_oneof![Just(1), Just(1_500), Just(1_000_000)];
+    let publisher = || proptest::option::weighted(0.3, (0..3_u8, lease()));
+    let jump = prop_oneof![Just(1_000), Just(2_001), Just(60_000), Just(-1_000), Just(-3_600_000)];
     let entries = prop::collection::vec((0..4_u8, 0..3_u64, 0..3_u32), 1..4);
     let lift = proptest::option::weighted(0.5, (0..4_u8, 0..2_u64));
     let beat = (0..2_u8, 0..2_u8, proptest::option::of(0..5_u64), publisher(), any::<bool>());
     let step = prop_oneof![
-        2 => prop_oneof![Just(0), Just(5), Just(1_000_000)].prop_map(|window| Step::Initialize { window }),
+        2 => prop_oneof![Just(0), Just(1_500), Just(4_000), Just(1_000_000)].prop_map(|window| Step::Initialize { window }),
         1 => Just(Step::Lose),
+        4 => jump.prop_map(|by| Step::Jump { by }),
         8 => beat.prop_map(|(server, key, stamp, publisher, is_diverged)| {
             Step::Beat { server, key, stamp, publisher, is_diverged }
         }),
@@ -83,13 +90,21 @@ struct Met {
     beats: u32,
     begun: u32,
     lifted: u32,
+    /// A recovery that was over, and a lease.
+    over: u32,
 }
 
-fn name(publisher: Option<u8>) -> (String, u64) {
-    publisher.map_or_else(Default::default, |it| (format!("publisher {it}"), 1_000_000))
+fn name(publisher: Option<(u8, u64)>) -> (String, u64) {
+    publisher.map_or_else(Default::default, |(it, lease)| (format!("publisher {it}"), lease))
 }
 
-/// What the server has, as the model has it; times aside, which pass as they do.
+/// What the store says of time: its age, when its recovery began, and when the last heartbeat came.
+async fn times(redis: &mut MultiplexedConnection) -> Vec<Option<i64>> {
+    let mut read = redis::cmd("HMGET");
+    read.arg(META).arg("age").arg("since").arg("heartbeat").query_async(redis).await.unwrap()
+}
+
+/// What the server has, as the model has it.
 async fn stored(redis: &mut MultiplexedConnection) -> Store {
     let state: BTreeMap<Vec<u8>, String> =
         redis::cmd("HGETALL").arg(BUCKET).query_async(redis).await.unwrap();
@@ -109,13 +124,14 @@ async fn stored(redis: &mut MultiplexedConnection) -> Store {
         let number = id.id.strip_suffix("-0").unwrap().parse().unwrap();
         (number, Logged { entry, writing: text("n"), before: text("b") })
     });
-    let publishing: Vec<String> =
-        redis::cmd("ZRANGE").arg(PUBLISHING).arg(0).arg(-1).query_async(redis).await.unwrap();
+    let mut read = redis::cmd("ZRANGE");
+    let read = read.arg(PUBLISHING).arg(0).arg(-1).arg("WITHSCORES");
+    let publishing: Vec<(String, u64)> = read.query_async(redis).await.unwrap();
     Store {
         meta: None,
         log: log.collect(),
         state: state.collect(),
-        publishing: publishing.into_iter().map(|name| (name, 0)).collect(),
+        publishing: publishing.into_iter().collect(),
     }
 }
 
@@ -158,10 +174,20 @@ async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>, met: &mut Met)
                 let _: u64 = redis::cmd("DEL").arg(META).query_async(redis).await.unwrap();
                 model.meta = None;
             }
+            Step::Jump { by } => {
+                if let Some(meta) = &mut model.meta {
+                    // The clock of a server is not to be set: the last heartbeat is, by as much the other way.
+                    meta.heartbeat = meta.heartbeat.saturating_add_signed(-by);
+                    let mut set = redis::cmd("HINCRBY");
+                    let set = set.arg(META).arg("heartbeat").arg(-by);
+                    let _: i64 = set.query_async(redis).await.unwrap();
+                }
+            }
             Step::Beat { server, key, stamp, publisher, is_diverged } => {
                 let incarnation = format!("server {server}");
                 let (key, (publisher, lease)) = (format!("key {key}"), name(publisher));
                 let known = model.meta.as_ref().map(|meta| meta.recovery.clone());
+                let leases = model.publishing.len();
                 let diverged = known.clone().filter(|_| is_diverged).unwrap_or_default();
                 let reply: Vec<String> = Script::new(HEARTBEAT)
                     .key(META)
@@ -198,6 +224,7 @@ async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>, met: &mut Met)
                 assert_eq!(reply, expected);
                 met.beats += 1;
                 met.begun += u32::from(known.is_some() && reply.get(2) != known.as_ref());
+                met.over += u32::from(model.publishing.len() < leases);
             }
             Step::Publish { key, publisher, is_seen, counts_with, entries } => {
                 let (fingerprint, (publisher, lease)) = (format!("key {key}"), name(publisher));
@@ -229,7 +256,7 @@ async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>, met: &mut Met)
                 met.lifted += u32::from(reply == ["lifted"]);
             }
             Step::Published { publisher } => {
-                let (publisher, _) = name(Some(publisher));
+                let (publisher, _) = name(Some((publisher, 0)));
                 let _: u64 = redis::cmd("ZREM")
                     .arg(PUBLISHING)
                     .arg(&publisher)
@@ -240,9 +267,11 @@ async fn run(redis: &mut MultiplexedConnection, steps: Vec<Step>, met: &mut Met)
             }
         }
         let mut expected = model.clone();
-        expected.meta = None;
-        expected.publishing.values_mut().for_each(|until| *until = 0);
+        let meta = expected.meta.take();
         assert_eq!(stored(redis).await, expected);
+        let signed = |time: u64| Some(i64::try_from(time).unwrap());
+        let expected = meta.map_or([None; 3], |it| [it.age, it.since, it.heartbeat].map(signed));
+        assert_eq!(times(redis).await, expected);
     }
 }
 
@@ -263,6 +292,53 @@ fn the_scripts_do_what_the_model_of_them_does() {
     if let Err(error) = result {
         panic!("{error}");
     }
-    let Met { beats, begun, lifted } = met.get();
-    assert!(beats > 300 && begun > 100 && lifted > 5, "{:?}", met.get());
+    let Met { beats, begun, lifted, over } = met.get();
+    assert!(beats > 300 && begun > 100 && lifted > 5 && over > 20, "{:?}", met.get());
+}
+
+#[test]
+fn a_bucket_goes_when_it_is_over_and_is_listed_until_then() {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let server = Server::start().await;
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+        let mut ask = redis::cmd("HSET");
+        let ask = ask.arg(META).arg("format").arg("2").arg("fingerprint").arg("key");
+        let ask = ask.arg("sequence").arg(0).arg("head").arg("").arg("age").arg(0);
+        let _: u64 = ask.query_async(&mut redis).await.unwrap();
+        let (now, _): (u64, u64) = redis::cmd("TIME").query_async(&mut redis).await.unwrap();
+        let bucket = |over: &str| format!("{{p}}:until:{over}");
+        // Two that are over, one of which would not be in a second, and then one that is not, and one for ever.
+        let over = [now - 3_600, now - 1, now + 3_600].map(|it| it.to_string());
+        for (count, over) in over.iter().map(String::as_str).chain(["never"]).enumerate() {
+            let script = Script::new(PUBLISH);
+            let mut call = script.prepare_invoke();
+            call.key(META).key(LOG).key(BUCKETS).key(bucket(over)).key(PUBLISHING).key(BUCKET);
+            call.arg("key").arg(1000).arg(over).arg("").arg(0).arg(format!("drawn {count}"));
+            call.arg(0).arg("").arg(format!("{:020}", 0));
+            call.arg(stored_key(1)).arg(format!("{:020}", 1)).arg(format!("{:010}", 9));
+            let reply: Vec<String> = call.invoke_async(&mut redis).await.unwrap();
+            assert_eq!(reply, ["ok", &(count + 1).to_string()]);
+        }
+        let mut listed = Vec::new();
+        let names: Vec<(String, String)> = redis::cmd("ZRANGE")
+            .arg(BUCKETS)
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES")
+            .query_async(&mut redis)
+            .await
+            .unwrap();
+        for (name, over) in names {
+            let left: i64 = redis::cmd("TTL").arg(&name).query_async(&mut redis).await.unwrap();
+            listed.push((name, over, (3_500..=3_600).contains(&left)));
+            assert!(left > 0 || left == -1, "{left}");
+        }
+        let later = &over[2];
+        assert_eq!(
+            listed,
+            [(bucket(later), later.clone(), true), (bucket("never"), "inf".to_owned(), false),]
+        );
+    });
 }

@@ -1,7 +1,7 @@
 //! What passes, what does not, and why: the same under every feature of `serde_json`.
 use std::collections::BTreeMap;
 
-use portcullis::error::{Claim, ClaimsError, JsonFault, Part, TokenError};
+use portcullis::error::{ClaimName, ClaimsError, JsonFault, Part, TokenError};
 use portcullis::keys::{KeyFault, MemberFault, NotAnObject};
 use portcullis::revocation::RevokedUntil;
 use portcullis::{
@@ -389,7 +389,7 @@ fn times() {
 fn rules_about_numbers() {
     let policy = policy(ClaimRules::new().exact("n", 1).require("r"));
     let unmet = |claim| Err(Error::Claims(ClaimsError::Rule(claim)));
-    let value = || unmet(Claim::Value("n".into()));
+    let value = || unmet(ClaimName::Value("n".into()));
     for (text, expected) in [
         ("1", PASSES),
         ("1.0", value()),
@@ -409,7 +409,7 @@ fn rules_about_numbers() {
     }
     for (text, met) in [("0", true), ("-0", true), ("1e5", true), ("[]", true), ("null", false)] {
         let payload = format!(r#"{{{CLAIMS},"n":1,"r":{text}}}"#);
-        let required = || unmet(Claim::Required("r".into()));
+        let required = || unmet(ClaimName::Required("r".into()));
         let expected = if met { PASSES } else { required() };
         assert_eq!(outcome(&policy, HEADER, &payload), expected, "{text}");
     }
@@ -531,7 +531,7 @@ fn claims_of_a_handler() {
         let claims = token.claims::<Claims>()?;
         Ok((claims.level, claims.balance, claims.ratio, claims.list.clone()))
     };
-    let unmet = || Err(Error::Claims(ClaimsError::Rule(Claim::Predicate("a level".into()))));
+    let unmet = || Err(Error::Claims(ClaimsError::Rule(ClaimName::Predicate("a level".into()))));
     for (members, expected) in [
         (r#""level":7"#, Ok((7, 0, 0.0, vec![]))),
         (

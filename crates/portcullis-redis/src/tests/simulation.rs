@@ -16,7 +16,7 @@
 //! members notice it, but not at whatever moment.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use portcullis::revocation::Moment;
+use portcullis::revocation::store::Moment;
 
 use crate::protocol::{Logged, Member, Next};
 use super::model::{Entry, Heartbeat, Publication, Store};

@@ -17,7 +17,7 @@ use crate::verified::VerifiedToken;
 /// let auth0 = ClaimPath::from("https://api.example/roles"); // one claim, of this name
 /// let keycloak = ClaimPath::from(["realm_access", "roles"]);
 /// let of_a_client = ClaimPath::from(["resource_access", "orders-api", "roles"]);
-/// let zitadel = ClaimPath::names_of("urn:zitadel:iam:org:project:roles"); // {"admin": {…}}
+/// let zitadel = ClaimPath::member_names("urn:zitadel:iam:org:project:roles"); // {"admin": {…}}
 /// # let _ = (entra, auth0, keycloak, of_a_client, zitadel);
 /// ```
 ///
@@ -40,7 +40,7 @@ pub struct ClaimPath {
 
 impl ClaimPath {
     /// Where an object stands whose members' names are the list, whatever their values.
-    pub fn names_of(path: impl Into<Self>) -> Self {
+    pub fn member_names(path: impl Into<Self>) -> Self {
         Self { lists_members: true, ..path.into() }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::error::{Claim, ClaimsError};
+use crate::error::{ClaimName, ClaimsError};
 use crate::json::{Json, JsonText};
 use crate::setting::{Setting, Voice};
 use crate::token::Parts;
@@ -367,9 +367,9 @@ impl CompiledRules {
             if !rule.is_met_by(parts.claim(name)) {
                 let name = Arc::from(&**name);
                 return Err(ClaimsError::Rule(match rule {
-                    ValueRule::Required => Claim::Required(name),
-                    ValueRule::Forbidden => Claim::Forbidden(name),
-                    ValueRule::OneOf(_) => Claim::Value(name),
+                    ValueRule::Required => ClaimName::Required(name),
+                    ValueRule::Forbidden => ClaimName::Forbidden(name),
+                    ValueRule::OneOf(_) => ClaimName::Value(name),
                 }));
             }
         }
@@ -381,7 +381,7 @@ impl CompiledRules {
     pub(super) fn check_predicates(&self, token: &VerifiedToken) -> Result<(), ClaimsError> {
         match self.predicates.iter().find(|predicate| !(predicate.holds)(token)) {
             Some(predicate) => {
-                Err(ClaimsError::Rule(Claim::Predicate(Arc::clone(&predicate.name))))
+                Err(ClaimsError::Rule(ClaimName::Predicate(Arc::clone(&predicate.name))))
             }
             None => Ok(()),
         }

@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::debug_as_displayed::debug_as_displayed;
-use crate::policy::Fault;
+use crate::policy::PolicyFault;
 use crate::signature::UnknownAlgorithm;
 use crate::source::CookieError;
 
@@ -25,7 +25,8 @@ impl ConfigError {
 
     /// The file can be read, and nothing can look whether it changes.
     pub(super) fn unwatched(path: &Path, error: &io::Error) -> Self {
-        let problem = Problem::Unreadable { reason: format!("no thread to watch it: {error}") };
+        let problem =
+            ConfigProblem::Unreadable { reason: format!("no thread to watch it: {error}") };
         Self::new(vec![ConfigFault { place: String::new(), line: None, problem }]).in_file(path)
     }
 
@@ -67,7 +68,7 @@ pub struct ConfigFault {
     /// In which line, counted from 1. Known of TOML read by this module.
     pub line: Option<usize>,
     /// What.
-    pub problem: Problem,
+    pub problem: ConfigProblem,
 }
 
 impl fmt::Display for ConfigFault {
@@ -82,10 +83,12 @@ impl fmt::Display for ConfigFault {
     }
 }
 
+impl core::error::Error for ConfigFault {}
+
 /// What is wrong at a place of a policy given as data.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Problem {
+pub enum ConfigProblem {
     /// The policy file cannot be read.
     Unreadable {
         /// Why.
@@ -176,10 +179,10 @@ pub enum Problem {
     /// It is not what a cookie can be written with.
     Cookie(CookieError),
     /// The policy made of it is refused.
-    Policy(Fault),
+    Policy(PolicyFault),
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

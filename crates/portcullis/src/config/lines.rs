@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::fault::{ConfigFault, Problem};
+use super::fault::{ConfigFault, ConfigProblem};
 use super::node::{Node, below};
 
 /// In which line of a TOML text each place is.
@@ -43,7 +43,7 @@ pub(super) fn from_toml(text: &str) -> Result<(Node, Lines), Vec<ConfigFault>> {
             faults.push(ConfigFault {
                 place: String::new(),
                 line: Some(line),
-                problem: Problem::Syntax { column, message },
+                problem: ConfigProblem::Syntax { column, message },
             });
         }
     }

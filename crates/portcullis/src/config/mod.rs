@@ -222,7 +222,6 @@
 //! The two sources of `[dangerous]` come besides `"bearer"` where `sources` is not there; with
 //! `sources = []` they are the only ones.
 mod fault;
-mod watched_file;
 mod lines;
 mod nearest;
 mod node;
@@ -231,6 +230,7 @@ mod read;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod watched_file;
 
 use core::fmt;
 use std::io;
@@ -238,11 +238,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-pub use self::fault::{ConfigError, ConfigFault, Problem};
-pub use self::watched_file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, PolicyFileStatus};
+pub use self::fault::{ConfigError, ConfigFault, ConfigProblem};
 use self::lines::Lines;
 use self::node::Node;
 use self::read::Settings;
+pub use self::watched_file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, PolicyFileStatus};
 use crate::file::{Content, unreadable_reason};
 use crate::policy::{Policy, PolicyBuilder};
 
@@ -412,7 +412,7 @@ fn from_content<T>(
             Err(kind) => Err(unreadable_reason(*kind)),
         };
         let text = text.map_err(|reason| {
-            let problem = Problem::Unreadable { reason };
+            let problem = ConfigProblem::Unreadable { reason };
             ConfigError::new(vec![ConfigFault { place: String::new(), line: None, problem }])
         })?;
         let base = path.parent().unwrap_or(Path::new("")).to_owned();

@@ -1,10 +1,10 @@
 //! Where a fault that building the policy finds stands in its data.
-use super::fault::Problem;
+use super::fault::ConfigProblem;
 use super::reader::Reader;
 use crate::keys::SecretFault;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwksError;
-use crate::policy::Fault;
+use crate::policy::PolicyFault;
 use crate::source::{Kind, TokenSource};
 
 /// Where settings came from.
@@ -46,7 +46,7 @@ impl Sites {
     /// Notes what building found, but for what only follows from faults that are known already.
     pub(super) fn refuse<'f>(
         &self,
-        found: impl IntoIterator<Item = &'f Fault>,
+        found: impl IntoIterator<Item = &'f PolicyFault>,
         reader: &Reader<'_>,
     ) {
         let located = found.into_iter().filter_map(|fault| {
@@ -56,82 +56,90 @@ impl Sites {
         });
         // All are judged before one is noted: none of them explains another.
         for (place, fault) in located.collect::<Vec<_>>() {
-            reader.refuse(place, Problem::Policy(fault));
+            reader.refuse(place, ConfigProblem::Policy(fault));
         }
     }
 
     /// The place of a fault, and the places of which a fault would explain it.
     #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
-    fn locate(&self, fault: &Fault) -> (String, Vec<String>) {
+    fn locate(&self, fault: &PolicyFault) -> (String, Vec<String>) {
         let alone = |place: String| (place, Vec::new());
         let itself = |place: String| (place.clone(), vec![place]);
         match fault {
-            Fault::NoIssuer => itself("issuer".to_owned()),
-            Fault::SaidTwice { place, setting } => alone(self.said(place, setting)),
-            Fault::DuplicateIssuer { issuer } => alone(self.identity(issuer)),
-            Fault::EmptyIssuer => alone(self.identity("")),
-            Fault::MetadataAddress { issuer } | Fault::Braces { issuer } => {
+            PolicyFault::NoIssuer => itself("issuer".to_owned()),
+            PolicyFault::SaidTwice { place, setting } => alone(self.said(place, setting)),
+            PolicyFault::DuplicateIssuer { issuer } => alone(self.identity(issuer)),
+            PolicyFault::EmptyIssuer => alone(self.identity("")),
+            PolicyFault::MetadataAddress { issuer } | PolicyFault::Braces { issuer } => {
                 itself(self.identity(issuer))
             }
-            Fault::NoAlgorithm { issuer } => itself(self.below(issuer, "algorithms")),
-            Fault::NoKeys { issuer } => itself(self.below(issuer, "keys")),
-            Fault::NoAudience { issuer } => itself(self.audience(issuer)),
-            Fault::WhiteSpace { issuer, text } if issuer == text => alone(self.identity(issuer)),
-            Fault::WhiteSpace { issuer, .. } => alone(self.audience(issuer)),
-            Fault::NoTokenType { issuer } => itself(self.below(issuer, "token_type")),
-            Fault::NoScopeClaim { issuer } => itself(self.below(issuer, "scope_claims")),
-            Fault::UnusableAlgorithm { issuer, .. } => {
+            PolicyFault::NoAlgorithm { issuer } => itself(self.below(issuer, "algorithms")),
+            PolicyFault::NoKeys { issuer } => itself(self.below(issuer, "keys")),
+            PolicyFault::NoAudience { issuer } => itself(self.audience(issuer)),
+            PolicyFault::WhiteSpace { issuer, text } if issuer == text => {
+                alone(self.identity(issuer))
+            }
+            PolicyFault::WhiteSpace { issuer, .. } => alone(self.audience(issuer)),
+            PolicyFault::NoTokenType { issuer } => itself(self.below(issuer, "token_type")),
+            PolicyFault::NoScopeClaim { issuer } => itself(self.below(issuer, "scope_claims")),
+            PolicyFault::UnusableAlgorithm { issuer, .. } => {
                 (self.below(issuer, "algorithms"), vec![self.below(issuer, "keys")])
             }
-            Fault::UnusedKeys { issuer } => {
+            PolicyFault::UnusedKeys { issuer } => {
                 (self.below(issuer, "keys"), vec![self.below(issuer, "algorithms")])
             }
-            Fault::TooManyCandidates { issuer, .. } => {
+            PolicyFault::TooManyCandidates { issuer, .. } => {
                 (self.below(issuer, "keys"), vec![self.below(issuer, "require_key_id")])
             }
-            Fault::Secret { issuer, secret, fault } => {
+            PolicyFault::Secret { issuer, secret, fault } => {
                 let causes = match fault {
                     SecretFault::NoAlgorithm => vec![self.below(issuer, "algorithms")],
                     _ => Vec::new(),
                 };
                 (self.secret(issuer, secret), causes)
             }
-            Fault::KeyFile { issuer, .. } => alone(self.below(issuer, "keys")),
+            PolicyFault::KeyFile { issuer, .. } => alone(self.below(issuer, "keys")),
             #[cfg(feature = "remote-jwks")]
-            Fault::RemoteKeys { issuer, error } => self.remote_keys(issuer, error),
+            PolicyFault::RemoteKeys { issuer, error } => self.remote_keys(issuer, error),
             #[cfg(feature = "remote-jwks")]
-            Fault::Template { issuer } => itself(self.identity(issuer)),
+            PolicyFault::Template { issuer } => itself(self.identity(issuer)),
             #[cfg(feature = "remote-jwks")]
-            Fault::KnownTenant { issuer, .. } => alone(self.below(issuer, "known_tenants")),
+            PolicyFault::KnownTenant { issuer, .. } => alone(self.below(issuer, "known_tenants")),
             #[cfg(feature = "remote-jwks")]
-            Fault::Tenants { issuer, fault } => alone(self.below(issuer, fault.setting)),
+            PolicyFault::Tenants { issuer, fault } => alone(self.below(issuer, fault.setting)),
             // Only code can ask for them, which may add to what a file says.
             #[cfg(feature = "status-list")]
-            Fault::StatusLists { .. } => alone("status_lists".to_owned()),
-            Fault::Leeway { place, .. } => alone(self.claim_setting(place, "leeway")),
-            Fault::Lifetime { place, .. } => alone(self.claim_setting(place, "max_lifetime")),
-            Fault::ZeroDuration { place, setting } => alone(self.claim_setting(place, setting)),
-            Fault::NamelessClaim { place } => alone(self.claims(place)),
-            Fault::Contradiction { place, claim } => {
+            PolicyFault::StatusLists { .. } => alone("status_lists".to_owned()),
+            PolicyFault::Leeway { place, .. } => alone(self.claim_setting(place, "leeway")),
+            PolicyFault::Lifetime { place, .. } => alone(self.claim_setting(place, "max_lifetime")),
+            PolicyFault::ZeroDuration { place, setting } => {
+                alone(self.claim_setting(place, setting))
+            }
+            PolicyFault::NamelessClaim { place } => alone(self.claims(place)),
+            PolicyFault::Contradiction { place, claim } => {
                 let setting = |name: &str| self.claim_setting(place, name);
                 (setting("forbidden"), vec![setting(&format!("one_of.{claim}"))])
             }
-            Fault::NoSource => itself("sources".to_owned()),
-            Fault::DuplicateSource => alone(self.duplicate_source()),
-            Fault::SourceName { name } | Fault::CookiePrefix { name } => alone(self.source(name)),
-            Fault::CookieHeader => alone(self.source("cookie")),
-            Fault::WebSocketHeader => alone(self.source("sec-websocket-protocol")),
-            Fault::TokenLimit { .. } => alone("token_limit".to_owned()),
-            Fault::HeaderLimit { .. } => alone("header_limit".to_owned()),
-            Fault::TokenCache { .. } => alone("token_cache".to_owned()),
-            Fault::Revocations { place, .. } => alone(self.claim_setting(place, "max_lifetime")),
+            PolicyFault::NoSource => itself("sources".to_owned()),
+            PolicyFault::DuplicateSource => alone(self.duplicate_source()),
+            PolicyFault::SourceName { name } | PolicyFault::CookiePrefix { name } => {
+                alone(self.source(name))
+            }
+            PolicyFault::CookieHeader => alone(self.source("cookie")),
+            PolicyFault::WebSocketHeader => alone(self.source("sec-websocket-protocol")),
+            PolicyFault::TokenLimit { .. } => alone("token_limit".to_owned()),
+            PolicyFault::HeaderLimit { .. } => alone("header_limit".to_owned()),
+            PolicyFault::TokenCache { .. } => alone("token_cache".to_owned()),
+            PolicyFault::Revocations { place, .. } => {
+                alone(self.claim_setting(place, "max_lifetime"))
+            }
             // Only code can name one.
-            Fault::ProtectedResource { .. } => alone("protected_resource".to_owned()),
-            Fault::Origin { origin } => {
+            PolicyFault::ProtectedResource { .. } => alone("protected_resource".to_owned()),
+            PolicyFault::Origin { origin } => {
                 let own = self.origins.iter().find(|(_, own)| own == origin);
                 alone(own.map_or("allowed_origins", |(place, _)| place).to_owned())
             }
-            Fault::Text { setting } => alone(format!("presentation.{setting}")),
+            PolicyFault::Text { setting } => alone(format!("presentation.{setting}")),
         }
     }
 

@@ -2,7 +2,7 @@
 use core::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use super::fault::{ConfigError, ConfigFault, Problem};
+use super::fault::{ConfigError, ConfigFault, ConfigProblem};
 use super::lines::Lines;
 use super::nearest::nearest;
 use super::node::{Node, below};
@@ -24,7 +24,7 @@ impl<'d> Reader<'d> {
         Value { place: String::new(), node, reader: self }
     }
 
-    pub(super) fn refuse(&self, place: impl Into<String>, problem: Problem) {
+    pub(super) fn refuse(&self, place: impl Into<String>, problem: ConfigProblem) {
         let place = place.into();
         let line = self.lines.of(&place);
         self.faults.borrow_mut().push(ConfigFault { place, line, problem });
@@ -57,18 +57,18 @@ pub(super) struct Value<'d> {
 }
 
 impl<'d> Value<'d> {
-    pub(super) fn refuse(&self, problem: Problem) {
+    pub(super) fn refuse(&self, problem: ConfigProblem) {
         self.reader.refuse(self.place.as_str(), problem);
     }
 
     /// Notes that it cannot stand beside another.
     pub(super) fn refuse_beside(&self, other: &Self) {
-        self.refuse(Problem::Conflict { with: other.place.clone() });
+        self.refuse(ConfigProblem::Conflict { with: other.place.clone() });
     }
 
     /// Notes that it is of another type. Gives nothing.
     pub(super) fn wrong<T>(&self, expected: &'static str) -> Option<T> {
-        self.refuse(Problem::WrongType { expected, found: self.node.kind() });
+        self.refuse(ConfigProblem::WrongType { expected, found: self.node.kind() });
         None
     }
 
@@ -136,7 +136,7 @@ impl<'d> Value<'d> {
         let text = self.string("a string")?;
         let found = names.iter().position(|name| *name == text).and_then(|at| values.get(at));
         if found.is_none() {
-            self.refuse(Problem::UnknownValue { expected: names });
+            self.refuse(ConfigProblem::UnknownValue { expected: names });
         }
         found.copied()
     }
@@ -147,7 +147,7 @@ impl<'d> Value<'d> {
         for (key, node) in entries {
             let value = Self { place: below(&self.place, key), node, reader: self.reader };
             if own.iter().any(|(other, _)| other == key) {
-                value.refuse(Problem::DuplicateKey);
+                value.refuse(ConfigProblem::DuplicateKey);
             } else {
                 own.push((key, value));
             }
@@ -177,7 +177,7 @@ impl<'d> Table<'d> {
     pub(super) fn require(&mut self, key: &'static str) -> Option<Value<'d>> {
         let value = self.take(key);
         if value.is_none() {
-            self.refuse_at(key, Problem::Missing);
+            self.refuse_at(key, ConfigProblem::Missing);
         }
         value
     }
@@ -199,12 +199,12 @@ impl<'d> Table<'d> {
         self.take(key)?.strings(expected)
     }
 
-    pub(super) fn refuse(&self, problem: Problem) {
+    pub(super) fn refuse(&self, problem: ConfigProblem) {
         self.reader.refuse(self.place.as_str(), problem);
     }
 
     /// Notes what is wrong with one of its keys, or that it is missing.
-    pub(super) fn refuse_at(&self, key: &str, problem: Problem) {
+    pub(super) fn refuse_at(&self, key: &str, problem: ConfigProblem) {
         self.reader.refuse(self.at(key), problem);
     }
 
@@ -232,15 +232,17 @@ impl<'d> Table<'d> {
     /// told the key, its value and the known key of almost that name.
     pub(super) fn finish_with(
         self,
-        judge: impl Fn(&str, &Value<'_>, Option<&'static str>) -> Option<Problem>,
+        judge: impl Fn(&str, &Value<'_>, Option<&'static str>) -> Option<ConfigProblem>,
     ) {
         for (key, value) in self.entries {
             let nearest = nearest(key, &self.known);
-            let problem = judge(key, &value, nearest).unwrap_or_else(|| Problem::UnknownKey {
-                nearest,
-                known: self.known.clone(),
-                is_of_top_level: !self.place.is_empty() && super::read::TOP_LEVEL.contains(&key),
-            });
+            let problem =
+                judge(key, &value, nearest).unwrap_or_else(|| ConfigProblem::UnknownKey {
+                    nearest,
+                    known: self.known.clone(),
+                    is_of_top_level: !self.place.is_empty()
+                        && super::read::TOP_LEVEL.contains(&key),
+                });
             value.refuse(problem);
         }
     }
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn what_is_beside_a_place_is_not_within_it() {
         let reader = Reader::new(Lines::default(), Path::new(""));
-        reader.refuse("issuer[1].keys.secrets[0]", Problem::Missing);
+        reader.refuse("issuer[1].keys.secrets[0]", ConfigProblem::Missing);
         for (place, is_within) in [
             ("issuer", true),
             ("issuer[1]", true),

@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::admission::Rejection;
 use crate::error::Error;
-use crate::error::{Claim, ClaimsError};
+use crate::error::{ClaimName, ClaimsError};
 use crate::keys::{KeyError, KeyFault, KeyFileError, SecretFault};
-use crate::policy::{Fault, Verification};
+use crate::policy::{PolicyFault, Verification};
 use crate::signature::{Algorithm, SignatureError};
 use crate::source::CookieError;
 use crate::time::{Clock, UnixTime};
@@ -96,7 +96,7 @@ fn places(error: &ConfigError) -> Vec<&str> {
 }
 
 /// The faults of a policy whose only issuer is good.
-fn refused_with(more: &str) -> Vec<(String, Problem)> {
+fn refused_with(more: &str) -> Vec<(String, ConfigProblem)> {
     let text = format!("{more}\n{ISSUER}");
     let error = refused(&text);
     error.faults().iter().map(|fault| (fault.place.clone(), fault.problem.clone())).collect()
@@ -306,7 +306,7 @@ fn every_format_gives_the_same_issuers() {
 #[test]
 fn rules_for_claims_arrive_from_every_format() {
     let (_folder, policies) = full_policies();
-    let rule = |claim: Claim| Err(Error::Claims(ClaimsError::Rule(claim)));
+    let rule = |claim: ClaimName| Err(Error::Claims(ClaimsError::Rule(claim)));
     let late = format!("\"iat\":{}", NOW - 3600);
     let issued = format!("\"iat\":{}", NOW - 5);
     for policy in policies {
@@ -315,12 +315,15 @@ fn rules_for_claims_arrive_from_every_format() {
         assert_eq!(verify("", ""), Ok(()));
         assert_eq!(verify("\"s\"", "42"), Ok(()));
         assert_eq!(verify("\"eu\"", "3"), Ok(()));
-        assert_eq!(verify("\"sub\"", "\"bus\""), rule(Claim::Required("sub".into())));
-        assert_eq!(verify("\"sub\"", "\"act\":1,\"sub\""), rule(Claim::Forbidden("act".into())));
-        assert_eq!(verify("\"access\"", "\"id\""), rule(Claim::Value("token_use".into())));
-        assert_eq!(verify(":2,", ":3,"), rule(Claim::Value("version".into())));
-        assert_eq!(verify(":true", ":false"), rule(Claim::Value("first".into())));
-        assert_eq!(verify("\"eu\"", "\"asia\""), rule(Claim::Value("region".into())));
+        assert_eq!(verify("\"sub\"", "\"bus\""), rule(ClaimName::Required("sub".into())));
+        assert_eq!(
+            verify("\"sub\"", "\"act\":1,\"sub\""),
+            rule(ClaimName::Forbidden("act".into()))
+        );
+        assert_eq!(verify("\"access\"", "\"id\""), rule(ClaimName::Value("token_use".into())));
+        assert_eq!(verify(":2,", ":3,"), rule(ClaimName::Value("version".into())));
+        assert_eq!(verify(":true", ":false"), rule(ClaimName::Value("first".into())));
+        assert_eq!(verify("\"eu\"", "\"asia\""), rule(ClaimName::Value("region".into())));
         assert_eq!(
             verify(&issued, &late),
             Err(Error::Claims(ClaimsError::LivesTooLong {
@@ -574,7 +577,7 @@ fn paths_start_from_the_folder_of_the_policy_file_unless_they_are_absolute() {
 fn a_policy_file_that_cannot_be_read_is_refused() {
     let folder = folder();
     let path = folder.path().join("nowhere.toml");
-    let unreadable = |reason: &str| Problem::Unreadable { reason: reason.to_owned() };
+    let unreadable = |reason: &str| ConfigProblem::Unreadable { reason: reason.to_owned() };
     for error in [
         Policy::from_toml_file(&path).expect_err("a fault"),
         PolicyBuilder::from_toml_file(&path).expect_err("a fault"),
@@ -600,7 +603,7 @@ fn a_policy_file_that_cannot_be_read_is_refused() {
     // A byte order mark changes nothing.
     std::fs::write(&path, "\u{feff}[claims]").expect("a file");
     let error = Policy::from_toml_file(&path).expect_err("a fault");
-    assert_eq!(error.faults()[0].problem, Problem::Policy(Fault::NoIssuer));
+    assert_eq!(error.faults()[0].problem, ConfigProblem::Policy(PolicyFault::NoIssuer));
 }
 
 #[test]
@@ -608,7 +611,7 @@ fn an_empty_policy_lacks_an_issuer_which_only_a_builder_may_still_be_given() {
     for text in ["", "# nothing", "issuer = []", "[claims]"] {
         let error = refused(text);
         assert_eq!(places(&error), ["issuer"], "{text}");
-        assert_eq!(error.faults()[0].problem, Problem::Policy(Fault::NoIssuer));
+        assert_eq!(error.faults()[0].problem, ConfigProblem::Policy(PolicyFault::NoIssuer));
         assert!(PolicyBuilder::from_toml_str(text, "").is_ok(), "{text}");
     }
     for json in ["{}", r#"{"issuer":[]}"#] {
@@ -621,7 +624,7 @@ fn an_empty_policy_lacks_an_issuer_which_only_a_builder_may_still_be_given() {
         let config: PolicyConfig = serde_json::from_str(json).expect("JSON");
         let error = config.into_builder("").expect_err("a fault");
         assert_eq!(places(&error), [""], "{json}");
-        let problem = Problem::WrongType { expected: "a table", found };
+        let problem = ConfigProblem::WrongType { expected: "a table", found };
         assert_eq!(error.faults()[0].problem, problem, "{json}");
     }
 }
@@ -633,7 +636,7 @@ fn text_that_is_no_toml_is_refused_with_each_line_and_column() {
         .faults()
         .iter()
         .map(|fault| match fault.problem {
-            Problem::Syntax { column, .. } => (fault.line, column),
+            ConfigProblem::Syntax { column, .. } => (fault.line, column),
             _ => panic!("{fault}"),
         })
         .collect();
@@ -649,21 +652,29 @@ fn text_that_is_no_toml_is_refused_with_each_line_and_column() {
 fn a_cookie_that_no_browser_would_keep_is_refused_with_its_place() {
     let cookie = r#"{ name = "a b", path = "/", same_site = "Lax" }"#;
     let found = refused_with(&format!("[dangerous]\ncookie = {cookie}"));
-    let name = Problem::Cookie(CookieError::Name);
+    let name = ConfigProblem::Cookie(CookieError::Name);
     let expected = &["strict", "lax", "none"];
     assert_eq!(
         found,
         [
             ("dangerous.cookie.name".to_owned(), name.clone()),
-            ("dangerous.cookie.same_site".to_owned(), Problem::UnknownValue { expected }),
+            ("dangerous.cookie.same_site".to_owned(), ConfigProblem::UnknownValue { expected }),
         ]
     );
     for (cookie, place, problem) in [
         (r#""a b""#, "", name),
-        (r#"{ name = "a", path = "api" }"#, ".path", Problem::Cookie(CookieError::Path)),
-        (r#"{ name = "a", domain = "a b" }"#, ".domain", Problem::Cookie(CookieError::Domain)),
-        (r#"{ name = "__Host-a", path = "/b" }"#, ".path", Problem::Cookie(CookieError::HostOnly)),
-        (r#"{ path = "/" }"#, ".name", Problem::Missing),
+        (r#"{ name = "a", path = "api" }"#, ".path", ConfigProblem::Cookie(CookieError::Path)),
+        (
+            r#"{ name = "a", domain = "a b" }"#,
+            ".domain",
+            ConfigProblem::Cookie(CookieError::Domain),
+        ),
+        (
+            r#"{ name = "__Host-a", path = "/b" }"#,
+            ".path",
+            ConfigProblem::Cookie(CookieError::HostOnly),
+        ),
+        (r#"{ path = "/" }"#, ".name", ConfigProblem::Missing),
     ] {
         let found = refused_with(&format!("[dangerous]\ncookie = {cookie}"));
         assert_eq!(found, [(format!("dangerous.cookie{place}"), problem)], "{cookie}");
@@ -868,8 +879,8 @@ const FAULTS: &[(usize, &str, &str)] = &[
     (100, "dangerous.skip_signature", "UnknownKey"),
 ];
 
-/// The name of the variant, and of the `Fault` within.
-fn name(problem: &Problem) -> String {
+/// The name of the variant, and of the `PolicyFault` within.
+fn name(problem: &ConfigProblem) -> String {
     let text = format!("{problem:?}");
     text.trim_end_matches(')').split(' ').next().unwrap_or_default().to_owned()
 }
@@ -899,7 +910,7 @@ fn every_fault_is_listed_at_once_with_its_place_and_line() {
     let issuer = "https://a".to_owned();
     assert_eq!(
         at("issuer[0].keys.secrets[0]"),
-        Problem::Policy(Fault::Secret {
+        ConfigProblem::Policy(PolicyFault::Secret {
             issuer: issuer.clone(),
             secret: format!("secret file {}", folder.path().join("short.key").display()),
             fault: SecretFault::TooShort { algorithm: Algorithm::HS256, needed: 32, found: 15 },
@@ -907,7 +918,7 @@ fn every_fault_is_listed_at_once_with_its_place_and_line() {
     );
     assert_eq!(
         at("issuer[0].keys.jwks_file"),
-        Problem::Policy(Fault::KeyFile {
+        ConfigProblem::Policy(PolicyFault::KeyFile {
             issuer,
             error: KeyFileError {
                 path: folder.path().join("nowhere.json"),
@@ -917,9 +928,9 @@ fn every_fault_is_listed_at_once_with_its_place_and_line() {
     );
     assert_eq!(
         at("issuer[0].algorithms[0]"),
-        Problem::UnknownAlgorithm { name: "RS265".to_owned() }
+        ConfigProblem::UnknownAlgorithm { name: "RS265".to_owned() }
     );
-    let problem = Problem::WrongType { expected: "true or false", found: "a string" };
+    let problem = ConfigProblem::WrongType { expected: "true or false", found: "a string" };
     assert_eq!(at("prefer_header"), problem);
 
     // A builder's caller may add an issuer, but all else is as wrong.
@@ -964,7 +975,10 @@ fn a_line_break_in_a_value_makes_no_line_of_the_message() {
     let text = ISSUER.replace("\"https://a\"", "\"a\\n  - b\"").replace("[\"b\"]", "[]");
     let error = refused(&format!("\"x\\ny\" = 1\n{text}"));
     let name = "a\n  - b".to_owned();
-    assert_eq!(error.faults()[1].problem, Problem::Policy(Fault::NoAudience { issuer: name }));
+    assert_eq!(
+        error.faults()[1].problem,
+        ConfigProblem::Policy(PolicyFault::NoAudience { issuer: name })
+    );
     assert_eq!(error.to_string().lines().count(), 3, "{error}");
 }
 
@@ -974,7 +988,7 @@ fn a_secret_in_the_policy_is_refused_whatever_its_key() {
         let error = refused(text);
         let found: Vec<_> =
             error.faults().iter().map(|fault| (fault.place.as_str(), &fault.problem)).collect();
-        assert_eq!(found, [(place, &Problem::LiteralSecret)], "{text}");
+        assert_eq!(found, [(place, &ConfigProblem::LiteralSecret)], "{text}");
     };
     for key in ["secret", "value", "key", "content", "hs256", "\"a b\""] {
         let place = format!("issuer[0].keys.secrets[0].{key}");
@@ -999,7 +1013,7 @@ fn a_secret_comes_from_a_variable_that_must_be_set_and_strong() {
     };
     let fault = |variable: &str, fault| {
         let secret = format!("secret in ${variable}");
-        Problem::Policy(Fault::Secret { issuer: "https://a".to_owned(), secret, fault })
+        ConfigProblem::Policy(PolicyFault::Secret { issuer: "https://a".to_owned(), secret, fault })
     };
     let name = "PORTCULLIS_TEST_OF_A_VARIABLE_THAT_IS_NOT_SET";
     let error = with(name);
@@ -1016,7 +1030,7 @@ fn a_secret_comes_from_a_variable_that_must_be_set_and_strong() {
     for no_name in ["", "9A", "A-B", "A=B", "ä", "A B"] {
         let error = with(no_name);
         assert_eq!(places(&error), ["issuer[0].keys.secrets[0].env"], "{no_name}");
-        assert_eq!(error.faults()[0].problem, Problem::EnvironmentName, "{no_name}");
+        assert_eq!(error.faults()[0].problem, ConfigProblem::EnvironmentName, "{no_name}");
     }
 }
 
@@ -1045,11 +1059,12 @@ fn durations_are_whole_seconds_with_their_unit() {
         ["", " ", "30", "s", "-1s", "1s ago", "0.5s", "500ms", "1d", "1 week", "1mo", "PT1M", "∞"]
     {
         let found = refused_with(&format!("claims = {{ max_age = \"{text}\" }}"));
-        assert_eq!(found, [("claims.max_age".to_owned(), Problem::Duration)], "{text}");
+        assert_eq!(found, [("claims.max_age".to_owned(), ConfigProblem::Duration)], "{text}");
     }
     let found = refused_with("claims = { leeway = \"601s\" }");
-    let leeway = Fault::Leeway { place: "the policy".to_owned(), leeway: Duration::from_secs(601) };
-    assert_eq!(found, [("claims.leeway".to_owned(), Problem::Policy(leeway))]);
+    let leeway =
+        PolicyFault::Leeway { place: "the policy".to_owned(), leeway: Duration::from_secs(601) };
+    assert_eq!(found, [("claims.leeway".to_owned(), ConfigProblem::Policy(leeway))]);
 }
 
 #[test]
@@ -1061,7 +1076,7 @@ fn an_end_is_a_date_and_a_time_with_an_offset() {
         error.faults()[0].problem.clone()
     };
     for end in ["2026-12-31T00:00:00", "\"2026-12-31T00:00:00\"", "2026-12-31", "\"2026-12-31\""] {
-        assert_eq!(found(end), Problem::NoOffset, "{end}");
+        assert_eq!(found(end), ConfigProblem::NoOffset, "{end}");
     }
     for end in [
         "\"\"",
@@ -1072,10 +1087,10 @@ fn an_end_is_a_date_and_a_time_with_an_offset() {
         "\"2026-12-31T00:00:00[Europe/Berlin]\"",
         "\"1798675200\"",
     ] {
-        assert_eq!(found(end), Problem::Time, "{end}");
+        assert_eq!(found(end), ConfigProblem::Time, "{end}");
     }
     let expected = "a date and time: 2026-12-31T00:00:00Z";
-    assert_eq!(found("1798675200"), Problem::WrongType { expected, found: "an integer" });
+    assert_eq!(found("1798675200"), ConfigProblem::WrongType { expected, found: "an integer" });
 }
 
 /// Each table of a policy in JSON and its place, but for those whose keys are claims.
@@ -1119,7 +1134,7 @@ fn an_unknown_key_is_refused_in_every_table_and_every_known_one_is_documented() 
         let error = config.build(folder.path()).expect_err("a fault");
         let dot = if place.is_empty() { "" } else { "." };
         assert_eq!(places(&error), [format!("{place}{dot}zzz")]);
-        let Problem::UnknownKey { nearest: None, known, is_of_top_level: false } =
+        let ConfigProblem::UnknownKey { nearest: None, known, is_of_top_level: false } =
             &error.faults()[0].problem
         else {
             panic!("{error}");
@@ -1171,7 +1186,10 @@ fn null_is_no_value_of_any_key() {
             let dot = if place.is_empty() { "" } else { "." };
             let [fault] = error.faults() else { panic!("{error}") };
             assert_eq!(fault.place, format!("{place}{dot}{key}"));
-            assert!(matches!(fault.problem, Problem::WrongType { found: "null", .. }), "{error}");
+            assert!(
+                matches!(fault.problem, ConfigProblem::WrongType { found: "null", .. }),
+                "{error}"
+            );
         }
     }
 }
@@ -1184,7 +1202,7 @@ fn a_key_of_the_top_level_below_a_table_is_told_where_it_belongs() {
     assert_eq!(places(&error), ["issuer[0].sources", "claims.bad_cookie"]);
     for fault in error.faults() {
         assert!(
-            matches!(fault.problem, Problem::UnknownKey { is_of_top_level: true, .. }),
+            matches!(fault.problem, ConfigProblem::UnknownKey { is_of_top_level: true, .. }),
             "{fault}"
         );
         assert!(fault.to_string().contains("above the first `[table]`"), "{fault}");
@@ -1207,7 +1225,7 @@ fn a_key_that_is_there_twice_is_refused_in_formats_that_allow_it() {
     let twice: BTreeSet<_> = error
         .faults()
         .iter()
-        .filter(|fault| fault.problem == Problem::DuplicateKey)
+        .filter(|fault| fault.problem == ConfigProblem::DuplicateKey)
         .map(|fault| fault.place.as_str())
         .collect();
     let expected = [
@@ -1224,16 +1242,16 @@ fn a_key_that_is_there_twice_is_refused_in_formats_that_allow_it() {
 #[test]
 fn lists_that_must_not_be_empty_are_refused() {
     for (text, place, fault) in [
-        (format!("sources = []\n{ISSUER}"), "sources", Fault::NoSource),
+        (format!("sources = []\n{ISSUER}"), "sources", PolicyFault::NoSource),
         (
             ISSUER.replace("[{ file = \"raw.key\" }]", "[]"),
             "issuer[0].keys",
-            Fault::NoKeys { issuer: "https://a".to_owned() },
+            PolicyFault::NoKeys { issuer: "https://a".to_owned() },
         ),
         (
             ISSUER.replace("audiences = [\"b\"]", "client_ids_instead_of_audience = []"),
             "issuer[0].client_ids_instead_of_audience",
-            Fault::NoAudience { issuer: "https://a".to_owned() },
+            PolicyFault::NoAudience { issuer: "https://a".to_owned() },
         ),
     ] {
         let error = refused(&text);
@@ -1242,7 +1260,7 @@ fn lists_that_must_not_be_empty_are_refused() {
             .iter()
             .map(|fault| (fault.place.as_str(), fault.problem.clone()))
             .collect();
-        assert!(found.contains(&(place, Problem::Policy(fault))), "{error}");
+        assert!(found.contains(&(place, ConfigProblem::Policy(fault))), "{error}");
     }
     let folder = folder();
     let only = format!("sources = []\ndangerous = {{ cookie = \"t\" }}\n{ISSUER}");
@@ -1270,7 +1288,7 @@ fn the_room_for_remembered_tokens_is_a_number_of_bytes() {
     }
     assert_eq!(at(ISSUER, &folder, NOW).token_cache_stats().capacity, 16 << 20);
     let expected = "0, or 1048576 to 1073741824 bytes";
-    let fault = ("token_cache".to_owned(), Problem::OutOfRange { expected });
+    let fault = ("token_cache".to_owned(), ConfigProblem::OutOfRange { expected });
     assert_eq!(refused_with("token_cache = -1"), [fault]);
     let [(place, problem)] = &refused_with("token_cache = 1000")[..] else { panic!("one fault") };
     assert_eq!(place, "token_cache");
@@ -1283,10 +1301,10 @@ fn the_limit_of_headers_is_a_number_of_bytes() {
     for bytes in ["1", "4096", "16_384"] {
         at(&format!("header_limit = {bytes}\n{ISSUER}"), &folder, NOW);
     }
-    let fault = Problem::Policy(Fault::HeaderLimit { limit: 16_385 });
+    let fault = ConfigProblem::Policy(PolicyFault::HeaderLimit { limit: 16_385 });
     assert_eq!(refused_with("header_limit = 16_385"), [("header_limit".to_owned(), fault)]);
     let expected = "1 to 16384 bytes";
-    let fault = ("header_limit".to_owned(), Problem::OutOfRange { expected });
+    let fault = ("header_limit".to_owned(), ConfigProblem::OutOfRange { expected });
     assert_eq!(refused_with("header_limit = -1"), [fault]);
 }
 
@@ -1301,12 +1319,17 @@ fn a_number_is_one_also_under_arbitrary_precision() {
     assert!(with("1024").is_ok());
     for limit in ["1e3", "1.5", "170141183460469231731687303715884105728"] {
         let error = with(limit).expect_err("a fault");
-        let problem =
-            Problem::WrongType { expected: "a number of bytes", found: "a number with a fraction" };
+        let problem = ConfigProblem::WrongType {
+            expected: "a number of bytes",
+            found: "a number with a fraction",
+        };
         assert_eq!(error.faults()[0].problem, problem, "{limit}");
     }
     let error = with("-1").expect_err("a fault");
-    assert_eq!(error.faults()[0].problem, Problem::OutOfRange { expected: "1 to 65536 bytes" });
+    assert_eq!(
+        error.faults()[0].problem,
+        ConfigProblem::OutOfRange { expected: "1 to 65536 bytes" }
+    );
 }
 
 /// Trees of keys that mean something, at places where they may not.

@@ -72,7 +72,7 @@ pub enum ClaimsError {
         claim: &'static str,
     },
     /// A rule of the policy is not met.
-    Rule(Claim),
+    Rule(ClaimName),
 }
 
 impl fmt::Display for ClaimsError {
@@ -122,7 +122,7 @@ impl core::error::Error for ClaimsError {}
 /// token.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Claim {
+pub enum ClaimName {
     /// The claim of this name is missing.
     Required(Arc<str>),
     /// The claim of this name must not be there.
@@ -133,7 +133,7 @@ pub enum Claim {
     Predicate(Arc<str>),
 }
 
-impl fmt::Display for Claim {
+impl fmt::Display for ClaimName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Required(name) => write!(f, "the claim `{name}` is missing"),

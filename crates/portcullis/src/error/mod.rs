@@ -8,7 +8,7 @@ mod source;
 use core::fmt;
 use core::time::Duration;
 
-pub use self::claims::{Claim, ClaimsError};
+pub use self::claims::{ClaimName, ClaimsError};
 pub(crate) use self::forbidden::Remedy;
 pub use self::forbidden::{Forbidden, RequirementFault};
 pub use self::revocation::{RevocationError, RevocationUnavailable};
@@ -86,7 +86,7 @@ impl Error {
                 ClaimsError::SenderConstrained => "sender_constrained",
                 ClaimsError::AudienceMissing
                 | ClaimsError::Missing { .. }
-                | ClaimsError::Rule(Claim::Required(_)) => "claim_missing",
+                | ClaimsError::Rule(ClaimName::Required(_)) => "claim_missing",
                 ClaimsError::NumericId { .. } | ClaimsError::Rule(_) => "claim_rule",
             },
             Self::Revocation(RevocationError::Revoked) => "revoked",

@@ -3,9 +3,23 @@ use core::time::Duration;
 
 /// Which tokens were taken back cannot be told at the moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+#[must_use]
 pub struct RevocationUnavailable {
     /// How long a client should wait, where that is known. Rounded up to whole seconds.
     pub retry_after: Option<Duration>,
+}
+
+impl RevocationUnavailable {
+    /// It cannot be told. Without [`with_retry_after`](Self::with_retry_after), a client is told to wait five seconds.
+    pub const fn new() -> Self {
+        Self { retry_after: None }
+    }
+
+    /// How long a client should wait. `None`: nobody knows.
+    pub fn with_retry_after(self, wait: impl Into<Option<Duration>>) -> Self {
+        Self { retry_after: wait.into() }
+    }
 }
 
 impl fmt::Display for RevocationUnavailable {

@@ -22,8 +22,17 @@ impl fmt::Display for SourceError {
 impl core::error::Error for SourceError {}
 
 /// A cookie came with a request that another site may have caused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct CrossSiteError;
+
+impl CrossSiteError {
+    /// The error, for a comparison in a test.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
 
 impl fmt::Display for CrossSiteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use super::{ClaimCheck, duration, instant, listed};
 use crate::claims::{
     AudienceRule, CompiledRules, IssuerRules, StandardRule, TokenType, age, lifetime,
 };
-use crate::error::{Claim, ClaimsError, Error};
+use crate::error::{ClaimName, ClaimsError, Error};
 use crate::time::UnixTime;
 use crate::token::Parts;
 
@@ -114,7 +114,7 @@ pub(super) fn explain_predicates(
     error: Option<&Error>,
 ) -> Vec<ClaimCheck> {
     let failed = match error {
-        Some(Error::Claims(ClaimsError::Rule(Claim::Predicate(name)))) => Some(&**name),
+        Some(Error::Claims(ClaimsError::Rule(ClaimName::Predicate(name)))) => Some(&**name),
         _ => None,
     };
     let check = |name: &str| {

@@ -79,6 +79,8 @@ impl fmt::Display for FetchFault {
     }
 }
 
+impl core::error::Error for FetchFault {}
+
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.url, self.fault)

@@ -28,3 +28,5 @@ impl fmt::Display for SettingFault {
         write!(f, "`{}` must be {}", self.setting, self.allowed)
     }
 }
+
+impl core::error::Error for SettingFault {}

@@ -45,6 +45,7 @@ pub struct HttpRequest {
 
 /// An answer, decompressed.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct HttpResponse {
     /// The status.
     pub status: u16,
@@ -55,6 +56,18 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
+    /// An answer without header fields.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
     /// The value of the only header of this name. One that is there twice says nothing.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));

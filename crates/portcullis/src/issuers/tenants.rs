@@ -561,7 +561,7 @@ mod tests {
     use crate::issuers::Trusted;
     use crate::keys::remote::RemoteJwksError;
     use crate::keys::{KeySet, KeySource};
-    use crate::policy::Fault;
+    use crate::policy::PolicyFault;
     use crate::policy::{Issuer, Keys, Policy, WantsAlgorithms};
     use crate::refusal::Presentation;
     use crate::response::ResponseNeeds;
@@ -799,7 +799,7 @@ mod tests {
             "https://{tenant}\u{3002}com/",
             "https://{tenant}.internal/",
         ] {
-            let expected = Fault::Template { issuer: text.to_owned() };
+            let expected = PolicyFault::Template { issuer: text.to_owned() };
             assert_eq!(faults(vec![template(text)]), [expected]);
         }
         for (text, example, fault) in [
@@ -809,7 +809,7 @@ mod tests {
         ] {
             let error = RemoteJwksError::Address { address: example.to_owned(), fault };
             let issuer = text.to_owned();
-            assert_eq!(faults(vec![template(text)]), [Fault::RemoteKeys { issuer, error }]);
+            assert_eq!(faults(vec![template(text)]), [PolicyFault::RemoteKeys { issuer, error }]);
         }
         let at = |url: &str| complete(Issuer::template(TEMPLATE), RemoteJwks::url(url));
         let fault = AddressFault::PlainHttp;
@@ -817,33 +817,33 @@ mod tests {
         let error = RemoteJwksError::Address { address, fault };
         assert_eq!(
             faults(vec![at("http://keys.example/{tenant}")]),
-            [Fault::RemoteKeys { issuer: TEMPLATE.to_owned(), error }]
+            [PolicyFault::RemoteKeys { issuer: TEMPLATE.to_owned(), error }]
         );
         let address = "https://keys-{tenant}.com/a".to_owned();
         let error = RemoteJwksError::Address { address, fault: AddressFault::TenantHost };
         assert_eq!(
             faults(vec![at("https://keys-{tenant}.com/a?b={tenant}")]),
-            [Fault::RemoteKeys { issuer: TEMPLATE.to_owned(), error }]
+            [PolicyFault::RemoteKeys { issuer: TEMPLATE.to_owned(), error }]
         );
         let restless = remote().cool_down(Duration::ZERO);
         let fault = SettingFault { setting: "cool_down", allowed: "1 s to 1 h" };
         assert_eq!(
             faults(vec![complete(Issuer::matching(|_| true), restless)]),
-            [Fault::RemoteKeys {
+            [PolicyFault::RemoteKeys {
                 issuer: "(predicate)".to_owned(),
                 error: RemoteJwksError::Settings(vec![fault])
             }]
         );
         assert_eq!(
             faults(vec![template(TEMPLATE).max_tenants(0)]),
-            [Fault::Tenants {
+            [PolicyFault::Tenants {
                 issuer: TEMPLATE.to_owned(),
                 fault: SettingFault { setting: "max_tenants", allowed: "at least 1" },
             }]
         );
         assert_eq!(
             faults(vec![template(TEMPLATE).tenant_burst(0)]),
-            [Fault::Tenants {
+            [PolicyFault::Tenants {
                 issuer: TEMPLATE.to_owned(),
                 fault: SettingFault { setting: "tenant_burst", allowed: "1 to 10000" },
             }]
@@ -852,23 +852,23 @@ mod tests {
             let (issuer, tenant) = (TEMPLATE.to_owned(), tenant.to_owned());
             assert_eq!(
                 faults(vec![template(TEMPLATE).known_tenants([id("acme"), tenant.clone()])]),
-                [Fault::KnownTenant { issuer, tenant }]
+                [PolicyFault::KnownTenant { issuer, tenant }]
             );
         }
         let of_any = complete(Issuer::matching(|_| true), remote()).known_tenants(["acme"]);
         let (issuer, tenant) = ("(predicate)".to_owned(), "acme".to_owned());
-        assert_eq!(faults(vec![of_any]), [Fault::KnownTenant { issuer, tenant }]);
+        assert_eq!(faults(vec![of_any]), [PolicyFault::KnownTenant { issuer, tenant }]);
         let allowed = "as many as `max_tenants` at most";
         let fault = SettingFault { setting: "known_tenants", allowed };
         let two = || template(TEMPLATE).known_tenants(["a", "b"].map(id));
         assert_eq!(faults(vec![two().max_tenants(2)]), []);
         assert_eq!(
             faults(vec![two().max_tenants(1)]),
-            [Fault::Tenants { issuer: TEMPLATE.to_owned(), fault }]
+            [PolicyFault::Tenants { issuer: TEMPLATE.to_owned(), fault }]
         );
         assert_eq!(
             faults(vec![template(TEMPLATE), template(TEMPLATE)]),
-            [Fault::DuplicateIssuer { issuer: TEMPLATE.to_owned() }]
+            [PolicyFault::DuplicateIssuer { issuer: TEMPLATE.to_owned() }]
         );
         // Two predicates are two rules, and one tenant is room enough.
         let predicate = || complete(Issuer::matching(|_| true), remote()).max_tenants(1);

@@ -48,6 +48,8 @@ impl fmt::Display for JsonFault {
     }
 }
 
+impl core::error::Error for JsonFault {}
+
 /// A JSON value, of which only scalars and their containers matter here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Json<'de> {

@@ -186,7 +186,7 @@ pub enum NotAnObject {
 }
 
 impl NotAnObject {
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let text = text.trim_ascii();
         let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
         match text.as_bytes() {
@@ -285,3 +285,5 @@ impl fmt::Display for MemberFault {
         }
     }
 }
+
+impl core::error::Error for MemberFault {}

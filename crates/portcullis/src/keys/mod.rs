@@ -229,10 +229,24 @@ pub type KeyFuture = Pin<Box<dyn Future<Output = Result<(), KeysUnavailable>> + 
 
 /// The keys cannot be had at the moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+#[must_use]
 pub struct KeysUnavailable {
     /// How long a client should wait, where that is known. It is told so in whole seconds, rounded up, and a minute at
     /// most.
     pub retry_after: Option<core::time::Duration>,
+}
+
+impl KeysUnavailable {
+    /// The keys cannot be had. Without [`with_retry_after`](Self::with_retry_after), a client is told to wait five seconds.
+    pub const fn new() -> Self {
+        Self { retry_after: None }
+    }
+
+    /// How long a client should wait. `None`: nobody knows.
+    pub fn with_retry_after(self, wait: impl Into<Option<core::time::Duration>>) -> Self {
+        Self { retry_after: wait.into() }
+    }
 }
 
 impl fmt::Display for KeysUnavailable {

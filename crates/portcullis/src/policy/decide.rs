@@ -28,7 +28,7 @@ impl ActivePolicy<'_> {
                 Verification::Done(decided)
             }
             Err((incomplete, presented)) => {
-                self.wait(incomplete, &presented, ResponseForm::of(request), stopwatch)
+                self.wait(incomplete, &presented, ResponseForm::for_request(request), stopwatch)
             }
         }
     }
@@ -38,7 +38,7 @@ impl ActivePolicy<'_> {
         let stopwatch = Stopwatch::start();
         let decided = self.decide(request).unwrap_or_else(|(incomplete, presented)| {
             let error = incomplete.into_error_now();
-            self.refuse(error, presented.cookie, ResponseForm::of(request))
+            self.refuse(error, presented.cookie, ResponseForm::for_request(request))
         });
         stopwatch.decided(outcome(&decided));
         decided
@@ -63,7 +63,7 @@ impl ActivePolicy<'_> {
         match attempt {
             Ok(token) => Ok(Ok(Admission::verified(token))),
             Err(Incomplete::Rejected(error)) => {
-                Ok(self.refuse(error, presented.cookie, ResponseForm::of(request)))
+                Ok(self.refuse(error, presented.cookie, ResponseForm::for_request(request)))
             }
             Err(incomplete) => Err((incomplete, presented)),
         }
@@ -143,7 +143,7 @@ impl ActivePolicy<'_> {
         Rejection::new(
             error.into(),
             Some(Arc::clone(&self.verifier.rules.terms)),
-            ResponseForm::of(request),
+            ResponseForm::for_request(request),
         )
     }
 

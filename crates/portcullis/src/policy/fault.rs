@@ -19,16 +19,16 @@ use crate::token::TokenLimits;
 /// A policy that would be weak, or whose decisions do not fit together. Lists every fault at once.
 #[derive(Clone, Eq, PartialEq)]
 pub struct BuildError {
-    faults: Vec<Fault>,
+    faults: Vec<PolicyFault>,
 }
 
 impl BuildError {
-    pub(super) fn check(faults: Vec<Fault>) -> Result<(), Self> {
+    pub(super) fn check(faults: Vec<PolicyFault>) -> Result<(), Self> {
         if faults.is_empty() { Ok(()) } else { Err(Self { faults }) }
     }
 
     /// Every fault, at least one.
-    pub fn faults(&self) -> &[Fault] {
+    pub fn faults(&self) -> &[PolicyFault] {
         &self.faults
     }
 }
@@ -47,7 +47,7 @@ impl core::error::Error for BuildError {}
 /// One reason why a policy is refused. Its text names the way out.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Fault {
+pub enum PolicyFault {
     /// No issuer.
     NoIssuer,
     /// A setting of one value that was said to be two, in code or in a file and in code.
@@ -271,7 +271,7 @@ pub enum Fault {
     },
 }
 
-impl From<IssuerFault> for Fault {
+impl From<IssuerFault> for PolicyFault {
     fn from(fault: IssuerFault) -> Self {
         match fault {
             #[cfg(feature = "remote-jwks")]
@@ -286,7 +286,7 @@ impl From<IssuerFault> for Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for PolicyFault {
     #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -413,7 +413,7 @@ impl fmt::Display for Fault {
             ),
             Self::CookiePrefix { name } => write!(
                 f,
-                "cookie `{name}`: without the prefix `__Host-`, a sibling domain or a plain-text response can set it: call it `__Host-{name}`, or use `dangerous::cookie`",
+                "cookie `{name}`: without the prefix `__Host-`, a sibling domain or a plain-text response can set it: call it `__Host-{name}`, or use `dangerous::unprefixed_cookie`",
             ),
             Self::TokenLimit { limit } => {
                 write!(f, "a token limit of {limit} bytes: 1 to {} are accepted", TokenLimits::MAX)
@@ -443,3 +443,5 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+impl core::error::Error for PolicyFault {}

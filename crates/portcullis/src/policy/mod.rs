@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use self::builder::PolicyBuilder;
 pub(crate) use self::decide::ActivePolicy;
-pub use self::fault::{BuildError, Fault};
+pub use self::fault::{BuildError, PolicyFault};
 pub use self::issuer::{Complete, Issuer, Keys, WantsAlgorithms, WantsAudience, WantsKeys};
 use self::replaceable::PolicySlot;
 pub use self::replaceable::ReplaceablePolicy;

@@ -8,7 +8,7 @@ use crate::policy::Issuer;
 use crate::signature::Algorithm::{ES256, RS256};
 
 /// Keycloak's roles of the realm, for [`Requirement::role`](crate::Requirement::role): `realm_access.roles`.
-pub const KEYCLOAK_REALM_ROLES: [&str; 2] = ["realm_access", "roles"];
+pub const KEYCLOAK_REALM_ROLES: &[&str] = &["realm_access", "roles"];
 
 /// The permissions of Auth0's RBAC, where the API has *Add Permissions in the Access Token* on.
 pub const AUTH0_PERMISSIONS: &str = "permissions";
@@ -33,7 +33,7 @@ pub fn keycloak_client_roles(client: &str) -> [&str; 3] {
 /// Not `urn:zitadel:iam:org:project:roles`, which has the roles in the *client's* project: whoever is an admin of
 /// another project, whose client asks for this audience, would be one here.
 pub fn zitadel_roles(project: &str) -> ClaimPath {
-    ClaimPath::names_of(format!("urn:zitadel:iam:org:project:{project}:roles"))
+    ClaimPath::member_names(format!("urn:zitadel:iam:org:project:{project}:roles"))
 }
 
 /// A realm of Keycloak: `keycloak("https://id.example", "orders")`.

@@ -105,8 +105,8 @@ impl GrpcStatus {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::rows::Answer;
+    use super::*;
 
     #[test]
     fn an_interceptor_knows_neither_path_nor_peer_nor_certificate() {

@@ -257,7 +257,7 @@ pub enum ResponseForm {
 
 impl ResponseForm {
     /// What this request wants.
-    pub fn of(request: &impl RequestView) -> Self {
+    pub fn for_request(request: &impl RequestView) -> Self {
         match request.method() {
             "HEAD" => Self::WithoutBody,
             _ if is_grpc(request) => Self::Grpc,
@@ -269,7 +269,7 @@ impl ResponseForm {
 /// What this request wants: looked at where it is turned away, and not before.
 impl<V: RequestView> From<&V> for ResponseForm {
     fn from(request: &V) -> Self {
-        Self::of(request)
+        Self::for_request(request)
     }
 }
 

@@ -2,7 +2,7 @@
 //! without a `_` arm at any depth, so that a new way to fail does not compile before it has an answer.
 use http::StatusCode;
 
-use crate::error::{Claim, ClaimsError, CrossSiteError, Error, RevocationError, SourceError};
+use crate::error::{ClaimName, ClaimsError, CrossSiteError, Error, RevocationError, SourceError};
 use crate::keys::KeyError;
 use crate::signature::SignatureError;
 use crate::token::TokenError;
@@ -236,12 +236,12 @@ impl Answer {
                     Self::NotYetValid
                 }
                 ClaimsError::TooOld { .. } => Self::TooOld,
-                ClaimsError::Missing { .. } | ClaimsError::Rule(Claim::Required(_)) => {
+                ClaimsError::Missing { .. } | ClaimsError::Rule(ClaimName::Required(_)) => {
                     Self::ClaimMissing
                 }
-                ClaimsError::Rule(Claim::Forbidden(_) | Claim::Value(_) | Claim::Predicate(_)) => {
-                    Self::ClaimRefused
-                }
+                ClaimsError::Rule(
+                    ClaimName::Forbidden(_) | ClaimName::Value(_) | ClaimName::Predicate(_),
+                ) => Self::ClaimRefused,
             },
             Error::Revocation(RevocationError::Revoked) => Self::Revoked,
             Error::Revocation(RevocationError::Unavailable(_)) => Self::Unavailable,

@@ -113,6 +113,8 @@ impl fmt::Display for ResourceFault {
     }
 }
 
+impl core::error::Error for ResourceFault {}
+
 /// A URL that clients could not use, or would misread.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

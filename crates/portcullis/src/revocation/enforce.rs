@@ -9,7 +9,7 @@ use super::kind::Revocable;
 use super::list::RevocationList;
 use super::source::{RevocationSource, RevocationStatus};
 use crate::claims::CompiledRules;
-use crate::error::{Claim, ClaimsError, Error};
+use crate::error::{ClaimName, ClaimsError, Error};
 use crate::json::Json;
 use crate::keys::KeyError;
 use crate::setting::{Setting, Voice, Words};
@@ -414,6 +414,8 @@ impl fmt::Display for RevocationFault {
     }
 }
 
+impl core::error::Error for RevocationFault {}
+
 /// [`EnforcedRevocations`] as the pipeline asks them.
 #[derive(Clone)]
 pub(crate) struct Enforced {
@@ -476,7 +478,7 @@ impl Check {
 
     fn lacks(&self) -> Error {
         let name = self.claims.first().map_or_else(|| "sub".into(), Arc::clone);
-        ClaimsError::Rule(Claim::Required(name)).into()
+        ClaimsError::Rule(ClaimName::Required(name)).into()
     }
 
     /// Whether the token has what this goes by.

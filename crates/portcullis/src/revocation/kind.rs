@@ -65,7 +65,7 @@ impl Revocable {
     }
 
     /// The one of this [`code`](Self::code).
-    pub fn of_code(code: u8) -> Option<Self> {
+    pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.code() == code)
     }
 

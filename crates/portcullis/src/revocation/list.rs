@@ -8,8 +8,8 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 
 use super::digest::{Digest, DigestKey, LIFT, Of};
+use super::error::RevokeError;
 use super::event::{Observer, RevocationEvent, RevocationStats};
-use super::handle::RevokeError;
 use super::kind::{Revocable, Revocation, RevokedUntil, Scope};
 use super::quota::{Tally, Writer};
 use super::table::{Fact, Lifts, Mark, NoRoom, Table, Until};
@@ -41,8 +41,8 @@ pub(crate) struct ListBounds {
 
 /// What was revoked, in memory: what [`Revocations`](super::Revocations) writes and policies read.
 ///
-/// Only who builds a [`RevocationStore`](super::RevocationStore) meets it: its follower brings
-/// entries in by [`apply`](Self::apply), and tells by [`heard`](Self::heard) how fresh they are. Cheap
+/// Only who builds a [`RevocationStore`](super::store::RevocationStore) meets it: its follower brings
+/// entries in by [`apply`](Self::apply), and tells by [`record_contact`](Self::record_contact) how fresh they are. Cheap
 /// to clone: clones are one list.
 #[derive(Clone)]
 pub struct RevocationList(Arc<Inner>);
@@ -80,7 +80,7 @@ struct Inner {
 /// How fresh a list is that others write to as well.
 struct Contact {
     max_staleness: Duration,
-    /// What `heard` counts from.
+    /// What `record_contact` counts from.
     start: Moment,
     /// When the last news was asked for, in milliseconds since the start by both clocks, and 1. 0:
     /// never.
@@ -201,10 +201,10 @@ impl RevocationEntry {
     }
 
     /// An entry that was stored. `None`: no entry has such a key, or such a mark.
-    pub fn stored(fingerprint: u64, key: &[u8], mark: u64, ends: u32) -> Option<Self> {
+    pub fn from_stored(fingerprint: u64, key: &[u8], mark: u64, ends: u32) -> Option<Self> {
         let (code, digest) = key.split_first()?;
         let digest = Digest(digest.try_into().ok()?);
-        let kind = Revocable::of_code(*code & !LIFT)?;
+        let kind = Revocable::from_code(*code & !LIFT)?;
         let is_lift = *code & LIFT != 0;
         if is_lift && u16::try_from(mark).is_err() {
             return None;
@@ -238,7 +238,7 @@ impl fmt::Debug for RevocationEntry {
     }
 }
 
-/// A reading of all that a store has, by [`RevocationList::begin`].
+/// A reading of all that a store has, by [`RevocationList::begin_reading`].
 ///
 /// The list lacks what it lacked until [`finish`](Self::finish): one that is dropped before changes nothing.
 #[derive(Debug)]
@@ -436,8 +436,8 @@ impl RevocationList {
     /// # Errors
     ///
     /// The list is [full](RevokeError::Full). A list with a store is not believed from then on, until the entry
-    /// found room: it is tried again with each [`heard`](Self::heard), and all is read anew by
-    /// [`begin`](Self::begin) where there were too many for that.
+    /// found room: it is tried again with each [`record_contact`](Self::record_contact), and all is read anew by
+    /// [`begin_reading`](Self::begin_reading) where there were too many for that.
     pub fn apply(&self, entry: &RevocationEntry) -> Result<(), RevokeError> {
         let inner = &*self.0;
         let result = inner.take_in(entry);
@@ -462,9 +462,9 @@ impl RevocationList {
         })
     }
 
-    /// Counts an entry that [`RevocationEntry::stored`] cannot read: of a kind that a later version knows, and that no policy
+    /// Counts an entry that [`RevocationEntry::from_stored`] cannot read: of a kind that a later version knows, and that no policy
     /// here could enforce.
-    pub fn pass_over(&self) {
+    pub fn record_unknown_entry(&self) {
         self.0.unknown.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "tracing")]
         tracing::warn!("a revocation of a kind that this version does not know");
@@ -472,13 +472,13 @@ impl RevocationList {
 
     /// Begins to read all that the store has. What the list lacks is held against it until the reading is
     /// [finished](RevocationReading::finish).
-    pub fn begin(&self) -> RevocationReading {
+    pub fn begin_reading(&self) -> RevocationReading {
         let more = self.0.contact.as_ref().map_or(0, |contact| contact.missing().more);
         RevocationReading { list: self.clone(), more }
     }
 
     /// Whether more entries found no room than are tried again by themselves: all has to be read anew, by
-    /// [`begin`](Self::begin).
+    /// [`begin_reading`](Self::begin_reading).
     pub fn needs_reading(&self) -> bool {
         let of = |contact: &Contact| {
             let missing = contact.missing();
@@ -491,7 +491,7 @@ impl RevocationList {
     /// that was answered so. Entries first, then this.
     ///
     /// From then on, and for the longest staleness, policies believe the list.
-    pub fn heard(&self, asked: Moment) {
+    pub fn record_contact(&self, asked: Moment) {
         let Some(contact) = &self.0.contact else { return };
         let [steady, wall] = asked.since(&contact.start).map(|since| {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1).saturating_add(1)
@@ -507,8 +507,8 @@ impl RevocationList {
     }
 
     /// The list is known to lack entries, or not known to have them: it is stale at once, until the
-    /// next [`heard`](Self::heard).
-    pub fn lost(&self) {
+    /// next [`record_contact`](Self::record_contact).
+    pub fn record_loss(&self) {
         if let Some(contact) = &self.0.contact {
             contact.heard.store(0, Ordering::Release);
             self.0.notice_stale(contact);
@@ -517,7 +517,7 @@ impl RevocationList {
 
     /// The list gave back to the store what it holds, since the store may have lost some: for
     /// [`RevocationEvent::Republished`].
-    pub fn gave_back(&self, entries: usize) {
+    pub fn record_republished(&self, entries: usize) {
         self.0.notify(&RevocationEvent::Republished { entries });
     }
 
@@ -551,7 +551,7 @@ impl RevocationList {
         inner.lifts.for_each(|digest, lifts| {
             let key = [&[lifts.kind | LIFT], &digest.0[..]].concat();
             let mark = lifts.count.into();
-            entries.extend(RevocationEntry::stored(fingerprint, &key, mark, lifts.ends()));
+            entries.extend(RevocationEntry::from_stored(fingerprint, &key, mark, lifts.ends()));
         });
         entries
     }
@@ -567,10 +567,10 @@ impl RevocationList {
     }
 
     /// Forgets all, and makes digests with another secret from now on: the store was made anew, and
-    /// nobody who had the old one was there. The list is stale until the next [`heard`](Self::heard).
+    /// nobody who had the old one was there. The list is stale until the next [`record_contact`](Self::record_contact).
     pub fn restart(&self, key: [u8; 16]) {
         let inner = &*self.0;
-        self.lost();
+        self.record_loss();
         inner.key.store(Arc::new(DigestKey(key)));
         inner.sets().into_iter().for_each(|(_, table)| table.clear(&inner.tally));
         inner.marks().into_iter().for_each(|(_, table)| table.clear(&inner.tally));
@@ -867,5 +867,34 @@ impl Contact {
 impl fmt::Debug for RevocationList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stats().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::revocation::RevocationOptions;
+
+    #[test]
+    fn freshness_ends_by_whichever_clock_says_that_more_time_has_passed() {
+        let hour = Duration::from_secs(3_600);
+        let before = |moment: Moment, by| Moment { wall: moment.wall - by, ..moment };
+        let mut list = RevocationOptions::new().shared([0; 16], hour);
+        let inner = Arc::get_mut(&mut list.0).expect("nobody else has it");
+        let contact = inner.contact.as_mut().expect("it is shared");
+        // It was made ten hours ago by the clock that may be set, or that goes on while the machine sleeps.
+        contact.start = before(contact.start, 10 * hour);
+        list.record_contact(before(Moment::now(), 2 * hour));
+        assert!(!list.is_fresh());
+        list.record_contact(before(Moment::now(), hour / 2));
+        assert!(list.is_fresh());
+    }
+
+    #[test]
+    fn how_far_it_is_behind_the_log_is_counted() {
+        let list = RevocationOptions::new().shared([0; 16], Duration::from_secs(60));
+        assert_eq!(list.stats().lag, Some(0));
+        list.set_lag(7);
+        assert_eq!(list.stats().lag, Some(7));
     }
 }

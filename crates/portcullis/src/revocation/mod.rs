@@ -1,4 +1,4 @@
-//! Whether a token was taken back.
+//! Whether a token was revoked.
 //!
 //! The step after the claims, and the last. A remembered token is asked about again whenever an
 //! answer may have changed.
@@ -6,9 +6,10 @@
 //! - A [`RevocationSource`] answers; a policy may ask several.
 //! - [`Revocations`] is the one that comes with this crate: what was revoked ([`Revocation`]) is kept
 //!   in memory by digests, in sharded tables, as one picture, with room for all who write. What a policy asks of it, [`EnforcedRevocations`] says.
-//! - A [`RevocationStore`] shares one picture among the processes of a fleet.
+//! - A [`RevocationStore`](store::RevocationStore) shares one picture among the processes of a fleet.
 mod digest;
 mod enforce;
+mod error;
 mod event;
 mod handle;
 mod kind;
@@ -19,17 +20,15 @@ mod options;
 mod quota;
 mod snapshot;
 mod source;
-mod store;
+pub mod store;
 mod table;
 
 pub(crate) use self::enforce::IssuerRule;
 pub use self::enforce::{EnforcedRevocations, RevocationFault};
+pub use self::error::RevokeError;
 pub use self::event::{RevocationEvent, RevocationStats};
-pub use self::handle::{Revocations, RevokeError};
+pub use self::handle::Revocations;
 pub use self::kind::{Revocable, Revocation, RevokedUntil};
-pub use self::list::{
-    Moment, RevocationEntry, RevocationList, RevocationReading, WeakRevocationList,
-};
 #[cfg(feature = "lookup")]
 pub use self::lookup::RevocationLookup;
 pub use self::options::RevocationOptions;
@@ -37,4 +36,3 @@ pub(crate) use self::quota::Writer;
 pub use self::snapshot::SnapshotError;
 pub(crate) use self::source::{PendingAnswers, RevocationOutcome, Sources};
 pub use self::source::{RevocationAnswer, RevocationSource, RevocationStatus, UnknownRevocation};
-pub use self::store::{PublishFuture, RevocationStore, StoreError};

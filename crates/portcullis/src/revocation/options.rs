@@ -130,9 +130,9 @@ impl RevocationOptions {
         snapshot::restore(path, |key| self.list(key, None)).map(Revocations::alone)
     }
 
-    /// A list for a store that a fleet shares; see [`RevocationStore`](super::RevocationStore). Its
+    /// A list for a store that a fleet shares; see [`RevocationStore`](super::store::RevocationStore). Its
     /// digests are keyed with the store's `key`, and it is believed for `max_staleness` after each
-    /// [`heard`](RevocationList::heard): not yet, to begin with.
+    /// [`record_contact`](RevocationList::record_contact): not yet, to begin with.
     pub fn shared(self, key: [u8; 16], max_staleness: Duration) -> RevocationList {
         self.list(DigestKey(key), Some(max_staleness))
     }

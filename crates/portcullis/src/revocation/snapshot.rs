@@ -210,5 +210,5 @@ fn entry(fingerprint: u64, bytes: &[u8; ENTRY]) -> Option<RevocationEntry> {
     let (key, rest) = bytes.split_first_chunk::<17>()?;
     let (mark, ends) = rest.split_first_chunk::<8>()?;
     let ends = u32::from_le_bytes(ends.try_into().ok()?);
-    RevocationEntry::stored(fingerprint, key, u64::from_le_bytes(*mark), ends)
+    RevocationEntry::from_stored(fingerprint, key, u64::from_le_bytes(*mark), ends)
 }

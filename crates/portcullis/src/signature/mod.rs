@@ -15,8 +15,17 @@ pub(crate) use self::algorithm::Family;
 pub use self::algorithm::{Algorithm, UnknownAlgorithm};
 
 /// The signature does not verify under any key that it might be of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct SignatureError;
+
+impl SignatureError {
+    /// The error, for a comparison in a test.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
 
 impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -227,7 +227,7 @@ impl fmt::Display for CookieError {
                 "the cookie's name has characters that it cannot have: take letters, digits, `-` and `_`",
             ),
             Self::Prefix => f.write_str(
-                "the cookie's name does not start with `__Host-`, so that a sibling domain or a plain-text response can set it: add the prefix, or use `dangerous::cookie`",
+                "the cookie's name does not start with `__Host-`, so that a sibling domain or a plain-text response can set it: add the prefix, or use `dangerous::unprefixed_cookie`",
             ),
             Self::Path => f.write_str(
                 "the cookie's path must begin with `/`, and have at most 1024 printable ASCII characters without `;`",

@@ -76,7 +76,7 @@ impl TokenSource {
 
     /// A cookie that holds exactly the token. Its name must start with `__Host-`, so that no
     /// other host and no unencrypted response can have set it (RFC 6265bis §4.1.3.2); for another
-    /// name see [`dangerous::cookie`](crate::dangerous::cookie).
+    /// name see [`dangerous::unprefixed_cookie`](crate::dangerous::unprefixed_cookie).
     ///
     /// A [`TokenCookie`] is such a source as well, by `into()`. Take that where the policy
     /// [clears](crate::policy::BadCookie::RejectAndClear) a bad cookie which is not `SameSite=Lax`, as it is
@@ -381,7 +381,8 @@ mod tests {
 
     #[test]
     fn a_query_parameter_is_not_preferred_to_a_cookie() {
-        let sources = [crate::dangerous::query("access_token"), TokenSource::cookie("__Host-t")];
+        let sources =
+            [crate::dangerous::token_in_url("access_token"), TokenSource::cookie("__Host-t")];
         let request = request(&[("cookie", "__Host-t=c")]);
         for precedence in [Precedence::None, Precedence::Header] {
             let found = find(&sources, precedence, &request);
@@ -424,7 +425,7 @@ mod tests {
             (TokenSource::websocket_protocol("a"), TokenSource::websocket_protocol("a")),
             (
                 TokenSource::cookie("__Host-t"),
-                crate::dangerous::cookie("__Host-t").expect("a name").into(),
+                crate::dangerous::unprefixed_cookie("__Host-t").expect("a name").into(),
             ),
         ] {
             assert!(one.0.overlaps(&other.0), "{one:?} {other:?}");
@@ -433,7 +434,7 @@ mod tests {
             (TokenSource::bearer(), authorization.with_prefix("Token ")),
             (token.clone().with_prefix("JWT "), token.with_prefix("Token ")),
             (TokenSource::cookie("__Host-t"), TokenSource::cookie("__Host-u")),
-            (TokenSource::cookie("__Host-t"), crate::dangerous::query("__Host-t")),
+            (TokenSource::cookie("__Host-t"), crate::dangerous::token_in_url("__Host-t")),
         ] {
             assert!(!one.0.overlaps(&other.0), "{one:?} {other:?}");
         }
@@ -442,10 +443,13 @@ mod tests {
     #[test]
     fn a_query_parameter_is_a_source_only_where_it_is_asked_for() {
         assert_eq!(look(&[TokenSource::bearer()], &[]), Err(SourceError::Missing));
-        assert_eq!(look(&[crate::dangerous::query("access_token")], &[]), Ok("q".to_owned()));
+        assert_eq!(
+            look(&[crate::dangerous::token_in_url("access_token")], &[]),
+            Ok("q".to_owned())
+        );
         assert_eq!(
             look(
-                &[TokenSource::bearer(), crate::dangerous::query("access_token")],
+                &[TokenSource::bearer(), crate::dangerous::token_in_url("access_token")],
                 &[("authorization", "Bearer t")]
             ),
             Err(SourceError::Several)

@@ -2,10 +2,10 @@
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use core::time::Duration;
 
+use super::bits::{Statuses, Unreadable};
 use super::fault::StatusListFault;
 use super::settings::Settings;
 use super::slots::Now;
-use super::bits::{Statuses, Unreadable};
 use crate::error::ClaimsError;
 use crate::json::{Json, read_object};
 use crate::time::UnixTime;

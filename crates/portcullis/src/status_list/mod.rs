@@ -18,12 +18,12 @@
 //! A list is fetched when a token needs it, by the thread that fetches remote keys, and serves for its
 //! `ttl` or until its `exp`. When four fifths of that are over, the next request has it fetched anew
 //! and does not wait. When all of it is, requests wait for the new one.
+mod bits;
 mod driver;
 mod fault;
 mod list;
 mod settings;
 mod slots;
-mod bits;
 
 use core::fmt;
 use core::time::Duration;

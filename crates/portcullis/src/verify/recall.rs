@@ -1,6 +1,6 @@
 //! Tokens that verified before.
 use crate::claims::{self, Valid};
-use crate::error::{Claim, ClaimsError};
+use crate::error::{ClaimName, ClaimsError};
 use crate::issuers::IssuerMatch;
 use crate::time::UnixTime;
 use crate::verifier::Verifier;
@@ -34,7 +34,7 @@ pub(super) fn recall(
         }
         Err(error) => {
             // What a predicate looks at may change again.
-            if !matches!(error, ClaimsError::Rule(Claim::Predicate(_))) {
+            if !matches!(error, ClaimsError::Rule(ClaimName::Predicate(_))) {
                 cache.forget(text, &token);
             }
             Err(error)

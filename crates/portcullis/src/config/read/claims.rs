@@ -1,6 +1,6 @@
 //! Rules for the claims of tokens.
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
-use crate::config::fault::Problem;
+use crate::config::fault::ConfigProblem;
 use crate::config::node::Node;
 use crate::config::reader::{Table, Value};
 use crate::dangerous;
@@ -70,7 +70,7 @@ pub(super) fn read_claims(value: Option<Value<'_>>, lifetime: Lifetime<'_>) -> C
 fn read_claim_values(value: &Value<'_>) -> Option<Vec<ClaimValue>> {
     let items = value.list("a list of values: [\"eu\", \"us\"]")?;
     if items.is_empty() {
-        value.refuse(Problem::Empty);
+        value.refuse(ConfigProblem::Empty);
     }
     Some(items.iter().filter_map(read_claim_value).collect())
 }
@@ -82,7 +82,7 @@ fn read_claim_value(value: &Value<'_>) -> Option<ClaimValue> {
         Node::Integer(number) => {
             let number = i64::try_from(*number).ok();
             if number.is_none() {
-                value.refuse(Problem::OutOfRange { expected: "an integer of 64 bits" });
+                value.refuse(ConfigProblem::OutOfRange { expected: "an integer of 64 bits" });
             }
             number.map(ClaimValue::from)
         }

@@ -3,10 +3,10 @@ use super::claims::{Lifetime, read_claims, read_lifetime};
 use super::keys::{PlainHosts, read_keys};
 use super::{mistaken_key, remote};
 use crate::claims::TokenType;
-use crate::config::fault::Problem;
+use crate::config::fault::ConfigProblem;
 use crate::config::place::{IssuerSite, Sites};
 use crate::config::reader::{Table, Value};
-use crate::policy::{Fault, Issuer, WantsAudience};
+use crate::policy::{Issuer, PolicyFault, WantsAudience};
 use crate::signature::Algorithm;
 
 /// Gives an issuer even where it misses something, so that its other faults are found too. What is
@@ -55,13 +55,13 @@ fn read_identity(table: &mut Table<'_>, sites: &Sites) -> (String, String) {
         return (own, value.place);
     };
     let fault = if name.is_empty() {
-        Fault::EmptyIssuer
+        PolicyFault::EmptyIssuer
     } else if sites.issuers.iter().any(|other| other.name == name) {
-        Fault::DuplicateIssuer { issuer: name.to_owned() }
+        PolicyFault::DuplicateIssuer { issuer: name.to_owned() }
     } else {
         return (name.to_owned(), value.place);
     };
-    value.refuse(Problem::Policy(fault));
+    value.refuse(ConfigProblem::Policy(fault));
     (own, value.place)
 }
 
@@ -70,7 +70,7 @@ fn read_algorithms(value: &Value<'_>) -> Vec<Algorithm> {
     let algorithms = names.into_iter().flatten().filter_map(|(value, name)| {
         let algorithm = name.parse().ok();
         if algorithm.is_none() {
-            value.refuse(Problem::UnknownAlgorithm { name: name.to_owned() });
+            value.refuse(ConfigProblem::UnknownAlgorithm { name: name.to_owned() });
         }
         algorithm
     });
@@ -103,7 +103,7 @@ fn read_audiences(
         }
         (None, Some(clients)) => clients.strings("a list of client ids"),
         (None, None) => {
-            table.refuse(Problem::MissingOneOf { keys: KEYS });
+            table.refuse(ConfigProblem::MissingOneOf { keys: KEYS });
             None
         }
     };

@@ -2,11 +2,11 @@
 use core::cell::Cell;
 
 use super::{mistaken_key, remote};
-use crate::config::fault::Problem;
+use crate::config::fault::ConfigProblem;
 use crate::config::place::IssuerSite;
 use crate::config::reader::{Table, Value};
 use crate::keys::{Encoding, KeyFile, Secret};
-use crate::policy::{Fault, Keys};
+use crate::policy::{Keys, PolicyFault};
 use crate::signature::Algorithm;
 
 /// Hosts whose keys are fetched without TLS, and where they are named.
@@ -21,11 +21,11 @@ pub(super) fn read_keys(
     let [jwks_file, pem_file, secrets] =
         ["jwks_file", "pem_file", "secrets"].map(|key| table.take(key));
     if fetched.is_none() && jwks_file.is_none() && pem_file.is_none() && secrets.is_none() {
-        table.refuse(Problem::MissingOneOf { keys: remote::ORIGINS });
+        table.refuse(ConfigProblem::MissingOneOf { keys: remote::ORIGINS });
     }
     let key_id = table.take("key_id");
     if let Some(key_id) = key_id.as_ref().filter(|_| pem_file.is_none()) {
-        key_id.refuse(Problem::Needs { key: "pem_file" });
+        key_id.refuse(ConfigProblem::Needs { key: "pem_file" });
     }
     let key_id = key_id.and_then(|value| value.string("a string: what stands in `kid`"));
 
@@ -44,7 +44,7 @@ pub(super) fn read_keys(
             Ok(file) => keys = keys.and(file),
             Err(error) => {
                 let issuer = site.name.clone();
-                value.refuse(Problem::Policy(Fault::KeyFile { issuer, error }));
+                value.refuse(ConfigProblem::Policy(PolicyFault::KeyFile { issuer, error }));
             }
         }
     }
@@ -60,7 +60,7 @@ pub(super) fn read_keys(
 
 fn list_secrets<'d>(value: &Value<'d>) -> Option<Vec<Value<'d>>> {
     if value.is_string() {
-        value.refuse(Problem::LiteralSecret);
+        value.refuse(ConfigProblem::LiteralSecret);
         return None;
     }
     value.list("a list of tables: [{ file = \"…\" }]")
@@ -69,7 +69,7 @@ fn list_secrets<'d>(value: &Value<'d>) -> Option<Vec<Value<'d>>> {
 /// Gives no secret where something about it is so unclear that a further check would mislead.
 fn read_secret(value: &Value<'_>) -> Option<Secret> {
     if value.is_string() {
-        value.refuse(Problem::LiteralSecret);
+        value.refuse(ConfigProblem::LiteralSecret);
         return None;
     }
     let mut table = value.table("a table: { file = \"…\" } or { env = \"…\" }")?;
@@ -93,7 +93,7 @@ fn read_secret(value: &Value<'_>) -> Option<Secret> {
     table.finish_with(|_, value, nearest| {
         (value.is_string() && nearest.is_none()).then(|| {
             is_literal.set(true);
-            Problem::LiteralSecret
+            ConfigProblem::LiteralSecret
         })
     });
 
@@ -106,7 +106,7 @@ fn read_secret(value: &Value<'_>) -> Option<Secret> {
         }
         (None, None) => {
             if !is_literal.get() {
-                value.refuse(Problem::MissingOneOf { keys: &["file", "env"] });
+                value.refuse(ConfigProblem::MissingOneOf { keys: &["file", "env"] });
             }
             return None;
         }
@@ -130,7 +130,7 @@ fn read_variable<'d>(value: &Value<'d>) -> Option<&'d str> {
         && !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !is_variable {
-        value.refuse(Problem::EnvironmentName);
+        value.refuse(ConfigProblem::EnvironmentName);
     }
     is_variable.then_some(name)
 }

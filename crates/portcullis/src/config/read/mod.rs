@@ -12,13 +12,13 @@ use std::path::Path;
 use self::claims::{Lifetime, read_claims, read_lifetime};
 use self::issuer::read_issuer;
 use self::source::{PlacedSource, read_any_cookie, read_sources};
-use super::fault::{ConfigError, Problem};
+use super::fault::{ConfigError, ConfigProblem};
 use super::lines::Lines;
 use super::node::Node;
 use super::place::Sites;
 use super::reader::{Reader, Table, Value};
 use crate::dangerous;
-use crate::policy::{Fault, Policy, PolicyBuilder};
+use crate::policy::{Policy, PolicyBuilder, PolicyFault};
 use crate::refusal::Presentation;
 use crate::source::TokenSource;
 use crate::verifier::BadCookie;
@@ -81,7 +81,7 @@ impl<'d> Settings<'d> {
         }
         // Refused either way: say all that can be said, but for what the caller could still add.
         if let Err(refused) = builder.build() {
-            let found = refused.faults().iter().filter(|fault| **fault != Fault::NoIssuer);
+            let found = refused.faults().iter().filter(|fault| **fault != PolicyFault::NoIssuer);
             sites.refuse(found, &reader);
         }
         Err(reader.into_error())
@@ -158,10 +158,10 @@ fn read_top(mut top: Table<'_>, sites: &mut Sites) -> PolicyBuilder {
 }
 
 /// A key that nobody knows but whoever thinks that a secret could stand in a policy.
-fn mistaken_key(key: &str, value: &Value<'_>, _: Option<&'static str>) -> Option<Problem> {
+fn mistaken_key(key: &str, value: &Value<'_>, _: Option<&'static str>) -> Option<ConfigProblem> {
     let key = key.to_ascii_lowercase();
     let is_literal = value.is_string() && (key.contains("secret") || key.contains("password"));
-    is_literal.then_some(Problem::LiteralSecret)
+    is_literal.then_some(ConfigProblem::LiteralSecret)
 }
 
 #[derive(Default)]
@@ -176,7 +176,7 @@ fn read_dangerous(value: Option<Value<'_>>) -> Dangerous<'_> {
     found.lifetime = read_lifetime(&mut table);
     if let Some(value) = table.take("query_parameter") {
         let name = value.string("the name of a query parameter");
-        found.sources.extend(name.map(|name| (dangerous::query(name), value.place)));
+        found.sources.extend(name.map(|name| (dangerous::token_in_url(name), value.place)));
     }
     if let Some(value) = table.take("cookie") {
         found.sources.extend(read_any_cookie(&value).map(|source| (source, value.place)));

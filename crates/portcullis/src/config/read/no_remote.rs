@@ -1,6 +1,6 @@
 //! In the place of `remote` where the feature is off: its keys are told what they need.
 use super::keys::PlainHosts;
-use crate::config::fault::Problem;
+use crate::config::fault::ConfigProblem;
 use crate::config::place::IssuerSite;
 use crate::config::reader::{Table, Value};
 use crate::policy::{Issuer, Keys, WantsAlgorithms};
@@ -35,7 +35,7 @@ const KEYS: [&str; 20] = [
 pub(super) fn take_identity<'d>(table: &mut Table<'d>) -> Option<Value<'d>> {
     let (id, template) = (table.take("id"), table.take("template"));
     if id.is_none() && template.is_none() {
-        table.refuse_at("id", Problem::Missing);
+        table.refuse_at("id", ConfigProblem::Missing);
     }
     refuse(template);
     id
@@ -71,6 +71,6 @@ pub(super) fn read_tenant_bounds(table: &mut Table<'_>, issuer: Issuer, _: &Issu
 
 fn refuse(value: Option<Value<'_>>) {
     if let Some(value) = value {
-        value.refuse(Problem::NeedsFeature { feature: "remote-jwks" });
+        value.refuse(ConfigProblem::NeedsFeature { feature: "remote-jwks" });
     }
 }

@@ -2,12 +2,12 @@
 use core::time::Duration;
 
 use super::keys::PlainHosts;
-use crate::config::fault::Problem;
+use crate::config::fault::ConfigProblem;
 use crate::config::place::IssuerSite;
 use crate::config::reader::{Table, Value};
 use crate::dangerous;
 use crate::keys::remote::{RemoteJwks, RemoteJwksError, RemoteJwksOptions, Settings};
-use crate::policy::{Fault, Issuer, Keys, WantsAlgorithms};
+use crate::policy::{Issuer, Keys, PolicyFault, WantsAlgorithms};
 
 /// Where an issuer's keys may come from.
 pub(super) const ORIGINS: &[&str] = &["jwks_url", "discovery", "jwks_file", "pem_file", "secrets"];
@@ -51,7 +51,7 @@ pub(super) fn take_identity<'d>(table: &mut Table<'d>) -> Option<Value<'d>> {
     let (id, template) = (table.take("id"), table.take("template"));
     match (&id, &template) {
         (Some(id), Some(template)) => template.refuse_beside(id),
-        (None, None) => table.refuse(Problem::MissingOneOf { keys: &["id", "template"] }),
+        (None, None) => table.refuse(ConfigProblem::MissingOneOf { keys: &["id", "template"] }),
         _ => {}
     }
     // Were it the other, `max_tenants` would be told that it misses this.
@@ -87,7 +87,7 @@ pub(super) fn read_keys(
     };
     let settings = read_settings(table, is_asked_for, site);
     if let Some((unused, _)) = plain_hosts.as_ref().filter(|_| !is_asked_for) {
-        unused.refuse(Problem::NeedsOneOf { keys: &["keys.jwks_url", "keys.discovery"] });
+        unused.refuse(ConfigProblem::NeedsOneOf { keys: &["keys.jwks_url", "keys.discovery"] });
     }
     let hosts = plain_hosts.into_iter().flat_map(|(_, hosts)| hosts).map(dangerous::allow_http);
     let options = options.map(|mut options| {
@@ -101,7 +101,7 @@ fn read_settings(table: &mut Table<'_>, is_asked_for: bool, site: &IssuerSite) -
     let mut take = |key| {
         let value = table.take(key)?;
         if !is_asked_for {
-            value.refuse(Problem::NeedsOneOf { keys: FETCHED_FROM });
+            value.refuse(ConfigProblem::NeedsOneOf { keys: FETCHED_FROM });
         }
         Some(value)
     };
@@ -131,7 +131,7 @@ fn read_settings(table: &mut Table<'_>, is_asked_for: bool, site: &IssuerSite) -
     if let Some(value) = take("load_at_start").filter(Value::is_on) {
         if site.is_template() {
             // Of issuers that are not known yet, there is nothing to load.
-            value.refuse(Problem::Conflict { with: site.identity.clone() });
+            value.refuse(ConfigProblem::Conflict { with: site.identity.clone() });
         } else {
             options = options.load_at_start();
         }
@@ -151,8 +151,8 @@ fn within_bounds(options: RemoteJwksOptions, table: &Table<'_>, site: &IssuerSit
         });
         if !follows {
             let error = RemoteJwksError::Settings(vec![*fault]);
-            let of_policy = Fault::RemoteKeys { issuer: site.name.clone(), error };
-            table.refuse_at(fault.setting, Problem::Policy(of_policy));
+            let of_policy = PolicyFault::RemoteKeys { issuer: site.name.clone(), error };
+            table.refuse_at(fault.setting, ConfigProblem::Policy(of_policy));
         }
     }
     Settings::default()
@@ -181,14 +181,14 @@ pub(super) fn read_tenant_bounds(
     let mut take = |key| {
         let value = table.take(key)?;
         if !site.is_template() {
-            value.refuse(Problem::Needs { key: "template" });
+            value.refuse(ConfigProblem::Needs { key: "template" });
         }
         Some(value)
     };
     if let Some(value) = take("max_tenants") {
         match value.integer("a number").map(usize::try_from) {
             Some(Ok(tenants)) => issuer = issuer.max_tenants(tenants),
-            Some(Err(_)) => value.refuse(Problem::OutOfRange { expected: "1 or more" }),
+            Some(Err(_)) => value.refuse(ConfigProblem::OutOfRange { expected: "1 or more" }),
             None => {}
         }
     }

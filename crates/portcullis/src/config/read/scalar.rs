@@ -5,23 +5,23 @@ use jiff::Timestamp;
 use jiff::civil;
 use jiff::fmt::friendly::SpanParser;
 
-use crate::config::fault::Problem;
+use crate::config::fault::ConfigProblem;
 use crate::config::node::Node;
 use crate::config::reader::Value;
 use crate::time::UnixTime;
 
 impl Value<'_> {
     pub(super) fn duration(&self) -> Option<Duration> {
-        self.duration_in(Duration::from_secs(1), Problem::Duration)
+        self.duration_in(Duration::from_secs(1), ConfigProblem::Duration)
     }
 
     /// A duration that may have a part of a second.
     #[cfg(feature = "remote-jwks")]
     pub(super) fn fine_duration(&self) -> Option<Duration> {
-        self.duration_in(Duration::from_millis(1), Problem::FineDuration)
+        self.duration_in(Duration::from_millis(1), ConfigProblem::FineDuration)
     }
 
-    fn duration_in(&self, unit: Duration, otherwise: Problem) -> Option<Duration> {
+    fn duration_in(&self, unit: Duration, otherwise: ConfigProblem) -> Option<Duration> {
         const PARSER: SpanParser = SpanParser::new();
         let text = self.string("a duration with its unit: \"15m\"")?;
         let duration = PARSER.parse_unsigned_duration(text).ok();
@@ -42,9 +42,9 @@ impl Value<'_> {
         match text.parse::<Timestamp>() {
             Ok(time) if is_plain => return Some(UnixTime(time.as_second())),
             _ if is_plain && text.parse::<civil::DateTime>().is_ok() => {
-                self.refuse(Problem::NoOffset);
+                self.refuse(ConfigProblem::NoOffset);
             }
-            _ => self.refuse(Problem::Time),
+            _ => self.refuse(ConfigProblem::Time),
         }
         None
     }
@@ -52,7 +52,7 @@ impl Value<'_> {
     pub(super) fn bytes(&self, expected: &'static str) -> Option<usize> {
         let bytes = usize::try_from(self.integer("a number of bytes")?).ok();
         if bytes.is_none() {
-            self.refuse(Problem::OutOfRange { expected });
+            self.refuse(ConfigProblem::OutOfRange { expected });
         }
         bytes
     }

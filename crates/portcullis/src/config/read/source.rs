@@ -1,5 +1,5 @@
 //! Where in a request a token may stand.
-use crate::config::fault::Problem;
+use crate::config::fault::ConfigProblem;
 use crate::config::reader::Value;
 use crate::dangerous;
 use crate::source::{CookieError, SameSite, TokenCookie, TokenSource};
@@ -25,7 +25,7 @@ fn read_source(value: &Value<'_>) -> Option<TokenSource> {
     let (prefix, same_site) = (table.take("prefix"), table.take("same_site"));
     for (value, needed, key) in [(&prefix, &header, "header"), (&same_site, &cookie, "cookie")] {
         if let Some(value) = value.as_ref().filter(|_| needed.is_none()) {
-            value.refuse(Problem::Needs { key });
+            value.refuse(ConfigProblem::Needs { key });
         }
     }
     let prefix = prefix.and_then(|value| value.string("a string"));
@@ -43,7 +43,7 @@ fn read_source(value: &Value<'_>) -> Option<TokenSource> {
             marker.string("the subprotocol before the token").map(TokenSource::websocket_protocol)
         }
         (None, None, None) => {
-            value.refuse(Problem::MissingOneOf { keys: KEYS });
+            value.refuse(ConfigProblem::MissingOneOf { keys: KEYS });
             None
         }
         several => {
@@ -66,7 +66,7 @@ fn read_same_site(value: &Value<'_>) -> Option<SameSite> {
 pub(super) fn read_any_cookie(value: &Value<'_>) -> Option<TokenSource> {
     let named = |value: &Value<'_>| {
         let name = value.string("the name of a cookie")?;
-        checked(dangerous::cookie(name), value)
+        checked(dangerous::unprefixed_cookie(name), value)
     };
     if value.is_string() {
         return named(value).map(Into::into);
@@ -93,5 +93,5 @@ pub(super) fn read_any_cookie(value: &Value<'_>) -> Option<TokenSource> {
 }
 
 fn checked(cookie: Result<TokenCookie, CookieError>, value: &Value<'_>) -> Option<TokenCookie> {
-    cookie.map_err(|error| value.refuse(Problem::Cookie(error))).ok()
+    cookie.map_err(|error| value.refuse(ConfigProblem::Cookie(error))).ok()
 }

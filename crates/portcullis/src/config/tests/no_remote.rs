@@ -2,13 +2,13 @@
 use super::*;
 
 /// Places and problems of a policy.
-fn found(text: &str) -> Vec<(String, Problem)> {
+fn found(text: &str) -> Vec<(String, ConfigProblem)> {
     let error = refused(text);
     error.faults().iter().map(|fault| (fault.place.clone(), fault.problem.clone())).collect()
 }
 
-fn needs_feature(place: &str) -> [(String, Problem); 1] {
-    [(place.to_owned(), Problem::NeedsFeature { feature: "remote-jwks" })]
+fn needs_feature(place: &str) -> [(String, ConfigProblem); 1] {
+    [(place.to_owned(), ConfigProblem::NeedsFeature { feature: "remote-jwks" })]
 }
 
 const SECRETS: &str = "keys = { secrets = [{ file = \"raw.key\" }] }";

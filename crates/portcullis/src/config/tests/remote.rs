@@ -96,7 +96,7 @@ fn with_template(template: &str, keys: &str) -> String {
 }
 
 /// What is wrong with a policy, each with its place.
-fn found(text: &str) -> Vec<(String, Problem)> {
+fn found(text: &str) -> Vec<(String, ConfigProblem)> {
     let error = refused(text);
     error.faults().iter().map(|fault| (fault.place.clone(), fault.problem.clone())).collect()
 }
@@ -264,9 +264,12 @@ fn hosts_without_tls_are_those_that_are_named() {
         address: "http://keycloak:8080/a".to_owned(),
         fault: AddressFault::PlainHttp,
     };
-    let fault = Fault::RemoteKeys { issuer: "http://keycloak:8080/a".to_owned(), error };
+    let fault = PolicyFault::RemoteKeys { issuer: "http://keycloak:8080/a".to_owned(), error };
     for text in [text.clone(), hosts(""), hosts("\"other\"")] {
-        assert_eq!(found(&text), [("issuer[0].id".to_owned(), Problem::Policy(fault.clone()))]);
+        assert_eq!(
+            found(&text),
+            [("issuer[0].id".to_owned(), ConfigProblem::Policy(fault.clone()))]
+        );
     }
     for host in ["keycloak:8080", "http://keycloak", ""] {
         let refused = refused(&hosts(&format!("{host:?}"))).to_string();
@@ -370,7 +373,7 @@ fn each_setting_out_of_its_documented_bounds_is_a_fault_of_its_own() {
                 let text = with_keys(&format!("{origin}, {key} = {value}"));
                 let error = refused(&text);
                 assert_eq!(places(&error), [format!("issuer[0].keys.{key}")], "{value}: {error}");
-                let Problem::Policy(Fault::RemoteKeys {
+                let ConfigProblem::Policy(PolicyFault::RemoteKeys {
                     issuer,
                     error: RemoteJwksError::Settings(faults),
                 }) = &error.faults()[0].problem
@@ -483,11 +486,11 @@ fn durations_have_milliseconds_where_they_may_be_less_than_a_second() {
         );
         let (half, expected) = if is_fine {
             let message = "is no duration of whole milliseconds; write seconds and milliseconds: \"1s 500ms\"";
-            ("1.0005s", (Problem::FineDuration, message))
+            ("1.0005s", (ConfigProblem::FineDuration, message))
         } else {
             let message =
                 "is no duration of whole seconds; write hours, minutes and seconds: \"1h 30m\"";
-            ("1s 500ms", (Problem::Duration, message))
+            ("1s 500ms", (ConfigProblem::Duration, message))
         };
         for value in [half, "", "30", "-1s", "1d", "PT1M", "soon"] {
             let problem = found(&with_keys(&format!("discovery = true, {key} = \"{value}\"")));
@@ -509,14 +512,15 @@ fn durations_have_milliseconds_where_they_may_be_less_than_a_second() {
 fn keys_that_do_not_go_together_are_refused_with_their_place() {
     const FETCHED: &[&str] = &["jwks_url", "discovery"];
     let url = "jwks_url = \"https://a/jwks\"";
-    let conflict = |with: &str| Problem::Conflict { with: with.to_owned() };
-    let wrong = |expected, found| Problem::WrongType { expected, found };
-    let one = |place: &str, problem: Problem| vec![(format!("issuer[0].{place}"), problem)];
+    let conflict = |with: &str| ConfigProblem::Conflict { with: with.to_owned() };
+    let wrong = |expected, found| ConfigProblem::WrongType { expected, found };
+    let one = |place: &str, problem: ConfigProblem| vec![(format!("issuer[0].{place}"), problem)];
     let plain = with_keys("discovery = true");
     let template = |keys: &str| with_template("https://a/{tenant}", keys);
     let error = RemoteJwks::discovery().timeout(Duration::MAX).start_for("").expect_err("a fault");
-    let timeout = Problem::Policy(Fault::RemoteKeys { issuer: "https://a".to_owned(), error });
-    let missing = || Problem::MissingOneOf {
+    let timeout =
+        ConfigProblem::Policy(PolicyFault::RemoteKeys { issuer: "https://a".to_owned(), error });
+    let missing = || ConfigProblem::MissingOneOf {
         keys: &["jwks_url", "discovery", "jwks_file", "pem_file", "secrets"],
     };
     for (text, expected) in [
@@ -540,13 +544,16 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         ),
         (
             with_keys("discovery = false, cool_down = \"30s\""),
-            [one("keys.cool_down", Problem::NeedsOneOf { keys: FETCHED }), one("keys", missing())]
-                .concat(),
+            [
+                one("keys.cool_down", ConfigProblem::NeedsOneOf { keys: FETCHED }),
+                one("keys", missing()),
+            ]
+            .concat(),
         ),
         (
             with_keys("jwks_file = \"jwks.json\", timeout = \"2h\""),
             [
-                one("keys.timeout", Problem::NeedsOneOf { keys: FETCHED }),
+                one("keys.timeout", ConfigProblem::NeedsOneOf { keys: FETCHED }),
                 one("keys.timeout", timeout.clone()),
             ]
             .concat(),
@@ -570,7 +577,7 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
             ),
             one(
                 "dangerous.allow_http",
-                Problem::NeedsOneOf { keys: &["keys.jwks_url", "keys.discovery"] },
+                ConfigProblem::NeedsOneOf { keys: &["keys.jwks_url", "keys.discovery"] },
             ),
         ),
         (
@@ -583,22 +590,28 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         ),
         (
             plain.replace("id = \"https://a\"", ""),
-            vec![("issuer[0]".to_owned(), Problem::MissingOneOf { keys: &["id", "template"] })],
+            vec![(
+                "issuer[0]".to_owned(),
+                ConfigProblem::MissingOneOf { keys: &["id", "template"] },
+            )],
         ),
         (
             plain.replace("id = \"https://a\"", "template = 7"),
             one("template", wrong("a string: what stands in `iss`", "an integer")),
         ),
-        (format!("{plain}max_tenants = 7"), one("max_tenants", Problem::Needs { key: "template" })),
+        (
+            format!("{plain}max_tenants = 7"),
+            one("max_tenants", ConfigProblem::Needs { key: "template" }),
+        ),
         (
             format!("{plain}tenant_interval = \"2s\""),
-            one("tenant_interval", Problem::Needs { key: "template" }),
+            one("tenant_interval", ConfigProblem::Needs { key: "template" }),
         ),
         (
             format!("{plain}known_tenants = []\ntenant_burst = 1"),
             [
-                one("known_tenants", Problem::Needs { key: "template" }),
-                one("tenant_burst", Problem::Needs { key: "template" }),
+                one("known_tenants", ConfigProblem::Needs { key: "template" }),
+                one("tenant_burst", ConfigProblem::Needs { key: "template" }),
             ]
             .concat(),
         ),
@@ -622,7 +635,7 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         ),
         (
             format!("{}max_tenants = -1", template("discovery = true")),
-            one("max_tenants", Problem::OutOfRange { expected: "1 or more" }),
+            one("max_tenants", ConfigProblem::OutOfRange { expected: "1 or more" }),
         ),
         (
             template("discovery = true, load_at_start = true"),
@@ -632,7 +645,7 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
             with_keys("discovery = true").replace("EdDSA", "HS256"),
             one(
                 "algorithms",
-                Problem::Policy(Fault::UnusableAlgorithm {
+                ConfigProblem::Policy(PolicyFault::UnusableAlgorithm {
                     issuer: "https://a".to_owned(),
                     algorithm: Algorithm::HS256,
                 }),
@@ -642,7 +655,7 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
             format!("{}\n[dangerous]\nallow_http = [\"a\"]", plain),
             vec![(
                 "dangerous.allow_http".to_owned(),
-                Problem::UnknownKey {
+                ConfigProblem::UnknownKey {
                     nearest: None,
                     known: vec!["unlimited_lifetime", "long_lifetime", "query_parameter", "cookie"],
                     is_of_top_level: false,
@@ -667,7 +680,7 @@ fn each_setting_says_nothing_where_nothing_is_fetched() {
     let folder = folder();
     for [key, _, default] in documented() {
         let beside = |origin: &str| with_keys(&format!("{origin}, {key} = {default}"));
-        let needs = Problem::NeedsOneOf { keys: &["jwks_url", "discovery"] };
+        let needs = ConfigProblem::NeedsOneOf { keys: &["jwks_url", "discovery"] };
         let place = format!("issuer[0].keys.{key}");
         assert_eq!(found(&beside("jwks_file = \"jwks.json\"")), [(place, needs)], "{key}");
         let text = beside("jwks_file = \"jwks.json\", discovery = true");
@@ -684,10 +697,14 @@ fn each_setting_says_nothing_where_nothing_is_fetched() {
 fn templates_are_held_to_what_a_policy_holds_them_to() {
     let of = |template: &str| with_template(template, "discovery = true");
     for bad in ["https://a/", "https://{tenant}.a/{tenant}", "{Tenant}", "{tenant"] {
-        let fault = Fault::Template { issuer: bad.to_owned() };
-        assert_eq!(found(&of(bad)), [("issuer[0].template".to_owned(), Problem::Policy(fault))]);
+        let fault = PolicyFault::Template { issuer: bad.to_owned() };
+        assert_eq!(
+            found(&of(bad)),
+            [("issuer[0].template".to_owned(), ConfigProblem::Policy(fault))]
+        );
     }
-    let empty = [("issuer[0].template".to_owned(), Problem::Policy(Fault::EmptyIssuer))];
+    let empty =
+        [("issuer[0].template".to_owned(), ConfigProblem::Policy(PolicyFault::EmptyIssuer))];
     assert_eq!(found(&of("")), empty, "and not also that it has no tenant");
     assert_eq!(
         said(&of("https://a/")),
@@ -697,13 +714,13 @@ fn templates_are_held_to_what_a_policy_holds_them_to() {
     );
 
     let name = "https://a/{tenant}";
-    let twice = Fault::DuplicateIssuer { issuer: name.to_owned() };
-    let twice = |place: &str| [(place.to_owned(), Problem::Policy(twice.clone()))];
+    let twice = PolicyFault::DuplicateIssuer { issuer: name.to_owned() };
+    let twice = |place: &str| [(place.to_owned(), ConfigProblem::Policy(twice.clone()))];
     let file = with_keys("jwks_file = \"jwks.json\"");
     let one = file.replace("id = \"https://a\"", &format!("id = \"{name}\""));
     assert_eq!(found(&format!("{}{}", of(name), of(name))), twice("issuer[1].template"));
     assert_eq!(found(&format!("{}{one}", of(name))), twice("issuer[1].id"));
-    let braces = Problem::Policy(Fault::Braces { issuer: name.to_owned() });
+    let braces = ConfigProblem::Policy(PolicyFault::Braces { issuer: name.to_owned() });
     let braces = [("issuer[0].id".to_owned(), braces)];
     let both = [&braces[..], &twice("issuer[1].template")].concat();
     assert_eq!(found(&format!("{one}{}", of(name))), both);
@@ -733,7 +750,8 @@ fn other_faults_of_a_template_have_a_place_too() {
 fn a_proxy_is_an_address_without_user_and_path() {
     let allowed = "`http://` or `https://` and a host, perhaps with a port, without user and path";
     let error = RemoteJwksError::Settings(vec![SettingFault { setting: "proxy", allowed }]);
-    let fault = Problem::Policy(Fault::RemoteKeys { issuer: "https://a".to_owned(), error });
+    let fault =
+        ConfigProblem::Policy(PolicyFault::RemoteKeys { issuer: "https://a".to_owned(), error });
     for proxy in ["proxy.internal:3128", "http://user:hunter2@proxy.internal", "http://a/b", ""] {
         let text = with_keys(&format!("discovery = true, proxy = \"{proxy}\""));
         assert_eq!(found(&text), [("issuer[0].keys.proxy".to_owned(), fault.clone())], "{proxy}");
@@ -759,7 +777,7 @@ fn an_issuer_named_by_its_metadata_or_with_braces_is_said_once_and_of_its_name()
 fn an_address_at_fault_has_the_place_of_what_says_it() {
     let fault = |issuer: &str, address: &str, fault| {
         let error = RemoteJwksError::Address { address: address.to_owned(), fault };
-        Problem::Policy(Fault::RemoteKeys { issuer: issuer.to_owned(), error })
+        ConfigProblem::Policy(PolicyFault::RemoteKeys { issuer: issuer.to_owned(), error })
     };
     use AddressFault::{Extra, NotAUrl, PlainHttp};
     let url = |url: &str| with_keys(&format!("jwks_url = \"{url}\", jwks_file = \"jwks.json\""));
@@ -811,8 +829,10 @@ fn a_first_fetch_that_fails_has_the_place_of_what_asks_for_it() {
     let error = refused(&with_keys(&keys));
     let [fault] = error.faults() else { panic!("{error}") };
     assert_eq!((fault.line, fault.place.as_str()), (Some(7), "issuer[0].keys.load_at_start"));
-    let Problem::Policy(Fault::RemoteKeys { error: RemoteJwksError::FirstFetch(first), .. }) =
-        &fault.problem
+    let ConfigProblem::Policy(PolicyFault::RemoteKeys {
+        error: RemoteJwksError::FirstFetch(first),
+        ..
+    }) = &fault.problem
     else {
         panic!("{error}");
     };

@@ -68,6 +68,8 @@ impl fmt::Display for ClientFault {
     }
 }
 
+impl core::error::Error for ClientFault {}
+
 /// What is wrong with certificates and keys in PEM.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -115,3 +117,5 @@ impl fmt::Display for PemFault {
         }
     }
 }
+
+impl core::error::Error for PemFault {}

@@ -15,7 +15,7 @@ use super::caching::Caching;
 use super::fetch::{Fetched, KeyFetchError, KeyFetchFault, Memory, Source};
 use super::schedule::{Action, Input, KeyAnswer, Moment, Report, Schedule, WaiterId};
 use super::settings::Settings;
-use super::watch::{Event, Health};
+use super::watch::{RemoteKeysEvent, RemoteKeysHealth};
 use crate::fetch::FetchFault;
 use crate::keys::set::Inner;
 use crate::keys::{KeyQuery, KeySet, KeysUnavailable};
@@ -24,7 +24,7 @@ use crate::listeners::Listeners;
 use crate::listeners::guarded;
 use crate::signature::Algorithm;
 
-pub(super) type Observer = dyn Fn(&str, &Event) + Send + Sync;
+pub(super) type Observer = dyn Fn(&str, &RemoteKeysEvent) + Send + Sync;
 
 /// What a key set's handles, the requests that wait for it and its driver have in common.
 pub(super) struct Shared {
@@ -221,14 +221,14 @@ impl Shared {
         self.engine().schedule.would_try_again()
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(super) fn health(&self) -> RemoteKeysHealth {
         let engine = self.engine();
         let keys = self.keys();
         let (now, wall) = (self.now(), std::time::SystemTime::now());
         let schedule = &engine.schedule;
         let age = schedule.loaded_at().map(|at| now.saturating_sub(at));
         let cools_down = schedule.cools_down_until(now).map(|until| until.saturating_sub(now));
-        Health {
+        RemoteKeysHealth {
             serves: schedule.serves() && !self.is_overdue(),
             keys: keys.len(),
             skipped: keys.skipped().to_vec(),
@@ -253,7 +253,7 @@ impl Shared {
         new
     }
 
-    fn announce(&self, event: &Event) {
+    fn announce(&self, event: &RemoteKeysEvent) {
         let issuer = &*self.source.issuer;
         #[cfg(feature = "tracing")]
         guarded(|| super::watch::trace(issuer, event));
@@ -275,7 +275,7 @@ impl Shared {
                     let is_same = old.has_same_keys(&keys);
                     engine.generation += u64::from(!is_same);
                     let generation = engine.generation;
-                    (!is_same).then_some(Event::Refreshed { generation, keys })
+                    (!is_same).then_some(RemoteKeysEvent::Refreshed { generation, keys })
                 });
                 engine.fresh_for = Some(fresh_for);
                 engine.last_error = None;
@@ -283,7 +283,7 @@ impl Shared {
                 let until = engine.schedule.expires_at().map(|at| at.as_millis());
                 let until = until.and_then(|until| u64::try_from(until).ok());
                 self.serves_until.store(until.unwrap_or(u64::MAX), Ordering::Release);
-                Some(event.unwrap_or(Event::Unchanged))
+                Some(event.unwrap_or(RemoteKeysEvent::Unchanged))
             }
             Err(error) => {
                 let retry_after = error.retry_after();
@@ -299,15 +299,15 @@ impl Shared {
         }
     }
 
-    fn event(&self, report: Report) -> Option<Event> {
+    fn event(&self, report: Report) -> Option<RemoteKeysEvent> {
         Some(match report {
-            Report::UnknownKey => Event::UnknownKey,
-            Report::Throttled { ends_in } => Event::Throttled { ends_in },
+            Report::UnknownKey => RemoteKeysEvent::UnknownKey,
+            Report::Throttled { ends_in } => RemoteKeysEvent::Throttled { ends_in },
             Report::Failed { retry_in } => {
-                Event::Failed { error: self.engine().last_error.clone()?, retry_in }
+                RemoteKeysEvent::Failed { error: self.engine().last_error.clone()?, retry_in }
             }
-            Report::StaleServed { age, ends_in } => Event::StaleServed { age, ends_in },
-            Report::Expired => Event::Expired,
+            Report::StaleServed { age, ends_in } => RemoteKeysEvent::StaleServed { age, ends_in },
+            Report::Expired => RemoteKeysEvent::Expired,
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::fetch::{
     without_query,
 };
 use crate::json::{Json, JsonFault, read_tree};
-use crate::keys::{KeyFault, KeySet};
+use crate::keys::{KeyFault, KeySet, NotAnObject};
 use crate::text::TextFault;
 
 /// For how long metadata are gone by. They change less often than keys, and a fetch that fails
@@ -171,10 +171,14 @@ impl Source {
         let response = self.get(url, Vec::new(), timeout).await?;
         check_status(url, &response)?;
         let error = |fault| KeyFetchError::new(url, fault);
-        let members = text(&response)
-            .map_err(|_| JsonFault::NotAnObject)
-            .and_then(read_tree)
-            .map_err(|fault| error(KeyFetchFault::Metadata(fault)))?;
+        let text =
+            text(&response).map_err(|_| error(KeyFetchFault::Metadata(JsonFault::NotAnObject)))?;
+        let members = read_tree(text).map_err(|fault| {
+            error(match fault {
+                JsonFault::NotAnObject => KeyFetchFault::MetadataNotAnObject(NotAnObject::of(text)),
+                fault => KeyFetchFault::Metadata(fault),
+            })
+        })?;
         let member = |name: &'static str| {
             let value = members.iter().find_map(|(own, value)| (own == name).then_some(value));
             value
@@ -239,7 +243,9 @@ pub struct KeyFetchError {
 pub enum KeyFetchFault {
     /// There was no answer, or none that is a success.
     Fetch(FetchFault),
-    /// The metadata are no JSON object.
+    /// Something else than a JSON object stands where the metadata should be.
+    MetadataNotAnObject(NotAnObject),
+    /// The metadata are a JSON object that is not read, since two readers would not read the same.
     Metadata(JsonFault),
     /// A member of the metadata is missing, or no string.
     Missing {
@@ -319,6 +325,7 @@ impl KeyFetchError {
             },
             KeyFetchFault::Panicked | KeyFetchFault::Ended => false,
             KeyFetchFault::Metadata(_)
+            | KeyFetchFault::MetadataNotAnObject(_)
             | KeyFetchFault::Missing { .. }
             | KeyFetchFault::Issuer { .. }
             | KeyFetchFault::KeysAddress { .. }
@@ -347,6 +354,9 @@ impl fmt::Display for KeyFetchError {
         write!(f, "{}: ", self.url)?;
         match &self.fault {
             KeyFetchFault::Fetch(fault) => fault.fmt(f),
+            KeyFetchFault::MetadataNotAnObject(found) => {
+                write!(f, "instead of the metadata there is {found}")
+            }
             KeyFetchFault::Metadata(fault) => write!(f, "the metadata {fault}"),
             KeyFetchFault::Missing { member } => {
                 write!(f, "the metadata have no string `{member}`")

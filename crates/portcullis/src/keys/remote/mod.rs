@@ -28,7 +28,7 @@
 //! [`dangerous::allow_http`](crate::dangerous::allow_http) aside; JSON nests 16 deep at most; RSA
 //! has 2048 to 8192 bits; the content type says nothing, and the content has to be JSON; a set
 //! without a usable key is refused; entries are read one by one; one that has a private or
-//! symmetric member, or that cannot be used, is skipped and named in the [`Health`]; a key under
+//! symmetric member, or that cannot be used, is skipped and named in the [`RemoteKeysHealth`]; a key under
 //! the id of another is a new key; keys that a set no longer has are not kept.
 //!
 //! An hour of sleep of the machine does not count as an hour here.
@@ -56,7 +56,7 @@ use self::driver::{Observer, Shared, drive};
 use self::fetch::{KeyAddress, Source};
 pub use self::fetch::{KeyFetchError, KeyFetchFault};
 pub(crate) use self::settings::Settings;
-pub use self::watch::{Event, Health};
+pub use self::watch::{RemoteKeysEvent, RemoteKeysHealth};
 use super::{KeyFuture, KeyQuery, KeySet, KeySource};
 use crate::debug_as_displayed::debug_as_displayed;
 use crate::fetch::{AddressFault, AllowHttp, HttpClient, PlainHosts, SettingFault, Thread, shown};
@@ -207,7 +207,7 @@ impl RemoteJwks {
     }
 
     /// How it is doing.
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> RemoteKeysHealth {
         self.handle.shared.health()
     }
 }
@@ -464,7 +464,10 @@ impl RemoteJwksOptions {
     /// block, nor hold a policy or a handle with these keys, which would then never end.
     ///
     /// Called again, all are told. Not called: nobody is, but for `tracing`.
-    pub fn on_event(mut self, observer: impl Fn(&str, &Event) + Send + Sync + 'static) -> Self {
+    pub fn on_event(
+        mut self,
+        observer: impl Fn(&str, &RemoteKeysEvent) + Send + Sync + 'static,
+    ) -> Self {
         self.observers.add(Arc::new(observer));
         self
     }

@@ -9,7 +9,7 @@ use crate::keys::{KeySet, SkippedKey};
 /// How a remote key set is doing.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
-pub struct Health {
+pub struct RemoteKeysHealth {
     /// Whether there are keys to serve. Where not, tokens of the issuer get 503.
     pub serves: bool,
     /// How many keys there are, one for each algorithm that a public key serves.
@@ -39,7 +39,7 @@ pub struct Health {
 /// What happened to a remote key set.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum RemoteKeysEvent {
     /// Other keys are in use.
     Refreshed {
         /// How many times that happened.
@@ -60,7 +60,7 @@ pub enum Event {
     /// over. Said once before each fetch, not for each token.
     UnknownKey,
     /// A request with an unknown key id was answered at once, since it is too soon for a fetch, or
-    /// too many wait for one. Said once between two fetches; [`Health::throttled`] counts.
+    /// too many wait for one. Said once between two fetches; [`RemoteKeysHealth::throttled`] counts.
     Throttled {
         /// In how long the next fetch may begin.
         ends_in: Duration,
@@ -76,7 +76,7 @@ pub enum Event {
     Expired,
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for RemoteKeysEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refreshed { keys, .. } => {
@@ -100,26 +100,26 @@ impl fmt::Display for Event {
 
 /// Tells `tracing`.
 #[cfg(feature = "tracing")]
-pub(super) fn trace(issuer: &str, event: &Event) {
+pub(super) fn trace(issuer: &str, event: &RemoteKeysEvent) {
     match event {
-        Event::Refreshed { generation, keys } => {
+        RemoteKeysEvent::Refreshed { generation, keys } => {
             tracing::info!(?issuer, generation, keys = keys.len(), "remote keys refreshed");
             for skipped in keys.skipped() {
                 tracing::warn!(?issuer, %skipped, "remote key skipped");
             }
         }
-        Event::Unchanged => tracing::debug!(?issuer, "remote keys unchanged"),
-        Event::Failed { error, retry_in } => {
+        RemoteKeysEvent::Unchanged => tracing::debug!(?issuer, "remote keys unchanged"),
+        RemoteKeysEvent::Failed { error, retry_in } => {
             tracing::warn!(?issuer, %error, ?retry_in, "remote keys not fetched");
         }
-        Event::UnknownKey => tracing::info!(?issuer, "unknown key id, looking for it"),
-        Event::Throttled { ends_in } => {
+        RemoteKeysEvent::UnknownKey => tracing::info!(?issuer, "unknown key id, looking for it"),
+        RemoteKeysEvent::Throttled { ends_in } => {
             tracing::warn!(?issuer, ?ends_in, "unknown key ids, too soon for a fetch");
         }
-        Event::StaleServed { age, ends_in } => {
+        RemoteKeysEvent::StaleServed { age, ends_in } => {
             tracing::warn!(?issuer, ?age, ?ends_in, "stale remote keys served");
         }
-        Event::Expired => tracing::error!(?issuer, "remote keys too old to be served"),
+        RemoteKeysEvent::Expired => tracing::error!(?issuer, "remote keys too old to be served"),
     }
 }
 
@@ -137,24 +137,24 @@ mod tests {
         let (short, long) = (Duration::from_millis(1234), Duration::from_secs(3600));
         for (event, text) in [
             (
-                Event::Refreshed { generation: 3, keys: KeySet::empty() },
+                RemoteKeysEvent::Refreshed { generation: 3, keys: KeySet::empty() },
                 "new keys: 0, entries skipped: 0",
             ),
-            (Event::Unchanged, "keys unchanged"),
+            (RemoteKeysEvent::Unchanged, "keys unchanged"),
             (
-                Event::Failed { error, retry_in: short },
+                RemoteKeysEvent::Failed { error, retry_in: short },
                 "keys not fetched, next try in 1.2s: https://id.example/jwks: status 500",
             ),
-            (Event::UnknownKey, "a token names an unknown key: looking for it"),
+            (RemoteKeysEvent::UnknownKey, "a token names an unknown key: looking for it"),
             (
-                Event::Throttled { ends_in: short },
+                RemoteKeysEvent::Throttled { ends_in: short },
                 "tokens name unknown keys: next fetch in 1.2s at the earliest",
             ),
             (
-                Event::StaleServed { age: long, ends_in: short },
+                RemoteKeysEvent::StaleServed { age: long, ends_in: short },
                 "keys of 3600s ago are served, for 1s at most",
             ),
-            (Event::Expired, "keys too old to be served: tokens get 503"),
+            (RemoteKeysEvent::Expired, "keys too old to be served: tokens get 503"),
         ] {
             assert_eq!(event.to_string(), text);
         }

@@ -9,8 +9,8 @@
 //! - **Published**: stands in `published.txt`, in whatever case: defaults and examples of
 //!   tutorials, templates, products and RFCs, which are tried first. Or it is the MD5, SHA-1 or SHA-2
 //!   hash of one of these, or of nothing, with a newline at the end or without: a hash makes nothing
-//!   harder to guess. Or it has Django's prefix for keys that are for development only. A random secret
-//!   is in no list.
+//!   harder to guess. Or it has Django's prefix for keys that are for development only, or is digits of π or
+//!   another famous number. A random secret is in no list.
 //! - **All equal**: one byte throughout. An empty secret counts.
 //! - **Repeating**: a block that fills at least half, repeated to the end: who has the block has
 //!   the secret. Of 32 random hexadecimal digits one in 2^64, of 32 random bytes one in 2^128.
@@ -127,6 +127,26 @@ fn spellings(secret: &[u8]) -> Vec<Bytes> {
     all
 }
 
+/// The first 129 digits of π, e, √2 and the golden ratio, which look as random as any and which everybody can
+/// look up.
+const CONSTANTS: [&str; 4] = [
+    "314159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798214808651328230664709384460",
+    "271828182845904523536028747135266249775724709369995957496696762772407663035354759457138217852516642742746639193200305992181741359",
+    "141421356237309504880168872420969807856967187537694807317667973799073247846210703885038753432764157273501384623091229702492483605",
+    "161803398874989484820458683436563811772030917980576286213544862270526046281890244970720720418939113748475408807538689175212663386",
+];
+
+/// Whether it is 16 or more digits in a row of a famous number, with or without its point: of random digits
+/// less than one in 10^13 is.
+fn is_constant(spelling: &[u8]) -> bool {
+    let digits: Zeroizing<Vec<u8>> =
+        Zeroizing::new(spelling.iter().copied().filter(|it| *it != b'.').collect());
+    digits.len() >= 16
+        && CONSTANTS
+            .iter()
+            .any(|it| it.as_bytes().windows(digits.len()).any(|run| *run == **digits))
+}
+
 fn is_published(spelling: &[u8]) -> bool {
     static PUBLISHED: LazyLock<HashSet<Vec<u8>>> = LazyLock::new(|| {
         let spelled = published().map(str::as_bytes).flat_map(|text| {
@@ -142,7 +162,9 @@ fn is_published(spelling: &[u8]) -> bool {
     });
     let spelling = Zeroizing::new(spelling.trim_ascii().to_ascii_lowercase());
     // Django's own mark of a key that is for development only.
-    spelling.starts_with(b"django-insecure-") || PUBLISHED.contains(&*spelling)
+    spelling.starts_with(b"django-insecure-")
+        || is_constant(&spelling)
+        || PUBLISHED.contains(&*spelling)
 }
 
 fn hashes(text: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
@@ -471,6 +493,23 @@ mod tests {
             judge("django-insecure-$4n2%e0q@0v!1rj#m^zt&8x_p7lq5d"),
             Some(Weakness::Published)
         );
+    }
+
+    #[test]
+    fn digits_of_a_famous_number_are_published() {
+        for digits in [
+            "3.141592653589793238462643383279502884197169399375105820974944592307",
+            "2384626433832795028841971693993751058209749445923078164062862089",
+            "2.7182818284590452353602874713526624977572470936999595749669",
+            "1414213562373095048801688724209698078569671875376948",
+            "1.61803398874989484820458683436563811772030917980576",
+        ] {
+            assert_eq!(weakness(digits.as_bytes()), Some(Weakness::Published), "{digits}");
+            let encoded = BASE64.encode(digits);
+            assert_eq!(weakness(encoded.as_bytes()), Some(Weakness::Published), "{encoded}");
+        }
+        let random = "8251706439926175303841159276084735928106431759268504";
+        assert_eq!(weakness(random.as_bytes()), None);
     }
 
     #[test]

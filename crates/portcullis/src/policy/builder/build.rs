@@ -11,7 +11,7 @@ use crate::claims::StatusRule;
 use crate::fetch::Thread;
 use crate::issuers::{Trusted, TrustedIssuers};
 use crate::keys::KeySet;
-use crate::policy::fault::{BuildError, Fault};
+use crate::policy::fault::{BuildError, PolicyFault};
 use crate::policy::{Issuer, Policy};
 use crate::response::ResponseNeeds;
 use crate::revocation::{IssuerRule, Sources};
@@ -64,7 +64,7 @@ impl PolicyBuilder {
     }
 
     /// What the tokens of each issuer are held to, and what is at fault about the issuers.
-    fn prepare_issuers(&mut self, terms: &Arc<Terms>) -> (Vec<Trusted>, Vec<Fault>) {
+    fn prepare_issuers(&mut self, terms: &Arc<Terms>) -> (Vec<Trusted>, Vec<PolicyFault>) {
         let public = self.issuers.iter().flat_map(Issuer::public_keys);
         let public = public.fold(KeySet::empty(), |all, set| all.and(&set));
         let mut prepared: Vec<Trusted> = Vec::new();
@@ -74,7 +74,7 @@ impl PolicyBuilder {
             let (issuer, found) = self.prepare_issuer(issuer, terms, &public);
             faults.extend(found);
             if prepared.iter().any(|other| other.is_same_as(&issuer)) {
-                faults.push(Fault::DuplicateIssuer { issuer: name });
+                faults.push(PolicyFault::DuplicateIssuer { issuer: name });
             }
             prepared.push(issuer);
         }
@@ -86,7 +86,7 @@ impl PolicyBuilder {
         issuer: Issuer,
         terms: &Arc<Terms>,
         public: &KeySet,
-    ) -> (Trusted, Vec<Fault>) {
+    ) -> (Trusted, Vec<PolicyFault>) {
         let name = issuer.name().to_owned();
         let place = format!("issuer `{name}`");
         let mut faults: Vec<_> =
@@ -108,8 +108,9 @@ impl PolicyBuilder {
             let all = [enforced.check_rules(&rules, &rule), enforced.check_keys(&rule)];
             all.into_iter().filter_map(Result::err)
         });
-        faults
-            .extend(of_revocations.map(|fault| Fault::Revocations { place: place.clone(), fault }));
+        faults.extend(
+            of_revocations.map(|fault| PolicyFault::Revocations { place: place.clone(), fault }),
+        );
         let (trusted, found) = issuer.prepare(rules, terms, public);
         faults.extend(found);
         (trusted, faults)
@@ -123,7 +124,7 @@ impl PolicyBuilder {
         let former = [];
         let mut not_started = Vec::new();
         let issuers = TrustedIssuers::start(issuers, &former, &mut not_started);
-        let faults = not_started.into_iter().map(Fault::from);
+        let faults = not_started.into_iter().map(PolicyFault::from);
         #[cfg(feature = "status-list")]
         let (status_lists, fault) = match self.start_status_lists() {
             Ok(lists) => (lists, None),
@@ -141,9 +142,9 @@ impl PolicyBuilder {
 
     /// The status lists with the thread that fetches them.
     #[cfg(feature = "status-list")]
-    fn start_status_lists(&self) -> Result<Option<StartedLists>, Fault> {
+    fn start_status_lists(&self) -> Result<Option<StartedLists>, PolicyFault> {
         let Some(Shared(lists)) = self.status_lists.get() else { return Ok(None) };
-        let thread = StatusLists::thread().map_err(|error| Fault::StatusLists { error })?;
+        let thread = StatusLists::thread().map_err(|error| PolicyFault::StatusLists { error })?;
         Ok(Some((StatusLists::clone(lists), thread)))
     }
 

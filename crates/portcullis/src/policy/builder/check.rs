@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::PolicyBuilder;
 use crate::cache;
 use crate::claims::{ClaimRules, LONGEST_LIFETIME, MaxLifetime};
-use crate::policy::fault::Fault;
+use crate::policy::fault::PolicyFault;
 use crate::policy::resource;
 use crate::revocation::{EnforcedRevocations, RevocationFault};
 #[cfg(feature = "status-list")]
@@ -21,12 +21,12 @@ const POLICY: &str = "the policy";
 
 impl PolicyBuilder {
     /// What is at fault about the policy, whatever its issuers are.
-    pub(super) fn faults(&self) -> Vec<Fault> {
+    pub(super) fn faults(&self) -> Vec<PolicyFault> {
         let mut faults = Vec::new();
-        faults.extend(self.issuers.is_empty().then_some(Fault::NoIssuer));
+        faults.extend(self.issuers.is_empty().then_some(PolicyFault::NoIssuer));
         faults.extend(self.contradicted().map(|setting| said_twice(POLICY, setting)));
         faults.extend(self.resource_faults());
-        faults.extend(self.presentation.unwritable().map(|setting| Fault::Text { setting }));
+        faults.extend(self.presentation.unwritable().map(|setting| PolicyFault::Text { setting }));
         faults.extend(rule_faults(POLICY, &self.rules));
         faults.extend(contradictions(POLICY, &self.rules));
         faults.extend(self.revocation_faults());
@@ -57,24 +57,24 @@ impl PolicyBuilder {
         own.chain(self.rules.contradicted()).chain(self.presentation.contradicted())
     }
 
-    fn resource_faults(&self) -> impl Iterator<Item = Fault> {
+    fn resource_faults(&self) -> impl Iterator<Item = PolicyFault> {
         // Without an issuer, that is fault enough.
         let resource = self.protected_resource.get().filter(|_| !self.issuers.is_empty());
         let sources = self.sources.get().map(Vec::as_slice);
         let faults = resource.map(|it| resource::faults(it, &self.issuers, sources));
-        faults.into_iter().flatten().map(|fault| Fault::ProtectedResource { fault })
+        faults.into_iter().flatten().map(|fault| PolicyFault::ProtectedResource { fault })
     }
 
     /// What is enforced of issuers that are none, and what contradicts itself.
-    fn revocation_faults(&self) -> impl Iterator<Item = Fault> {
+    fn revocation_faults(&self) -> impl Iterator<Item = PolicyFault> {
         let named = self.enforced.iter().flat_map(EnforcedRevocations::issuers);
         let unknown = named.filter(|id| !self.issuers.iter().any(|own| own.may_be(id)));
         let unknown = unknown.map(|id| RevocationFault::UnknownIssuer { issuer: id.to_owned() });
         let own = self.enforced.iter().filter_map(|enforced| enforced.check().err());
-        unknown.chain(own).map(|fault| Fault::Revocations { place: POLICY.to_owned(), fault })
+        unknown.chain(own).map(|fault| PolicyFault::Revocations { place: POLICY.to_owned(), fault })
     }
 
-    fn limit_faults(&self) -> impl Iterator<Item = Fault> {
+    fn limit_faults(&self) -> impl Iterator<Item = PolicyFault> {
         let token = self.token_limit.get().copied();
         let token = token.filter(|limit| !(1..=TokenLimits::MAX).contains(limit));
         let header = self.header_limit.get().copied();
@@ -82,32 +82,32 @@ impl PolicyBuilder {
         let cache = self.token_cache.get().copied().filter(|bytes| *bytes != 0);
         let cache = cache.filter(|bytes| !(cache::MIN_BYTES..=cache::MAX_BYTES).contains(bytes));
         let found = [
-            token.map(|limit| Fault::TokenLimit { limit }),
-            header.map(|limit| Fault::HeaderLimit { limit }),
-            cache.map(|bytes| Fault::TokenCache { bytes }),
+            token.map(|limit| PolicyFault::TokenLimit { limit }),
+            header.map(|limit| PolicyFault::HeaderLimit { limit }),
+            cache.map(|bytes| PolicyFault::TokenCache { bytes }),
         ];
         found.into_iter().flatten()
     }
 
-    fn origin_faults(&self) -> impl Iterator<Item = Fault> {
+    fn origin_faults(&self) -> impl Iterator<Item = PolicyFault> {
         let wrong: BTreeSet<_> = self.origins.iter().filter(|origin| !is_origin(origin)).collect();
-        wrong.into_iter().map(|origin| Fault::Origin { origin: origin.clone() })
+        wrong.into_iter().map(|origin| PolicyFault::Origin { origin: origin.clone() })
     }
 
     #[cfg(feature = "status-list")]
-    fn status_faults(&self) -> impl Iterator<Item = Fault> {
+    fn status_faults(&self) -> impl Iterator<Item = PolicyFault> {
         let lists = self.status_lists.get().into_iter();
         let errors = lists.flat_map(|Shared(lists)| lists.faults());
-        errors.map(|error| Fault::StatusLists { error })
+        errors.map(|error| PolicyFault::StatusLists { error })
     }
 }
 
-pub(super) fn said_twice(place: &str, setting: &'static str) -> Fault {
-    Fault::SaidTwice { place: place.to_owned(), setting }
+pub(super) fn said_twice(place: &str, setting: &'static str) -> PolicyFault {
+    PolicyFault::SaidTwice { place: place.to_owned(), setting }
 }
 
 /// Rules that no policy may have, each by itself.
-pub(super) fn rule_faults(place: &str, rules: &ClaimRules) -> impl Iterator<Item = Fault> {
+pub(super) fn rule_faults(place: &str, rules: &ClaimRules) -> impl Iterator<Item = PolicyFault> {
     let leeway = rules.leeway.get().copied().filter(|leeway| *leeway > MAX_LEEWAY);
     let lifetime = rules.max_lifetime.get().copied();
     let too_long = match lifetime {
@@ -117,44 +117,44 @@ pub(super) fn rule_faults(place: &str, rules: &ClaimRules) -> impl Iterator<Item
         _ => None,
     };
     let is_zero = |limit: Option<Duration>| limit.is_some_and(|limit| limit.as_secs() == 0);
-    let zero = |setting| Fault::ZeroDuration { place: place.to_owned(), setting };
+    let zero = |setting| PolicyFault::ZeroDuration { place: place.to_owned(), setting };
     let found = [
-        leeway.map(|leeway| Fault::Leeway { place: place.to_owned(), leeway }),
-        too_long.map(|lifetime| Fault::Lifetime { place: place.to_owned(), lifetime }),
+        leeway.map(|leeway| PolicyFault::Leeway { place: place.to_owned(), leeway }),
+        too_long.map(|lifetime| PolicyFault::Lifetime { place: place.to_owned(), lifetime }),
         is_zero(lifetime.and_then(|it| it.limit)).then(|| zero("max_lifetime")),
         is_zero(rules.max_age.get().copied()).then(|| zero("max_age")),
-        rules.has_nameless().then(|| Fault::NamelessClaim { place: place.to_owned() }),
+        rules.has_nameless().then(|| PolicyFault::NamelessClaim { place: place.to_owned() }),
     ];
     found.into_iter().flatten()
 }
 
 /// Rules of which one is never met where the others are.
-pub(super) fn contradictions(place: &str, rules: &ClaimRules) -> impl Iterator<Item = Fault> {
+pub(super) fn contradictions(place: &str, rules: &ClaimRules) -> impl Iterator<Item = PolicyFault> {
     rules.contradictions().map(move |claim| contradiction(place, claim))
 }
 
-pub(super) fn contradiction(place: &str, claim: &str) -> Fault {
-    Fault::Contradiction { place: place.to_owned(), claim: claim.to_owned() }
+pub(super) fn contradiction(place: &str, claim: &str) -> PolicyFault {
+    PolicyFault::Contradiction { place: place.to_owned(), claim: claim.to_owned() }
 }
 
-fn source_faults(sources: &[TokenSource]) -> Vec<Fault> {
+fn source_faults(sources: &[TokenSource]) -> Vec<PolicyFault> {
     let is_again = |(at, source): (usize, &TokenSource)| {
         sources[..at].iter().any(|other| other.0.overlaps(&source.0))
     };
     let found = [
-        sources.is_empty().then_some(Fault::NoSource),
-        sources.iter().enumerate().any(is_again).then_some(Fault::DuplicateSource),
+        sources.is_empty().then_some(PolicyFault::NoSource),
+        sources.iter().enumerate().any(is_again).then_some(PolicyFault::DuplicateSource),
     ];
     let own = sources.iter().filter_map(|source| source_fault(&source.0));
     found.into_iter().flatten().chain(own).collect()
 }
 
-fn source_fault(source: &Kind) -> Option<Fault> {
+fn source_fault(source: &Kind) -> Option<PolicyFault> {
     let (name, is_name) = match source {
         Kind::Bearer | Kind::Cookie { is_checked: true, .. } => return None,
         Kind::Header { name, .. } => match name.as_str() {
-            "cookie" => return Some(Fault::CookieHeader),
-            "sec-websocket-protocol" => return Some(Fault::WebSocketHeader),
+            "cookie" => return Some(PolicyFault::CookieHeader),
+            "sec-websocket-protocol" => return Some(PolicyFault::WebSocketHeader),
             name => (name, http::HeaderName::from_bytes(name.as_bytes()).is_ok()),
         },
         Kind::Cookie { cookie, .. } => (cookie.name(), is_cookie_name(cookie.name())),
@@ -166,8 +166,10 @@ fn source_fault(source: &Kind) -> Option<Fault> {
     };
     let name = name.to_owned();
     match source {
-        _ if !is_name => Some(Fault::SourceName { name }),
-        Kind::Cookie { cookie, .. } if !cookie.is_host_only() => Some(Fault::CookiePrefix { name }),
+        _ if !is_name => Some(PolicyFault::SourceName { name }),
+        Kind::Cookie { cookie, .. } if !cookie.is_host_only() => {
+            Some(PolicyFault::CookiePrefix { name })
+        }
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
-use crate::policy::fault::Fault;
+use crate::policy::fault::PolicyFault;
 use crate::signature::{Algorithm, Family};
 
 /// The keys of an issuer, of one origin or several.
@@ -132,7 +132,7 @@ impl KeyParts {
         issuer: &str,
         algorithms: &[Algorithm],
         public: &KeySet,
-    ) -> (Self, Vec<Fault>) {
+    ) -> (Self, Vec<PolicyFault>) {
         let mut parts = Self {
             fixed: KeySet::empty(),
             sources: Vec::new(),
@@ -158,10 +158,14 @@ impl KeyParts {
         issuer: &str,
         algorithms: &[Algorithm],
         public: &KeySet,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), PolicyFault> {
         let check_use = |keys: &KeySet| {
             let is_unused = algorithms.iter().all(|one| keys.most_matches(*one, false) == 0);
-            if is_unused { Err(Fault::UnusedKeys { issuer: issuer.to_owned() }) } else { Ok(()) }
+            if is_unused {
+                Err(PolicyFault::UnusedKeys { issuer: issuer.to_owned() })
+            } else {
+                Ok(())
+            }
         };
         match part {
             Part::Set(set) => {
@@ -176,7 +180,7 @@ impl KeyParts {
                 }
                 Err(fault) => {
                     let (issuer, secret) = (issuer.to_owned(), secret.label());
-                    return Err(Fault::Secret { issuer, secret, fault });
+                    return Err(PolicyFault::Secret { issuer, secret, fault });
                 }
             },
             Part::File(file) => {
@@ -218,20 +222,20 @@ impl KeyParts {
         algorithms: &[Algorithm],
         requires_key_id: bool,
         are_there: bool,
-    ) -> Vec<Fault> {
+    ) -> Vec<PolicyFault> {
         let mut faults = Vec::new();
         for &algorithm in algorithms {
             let issuer = || issuer.to_owned();
             let found = self.fixed.most_matches(algorithm, requires_key_id);
             if self.fixed.most_weight(algorithm, requires_key_id) > MAX_CANDIDATES {
-                faults.push(Fault::TooManyCandidates { issuer: issuer(), algorithm, found });
+                faults.push(PolicyFault::TooManyCandidates { issuer: issuer(), algorithm, found });
             }
             let may_come = match algorithm.family() {
                 Family::Hmac => self.may_bring_secrets,
                 Family::Rsa | Family::Ec | Family::Ed25519 => self.may_bring_public_keys,
             };
             if are_there && found == 0 && !may_come {
-                faults.push(Fault::UnusableAlgorithm { issuer: issuer(), algorithm });
+                faults.push(PolicyFault::UnusableAlgorithm { issuer: issuer(), algorithm });
             }
         }
         faults

@@ -8,7 +8,7 @@ use crate::claims::{AudienceRule, CompiledRules, IssuerRules, TokenType};
 use crate::issuers::{TenantBounds, Tenants};
 use crate::issuers::{Trusted, TrustedIssuer};
 use crate::keys::KeySet;
-use crate::policy::fault::Fault;
+use crate::policy::fault::PolicyFault;
 use crate::terms::{IssuerTerms, Terms};
 use crate::text::identifier_in;
 
@@ -20,7 +20,7 @@ impl Issuer {
         rules: CompiledRules,
         policy: &Arc<Terms>,
         public: &KeySet,
-    ) -> (Trusted, Vec<Fault>) {
+    ) -> (Trusted, Vec<PolicyFault>) {
         let mut faults = self.setting_faults();
         let Self { id, mut state } = self;
         let keys = core::mem::take(&mut state.keys);
@@ -41,7 +41,7 @@ impl Issuer {
     }
 
     /// Names, lists and texts that cannot be right, whatever its keys are.
-    fn setting_faults(&self) -> Vec<Fault> {
+    fn setting_faults(&self) -> Vec<PolicyFault> {
         let state = &self.state;
         let name = self.name();
         let issuer = || name.to_owned();
@@ -50,39 +50,39 @@ impl Issuer {
         let lacks_scope_claim =
             |names: &Vec<String>| names.is_empty() || names.iter().any(String::is_empty);
         let lists = [
-            name.is_empty().then_some(Fault::EmptyIssuer),
+            name.is_empty().then_some(PolicyFault::EmptyIssuer),
             name_fault(&self.id),
-            state.algorithms.is_empty().then(|| Fault::NoAlgorithm { issuer: issuer() }),
-            state.keys.is_empty().then(|| Fault::NoKeys { issuer: issuer() }),
+            state.algorithms.is_empty().then(|| PolicyFault::NoAlgorithm { issuer: issuer() }),
+            state.keys.is_empty().then(|| PolicyFault::NoKeys { issuer: issuer() }),
             state
                 .types
                 .get()
                 .filter(|types| types.is_empty())
-                .map(|_| Fault::NoTokenType { issuer: issuer() }),
+                .map(|_| PolicyFault::NoTokenType { issuer: issuer() }),
             state
                 .scope_claims
                 .get()
                 .filter(|names| lacks_scope_claim(names))
-                .map(|_| Fault::NoScopeClaim { issuer: issuer() }),
+                .map(|_| PolicyFault::NoScopeClaim { issuer: issuer() }),
             (audience.is_empty() || audience.iter().any(|name| name.is_empty()))
-                .then(|| Fault::NoAudience { issuer: issuer() }),
+                .then(|| PolicyFault::NoAudience { issuer: issuer() }),
         ];
         // Compared byte by byte, and no issuer writes it so.
         let texts = [name].into_iter().chain(audience.iter().map(|name| &**name));
         let spaced = texts.filter(|text| text.trim() != *text);
         let spaced =
-            spaced.map(|text| Fault::WhiteSpace { issuer: issuer(), text: text.to_owned() });
+            spaced.map(|text| PolicyFault::WhiteSpace { issuer: issuer(), text: text.to_owned() });
         lists.into_iter().flatten().chain(spaced).collect()
     }
 }
 
 /// Why no issuer calls itself so.
-fn name_fault(id: &Identity) -> Option<Fault> {
+fn name_fault(id: &Identity) -> Option<PolicyFault> {
     let name = id.name();
     if identifier_in(name).is_some() {
-        Some(Fault::MetadataAddress { issuer: name.to_owned() })
+        Some(PolicyFault::MetadataAddress { issuer: name.to_owned() })
     } else if matches!(id, Identity::One(_)) && name.contains(['{', '}']) {
-        Some(Fault::Braces { issuer: name.to_owned() })
+        Some(PolicyFault::Braces { issuer: name.to_owned() })
     } else {
         None
     }
@@ -95,7 +95,7 @@ fn trust(
     keys: KeyParts,
     rules: CompiledRules,
     policy: &Arc<Terms>,
-) -> (Trusted, Vec<Fault>) {
+) -> (Trusted, Vec<PolicyFault>) {
     #[cfg(feature = "remote-jwks")]
     let is_misnamed = name_fault(&id).is_some();
     let types = state.types.get().cloned();
@@ -131,7 +131,7 @@ fn trust(
             // Of a name that is at fault, no address can be made.
             let plans = keys.plans.iter().filter(|_| !is_misnamed);
             let found = plans.filter_map(|plan| plan.check(&name).err());
-            let fault = |error| Fault::RemoteKeys { issuer: name.clone(), error };
+            let fault = |error| PolicyFault::RemoteKeys { issuer: name.clone(), error };
             let faults = found.map(fault).collect();
             (Trusted::One(Box::new(trusted), keys.plans), faults)
         }
@@ -144,7 +144,7 @@ fn trust(
             );
             let (tenants, faults) =
                 Tenants::new(rule, trusted, keys.plans, bounds, state.known_tenants);
-            (Trusted::Each(Box::new(tenants)), faults.into_iter().map(Fault::from).collect())
+            (Trusted::Each(Box::new(tenants)), faults.into_iter().map(PolicyFault::from).collect())
         }
     }
 }

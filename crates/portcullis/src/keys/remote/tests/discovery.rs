@@ -1,5 +1,6 @@
 use super::*;
 use crate::json::JsonFault;
+use crate::keys::NotAnObject;
 
 const OPENID: &str = "https://id.example/.well-known/openid-configuration";
 const OAUTH: &str = "https://id.example/.well-known/oauth-authorization-server";
@@ -124,7 +125,7 @@ async fn of_an_issuer_without_metadata_it_is_said_what_each_address_answered() {
     assert_eq!(
         error_of(&rig).await.to_string(),
         format!(
-            "no metadata of this issuer: {OPENID}: the metadata is not one JSON object in UTF-8; {OAUTH}: status 502"
+            "no metadata of this issuer: {OPENID}: instead of the metadata there is HTML or XML where a JSON object belongs; {OAUTH}: status 502"
         )
     );
     assert_eq!(rig.server.urls(), [OPENID, OAUTH]);
@@ -183,8 +184,9 @@ async fn what_another_party_wrote_is_escaped_and_cut() {
 async fn metadata_that_are_no_object_or_lack_a_member_are_refused() {
     let missing = |member| KeyFetchFault::Missing { member };
     for (text, fault) in [
-        ("[]", KeyFetchFault::Metadata(JsonFault::NotAnObject)),
-        ("<html>", KeyFetchFault::Metadata(JsonFault::NotAnObject)),
+        ("[]", KeyFetchFault::MetadataNotAnObject(NotAnObject::List)),
+        ("<html>", KeyFetchFault::MetadataNotAnObject(NotAnObject::Markup)),
+        ("", KeyFetchFault::MetadataNotAnObject(NotAnObject::Nothing)),
         (r#"{"issuer":"a","issuer":"b"}"#, KeyFetchFault::Metadata(JsonFault::DuplicateMember)),
         ("{}", missing("issuer")),
         (r#"{"issuer":7}"#, missing("issuer")),

@@ -3,7 +3,7 @@ use super::*;
 /// Each fetch after a failure begins when it was said that it would, to the timer's millisecond.
 fn assert_retries_as_said(rig: &Rig) {
     let failures = rig.timed_events().into_iter().filter_map(|(at, event)| match event {
-        Event::Failed { retry_in, .. } => Some((at, retry_in)),
+        RemoteKeysEvent::Failed { retry_in, .. } => Some((at, retry_in)),
         _ => None,
     });
     let fetches: Vec<_> = rig.server.seen().into_iter().map(|seen| seen.at).collect();
@@ -62,7 +62,7 @@ async fn retry_in(reply: Reply) -> Duration {
     rig.remote.refresh_now().await.expect_err("a failure");
     rig.rest().await;
     let failed = rig.events().into_iter().find_map(|event| match event {
-        Event::Failed { retry_in, .. } => Some(retry_in),
+        RemoteKeysEvent::Failed { retry_in, .. } => Some(retry_in),
         _ => None,
     });
     let retry_in = failed.expect("a failure");

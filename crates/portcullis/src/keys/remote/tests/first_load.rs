@@ -80,7 +80,9 @@ async fn a_request_before_the_first_set_is_unavailable_where_the_fetch_fails() {
     let rig = Rig::new();
     rig.server.answers(KEYS, Reply::status(500));
     let unavailable = rig.ask("a").await.unwrap_err();
-    let Some(Event::Failed { retry_in, .. }) = rig.events().pop() else { panic!("no failure") };
+    let Some(RemoteKeysEvent::Failed { retry_in, .. }) = rig.events().pop() else {
+        panic!("no failure")
+    };
     assert_eq!(unavailable, KeysUnavailable { retry_after: Some(retry_in) });
     // Nobody wants it any more.
     rig.pass(DAY).await;

@@ -300,6 +300,8 @@ async fn entries_of_no_use_cost_no_other_and_are_counted_with_a_reason() {
             "key 2: a JSON value where a JSON object belongs",
         ]
     );
-    let Some(Event::Refreshed { keys, .. }) = rig.events().pop() else { panic!("no new keys") };
+    let Some(RemoteKeysEvent::Refreshed { keys, .. }) = rig.events().pop() else {
+        panic!("no new keys")
+    };
     assert_eq!(keys.skipped(), health.skipped);
 }

@@ -70,7 +70,9 @@ async fn what_happens_is_said_in_order() {
     assert_eq!(rig.ask("b").await, Ok(false));
     rig.rest().await;
     assert_eq!(rig.names()[4..], ["unknown key", "throttled"]);
-    let Some(Event::Throttled { ends_in }) = rig.events().pop() else { panic!("another event") };
+    let Some(RemoteKeysEvent::Throttled { ends_in }) = rig.events().pop() else {
+        panic!("another event")
+    };
     assert_eq!(ends_in, 30 * SECOND - MILLISECOND);
     let loaded_at = rig.elapsed() - rig.remote.health().age.unwrap();
 
@@ -79,10 +81,12 @@ async fn what_happens_is_said_in_order() {
     rig.rest().await;
     assert_eq!(rig.names()[6..8], ["failed", "stale served"]);
     let events = rig.timed_events();
-    let (at, Event::StaleServed { age, ends_in }) = &events[7] else { panic!("another event") };
+    let (at, RemoteKeysEvent::StaleServed { age, ends_in }) = &events[7] else {
+        panic!("another event")
+    };
     assert_eq!(rig.start + loaded_at + *age, *at);
     assert_eq!(*age + *ends_in, DAY);
-    let Event::Failed { error, .. } = &events[6].1 else { panic!("another event") };
+    let RemoteKeysEvent::Failed { error, .. } = &events[6].1 else { panic!("another event") };
     assert_eq!(*error.fault(), KeyFetchFault::Fetch(FetchFault::Status { status: 500 }));
 
     rig.pass(DAY).await;
@@ -95,7 +99,7 @@ async fn what_happens_is_said_in_order() {
     rig.pass(MINUTE + SECOND).await;
     let events = rig.events();
     let refreshed = events.iter().rev().find_map(|event| match event {
-        Event::Refreshed { generation, keys } => Some((*generation, keys.len())),
+        RemoteKeysEvent::Refreshed { generation, keys } => Some((*generation, keys.len())),
         _ => None,
     });
     assert_eq!(refreshed, Some((2, 1)));

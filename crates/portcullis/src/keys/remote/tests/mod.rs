@@ -176,7 +176,7 @@ impl HttpClient for Server {
 struct Rig {
     remote: RemoteJwks,
     server: Server,
-    events: Arc<Mutex<Vec<(Instant, Event)>>>,
+    events: Arc<Mutex<Vec<(Instant, RemoteKeysEvent)>>>,
     start: Instant,
 }
 
@@ -190,7 +190,7 @@ impl Rig {
         let server = Server::default();
         let events = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&events);
-        let observer = move |issuer: &str, event: &Event| {
+        let observer = move |issuer: &str, event: &RemoteKeysEvent| {
             assert_eq!(issuer, ISSUER);
             told.lock().expect("no panic under the lock").push((Instant::now(), event.clone()));
         };
@@ -262,11 +262,11 @@ impl Rig {
         })
     }
 
-    fn events(&self) -> Vec<Event> {
+    fn events(&self) -> Vec<RemoteKeysEvent> {
         self.timed_events().into_iter().map(|(_, event)| event).collect()
     }
 
-    fn timed_events(&self) -> Vec<(Instant, Event)> {
+    fn timed_events(&self) -> Vec<(Instant, RemoteKeysEvent)> {
         self.events.lock().expect("no panic under the lock").clone()
     }
 
@@ -309,15 +309,15 @@ fn start_for(issuer: &str, options: RemoteJwksOptions) -> RemoteJwks {
     }
 }
 
-fn name(event: &Event) -> &'static str {
+fn name(event: &RemoteKeysEvent) -> &'static str {
     match event {
-        Event::Refreshed { .. } => "refreshed",
-        Event::Unchanged => "unchanged",
-        Event::Failed { .. } => "failed",
-        Event::UnknownKey => "unknown key",
-        Event::Throttled { .. } => "throttled",
-        Event::StaleServed { .. } => "stale served",
-        Event::Expired => "expired",
+        RemoteKeysEvent::Refreshed { .. } => "refreshed",
+        RemoteKeysEvent::Unchanged => "unchanged",
+        RemoteKeysEvent::Failed { .. } => "failed",
+        RemoteKeysEvent::UnknownKey => "unknown key",
+        RemoteKeysEvent::Throttled { .. } => "throttled",
+        RemoteKeysEvent::StaleServed { .. } => "stale served",
+        RemoteKeysEvent::Expired => "expired",
     }
 }
 
