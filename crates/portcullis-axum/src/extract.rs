@@ -107,6 +107,18 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
 /// ```
 pub struct Authorized<R>(pub VerifiedToken, PhantomData<R>);
 
+impl<R: Requires> Authorized<R> {
+    /// Makes one of a verified token that meets the requirement, as for a unit test that calls a handler.
+    ///
+    /// # Errors
+    ///
+    /// The token does not meet the requirement, or nobody could.
+    pub fn check(token: VerifiedToken) -> Result<Self, portcullis::Error> {
+        R::requirement().check(&token)?;
+        Ok(Self(token, PhantomData))
+    }
+}
+
 impl<R> Clone for Authorized<R> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)

@@ -221,9 +221,9 @@ async fn a_refusal_of_head_is_that_of_get_without_its_body() {
 
 #[tokio::test]
 async fn an_extractor_refuses_as_its_policy_presents_itself() {
-    let presentation = Presentation::new()
-        .realm("orders")
-        .on_refusal(|error, refusal| refusal.set_header("x-reason", error.reason()));
+    let presentation = Presentation::new().realm("orders").on_refusal(|refused, refusal| {
+        refusal.set_header("x-reason", refused.error_for_logs().reason());
+    });
     let policy = issuer().policy_builder().presentation(presentation).allow_anonymous();
     let app = app(policy.build().expect("a policy"));
     let reply = get_from(app.clone(), "/caller", None).await;

@@ -7,7 +7,10 @@ use crate::authorize::Requirement;
 use crate::error::{Error, SourceError};
 use crate::observe;
 use crate::refusal::grpc::GrpcStatus;
-use crate::refusal::{self, CompiledPresentation, RejectionResponse, ResponseForm};
+use crate::refusal::{
+    self, CompiledPresentation, RefusalContext, Refused, RefusedRequest, RejectionResponse,
+    ResponseForm,
+};
 use crate::response::ResponseNeeds;
 use crate::source::TokenCookie;
 use crate::terms::Terms;
@@ -62,17 +65,17 @@ impl Admission {
     }
 
     /// For an extractor that asks for a token; `found` is what the request's extensions hold, and
-    /// `form` what it wants: the request, or a [`ResponseForm`].
+    /// `context` the request, or a [`ResponseForm`] where that is gone.
     ///
     /// # Errors
     ///
     /// The request has no token, or no policy stands in front of the route.
     pub fn require(
         found: Option<&Self>,
-        form: impl Into<ResponseForm> + Copy,
+        context: impl RefusalContext + Copy,
     ) -> Result<&VerifiedToken, Rejection> {
-        let admission = Self::installed(found, form)?;
-        admission.token().ok_or_else(|| admission.reject(SourceError::Missing, form))
+        let admission = Self::installed(found, context)?;
+        admission.token().ok_or_else(|| admission.reject(SourceError::Missing, context))
     }
 
     /// For an extractor that can do without.
@@ -82,9 +85,9 @@ impl Admission {
     /// No policy stands in front of the route.
     pub fn optional(
         found: Option<&Self>,
-        form: impl Into<ResponseForm> + Copy,
+        context: impl RefusalContext + Copy,
     ) -> Result<Option<&VerifiedToken>, Rejection> {
-        Ok(Self::installed(found, form)?.token())
+        Ok(Self::installed(found, context)?.token())
     }
 
     /// For an extractor of typed claims.
@@ -94,10 +97,10 @@ impl Admission {
     /// As [`require`](Self::require), or the claims are no `T`.
     pub fn require_claims<T: DeserializeOwned + Send + Sync + 'static>(
         found: Option<&Self>,
-        form: impl Into<ResponseForm> + Copy,
+        context: impl RefusalContext + Copy,
     ) -> Result<Arc<T>, Rejection> {
-        let admission = Self::installed(found, form)?;
-        admission.claims(form)?.ok_or_else(|| admission.reject(SourceError::Missing, form))
+        let admission = Self::installed(found, context)?;
+        admission.claims(context)?.ok_or_else(|| admission.reject(SourceError::Missing, context))
     }
 
     /// For an extractor of typed claims that can do without.
@@ -107,9 +110,9 @@ impl Admission {
     /// As [`optional`](Self::optional), or the claims are no `T`.
     pub fn optional_claims<T: DeserializeOwned + Send + Sync + 'static>(
         found: Option<&Self>,
-        form: impl Into<ResponseForm> + Copy,
+        context: impl RefusalContext + Copy,
     ) -> Result<Option<Arc<T>>, Rejection> {
-        Self::installed(found, form)?.claims(form)
+        Self::installed(found, context)?.claims(context)
     }
 
     /// For a layer or an extractor that asks for more than the policy.
@@ -120,42 +123,42 @@ impl Admission {
     pub fn authorize<'a>(
         found: Option<&'a Self>,
         requirement: &Requirement,
-        form: impl Into<ResponseForm> + Copy,
+        context: impl RefusalContext + Copy,
     ) -> Result<&'a VerifiedToken, Rejection> {
-        let admission = Self::installed(found, form)?;
-        let token = Self::require(Some(admission), form)?;
-        requirement.check(token).map_err(|error| admission.reject(error, form))?;
+        let admission = Self::installed(found, context)?;
+        let token = Self::require(Some(admission), context)?;
+        requirement.check(token).map_err(|error| admission.reject(error, context))?;
         Ok(token)
     }
 
     fn claims<T: DeserializeOwned + Send + Sync + 'static>(
         &self,
-        form: impl Into<ResponseForm> + Copy,
+        context: impl RefusalContext + Copy,
     ) -> Result<Option<Arc<T>>, Rejection> {
         let claims = self.token().map(VerifiedToken::claims).transpose();
-        claims.map_err(|error| self.reject(error, form))
+        claims.map_err(|error| self.reject(error, context))
     }
 
     /// Turns the request away after all.
-    pub fn reject(&self, error: impl Into<Error>, form: impl Into<ResponseForm>) -> Rejection {
+    pub fn reject(&self, error: impl Into<Error>, context: impl RefusalContext) -> Rejection {
         let terms = Arc::clone(self.terms());
         let caller = self.token().filter(|_| terms.names_callers);
         let error = error.into();
-        observe::refused(&error, caller);
-        Rejection::told(error, Some(terms), form.into())
+        observe::refused(&error, caller, &context);
+        Rejection::told(error, Some(terms), &context)
     }
 
-    fn installed(found: Option<&Self>, form: impl Into<ResponseForm>) -> Result<&Self, Rejection> {
+    fn installed(found: Option<&Self>, context: impl RefusalContext) -> Result<&Self, Rejection> {
         // The client is told nothing that helps, and no policy's hook sees it.
-        found.ok_or_else(|| Rejection::new(Error::NotInstalled, None, form.into()))
+        found.ok_or_else(|| Rejection::new(Error::NotInstalled, None, &context))
     }
 }
 
 impl VerifiedToken {
     /// For a connection that outlives its request, when [`Policy::recheck`](crate::Policy::recheck) says no: the end, as the layer would
     /// have refused the request.
-    pub fn reject(&self, error: impl Into<Error>, form: impl Into<ResponseForm>) -> Rejection {
-        Admission::verified(self.clone()).reject(error, form)
+    pub fn reject(&self, error: impl Into<Error>, context: impl RefusalContext) -> Rejection {
+        Admission::verified(self.clone()).reject(error, context)
     }
 }
 
@@ -174,6 +177,8 @@ pub struct Rejection {
     /// `None`: there is no policy in front of the route.
     terms: Option<Arc<Terms>>,
     form: ResponseForm,
+    /// For the policy's hook, if it has one.
+    request: Option<Box<RefusedRequest>>,
     /// What clears a cookie: the value of a `Set-Cookie` header.
     clears: Option<Box<str>>,
     /// In full, whatever the form. In a box, since most are taken as they are made.
@@ -181,14 +186,21 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    pub(crate) fn new(error: Error, terms: Option<Arc<Terms>>, form: ResponseForm) -> Self {
-        observe::refused(&error, None);
-        Self::told(error, terms, form)
+    pub(crate) fn new(
+        error: Error,
+        terms: Option<Arc<Terms>>,
+        context: &impl RefusalContext,
+    ) -> Self {
+        observe::refused(&error, None, context);
+        Self::told(error, terms, context)
     }
 
     /// Of an error that operators have been told.
-    fn told(error: Error, terms: Option<Arc<Terms>>, form: ResponseForm) -> Self {
-        Self { error, terms, form, clears: None, refusal: OnceLock::new() }
+    fn told(error: Error, terms: Option<Arc<Terms>>, context: &impl RefusalContext) -> Self {
+        let has_hook = terms.as_ref().is_some_and(|terms| terms.presentation.has_hook());
+        let request = if has_hook { context.refused_request() } else { None };
+        let (form, request) = (context.form(), request.map(Box::new));
+        Self { error, terms, form, request, clears: None, refusal: OnceLock::new() }
     }
 
     pub(crate) fn clearing(mut self, cookie: &TokenCookie) -> Self {
@@ -196,7 +208,7 @@ impl Rejection {
         self
     }
 
-    /// Why.
+    /// Why, for logs: it may name limits and types of the service.
     pub fn error(&self) -> &Error {
         &self.error
     }
@@ -204,6 +216,27 @@ impl Rejection {
     /// Why.
     pub fn into_error(self) -> Error {
         self.error
+    }
+
+    /// A word for programs, of a closed list: the `code` of the problem details.
+    pub fn code(&self) -> &'static str {
+        self.refused().code()
+    }
+
+    /// A few words for the client, in English, the same for each refusal of this code.
+    pub fn title(&self) -> &'static str {
+        self.refused().title()
+    }
+
+    /// A sentence for the client, in English. `None`: the policy was told to give
+    /// [no details](crate::Presentation::without_details).
+    pub fn detail(&self) -> Option<&'static str> {
+        self.refused().detail()
+    }
+
+    fn refused(&self) -> Refused<'_> {
+        let tells_details = self.presentation().tells_details();
+        Refused::new(&self.error, self.request.as_deref(), tells_details)
     }
 
     /// The response for frameworks on version 1 of the `http` crate. Why stands in its extensions.
@@ -243,7 +276,7 @@ impl Rejection {
     }
 
     fn make(&self) -> RejectionResponse {
-        let mut refusal = self.presentation().refusal(&self.error);
+        let mut refusal = self.presentation().refusal(&self.error, self.request.as_deref());
         if let Some(field) = &self.clears {
             refusal.clear_cookie(field);
         }

@@ -1,6 +1,7 @@
 //! What operators see: an event for each refusal (feature `tracing`), and metrics (feature `metrics`). Without
 //! these features it comes to nothing.
 use crate::error::Error;
+use crate::refusal::RefusalContext;
 #[cfg(feature = "tracing")]
 use crate::refusal::rows::{Answer, Severity};
 use crate::verified::VerifiedToken;
@@ -8,7 +9,11 @@ use crate::verified::VerifiedToken;
 /// A request is turned away. Said once for each, wherever that is decided.
 ///
 /// `caller` is the token that verified, if one did and its names may be told.
-pub(crate) fn refused(error: &Error, caller: Option<&VerifiedToken>) {
+pub(crate) fn refused(
+    error: &Error,
+    caller: Option<&VerifiedToken>,
+    context: &impl RefusalContext,
+) {
     #[cfg(feature = "metrics")]
     crate::metrics::count_refusal(error);
     #[cfg(feature = "tracing")]
@@ -18,6 +23,10 @@ pub(crate) fn refused(error: &Error, caller: Option<&VerifiedToken>) {
         let issuer = caller.map(VerifiedToken::issuer);
         let subject = caller.and_then(VerifiedToken::subject);
         let token_id = caller.and_then(VerifiedToken::token_id);
+        let (method, path) = context.method_and_path().unzip();
+        let path = path.flatten().map(shortened);
+        #[cfg(debug_assertions)]
+        tell_developer(error, method, path);
         macro_rules! tell {
             ($level:ident) => {
                 tracing::$level!(
@@ -25,6 +34,8 @@ pub(crate) fn refused(error: &Error, caller: Option<&VerifiedToken>) {
                     reason,
                     status,
                     code = row.code,
+                    method,
+                    path,
                     issuer,
                     subject,
                     token_id,
@@ -42,7 +53,42 @@ pub(crate) fn refused(error: &Error, caller: Option<&VerifiedToken>) {
     #[cfg(not(any(feature = "tracing", feature = "metrics")))]
     let _ = error;
     #[cfg(not(feature = "tracing"))]
-    let _ = caller;
+    let _ = (caller, context);
+}
+
+/// In a debug build to which no subscriber listens, the first refusal of each reason is told on standard error: who
+/// sees a 401 there for the first time would learn nothing else of why.
+#[cfg(all(feature = "tracing", debug_assertions))]
+fn tell_developer(error: &Error, method: Option<&str>, path: Option<&str>) {
+    use core::sync::atomic::{AtomicU64, Ordering};
+
+    static TOLD: AtomicU64 = AtomicU64::new(0);
+
+    if tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF {
+        return;
+    }
+    let reason = error.reason();
+    let Some(index) = Error::REASONS.iter().position(|it| *it == reason) else { return };
+    let bit = 1_u64.checked_shl(index as u32).unwrap_or(0);
+    let told = TOLD.fetch_or(bit, Ordering::Relaxed);
+    if told & bit != 0 || bit == 0 {
+        return;
+    }
+    let (method, path) = (method.unwrap_or("a request"), path.unwrap_or_default());
+    eprintln!("portcullis: refused {method} {path:?}: {error} ({reason})");
+    if told == 0 {
+        eprintln!(
+            "portcullis: (Only a debug build says this, once for each reason, while no `tracing` subscriber is installed. To see every refusal, call `tracing_subscriber::fmt().init()` and set RUST_LOG=portcullis=debug.)"
+        );
+    }
+}
+
+/// A path as logs have it: what is longer than a line is cut.
+#[cfg(feature = "tracing")]
+fn shortened(path: &str) -> &str {
+    const MOST: usize = 256;
+    let end = (0..=MOST.min(path.len())).rev().find(|end| path.is_char_boundary(*end));
+    &path[..end.unwrap_or(0)]
 }
 
 /// How long a decision takes.

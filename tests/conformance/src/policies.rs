@@ -291,21 +291,23 @@ fn presentation() -> Presentation {
 }
 
 fn hooked() -> Presentation {
-    Presentation::new().realm("orders").on_refusal(|error, refusal| match error {
-        Error::Claims(ClaimsError::Expired { .. }) => {
-            refusal.set_status(440);
-            refusal.remove_header("www-authenticate");
-            refusal.set_header("location", "/login");
-            refusal.set_body("text/html; charset=utf-8", "<p>Log in again.");
-        }
-        error => {
-            refusal.set_header("x-reason", error.reason());
-            // None of these may get through.
-            refusal.set_status(200);
-            refusal.set_header("x-split", "a\r\nset-cookie: b=c");
-            refusal.set_header("not a name", "value");
-            refusal.set_header("Content-Length", "1");
-            refusal.set_header("transfer-encoding", "chunked");
+    Presentation::new().realm("orders").on_refusal(|refused, refusal| {
+        match refused.error_for_logs() {
+            Error::Claims(ClaimsError::Expired { .. }) => {
+                refusal.set_status(440);
+                refusal.remove_header("www-authenticate");
+                refusal.set_header("location", "/login");
+                refusal.set_body("text/html; charset=utf-8", "<p>Log in again.");
+            }
+            error => {
+                refusal.set_header("x-reason", error.reason());
+                // None of these may get through.
+                refusal.set_status(200);
+                refusal.set_header("x-split", "a\r\nset-cookie: b=c");
+                refusal.set_header("not a name", "value");
+                refusal.set_header("Content-Length", "1");
+                refusal.set_header("transfer-encoding", "chunked");
+            }
         }
     })
 }

@@ -1138,7 +1138,9 @@ async fn problems_look_as_the_policy_presents_them() {
             .realm("admin")
             .problem_base("https://problems.example/")
             .without_details()
-            .on_refusal(|error, refusal| refusal.set_header("x-reason", error.reason()));
+            .on_refusal(|refused, refusal| {
+                refusal.set_header("x-reason", refused.error_for_logs().reason());
+            });
         let policy = builder().presentation(presentation).build().expect("a policy");
         let revocations = service.revocations.clone();
         service.admin = RevocationAdmin::new(revocations, policy, operators());

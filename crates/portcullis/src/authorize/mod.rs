@@ -12,6 +12,7 @@
 //!
 //! It is decided by the claims as they were signed, and by the policy's clock. What is missing is told all at
 //! once: a client that has to come back for a second scope asks its user twice.
+mod held;
 mod path;
 mod typed;
 

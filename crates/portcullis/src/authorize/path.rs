@@ -49,6 +49,10 @@ impl ClaimPath {
         self.names.iter().map(|name| &**name)
     }
 
+    pub(super) fn lists_members(&self) -> bool {
+        self.lists_members
+    }
+
     /// Why it leads nowhere, if so.
     pub(super) fn fault(&self) -> Option<RequirementFault> {
         if self.names.is_empty() || self.names.iter().any(|name| name.is_empty()) {

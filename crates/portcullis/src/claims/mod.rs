@@ -16,6 +16,7 @@
 //! keep it out: the audience does, since an ID token names a client, not an API. Never list a
 //! client's id as an audience of an API.
 mod audience;
+mod ready_made;
 mod settings;
 mod standard;
 #[cfg(feature = "status-list")]
@@ -24,6 +25,7 @@ mod status_rule;
 use std::sync::Arc;
 
 pub(crate) use self::audience::AudienceRule;
+pub use self::ready_made::{OpenIdProfile, RegisteredClaims};
 pub use self::settings::{ClaimRules, ClaimValue, MaxLifetime};
 pub(crate) use self::settings::{
     CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, LONGEST_LIFETIME,

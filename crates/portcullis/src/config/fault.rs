@@ -174,12 +174,34 @@ pub enum ConfigProblem {
     NoOffset,
     /// It is not what an environment variable can be called; perhaps its value.
     EnvironmentName,
+    /// `${` begins the name of an environment variable, and none follows.
+    VariableName,
+    /// An environment variable that it names is not set.
+    VariableMissing {
+        /// Its name.
+        name: String,
+    },
+    /// What an environment variable says is not UTF-8.
+    VariableText {
+        /// Its name.
+        name: String,
+    },
     /// A secret, it seems. It must not stand in a policy, which is read, copied and checked in.
     LiteralSecret,
     /// It is not what a cookie can be written with.
     Cookie(CookieError),
     /// The policy made of it is refused.
     Policy(PolicyFault),
+}
+
+impl ConfigProblem {
+    /// Whether it is about a variable in a text that is not known without it.
+    pub(super) fn is_of_variable(&self) -> bool {
+        matches!(
+            self,
+            Self::VariableName | Self::VariableMissing { .. } | Self::VariableText { .. }
+        )
+    }
 }
 
 impl fmt::Display for ConfigProblem {
@@ -239,6 +261,16 @@ impl fmt::Display for ConfigProblem {
             Self::EnvironmentName => f.write_str(
                 "is no name of an environment variable; name the variable that holds the secret",
             ),
+            Self::VariableName => f.write_str(
+                "`${` begins the name of an environment variable: write `${NAME}`, or `$${` for the characters themselves",
+            ),
+            Self::VariableMissing { name } => write!(
+                f,
+                "names the environment variable `{name}`, which is not set: set it, or write its value here"
+            ),
+            Self::VariableText { name } => {
+                write!(f, "the environment variable `{name}` is not text in UTF-8")
+            }
             Self::LiteralSecret => f.write_str(
                 "a secret never stands in a policy; put it into a file or an environment variable, and name that by `file` or `env`",
             ),

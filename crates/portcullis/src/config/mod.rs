@@ -221,6 +221,22 @@
 //!
 //! The two sources of `[dangerous]` come besides `"bearer"` where `sources` is not there; with
 //! `sources = []` they are the only ones.
+//!
+//! # From the environment
+//!
+//! `${NAME}` in a text is what the environment variable of that name says: one file serves staging and production. It
+//! is for what is not secret: faults quote it. A variable that is not set is a fault, and so there is no default;
+//! `$${` stands for the characters `${` themselves. What a variable says is text, and is not looked through again.
+//! It is read when the file is. [`Policy::from_env`](crate::Policy::from_env) does without a file.
+//!
+//! ```toml
+//! [[issuer]]
+//! id = "https://${ID_HOST}"
+//! audiences = ["https://orders.${DOMAIN}"]
+//! algorithms = ["ES256"]
+//! keys = { discovery = true }
+//! ```
+mod environment;
 mod fault;
 mod lines;
 mod nearest;
@@ -298,7 +314,8 @@ impl PolicyConfig {
     /// There is a fault. The error then lists also what building would find; but where there is
     /// none yet, that is left to [`PolicyBuilder::build`], which knows no places.
     pub fn into_builder(self, base: impl AsRef<Path>) -> Result<PolicyBuilder, ConfigError> {
-        Settings::read(&self.root, self.lines, base.as_ref()).into_builder()
+        let (root, unfilled) = environment::fill_in(self.root);
+        Settings::read(&root, self.lines, base.as_ref(), unfilled).into_builder()
     }
 
     /// A policy with these settings. Paths in it start from `base`.
@@ -318,7 +335,8 @@ impl PolicyConfig {
         base: &Path,
         finish: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
     ) -> Result<Policy, ConfigError> {
-        Settings::read(&self.root, self.lines, base).build(finish)
+        let (root, unfilled) = environment::fill_in(self.root);
+        Settings::read(&root, self.lines, base, unfilled).build(finish)
     }
 }
 
@@ -363,8 +381,8 @@ impl PolicyBuilder {
     /// use portcullis::{Policy, PolicyBuilder, Presentation};
     ///
     /// let policy: Policy = PolicyBuilder::from_toml_file("/etc/orders/policy.toml")?
-    ///     .presentation(Presentation::new().on_refusal(|error, refusal| {
-    ///         refusal.set_header("x-refused-because", error.reason());
+    ///     .presentation(Presentation::new().on_refusal(|refused, response| {
+    ///         response.set_header("x-refused", refused.code());
     ///     }))
     ///     .build()?;
     /// # let _ = policy;

@@ -26,6 +26,10 @@ impl<'d> Reader<'d> {
 
     pub(super) fn refuse(&self, place: impl Into<String>, problem: ConfigProblem) {
         let place = place.into();
+        // What stands there until its variable is known says nothing of itself.
+        if self.faults.borrow().iter().any(|it| it.place == place && it.problem.is_of_variable()) {
+            return;
+        }
         let line = self.lines.of(&place);
         self.faults.borrow_mut().push(ConfigFault { place, line, problem });
     }

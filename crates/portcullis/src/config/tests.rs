@@ -395,7 +395,7 @@ fn sources_arrive_from_every_format() {
 fn a_hook_added_in_code_leaves_the_presentation_of_the_data() {
     let (folder, _) = full_policies();
     let builder = PolicyBuilder::from_toml_str(FULL, folder.path()).expect("settings");
-    let hook = |_: &Error, refusal: &mut crate::refusal::RejectionResponse| {
+    let hook = |_: crate::refusal::Refused<'_>, refusal: &mut crate::refusal::RejectionResponse| {
         refusal.set_header("x-seen", "yes");
     };
     let policy = builder.on_refusal(hook).build().expect("a policy");

@@ -5,7 +5,7 @@ use super::Verification;
 use crate::admission::{Admission, Rejection};
 use crate::error::{Error, SourceError};
 use crate::observe::Stopwatch;
-use crate::refusal::ResponseForm;
+use crate::refusal::{RefusalContext, WaitingRequest};
 use crate::request::RequestView;
 use crate::source::{self, Presented, TokenCookie};
 use crate::verifier::{BadCookie, Verifier};
@@ -28,7 +28,7 @@ impl ActivePolicy<'_> {
                 Verification::Done(decided)
             }
             Err((incomplete, presented)) => {
-                self.wait(incomplete, &presented, ResponseForm::for_request(request), stopwatch)
+                self.wait(incomplete, &presented, WaitingRequest::of(request), stopwatch)
             }
         }
     }
@@ -38,7 +38,7 @@ impl ActivePolicy<'_> {
         let stopwatch = Stopwatch::start();
         let decided = self.decide(request).unwrap_or_else(|(incomplete, presented)| {
             let error = incomplete.into_error_now();
-            self.refuse(error, presented.cookie, ResponseForm::for_request(request))
+            self.refuse(error, presented.cookie, &request)
         });
         stopwatch.decided(outcome(&decided));
         decided
@@ -62,9 +62,7 @@ impl ActivePolicy<'_> {
         );
         match attempt {
             Ok(token) => Ok(Ok(Admission::verified(token))),
-            Err(Incomplete::Rejected(error)) => {
-                Ok(self.refuse(error, presented.cookie, ResponseForm::for_request(request)))
-            }
+            Err(Incomplete::Rejected(error)) => Ok(self.refuse(error, presented.cookie, &request)),
             Err(incomplete) => Err((incomplete, presented)),
         }
     }
@@ -96,7 +94,7 @@ impl ActivePolicy<'_> {
         self,
         incomplete: Incomplete,
         presented: &Presented<'_>,
-        form: ResponseForm,
+        request: WaitingRequest,
         stopwatch: Stopwatch,
     ) -> Verification {
         let Self { verifier, anonymous } = self;
@@ -108,7 +106,7 @@ impl ActivePolicy<'_> {
                 Ok(token) => Ok(Admission::verified(token)),
                 Err(error) => {
                     let active = ActivePolicy { verifier: &verifier, anonymous };
-                    active.refuse(error, cookie.as_ref(), form)
+                    active.refuse(error, cookie.as_ref(), &request)
                 }
             };
             stopwatch.decided(outcome(&decided));
@@ -121,13 +119,13 @@ impl ActivePolicy<'_> {
         self,
         error: Error,
         cookie: Option<&TokenCookie>,
-        form: ResponseForm,
+        context: &impl RefusalContext,
     ) -> Result<Admission, Rejection> {
         let rules = &self.verifier.rules;
         // Unavailable is not invalid: what could not be decided neither passes as anonymous nor
         // costs the user the cookie.
         let is_invalid = error.unavailable().is_none();
-        let reject = |error| Rejection::new(error, Some(Arc::clone(&rules.terms)), form);
+        let reject = |error| Rejection::new(error, Some(Arc::clone(&rules.terms)), context);
         match (cookie, rules.bad_cookie) {
             (Some(_), BadCookie::Anonymous) if is_invalid && self.anonymous => {
                 Ok(self.anonymous_admission())
@@ -140,11 +138,7 @@ impl ActivePolicy<'_> {
     }
 
     fn rejection(self, error: impl Into<Error>, request: &impl RequestView) -> Rejection {
-        Rejection::new(
-            error.into(),
-            Some(Arc::clone(&self.verifier.rules.terms)),
-            ResponseForm::for_request(request),
-        )
+        Rejection::new(error.into(), Some(Arc::clone(&self.verifier.rules.terms)), &request)
     }
 
     fn anonymous_admission(self) -> Admission {

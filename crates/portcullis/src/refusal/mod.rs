@@ -10,10 +10,13 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 mod challenge;
 pub mod grpc;
 mod problem;
+mod refused;
 mod response;
 pub(crate) mod rows;
 
 use self::grpc::{GrpcStatus, is_grpc};
+pub(crate) use self::refused::WaitingRequest;
+pub use self::refused::{RefusalContext, Refused, RefusedRequest};
 pub use self::response::RejectionResponse;
 use self::rows::{Answer, Challenge, Row};
 use crate::error::Error;
@@ -27,7 +30,7 @@ pub(crate) const RETRY: Duration = Duration::from_secs(5);
 /// Code, title and detail of a problem.
 pub(crate) type Texts = (&'static str, &'static str, &'static str);
 
-type Hook = dyn Fn(&Error, &mut RejectionResponse) + Send + Sync;
+type Hook = dyn Fn(Refused<'_>, &mut RejectionResponse) + Send + Sync;
 
 /// How refusals look, the same through every framework.
 ///
@@ -39,8 +42,9 @@ type Hook = dyn Fn(&Error, &mut RejectionResponse) + Send + Sync;
 /// let presentation = Presentation::new()
 ///     .realm("orders")
 ///     .problem_base("https://orders.example/problems/")
-///     .on_refusal(|error, refusal| {
-///         refusal.set_header("x-refused-because", error.reason());
+///     .on_refusal(|refused, response| {
+///         let body = format!(r#"{{"error":"{}"}}"#, refused.code());
+///         response.set_body("application/json", body);
 ///     });
 /// # let _ = presentation;
 /// ```
@@ -104,13 +108,27 @@ impl Presentation {
         self
     }
 
-    /// Sees every refusal with its error, and may change or replace the response. It runs once for each, when the
-    /// response is made.
+    /// Sees every refusal, and may change or replace the response. It runs once for each, when the response is made.
     ///
-    /// Not called: the response stays as it is.
+    /// [`Refused`] says what the client may be told, and which request was refused; the error is for logs alone. If
+    /// you do not call it, the response stays as it is.
+    ///
+    /// ```
+    /// use portcullis::Presentation;
+    ///
+    /// let presentation = Presentation::new().on_refusal(|refused, response| {
+    ///     let error = serde_json::json!({
+    ///         "code": refused.code(),
+    ///         "message": refused.detail().unwrap_or(refused.title()),
+    ///         "path": refused.request().and_then(|request| request.path()),
+    ///     });
+    ///     response.set_body("application/json", serde_json::json!({ "error": error }).to_string());
+    /// });
+    /// # let _ = presentation;
+    /// ```
     pub fn on_refusal(
         mut self,
-        hook: impl Fn(&Error, &mut RejectionResponse) + Send + Sync + 'static,
+        hook: impl Fn(Refused<'_>, &mut RejectionResponse) + Send + Sync + 'static,
     ) -> Self {
         self.hook.say(Voice::Plain, Shared(Arc::new(hook)));
         self
@@ -205,7 +223,20 @@ impl CompiledPresentation {
         &self.settings
     }
 
-    pub(crate) fn refusal(&self, error: &Error) -> RejectionResponse {
+    /// Whether somebody wants to see the request that is turned away.
+    pub(crate) fn has_hook(&self) -> bool {
+        self.settings.hook.get().is_some()
+    }
+
+    pub(crate) fn tells_details(&self) -> bool {
+        !self.settings.without_details
+    }
+
+    pub(crate) fn refusal(
+        &self,
+        error: &Error,
+        request: Option<&RefusedRequest>,
+    ) -> RejectionResponse {
         let answer = Answer::to(error);
         let mut refusal = self.answers[answer as usize].clone();
         if let Error::Forbidden(forbidden) = error {
@@ -216,7 +247,8 @@ impl CompiledPresentation {
             refusal.headers.insert(RETRY_AFTER, retry_after(wait.unwrap_or(RETRY)));
         }
         if let Some(Shared(hook)) = self.settings.hook.get() {
-            hook(error, &mut refusal);
+            let tells_details = self.tells_details();
+            hook(Refused::new(error, request, tells_details), &mut refusal);
         }
         refusal
     }
@@ -263,13 +295,6 @@ impl ResponseForm {
             _ if is_grpc(request) => Self::Grpc,
             _ => Self::Full,
         }
-    }
-}
-
-/// What this request wants: looked at where it is turned away, and not before.
-impl<V: RequestView> From<&V> for ResponseForm {
-    fn from(request: &V) -> Self {
-        Self::for_request(request)
     }
 }
 

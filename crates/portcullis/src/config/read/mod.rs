@@ -12,6 +12,7 @@ use std::path::Path;
 use self::claims::{Lifetime, read_claims, read_lifetime};
 use self::issuer::read_issuer;
 use self::source::{PlacedSource, read_any_cookie, read_sources};
+use super::environment::Unfilled;
 use super::fault::{ConfigError, ConfigProblem};
 use super::lines::Lines;
 use super::node::Node;
@@ -66,8 +67,11 @@ pub(super) struct Settings<'d> {
 }
 
 impl<'d> Settings<'d> {
-    pub(super) fn read(root: &Node, lines: Lines, base: &'d Path) -> Self {
+    pub(super) fn read(root: &Node, lines: Lines, base: &'d Path, unfilled: Vec<Unfilled>) -> Self {
         let reader = Reader::new(lines, base);
+        for (place, problem) in unfilled {
+            reader.refuse(place, problem);
+        }
         let mut sites = Sites::default();
         let top = reader.root(root).table("a table");
         let builder = top.map_or_else(Policy::builder, |top| read_top(top, &mut sites));

@@ -12,8 +12,7 @@ use super::Policy;
 use super::issuer::Issuer;
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
 use crate::error::Error;
-use crate::refusal::Presentation;
-use crate::refusal::RejectionResponse;
+use crate::refusal::{Presentation, Refused, RejectionResponse};
 use crate::resource::ProtectedResource;
 use crate::revocation::{EnforcedRevocations, RevocationSource, UnknownRevocation};
 use crate::setting::{Setting, Shared, Voice};
@@ -359,12 +358,11 @@ impl PolicyBuilder {
         self
     }
 
-    /// See [`Presentation::on_refusal`].
-    ///
-    /// Not called: refusals stay as they are.
+    /// Sees every refusal, and may change or replace the response: [`Presentation::on_refusal`]. If you do not call it,
+    /// refusals stay as they are.
     pub fn on_refusal(
         self,
-        hook: impl Fn(&Error, &mut RejectionResponse) + Send + Sync + 'static,
+        hook: impl Fn(Refused<'_>, &mut RejectionResponse) + Send + Sync + 'static,
     ) -> Self {
         self.presentation(Presentation::new().on_refusal(hook))
     }
