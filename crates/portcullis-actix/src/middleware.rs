@@ -4,6 +4,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::future::Ready;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
@@ -11,7 +12,7 @@ use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
 use portcullis::policy::{Verification, VerifyFuture};
 use portcullis::response::ResponseNeeds;
-use portcullis::{Admission, Policy, Requirement};
+use portcullis::{Admission, Policy, Requirement, RouteTable};
 
 use crate::rejection::Rejection;
 use crate::request::ActixRequest;
@@ -105,14 +106,57 @@ where
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Require {
-    requirement: Requirement,
+pub struct Require(Asked);
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+enum Asked {
+    Requirement(Requirement),
+    ByRoute(Arc<RouteTable>),
+}
+
+impl Asked {
+    fn check(&self, request: &ServiceRequest) -> Result<(), portcullis::Rejection> {
+        let extensions = request.extensions();
+        let view = &ActixRequest(request.request());
+        match self {
+            Self::Requirement(requirement) => {
+                Admission::authorize(extensions.get(), requirement, view).map(drop)
+            }
+            Self::ByRoute(table) => {
+                table.check(extensions.get(), request.match_pattern().as_deref(), view)
+            }
+        }
+    }
 }
 
 impl Require {
     /// Lets in what meets `requirement`.
     pub fn new(requirement: Requirement) -> Self {
-        Self { requirement }
+        Self(Asked::Requirement(requirement))
+    }
+
+    /// Lets in what meets what the table has for the route, and refuses routes that the table does not have.
+    ///
+    /// The route is what `HttpRequest::match_pattern` says, which is whole within scopes: `/orders/{id}`. A path
+    /// without a route is refused like a route that is not in the table.
+    ///
+    /// ```
+    /// use actix_web::{App, web};
+    /// use portcullis_actix::portcullis::{Requirement, RouteTable};
+    /// use portcullis_actix::{Policy, Require, Verify};
+    ///
+    /// # fn app(policy: Policy) {
+    /// let table = RouteTable::new()
+    ///     .require("GET", "/orders/{id}", Requirement::scope("orders:read"));
+    /// let app = App::new()
+    ///     .route("/orders/{id}", web::get().to(async || "an order"))
+    ///     .wrap(Require::by_route(table))
+    ///     .wrap(Verify::new(policy)); // the last one runs first
+    /// # let _ = app; }
+    /// ```
+    pub fn by_route(table: RouteTable) -> Self {
+        Self(Asked::ByRoute(Arc::new(table)))
     }
 
     /// Lets in what has this scope: see [`Requirement::scope`].
@@ -132,8 +176,7 @@ where
     type Future = Ready<Result<RequireService<S>, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        let requirement = self.requirement.clone();
-        std::future::ready(Ok(RequireService { service, requirement }))
+        std::future::ready(Ok(RequireService { service, asked: self.0.clone() }))
     }
 }
 
@@ -141,7 +184,7 @@ where
 #[derive(Debug)]
 pub struct RequireService<S> {
     service: S,
-    requirement: Requirement,
+    asked: Asked,
 }
 
 impl<S, B> Service<ServiceRequest> for RequireService<S>
@@ -155,9 +198,8 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> ResponseFuture<S> {
-        let view = &ActixRequest(request.request());
-        let refused =
-            Admission::authorize(request.extensions().get(), &self.requirement, view).err();
+        // Before the match: the extensions are borrowed no longer than that.
+        let refused = self.asked.check(&request).err();
         match refused {
             None => ResponseFuture::calling(self.service.call(request), ResponseNeeds::default()),
             Some(rejection) => ResponseFuture::refused(request, rejection),

@@ -10,6 +10,7 @@ use portcullis::{Admission, VerifiedToken};
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;
+use crate::request::AxumRequest;
 
 /// The verified claims, as a `T`. They are read once per token and shared.
 ///
@@ -43,7 +44,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self(Admission::require_claims(found(parts), &*parts)?))
+        Ok(Self(Admission::require_claims(found(parts), &AxumRequest::from(&*parts))?))
     }
 }
 
@@ -55,7 +56,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        Ok(Admission::optional_claims(found(parts), &*parts)?.map(Self))
+        Ok(Admission::optional_claims(found(parts), &AxumRequest::from(&*parts))?.map(Self))
     }
 }
 
@@ -77,7 +78,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self(Admission::require(found(parts), &*parts)?.clone()))
+        Ok(Self(Admission::require(found(parts), &AxumRequest::from(&*parts))?.clone()))
     }
 }
 
@@ -85,7 +86,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        Ok(Admission::optional(found(parts), &*parts)?.cloned().map(Self))
+        Ok(Admission::optional(found(parts), &AxumRequest::from(&*parts))?.cloned().map(Self))
     }
 }
 
@@ -143,7 +144,8 @@ impl<R: Requires, S: Sync> FromRequestParts<S> for Authorized<R> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let token = Admission::authorize(found(parts), R::requirement(), &*parts)?;
+        let token =
+            Admission::authorize(found(parts), R::requirement(), &AxumRequest::from(&*parts))?;
         Ok(Self(token.clone(), PhantomData))
     }
 }

@@ -2,7 +2,9 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use std::sync::Arc;
 
+use axum::extract::MatchedPath;
 use axum_core::BoxError;
 use axum_core::body::Body;
 use axum_core::response::Response;
@@ -10,7 +12,7 @@ use bytes::Bytes;
 use http::Request;
 use pin_project_lite::pin_project;
 use portcullis::tower::{self, ResponseBody};
-use portcullis::{Policy, Requirement};
+use portcullis::{Admission, Policy, Rejection, Requirement, RouteTable};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -103,12 +105,59 @@ where
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct RequireLayer(tower::RequireLayer);
+pub struct RequireLayer(Asked);
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+enum Asked {
+    Requirement(Requirement),
+    ByRoute(Arc<RouteTable>),
+}
+
+impl Asked {
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+        let admission = request.extensions().get();
+        let view = &AxumRequest::from(request);
+        match self {
+            Self::Requirement(requirement) => {
+                Admission::authorize(admission, requirement, view).map(drop)
+            }
+            Self::ByRoute(table) => {
+                let route = request.extensions().get().map(MatchedPath::as_str);
+                table.check(admission, route, view)
+            }
+        }
+    }
+}
 
 impl RequireLayer {
     /// Lets in what meets `requirement`.
     pub fn new(requirement: Requirement) -> Self {
-        Self(tower::RequireLayer::new(requirement))
+        Self(Asked::Requirement(requirement))
+    }
+
+    /// Lets in what meets what the table has for the route, and refuses routes that the table does not have.
+    ///
+    /// The route is axum's [`MatchedPath`], which is whole where a router nests others. Take `route_layer` on the outermost
+    /// router, after its last route, so that a path without a route stays at 404:
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use portcullis_axum::portcullis::{Requirement, RouteTable};
+    /// use portcullis_axum::{Policy, RequireLayer, VerifyLayer};
+    ///
+    /// fn app(policy: Policy) -> Router {
+    ///     let table = RouteTable::new()
+    ///         .require("GET", "/orders/{id}", Requirement::scope("orders:read"));
+    ///     Router::new()
+    ///         .route("/orders/{id}", get(async || "an order"))
+    ///         .route_layer(RequireLayer::by_route(table))
+    ///         .layer(VerifyLayer::new(policy))
+    /// }
+    /// # let _ = app;
+    /// ```
+    pub fn by_route(table: RouteTable) -> Self {
+        Self(Asked::ByRoute(Arc::new(table)))
     }
 
     /// Lets in what has this scope: see [`Requirement::scope`].
@@ -121,13 +170,13 @@ impl<S> Layer<S> for RequireLayer {
     type Service = Require<S>;
 
     fn layer(&self, inner: S) -> Require<S> {
-        Require(self.0.layer(inner))
+        Require(tower::Require::asking(inner, self.0.clone()))
     }
 }
 
 /// The service that [`RequireLayer`] makes.
 #[derive(Clone, Debug)]
-pub struct Require<S>(tower::Require<S>);
+pub struct Require<S>(tower::Require<S, Asked>);
 
 impl<S, B, R> Service<Request<B>> for Require<S>
 where
@@ -140,11 +189,11 @@ where
     type Future = ResponseFuture<tower::RequireFuture<S::Future>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        Service::<Request<B>>::poll_ready(&mut self.0, context)
+        self.0.poll_inner_ready::<B>(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ResponseFuture { future: self.0.call(request) }
+        ResponseFuture { future: self.0.call_checked(request, Asked::check) }
     }
 }
 

@@ -148,7 +148,10 @@ impl Admission {
         Rejection::told(error, Some(terms), &context)
     }
 
-    fn installed(found: Option<&Self>, context: impl RefusalContext) -> Result<&Self, Rejection> {
+    pub(crate) fn installed(
+        found: Option<&Self>,
+        context: impl RefusalContext,
+    ) -> Result<&Self, Rejection> {
         // The client is told nothing that helps, and no policy's hook sees it.
         found.ok_or_else(|| Rejection::new(Error::NotInstalled, None, &context))
     }

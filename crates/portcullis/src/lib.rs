@@ -80,6 +80,7 @@ mod observe;
 pub mod refusal;
 mod resource;
 pub mod response;
+mod route_table;
 pub mod routes;
 pub mod tower;
 
@@ -117,6 +118,7 @@ pub use crate::{
     refusal::{Presentation, grpc},
     request::RequestView,
     revocation::{Revocable, Revocation, Revocations},
+    route_table::RouteTable,
     routes::{BackChannelLogout, ProtectedResource, Readiness, RevocationAdmin},
     signature::Algorithm,
     source::{TokenCookie, TokenSource},

@@ -49,6 +49,8 @@ pub enum Error {
     Requirement(RequirementFault),
     /// A handler asks for a token on a route that no policy stands in front of.
     NotInstalled,
+    /// The route stands behind a [`RouteTable`](crate::RouteTable) that does not have it.
+    RouteUncovered,
 }
 
 /// The longest that a client is told to wait for keys. A key server may ask this program to stay away for an hour, and
@@ -96,6 +98,7 @@ impl Error {
             Self::Forbidden(_) => "forbidden",
             Self::Requirement(_) => "requirement_fault",
             Self::NotInstalled => "not_installed",
+            Self::RouteUncovered => "route_uncovered",
         }
     }
 
@@ -146,6 +149,7 @@ impl Error {
         "forbidden",
         "requirement_fault",
         "not_installed",
+        "route_uncovered",
     ];
 }
 
@@ -162,6 +166,9 @@ impl fmt::Display for Error {
             Self::Shape(error) => error.fmt(f),
             Self::Forbidden(error) => error.fmt(f),
             Self::Requirement(fault) => fault.fmt(f),
+            Self::RouteUncovered => f.write_str(
+                "the table of routes does not have this one: name it there, by `require`, `any_caller` or `anyone`",
+            ),
             Self::NotInstalled => f.write_str(
                 "no policy stands in front of this route: add `VerifyLayer` (tower, axum) or `Verify` (actix-web) around it; in axum, routes added after `.layer` are not covered",
             ),

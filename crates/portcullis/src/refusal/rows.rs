@@ -250,7 +250,9 @@ impl Answer {
                 Self::AuthenticationInsufficient
             }
             Error::Forbidden(_) => Self::Forbidden,
-            Error::Requirement(_) | Error::NotInstalled => Self::Misconfigured,
+            Error::Requirement(_) | Error::NotInstalled | Error::RouteUncovered => {
+                Self::Misconfigured
+            }
         }
     }
 }

@@ -53,15 +53,52 @@ impl<S> Layer<S> for RequireLayer {
 
 /// The service that [`RequireLayer`] makes.
 #[derive(Clone, Debug)]
-pub struct Require<S> {
+pub struct Require<S, A = Requirement> {
     inner: S,
-    requirement: Requirement,
+    asked: A,
 }
 
 impl<S> Require<S> {
     /// Lets into `inner` what meets `requirement`.
     pub fn new(inner: S, requirement: Requirement) -> Self {
-        Self { inner, requirement }
+        Self::asking(inner, requirement)
+    }
+}
+
+impl<S, A> Require<S, A> {
+    /// For an adapter that asks for something else than one requirement, by [`call_checked`](Self::call_checked).
+    pub fn asking(inner: S, asked: A) -> Self {
+        Self { inner, asked }
+    }
+
+    /// Calls `inner` as the service itself does, but for how a request is judged: by `check`.
+    ///
+    /// For an adapter whose framework knows more of a request than the `http` crate, such as its route.
+    pub fn call_checked<B, R>(
+        &mut self,
+        request: Request<B>,
+        check: impl FnOnce(&A, &Request<B>) -> Result<(), Rejection>,
+    ) -> RequireFuture<S::Future>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+    {
+        let state = match check(&self.asked, &request) {
+            Ok(()) => State::Calling { future: self.inner.call(request) },
+            Err(rejection) => State::Refused { rejection: Some(rejection) },
+        };
+        RequireFuture { state }
+    }
+
+    /// Whether `inner` takes a request, for an adapter.
+    ///
+    /// # Errors
+    ///
+    /// Those of `inner`.
+    pub fn poll_inner_ready<B>(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Request<B>>,
+    {
+        self.inner.poll_ready(context)
     }
 }
 
@@ -78,12 +115,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> RequireFuture<S::Future> {
-        let admission = request.extensions().get();
-        let state = match Admission::authorize(admission, &self.requirement, &request) {
-            Ok(_) => State::Calling { future: self.inner.call(request) },
-            Err(rejection) => State::Refused { rejection: Some(rejection) },
-        };
-        RequireFuture { state }
+        self.call_checked(request, |requirement, request| {
+            let admission = request.extensions().get();
+            Admission::authorize(admission, requirement, request).map(drop)
+        })
     }
 }
 
