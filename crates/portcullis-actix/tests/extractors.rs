@@ -377,7 +377,7 @@ async fn a_middleware_that_has_to_wait_for_keys_waits() {
 #[actix_web::test]
 async fn keys_that_cannot_be_had_are_no_fault_of_the_token() {
     let unavailable =
-        KeysUnavailable::new().with_retry_after(std::time::Duration::from_millis(1_500));
+        KeysUnavailable::new().with_retry_after(Some(std::time::Duration::from_millis(1_500)));
     let reply = get_from(waiting(Err(unavailable)), "/verified", Some(&good())).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(reply.headers.get("retry-after").expect("a header"), "2");

@@ -111,7 +111,7 @@ use self::address::Address;
 use self::connection::{Connector, Place};
 pub use self::error::RedisError;
 use self::follower::{Follower, Session};
-use self::own::Own;
+use self::own_revocations::Own;
 use self::store::{Keys, Layout, Offer, Terms, draw, random};
 use self::thread::Thread;
 use self::writer::Writer;

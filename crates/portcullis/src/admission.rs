@@ -140,6 +140,7 @@ impl Admission {
     }
 
     /// Turns the request away after all.
+    #[expect(clippy::needless_pass_by_value, reason = "it is a reference, or the form alone")]
     pub fn reject(&self, error: impl Into<Error>, context: impl RefusalContext) -> Rejection {
         let terms = Arc::clone(self.terms());
         let caller = self.token().filter(|_| terms.names_callers);
@@ -148,6 +149,7 @@ impl Admission {
         Rejection::told(error, Some(terms), &context)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "it is a reference, or the form alone")]
     pub(crate) fn installed(
         found: Option<&Self>,
         context: impl RefusalContext,

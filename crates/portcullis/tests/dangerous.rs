@@ -45,9 +45,9 @@ fn table() -> Vec<(&'static str, PolicyBuilder, &'static str)> {
             builder().max_lifetime(dangerous::long_lifetime(31 * DAY)),
             "long_lifetime (https://id.example)",
         ),
-        ("query", builder().sources([dangerous::token_in_url("t")]), "query(t)"),
+        ("token_in_url", builder().sources([dangerous::token_in_url("t")]), "query(t)"),
         (
-            "cookie",
+            "unprefixed_cookie",
             builder().sources([dangerous::unprefixed_cookie("t").expect("a name").into()]),
             "cookie(t)",
         ),

@@ -659,7 +659,7 @@ struct First {
 impl First {
     fn new(is_loaded: bool, then: Client) -> Self {
         let body = TestIssuer::new(ISSUER).jwks_of(ES256).into_bytes();
-        let answer = HttpResponse { status: 200, headers: Vec::new(), body };
+        let answer = HttpResponse::new(200, body);
         Self { answer: Mutex::new(is_loaded.then_some(answer)), then }
     }
 }

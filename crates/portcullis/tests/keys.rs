@@ -1022,7 +1022,7 @@ mod sources {
     }
 
     fn unavailable(seconds: u64) -> KeysUnavailable {
-        KeysUnavailable::new().with_retry_after(Duration::from_secs(seconds))
+        KeysUnavailable::new().with_retry_after(Some(Duration::from_secs(seconds)))
     }
 
     #[test]

@@ -291,7 +291,7 @@ async fn who_stops_waiting_gives_the_place_to_another() {
     >| { verifying.poll(&mut Context::from_waker(Waker::noop())).map(Result::err) };
     let mut first = Box::pin(policy.verify_token(&token));
     assert_eq!(poll(first.as_mut()), Poll::Pending);
-    let in_a_second = KeysUnavailable::new().with_retry_after(Duration::from_secs(1));
+    let in_a_second = KeysUnavailable::new().with_retry_after(Some(Duration::from_secs(1)));
     let full = Poll::Ready(Some(KeyError::Unavailable(in_a_second).into()));
     assert_eq!(at_once(&policy, &token), full);
     drop(first);
@@ -517,7 +517,7 @@ impl HttpClient for Fragile {
             1 => Box::pin(async { panic!("another") }),
             2 => Box::pin(async {
                 // More than was asked for.
-                Ok(HttpResponse { status: 200, body: vec![b' '; 300_000], ..Default::default() })
+                Ok(HttpResponse::new(200, vec![b' '; 300_000]))
             }),
             _ => self.network.get(request),
         }

@@ -44,7 +44,7 @@ impl Subscriber for Told {
     }
     fn record(&self, _: &Id, _: &Record<'_>) {}
     fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &tracing::RemoteKeysEvent<'_>) {
+    fn event(&self, event: &tracing::Event<'_>) {
         let mut message = Message(String::new());
         event.record(&mut message);
         // After the test nobody listens.

@@ -563,12 +563,8 @@ fn every_setter_is_shuffled() {
         include_str!("../src/policy/builder/mod.rs"),
     );
     assert_each_is_a_word(OF_AN_ISSUER, "Issuer", include_str!("../src/policy/issuer/mod.rs"));
-    assert_each_is_a_word(OF_RULES, "ClaimRules", include_str!("../src/claims/rules.rs"));
-    assert_each_is_a_word(
-        OF_A_PRESENTATION,
-        "Presentation",
-        include_str!("../src/presentation.rs"),
-    );
+    assert_each_is_a_word(OF_RULES, "ClaimRules", include_str!("../src/claims/settings.rs"));
+    assert_each_is_a_word(OF_A_PRESENTATION, "Presentation", include_str!("../src/refusal/mod.rs"));
     assert_each_is_a_word(
         OF_REMOTE_KEYS,
         "RemoteJwksOptions",

@@ -47,7 +47,7 @@ const REVOKED: Error = Error::Revocation(RevocationError::Revoked);
 const MALFORMED: Error = Error::Token(TokenError::ClaimType { claim: "status" });
 
 /// 503, with `Retry-After`.
-const fn unavailable(seconds: u64) -> Error {
+fn unavailable(seconds: u64) -> Error {
     let retry_after = Some(Duration::from_secs(seconds));
     Error::Revocation(RevocationError::Unavailable(
         RevocationUnavailable::new().with_retry_after(retry_after),

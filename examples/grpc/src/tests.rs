@@ -87,7 +87,8 @@ impl KeySource for Down {
     }
 
     fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
-        let unavailable = KeysUnavailable::new().with_retry_after(Duration::from_millis(7_200));
+        let unavailable =
+            KeysUnavailable::new().with_retry_after(Some(Duration::from_millis(7_200)));
         Some(Box::pin(async move { Err(unavailable) }))
     }
 }

@@ -535,7 +535,7 @@ impl tracing::Subscriber for Log {
     }
     fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
     fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
-    fn event(&self, event: &tracing::RemoteKeysEvent<'_>) {
+    fn event(&self, event: &tracing::Event<'_>) {
         event.record(&mut self.clone());
     }
     fn enter(&self, _: &tracing::Id) {}

@@ -66,6 +66,22 @@ async fn refuses(member: &Member, id: &str) {
     eventually(id, async || member.verdict(&token) == Verdict::Revoked).await;
 }
 
+async fn revoke(member: &Member, range: core::ops::Range<u32>) -> Vec<String> {
+    let ids: Vec<_> = range.map(|number| format!("token {number}")).collect();
+    for id in &ids {
+        member.revoke(id).await;
+    }
+    ids
+}
+
+async fn all_refuse(members: &[&Member], ids: &[String]) {
+    for member in members {
+        for id in ids {
+            refuses(member, id).await;
+        }
+    }
+}
+
 mod while_redis_keeps_its_data {
     use super::*;
 
@@ -544,14 +560,6 @@ mod after_a_loss {
 mod after_one_loss_too_many {
     use super::*;
 
-    async fn all_refuse(members: &[&Member], ids: &[String]) {
-        for member in members {
-            for id in ids {
-                refuses(member, id).await;
-            }
-        }
-    }
-
     /// What everybody holds, and those who start; and what is revoked afterwards reaches everybody.
     async fn nothing_is_lost(url: &str, members: &[&Member], ids: &[String]) {
         for member in members {
@@ -570,14 +578,6 @@ mod after_one_loss_too_many {
             }
         }
         all_refuse(members, ids).await;
-    }
-
-    async fn revoke(member: &Member, range: core::ops::Range<u32>) -> Vec<String> {
-        let ids: Vec<_> = range.map(|number| format!("token {number}")).collect();
-        for id in &ids {
-            member.revoke(id).await;
-        }
-        ids
     }
 
     #[tokio::test]

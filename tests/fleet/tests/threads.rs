@@ -32,7 +32,7 @@ async fn a_follower_ends_with_the_last_policy_and_the_last_handle() {
     drop((one, other));
     eventually("one is left", async || threads() == 1).await;
     // The policy alone keeps its list, and whoever follows for it.
-    assert!(policy.verify_token_now(&token("active")).is_ok());
+    assert!(policy.verify_token_now(token("active")).is_ok());
     drop(policy);
     eventually("none is left", async || threads() == 0).await;
     let mut clients = String::new();

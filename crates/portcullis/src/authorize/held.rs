@@ -35,7 +35,7 @@ impl VerifiedToken {
     /// [`Issuer::scope_claims`](crate::Issuer::scope_claims) names.
     pub fn scopes(&self) -> Vec<Cow<'_, str>> {
         let mut scopes = Vec::new();
-        for name in self.terms().scope_claims.iter() {
+        for name in &self.terms().scope_claims {
             let Found::Value(value) = find(self, name) else { continue };
             match value.string() {
                 Some(Cow::Borrowed(text)) => scopes.extend(words(text).map(Cow::Borrowed)),

@@ -164,6 +164,12 @@ impl<N: Into<Box<str>>, const LEVELS: usize> From<[N; LEVELS]> for ClaimPath {
     }
 }
 
+impl From<&[&str]> for ClaimPath {
+    fn from(names: &[&str]) -> Self {
+        Self::from(names.to_vec())
+    }
+}
+
 impl<N: Into<Box<str>>> From<Vec<N>> for ClaimPath {
     fn from(names: Vec<N>) -> Self {
         Self {

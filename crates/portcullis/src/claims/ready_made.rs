@@ -56,7 +56,7 @@ pub struct RegisteredClaims {
 /// What providers say of a user: the claims of the scopes `profile`, `email` and `phone`
 /// (OpenID Connect Core 1.0 §5.1), each where the token has it.
 ///
-/// Access tokens of most providers have few of them; ask the UserInfo endpoint for more. Its `Debug` shows no claim.
+/// Access tokens of most providers have few of them; ask the provider for more. Its `Debug` shows no claim.
 ///
 /// ```
 /// use portcullis::claims::OpenIdProfile;
@@ -150,7 +150,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     })
 }
 
-/// A NumericDate (RFC 7519 §2), which may have a fraction.
+/// A `NumericDate` (RFC 7519 §2), which may have a fraction.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,6 +1,6 @@
 //! Policies that differ between staging and production by what the environment says.
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::fault::{ConfigError, ConfigFault, ConfigProblem};
 use super::lines::Lines;
@@ -157,12 +157,19 @@ fn by_variable(error: &ConfigError) -> ConfigError {
             (rest.is_empty() || rest.starts_with(['.', '['])).then(|| rest.to_owned())
         };
         let variable = SETTINGS.iter().find(|(_, place)| rest(place).is_some());
-        let missing = matches!(fault.problem, ConfigProblem::MissingOneOf { .. });
+        // What can be said by one of several keys is missing from the issuer as a whole.
+        let missing = match &fault.problem {
+            ConfigProblem::MissingOneOf { keys } => {
+                let is_one =
+                    |place: &str| keys.iter().any(|key| place == format!("issuer[0].{key}"));
+                SETTINGS.iter().find(|(_, place)| is_one(place))
+            }
+            _ => None,
+        };
         if let Some((name, _)) = variable {
             fault.place = (*name).to_owned();
-        } else if missing && fault.place == "issuer[0]" {
-            // Audiences are all that can be missing as one of several.
-            fault.place = SETTINGS[1].0.to_owned();
+        } else if let Some((name, _)) = missing {
+            fault.place = (*name).to_owned();
             fault.problem = ConfigProblem::Missing;
         }
         fault

@@ -7,7 +7,15 @@ use crate::time::UnixTime;
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ClaimsError {
-    /// `iss` is missing or names no issuer that the policy trusts.
+    /// There is no `iss`.
+    IssuerMissing,
+    /// `iss` differs from an issuer that the policy trusts by the slash at its end alone (RFC 8725 §3.8 has them compared
+    /// exactly).
+    IssuerSlash {
+        /// The issuer, as the policy has it.
+        trusted: Arc<str>,
+    },
+    /// `iss` names no issuer that the policy trusts.
     Issuer,
     /// The issuer is not trusted with the algorithm that the token names.
     Algorithm,
@@ -78,6 +86,11 @@ pub enum ClaimsError {
 impl fmt::Display for ClaimsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::IssuerMissing => f.write_str("the claim `iss` is missing"),
+            Self::IssuerSlash { trusted } => write!(
+                f,
+                "`iss` is the trusted issuer `{trusted}` but for the slash at its end, which counts: write the issuer in the policy as its tokens do"
+            ),
             Self::Issuer => f.write_str("`iss` names no trusted issuer"),
             Self::Algorithm => f.write_str("the issuer is not trusted with this algorithm"),
             Self::EmbeddedKey => f.write_str("the header carries or points to a key"),

@@ -75,7 +75,9 @@ impl Error {
             Self::Key(KeyError::Unavailable(_)) => "keys_unavailable",
             Self::Signature(SignatureError) => "bad_signature",
             Self::Claims(error) => match error {
-                ClaimsError::Issuer => "unknown_issuer",
+                ClaimsError::IssuerMissing
+                | ClaimsError::IssuerSlash { .. }
+                | ClaimsError::Issuer => "unknown_issuer",
                 ClaimsError::Algorithm => "wrong_algorithm",
                 ClaimsError::EmbeddedKey => "embedded_key",
                 ClaimsError::Type | ClaimsError::NotAnAccessToken { .. } => "wrong_type",

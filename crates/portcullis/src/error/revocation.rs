@@ -17,8 +17,8 @@ impl RevocationUnavailable {
     }
 
     /// How long a client should wait. `None`: nobody knows.
-    pub fn with_retry_after(self, wait: impl Into<Option<Duration>>) -> Self {
-        Self { retry_after: wait.into() }
+    pub const fn with_retry_after(self, wait: Option<Duration>) -> Self {
+        Self { retry_after: wait }
     }
 }
 

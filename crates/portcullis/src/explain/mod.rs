@@ -370,9 +370,13 @@ fn stage_of(error: &Error) -> Stage {
     match error {
         Error::Key(_) => Stage::Key,
         Error::Signature(_) => Stage::Signature,
-        Error::Claims(ClaimsError::Issuer | ClaimsError::Algorithm | ClaimsError::EmbeddedKey) => {
-            Stage::Issuer
-        }
+        Error::Claims(
+            ClaimsError::IssuerMissing
+            | ClaimsError::IssuerSlash { .. }
+            | ClaimsError::Issuer
+            | ClaimsError::Algorithm
+            | ClaimsError::EmbeddedKey,
+        ) => Stage::Issuer,
         Error::Claims(
             ClaimsError::NumericId { .. }
             | ClaimsError::Type

@@ -10,6 +10,7 @@ use std::sync::Arc;
 #[cfg(feature = "remote-jwks")]
 pub(crate) use self::tenants::{Tenant, TenantBounds, TenantRule, Tenants};
 use crate::claims::IssuerRules;
+use crate::error::ClaimsError;
 #[cfg(feature = "remote-jwks")]
 use crate::fetch::SettingFault;
 #[cfg(feature = "remote-jwks")]
@@ -189,6 +190,16 @@ impl TrustedIssuers {
         #[cfg(feature = "remote-jwks")]
         let named = named.or_else(|| self.tenants.iter().find_map(|tenants| tenants.find(id)));
         named
+    }
+
+    /// Why an issuer that is not found here is not trusted.
+    pub(crate) fn untrusted(&self, id: &str) -> ClaimsError {
+        let without_slash = |name: &str| name.strip_suffix('/').map_or(name.len(), str::len);
+        let is_near = |name: &str| name[..without_slash(name)] == id[..without_slash(id)];
+        let near = self.named.iter().find(|issuer| is_near(&issuer.rules.id));
+        near.map_or(ClaimsError::Issuer, |issuer| ClaimsError::IssuerSlash {
+            trusted: Arc::from(&*issuer.rules.id),
+        })
     }
 
     /// The named issuer by whose terms a token of this policy verified: the one that [`find`](Self::find) finds by

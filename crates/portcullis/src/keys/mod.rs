@@ -244,8 +244,8 @@ impl KeysUnavailable {
     }
 
     /// How long a client should wait. `None`: nobody knows.
-    pub fn with_retry_after(self, wait: impl Into<Option<core::time::Duration>>) -> Self {
-        Self { retry_after: wait.into() }
+    pub const fn with_retry_after(self, wait: Option<core::time::Duration>) -> Self {
+        Self { retry_after: wait }
     }
 }
 

@@ -189,6 +189,7 @@ impl RefusalContext for WaitingRequest {
 }
 
 mod private {
+    #[expect(unnameable_types, reason = "it seals the trait above")]
     pub trait Sealed {}
 
     impl<V: crate::request::RequestView> Sealed for &V {}

@@ -222,7 +222,9 @@ impl Answer {
             },
             Error::Signature(SignatureError) => Self::Unverifiable,
             Error::Claims(error) => match error {
-                ClaimsError::Issuer
+                ClaimsError::IssuerMissing
+                | ClaimsError::IssuerSlash { .. }
+                | ClaimsError::Issuer
                 | ClaimsError::Algorithm
                 | ClaimsError::EmbeddedKey
                 | ClaimsError::Type

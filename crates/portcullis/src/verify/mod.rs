@@ -79,7 +79,8 @@ pub(crate) fn find_issuer<'r>(
     if rules.refuses_brought_keys && header.brings_key {
         return Err(ClaimsError::EmbeddedKey);
     }
-    let issuer = rules.issuers.find(id(parts)?).ok_or(ClaimsError::Issuer)?;
+    let id = id(parts)?;
+    let issuer = rules.issuers.find(id).ok_or_else(|| rules.issuers.untrusted(id))?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
     if algorithms.unwrap_or(&issuer.trusted().algorithms).contains(&header.algorithm) {
         Ok(issuer)
@@ -90,5 +91,5 @@ pub(crate) fn find_issuer<'r>(
 
 /// What the token says in `iss`.
 fn id(parts: &Parts) -> Result<&str, ClaimsError> {
-    parts.issuer().ok_or(ClaimsError::Issuer)
+    parts.issuer().ok_or(ClaimsError::IssuerMissing)
 }

@@ -91,7 +91,7 @@ impl HttpClient for Network {
                 Some(Page::Text(status, text)) => (status, text),
                 Some(Page::Keys(issuer)) => (200, issuer.jwks_of(&[Algorithm::ES256])),
             };
-            Ok(HttpResponse { status, headers: Vec::new(), body: body.into_bytes() })
+            Ok(HttpResponse::new(status, body))
         })
     }
 }

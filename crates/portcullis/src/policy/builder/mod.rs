@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use super::Policy;
 use super::issuer::Issuer;
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
-use crate::error::Error;
 use crate::refusal::{Presentation, Refused, RejectionResponse};
 use crate::resource::ProtectedResource;
 use crate::revocation::{EnforcedRevocations, RevocationSource, UnknownRevocation};
