@@ -10,13 +10,13 @@ mod cookies_in_a_single_page_app {}
 mod identity_providers {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/grpc.md")]
-mod grpc {}
+#[doc = include_str!("../../../crates/portcullis/docs/guide/grpc.md")]
+mod guide_grpc {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/mcp.md")]
-mod mcp {}
+#[doc = include_str!("../../../crates/portcullis/docs/guide/mcp.md")]
+mod guide_mcp {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/websocket.md")]
-mod websocket {}
+#[doc = include_str!("../../../crates/portcullis/docs/guide/websockets.md")]
+mod guide_websockets {}
