@@ -6,16 +6,16 @@
 mod cookies_in_a_single_page_app {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/identity-providers.md")]
-mod identity_providers {}
-
-#[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis/docs/guide/grpc.md")]
 mod guide_grpc {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis/docs/guide/mcp.md")]
 mod guide_mcp {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/providers.md")]
+mod guide_providers {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis/docs/guide/websockets.md")]
