@@ -6,6 +6,10 @@
 mod cookies_in_a_single_page_app {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/errors.md")]
+mod guide_errors {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis/docs/guide/grpc.md")]
 mod guide_grpc {}
 
