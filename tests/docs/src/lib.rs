@@ -18,8 +18,16 @@ mod guide_grpc {}
 mod guide_mcp {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/performance.md")]
+mod guide_performance {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis/docs/guide/providers.md")]
 mod guide_providers {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/security_model.md")]
+mod guide_security_model {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis/docs/guide/websockets.md")]
