@@ -18,6 +18,10 @@ mod guide_grpc {}
 mod guide_mcp {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/migrating.md")]
+mod guide_migrating {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis/docs/guide/performance.md")]
 mod guide_performance {}
 
