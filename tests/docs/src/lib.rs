@@ -36,3 +36,19 @@ mod guide_security_model {}
 #[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis/docs/guide/websockets.md")]
 mod guide_websockets {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis-actix/README.md")]
+mod readme_of_actix {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis-axum/README.md")]
+mod readme_of_axum {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis-redis/README.md")]
+mod readme_of_redis {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis-testkit/README.md")]
+mod readme_of_testkit {}
