@@ -1073,7 +1073,7 @@ async fn each_tenant_of_entra_has_keys_of_its_own() {
 #[cfg(feature = "config")]
 #[test]
 fn the_policy_file_of_each_recipe_decides_as_the_preset_does() {
-    let recipes = include_str!("../../../docs/recipes/identity-providers.md");
+    let recipes = include_str!("../docs/guide/providers.md");
     let blocks = recipes.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let blocks: Vec<_> = blocks.collect();
     for block in &blocks {
@@ -1113,7 +1113,7 @@ fn presets() -> Vec<&'static str> {
 #[test]
 fn every_preset_has_a_sample_a_row_of_the_table_and_a_recipe() {
     let table = include_str!("../src/provider/table.md");
-    let recipes = include_str!("../../../docs/recipes/identity-providers.md");
+    let recipes = include_str!("../docs/guide/providers.md");
     let presets = presets();
     assert_eq!(presets.len(), 15, "{presets:?}");
     for preset in presets {

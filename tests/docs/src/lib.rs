@@ -6,17 +6,49 @@
 mod cookies_in_a_single_page_app {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/identity-providers.md")]
-mod identity_providers {}
+#[doc = include_str!("../../../crates/portcullis/docs/guide/errors.md")]
+mod guide_errors {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/grpc.md")]
-mod grpc {}
+#[doc = include_str!("../../../crates/portcullis/docs/guide/grpc.md")]
+mod guide_grpc {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/mcp.md")]
-mod mcp {}
+#[doc = include_str!("../../../crates/portcullis/docs/guide/mcp.md")]
+mod guide_mcp {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/websocket.md")]
-mod websocket {}
+#[doc = include_str!("../../../crates/portcullis/docs/guide/migrating.md")]
+mod guide_migrating {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/performance.md")]
+mod guide_performance {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/providers.md")]
+mod guide_providers {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/security_model.md")]
+mod guide_security_model {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/docs/guide/websockets.md")]
+mod guide_websockets {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis-actix/README.md")]
+mod readme_of_actix {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis-axum/README.md")]
+mod readme_of_axum {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis-redis/README.md")]
+mod readme_of_redis {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis-testkit/README.md")]
+mod readme_of_testkit {}

@@ -1,5 +1,5 @@
 use actix_web::{App, Responder, test, web};
-use portcullis::Algorithm::ES256;
+use portcullis_actix::portcullis::Algorithm::ES256;
 use portcullis_actix::{Caller, Verify};
 use portcullis_testkit::TestIssuer;
 use portcullis_testkit::actix::assert_protected;
@@ -19,12 +19,15 @@ fn api(policy: Policy) -> impl FnOnce(&mut web::ServiceConfig) {
 async fn orders_are_for_whoever_has_a_token() {
     let issuer = TestIssuer::new("https://id.example");
     let api = || api(policy(issuer.policy_builder()).expect("a policy"));
-    assert_protected(App::new().configure(api()), &[("GET", "/api/orders")]).await;
+    let app = App::new().configure(api());
+    assert_protected(app, &[("GET", "/api/orders")]).await;
 
     let app = test::init_service(App::new().configure(api())).await;
-    let token = issuer.token(ES256).subject("bob").claim("tenant", "acme").mint();
-    let request = test::TestRequest::get().uri("/api/orders");
-    let request = request.insert_header(("authorization", format!("Bearer {token}")));
+    let token = issuer.token(ES256).subject("bob");
+    let token = token.claim("tenant", "acme").mint();
+    let request = test::TestRequest::get()
+        .uri("/api/orders")
+        .insert_header(("authorization", format!("Bearer {token}")));
     let body = test::call_and_read_body(&app, request.to_request()).await;
     assert_eq!(body, "orders of bob");
 }
