@@ -13,7 +13,6 @@ use http::Request;
 use jsonwebtoken as jwt;
 use portcullis::{
     Algorithm, Issuer, KeySet, Keys, Policy, PolicyBuilder, Revocable, Revocations, Secret,
-    UnixTime,
 };
 use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder};
 use serde::de::DeserializeOwned;
@@ -319,7 +318,7 @@ impl Case {
 pub fn revoked(entries: usize) -> Revocations {
     let revocations = Revocations::options().capacity(entries.max(1)).in_memory();
     for entry in 0..entries {
-        revoke(&revocations, &format!("revoked-{entry}"), None);
+        revoke(&revocations, &format!("revoked-{entry}"));
     }
     revocations
 }
@@ -329,8 +328,8 @@ pub fn revoked(entries: usize) -> Revocations {
 /// # Panics
 ///
 /// If it finds no room.
-pub fn revoke(revocations: &Revocations, id: &str, until: Option<UnixTime>) {
-    let revoking = pin!(revocations.revoke_token(ISSUER, id, until));
+pub fn revoke(revocations: &Revocations, id: &str) {
+    let revoking = pin!(revocations.revoke_token(ISSUER, id, None));
     // In memory there is nothing to wait for.
     let revoked = revoking.poll(&mut Context::from_waker(Waker::noop()));
     assert_eq!(revoked, Poll::Ready(Ok(())));
