@@ -6,36 +6,40 @@
 mod cookies_in_a_single_page_app {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/docs/guide/errors.md")]
+#[doc = include_str!("../../../docs/guide/errors.md")]
 mod guide_errors {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/docs/guide/grpc.md")]
+#[doc = include_str!("../../../docs/guide/grpc.md")]
 mod guide_grpc {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/docs/guide/mcp.md")]
+#[doc = include_str!("../../../docs/guide/mcp.md")]
 mod guide_mcp {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/docs/guide/migrating.md")]
+#[doc = include_str!("../../../docs/guide/migrating.md")]
 mod guide_migrating {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/docs/guide/performance.md")]
+#[doc = include_str!("../../../docs/guide/performance.md")]
 mod guide_performance {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/docs/guide/providers.md")]
+#[doc = include_str!("../../../docs/guide/providers.md")]
 mod guide_providers {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/docs/guide/security_model.md")]
+#[doc = include_str!("../../../docs/guide/security_model.md")]
 mod guide_security_model {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/docs/guide/websockets.md")]
+#[doc = include_str!("../../../docs/guide/websockets.md")]
 mod guide_websockets {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../crates/portcullis/README.md")]
+mod readme_of_the_core {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../crates/portcullis-actix/README.md")]
