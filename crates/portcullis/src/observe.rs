@@ -78,7 +78,7 @@ fn tell_developer(error: &Error, method: Option<&str>, path: Option<&str>) {
     eprintln!("portcullis: refused {method} {path:?}: {error} ({reason})");
     if told == 0 {
         eprintln!(
-            "portcullis: (Only a debug build says this, once for each reason, while no `tracing` subscriber is installed. To see every refusal, call `tracing_subscriber::fmt().init()` and set RUST_LOG=portcullis=debug.)"
+            "portcullis: (Only a debug build says this, once for each reason, while no `tracing` subscriber is installed. To see every refusal, call `tracing_subscriber::fmt::init()` and set RUST_LOG=portcullis=debug.)"
         );
     }
 }

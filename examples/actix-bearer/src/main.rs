@@ -50,6 +50,8 @@ fn api(policy: Policy) -> impl FnOnce(&mut web::ServiceConfig) {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Says why a request was refused: at INFO for bad tokens, and with RUST_LOG=portcullis=debug for all.
+    tracing_subscriber::fmt::init();
     // For the demonstration only. Yours are the keys of a real issuer.
     let issuer = TestIssuer::new("https://id.example").audience("https://orders.example");
     let token = issuer.token(Algorithm::ES256).claim("tenant", "acme").mint();

@@ -15,6 +15,8 @@ use portcullis_testkit::TestIssuer;
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Says why a request was refused: at INFO for bad tokens, and with RUST_LOG=portcullis=debug for all.
+    tracing_subscriber::fmt::init();
     // For the demonstration only. Yours are the keys of a real issuer, and the token comes from it.
     let demo = TestIssuer::new("https://id.example").audience("https://orders.example");
     let token = demo.token(Algorithm::ES256).mint();

@@ -61,6 +61,8 @@ fn app(policy: Policy) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Says why a request was refused: at INFO for bad tokens, and with RUST_LOG=portcullis=debug for all.
+    tracing_subscriber::fmt::init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // For the demonstration only.
     let provider = KeyServer::start();

@@ -174,6 +174,8 @@ async fn revocations(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Says why a request was refused: at INFO for bad tokens, and with RUST_LOG=portcullis=debug for all.
+    tracing_subscriber::fmt::init();
     let clock: Time = Arc::new(SystemClock);
     let url = env::var("REDIS_URL").ok();
     let (revocations, meaning) = revocations(url.as_deref(), LOCAL, clock.clone()).await?;

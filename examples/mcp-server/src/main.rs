@@ -91,6 +91,8 @@ fn app(resource: ProtectedResource, policy: Policy) -> Result<Router, Box<dyn Er
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Says why a request was refused: at INFO for bad tokens, and with RUST_LOG=portcullis=debug for all.
+    tracing_subscriber::fmt::init();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}/mcp", listener.local_addr()?);
 

@@ -49,6 +49,8 @@ fn tenant(provider: &KeyServer, name: &str) -> TestIssuer {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Says why a request was refused: at INFO for bad tokens, and with RUST_LOG=portcullis=debug for all.
+    tracing_subscriber::fmt::init();
     let provider = KeyServer::start();
     // Made once, and cloned: all workers share the tenants and their keys.
     let policy = policy(provider.origin())?;

@@ -83,7 +83,7 @@ async fn revocations() -> Result<Revocations, Box<dyn Error>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // Each refusal is an event of the target `portcullis::refusal`; at DEBUG also those of requests without a token.
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt::init();
     // Before the first policy is built: it tells the recorder what its metrics mean.
     let metrics = exporter()?.install_recorder()?;
 

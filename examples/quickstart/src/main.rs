@@ -78,6 +78,10 @@ impl Servers {
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let Options { check, port } = Options::parse();
+    if !check {
+        // Says why a request was refused. RUST_LOG=portcullis=debug shows those without a token, too.
+        tracing_subscriber::fmt::init();
+    }
     // The issuer is a stand-in from the test kit, for a demonstration only: its keys are made now.
     let issuer = TestIssuer::new(ISSUER).audience(AUDIENCE);
     let policy = policy(&issuer.jwks_of(&[Algorithm::ES256]))?;

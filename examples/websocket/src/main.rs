@@ -111,6 +111,8 @@ fn app(policy: Policy) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Says why a request was refused: at INFO for bad tokens, and with RUST_LOG=portcullis=debug for all.
+    tracing_subscriber::fmt::init();
     // For the demonstration only. Yours are the keys of a real issuer.
     let demo = TestIssuer::new("https://id.example").audience("https://orders.example");
     let token = demo.token(Algorithm::ES256).expires_in(Duration::from_secs(30)).mint();
