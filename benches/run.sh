@@ -11,6 +11,7 @@ export CARGO_TARGET_DIR
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 scripts/need.sh redis-server
+scripts/need.sh wrk
 "$cargo" build --quiet --locked --release -p portcullis-fleet-tests --bins
 run() { "$cargo" run --quiet --locked --release "$@"; }
 
