@@ -172,7 +172,7 @@ impl StoreTerms {
 
     /// The largest leeway of the policies, in whole seconds.
     ///
-    /// Called again, the largest. Not called: 30 s, as for policies.
+    /// Called again, the largest. If you do not call it: 30 s, as for policies.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = self.leeway.max(Some(leeway));
         self
@@ -183,7 +183,7 @@ impl StoreTerms {
     /// [staleness](RedisRevocations::max_staleness). A store that was just made takes as long before it
     /// is used, since it might be one that was lost.
     ///
-    /// Called again, the longest. Not called: 10 s. A process is back within a second of the server; Sentinels
+    /// Called again, the longest. If you do not call it: 10 s. A process is back within a second of the server; Sentinels
     /// agree within a few.
     pub fn recovery(mut self, recovery: Duration) -> Self {
         self.recovery = self.recovery.max(Some(recovery));
@@ -244,7 +244,7 @@ impl RedisRevocations {
 
     /// What names of keys begin with, between braces.
     ///
-    /// Said twice, and not alike, it is a fault. Not called: `portcullis`.
+    /// Said twice, and not alike, it is a fault. If you do not call it: `portcullis`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         if self.prefix.as_ref().is_some_and(|before| *before != prefix) {
@@ -256,7 +256,7 @@ impl RedisRevocations {
 
     /// Trusts these certificates (PEM), and no others, with `rediss://`.
     ///
-    /// Called again, those of each call. Not called: those that the operating system trusts.
+    /// Called again, those of each call. If you do not call it: those that the operating system trusts.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         let all = self.root.get_or_insert_default();
         all.extend_from_slice(b"\n");
@@ -267,7 +267,7 @@ impl RedisRevocations {
     /// Shows this certificate to a server that asks for one, with `rediss://`: a chain (PEM), its own first, and its private
     /// key (PEM). Redis asks for one unless it says `tls-auth-clients no`.
     ///
-    /// Said twice, and not alike, it is a fault. Not called: none is shown.
+    /// Said twice, and not alike, it is a fault. If you do not call it: none is shown.
     pub fn client_certificate(
         mut self,
         chain: impl Into<Vec<u8>>,
@@ -286,7 +286,7 @@ impl RedisRevocations {
     ///
     /// More than the heartbeat, and at most an hour. Called again, the shortest.
     ///
-    /// Not called: 60 s. It is how late a revocation can be where
+    /// If you do not call it: 60 s. It is how late a revocation can be where
     /// Redis is out of reach, and what an outage may last before requests are refused.
     pub fn max_staleness(mut self, staleness: Duration) -> Self {
         self.max_staleness = shortest(self.max_staleness, staleness);
@@ -295,7 +295,7 @@ impl RedisRevocations {
 
     /// How often each process asks how far the log is. Revocations do not wait for it.
     ///
-    /// Called again, the shortest. Not called: 1 s.
+    /// Called again, the shortest. If you do not call it: 1 s.
     pub fn heartbeat(mut self, every: Duration) -> Self {
         self.heartbeat = shortest(self.heartbeat, every);
         self
@@ -303,7 +303,7 @@ impl RedisRevocations {
 
     /// How long Redis may take for one answer, connections included.
     ///
-    /// Called again, the shortest. Not called: 2 s.
+    /// Called again, the shortest. If you do not call it: 2 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = shortest(self.timeout, timeout);
         self
@@ -313,7 +313,7 @@ impl RedisRevocations {
     /// heartbeat makes nobody fresh. `WAIT`, and so a copy in memory; a replica may still be the wrong
     /// one to promote if it is not the most recent.
     ///
-    /// Called again, the most. Not called: none, so that one server will do.
+    /// Called again, the most. If you do not call it: none, so that one server will do.
     pub fn durability(mut self, replicas: u32) -> Self {
         self.durability = self.durability.max(replicas.into());
         self
@@ -321,7 +321,7 @@ impl RedisRevocations {
 
     /// How many entries the log keeps, about. Whoever is further behind reads the whole state.
     ///
-    /// Called again, the most. Not called: 100,000.
+    /// Called again, the most. If you do not call it: 100,000.
     pub fn log_length(mut self, entries: usize) -> Self {
         self.log_length = self.log_length.max(Some(entries));
         self
@@ -330,7 +330,7 @@ impl RedisRevocations {
     /// For how many entries this process has room; see [`RevocationOptions::capacity`]. One that has not
     /// enough for all is not fresh.
     ///
-    /// Not called: 1,000,000.
+    /// If you do not call it: 1,000,000.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.options = self.options.capacity(entries);
         self

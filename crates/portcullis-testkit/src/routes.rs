@@ -38,7 +38,7 @@ impl<'a> Routes<'a> {
     /// Leaves these out, whose paths are spelled as in the list. Who leaves out `GET` leaves out `HEAD`, which
     /// frameworks answer by it. May be called several times.
     ///
-    /// Not called: every method of each path is asked.
+    /// If you do not call it: every method of each path is asked.
     #[must_use]
     pub fn except(mut self, open: &[(&'a str, &'a str)]) -> Self {
         self.excepted.extend_from_slice(open);

@@ -171,7 +171,7 @@ impl ClaimRules {
     /// was issued within this second passes without any leeway, and a fraction never lengthens a token's life,
     /// nor does it make a token younger for [`max_age`](Self::max_age) and revocation.
     ///
-    /// Not called: 30 s, several times what synchronised clocks differ, and short beside any
+    /// If you do not call it: 30 s, several times what synchronised clocks differ, and short beside any
     /// token's life (RFC 7519 §4.1.4: "no more than a few minutes").
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway.say(Voice::Plain, leeway);
@@ -181,7 +181,7 @@ impl ClaimRules {
     /// Refuses a token that was made to live longer: `exp` less `iat`, or less the present where
     /// there is no `iat`. 1 s to 30 days, which is the longest that providers let operators choose.
     ///
-    /// Not called: 24 h, so that a token with an `exp` in ten years never passes by accident.
+    /// If you do not call it: 24 h, so that a token with an `exp` in ten years never passes by accident.
     /// Access tokens should live 5 to 15 minutes. Longer than 30 days:
     /// [`dangerous::long_lifetime`](crate::dangerous::long_lifetime); no bound at all:
     /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime).
@@ -192,7 +192,7 @@ impl ClaimRules {
 
     /// Refuses a token that was issued longer ago, by `iat`, which it then must have.
     ///
-    /// Not called: the lifetime alone bounds its age.
+    /// If you do not call it: the lifetime alone bounds its age.
     pub fn max_age(mut self, limit: Duration) -> Self {
         self.max_age.say(Voice::Plain, limit);
         self

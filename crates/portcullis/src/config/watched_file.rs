@@ -128,7 +128,7 @@ impl PolicyFileOptions {
     /// Adds what data cannot say - a hook, a predicate, revocation - to every policy that the file makes. It
     /// takes nothing away of what the file says: see [`PolicyBuilder::overrule`].
     ///
-    /// Called again, the policy has what each adds. Not called: the file says all.
+    /// Called again, the policy has what each adds. If you do not call it: the file says all.
     pub fn finish_with(
         mut self,
         finish: impl Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync + 'static,
@@ -140,7 +140,7 @@ impl PolicyFileOptions {
 
     /// Is told when the file changed, from the thread that looks at it.
     ///
-    /// Called again, all are told. Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. If you do not call it: nobody is, but for `tracing`.
     pub fn on_event(mut self, observer: impl Fn(&PolicyFileEvent) + Send + Sync + 'static) -> Self {
         self.observers.add(Arc::new(observer));
         self

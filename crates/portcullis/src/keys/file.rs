@@ -139,7 +139,7 @@ impl KeyFileOptions {
 
     /// Reads the keys under an id, which tokens then have to name. For PEM, which carries none.
     ///
-    /// Not called: keys have the ids that the file gives them.
+    /// If you do not call it: keys have the ids that the file gives them.
     pub fn key_id(self, id: impl Into<String>) -> Self {
         let (read, id) = (self.read, id.into());
         Self { read: Box::new(move |content| read(content)?.with_key_id(&id)), ..self }
@@ -147,7 +147,7 @@ impl KeyFileOptions {
 
     /// Is told when the file changed, from the thread that looks at it.
     ///
-    /// Called again, all are told. Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. If you do not call it: nobody is, but for `tracing`.
     pub fn on_event(mut self, observer: impl Fn(&KeyFileEvent) + Send + Sync + 'static) -> Self {
         self.observers.add(Arc::new(observer));
         self

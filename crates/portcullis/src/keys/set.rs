@@ -140,7 +140,7 @@ impl KeySet {
 
     /// These keys under an id, which tokens then have to name.
     ///
-    /// Not called: keys from PEM and DER have no id and are tried for every token.
+    /// If you do not call it: keys from PEM and DER have no id and are tried for every token.
     ///
     /// # Errors
     ///

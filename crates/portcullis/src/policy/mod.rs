@@ -68,7 +68,7 @@ impl Policy {
     /// This policy, but a request without a token passes as an anonymous one. A request *with* a
     /// token that does not verify is still refused.
     ///
-    /// Not called: a request without a token is refused.
+    /// If you do not call it: a request without a token is refused.
     #[must_use]
     pub fn allow_anonymous(mut self) -> Self {
         self.anonymous = true;

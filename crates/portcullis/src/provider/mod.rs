@@ -131,7 +131,7 @@ impl<Audience> Provider<Audience> {
 
     /// Other keys: a [`KeySet`](crate::KeySet) in a test, or discovery with settings or a client of your own.
     ///
-    /// Not called: those that the provider publishes, as the preset says.
+    /// If you do not call it: those that the provider publishes, as the preset says.
     pub fn keys(mut self, keys: impl Into<Keys>) -> Self {
         self.words.say_anew("keys");
         self.keys = keys.into();
@@ -140,7 +140,7 @@ impl<Audience> Provider<Audience> {
 
     /// Other algorithms, for a provider that was configured to sign with them.
     ///
-    /// Not called: those that the preset lists, which are the provider's default.
+    /// If you do not call it: those that the preset lists, which are the provider's default.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         let algorithms = algorithms.into_iter().collect::<Vec<_>>();
         self.words.say("algorithms", &mut self.algorithms, algorithms);

@@ -67,7 +67,7 @@ impl Presentation {
 
     /// The `realm` of the challenge (RFC 9110 §11.5).
     ///
-    /// Not called: there is none.
+    /// If you do not call it: there is none.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         self.realm.say(Voice::Plain, realm.into());
         self
@@ -75,7 +75,7 @@ impl Presentation {
 
     /// Where the metadata of this resource stands (RFC 9728 §5.1). Never derived from a request.
     ///
-    /// Not called: the challenge does not say.
+    /// If you do not call it: the challenge does not say.
     pub fn resource_metadata(mut self, url: impl Into<String>) -> Self {
         self.resource_metadata.say(Voice::Plain, url.into());
         self
@@ -83,7 +83,7 @@ impl Presentation {
 
     /// What stands in front of the code in the `type` of the problem details (RFC 9457 §3.1.1).
     ///
-    /// Not called: the type is `about:blank`, and so the title the phrase of the status alone (RFC 9457 §4.2.1). Which
+    /// If you do not call it: the type is `about:blank`, and so the title the phrase of the status alone (RFC 9457 §4.2.1). Which
     /// problem it is, the member `code` says either way.
     pub fn problem_base(mut self, base: impl Into<String>) -> Self {
         self.problem_base.say(Voice::Plain, base.into());
@@ -94,7 +94,7 @@ impl Presentation {
     /// the challenge to a request without a token, or with a bad one; what a route asks for besides, it says
     /// itself.
     ///
-    /// Not called: that challenge names none.
+    /// If you do not call it: that challenge names none.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.say(Voice::Plain, scopes.into_iter().map(Into::into).collect());
         self
@@ -102,7 +102,7 @@ impl Presentation {
 
     /// Tells clients the error and the code, and no more of why.
     ///
-    /// Not called: a sentence says whether the token has expired, is not for this resource, …
+    /// If you do not call it: a sentence says whether the token has expired, is not for this resource, …
     pub fn without_details(mut self) -> Self {
         self.without_details = true;
         self

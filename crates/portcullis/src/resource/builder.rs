@@ -36,7 +36,7 @@ impl ProtectedResourceBuilder {
     /// Who issues tokens for this resource: the identifiers of authorization servers (RFC 8414 §2), spelled
     /// as in [`Issuer::new`](crate::Issuer::new).
     ///
-    /// Not called: the document does not say. MCP clients need one.
+    /// If you do not call it: the document does not say. MCP clients need one.
     pub fn authorization_servers<S: Into<String>>(
         mut self,
         servers: impl IntoIterator<Item = S>,
@@ -52,7 +52,7 @@ impl ProtectedResourceBuilder {
     /// Where the public keys are that the resource itself signs with. Not those of its tokens: these are
     /// its issuers' affair.
     ///
-    /// Not called: it signs nothing.
+    /// If you do not call it: it signs nothing.
     pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
         self.words.say("jwks_uri", &mut self.document.jwks_uri, Some(url.into()));
         self
@@ -61,7 +61,7 @@ impl ProtectedResourceBuilder {
     /// The scopes that clients may ask for. Those of MCP ask for all of them when they know no better: name
     /// what the service needs to be of use, and neither `offline_access` nor what only administrators get.
     ///
-    /// Not called: the document does not say.
+    /// If you do not call it: the document does not say.
     pub fn scopes_supported<S: Into<String>>(
         mut self,
         scopes: impl IntoIterator<Item = S>,
@@ -72,7 +72,7 @@ impl ProtectedResourceBuilder {
 
     /// The algorithms that the resource itself signs with. `none` is none of them (§2).
     ///
-    /// Not called: it signs nothing.
+    /// If you do not call it: it signs nothing.
     pub fn resource_signing_alg_values_supported(
         mut self,
         algorithms: impl IntoIterator<Item = Algorithm>,
@@ -89,7 +89,7 @@ impl ProtectedResourceBuilder {
     /// What people call it. In another language (§2.1): `.member("resource_name#de", "Bestellungen")`,
     /// and likewise the three below.
     ///
-    /// Not called: clients show its address.
+    /// If you do not call it: clients show its address.
     pub fn resource_name(mut self, name: impl Into<String>) -> Self {
         self.words.say("resource_name", &mut self.document.resource_name, Some(name.into()));
         self
@@ -97,7 +97,7 @@ impl ProtectedResourceBuilder {
 
     /// Where developers read about it.
     ///
-    /// Not called: the document does not say.
+    /// If you do not call it: the document does not say.
     pub fn resource_documentation(mut self, url: impl Into<String>) -> Self {
         self.words.say(
             "resource_documentation",
@@ -109,7 +109,7 @@ impl ProtectedResourceBuilder {
 
     /// Where it says how clients may use its data.
     ///
-    /// Not called: the document does not say.
+    /// If you do not call it: the document does not say.
     pub fn resource_policy_uri(mut self, url: impl Into<String>) -> Self {
         self.words.say(
             "resource_policy_uri",
@@ -121,7 +121,7 @@ impl ProtectedResourceBuilder {
 
     /// Where its terms of service are.
     ///
-    /// Not called: the document does not say.
+    /// If you do not call it: the document does not say.
     pub fn resource_tos_uri(mut self, url: impl Into<String>) -> Self {
         self.words.say("resource_tos_uri", &mut self.document.resource_tos_uri, Some(url.into()));
         self
@@ -129,7 +129,7 @@ impl ProtectedResourceBuilder {
 
     /// Which types of `authorization_details` it understands (RFC 9396).
     ///
-    /// Not called: the document does not say.
+    /// If you do not call it: the document does not say.
     pub fn authorization_details_types_supported<S: Into<String>>(
         mut self,
         types: impl IntoIterator<Item = S>,
@@ -144,7 +144,7 @@ impl ProtectedResourceBuilder {
 
     /// A member of another specification, or of your own (§2). `null` and an empty list are left out.
     ///
-    /// Not called: there are none.
+    /// If you do not call it: there are none.
     pub fn member(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         self.document.members.0.push((name.into(), to_raw_value(&value).ok()));
         self

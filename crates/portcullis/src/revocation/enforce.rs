@@ -96,7 +96,7 @@ impl EnforcedRevocations {
     /// revoked here. An issuer of a [template](crate::Issuer::template) is named by its own identifier.
     ///
     /// Called for several issuers, all of it holds; two different words about one are a fault, and so is an issuer that
-    /// the policy does not have. Not called: the kinds of all.
+    /// the policy does not have. If you do not call it: the kinds of all.
     pub fn for_issuer(
         mut self,
         id: impl Into<String>,
@@ -113,7 +113,7 @@ impl EnforcedRevocations {
     /// cannot be read excuses nobody.
     ///
     /// List no client that users log in with: its tokens would pass without a session, and could not be revoked
-    /// by one. Called again, all that all calls list. Not called: each token needs what the enforced kinds go by.
+    /// by one. Called again, all that all calls list. If you do not call it: each token needs what the enforced kinds go by.
     pub fn service_clients<C: Into<String>>(
         mut self,
         issuer: impl Into<String>,
@@ -127,7 +127,7 @@ impl EnforcedRevocations {
     /// Claims that hold the id of a token. A token needs one of them, and is refused if any is revoked:
     /// so one policy serves issuers with different habits.
     ///
-    /// Not called: `jti` (RFC 7519 §4.1.7). Entra ID: `uti`.
+    /// If you do not call it: `jti` (RFC 7519 §4.1.7). Entra ID: `uti`.
     pub fn token_id_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(Into::into).collect::<Vec<_>>();
         self.words.say("token_id_claims", &mut self.token_id_claims, names);
@@ -136,7 +136,7 @@ impl EnforcedRevocations {
 
     /// Claims that hold the id of a session. As with [token ids](Self::token_id_claims).
     ///
-    /// Not called: `sid` (OpenID Connect Front-Channel Logout 1.0 §3).
+    /// If you do not call it: `sid` (OpenID Connect Front-Channel Logout 1.0 §3).
     pub fn session_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(Into::into).collect::<Vec<_>>();
         self.words.say("session_claims", &mut self.session_claims, names);
@@ -145,7 +145,7 @@ impl EnforcedRevocations {
 
     /// Claims that hold the version of a subject: an integer that is not negative.
     ///
-    /// Not called: none, and no policy that enforces [`Revocable::Version`] builds: there is no standard
+    /// If you do not call it: none, and no policy that enforces [`Revocable::Version`] builds: there is no standard
     /// name. Entra's `ver` is the version of a token's format, and of no use here.
     pub fn version_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(Into::into).collect::<Vec<_>>();
@@ -156,7 +156,7 @@ impl EnforcedRevocations {
     /// Claims that hold the id of the client that asked for the token. As with
     /// [token ids](Self::token_id_claims).
     ///
-    /// Not called: `client_id` (RFC 8693 §4.3). Keycloak and Auth0: `azp`; Okta: `cid`; Entra ID: `azp`
+    /// If you do not call it: `client_id` (RFC 8693 §4.3). Keycloak and Auth0: `azp`; Okta: `cid`; Entra ID: `azp`
     /// or `appid`.
     pub fn client_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(Into::into).collect::<Vec<_>>();

@@ -50,7 +50,7 @@ impl RevocationOptions {
     /// The longest that a token lives: entries are kept for as long. A policy that accepts tokens of a
     /// longer life does not build.
     ///
-    /// Called again, the longest. Not called: 24 h, as for policies. With
+    /// Called again, the longest. If you do not call it: 24 h, as for policies. With
     /// [`dangerous::unlimited_lifetime`](crate::dangerous::unlimited_lifetime), only single tokens can be
     /// revoked, each until its `exp`, and keys, for ever.
     pub fn max_lifetime(mut self, limit: impl Into<MaxLifetime>) -> Self {
@@ -62,7 +62,7 @@ impl RevocationOptions {
     /// The largest leeway of the policies that ask, in whole seconds. One with a larger one does not
     /// build.
     ///
-    /// Called again, the largest. Not called: 30 s, as for policies.
+    /// Called again, the largest. If you do not call it: 30 s, as for policies.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = self.leeway.max(Some(leeway));
         self
@@ -75,7 +75,7 @@ impl RevocationOptions {
     /// each issuer, so that none [takes all of the room](super::Revocations). Processes that share a
     /// store have the same capacity.
     ///
-    /// Called again, the smallest. Not called: 1,000,000.
+    /// Called again, the smallest. If you do not call it: 1,000,000.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = Some(self.capacity.map_or(entries, |before| before.min(entries)));
         self
@@ -87,7 +87,7 @@ impl RevocationOptions {
     /// [leeway](Self::leeway): tokens from before now and the leeway (30 s) are refused. What is
     /// issued within that time after the start is not let in later either: let clients refresh their token again.
     ///
-    /// Not called: what was revoked before the start is forgotten, but for what is
+    /// If you do not call it: what was revoked before the start is forgotten, but for what is
     /// [restored](Self::restore).
     pub fn refuse_issued_before_start(mut self) -> Self {
         self.refuses_issued_before_start = true;
@@ -96,7 +96,7 @@ impl RevocationOptions {
 
     /// The clock by which entries are made, and are over: that of the policies.
     ///
-    /// Called again, the last. Not called: the machine's.
+    /// Called again, the last. If you do not call it: the machine's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -104,7 +104,7 @@ impl RevocationOptions {
 
     /// Tells of what happens. Called by whoever meets it, a request perhaps: it must not wait.
     ///
-    /// Called again, all are told. Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. If you do not call it: nobody is, but for `tracing`.
     pub fn on_event(mut self, observer: impl Fn(&RevocationEvent) + Send + Sync + 'static) -> Self {
         self.observers.add(Arc::new(observer));
         self

@@ -89,7 +89,7 @@ impl RevocationAdmin {
     /// Lets administrators whose tokens are of the issuer `administrators` revoke the tokens of these
     /// issuers besides their own: for staff with an identity provider of its own.
     ///
-    /// Called again, what all calls say holds. Not called: an administrator revokes for the issuer of its
+    /// Called again, what all calls say holds. If you do not call it: an administrator revokes for the issuer of its
     /// own token.
     pub fn may_revoke_for<I: Into<String>>(
         mut self,
@@ -106,7 +106,7 @@ impl RevocationAdmin {
     /// tenant of a template included, can make itself an administrator of all others, unless the requirement
     /// names [issuers](Requirement::issuer).
     ///
-    /// Not called: an administrator revokes for the issuer of its own token.
+    /// If you do not call it: an administrator revokes for the issuer of its own token.
     pub fn all_issuers(mut self) -> Self {
         self.revokes_for_all = true;
         self
@@ -116,7 +116,7 @@ impl RevocationAdmin {
     /// issuers that they may revoke for. Whoever steals such a token brings stolen tokens back: ask for more than for
     /// revoking.
     ///
-    /// Called again, all that was asked for must be met. Not called: nobody lifts over HTTP; code does.
+    /// Called again, all that was asked for must be met. If you do not call it: nobody lifts over HTTP; code does.
     pub fn may_lift(mut self, requirement: Requirement) -> Self {
         self.lifting = Some(match self.lifting {
             Some(before) => before.and(requirement),

@@ -152,7 +152,7 @@ impl BackChannelLogout {
     /// The algorithms that logout tokens may be signed with. `none` is none of them. Called again, those that
     /// all calls name.
     ///
-    /// Not called: those that the issuer's access tokens may be signed with. Providers sign logout
+    /// If you do not call it: those that the issuer's access tokens may be signed with. Providers sign logout
     /// tokens as they do ID tokens (§2.4), which may be under another algorithm.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         let mut algorithms: Vec<_> = algorithms.into_iter().collect();
@@ -166,7 +166,7 @@ impl BackChannelLogout {
     /// Refuses a token that was made to live longer: `exp` less `iat`. More than 24 h count as 24 h. Called
     /// again, the shortest of all calls.
     ///
-    /// Not called: 10 minutes. §4.1 recommends 2 at most; not every provider keeps to that, and a
+    /// If you do not call it: 10 minutes. §4.1 recommends 2 at most; not every provider keeps to that, and a
     /// replay does no harm.
     pub fn max_lifetime(mut self, limit: Duration) -> Self {
         let before = self.max_lifetime.unwrap_or(LONGEST_LIFETIME);
@@ -177,7 +177,7 @@ impl BackChannelLogout {
     /// Accepts logout tokens without the type as well, by
     /// [`dangerous::untyped_logout_tokens`](crate::dangerous::untyped_logout_tokens).
     ///
-    /// Not called: `logout+jwt` alone, so that no other kind of token can stand in for one (§4.1,
+    /// If you do not call it: `logout+jwt` alone, so that no other kind of token can stand in for one (§4.1,
     /// RFC 8725 §3.11).
     pub fn token_types(mut self, types: LogoutTokenTypes) -> Self {
         self.types = types;

@@ -81,7 +81,7 @@ impl TokenCookie {
 
     /// Sets when other sites' requests carry it.
     ///
-    /// Called again, the strictest. Not called: [`SameSite::Lax`], which lets links from other sites in but no forms.
+    /// Called again, the strictest. If you do not call it: [`SameSite::Lax`], which lets links from other sites in but no forms.
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = Some(self.same_site.map_or(same_site, |before| before.min(same_site)));
         self
@@ -89,7 +89,7 @@ impl TokenCookie {
 
     /// Sets its `Path`: `/api`.
     ///
-    /// Not called: `/`.
+    /// If you do not call it: `/`.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl TokenCookie {
 
     /// Sets its `Domain`, whose hosts all get it and may all set it: `example.com`.
     ///
-    /// Not called: none. The host that sets it gets it, and no other.
+    /// If you do not call it: none. The host that sets it gets it, and no other.
     ///
     /// # Errors
     ///

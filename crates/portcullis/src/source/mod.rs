@@ -108,7 +108,7 @@ impl TokenSource {
     /// The text in front of the token in a header, byte by byte and with its white space:
     /// `"Token "`. A value without it is no token. Of no effect on other sources.
     ///
-    /// Not called: none.
+    /// If you do not call it: none.
     pub fn with_prefix(mut self, text: impl Into<String>) -> Self {
         if let Kind::Header { prefix, .. } = &mut self.0 {
             *prefix = text.into();

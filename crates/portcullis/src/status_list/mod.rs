@@ -110,7 +110,7 @@ impl StatusLists {
 
     /// Refuses a token that names no list (401).
     ///
-    /// Not called: such a token passes, since the claim is optional (§6.1). An issuer that names a list
+    /// If you do not call it: such a token passes, since the claim is optional (§6.1). An issuer that names a list
     /// in each of its tokens has no token without one, and an attacker cannot take it out.
     pub fn required(mut self) -> Self {
         self.is_required = true;
@@ -120,7 +120,7 @@ impl StatusLists {
     /// Fetches lists of any issuer also from this origin: `https://status.example`. Call it once for
     /// each.
     ///
-    /// Not called: a list has the scheme, host and port of its issuer's identifier, and the list of an
+    /// If you do not call it: a list has the scheme, host and port of its issuer's identifier, and the list of an
     /// issuer whose identifier is no address is nowhere. The address stands in the token, and so the
     /// issuer writes it: in a policy of many tenants, one of them could else have this service send
     /// requests into its own network.
@@ -132,7 +132,7 @@ impl StatusLists {
     /// Fetches from a host without TLS. See [`dangerous::allow_http`](crate::dangerous::allow_http).
     /// The address must be of the issuer's origin or an allowed one all the same.
     ///
-    /// Not called: only from loopback.
+    /// If you do not call it: only from loopback.
     pub fn allow_http(mut self, allowed: AllowHttp) -> Self {
         self.hosts.0.push(allowed.0);
         self
@@ -140,7 +140,7 @@ impl StatusLists {
 
     /// For how long a list serves that has no `ttl`. 1 s to 24 h.
     ///
-    /// Not called: 5 minutes, as keys do. Headers such as `Cache-Control` do not count (§8.2).
+    /// If you do not call it: 5 minutes, as keys do. Headers such as `Cache-Control` do not count (§8.2).
     pub fn fresh_for(mut self, duration: Duration) -> Self {
         self.words.say("fresh_for", &mut self.settings.fresh_for, duration);
         self
@@ -148,7 +148,7 @@ impl StatusLists {
 
     /// The shortest time that a `ttl` can ask for (§11.5). 1 s to [`max_fresh`](Self::max_fresh).
     ///
-    /// Not called: 10 s, so that a `ttl` of 1 does not cause a fetch a second.
+    /// If you do not call it: 10 s, so that a `ttl` of 1 does not cause a fetch a second.
     pub fn min_fresh(mut self, duration: Duration) -> Self {
         self.words.say("min_fresh", &mut self.settings.min_fresh, duration);
         self
@@ -156,7 +156,7 @@ impl StatusLists {
 
     /// The longest time that a `ttl` can ask for (§11.5). 1 s to 24 h.
     ///
-    /// Not called: 1 h. A token that was taken back must not work for a day because its list said so.
+    /// If you do not call it: 1 h. A token that was taken back must not work for a day because its list said so.
     pub fn max_fresh(mut self, duration: Duration) -> Self {
         self.words.say("max_fresh", &mut self.settings.max_fresh, duration);
         self
@@ -164,7 +164,7 @@ impl StatusLists {
 
     /// Refuses a list that was issued longer ago, by its `iat`, whatever its `exp` says. 1 s or more.
     ///
-    /// Not called: `exp` alone says how old a list may be. One without `exp` is good for ever if its
+    /// If you do not call it: `exp` alone says how old a list may be. One without `exp` is good for ever if its
     /// server goes on answering with it.
     pub fn max_age(mut self, limit: Duration) -> Self {
         self.words.say("max_age", &mut self.settings.max_age, Some(limit));
@@ -174,7 +174,7 @@ impl StatusLists {
     /// How long after a first failure a list is fetched again. Doubles with each further failure.
     /// 100 ms to 1 h.
     ///
-    /// Not called: 1 s. Until then its tokens get 503 at once. A `Retry-After` of 429 and 503 is
+    /// If you do not call it: 1 s. Until then its tokens get 503 at once. A `Retry-After` of 429 and 503 is
     /// honoured up to 5 minutes.
     pub fn first_retry(mut self, duration: Duration) -> Self {
         self.words.say("first_retry", &mut self.settings.first_retry, duration);
@@ -184,7 +184,7 @@ impl StatusLists {
     /// How long after a failure a list is fetched again, however many there were.
     /// [`first_retry`](Self::first_retry) to 1 h.
     ///
-    /// Not called: 60 s. A server that is back is found within this time.
+    /// If you do not call it: 60 s. A server that is back is found within this time.
     pub fn max_retry(mut self, duration: Duration) -> Self {
         self.words.say("max_retry", &mut self.settings.max_retry, duration);
         self
@@ -193,7 +193,7 @@ impl StatusLists {
     /// For how long to wait for a list, until it has come and is verified. Requests wait as long. 1 ms
     /// to 60 s.
     ///
-    /// Not called: 3 s. Longer, and clients give up.
+    /// If you do not call it: 3 s. Longer, and clients give up.
     pub fn timeout(mut self, duration: Duration) -> Self {
         self.words.say("timeout", &mut self.settings.timeout, duration);
         self
@@ -201,7 +201,7 @@ impl StatusLists {
 
     /// How long the token with a list may be, in bytes. 1 KiB to 16 MiB.
     ///
-    /// Not called: 1 MiB. A list of a million statuses takes at most 170 KiB (one bit each, half of
+    /// If you do not call it: 1 MiB. A list of a million statuses takes at most 170 KiB (one bit each, half of
     /// them set).
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.words.say("max_bytes", &mut self.settings.max_bytes, bytes);
@@ -211,7 +211,7 @@ impl StatusLists {
     /// How long a list may be, decompressed, in bytes. No more than that is ever made room for. 1 KiB to
     /// 64 MiB.
     ///
-    /// Not called: 4 MiB, which are 33 million tokens of one bit each. [As many](Self::max_lists) of
+    /// If you do not call it: 4 MiB, which are 33 million tokens of one bit each. [As many](Self::max_lists) of
     /// them as there may be take 256 MiB. Lists are decompressed by the thread that also fetches keys:
     /// 64 MiB keep it for about a quarter of a second.
     pub fn max_list_bytes(mut self, bytes: usize) -> Self {
@@ -221,7 +221,7 @@ impl StatusLists {
 
     /// How many lists are kept. 1 to 1000.
     ///
-    /// Not called: 64. One more, and the issuer that has the most gives one up: the one that was not
+    /// If you do not call it: 64. One more, and the issuer that has the most gives one up: the one that was not
     /// asked for the longest time. So an issuer that invents addresses drives out its own lists. Of half
     /// as many at most are lists of one issuer fetched at a time; others get 503 for a second.
     pub fn max_lists(mut self, lists: usize) -> Self {
@@ -232,7 +232,7 @@ impl StatusLists {
     /// What fetches: a [`Client`](crate::fetch::Client) for a private certificate authority, a client
     /// certificate or a proxy, or an HTTP library of your own.
     ///
-    /// Not called: reqwest with rustls, the certificates of the operating system and no proxy.
+    /// If you do not call it: reqwest with rustls, the certificates of the operating system and no proxy.
     pub fn client(mut self, client: impl HttpClient) -> Self {
         let client: Arc<dyn HttpClient> = Arc::new(client);
         self.words.say("client", &mut self.client, Some(setting::Shared(client)));
@@ -242,7 +242,7 @@ impl StatusLists {
     /// Is told of each list that could not be had, and why; of lists that are not even fetched, of one a
     /// second. Called by the thread that fetches, or on the request's way: it must not block.
     ///
-    /// Called again, all are told. Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. If you do not call it: nobody is, but for `tracing`.
     pub fn on_failure(
         mut self,
         observer: impl Fn(&StatusListError) + Send + Sync + 'static,

@@ -63,7 +63,7 @@ impl ClientBuilder {
 
     /// How long to wait for a connection, name and TLS included. 1 ms to 60 s.
     ///
-    /// Not called: 2 s.
+    /// If you do not call it: 2 s.
     pub fn connect_timeout(mut self, duration: Duration) -> Self {
         self.words.say("connect_timeout", &mut self.connect_timeout, duration);
         self
@@ -76,7 +76,7 @@ impl ClientBuilder {
     /// of your own, that is you; the operating system has over a hundred others. To trust those as well, call
     /// [`system_root_certificates`](Self::system_root_certificates).
     ///
-    /// Called again, all are trusted. Not called: the authorities of the operating system.
+    /// Called again, all are trusted. If you do not call it: the authorities of the operating system.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates.push(pem.into());
         self
@@ -85,7 +85,7 @@ impl ClientBuilder {
     /// Trusts the authorities of the operating system besides the
     /// [root certificates](Self::root_certificates): where one client asks servers inside and outside.
     ///
-    /// Not called: they are trusted only where no root certificates are named.
+    /// If you do not call it: they are trusted only where no root certificates are named.
     pub fn system_root_certificates(mut self) -> Self {
         self.has_system_roots = true;
         self
@@ -97,7 +97,7 @@ impl ClientBuilder {
     ///
     /// The files are not watched: build another client when they change.
     ///
-    /// Not called: a server that demands a certificate ends the connection.
+    /// If you do not call it: a server that demands a certificate ends the connection.
     pub fn client_certificate(
         mut self,
         chain: impl Into<Vec<u8>>,
@@ -112,7 +112,7 @@ impl ClientBuilder {
     /// A proxy to fetch through: `http://proxy.internal:3128`. What is fetched from `https` goes through a
     /// tunnel, whose ends are this program and the server.
     ///
-    /// Not called: no proxy. The variables of the environment (`HTTPS_PROXY`) do not count, since
+    /// If you do not call it: no proxy. The variables of the environment (`HTTPS_PROXY`) do not count, since
     /// whoever sets them would decide where keys come from.
     pub fn proxy(mut self, address: impl Into<String>) -> Self {
         self.words.say("proxy", &mut self.proxy, Some(address.into()));
@@ -122,7 +122,7 @@ impl ClientBuilder {
     /// The user and password that the [proxy](Self::proxy) wants (RFC 7617). Over `http://`, whoever is on the
     /// way to the proxy reads them.
     ///
-    /// Not called: the proxy is told nothing.
+    /// If you do not call it: the proxy is told nothing.
     pub fn proxy_basic_auth(
         mut self,
         user: impl Into<String>,
@@ -136,7 +136,7 @@ impl ClientBuilder {
     /// Fetches from this host without the [proxy](Self::proxy), and from hosts below it: `id.internal`. For a
     /// server whose address has an IP address for its host, that address or its network: `10.0.0.0/8`.
     ///
-    /// Called again, all are. Not called: everything goes through the proxy, loopback included.
+    /// Called again, all are. If you do not call it: everything goes through the proxy, loopback included.
     pub fn no_proxy(mut self, host: impl Into<String>) -> Self {
         self.no_proxy.push(host.into());
         self

@@ -262,7 +262,7 @@ impl RemoteJwksOptions {
 
     /// For how long a set is fresh whose answer has no `Cache-Control: max-age`. 1 s to 24 h.
     ///
-    /// Not called: 5 minutes. A key that was withdrawn works for about that long.
+    /// If you do not call it: 5 minutes. A key that was withdrawn works for about that long.
     pub fn fresh_for(mut self, duration: Duration) -> Self {
         self.words.say("fresh_for", &mut self.settings.fresh_for, duration);
         self
@@ -271,7 +271,7 @@ impl RemoteJwksOptions {
     /// The shortest freshness that an answer's `max-age` (less `Age`) can ask for, and what
     /// `no-store` and `no-cache` mean. 1 s to [`max_fresh`](Self::max_fresh).
     ///
-    /// Not called: 1 minute, so that a server which forbids to store is not asked all the time.
+    /// If you do not call it: 1 minute, so that a server which forbids to store is not asked all the time.
     pub fn min_fresh(mut self, duration: Duration) -> Self {
         self.words.say("min_fresh", &mut self.settings.min_fresh, duration);
         self
@@ -280,7 +280,7 @@ impl RemoteJwksOptions {
     /// The longest freshness that an answer's `max-age` can ask for, and the longest that a
     /// `Retry-After` is waited for while there are keys. 1 s to 24 h.
     ///
-    /// Not called: 1 h. A withdrawn key must not work for a day because a header said so.
+    /// If you do not call it: 1 h. A withdrawn key must not work for a day because a header said so.
     pub fn max_fresh(mut self, duration: Duration) -> Self {
         self.words.say("max_fresh", &mut self.settings.max_fresh, duration);
         self
@@ -288,7 +288,7 @@ impl RemoteJwksOptions {
 
     /// At which part of its freshness a set is fetched anew, in percent, ±10 % at random. 1 to 90.
     ///
-    /// Not called: 80, so that a failure can be mended before the set is no longer fresh. The
+    /// If you do not call it: 80, so that a failure can be mended before the set is no longer fresh. The
     /// fetch is conditional (`ETag`, `Last-Modified`).
     pub fn refresh_at_percent(mut self, percent: u8) -> Self {
         self.words.say("refresh_at_percent", &mut self.settings.refresh_at_percent, percent);
@@ -298,7 +298,7 @@ impl RemoteJwksOptions {
     /// How long after the begin of any fetch an unknown key id causes the next one, at the
     /// earliest. 1 s to 1 h.
     ///
-    /// Not called: 30 s, as other libraries have it. Whoever sends tokens with invented ids causes
+    /// If you do not call it: 30 s, as other libraries have it. Whoever sends tokens with invented ids causes
     /// no more fetches than this, and a key that is used before it was fetched works this late, at
     /// the latest.
     pub fn cool_down(mut self, duration: Duration) -> Self {
@@ -309,7 +309,7 @@ impl RemoteJwksOptions {
     /// How long a request with an unknown key id, or before the first set, waits for a fetch. One
     /// that cannot begin within this time is not waited for. 0 to 60 s.
     ///
-    /// Not called: 2 s. A key server that takes longer has a problem, and so would its clients. With
+    /// If you do not call it: 2 s. A key server that takes longer has a problem, and so would its clients. With
     /// 0, an unknown key id gets 503 whenever a fetch is under way.
     pub fn max_wait(mut self, duration: Duration) -> Self {
         self.words.say("max_wait", &mut self.settings.max_wait, duration);
@@ -318,7 +318,7 @@ impl RemoteJwksOptions {
 
     /// How many requests wait at a time for a key that is not among those at hand. Others get 503 at once. 0 to 100000.
     ///
-    /// Not called: 64. Whoever invents key ids must not make requests pile up.
+    /// If you do not call it: 64. Whoever invents key ids must not make requests pile up.
     pub fn max_waiting(mut self, requests: usize) -> Self {
         self.words.say("max_waiting", &mut self.settings.max_waiting, requests);
         self
@@ -327,7 +327,7 @@ impl RemoteJwksOptions {
     /// How many requests wait at a time while there are no keys at all: after a start, or after an outage of over
     /// [`max_stale`](Self::max_stale). Others get 503 at once. 0 to 100000.
     ///
-    /// Not called: 2048. Then everybody's token waits, and not only one with an unknown key id, so that
+    /// If you do not call it: 2048. Then everybody's token waits, and not only one with an unknown key id, so that
     /// [`max_waiting`](Self::max_waiting) would turn good requests away. As many come to a service of a thousand
     /// requests a second within [`max_wait`](Self::max_wait); where more come, who waits longest would only be told
     /// 503 later. Each takes some 200 bytes here, its key id (at most 1 KiB), and what your server keeps of a request.
@@ -340,7 +340,7 @@ impl RemoteJwksOptions {
     /// How long after a first failure the next fetch begins, at the latest. Doubles with each
     /// further failure. 100 ms to 1 h.
     ///
-    /// Not called: 1 s. The time is chosen at random up to this (*full jitter*), so that a fleet
+    /// If you do not call it: 1 s. The time is chosen at random up to this (*full jitter*), so that a fleet
     /// does not come back all at once; a `Retry-After` of 429 and 503 is honoured.
     pub fn first_retry(mut self, duration: Duration) -> Self {
         self.words.say("first_retry", &mut self.settings.first_retry, duration);
@@ -350,7 +350,7 @@ impl RemoteJwksOptions {
     /// How long after a failure the next fetch begins, at the latest, however many there were. While there are no
     /// keys, also where a `Retry-After` asks for more. [`first_retry`](Self::first_retry) to 1 h.
     ///
-    /// Not called: 60 s. A key server that is back is found within this time.
+    /// If you do not call it: 60 s. A key server that is back is found within this time.
     pub fn max_retry(mut self, duration: Duration) -> Self {
         self.words.say("max_retry", &mut self.settings.max_retry, duration);
         self
@@ -359,7 +359,7 @@ impl RemoteJwksOptions {
     /// How long keys serve after the last fetch that succeeded. [`fresh_for`](Self::fresh_for) to
     /// 7 days.
     ///
-    /// Not called: 24 h. It bounds how long a key can live that was withdrawn while the server
+    /// If you do not call it: 24 h. It bounds how long a key can live that was withdrawn while the server
     /// could not be reached, and how long an outage can last.
     pub fn max_stale(mut self, duration: Duration) -> Self {
         self.words.say("max_stale", &mut self.settings.max_stale, duration);
@@ -369,7 +369,7 @@ impl RemoteJwksOptions {
     /// For how long to wait for a connection, name and TLS included. 1 ms to 60 s. Of the default
     /// client only.
     ///
-    /// Not called: 2 s.
+    /// If you do not call it: 2 s.
     pub fn connect_timeout(mut self, duration: Duration) -> Self {
         self.words.say("connect_timeout", &mut self.settings.connect_timeout, duration);
         self
@@ -377,7 +377,7 @@ impl RemoteJwksOptions {
 
     /// For how long to wait for a whole answer. 1 ms to 60 s.
     ///
-    /// Not called: 5 s. Half a second, as others have it, flaps with a server that is far away.
+    /// If you do not call it: 5 s. Half a second, as others have it, flaps with a server that is far away.
     pub fn timeout(mut self, duration: Duration) -> Self {
         self.words.say("timeout", &mut self.settings.timeout, duration);
         self
@@ -385,7 +385,7 @@ impl RemoteJwksOptions {
 
     /// How long an answer may be, decompressed, in bytes. 1 KiB to 4 MiB.
     ///
-    /// Not called: 256 KiB. Sets with certificate chains of a dozen keys have some 100 KiB.
+    /// If you do not call it: 256 KiB. Sets with certificate chains of a dozen keys have some 100 KiB.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.words.say("max_bytes", &mut self.settings.max_bytes, bytes);
         self
@@ -393,7 +393,7 @@ impl RemoteJwksOptions {
 
     /// How many entries a set may have, usable or not. A larger one is refused whole. 1 to 1000.
     ///
-    /// Not called: 100. Providers publish 2 to 10.
+    /// If you do not call it: 100. Providers publish 2 to 10.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.words.say("max_keys", &mut self.settings.max_keys, keys);
         self
@@ -401,7 +401,7 @@ impl RemoteJwksOptions {
 
     /// Refuses metadata that name keys at another scheme, host or port than their own.
     ///
-    /// Not called: any `https` address, since large providers have their keys on another host. But for an issuer of a
+    /// If you do not call it: any `https` address, since large providers have their keys on another host. But for an issuer of a
     /// [template](crate::Issuer::template) or predicate it is as if this were called: whoever runs the provider of
     /// such a tenant could otherwise have this program ask any address, one inside your network as well.
     pub fn same_origin(mut self) -> Self {
@@ -415,7 +415,7 @@ impl RemoteJwksOptions {
     /// With a predicate that trusts providers which others run, each of them can then have this program send a `GET`
     /// to any `https` address that it reaches: it sees whether that answers in time, and nothing of the answer.
     ///
-    /// Not called: so for a single issuer, and for those of a template or predicate the same origin only.
+    /// If you do not call it: so for a single issuer, and for those of a template or predicate the same origin only.
     pub fn any_origin(mut self) -> Self {
         self.words.say("same_origin", &mut self.settings.same_origin, Some(false));
         self
@@ -424,7 +424,7 @@ impl RemoteJwksOptions {
     /// Fetches before the policy is built, and refuses to build it if that fails. Blocks the
     /// thread that builds it, for at most the [time-out](Self::timeout) of each request.
     ///
-    /// Not called: the service starts even if the key server is down, and its tokens get 503 until
+    /// If you do not call it: the service starts even if the key server is down, and its tokens get 503 until
     /// there are keys.
     pub fn load_at_start(mut self) -> Self {
         self.settings.load_at_start = true;
@@ -433,7 +433,7 @@ impl RemoteJwksOptions {
 
     /// Fetches from a host without TLS. See [`dangerous::allow_http`](crate::dangerous::allow_http).
     ///
-    /// Not called: only from loopback.
+    /// If you do not call it: only from loopback.
     pub fn allow_http(mut self, allowed: AllowHttp) -> Self {
         self.hosts.0.push(allowed.0);
         self
@@ -443,7 +443,7 @@ impl RemoteJwksOptions {
     /// ends are this program and the key server. Of the default client only; for a proxy that wants a
     /// password, build a [`Client`](crate::fetch::Client).
     ///
-    /// Not called: no proxy. The variables of the environment (`HTTPS_PROXY`) do not count, since
+    /// If you do not call it: no proxy. The variables of the environment (`HTTPS_PROXY`) do not count, since
     /// whoever sets them would decide where keys come from.
     pub fn proxy(mut self, address: impl Into<String>) -> Self {
         self.words.say("proxy", &mut self.settings.proxy, Some(address.into()));
@@ -453,7 +453,7 @@ impl RemoteJwksOptions {
     /// What fetches: a [`Client`](crate::fetch::Client) for a private certificate authority, a client
     /// certificate or a proxy with a password, or an HTTP library of your own.
     ///
-    /// Not called: reqwest with rustls and the certificates of the operating system.
+    /// If you do not call it: reqwest with rustls and the certificates of the operating system.
     pub fn client(mut self, client: impl HttpClient) -> Self {
         let client: Arc<dyn HttpClient> = Arc::new(client);
         self.words.say("client", &mut self.client, Some(setting::Shared(client)));
@@ -463,7 +463,7 @@ impl RemoteJwksOptions {
     /// Is told the issuer and what happened to its keys, from the thread that fetches: it must not
     /// block, nor hold a policy or a handle with these keys, which would then never end.
     ///
-    /// Called again, all are told. Not called: nobody is, but for `tracing`.
+    /// Called again, all are told. If you do not call it: nobody is, but for `tracing`.
     pub fn on_event(
         mut self,
         observer: impl Fn(&str, &RemoteKeysEvent) + Send + Sync + 'static,

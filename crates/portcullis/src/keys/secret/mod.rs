@@ -97,7 +97,7 @@ impl Secret {
 
     /// Gives it an id, which tokens then have to name in `kid`, or name none.
     ///
-    /// Not called: it is tried for every token, and a policy that enforces the revocation of keys does not
+    /// If you do not call it: it is tried for every token, and a policy that enforces the revocation of keys does not
     /// build.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into().into_boxed_str());
@@ -106,7 +106,7 @@ impl Secret {
 
     /// Accepts it before `end` only, on the policy's clock.
     ///
-    /// Called again, the earliest. Not called: it is accepted as long as the policy lives.
+    /// Called again, the earliest. If you do not call it: it is accepted as long as the policy lives.
     pub fn accept_until(mut self, end: impl Into<UnixTime>) -> Self {
         let end = end.into();
         self.accept_until = Some(self.accept_until.map_or(end, |before| before.min(end)));
@@ -115,7 +115,7 @@ impl Secret {
 
     /// Uses it with this algorithm only.
     ///
-    /// Not called: it serves each `HS` algorithm that the issuer lists, and has to be as long as
+    /// If you do not call it: it serves each `HS` algorithm that the issuer lists, and has to be as long as
     /// the longest of their hashes.
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = Some(algorithm);

@@ -110,7 +110,7 @@ impl PolicyBuilder {
     /// It overrules what has one value. What adds up does so here as well, and rules of an issuer stand
     /// above those of the policy. Two that overrule differently are a fault.
     ///
-    /// Not called: two different values of one setting are a fault, wherever they were said.
+    /// If you do not call it: two different values of one setting are a fault, wherever they were said.
     pub fn overrule(mut self, say: impl FnOnce(Self) -> Self) -> Self {
         let voice = core::mem::replace(&mut self.voice, Voice::Overruling);
         Self { voice, ..say(self) }
@@ -119,45 +119,45 @@ impl PolicyBuilder {
     /// Rules for the claims of every issuer's tokens, besides those that were said already. The setters
     /// below are short for this one.
     ///
-    /// Not called: the defaults of [`ClaimRules`].
+    /// If you do not call it: the defaults of [`ClaimRules`].
     pub fn claims(mut self, rules: ClaimRules) -> Self {
         self.rules.add(self.voice, rules);
         self
     }
 
-    /// See [`ClaimRules::leeway`]. Not called: 30 s.
+    /// See [`ClaimRules::leeway`]. If you do not call it: 30 s.
     pub fn leeway(self, leeway: Duration) -> Self {
         self.claims(ClaimRules::new().leeway(leeway))
     }
 
-    /// See [`ClaimRules::max_lifetime`]. Not called: 24 h.
+    /// See [`ClaimRules::max_lifetime`]. If you do not call it: 24 h.
     pub fn max_lifetime(self, limit: impl Into<MaxLifetime>) -> Self {
         self.claims(ClaimRules::new().max_lifetime(limit))
     }
 
-    /// See [`ClaimRules::max_age`]. Not called: no bound but the lifetime.
+    /// See [`ClaimRules::max_age`]. If you do not call it: no bound but the lifetime.
     pub fn max_age(self, limit: Duration) -> Self {
         self.claims(ClaimRules::new().max_age(limit))
     }
 
-    /// See [`ClaimRules::require`]. Not called: only what verification itself needs is required.
+    /// See [`ClaimRules::require`]. If you do not call it: only what verification itself needs is required.
     pub fn require(self, claim: impl Into<String>) -> Self {
         self.claims(ClaimRules::new().require(claim))
     }
 
-    /// See [`ClaimRules::forbid`]. Not called: a token may have any claim but those that verification
+    /// See [`ClaimRules::forbid`]. If you do not call it: a token may have any claim but those that verification
     /// itself refuses.
     pub fn forbid(self, claim: impl Into<String>) -> Self {
         self.claims(ClaimRules::new().forbid(claim))
     }
 
-    /// See [`ClaimRules::exact`]. Not called: a claim may have any value that verification itself lets
+    /// See [`ClaimRules::exact`]. If you do not call it: a claim may have any value that verification itself lets
     /// pass.
     pub fn exact(self, claim: impl Into<String>, value: impl Into<ClaimValue>) -> Self {
         self.claims(ClaimRules::new().exact(claim, value))
     }
 
-    /// See [`ClaimRules::one_of`]. Not called: as for [`exact`](Self::exact).
+    /// See [`ClaimRules::one_of`]. If you do not call it: as for [`exact`](Self::exact).
     pub fn one_of<V: Into<ClaimValue>>(
         self,
         claim: impl Into<String>,
@@ -166,7 +166,7 @@ impl PolicyBuilder {
         self.claims(ClaimRules::new().one_of(claim, values))
     }
 
-    /// See [`ClaimRules::predicate`]. Not called: claims are asked nothing beyond the other rules.
+    /// See [`ClaimRules::predicate`]. If you do not call it: claims are asked nothing beyond the other rules.
     ///
     /// ```
     /// use portcullis::PolicyBuilder;
@@ -192,7 +192,7 @@ impl PolicyBuilder {
 
     /// Where a token may be. All places are looked at; a second token is refused.
     ///
-    /// Not called: `Authorization: Bearer` only.
+    /// If you do not call it: `Authorization: Bearer` only.
     pub fn sources(mut self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
         self.sources.say(self.voice, sources.into_iter().collect());
         self
@@ -200,7 +200,7 @@ impl PolicyBuilder {
 
     /// Takes the token in a header where a cookie carries one too.
     ///
-    /// Not called: such a request is refused (400), since it is unclear for whom it speaks.
+    /// If you do not call it: such a request is refused (400), since it is unclear for whom it speaks.
     pub fn prefer_header(mut self) -> Self {
         self.precedence = Precedence::Header;
         self
@@ -223,7 +223,7 @@ impl PolicyBuilder {
 
     /// What a bad token in a cookie does where a request without a token would pass.
     ///
-    /// Not called: [`BadCookie::Reject`].
+    /// If you do not call it: [`BadCookie::Reject`].
     pub fn bad_cookie(mut self, choice: BadCookie) -> Self {
         self.bad_cookie.say(self.voice, choice);
         self
@@ -231,7 +231,7 @@ impl PolicyBuilder {
 
     /// The largest token, in bytes, at most 64 KiB.
     ///
-    /// Not called: 16 KiB; an Entra ID token with 200 groups has over 10.
+    /// If you do not call it: 16 KiB; an Entra ID token with 200 groups has over 10.
     ///
     /// Servers have limits of their own, and answer 431 before the policy is asked: hyper, and so
     /// axum, takes 16 KiB of headers over HTTP/2 unless it is told otherwise; actix-web takes
@@ -244,7 +244,7 @@ impl PolicyBuilder {
     /// The largest header of a token, in bytes and without base64url, at most 16 KiB. The
     /// [token limit](Self::token_limit) bounds it, too.
     ///
-    /// Not called: 4 KiB. Headers have some 300 bytes, and those with a certificate chain (`x5c`) 2 KiB for
+    /// If you do not call it: 4 KiB. Headers have some 300 bytes, and those with a certificate chain (`x5c`) 2 KiB for
     /// each certificate. The chain is never followed, so that an issuer may as well leave it out.
     pub fn header_limit(mut self, bytes: usize) -> Self {
         self.header_limit.say(self.voice, bytes);
@@ -253,13 +253,13 @@ impl PolicyBuilder {
 
     /// Refuses tokens whose header has `jwk`, `jku`, `x5u` or `x5c`.
     ///
-    /// Not called: these members are not looked at. They are never followed, either way.
+    /// If you do not call it: these members are not looked at. They are never followed, either way.
     pub fn refuse_brought_keys(mut self) -> Self {
         self.refuses_brought_keys = true;
         self
     }
 
-    /// See [`Policy::allow_anonymous`](crate::Policy::allow_anonymous). Not called: a request without a token is refused.
+    /// See [`Policy::allow_anonymous`](crate::Policy::allow_anonymous). If you do not call it: a request without a token is refused.
     pub fn allow_anonymous(mut self) -> Self {
         self.anonymous = true;
         self
@@ -268,7 +268,7 @@ impl PolicyBuilder {
     /// Refuses what was revoked, of the kinds that are [enforced](crate::Revocations::enforce). Call it
     /// once for each list.
     ///
-    /// Not called: a token is good until it expires.
+    /// If you do not call it: a token is good until it expires.
     pub fn revocations(mut self, enforced: EnforcedRevocations) -> Self {
         self.enforced.push(enforced);
         self
@@ -276,7 +276,7 @@ impl PolicyBuilder {
 
     /// Asks a source of your own whether a token was taken back. Call it once for each source.
     ///
-    /// Not called: nobody is asked but [`revocations`](Self::revocations).
+    /// If you do not call it: nobody is asked but [`revocations`](Self::revocations).
     pub fn revocation_source(mut self, source: impl RevocationSource) -> Self {
         self.revocations.push(Arc::new(source));
         self
@@ -285,7 +285,7 @@ impl PolicyBuilder {
     /// What becomes of a token of which nobody can tell whether it was taken back: a store out of reach
     /// for longer than its staleness, a source that does not answer.
     ///
-    /// Not called: it is refused, and the client told 503. The other choice is
+    /// If you do not call it: it is refused, and the client told 503. The other choice is
     /// [`dangerous::accept_unknown_revocation`](crate::dangerous::accept_unknown_revocation).
     pub fn unknown_revocation(mut self, choice: UnknownRevocation) -> Self {
         self.unknown_revocation.say(self.voice, choice);
@@ -294,7 +294,7 @@ impl PolicyBuilder {
 
     /// Asks the list that a token names whether it was taken back, once it passed every other check.
     ///
-    /// Not called: the claim `status` is not looked at.
+    /// If you do not call it: the claim `status` is not looked at.
     #[cfg(feature = "status-list")]
     pub fn status_lists(mut self, lists: StatusLists) -> Self {
         self.status_lists.say(self.voice, Shared(Arc::new(lists)));
@@ -312,7 +312,7 @@ impl PolicyBuilder {
     /// they died. A token of 500 bytes is counted as 1.5 KiB, and as 1.1 KiB more for each of the two claims
     /// types that handlers read first. A large one that is full of small values finds no room, and is verified each time.
     ///
-    /// Not called: 16 MiB, which is 10,000 tokens of 500 bytes, or 6,000 where handlers read a claims type. On, since it gives the same answers in a
+    /// If you do not call it: 16 MiB, which is 10,000 tokens of 500 bytes, or 6,000 where handlers read a claims type. On, since it gives the same answers in a
     /// fraction of the time.
     pub fn token_cache(mut self, bytes: usize) -> Self {
         self.token_cache.say(self.voice, bytes);
@@ -322,7 +322,7 @@ impl PolicyBuilder {
     /// Names issuer, subject and token id in the event of a refusal (feature `tracing`) where the token had
     /// verified: a requirement of a route that it does not meet, claims of another shape.
     ///
-    /// Not called: no event says anything of a token. Names of people in logs are personal data.
+    /// If you do not call it: no event says anything of a token. Names of people in logs are personal data.
     pub fn name_callers_in_logs(mut self) -> Self {
         self.names_callers = true;
         self
@@ -331,7 +331,7 @@ impl PolicyBuilder {
     /// Says of a scope that a token has, the first, whether it implies another, for
     /// [`Requirement::scope`](crate::Requirement::scope): `orders` may imply `orders:read`.
     ///
-    /// Not called: a scope implies itself alone.
+    /// If you do not call it: a scope implies itself alone.
     ///
     /// ```
     /// # use portcullis::PolicyBuilder;
@@ -351,7 +351,7 @@ impl PolicyBuilder {
 
     /// How refusals look, besides what was said of it already.
     ///
-    /// Not called: the defaults of [`Presentation`].
+    /// If you do not call it: the defaults of [`Presentation`].
     pub fn presentation(mut self, presentation: Presentation) -> Self {
         self.presentation.add(self.voice, presentation);
         self
@@ -371,7 +371,7 @@ impl PolicyBuilder {
     /// audience, and `Authorization: Bearer` among the sources. [`Presentation::resource_metadata`] puts any
     /// address there, and holds the policy to nothing; another address than the document's is a fault.
     ///
-    /// Not called: the challenge says what the presentation does.
+    /// If you do not call it: the challenge says what the presentation does.
     pub fn protected_resource(mut self, resource: &ProtectedResource) -> Self {
         self.protected_resource.say(self.voice, resource.clone());
         self.presentation(Presentation::new().resource_metadata(resource.metadata_url()))
@@ -385,7 +385,7 @@ impl PolicyBuilder {
     /// trusts them and has room, those that were asked for last before others: none of them is a new one here. Which
     /// these are is looked at when this one is built; one that comes in between that and the replacement is new.
     ///
-    /// Not called: all keys are fetched anew.
+    /// If you do not call it: all keys are fetched anew.
     #[cfg(feature = "remote-jwks")]
     pub fn reuse_keys_of(mut self, former: &Policy) -> Self {
         self.former.push(former.rules());
@@ -394,7 +394,7 @@ impl PolicyBuilder {
 
     /// The clock that tokens are held against.
     ///
-    /// Not called: the machine's.
+    /// If you do not call it: the machine's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock.say(self.voice, Shared(Arc::new(clock)));
         self

@@ -273,7 +273,7 @@ fn boxed<A: Into<String>>(items: impl IntoIterator<Item = A>) -> Vec<Box<str>> {
 impl Issuer {
     /// The token types that it issues for this service.
     ///
-    /// Not called: `JWT` (or none) and `at+jwt`, by type only, since providers differ; any other
+    /// If you do not call it: `JWT` (or none) and `at+jwt`, by type only, since providers differ; any other
     /// is refused. With [`TokenType::AccessToken`] alone, the claims of RFC 9068 are required.
     pub fn token_types(mut self, types: impl IntoIterator<Item = TokenType>) -> Self {
         self.state.types.say(Voice::Plain, types.into_iter().collect());
@@ -283,7 +283,7 @@ impl Issuer {
     /// Rules for the claims of its tokens, above those of the policy. Called again, all of them hold; two
     /// different durations are a fault.
     ///
-    /// Not called: the rules of the policy hold.
+    /// If you do not call it: the rules of the policy hold.
     pub fn claims(mut self, rules: ClaimRules) -> Self {
         self.state.rules.add(Voice::Plain, rules);
         self
@@ -291,7 +291,7 @@ impl Issuer {
 
     /// Refuses tokens without `kid`.
     ///
-    /// Not called: such a token is tried with every key of its algorithm, at most
+    /// If you do not call it: such a token is tried with every key of its algorithm, at most
     /// [`MAX_CANDIDATES`](crate::keys::MAX_CANDIDATES), also where all keys have ids. Issuers may leave `kid` out (RFC 7515 §4.1.4), and
     /// those with one key, or with an old and a new one, do. What a token may cost is bounded without it,
     /// and who wants to cost much can name a key as well as none.
@@ -303,7 +303,7 @@ impl Issuer {
     /// Takes `sub` and `jti` also where the issuer writes them as numbers: a whole number from 0 to
     /// 2^64 - 1, whose digits then are the subject or the token's id. So `42` and `"42"` are one subject.
     ///
-    /// Not called: such a token is refused (RFC 7519 §4.1.2, §4.1.7: a string). A handler's own type reads a
+    /// If you do not call it: such a token is refused (RFC 7519 §4.1.2, §4.1.7: a string). A handler's own type reads a
     /// claim as it is written, as a number.
     pub fn numeric_ids(mut self) -> Self {
         self.state.numeric_ids = true;
@@ -314,7 +314,7 @@ impl Issuer {
     /// string of scopes with single spaces between them, or, but for `scope`, a list of strings. Those of all
     /// of them count.
     ///
-    /// Not called: `scope` (RFC 8693 §4.2) and `scp` (Entra ID: a string; Okta: a list). Auth0 with role-based
+    /// If you do not call it: `scope` (RFC 8693 §4.2) and `scp` (Entra ID: a string; Okta: a list). Auth0 with role-based
     /// access control has `permissions`.
     pub fn scope_claims<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.state.scope_claims.say(Voice::Plain, names.into_iter().map(Into::into).collect());
@@ -324,7 +324,7 @@ impl Issuer {
     /// How many issuers of a [template](Issuer::template) or predicate there are at a time, at least
     /// one.
     ///
-    /// Not called: 1000. Each has its keys fetched every few minutes, once it had some.
+    /// If you do not call it: 1000. Each has its keys fetched every few minutes, once it had some.
     #[cfg(feature = "remote-jwks")]
     pub fn max_tenants(mut self, tenants: usize) -> Self {
         self.state.max_tenants.say(Voice::Plain, tenants);
@@ -340,7 +340,7 @@ impl Issuer {
     /// [`Policy::known_tenants`](crate::Policy::known_tenants): what that said before the last end of the program may
     /// be given here.
     ///
-    /// Not called: after a start, every tenant is new. Those of a policy that this one
+    /// If you do not call it: after a start, every tenant is new. Those of a policy that this one
     /// [succeeds](crate::PolicyBuilder::reuse_keys_of) are known all the same.
     #[cfg(feature = "remote-jwks")]
     pub fn known_tenants<T: Into<String>>(mut self, tenants: impl IntoIterator<Item = T>) -> Self {
@@ -352,7 +352,7 @@ impl Issuer {
     /// waits for the [interval](Self::tenant_interval). As many come in at once again when none came for as many
     /// intervals.
     ///
-    /// Not called: 50, which makes 200 requests to the provider at most. After a start without
+    /// If you do not call it: 50, which makes 200 requests to the provider at most. After a start without
     /// [known tenants](Self::known_tenants) every tenant is new.
     #[cfg(feature = "remote-jwks")]
     pub fn tenant_burst(mut self, tenants: usize) -> Self {
@@ -364,7 +364,7 @@ impl Issuer {
     /// [burst](Self::tenant_burst), 1 ms to 60 s. Tokens of others get 503 with this as `Retry-After`, a second at
     /// least.
     ///
-    /// Not called: 100 ms. So whoever invents tenants causes ten a second, each of which makes four requests at most:
+    /// If you do not call it: 100 ms. So whoever invents tenants causes ten a second, each of which makes four requests at most:
     /// 40 requests a second to the provider, and a further fetch for a tenant that never had keys counts as a new one.
     /// With less, a tenant that is really new waits longer where invented names are repeated; with more, they
     /// cost the provider more.
