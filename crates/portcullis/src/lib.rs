@@ -48,8 +48,8 @@
 //! A stolen token works until it expires: keep lifetimes short. ID tokens mostly look like access
 //! tokens: never list a client's id as an audience.
 //!
-//! The module [`dangerous`] has every way to weaken a policy. [`architecture`] is the map of the
-//! code.
+//! The [`guide`] shows, page by page, how to protect a service. The module [`dangerous`] has every way to weaken a policy.
+//! [`architecture`] is the map of the code.
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 // ARCHITECTURE.md says which imports which, and `tests/modules.rs` holds it.
 mod authentic;
@@ -125,6 +125,9 @@ pub use crate::{
     time::{Clock, SystemClock, UnixTime},
     verified::VerifiedToken,
 };
+
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 
 /// The map of the code.
 pub mod architecture {

@@ -1,58 +1,79 @@
-//! The code in the project's README and recipes compiles and runs, as doctests of this crate.
+//! The code in the project's README, in the crates' own and in the guide compiles and runs, as doctests of this crate.
 #![cfg_attr(doctest, doc = include_str!("../../../README.md"))]
 
+/// The pages of the guide that the core has in its documentation.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/recipes/cookies-in-a-single-page-app.md")]
-mod cookies_in_a_single_page_app {}
+mod guide {
+    #[doc = include_str!("../../../docs/guide/caching.md")]
+    mod caching {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/errors.md")]
-mod guide_errors {}
+    #[doc = include_str!("../../../docs/guide/cookies.md")]
+    mod cookies {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/grpc.md")]
-mod guide_grpc {}
+    #[doc = include_str!("../../../docs/guide/cors.md")]
+    mod cors {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/mcp.md")]
-mod guide_mcp {}
+    #[doc = include_str!("../../../docs/guide/errors.md")]
+    mod errors {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/migrating.md")]
-mod guide_migrating {}
+    #[doc = include_str!("../../../docs/guide/grpc.md")]
+    mod grpc {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/performance.md")]
-mod guide_performance {}
+    #[doc = include_str!("../../../docs/guide/keys.md")]
+    mod keys {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/providers.md")]
-mod guide_providers {}
+    #[doc = include_str!("../../../docs/guide/logout.md")]
+    mod logout {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/security_model.md")]
-mod guide_security_model {}
+    #[doc = include_str!("../../../docs/guide/mcp.md")]
+    mod mcp {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/websockets.md")]
-mod guide_websockets {}
+    #[doc = include_str!("../../../docs/guide/migrating.md")]
+    mod migrating {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis/README.md")]
-mod readme_of_the_core {}
+    #[doc = include_str!("../../../docs/guide/operations.md")]
+    mod operations {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis-actix/README.md")]
-mod readme_of_actix {}
+    #[doc = include_str!("../../../docs/guide/performance.md")]
+    mod performance {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis-axum/README.md")]
-mod readme_of_axum {}
+    #[doc = include_str!("../../../docs/guide/providers.md")]
+    mod providers {}
 
-#[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis-redis/README.md")]
-mod readme_of_redis {}
+    #[doc = include_str!("../../../docs/guide/quick_start.md")]
+    mod quick_start {}
 
+    #[doc = include_str!("../../../docs/guide/reload.md")]
+    mod reload {}
+
+    #[doc = include_str!("../../../docs/guide/requirements.md")]
+    mod requirements {}
+
+    #[doc = include_str!("../../../docs/guide/revocation.md")]
+    mod revocation {}
+
+    #[doc = include_str!("../../../docs/guide/security_model.md")]
+    mod security_model {}
+
+    #[doc = include_str!("../../../docs/guide/websockets.md")]
+    mod websockets {}
+}
+
+/// What the page of each crate says.
 #[cfg(doctest)]
-#[doc = include_str!("../../../crates/portcullis-testkit/README.md")]
-mod readme_of_testkit {}
+mod readme_of {
+    #[doc = include_str!("../../../crates/portcullis/README.md")]
+    mod core {}
+
+    #[doc = include_str!("../../../crates/portcullis-actix/README.md")]
+    mod actix {}
+
+    #[doc = include_str!("../../../crates/portcullis-axum/README.md")]
+    mod axum {}
+
+    #[doc = include_str!("../../../crates/portcullis-redis/README.md")]
+    mod redis {}
+
+    #[doc = include_str!("../../../crates/portcullis-testkit/README.md")]
+    mod testkit {}
+}

@@ -1,11 +1,11 @@
-//! The recipe on operations says what each reason means.
+//! The page of the guide on operations says what each reason means.
 use portcullis::Error;
 
-const RECIPE: &str = include_str!("../../../docs/recipes/operations.md");
+const PAGE: &str = include_str!("../../../docs/guide/operations.md");
 
 #[test]
 fn the_table_has_every_reason_with_status_cause_and_first_step_and_no_other() {
-    let rows = RECIPE.lines().filter(|line| line.starts_with("| `"));
+    let rows = PAGE.lines().filter(|line| line.starts_with("| `"));
     let rows: Vec<Vec<_>> = rows.map(|row| row.split(" | ").map(str::trim).collect()).collect();
     let reasons: Vec<_> = rows.iter().map(|row| row[0].trim_matches(['|', ' ', '`'])).collect();
     assert_eq!(reasons, Error::REASONS);

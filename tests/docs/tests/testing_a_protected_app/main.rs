@@ -1,4 +1,4 @@
-//! The code of `crates/portcullis/docs/guide/testing.md`: each block of it stands in a file of this folder.
+//! The code of `docs/guide/testing.md`: each block of it stands in a file of this folder.
 use std::time::Duration;
 
 use axum::Router;
@@ -57,7 +57,7 @@ fn bare(code: &str) -> String {
 
 #[test]
 fn each_block_of_the_page_is_run_here() {
-    const PAGE: &str = include_str!("../../../../crates/portcullis/docs/guide/testing.md");
+    const PAGE: &str = include_str!("../../../../docs/guide/testing.md");
     const FILES: [&str; 11] = [
         include_str!("main.rs"),
         include_str!("actix.rs"),
