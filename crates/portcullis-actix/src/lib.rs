@@ -76,6 +76,8 @@
 //! }
 //! # }
 //! ```
+// The pages on the web say of each item which feature it needs (`make docs-rs`).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 mod extract;
 mod middleware;
 mod rejection;
@@ -90,3 +92,7 @@ pub use self::request::ActixRequest;
 pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

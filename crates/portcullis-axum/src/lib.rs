@@ -93,6 +93,8 @@
 //! }
 //! # Ok(()) }
 //! ```
+// The pages on the web say of each item which feature it needs (`make docs-rs`).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 mod extract;
 mod layer;
 mod rejection;
@@ -106,3 +108,7 @@ pub use self::request::AxumRequest;
 pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -28,6 +28,8 @@
 //!
 //! Nothing of `jsonwebtoken` verifies a token here, and its process-wide crypto provider is neither
 //! read nor set: no feature of it needs to be on.
+// The pages on the web say of each item which feature it needs (`make docs-rs`).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(clippy::duplicate_mod, reason = "one text, compiled for each version of jsonwebtoken")]
 
 mod error;

@@ -86,6 +86,8 @@
 //! ```
 //!
 //! By [`cluster`](RedisRevocations::cluster) it asks for the slot as well: `+cluster|keyslot +cluster|slots`.
+// The pages on the web say of each item which feature it needs (`make docs-rs`).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 mod address;
 mod connection;
 mod error;
@@ -530,3 +532,7 @@ impl fmt::Debug for RedisRevocations {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

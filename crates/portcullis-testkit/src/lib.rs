@@ -62,6 +62,8 @@
 //! once in a process: [issuers of one name have the same keys](TestIssuer#keys). Where every test
 //! is a process of its own, as under cargo-nextest, each pays for the RSA keys that it asks for;
 //! ask for few, by [`jwks_of`](TestIssuer::jwks_of) rather than [`jwks`](TestIssuer::jwks).
+// The pages on the web say of each item which feature it needs (`make docs-rs`).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
 pub mod hostile;
@@ -92,3 +94,7 @@ pub use crate::key::SigningKey;
 #[cfg(any(feature = "actix", feature = "tower"))]
 pub use crate::routes::{Credentials, Routes};
 pub use crate::token::TokenBuilder;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

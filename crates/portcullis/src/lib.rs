@@ -50,6 +50,8 @@
 //!
 //! The [`guide`] shows, page by page, how to protect a service. The module [`dangerous`] has every way to weaken a policy.
 //! [`architecture`] is the map of the code.
+// The pages on the web say of each item which feature it needs (`make docs-rs`).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 // ARCHITECTURE.md says which imports which, and `tests/modules.rs` holds it.
 mod authentic;

@@ -143,6 +143,9 @@ pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
+    mod json_web;
+    mod wycheproof;
+
     use std::sync::Arc;
 
     use base64::Engine as _;

@@ -1,0 +1,103 @@
+//! An issuer whose keys are the same in every run, so that an input means the same in every run.
+use std::sync::OnceLock;
+
+use base64::prelude::*;
+use portcullis::policy::{PolicyBuilder, WantsKeys};
+use portcullis::{Algorithm, Issuer, KeySet, Keys, Policy, Secret};
+use portcullis_testkit::{FixedClock, SigningKey};
+use serde_json::json;
+
+/// The time of every policy, in seconds since the Unix epoch.
+pub const NOW: i64 = 1_800_000_000;
+
+/// The `iss` of good tokens.
+pub const ISSUER: &str = "https://issuer.example";
+
+/// The `aud` of good tokens.
+pub const AUDIENCE: &str = "https://api.example";
+
+/// Tokens that were signed with these keys, one a line, in the order of [`Algorithm::ALL`]. They were made once.
+pub fn good_tokens() -> impl Iterator<Item = &'static str> {
+    include_str!("../tokens.txt").lines()
+}
+
+/// The good token of an algorithm.
+///
+/// # Panics
+///
+/// If the file lacks it.
+pub fn good_token(algorithm: Algorithm) -> &'static str {
+    let place = Algorithm::ALL.iter().position(|known| *known == algorithm);
+    place.and_then(|place| good_tokens().nth(place)).expect("a token of every algorithm")
+}
+
+/// The key that signs with an algorithm.
+///
+/// # Panics
+///
+/// If the algorithm is newer than this list.
+pub fn key(algorithm: Algorithm) -> &'static SigningKey {
+    static KEYS: OnceLock<Vec<SigningKey>> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| Algorithm::ALL.iter().map(|one| read(*one)).collect());
+    keys.iter().find(|key| key.algorithm() == algorithm).expect("a key of every algorithm")
+}
+
+/// The text of a token: both parts as they are, and the signature of the algorithm's key.
+pub fn sign(algorithm: Algorithm, header: &[u8], payload: &[u8]) -> String {
+    let [header, payload] = [header, payload].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    let input = format!("{header}.{payload}");
+    let signature = key(algorithm).sign(input.as_bytes());
+    format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// A token with all that a policy asks for.
+pub fn mint(algorithm: Algorithm) -> String {
+    let header = json!({ "alg": algorithm.name(), "kid": key(algorithm).id(), "typ": "at+jwt" });
+    let payload = json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "client_id": "fuzz", "jti": algorithm.name(),
+        "iat": NOW - 60, "exp": NOW + 600, "scope": "read write",
+    });
+    sign(algorithm, header.to_string().as_bytes(), payload.to_string().as_bytes())
+}
+
+/// A policy that trusts every key of the issuer, to be told of sources.
+pub fn policy() -> PolicyBuilder {
+    let public = Algorithm::ALL.iter().filter_map(|one| key(*one).public_jwk()).collect::<Vec<_>>();
+    let public = KeySet::from_jwks(json!({ "keys": public }).to_string()).expect("good keys");
+    let secrets = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512].map(|one| {
+        let secret = key(one).secret().expect("a secret");
+        Secret::new(secret).algorithm(one).id(key(one).id())
+    });
+    let issuer: Issuer<WantsKeys> = Issuer::new(ISSUER).algorithms(Algorithm::ALL.iter().copied());
+    let issuer = issuer.keys(Keys::from(public).and(secrets)).audience(AUDIENCE);
+    Policy::builder().issuer(issuer).clock(FixedClock::at(NOW))
+}
+
+/// All RSA algorithms share one key, as they do in key sets that name no algorithm; so a token is signed for one
+/// and may name another.
+fn read(algorithm: Algorithm) -> SigningKey {
+    use Algorithm::{
+        ES256, ES384, ES512, Ed25519, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256,
+        RS384, RS512,
+    };
+    let pem = match algorithm {
+        HS256 => return SigningKey::from_secret(HS256, hex(include_str!("../keys/hs256.hex"))),
+        HS384 => return SigningKey::from_secret(HS384, hex(include_str!("../keys/hs384.hex"))),
+        HS512 => return SigningKey::from_secret(HS512, hex(include_str!("../keys/hs512.hex"))),
+        RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => include_str!("../keys/rsa.pem"),
+        ES256 => include_str!("../keys/p256.pem"),
+        ES384 => include_str!("../keys/p384.pem"),
+        ES512 => include_str!("../keys/p521.pem"),
+        EdDSA | Ed25519 => include_str!("../keys/ed25519.pem"),
+        other => panic!("no key was made for {other}"),
+    };
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = BASE64_STANDARD.decode(body).expect("PEM holds base64");
+    SigningKey::from_private_der(algorithm, &der).expect("a private key")
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.trim().as_bytes().chunks(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).expect("ASCII"), 16);
+    digits.map(|pair| byte(pair).expect("hex digits")).collect()
+}
