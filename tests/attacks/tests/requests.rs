@@ -89,9 +89,12 @@ fn two_tokens_are_refused_where_anonymous_requests_pass() {
 fn a_list_of_tokens_in_one_field_is_no_token() {
     let door = Door::trusting(&[ES256]);
     let good = good();
-    for value in
-        [format!("{good}, Bearer {good}"), format!("{good},{good}"), format!("{good} {good}")]
-    {
+    for value in [
+        format!("{good}, Bearer {good}"),
+        format!("{good}, Basic dXNlcjpwYXNz"),
+        format!("{good},{good}"),
+        format!("{good} {good}"),
+    ] {
         door.refuses_request(
             "a list",
             bearer(value.as_bytes()).expect("a header"),
