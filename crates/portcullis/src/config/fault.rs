@@ -222,10 +222,10 @@ impl fmt::Display for Problem {
             Self::OutOfRange { expected } => write!(f, "is out of range; write {expected}"),
             Self::Empty => f.write_str("is empty, so that no token could pass"),
             Self::Duration => f.write_str(
-                "is no duration of whole seconds; write hours, minutes and seconds: \"1h 30m\"",
+                "is not a duration of whole seconds; write days, hours, minutes and seconds: \"30d\", \"1h 30m\"",
             ),
             Self::FineDuration => f.write_str(
-                "is no duration of whole milliseconds; write seconds and milliseconds: \"1s 500ms\"",
+                "is not a duration of whole milliseconds; write days, hours, minutes, seconds and milliseconds: \"1s 500ms\"",
             ),
             Self::Time => {
                 f.write_str("is no date and time of RFC 3339; write it as 2026-12-31T00:00:00Z")

@@ -107,10 +107,10 @@
 //!
 //! # Keys of the file
 //!
-//! Paths are relative to the folder of the policy file. Durations are text in hours, minutes and
-//! seconds: `"30s"`, `"15m"`, `"1h 30m"`; they are whole seconds and not negative, but those that
-//! may be less than a second may have milliseconds: `"500ms"`. In TOML, the keys of the top level
-//! stand above the first `[table]`.
+//! Paths are relative to the folder of the policy file. Durations are text in days, hours, minutes and
+//! seconds: `"30s"`, `"15m"`, `"1h 30m"`, `"30d"`. A day has 24 hours. Durations are whole seconds and not
+//! negative. Those that may be less than a second may have milliseconds: `"500ms"`. In TOML, the keys of the
+//! top level stand above the first `[table]`.
 //!
 //! | Top level | Value | Not there |
 //! |-----------|-------|-----------|

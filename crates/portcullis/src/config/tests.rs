@@ -752,7 +752,7 @@ dangerous = { unlimited = true }
 
 [claims]
 leeway = 30
-max_lifetime = "1d"
+max_lifetime = "1mo"
 max_age = "-5s"
 required = "sub"
 forbidden = [1]
@@ -1031,6 +1031,7 @@ fn durations_are_whole_seconds_with_their_unit() {
         ("1.5m", 90),
         ("00:01:30", 90),
         ("10m", 600),
+        ("0d 1m", 60),
     ] {
         let text = format!("claims = {{ leeway = \"{text}\" }}\n{ISSUER}");
         let policy = at(&text, &folder, NOW);
@@ -1041,12 +1042,24 @@ fn durations_are_whole_seconds_with_their_unit() {
         assert!(verify(NOW - seconds + 1), "{text}");
         assert!(!verify(NOW - seconds), "{text}");
     }
-    for text in
-        ["", " ", "30", "s", "-1s", "1s ago", "0.5s", "500ms", "1d", "1 week", "1mo", "PT1M", "∞"]
-    {
+    for text in [
+        "", " ", "30", "s", "-1s", "1s ago", "-1d", "1d ago", "0.5s", "1d 500ms", "1mo", "1y",
+        "P1D", "1D", "∞",
+    ] {
         let found = refused_with(&format!("claims = {{ max_age = \"{text}\" }}"));
         assert_eq!(found, [("claims.max_age".to_owned(), Problem::Duration)], "{text}");
     }
+    let longest = |text: &str| {
+        let builder = format!("claims = {{ max_lifetime = \"{text}\" }}\n{ISSUER}");
+        format!("{:?}", PolicyBuilder::from_toml_str(&builder, folder.path()).expect("settings"))
+    };
+    for text in ["30d", "30 days", "4w 2d", "29 days, 24 hours"] {
+        assert_eq!(longest(text), longest("720h"), "{text}");
+    }
+    let place = "the policy".to_owned();
+    let lifetime = Fault::Lifetime { place, lifetime: Duration::from_secs(31 * 86_400) };
+    let found = refused_with("claims = { max_lifetime = \"31d\" }");
+    assert_eq!(found, [("claims.max_lifetime".to_owned(), Problem::Policy(lifetime))]);
     let found = refused_with("claims = { leeway = \"601s\" }");
     let leeway = Fault::Leeway { place: "the policy".to_owned(), leeway: Duration::from_secs(601) };
     assert_eq!(found, [("claims.leeway".to_owned(), Problem::Policy(leeway))]);
