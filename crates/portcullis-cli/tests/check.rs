@@ -278,6 +278,7 @@ const HARMLESS: [(&str, &[&str]); 5] = [
     (
         "says where something is, or what it is called",
         &[
+            "$schema",
             "sources.header",
             "sources.same_site",
             "sources.websocket_protocol",

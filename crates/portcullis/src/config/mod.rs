@@ -113,6 +113,16 @@
 //! negative. Those that may be less than a second may have milliseconds: `"500ms"`. In TOML, the keys of the
 //! top level stand above the first `[table]`.
 //!
+//! An editor knows all of these keys by the [JSON Schema](SCHEMA) of policy files. `portcullis schema` prints
+//! it. Save it as `policy.schema.json` beside the policy, and name it in the first line of a TOML file, for
+//! Taplo and Even Better TOML:
+//!
+//! ```toml
+//! #:schema policy.schema.json
+//! ```
+//!
+//! A JSON file names it by `"$schema": "policy.schema.json"`.
+//!
 //! | Top level | Value | Not there |
 //! |-----------|-------|-----------|
 //! | `issuer` | a table per issuer, at least one | refused |
@@ -128,6 +138,7 @@
 //! | `allow_anonymous` | `true`: a request without a token passes | refused |
 //! | `presentation` | a table | the defaults below |
 //! | `dangerous` | a table | nothing is weakened |
+//! | `$schema` | where an editor finds the JSON Schema of this file; it changes nothing | |
 //!
 //! | `[[issuer]]` | Value | Not there |
 //! |--------------|-------|-----------|
@@ -246,6 +257,11 @@ use self::node::Node;
 use self::read::Settings;
 use crate::file::{Content, unreadable_reason};
 use crate::policy::{Policy, PolicyBuilder};
+
+/// The JSON Schema of policy files (draft 2020-12), by which editors complete, explain and check them. It takes
+/// every policy that this module takes. What it cannot tell, such as whether a key file is there, is found when
+/// the policy is built.
+pub const SCHEMA: &str = include_str!("../../policy.schema.json");
 
 /// YAML is read by whichever crate the service chose, and these differ in what `no` and `012` mean.
 const NO_YAML: &str = "YAML is not read here, but by the program whose policy it is; write TOML, or JSON in a file whose name ends in `.json`";

@@ -2,6 +2,7 @@
 mod no_remote;
 #[cfg(feature = "remote-jwks")]
 mod remote;
+mod schema;
 
 use core::time::Duration;
 use std::collections::BTreeSet;
