@@ -134,7 +134,8 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
 
     output.line("");
     let steps = facts.steps.iter().map(|step| {
-        let took = step.took.map(micros).unwrap_or_default();
+        // As wide for a fast step as for a slow one.
+        let took = step.took.map(|took| format!("{:>7}", micros(took))).unwrap_or_default();
         let why = step.error.as_ref().map(ToString::to_string).unwrap_or_default();
         let outcome = match step.outcome {
             Outcome::Refused => "REFUSED".to_owned(),
@@ -142,7 +143,7 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
         };
         [step.stage.to_string(), outcome, took, why]
     });
-    output.table(["step", "outcome", "µs", "why"], steps);
+    output.table(["step", "outcome", "     µs", "why"], steps);
 
     print_token(facts, output);
     if facts.issuer.is_none() {

@@ -8,10 +8,11 @@ mod keys;
 mod mint;
 mod output;
 mod policy;
+mod table;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::output::{Failure, Output};
 
@@ -56,7 +57,9 @@ enum Exit {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let command = Options::command().term_width(output::width().min(output::WIDEST_PARAGRAPH));
+    let parsed = command.try_get_matches().and_then(|found| Options::from_arg_matches(&found));
+    let options = match parsed {
         Ok(options) => options,
         Err(error) => {
             // It quotes what it does not understand: a token, perhaps.

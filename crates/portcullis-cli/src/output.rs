@@ -2,14 +2,27 @@
 use std::io::{IsTerminal as _, Write as _, stdout};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, json};
+use terminal_size::{Width, terminal_size_of};
 
-use crate::Exit;
+use crate::{Exit, table};
 
-/// No line is wider, unless a word is.
-const WIDTH: u16 = 100;
+/// How wide text is that nobody reads in a terminal.
+const WIDTH: usize = 80;
+
+/// The widest paragraph: longer lines are hard to read.
+pub(crate) const WIDEST_PARAGRAPH: usize = 100;
+
+/// A line of which nothing fits helps nobody.
+const NARROWEST: usize = 20;
+
+/// How wide lines may be: as the terminal is, and else as `COLUMNS` says, or 80.
+pub(crate) fn width() -> usize {
+    let of_terminal = terminal_size_of(stdout()).map(|(Width(columns), _)| usize::from(columns));
+    let of_variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+    of_terminal.or_else(of_variable).unwrap_or(WIDTH).max(NARROWEST)
+}
 
 /// The most characters of a text of strangers.
 const LONGEST: usize = 300;
@@ -41,12 +54,14 @@ impl Failure {
 pub(crate) struct Output {
     pub(crate) json: bool,
     has_colours: bool,
+    width: usize,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let asks_for_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, has_colours: stdout().is_terminal() && !asks_for_none }
+        let has_colours = stdout().is_terminal() && !asks_for_none;
+        Self { json, has_colours, width: width() }
     }
 
     /// JSON without tokens, in ASCII: what a terminal would act on stays an escape.
@@ -73,7 +88,7 @@ impl Output {
     }
 
     pub(crate) fn verdict(&self, is_good: bool, text: &str) {
-        let wrapped = wrapped(text);
+        let wrapped = self.wrapped(text);
         match (self.has_colours, is_good) {
             (false, _) => self.line(&wrapped),
             (true, true) => self.line(&format!("\u{1b}[1;32m{wrapped}\u{1b}[0m")),
@@ -83,7 +98,7 @@ impl Output {
 
     /// A paragraph of our own, or of what was made fit by [`shown`].
     pub(crate) fn paragraph(&self, text: &str) {
-        self.line(&wrapped(text));
+        self.line(&self.wrapped(text));
     }
 
     /// Columns under a heading. Cells may be anybody's text.
@@ -92,18 +107,9 @@ impl Output {
         head: [&str; N],
         rows: impl IntoIterator<Item = [String; N]>,
     ) {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-        if head.iter().any(|name| !name.is_empty()) {
-            table.set_header(head);
-        }
-        for row in rows {
-            table.add_row(row.iter().map(|cell| Cell::new(shown(cell))));
-        }
-        let text = table.to_string();
-        for line in text.lines() {
-            self.line(line.trim_end());
+        let rows: Vec<_> = rows.into_iter().map(|row| row.map(|cell| shown(&cell))).collect();
+        for line in table::lines(head, &rows, self.width) {
+            self.line(&line);
         }
     }
 
@@ -111,18 +117,23 @@ impl Output {
         if self.json {
             return self.json(&json!({ "error": { "message": message, "faults": faults } }));
         }
-        let mut text = wrapped(&shown(message));
+        let mut text = self.wrapped(&shown(message));
         for Fault { line, place, message } in faults {
             let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
-            text.push_str(&format!("\n{}", wrapped(&shown(&format!("  {line}{place}{message}")))));
+            let fault = shown(&format!("  {line}{place}{message}"));
+            text.push_str(&format!("\n{}", self.wrapped(&fault)));
         }
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
     /// What is neither result nor failure.
     pub(crate) fn remark(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", wrapped(&without_tokens(text)));
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.wrapped(&without_tokens(text)));
+    }
+
+    fn wrapped(&self, text: &str) -> String {
+        wrapped(text, self.width.min(WIDEST_PARAGRAPH))
     }
 }
 
@@ -243,21 +254,12 @@ fn ascii(value: &Value) -> String {
     ascii
 }
 
-/// At words.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    let indent: String = text.chars().take_while(|character| *character == ' ').collect();
-    for word in text.split_whitespace() {
-        let line = lines.last().map_or(0, |line| line.chars().count());
-        if line + 1 + word.chars().count() > usize::from(WIDTH) && line > indent.len() {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(if line.is_empty() { &indent } else { " " });
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
+/// At words. Each line has the spaces in front that the text has.
+fn wrapped(text: &str, width: usize) -> String {
+    let indent = &text[..text.len() - text.trim_start_matches(' ').len()];
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines = table::wrapped(&words, width.saturating_sub(indent.len()));
+    lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// `1 h 30 min`: at most two units.
@@ -333,8 +335,8 @@ mod tests {
 
     #[test]
     fn lines_end_at_words() {
-        let text = wrapped(&format!("  {}", "word ".repeat(50)));
-        assert!(text.lines().all(|line| line.len() <= 100 && line.starts_with("  w")), "{text}");
-        assert_eq!(wrapped(&"x".repeat(200)), "x".repeat(200));
+        let text = wrapped(&format!("  {}", "word ".repeat(50)), 50);
+        assert!(text.lines().all(|line| line.len() <= 50 && line.starts_with("  w")), "{text}");
+        assert_eq!(wrapped(&"x".repeat(200), 50), "x".repeat(200));
     }
 }

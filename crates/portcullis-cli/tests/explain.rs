@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 use portcullis_testkit::key_server::{Answer, KeyServer};
 use serde_json::Value;
 
-use self::common::{NOW, Ran, Trial, portcullis, settings, with_part};
+use self::common::{NOW, Ran, Trial, portcullis, portcullis_in, settings, with_part};
 
 fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("no JSON: {ran:?}"))
@@ -125,7 +125,8 @@ fn a_scope_that_a_route_asks_for_is_asked_for() {
     assert_eq!(trial.explain(&token, &["--scope", "orders:read"]).code, 0);
     let ran = trial.explain(&token, &["--scope", "orders:write"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stdout.contains("the scope `orders:write`"), "{ran:?}");
+    let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("the scope `orders:write`"), "{ran:?}");
     assert_eq!(trial.explain(&token, &["--scope", "two words"]).code, 2);
 
     // As several providers send them: each item is one scope.
@@ -270,14 +271,39 @@ fn hostile_input_is_bounded_and_shown_escaped() {
     }
 }
 
+/// The widest line of more than one word.
+fn widest(ran: &Ran) -> usize {
+    let lines = ran.stdout.lines().chain(ran.stderr.lines());
+    let several = lines.filter(|line| line.split_whitespace().count() > 1);
+    several.map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
 #[test]
-fn nothing_is_wider_than_a_hundred_columns() {
+fn lines_are_as_wide_as_the_columns_and_words_are_whole() {
     let trial = Trial::new();
+    let audience = "https://api.example/orders";
     let wide = "wide words ".repeat(40);
-    let token = trial.mint(&["--claim", &format!("text={wide}"), "--audience", &wide]);
-    let ran = trial.explain(token, &[]);
-    let widest = ran.stdout.lines().map(|line| line.chars().count()).max().unwrap();
-    assert!(widest <= 100, "{}", ran.stdout);
+    let token = trial.mint(&["--claim", &format!("text={wide}"), "--audience", audience]);
+    let explain = ["explain", "--policy", "policy.toml", "--at", NOW];
+    for columns in ["50", "60", "72", "120"] {
+        for arguments in [&explain[..], &["check", "policy.toml"]] {
+            let ran = portcullis_in(columns, trial.folder.path(), arguments, &token);
+            assert!(widest(&ran) <= columns.parse().unwrap(), "{columns}: {}", ran.stdout);
+            let is_of_token = arguments[0] != "check";
+            assert!(!is_of_token || ran.stdout.contains(&format!("\"{audience}\"")), "{ran:?}");
+        }
+    }
+    // Where nobody says how wide they are.
+    let ran = trial.explain(&token, &[]);
+    assert!(widest(&ran) <= 80, "{}", ran.stdout);
+    settings().bind(|| {
+        let ran = portcullis_in("50", trial.folder.path(), &explain, &token);
+        assert_snapshot!("narrow", ran.snapshot());
+    });
+    for strange in ["0", "1", "-5", "x", "99999999999999999999"] {
+        let ran = portcullis_in(strange, trial.folder.path(), &explain, &trial.token);
+        assert_eq!(ran.code, 0, "{strange}: {ran:?}");
+    }
 }
 
 fn base64url(text: &str) -> String {
