@@ -8,7 +8,8 @@ use portcullis::explain::{IssuerDescription, KeyOrigin, PolicyDescription};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::output::{Failure, Output, counted, duration, shown};
+use crate::output::{Failure, Output, counted, shown};
+use crate::time::duration;
 use crate::{Exit, policy};
 
 /// Find the faults of a policy file, and say in plain words what it accepts.

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::output::{Failure, MARK, Output, counted, duration, shown};
+use crate::output::{Failure, MARK, Output, counted, shown};
+use crate::time::duration;
 use crate::{Exit, block_on};
 
 /// Show a key set as Portcullis would use it.

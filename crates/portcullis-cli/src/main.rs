@@ -4,11 +4,15 @@
 //! never shown whole, and its signature not at all.
 mod check;
 mod explain;
+mod input;
 mod keys;
 mod mint;
 mod output;
+mod part;
+mod pasted;
 mod policy;
 mod table;
+mod time;
 
 use std::process::ExitCode;
 

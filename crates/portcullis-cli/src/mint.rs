@@ -3,14 +3,13 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use jiff::SignedDuration;
 use portcullis::{Algorithm, SystemClock};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde_json::{Value, json};
 
 use crate::Exit;
-use crate::explain::time;
 use crate::output::{Failure, Output, shown};
+use crate::time::{seconds, time};
 
 const WARNING: &str = "FOR TESTS ONLY. Whoever has the folder can sign with its key; never let anything trust it that matters.";
 
@@ -36,8 +35,8 @@ pub(crate) struct Options {
     #[arg(long, default_value = "ES256")]
     alg: Algorithm,
 
-    /// How long it lives: 5m, 1h 30m. With a minus it has expired that long ago
-    #[arg(long, default_value = "5m", allow_hyphen_values = true, value_parser = life)]
+    /// How long it lives: 5m, 1h 30m, 30d. With a minus it has expired that long ago
+    #[arg(long, default_value = "5m", allow_hyphen_values = true, value_parser = seconds)]
     expires_in: i64,
 
     /// A scope. May be there several times
@@ -56,11 +55,6 @@ pub(crate) struct Options {
     /// token is signed with the same key, and held against the same policy
     #[arg(long, value_name = "DIR")]
     policy_out: Option<PathBuf>,
-}
-
-fn life(text: &str) -> Result<i64, String> {
-    let life: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    Ok(life.as_secs())
 }
 
 fn claim(text: &str) -> Result<(String, Value), String> {

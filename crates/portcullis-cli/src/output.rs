@@ -1,5 +1,5 @@
 //! What is printed, and that it is safe to.
-use std::io::{IsTerminal as _, Write as _, stdout};
+use std::io::{IsTerminal as _, Result, Write, stdout};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::Serialize;
@@ -107,7 +107,17 @@ impl Output {
         head: [&str; N],
         rows: impl IntoIterator<Item = [String; N]>,
     ) {
-        let rows: Vec<_> = rows.into_iter().map(|row| row.map(|cell| shown(&cell))).collect();
+        self.columns(head, rows, LONGEST);
+    }
+
+    fn columns<const N: usize>(
+        &self,
+        head: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+        longest: usize,
+    ) {
+        let rows: Vec<_> =
+            rows.into_iter().map(|row| row.map(|cell| shown_within(&cell, longest))).collect();
         for line in table::lines(head, &rows, self.width) {
             self.line(&line);
         }
@@ -140,13 +150,43 @@ impl Output {
 /// Text of strangers for a terminal: one line, nothing that moves the cursor or turns the writing, and no
 /// more than is read.
 pub(crate) fn shown(text: &str) -> String {
+    shown_within(text, LONGEST)
+}
+
+fn shown_within(text: &str, longest: usize) -> String {
     let escape = |character: char| match character {
         '"' | '\'' | '\\' => character.to_string(),
         other => other.escape_debug().to_string(),
     };
     let text = without_tokens(text);
-    let cut = if text.chars().nth(LONGEST).is_some() { "…" } else { "" };
-    text.chars().take(LONGEST).map(escape).collect::<String>() + cut
+    let cut = if text.chars().nth(longest).is_some() { "…" } else { "" };
+    text.chars().take(longest).map(escape).collect::<String>() + cut
+}
+
+/// JSON in one line that wraps between its values.
+pub(crate) fn json_text(value: &Value) -> String {
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, Spaced);
+    // Values that were read can be written.
+    let _ = value.serialize(&mut serializer);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A space behind each comma and colon.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        writer.write_all(b": ")
+    }
 }
 
 /// Leaves tokens out, whole or a part of one: somebody gave one where a file belongs.
@@ -196,20 +236,22 @@ fn holds_token(run: &str) -> bool {
 /// 256 bits, in base64 (RFC 7518 §3.2).
 const SHORTEST_SIGNATURE: usize = 43;
 
-/// Whether it is base64 of what begins as a JSON object does (RFC 7515 §3.1).
+/// Whether it has a JSON object in it, and perhaps the letters of an escape in front: `\n`, `\u00e9`.
 fn is_object(part: &str) -> bool {
-    // The letters of an escape may stand in front: `\n`, `\u00e9`.
-    (0..6).filter_map(|skipped| part.as_bytes().get(skipped..)).any(|part| {
-        let whole = &part[..part.len() / 4 * 4];
-        BASE64_URL_SAFE_NO_PAD.decode(whole).is_ok_and(|text| {
-            let object = text.trim_ascii_start().strip_prefix(b"{");
-            object.is_some_and(|members| members.trim_ascii_start().starts_with(b"\""))
-        })
+    (0..6).filter_map(|skipped| part.as_bytes().get(skipped..)).any(begins_object)
+}
+
+/// Whether it is base64 of what begins as a JSON object does (RFC 7515 §3.1).
+pub(crate) fn begins_object(part: &[u8]) -> bool {
+    let whole = &part[..part.len() / 4 * 4];
+    BASE64_URL_SAFE_NO_PAD.decode(whole).is_ok_and(|text| {
+        let object = text.trim_ascii_start().strip_prefix(b"{");
+        object.is_some_and(|members| members.trim_ascii_start().starts_with(b"\""))
     })
 }
 
 /// However often it was encoded: `%252E` is a point as well.
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let byte = |text: &str| u8::from_str_radix(text.get(..2)?, 16).ok();
     let (mut decoded, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, mut after)) = rest.split_once('%') {
@@ -262,19 +304,6 @@ fn wrapped(text: &str, width: usize) -> String {
     lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// `1 h 30 min`: at most two units.
-pub(crate) fn duration(seconds: u64) -> String {
-    let parts = [
-        ("d", seconds / 86_400),
-        ("h", seconds / 3600 % 24),
-        ("min", seconds / 60 % 60),
-        ("s", seconds % 60),
-    ];
-    let parts = parts.into_iter().filter(|(_, count)| *count > 0).take(2);
-    let text = parts.map(|(unit, count)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ");
-    if text.is_empty() { "0 s".to_owned() } else { text }
-}
-
 /// `1 key`, `2 keys`.
 pub(crate) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
@@ -318,6 +347,12 @@ mod tests {
         let part = "b".repeat(SHORTEST_SIGNATURE);
         assert_eq!(without_tokens(&format!("{header}.e30.{part}")), "[token]");
         assert_eq!(without_tokens(&format!("{header}..iv.{part}.tag")), "[token]");
+    }
+
+    #[test]
+    fn json_wraps_between_its_values() {
+        let value = json!({ "a": [1, "x,y:z"], "b": { "c": null } });
+        assert_eq!(json_text(&value), r#"{"a": [1, "x,y:z"], "b": {"c": null}}"#);
     }
 
     #[test]

@@ -107,15 +107,87 @@ fn the_json_is_documented_by_this() {
 fn a_token_comes_in_whatever_is_at_hand() {
     let trial = Trial::new();
     let token = &trial.token;
-    for input in [
-        format!("Bearer {token}"),
-        format!("Authorization: Bearer {token}\r\n"),
-        format!("curl -H 'Authorization: Bearer {token}' https://api.example"),
+    let json = format!("{{\"access_token\":\"{token}\",\"token_type\":\"Bearer\"}}");
+    let form = format!("grant_type=x&token={}", token.replace('.', "%2E"));
+    for (input, said) in [
+        (token.clone(), ""),
+        (format!("Bearer {token}"), "left out \"Bearer\""),
+        (format!("\"{token}\""), "left out the quotes"),
+        (format!("Authorization: Bearer {token}\r\n"), "took it from \"Authorization\""),
+        (
+            format!("curl -H 'Authorization: Bearer {token}' https://api.example"),
+            "took it from \"Authorization\"",
+        ),
+        (json.clone(), "took it from \"access_token\""),
+        (json.replace("access_token", "id_token"), "took it from \"id_token\""),
+        (json.replace("access_token", "token"), "took it from \"token\""),
+        (form, "decoded its percent signs, took it from \"token\""),
+        (folded(token, 60), "joined 6 lines"),
+        (folded(&json, 60), "took it from \"access_token\", joined 6 lines"),
+        (format!("\u{feff}{token}"), "left out a byte order mark"),
     ] {
-        assert_eq!(trial.explain(&input, &[]).code, 0, "{input}");
-        assert_eq!(trial.explain("", &[&input]).code, 0, "{input}");
+        let by_input = trial.explain(&input, &[]);
+        trial.write("token", &input);
+        let by_file = trial.explain("", &["--file", "token"]);
+        let by_argument = trial.explain("", &[&input]);
+        for (ran, name) in
+            [(by_input, "standard input"), (by_file, "token"), (by_argument, "the argument")]
+        {
+            assert_eq!(ran.code, 0, "{input}: {ran:?}");
+            let said = if said.is_empty() { String::new() } else { format!("{name}: {said}\n") };
+            assert_eq!(ran.stderr, said, "{input}");
+        }
     }
-    assert_eq!(trial.explain("", &[]).code, 2);
+    let refused = trial.explain("", &[]);
+    assert!(refused.code == 2 && refused.stderr.contains("there is no token"), "{refused:?}");
+    assert_eq!(trial.explain("", &["--file", "none"]).code, 2);
+    assert_eq!(trial.explain("", &["--file", "token", token]).code, 2);
+    trial.write("token", token);
+    let file = trial.explain("", &["token"]);
+    assert!(file.code == 2 && file.stderr.contains("--file"), "{file:?}");
+}
+
+#[test]
+fn a_token_may_be_utf_16() {
+    let trial = Trial::new();
+    let units = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect()
+    };
+    let text = format!("Authorization: Bearer {}\r\n", trial.token);
+    for bytes in [u16::to_le_bytes as fn(_) -> _, u16::to_be_bytes] {
+        let input = units(&text, bytes);
+        let ran = trial.explain(&input, &[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let said = "standard input: read it as UTF-16, took it from \"Authorization\"\n";
+        assert_eq!(ran.stderr, said);
+        std::fs::write(trial.folder.path().join("token"), &input).unwrap();
+        assert_eq!(trial.explain("", &["--file", "token"]).code, 0);
+        let ran = trial.explain(&input[..input.len() - 1], &[]);
+        assert!(ran.code == 2 && ran.stderr.contains("UTF-16"), "{ran:?}");
+    }
+}
+
+#[test]
+fn of_two_tokens_none_is_guessed() {
+    let trial = Trial::new();
+    let other = trial.mint(&["--subject", "bob"]);
+    let both = format!("{{\"access_token\":\"{}\",\"id_token\":\"{other}\"}}", trial.token);
+    for input in [both.clone(), format!("{}\n{other}", trial.token)] {
+        let ran = trial.explain(&input, &[]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains("there are 2 different tokens"), "{ran:?}");
+    }
+    let ran = trial.explain(&both, &["--from", "access_token", "--json"]);
+    assert_eq!((ran.code, &json(&ran)["token"]["claims"]["sub"]), (0, &"alice".into()));
+    let ran = trial.explain(&both, &["--from", "id_token", "--json"]);
+    assert_eq!(json(&ran)["token"]["claims"]["sub"], "bob");
+    assert_eq!(trial.explain(&both, &["--from", "refresh_token"]).code, 2);
+}
+
+/// As `fold -w` does.
+fn folded(text: &str, width: usize) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]
