@@ -3,6 +3,7 @@
 //! Whatever comes from a token, a file or a server is text of strangers: it is shown escaped. A token is
 //! never shown whole, and its signature not at all.
 mod check;
+mod decode;
 mod explain;
 mod input;
 mod keys;
@@ -35,7 +36,7 @@ struct Options {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  accepted; the policy is good; the key set is usable
-  1  the token is refused; the policy has faults (check); the key set is not usable
+  1  the token is refused or cannot be decoded; the policy has faults (check); the key set is not usable
   2  the command, a file or the policy (explain) is at fault
   3  it cannot be told: keys or revocations are out of reach";
 
@@ -45,6 +46,8 @@ enum Command {
     Check(check::Options),
     /// Say why a policy refuses a token, step by step
     Explain(explain::Options),
+    /// Show what a token says, without verifying it
+    Decode(decode::Options),
     /// Show a key set as Portcullis would use it
     Keys(keys::Options),
     /// Make a token FOR TESTS ONLY, and a policy that accepts it
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
     let ended = match options.command {
         Command::Check(options) => check::run(&options, &output),
         Command::Explain(options) => explain::run(&options, &output),
+        Command::Decode(options) => decode::run(&options, &output),
         Command::Keys(options) => keys::run(options, &output),
         Command::Mint(options) => mint::run(&options, &output),
     };

@@ -27,6 +27,9 @@ pub(crate) fn width() -> usize {
 /// The most characters of a text of strangers.
 const LONGEST: usize = 300;
 
+/// The most characters of a text of strangers that was asked for, such as a claim of a decoded token.
+const LONGEST_WHOLE: usize = 4096;
+
 /// The byte order mark that editors and shells on Windows put in front of text.
 pub(crate) const MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -108,6 +111,15 @@ impl Output {
         rows: impl IntoIterator<Item = [String; N]>,
     ) {
         self.columns(head, rows, LONGEST);
+    }
+
+    /// As [`table`](Self::table), of texts that may be longer.
+    pub(crate) fn long_table<const N: usize>(
+        &self,
+        head: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) {
+        self.columns(head, rows, LONGEST_WHOLE);
     }
 
     fn columns<const N: usize>(

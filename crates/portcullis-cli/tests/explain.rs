@@ -296,6 +296,8 @@ fn no_token_is_ever_echoed() {
                 for (arguments, input) in [
                     ([&at[..], json].concat(), token),
                     ([&at[..], json, &[token]].concat(), ""),
+                    ([&["decode"], json].concat(), token),
+                    ([&["decode", token], json].concat(), ""),
                     // Where it does not belong.
                     ([&["check", token], json].concat(), token),
                     ([&["keys", token], json].concat(), token),
@@ -358,7 +360,7 @@ fn lines_are_as_wide_as_the_columns_and_words_are_whole() {
     let token = trial.mint(&["--claim", &format!("text={wide}"), "--audience", audience]);
     let explain = ["explain", "--policy", "policy.toml", "--at", NOW];
     for columns in ["50", "60", "72", "120"] {
-        for arguments in [&explain[..], &["check", "policy.toml"]] {
+        for arguments in [&explain[..], &["check", "policy.toml"], &["decode", "--at", NOW]] {
             let ran = portcullis_in(columns, trial.folder.path(), arguments, &token);
             assert!(widest(&ran) <= columns.parse().unwrap(), "{columns}: {}", ran.stdout);
             let is_of_token = arguments[0] != "check";
@@ -433,7 +435,11 @@ fn no_output_holds_claims_or_signature_as_they_came() {
         let encoded = token.replace('.', "%2E");
         let address = format!("http://127.0.0.1:1/keys/{token}?token={encoded}#{token}");
         let twice = format!("{token}.{}.{}", parts[1], parts[2]);
-        let runs: [&[&str]; 10] = [
+        let runs: [&[&str]; 14] = [
+            &["decode"],
+            &["decode", &token],
+            &["decode", "--file", &token],
+            &["decode", "--from", &token, &twice],
             &["explain", "--policy", "policy.toml"],
             &["explain", "--policy", "policy.toml", &token],
             &["explain", "--policy", "policy.toml", &twice],
