@@ -46,9 +46,17 @@ pub(crate) struct Fault {
     pub(crate) line: Option<usize>,
     pub(crate) place: String,
     pub(crate) message: String,
+    /// Whether it is the file that cannot be read.
+    #[serde(skip)]
+    pub(crate) is_of_file: bool,
 }
 
 impl Failure {
+    /// Whether the policy file could be read, so that its faults are those of the policy.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.faults.is_empty() && !self.faults.iter().any(|fault| fault.is_of_file)
+    }
+
     pub(crate) fn fault(message: impl Into<String>) -> Self {
         Self { exit: Exit::Fault, message: message.into(), faults: Vec::new() }
     }
@@ -140,7 +148,7 @@ impl Output {
             return self.json(&json!({ "error": { "message": message, "faults": faults } }));
         }
         let mut text = self.wrapped(&shown(message));
-        for Fault { line, place, message } in faults {
+        for Fault { line, place, message, .. } in faults {
             let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
             let fault = shown(&format!("  {line}{place}{message}"));
