@@ -93,6 +93,11 @@ impl Output {
         let _ = writeln!(stdout().lock(), "{text}");
     }
 
+    /// Text that was made here, as it is.
+    pub(crate) fn whole(&self, text: &[u8]) {
+        let _ = stdout().lock().write_all(text);
+    }
+
     /// A line of our own, or of what was made fit by [`shown`].
     pub(crate) fn line(&self, text: &str) {
         self.made(&without_tokens(text));
