@@ -3,29 +3,33 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use portcullis::Policy;
 use portcullis::explain::{IssuerDescription, KeyOrigin, PolicyDescription};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::output::{Failure, Output, counted, duration, shown};
+use crate::output::{Failure, Output, counted, shown};
+use crate::time::duration;
 use crate::{Exit, policy};
 
-/// Find the faults of a policy file, and say in plain words what it accepts.
+/// Check a policy file for faults and risks, and say what it accepts.
 ///
-/// A policy that says `load_at_start` has its keys fetched; else nothing leaves the machine.
+/// Prints every fault with its line and place. A policy without faults is described in words, with a warning for each
+/// setting that makes it weaker.
+///
+/// Keys are fetched if the policy says `load_at_start`. Otherwise, nothing is sent anywhere.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The policy file
+    /// The policy: a TOML file, or a JSON file whose name ends in .json
+    #[arg(value_name = "FILE")]
     policy: PathBuf,
 
-    /// End with 1 where there is a warning
+    /// Exit with code 1 if there is a warning
     #[arg(long)]
     deny_warnings: bool,
 
-    /// A warning that is known and meant, by its name: it is told, and does not count. May be there several
-    /// times
-    #[arg(long, value_name = "LINT", value_parser = PossibleValuesParser::new(LINTS), hide_possible_values = true)]
+    /// Accept this warning: it is still printed, but no longer counts. Its name is printed with the warning. Can be given
+    /// more than once
+    #[arg(long, value_name = "WARNING", value_parser = PossibleValuesParser::new(LINTS), hide_possible_values = true)]
     allow: Vec<String>,
 }
 
@@ -49,17 +53,17 @@ struct Lint {
 }
 
 pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
-    let read = Policy::from_toml_file(&options.policy);
-    let policy = match read {
+    let policy = match policy::load(&options.policy) {
         Ok(policy) => policy,
-        Err(error) => {
-            let failure = policy::failure(&options.policy, &error);
+        // There is a policy to judge.
+        Err(failure) if failure.is_readable() => {
             if output.json {
                 output.json(&json!({ "good": false, "faults": failure.faults }));
                 return Ok(Exit::Refused);
             }
             return Err(Failure { exit: Exit::Refused, ..failure });
         }
+        Err(failure) => return Err(failure),
     };
     let description = policy.describe();
     let mut lints = lints(&description);
@@ -183,7 +187,7 @@ fn rows(issuer: &IssuerDescription) -> Vec<[String; 2]> {
 }
 
 /// Every lint, for `--allow`. What a policy file can weaken has one; the tests hold the two together.
-const LINTS: [&str; 27] = [
+const LINTS: [&str; 29] = [
     "allow-http",
     "anonymous",
     "any-tenant",
@@ -191,7 +195,9 @@ const LINTS: [&str; 27] = [
     "bad-cookie-anonymous",
     "cookie-of-any-name",
     "dangerous",
+    "issuer-is-an-address",
     "key-id-not-required",
+    "keycloak-account",
     "keys-of-any-origin",
     "keys-of-several-issuers",
     "keys-without-tls",
@@ -216,12 +222,24 @@ const LINTS: [&str; 27] = [
 fn lints(policy: &PolicyDescription) -> Vec<Lint> {
     let mut lints = Vec::new();
     for issuer in &policy.issuers {
-        let say = |level, name, message| {
+        let mut say = |level, name, message| {
             lints.push(Lint { level, name, issuer: Some(issuer.id.clone()), message });
         };
-        lint_issuer(issuer, say);
+        lint_terms(issuer, &mut say);
+        lint_keys(issuer, &mut say);
     }
     let mut say = |level, name, message| lints.push(Lint { level, name, issuer: None, message });
+    lint_dangerous(policy, &mut say);
+    lint_requests(policy, &mut say);
+    lint_whole(policy, &mut say);
+    lints
+}
+
+/// Takes a lint: its level, its name and its text.
+type Say<'a> = dyn FnMut(Level, &'static str, String) + 'a;
+
+/// What the policy asked for by the names of `dangerous`.
+fn lint_dangerous(policy: &PolicyDescription, say: &mut Say<'_>) {
     let mut warn = |name, message: &str| say(Level::Warning, name, message.to_owned());
     for weakened in &policy.dangerous {
         let (name, what) = weakened.split_once(['(', ' ']).unwrap_or((weakened, ""));
@@ -259,6 +277,11 @@ fn lints(policy: &PolicyDescription) -> Vec<Lint> {
             ),
         }
     }
+}
+
+/// Which requests pass, and what is read of them.
+fn lint_requests(policy: &PolicyDescription, say: &mut Say<'_>) {
+    let mut warn = |name, message: &str| say(Level::Warning, name, message.to_owned());
     if policy.anonymous {
         warn(
             "anonymous",
@@ -303,10 +326,15 @@ fn lints(policy: &PolicyDescription) -> Vec<Lint> {
             ),
         );
     }
+}
+
+/// What no issuer and no request shows by itself.
+fn lint_whole(policy: &PolicyDescription, say: &mut Say<'_>) {
     for origin in keys_of_several(&policy.issuers) {
-        warn(
+        say(
+            Level::Warning,
             "keys-of-several-issuers",
-            &format!(
+            format!(
                 "several issuers have their keys from {origin}, and so each can sign in another's name: give each keys of its own"
             ),
         );
@@ -320,16 +348,23 @@ fn lints(policy: &PolicyDescription) -> Vec<Lint> {
     if policy.revocation.sources.is_empty() {
         say(Level::Note, "no-revocation", "no token can be revoked before it expires; revocation is added in code: `PolicyBuilder::revocations`".to_owned());
     }
-    lints
 }
 
-fn lint_issuer(issuer: &IssuerDescription, mut say: impl FnMut(Level, &'static str, String)) {
+/// Whose tokens an issuer's are, and for how long.
+fn lint_terms(issuer: &IssuerDescription, say: &mut Say<'_>) {
     let mut warn = |name, message| say(Level::Warning, name, message);
     if issuer.max_tenants.is_some() {
         warn("any-tenant", "whoever has a tenant there gets in: list the issuers that you mean, each by `id`, or hold a claim that names the tenant to a list, by `claims.one_of`".to_owned());
     }
     if issuer.audiences.is_empty() {
         warn("no-audience", "a token that a client got for another service is taken here as well: have the issuer name this service in `aud`, and list `audiences`".to_owned());
+    }
+    // Keycloak names its realms so, and `account` in most tokens of a user.
+    if issuer.id.contains("/realms/") && issuer.audiences.iter().any(|name| name == "account") {
+        warn("keycloak-account", "Keycloak puts `account` into the tokens of every client of the realm, so tokens for other services are accepted too: give this service a client of its own, add an audience mapper for it, and list that client's id".to_owned());
+    }
+    if issuer.id.contains("/.well-known/") {
+        warn("issuer-is-an-address", "this is the address of a document, and no issuer calls itself that: copy the issuer from `iss` of a token".to_owned());
     }
     if let Some(limit) = issuer.max_lifetime_s.filter(|limit| *limit > 3600) {
         warn(
@@ -349,6 +384,11 @@ fn lint_issuer(issuer: &IssuerDescription, mut say: impl FnMut(Level, &'static s
             ),
         );
     }
+}
+
+/// By which keys an issuer's tokens are verified, and which tokens they are.
+fn lint_keys(issuer: &IssuerDescription, say: &mut Say<'_>) {
+    let mut warn = |name, message| say(Level::Warning, name, message);
     let secrets: usize = issuer.keys.iter().map(|origin| origin.secrets).sum();
     if secrets > 0 && issuer.audiences.len() > 1 {
         warn("shared-secret-of-several", "each service that has the secret can sign tokens for the other audiences: use key pairs".to_owned());

@@ -1,38 +1,38 @@
 //! Why a token is refused.
-use std::io::{IsTerminal as _, Read as _, stdin};
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use portcullis::explain::{ClaimCheck, Explanation, Facts, IssuerFacts, Outcome, Stage, Trust};
 use portcullis::{Error, Policy, Requirement};
 use portcullis_testkit::FixedClock;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::output::{Failure, MARK, Output, counted, duration, shown};
+use crate::input::TokenInput;
+use crate::output::{Failure, Output, counted, json_text, shown};
+use crate::time::{duration, instant, micros, time};
 use crate::{Exit, block_on, policy};
 
-/// Say why a policy refuses a token, step by step.
+/// Explain step by step why a policy refuses or accepts a token.
 ///
-/// The steps go on behind the one that refused, as far as that needs no trust. Keys are fetched where the
-/// policy says so.
+/// Prints each step of verification, also the steps after the one that refused the token. Then prints what the token
+/// says, the keys of its issuer, and each rule about claims with what the token has. The signature is never shown.
+///
+/// Keys are fetched if the policy says so. Otherwise, nothing is sent anywhere.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The policy file
-    #[arg(long, short)]
+    /// The policy: a TOML file, or a JSON file whose name ends in .json
+    #[arg(long, short, value_name = "FILE")]
     policy: PathBuf,
 
-    /// The token, alone or within a line such as `Authorization: Bearer …`. Better on standard input, which
-    /// is read where this is not there: an argument stands in the shell's history and in the list of
-    /// processes
-    token: Option<String>,
+    #[command(flatten)]
+    token: TokenInput,
 
-    /// The time to hold it against, as seconds since 1970 or as 2026-12-31T12:00:00Z [default: now]
-    #[arg(long, value_parser = time)]
+    /// The time at which the token is judged, as seconds since 1970 or as 2026-12-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<i64>,
 
-    /// A scope that a route asks for as well. May be there several times
-    #[arg(long)]
+    /// A scope that a route asks for besides the policy. Can be given more than once
+    #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
 }
 
@@ -44,35 +44,14 @@ struct Report<'a> {
     forbidden: Option<String>,
 }
 
-/// The most that is read. A policy takes tokens of 64 KiB at most.
-const MOST: u64 = 1024 * 1024;
-
-pub(crate) fn time(text: &str) -> Result<i64, String> {
-    let seconds = text.parse().ok();
-    let time = || text.parse::<Timestamp>().ok().map(Timestamp::as_second);
-    seconds.or_else(time).ok_or_else(|| {
-        "no time: write seconds since 1970, or 2026-12-31T12:00:00Z with the offset".to_owned()
-    })
-}
-
 pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     let scopes = (!options.scope.is_empty()).then(|| Requirement::all_scopes(&options.scope));
     if let Some(fault) = scopes.as_ref().and_then(Requirement::fault) {
         return Err(Failure::fault(format!("--scope: {fault}")));
     }
     let policy = policy::read(&options.policy, options.at.map(FixedClock::at))?;
-    let input = match &options.token {
-        Some(token) => token.clone().into_bytes(),
-        None => read_input()?,
-    };
-    if matches!(*input, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
-        return Err(Failure::fault("standard input is UTF-16: give the token in UTF-8"));
-    }
-    let token = token_in(&input);
-    if token.is_empty() {
-        return Err(Failure::fault("there is no token: give it on standard input"));
-    }
-    let explanation = block_on(policy.explain(token))?;
+    let token = options.token.read(output)?;
+    let explanation = block_on(policy.explain(&token))?;
     let forbidden = match (&scopes, explanation.verdict()) {
         (Some(scopes), Ok(token)) => scopes.check(token).err(),
         _ => None,
@@ -91,33 +70,6 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     })
 }
 
-fn read_input() -> Result<Vec<u8>, Failure> {
-    if stdin().is_terminal() {
-        eprintln!("The token, and Ctrl-D:");
-    }
-    let mut input = Vec::new();
-    let read = stdin().lock().take(MOST + 1).read_to_end(&mut input);
-    read.map_err(|error| Failure::fault(format!("standard input: {error}")))?;
-    if input.len() as u64 > MOST {
-        return Err(Failure::fault("standard input has over 1 MiB: that is no token"));
-    }
-    Ok(input)
-}
-
-/// What follows the first `Bearer`, up to a space or quote, or else all of it.
-fn token_in(input: &[u8]) -> &[u8] {
-    const SCHEME: &[u8] = b"bearer ";
-    let scheme = input.windows(SCHEME.len()).position(|text| text.eq_ignore_ascii_case(SCHEME));
-    match scheme {
-        None => input.strip_prefix(MARK).unwrap_or(input).trim_ascii(),
-        Some(at) => {
-            let rest = input[at + SCHEME.len()..].trim_ascii_start();
-            let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
-            &rest[..rest.iter().position(is_end).unwrap_or(rest.len())]
-        }
-    }
-}
-
 fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, output: &Output) {
     let facts = explanation.facts();
     match (explanation.verdict(), forbidden) {
@@ -130,11 +82,12 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
             output.verdict(false, &shown(&format!("refused ({}): {error}", error.reason())));
         }
     }
-    output.line(&format!("in {} µs, at {}", micros(facts.took), at(facts)));
+    output.line(&format!("in {} µs, at {}", micros(facts.took), instant(facts.now.0)));
 
     output.line("");
     let steps = facts.steps.iter().map(|step| {
-        let took = step.took.map(micros).unwrap_or_default();
+        // As wide for a fast step as for a slow one.
+        let took = step.took.map(|took| format!("{:>7}", micros(took))).unwrap_or_default();
         let why = step.error.as_ref().map(ToString::to_string).unwrap_or_default();
         let outcome = match step.outcome {
             Outcome::Refused => "REFUSED".to_owned(),
@@ -142,7 +95,7 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
         };
         [step.stage.to_string(), outcome, took, why]
     });
-    output.table(["step", "outcome", "µs", "why"], steps);
+    output.table(["step", "outcome", "     µs", "why"], steps);
 
     print_token(facts, output);
     if facts.issuer.is_none() {
@@ -160,8 +113,8 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
                 Some(false) => "NO",
                 None => "?",
             };
-            let has = has.as_deref().unwrap_or("nothing");
-            [rule.clone(), met.to_owned(), needs.clone(), has.to_owned()]
+            let has = has.as_deref().map_or("nothing".to_owned(), spaced);
+            [rule.clone(), met.to_owned(), needs.clone(), has]
         });
         output.table(["claim", "met", "what it takes", "what the token has"], checks);
     }
@@ -171,6 +124,12 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
             facts.revocation.iter().map(|one| [one.source.clone(), one.answer.to_string()]);
         output.table(["revocation by", "answer"], answers);
     }
+}
+
+/// A list or object of JSON so that it wraps, and any other text as it is.
+fn spaced(text: &str) -> String {
+    let value = if text.starts_with(['[', '{']) { serde_json::from_str(text).ok() } else { None };
+    value.map_or_else(|| text.to_owned(), |value| json_text(&value))
 }
 
 /// What it says, and who says so.
@@ -190,7 +149,8 @@ fn print_token(facts: &Facts, output: &Output) {
         let text = match members {
             None => "cannot be read".to_owned(),
             Some(members) => {
-                let member = |(name, value): (&String, &Value)| format!("{name} {value}");
+                let member =
+                    |(name, value): (&String, &Value)| format!("{name} {}", json_text(value));
                 members.iter().map(member).collect::<Vec<_>>().join(", ")
             }
         };
@@ -240,47 +200,4 @@ fn print_keys(issuer: &IssuerFacts, output: &Output) {
         [format!("  {id}"), key.kind.to_owned(), key.algorithm.to_owned(), key.role.to_string()]
     });
     output.table(["  key id", "type", "algorithm", "for this token"], keys);
-}
-
-fn micros(took: core::time::Duration) -> String {
-    format!("{:.1}", took.as_secs_f64() * 1_000_000.0)
-}
-
-/// `1800000000 (2027-01-15T08:00:00Z)`.
-fn at(facts: &Facts) -> String {
-    let now = facts.now.0;
-    match Timestamp::from_second(now) {
-        Ok(time) => format!("{now} ({time})"),
-        Err(_) => now.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_found_in_what_is_at_hand() {
-        for input in [
-            "a.b.c",
-            " a.b.c\n",
-            "Bearer a.b.c",
-            "bearer  a.b.c ",
-            "Authorization: Bearer a.b.c\r\n",
-            "curl -H 'Authorization: Bearer a.b.c' https://api.example",
-            "GET / HTTP/1.1\nauthorization: BEARER a.b.c\nhost: x",
-        ] {
-            assert_eq!(token_in(input.as_bytes()), b"a.b.c", "{input:?}");
-        }
-        assert_eq!(token_in(b"\xff\x00bearer"), b"\xff\x00bearer");
-        assert_eq!(token_in(b"Bearer "), b"");
-    }
-
-    #[test]
-    fn a_time_is_seconds_or_a_date_with_its_offset() {
-        assert_eq!(time("1800000000"), Ok(1_800_000_000));
-        assert_eq!(time("2027-01-15T08:00:00Z"), Ok(1_800_000_000));
-        assert_eq!(time("2027-01-15T09:00:00+01:00"), Ok(1_800_000_000));
-        assert!(time("2027-01-15T08:00:00").is_err());
-    }
 }

@@ -9,28 +9,29 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::output::{Failure, MARK, Output, counted, duration, shown};
+use crate::output::{Failure, MARK, Output, counted, shown};
+use crate::time::duration;
 use crate::{Exit, block_on};
 
-/// Show a key set as Portcullis would use it.
+/// Show which keys of a key set can be used, and why the others cannot.
 ///
-/// It is fetched by the rules of a policy: https but for loopback, no redirect, no proxy of the environment, at most
-/// 256 KiB and 100 keys.
+/// The key set is fetched as a policy fetches it: by https only, except from this machine, without following redirects,
+/// without a proxy from the environment, and with at most 256 KiB and 100 keys.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The address of the set, or a file with one
-    #[arg(required_unless_present = "issuer")]
+    /// The address of a key set (JWKS), or a file with one
+    #[arg(value_name = "URL|FILE", required_unless_present = "issuer")]
     set: Option<String>,
 
-    /// The issuer whose metadata name the set
-    #[arg(long, conflicts_with = "set")]
+    /// Find the key set by the metadata of this issuer
+    #[arg(long, value_name = "URL", conflicts_with = "set")]
     issuer: Option<String>,
 
-    /// A host that may be asked without TLS. May be there several times
+    /// Fetch from this host without TLS. Can be given more than once
     #[arg(long, value_name = "HOST")]
     allow_http: Vec<String>,
 
-    /// The address of a proxy to fetch through: scheme, host and port
+    /// Fetch through this proxy: its scheme, host and port
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 }

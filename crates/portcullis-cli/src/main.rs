@@ -3,24 +3,31 @@
 //! Whatever comes from a token, a file or a server is text of strangers: it is shown escaped. A token is
 //! never shown whole, and its signature not at all.
 mod check;
+mod decode;
 mod explain;
+mod input;
 mod keys;
+mod manual;
 mod mint;
 mod output;
+mod part;
+mod pasted;
 mod policy;
+mod table;
+mod time;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::output::{Failure, Output};
 
-/// Why is a token refused? What does a policy accept? What does a provider's key set hold?
+/// Check a JWT policy of Portcullis, and find out why it refuses a token.
 #[derive(Parser)]
 #[command(name = "portcullis", version, after_help = EXIT_CODES)]
 struct Options {
-    /// Print JSON, for machines
-    #[arg(long, global = true)]
+    /// Print JSON, for programs
+    #[arg(long, global = true, display_order = 100)]
     json: bool,
 
     #[command(subcommand)]
@@ -29,21 +36,23 @@ struct Options {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  accepted; the policy is good; the key set is usable
-  1  the token is refused; the policy has faults (check); the key set is not usable
-  2  the command, a file or the policy (explain) is at fault
-  3  it cannot be told: keys or revocations are out of reach";
+  0  The token is accepted, the policy has no faults, the key set can be used
+  1  The token is refused or cannot be decoded, the policy has faults (check),
+     the key set cannot be used
+  2  The command line is wrong, a file cannot be read, the policy has faults
+     (explain)
+  3  Keys or revocations could not be fetched, so nobody can tell";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Find the faults of a policy file, and say in plain words what it accepts
     Check(check::Options),
-    /// Say why a policy refuses a token, step by step
     Explain(explain::Options),
-    /// Show a key set as Portcullis would use it
+    Decode(decode::Options),
     Keys(keys::Options),
-    /// Make a token FOR TESTS ONLY, and a policy that accepts it
     Mint(mint::Options),
+    Schema(manual::SchemaOptions),
+    Completions(manual::CompletionsOptions),
+    Man(manual::ManOptions),
 }
 
 /// How the command ends.
@@ -56,7 +65,9 @@ enum Exit {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let command = Options::command().term_width(output::width().min(output::WIDEST_PARAGRAPH));
+    let parsed = command.try_get_matches().and_then(|found| Options::from_arg_matches(&found));
+    let options = match parsed {
         Ok(options) => options,
         Err(error) => {
             // It quotes what it does not understand: a token, perhaps.
@@ -74,8 +85,12 @@ fn main() -> ExitCode {
     let ended = match options.command {
         Command::Check(options) => check::run(&options, &output),
         Command::Explain(options) => explain::run(&options, &output),
+        Command::Decode(options) => decode::run(&options, &output),
         Command::Keys(options) => keys::run(options, &output),
         Command::Mint(options) => mint::run(&options, &output),
+        Command::Schema(_) => Ok(manual::schema(&output)),
+        Command::Completions(options) => Ok(manual::completions(&options, &output)),
+        Command::Man(options) => manual::man(&options, &output),
     };
     let exit = ended.unwrap_or_else(|Failure { exit, message, faults }| {
         output.failure(&message, &faults);

@@ -3,68 +3,62 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use jiff::SignedDuration;
 use portcullis::{Algorithm, SystemClock};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde_json::{Value, json};
 
 use crate::Exit;
-use crate::explain::time;
 use crate::output::{Failure, Output, shown};
+use crate::time::{seconds, time};
 
-const WARNING: &str = "FOR TESTS ONLY. Whoever has the folder can sign with its key; never let anything trust it that matters.";
+const WARNING: &str = "FOR TESTS ONLY. Whoever has the folder can sign with its key. Never let anything important trust it.";
 
 /// Make a token FOR TESTS ONLY, and a policy that accepts it.
 ///
-/// Its key is for tests: with --policy-out it lies in that folder, where its owner alone can read it, and else it is
-/// made anew and thrown away. Never let anything trust it that matters.
+/// Prints the token on standard output. With --policy-out, the private key is kept in that folder, where only its
+/// owner can read it. Without it, the key is thrown away. Never let anything important trust this key.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Who says that it issued it
-    #[arg(long, default_value = "https://id.example")]
+    /// The issuer of the token (`iss`)
+    #[arg(long, value_name = "ISSUER", default_value = "https://id.example")]
     issuer: String,
 
-    /// Whom it is for. May be there several times
-    #[arg(long, default_value = TestIssuer::AUDIENCE)]
+    /// The service that the token is for (`aud`). Can be given more than once
+    #[arg(long, value_name = "AUDIENCE", default_value = TestIssuer::AUDIENCE)]
     audience: Vec<String>,
 
-    /// Whom it is about
-    #[arg(long, default_value = "alice")]
+    /// The user that the token is about (`sub`)
+    #[arg(long, value_name = "SUBJECT", default_value = "alice")]
     subject: String,
 
-    /// The algorithm that signs it
-    #[arg(long, default_value = "ES256")]
+    /// The algorithm that signs the token: ES256, RS256, EdDSA, HS256 and others
+    #[arg(long, value_name = "ALGORITHM", default_value = "ES256")]
     alg: Algorithm,
 
-    /// How long it lives: 5m, 1h 30m. With a minus it has expired that long ago
-    #[arg(long, default_value = "5m", allow_hyphen_values = true, value_parser = life)]
+    /// How long the token is valid: 5m, 1h 30m, 30d. With a minus sign, it expired that long ago
+    #[arg(long, value_name = "DURATION", default_value = "5m", allow_hyphen_values = true, value_parser = seconds)]
     expires_in: i64,
 
-    /// A scope. May be there several times
-    #[arg(long)]
+    /// A scope of the token (`scope`). Can be given more than once
+    #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
 
-    /// A further claim; what is JSON is taken as it is, and all else as text. May be there several times
+    /// Another claim. The value is JSON, or else text. Can be given more than once
     #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
     claim: Vec<(String, Value)>,
 
-    /// When it is issued, as seconds since 1970 or as 2026-12-31T12:00:00Z [default: now]
-    #[arg(long, value_parser = time)]
+    /// The time at which the token is issued, as seconds since 1970 or as 2026-12-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<i64>,
 
-    /// A folder for a policy that accepts it, its keys and the private key. What is there stays: a second
-    /// token is signed with the same key, and held against the same policy
-    #[arg(long, value_name = "DIR")]
+    /// Write a policy that accepts the token into this folder, together with the keys. Files that are there stay as they
+    /// are: the next token is signed with the same key
+    #[arg(long, value_name = "FOLDER")]
     policy_out: Option<PathBuf>,
 }
 
-fn life(text: &str) -> Result<i64, String> {
-    let life: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    Ok(life.as_secs())
-}
-
 fn claim(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("no `=`: write NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("there is no `=`: write NAME=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.to_owned(), value))
 }
@@ -113,10 +107,10 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     match policy {
         Some(path) => {
             let path = shown(&path.display().to_string());
-            output.remark(&format!("{WARNING} The policy that it is for: {path}"));
+            output.remark(&format!("{WARNING} The policy that accepts it: {path}"));
         }
         None => output.remark(
-            "FOR TESTS ONLY. Its key was made for it and thrown away, so no policy accepts it: --policy-out DIR makes one that does, and keeps the key.",
+            "FOR TESTS ONLY. Its key was thrown away, so no policy accepts it. To keep the key and write a policy that accepts the token, give --policy-out FOLDER.",
         ),
     }
     Ok(Exit::Good)
@@ -137,7 +131,12 @@ fn key_in(folder: &Path, algorithm: Algorithm) -> Result<SigningKey, Failure> {
         } else {
             SigningKey::from_private_der(algorithm, &content)
         };
-        return key.ok_or_else(|| fault(&path, &"no such private key: remove it, and one is made"));
+        return key.ok_or_else(|| {
+            fault(
+                &path,
+                &"not a private key of this algorithm: remove the file, and a new key is made",
+            )
+        });
     }
     let mut key = SigningKey::generate(algorithm);
     if let Some(secret) = key.secret() {
@@ -168,7 +167,7 @@ fn check_private(path: &Path) -> Result<(), Failure> {
         let mode = fs::metadata(path).map_err(fault)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(Failure::fault(format!(
-                "{}: others may read this private key (its mode is {mode:03o}): remove it, and another is made; or, if nobody else has it, `chmod 600`",
+                "{}: others can read this private key (its mode is {mode:03o}): remove the file, and a new key is made; or, if nobody else has the key, `chmod 600` it",
                 path.display()
             )));
         }

@@ -1,18 +1,34 @@
 //! What is printed, and that it is safe to.
-use std::io::{IsTerminal as _, Write as _, stdout};
+use std::io::{IsTerminal as _, Result, Write, stdout};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, json};
+use terminal_size::{Width, terminal_size_of};
 
-use crate::Exit;
+use crate::{Exit, table};
 
-/// No line is wider, unless a word is.
-const WIDTH: u16 = 100;
+/// How wide text is that nobody reads in a terminal.
+const WIDTH: usize = 80;
+
+/// The widest paragraph: longer lines are hard to read.
+pub(crate) const WIDEST_PARAGRAPH: usize = 100;
+
+/// A line of which nothing fits helps nobody.
+const NARROWEST: usize = 20;
+
+/// How wide lines may be: as the terminal is, and else as `COLUMNS` says, or 80.
+pub(crate) fn width() -> usize {
+    let of_terminal = terminal_size_of(stdout()).map(|(Width(columns), _)| usize::from(columns));
+    let of_variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+    of_terminal.or_else(of_variable).unwrap_or(WIDTH).max(NARROWEST)
+}
 
 /// The most characters of a text of strangers.
 const LONGEST: usize = 300;
+
+/// The most characters of a text of strangers that was asked for, such as a claim of a decoded token.
+const LONGEST_WHOLE: usize = 4096;
 
 /// The byte order mark that editors and shells on Windows put in front of text.
 pub(crate) const MARK: &[u8] = "\u{feff}".as_bytes();
@@ -30,9 +46,17 @@ pub(crate) struct Fault {
     pub(crate) line: Option<usize>,
     pub(crate) place: String,
     pub(crate) message: String,
+    /// Whether it is the file that cannot be read.
+    #[serde(skip)]
+    pub(crate) is_of_file: bool,
 }
 
 impl Failure {
+    /// Whether the policy file could be read, so that its faults are those of the policy.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.faults.is_empty() && !self.faults.iter().any(|fault| fault.is_of_file)
+    }
+
     pub(crate) fn fault(message: impl Into<String>) -> Self {
         Self { exit: Exit::Fault, message: message.into(), faults: Vec::new() }
     }
@@ -41,12 +65,14 @@ impl Failure {
 pub(crate) struct Output {
     pub(crate) json: bool,
     has_colours: bool,
+    width: usize,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let asks_for_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, has_colours: stdout().is_terminal() && !asks_for_none }
+        let has_colours = stdout().is_terminal() && !asks_for_none;
+        Self { json, has_colours, width: width() }
     }
 
     /// JSON without tokens, in ASCII: what a terminal would act on stays an escape.
@@ -67,13 +93,18 @@ impl Output {
         let _ = writeln!(stdout().lock(), "{text}");
     }
 
+    /// Text that was made here, as it is.
+    pub(crate) fn whole(&self, text: &[u8]) {
+        let _ = stdout().lock().write_all(text);
+    }
+
     /// A line of our own, or of what was made fit by [`shown`].
     pub(crate) fn line(&self, text: &str) {
         self.made(&without_tokens(text));
     }
 
     pub(crate) fn verdict(&self, is_good: bool, text: &str) {
-        let wrapped = wrapped(text);
+        let wrapped = self.wrapped(text);
         match (self.has_colours, is_good) {
             (false, _) => self.line(&wrapped),
             (true, true) => self.line(&format!("\u{1b}[1;32m{wrapped}\u{1b}[0m")),
@@ -83,7 +114,7 @@ impl Output {
 
     /// A paragraph of our own, or of what was made fit by [`shown`].
     pub(crate) fn paragraph(&self, text: &str) {
-        self.line(&wrapped(text));
+        self.line(&self.wrapped(text));
     }
 
     /// Columns under a heading. Cells may be anybody's text.
@@ -92,18 +123,28 @@ impl Output {
         head: [&str; N],
         rows: impl IntoIterator<Item = [String; N]>,
     ) {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-        if head.iter().any(|name| !name.is_empty()) {
-            table.set_header(head);
-        }
-        for row in rows {
-            table.add_row(row.iter().map(|cell| Cell::new(shown(cell))));
-        }
-        let text = table.to_string();
-        for line in text.lines() {
-            self.line(line.trim_end());
+        self.columns(head, rows, LONGEST);
+    }
+
+    /// As [`table`](Self::table), of texts that may be longer.
+    pub(crate) fn long_table<const N: usize>(
+        &self,
+        head: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) {
+        self.columns(head, rows, LONGEST_WHOLE);
+    }
+
+    fn columns<const N: usize>(
+        &self,
+        head: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+        longest: usize,
+    ) {
+        let rows: Vec<_> =
+            rows.into_iter().map(|row| row.map(|cell| shown_within(&cell, longest))).collect();
+        for line in table::lines(head, &rows, self.width) {
+            self.line(&line);
         }
     }
 
@@ -111,31 +152,66 @@ impl Output {
         if self.json {
             return self.json(&json!({ "error": { "message": message, "faults": faults } }));
         }
-        let mut text = wrapped(&shown(message));
-        for Fault { line, place, message } in faults {
+        let mut text = self.wrapped(&shown(message));
+        for Fault { line, place, message, .. } in faults {
             let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
-            text.push_str(&format!("\n{}", wrapped(&shown(&format!("  {line}{place}{message}")))));
+            let fault = shown(&format!("  {line}{place}{message}"));
+            text.push_str(&format!("\n{}", self.wrapped(&fault)));
         }
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
     /// What is neither result nor failure.
     pub(crate) fn remark(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", wrapped(&without_tokens(text)));
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.wrapped(&without_tokens(text)));
+    }
+
+    fn wrapped(&self, text: &str) -> String {
+        wrapped(text, self.width.min(WIDEST_PARAGRAPH))
     }
 }
 
 /// Text of strangers for a terminal: one line, nothing that moves the cursor or turns the writing, and no
 /// more than is read.
 pub(crate) fn shown(text: &str) -> String {
+    shown_within(text, LONGEST)
+}
+
+fn shown_within(text: &str, longest: usize) -> String {
     let escape = |character: char| match character {
         '"' | '\'' | '\\' => character.to_string(),
         other => other.escape_debug().to_string(),
     };
     let text = without_tokens(text);
-    let cut = if text.chars().nth(LONGEST).is_some() { "…" } else { "" };
-    text.chars().take(LONGEST).map(escape).collect::<String>() + cut
+    let cut = if text.chars().nth(longest).is_some() { "…" } else { "" };
+    text.chars().take(longest).map(escape).collect::<String>() + cut
+}
+
+/// JSON in one line that wraps between its values.
+pub(crate) fn json_text(value: &Value) -> String {
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, Spaced);
+    // Values that were read can be written.
+    let _ = value.serialize(&mut serializer);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A space behind each comma and colon.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        writer.write_all(b": ")
+    }
 }
 
 /// Leaves tokens out, whole or a part of one: somebody gave one where a file belongs.
@@ -185,20 +261,22 @@ fn holds_token(run: &str) -> bool {
 /// 256 bits, in base64 (RFC 7518 §3.2).
 const SHORTEST_SIGNATURE: usize = 43;
 
-/// Whether it is base64 of what begins as a JSON object does (RFC 7515 §3.1).
+/// Whether it has a JSON object in it, and perhaps the letters of an escape in front: `\n`, `\u00e9`.
 fn is_object(part: &str) -> bool {
-    // The letters of an escape may stand in front: `\n`, `\u00e9`.
-    (0..6).filter_map(|skipped| part.as_bytes().get(skipped..)).any(|part| {
-        let whole = &part[..part.len() / 4 * 4];
-        BASE64_URL_SAFE_NO_PAD.decode(whole).is_ok_and(|text| {
-            let object = text.trim_ascii_start().strip_prefix(b"{");
-            object.is_some_and(|members| members.trim_ascii_start().starts_with(b"\""))
-        })
+    (0..6).filter_map(|skipped| part.as_bytes().get(skipped..)).any(begins_object)
+}
+
+/// Whether it is base64 of what begins as a JSON object does (RFC 7515 §3.1).
+pub(crate) fn begins_object(part: &[u8]) -> bool {
+    let whole = &part[..part.len() / 4 * 4];
+    BASE64_URL_SAFE_NO_PAD.decode(whole).is_ok_and(|text| {
+        let object = text.trim_ascii_start().strip_prefix(b"{");
+        object.is_some_and(|members| members.trim_ascii_start().starts_with(b"\""))
     })
 }
 
 /// However often it was encoded: `%252E` is a point as well.
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let byte = |text: &str| u8::from_str_radix(text.get(..2)?, 16).ok();
     let (mut decoded, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, mut after)) = rest.split_once('%') {
@@ -243,34 +321,12 @@ fn ascii(value: &Value) -> String {
     ascii
 }
 
-/// At words.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    let indent: String = text.chars().take_while(|character| *character == ' ').collect();
-    for word in text.split_whitespace() {
-        let line = lines.last().map_or(0, |line| line.chars().count());
-        if line + 1 + word.chars().count() > usize::from(WIDTH) && line > indent.len() {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(if line.is_empty() { &indent } else { " " });
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
-}
-
-/// `1 h 30 min`: at most two units.
-pub(crate) fn duration(seconds: u64) -> String {
-    let parts = [
-        ("d", seconds / 86_400),
-        ("h", seconds / 3600 % 24),
-        ("min", seconds / 60 % 60),
-        ("s", seconds % 60),
-    ];
-    let parts = parts.into_iter().filter(|(_, count)| *count > 0).take(2);
-    let text = parts.map(|(unit, count)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ");
-    if text.is_empty() { "0 s".to_owned() } else { text }
+/// At words. Each line has the spaces in front that the text has.
+fn wrapped(text: &str, width: usize) -> String {
+    let indent = &text[..text.len() - text.trim_start_matches(' ').len()];
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines = table::wrapped(&words, width.saturating_sub(indent.len()));
+    lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// `1 key`, `2 keys`.
@@ -319,6 +375,12 @@ mod tests {
     }
 
     #[test]
+    fn json_wraps_between_its_values() {
+        let value = json!({ "a": [1, "x,y:z"], "b": { "c": null } });
+        assert_eq!(json_text(&value), r#"{"a": [1, "x,y:z"], "b": {"c": null}}"#);
+    }
+
+    #[test]
     fn what_only_looks_like_a_token_stays() {
         for text in [
             "https://login.microsoftonline.com/common/v2.0",
@@ -333,8 +395,8 @@ mod tests {
 
     #[test]
     fn lines_end_at_words() {
-        let text = wrapped(&format!("  {}", "word ".repeat(50)));
-        assert!(text.lines().all(|line| line.len() <= 100 && line.starts_with("  w")), "{text}");
-        assert_eq!(wrapped(&"x".repeat(200)), "x".repeat(200));
+        let text = wrapped(&format!("  {}", "word ".repeat(50)), 50);
+        assert!(text.lines().all(|line| line.len() <= 50 && line.starts_with("  w")), "{text}");
+        assert_eq!(wrapped(&"x".repeat(200), 50), "x".repeat(200));
     }
 }

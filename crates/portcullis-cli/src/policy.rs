@@ -1,30 +1,39 @@
 //! Policies from files.
 use std::path::Path;
 
-use portcullis::config::ConfigError;
-use portcullis::{Policy, PolicyBuilder};
+use portcullis::Policy;
+use portcullis::config::{ConfigError, ConfigProblem, PolicyConfig};
 
 use crate::output::{Failure, Fault};
 
+/// The policy in a file, on the machine's clock.
+pub(crate) fn load(path: &Path) -> Result<Policy, Failure> {
+    let config = PolicyConfig::from_file(path).map_err(|error| failure(path, &error))?;
+    config.build(folder_of(path)).map_err(|error| failure(path, &error))
+}
+
 /// The policy in a file, on this clock, or else the machine's.
 pub(crate) fn read(path: &Path, clock: Option<impl portcullis::Clock>) -> Result<Policy, Failure> {
-    let builder = PolicyBuilder::from_toml_file(path).map_err(|error| failure(path, &error))?;
-    let builder = match clock {
-        Some(clock) => builder.clock(clock),
-        None => builder,
-    };
-    builder.build().map_err(|error| match Policy::from_toml_file(path) {
+    let Some(clock) = clock else { return load(path) };
+    let config = PolicyConfig::from_file(path).map_err(|error| failure(path, &error))?;
+    let builder = config.into_builder(folder_of(path)).map_err(|error| failure(path, &error))?;
+    builder.clock(clock).build().or_else(|error| {
         // This way knows the places of faults.
-        Err(placed) => failure(path, &placed),
-        Ok(_) => Failure::fault(error.to_string()),
+        load(path).and_then(|_| Err(Failure::fault(error.to_string())))
     })
 }
 
-pub(crate) fn failure(path: &Path, error: &ConfigError) -> Failure {
+/// Where paths in a policy start.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+fn failure(path: &Path, error: &ConfigError) -> Failure {
     let faults = error.faults().iter().map(|fault| Fault {
         line: fault.line,
         place: fault.place.clone(),
         message: fault.problem.to_string(),
+        is_of_file: matches!(fault.problem, ConfigProblem::Unreadable { .. }),
     });
     Failure {
         faults: faults.collect(),

@@ -82,7 +82,113 @@ fn faults_stand_in_their_places() {
     let ran = trial.run(&["check", "policy.toml", "--json"], "");
     settings().bind(|| assert_snapshot!("faults-json", ran.snapshot()));
     assert!(!ran.all().contains("hunter2"));
-    assert_eq!(trial.run(&["check", "none.toml"], "").code, 1);
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_is_not_a_policy_with_faults() {
+    let trial = trial();
+    trial.write("policy.yaml", "issuer: []");
+    std::fs::write(trial.folder.path().join("utf16.toml"), b"\xff\xfea\0").unwrap();
+    for (file, says) in [
+        ("none.toml", "there is no such file"),
+        ("none.json", "there is no such file"),
+        (".", "it is no regular file"),
+        ("policy.yaml", "YAML is not read here"),
+        ("utf16.toml", "UTF-16"),
+    ] {
+        let ran = trial.run(&["check", file], "");
+        assert!(ran.code == 2 && ran.stderr.contains(says), "{ran:?}");
+        let ran = trial.run(&["check", file, "--json"], "");
+        assert!(ran.code == 2 && ran.stdout.contains("\"error\""), "{ran:?}");
+        assert_eq!(trial.run(&["explain", "-p", file], &trial.token).code, 2);
+    }
+}
+
+#[test]
+fn a_policy_in_json_is_read_as_one_in_toml() {
+    let trial = trial();
+    let policy = r#"{
+        "$schema": "policy.schema.json",
+        "issuer": [{
+            "id": "https://id.example",
+            "audiences": ["https://api.example"],
+            "algorithms": ["ES256"],
+            "keys": { "jwks_file": "jwks.json" }
+        }],
+        "claims": { "max_lifetime": "1h" }
+    }"#;
+    trial.write("policy.json", policy);
+    let [toml, json] =
+        ["policy.toml", "policy.json"].map(|file| trial.run(&["check", file], "").stdout);
+    let behind = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(behind(&toml), behind(&json));
+    let explain = ["explain", "-p", "policy.json", "--at", common::NOW];
+    assert_eq!(trial.run(&explain, &trial.token).code, 0);
+
+    trial.write("policy.json", &policy.replace("\"audiences\"", "\"audience\""));
+    let ran = trial.run(&["check", "policy.json"], "");
+    assert!(ran.code == 1 && ran.stderr.contains("line 5: issuer[0].audience"), "{ran:?}");
+    trial.write("policy.json", "{");
+    let ran = trial.run(&["check", "policy.json"], "");
+    assert!(ran.code == 1 && ran.stderr.contains("line 1: column 1: not JSON"), "{ran:?}");
+}
+
+#[test]
+fn what_is_often_wrong_is_refused_with_the_way_out() {
+    let trial = trial();
+    let secret = "hZ1vKqT8sW3yBd6FjR9mXc2PgL5nQa7E";
+    for (change, content, says) in [
+        (
+            ("https://id.example", "https://id.example/.well-known/openid-configuration"),
+            "",
+            "`https://id.example`",
+        ),
+        (("https://id.example", "https://id.example/{tenantid}/v2.0"), "", "braces"),
+        (("https://id.example", "https://id.example "), "", "white space"),
+        (("15m", "15"), "", "30d"),
+        (("", ""), &*format!("{secret} \n"), "white space"),
+        (("", ""), &*format!("{secret}\n\n"), "white space"),
+        (("", ""), &*format!("\n{secret}"), "white space"),
+        (("", ""), &*format!("\u{feff}{secret}"), "byte order mark"),
+        (("", ""), &*format!("\"{secret}\""), "quotes"),
+    ] {
+        let policy = GOOD.replace(change.0, change.1);
+        let policy = if content.is_empty() {
+            policy
+        } else {
+            trial.write("secret", content);
+            GOOD.replace("[\"ES256\"]", "['HS256']")
+                .replace("jwks_file = \"jwks.json\"", "secrets = [{ file = 'secret' }]")
+        };
+        trial.write("policy.toml", &policy);
+        let ran = trial.run(&["check", "policy.toml"], "");
+        let text = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ran.code == 1 && text.contains(says), "{policy}: {ran:?}");
+        assert!(!ran.all().contains(secret), "{ran:?}");
+    }
+    // The one newline that editors add.
+    trial.write("secret", &format!("{secret}\n"));
+    assert_eq!(trial.run(&["check", "policy.toml"], "").code, 0);
+}
+
+#[test]
+fn a_longest_lifetime_may_be_told_in_days() {
+    let trial = trial();
+    trial.write("policy.toml", &GOOD.replace("15m", "30d"));
+    let ran = trial.run(&["check", "policy.toml"], "");
+    assert!(ran.code == 0 && ran.stdout.contains("at most 30 d"), "{ran:?}");
+}
+
+#[test]
+fn nothing_is_printed_in_the_form_of_a_program() {
+    let trial = trial();
+    trial.write("policy.toml", DOUBTFUL);
+    let found = trial.run(&["check", "policy.toml"], "").all();
+    trial.write("policy.toml", GOOD);
+    let found = found + &trial.run(&["check", "policy.toml"], "").all();
+    for form in [" { ", "Some(", "None", "KeyFile", "RemoteJwks", "1 keys", "1 warnings"] {
+        assert!(!found.contains(form), "{form}: {found}");
+    }
 }
 
 /// A policy without a warning, as the rows below change it.
@@ -102,7 +208,7 @@ max_lifetime = "15m"
 /// A lint, the keys of a policy file that it is about, and what stands in place of what in a file that has it.
 type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
-const ROWS: [Row; 28] = [
+const ROWS: [Row; 30] = [
     (
         "long-lifetime",
         &["dangerous.long_lifetime"],
@@ -224,6 +330,19 @@ const ROWS: [Row; 28] = [
             ),
         ],
     ),
+    (
+        "keycloak-account",
+        &["issuer.audiences"],
+        &[
+            ("https://id.example", "https://id.example/realms/shop"),
+            ("https://api.example", "account"),
+        ],
+    ),
+    (
+        "issuer-is-an-address",
+        &["issuer.id"],
+        &[("https://id.example", "https://id.example/.well-known/jwks.json")],
+    ),
     ("any-token-type", &["issuer.token_type"], &[("#issuer", "token_type = 'jwt'")]),
     ("long-leeway", &["claims.leeway", "issuer.claims.leeway"], &[("#claims", "leeway = '61s'")]),
     (
@@ -278,6 +397,7 @@ const HARMLESS: [(&str, &[&str]); 5] = [
     (
         "says where something is, or what it is called",
         &[
+            "$schema",
             "sources.header",
             "sources.same_site",
             "sources.websocket_protocol",

@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 use portcullis_testkit::key_server::{Answer, KeyServer};
 use serde_json::Value;
 
-use self::common::{NOW, Ran, Trial, portcullis, settings, with_part};
+use self::common::{NOW, Ran, Trial, portcullis, portcullis_in, settings, with_part};
 
 fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("no JSON: {ran:?}"))
@@ -107,15 +107,87 @@ fn the_json_is_documented_by_this() {
 fn a_token_comes_in_whatever_is_at_hand() {
     let trial = Trial::new();
     let token = &trial.token;
-    for input in [
-        format!("Bearer {token}"),
-        format!("Authorization: Bearer {token}\r\n"),
-        format!("curl -H 'Authorization: Bearer {token}' https://api.example"),
+    let json = format!("{{\"access_token\":\"{token}\",\"token_type\":\"Bearer\"}}");
+    let form = format!("grant_type=x&token={}", token.replace('.', "%2E"));
+    for (input, said) in [
+        (token.clone(), ""),
+        (format!("Bearer {token}"), "left out \"Bearer\""),
+        (format!("\"{token}\""), "left out the quotes"),
+        (format!("Authorization: Bearer {token}\r\n"), "took it from \"Authorization\""),
+        (
+            format!("curl -H 'Authorization: Bearer {token}' https://api.example"),
+            "took it from \"Authorization\"",
+        ),
+        (json.clone(), "took it from \"access_token\""),
+        (json.replace("access_token", "id_token"), "took it from \"id_token\""),
+        (json.replace("access_token", "token"), "took it from \"token\""),
+        (form, "decoded its percent signs, took it from \"token\""),
+        (folded(token, 60), "joined 6 lines"),
+        (folded(&json, 60), "took it from \"access_token\", joined 6 lines"),
+        (format!("\u{feff}{token}"), "left out a byte order mark"),
     ] {
-        assert_eq!(trial.explain(&input, &[]).code, 0, "{input}");
-        assert_eq!(trial.explain("", &[&input]).code, 0, "{input}");
+        let by_input = trial.explain(&input, &[]);
+        trial.write("token", &input);
+        let by_file = trial.explain("", &["--file", "token"]);
+        let by_argument = trial.explain("", &[&input]);
+        for (ran, name) in
+            [(by_input, "standard input"), (by_file, "token"), (by_argument, "the argument")]
+        {
+            assert_eq!(ran.code, 0, "{input}: {ran:?}");
+            let said = if said.is_empty() { String::new() } else { format!("{name}: {said}\n") };
+            assert_eq!(ran.stderr, said, "{input}");
+        }
     }
-    assert_eq!(trial.explain("", &[]).code, 2);
+    let refused = trial.explain("", &[]);
+    assert!(refused.code == 2 && refused.stderr.contains("there is no token"), "{refused:?}");
+    assert_eq!(trial.explain("", &["--file", "none"]).code, 2);
+    assert_eq!(trial.explain("", &["--file", "token", token]).code, 2);
+    trial.write("token", token);
+    let file = trial.explain("", &["token"]);
+    assert!(file.code == 2 && file.stderr.contains("--file"), "{file:?}");
+}
+
+#[test]
+fn a_token_may_be_utf_16() {
+    let trial = Trial::new();
+    let units = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect()
+    };
+    let text = format!("Authorization: Bearer {}\r\n", trial.token);
+    for bytes in [u16::to_le_bytes as fn(_) -> _, u16::to_be_bytes] {
+        let input = units(&text, bytes);
+        let ran = trial.explain(&input, &[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let said = "standard input: read it as UTF-16, took it from \"Authorization\"\n";
+        assert_eq!(ran.stderr, said);
+        std::fs::write(trial.folder.path().join("token"), &input).unwrap();
+        assert_eq!(trial.explain("", &["--file", "token"]).code, 0);
+        let ran = trial.explain(&input[..input.len() - 1], &[]);
+        assert!(ran.code == 2 && ran.stderr.contains("UTF-16"), "{ran:?}");
+    }
+}
+
+#[test]
+fn of_two_tokens_none_is_guessed() {
+    let trial = Trial::new();
+    let other = trial.mint(&["--subject", "bob"]);
+    let both = format!("{{\"access_token\":\"{}\",\"id_token\":\"{other}\"}}", trial.token);
+    for input in [both.clone(), format!("{}\n{other}", trial.token)] {
+        let ran = trial.explain(&input, &[]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains("there are 2 different tokens"), "{ran:?}");
+    }
+    let ran = trial.explain(&both, &["--from", "access_token", "--json"]);
+    assert_eq!((ran.code, &json(&ran)["token"]["claims"]["sub"]), (0, &"alice".into()));
+    let ran = trial.explain(&both, &["--from", "id_token", "--json"]);
+    assert_eq!(json(&ran)["token"]["claims"]["sub"], "bob");
+    assert_eq!(trial.explain(&both, &["--from", "refresh_token"]).code, 2);
+}
+
+/// As `fold -w` does.
+fn folded(text: &str, width: usize) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]
@@ -125,7 +197,8 @@ fn a_scope_that_a_route_asks_for_is_asked_for() {
     assert_eq!(trial.explain(&token, &["--scope", "orders:read"]).code, 0);
     let ran = trial.explain(&token, &["--scope", "orders:write"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stdout.contains("the scope `orders:write`"), "{ran:?}");
+    let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("the scope `orders:write`"), "{ran:?}");
     assert_eq!(trial.explain(&token, &["--scope", "two words"]).code, 2);
 
     // As several providers send them: each item is one scope.
@@ -223,6 +296,8 @@ fn no_token_is_ever_echoed() {
                 for (arguments, input) in [
                     ([&at[..], json].concat(), token),
                     ([&at[..], json, &[token]].concat(), ""),
+                    ([&["decode"], json].concat(), token),
+                    ([&["decode", token], json].concat(), ""),
                     // Where it does not belong.
                     ([&["check", token], json].concat(), token),
                     ([&["keys", token], json].concat(), token),
@@ -270,14 +345,39 @@ fn hostile_input_is_bounded_and_shown_escaped() {
     }
 }
 
+/// The widest line of more than one word.
+fn widest(ran: &Ran) -> usize {
+    let lines = ran.stdout.lines().chain(ran.stderr.lines());
+    let several = lines.filter(|line| line.split_whitespace().count() > 1);
+    several.map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
 #[test]
-fn nothing_is_wider_than_a_hundred_columns() {
+fn lines_are_as_wide_as_the_columns_and_words_are_whole() {
     let trial = Trial::new();
+    let audience = "https://api.example/orders";
     let wide = "wide words ".repeat(40);
-    let token = trial.mint(&["--claim", &format!("text={wide}"), "--audience", &wide]);
-    let ran = trial.explain(token, &[]);
-    let widest = ran.stdout.lines().map(|line| line.chars().count()).max().unwrap();
-    assert!(widest <= 100, "{}", ran.stdout);
+    let token = trial.mint(&["--claim", &format!("text={wide}"), "--audience", audience]);
+    let explain = ["explain", "--policy", "policy.toml", "--at", NOW];
+    for columns in ["50", "60", "72", "120"] {
+        for arguments in [&explain[..], &["check", "policy.toml"], &["decode", "--at", NOW]] {
+            let ran = portcullis_in(columns, trial.folder.path(), arguments, &token);
+            assert!(widest(&ran) <= columns.parse().unwrap(), "{columns}: {}", ran.stdout);
+            let is_of_token = arguments[0] != "check";
+            assert!(!is_of_token || ran.stdout.contains(&format!("\"{audience}\"")), "{ran:?}");
+        }
+    }
+    // Where nobody says how wide they are.
+    let ran = trial.explain(&token, &[]);
+    assert!(widest(&ran) <= 80, "{}", ran.stdout);
+    settings().bind(|| {
+        let ran = portcullis_in("50", trial.folder.path(), &explain, &token);
+        assert_snapshot!("narrow", ran.snapshot());
+    });
+    for strange in ["0", "1", "-5", "x", "99999999999999999999"] {
+        let ran = portcullis_in(strange, trial.folder.path(), &explain, &trial.token);
+        assert_eq!(ran.code, 0, "{strange}: {ran:?}");
+    }
 }
 
 fn base64url(text: &str) -> String {
@@ -335,7 +435,11 @@ fn no_output_holds_claims_or_signature_as_they_came() {
         let encoded = token.replace('.', "%2E");
         let address = format!("http://127.0.0.1:1/keys/{token}?token={encoded}#{token}");
         let twice = format!("{token}.{}.{}", parts[1], parts[2]);
-        let runs: [&[&str]; 10] = [
+        let runs: [&[&str]; 14] = [
+            &["decode"],
+            &["decode", &token],
+            &["decode", "--file", &token],
+            &["decode", "--from", &token, &twice],
             &["explain", "--policy", "policy.toml"],
             &["explain", "--policy", "policy.toml", &token],
             &["explain", "--policy", "policy.toml", &twice],

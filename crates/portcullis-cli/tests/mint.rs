@@ -78,7 +78,9 @@ fn help_says_what_there_is_and_how_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     settings().bind(|| {
         assert_snapshot!("help", portcullis(folder.path(), &["--help"], "").snapshot());
-        for command in ["check", "explain", "keys", "mint"] {
+        for command in
+            ["check", "completions", "decode", "explain", "keys", "man", "mint", "schema"]
+        {
             let ran = portcullis(folder.path(), &[command, "--help"], "");
             assert_snapshot!(format!("help-{command}"), ran.snapshot());
         }

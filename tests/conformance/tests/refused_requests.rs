@@ -50,8 +50,7 @@ async fn of_axum(policy: Policy, table: Option<RouteTable>, asked: Asked<'_>) ->
     for (name, value) in asked.2 {
         request = request.header(*name, *value);
     }
-    let response: Response<Body> =
-        app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response: Response<Body> = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let error = response.extensions().get().cloned();
     (response.status().as_u16(), error, headers(response.headers()))
 }
@@ -77,7 +76,8 @@ async fn of_actix(policy: Policy, table: Option<RouteTable>, asked: Asked<'_>) -
     let response = test::call_service(&app, request.to_request()).await;
     let error = response.response().extensions().get::<Error>().cloned();
     let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     (response.status().as_u16(), error, headers.collect())
 }
 
@@ -105,7 +105,8 @@ async fn a_table_of_routes_decides_by_route_and_method_and_refuses_what_it_does_
         ("GET", "/news", Some(&read), 200),
     ] {
         let bearer = token.map(|token| format!("Bearer {token}"));
-        let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+        let headers: Vec<_> =
+            bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
         let policy = issuer().policy().allow_anonymous();
         let asked = (method, path, &headers[..]);
         let axum = of_axum(policy.clone(), Some(table()), asked).await;

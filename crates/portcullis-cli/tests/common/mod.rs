@@ -28,10 +28,26 @@ impl Ran {
 
 /// Runs it in `folder` with `input` on its standard input.
 pub(crate) fn portcullis(folder: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        // What a terminal would say.
-        .env_remove("COLUMNS")
-        .env_remove("NO_COLOR")
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    // What a terminal would say.
+    command.env_remove("COLUMNS").env_remove("NO_COLOR");
+    run(command, folder, arguments, input)
+}
+
+/// As [`portcullis`], for lines of so many columns.
+pub(crate) fn portcullis_in(
+    columns: &str,
+    folder: &Path,
+    arguments: &[&str],
+    input: impl AsRef<[u8]>,
+) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.env("COLUMNS", columns);
+    run(command, folder, arguments, input)
+}
+
+fn run(mut command: Command, folder: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> Ran {
+    let mut child = command
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::piped())

@@ -25,9 +25,13 @@ impl ConfigError {
 
     /// The file can be read, and nothing can look whether it changes.
     pub(super) fn unwatched(path: &Path, error: &io::Error) -> Self {
-        let problem =
-            ConfigProblem::Unreadable { reason: format!("no thread to watch it: {error}") };
-        Self::new(vec![ConfigFault { place: String::new(), line: None, problem }]).in_file(path)
+        Self::unreadable(format!("no thread to watch it: {error}")).in_file(path)
+    }
+
+    /// There is nothing to judge.
+    pub(super) fn unreadable(reason: impl Into<String>) -> Self {
+        let problem = ConfigProblem::Unreadable { reason: reason.into() };
+        Self::new(vec![ConfigFault { place: String::new(), line: None, problem }])
     }
 
     pub(super) fn in_file(self, path: &Path) -> Self {
@@ -65,7 +69,7 @@ impl core::error::Error for ConfigError {}
 pub struct ConfigFault {
     /// Where: `issuer[0].keys.secrets[1].file`, counted from 0. Empty for the policy as a whole.
     pub place: String,
-    /// In which line, counted from 1. Known of TOML read by this module.
+    /// In which line, counted from 1. Known of TOML and JSON that this module reads.
     pub line: Option<usize>,
     /// What.
     pub problem: ConfigProblem,
@@ -94,8 +98,10 @@ pub enum ConfigProblem {
         /// Why.
         reason: String,
     },
-    /// The text is no TOML.
+    /// The text is not written in the format that it is read as.
     Syntax {
+        /// The format: `TOML` or `JSON`.
+        format: &'static str,
         /// At which character of the line, counted from 1.
         column: usize,
         /// What the parser says.
@@ -209,7 +215,9 @@ impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
-            Self::Syntax { column, message } => write!(f, "column {column}: not TOML: {message}"),
+            Self::Syntax { format, column, message } => {
+                write!(f, "column {column}: not {format}: {message}")
+            }
             Self::UnknownKey { is_of_top_level: true, .. } => f.write_str(
                 "unknown key here; it belongs to the top level: in TOML, above the first `[table]`",
             ),
@@ -247,10 +255,10 @@ impl fmt::Display for ConfigProblem {
             Self::OutOfRange { expected } => write!(f, "is out of range; write {expected}"),
             Self::Empty => f.write_str("is empty, so that no token could pass"),
             Self::Duration => f.write_str(
-                "is no duration of whole seconds; write hours, minutes and seconds: \"1h 30m\"",
+                "is not a duration of whole seconds; write days, hours, minutes and seconds: \"30d\", \"1h 30m\"",
             ),
             Self::FineDuration => f.write_str(
-                "is no duration of whole milliseconds; write seconds and milliseconds: \"1s 500ms\"",
+                "is not a duration of whole milliseconds; write days, hours, minutes, seconds and milliseconds: \"1s 500ms\"",
             ),
             Self::Time => {
                 f.write_str("is no date and time of RFC 3339; write it as 2026-12-31T00:00:00Z")

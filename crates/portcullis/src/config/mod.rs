@@ -56,7 +56,8 @@
 //! What data cannot say, such as a clock, a predicate or a hook, is added in code:
 //! [`PolicyBuilder::from_toml_file`]. It adds to what the file says, and takes nothing away: a setting of
 //! which both say another thing is a fault at its line, unless code says it by
-//! [`PolicyBuilder::overrule`]. Another format is read by [`PolicyConfig`].
+//! [`PolicyBuilder::overrule`]. JSON is read by [`PolicyConfig::from_json_str`], and any other format by its
+//! own crate, as a [`PolicyConfig`].
 //!
 //! Whoever can write the file decides who gets in: give it the permissions of the program itself.
 //! It is read once, or with [`PolicyFile`] whenever it changes. Key files and secret files that it names are
@@ -107,10 +108,20 @@
 //!
 //! # Keys of the file
 //!
-//! Paths are relative to the folder of the policy file. Durations are text in hours, minutes and
-//! seconds: `"30s"`, `"15m"`, `"1h 30m"`; they are whole seconds and not negative, but those that
-//! may be less than a second may have milliseconds: `"500ms"`. In TOML, the keys of the top level
-//! stand above the first `[table]`.
+//! Paths are relative to the folder of the policy file. Durations are text in days, hours, minutes and
+//! seconds: `"30s"`, `"15m"`, `"1h 30m"`, `"30d"`. A day has 24 hours. Durations are whole seconds and not
+//! negative. Those that may be less than a second may have milliseconds: `"500ms"`. In TOML, the keys of the
+//! top level stand above the first `[table]`.
+//!
+//! An editor knows all of these keys by the [JSON Schema](SCHEMA) of policy files. `portcullis schema` prints
+//! it. Save it as `policy.schema.json` beside the policy, and name it in the first line of a TOML file, for
+//! Taplo and Even Better TOML:
+//!
+//! ```toml
+//! #:schema policy.schema.json
+//! ```
+//!
+//! A JSON file names it by `"$schema": "policy.schema.json"`.
 //!
 //! | Top level | Value | Not there |
 //! |-----------|-------|-----------|
@@ -127,6 +138,7 @@
 //! | `allow_anonymous` | `true`: a request without a token passes | refused |
 //! | `presentation` | a table | the defaults below |
 //! | `dangerous` | a table | nothing is weakened |
+//! | `$schema` | where an editor finds the JSON Schema of this file; it changes nothing | |
 //!
 //! | `[[issuer]]` | Value | Not there |
 //! |--------------|-------|-----------|
@@ -262,11 +274,19 @@ pub use self::watched_file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, Pol
 use crate::file::{Content, unreadable_reason};
 use crate::policy::{Policy, PolicyBuilder};
 
+/// The JSON Schema of policy files (draft 2020-12), by which editors complete, explain and check them. It takes
+/// every policy that this module takes. What it cannot tell, such as whether a key file is there, is found when
+/// the policy is built.
+pub const SCHEMA: &str = include_str!("../../policy.schema.json");
+
+/// YAML is read by whichever crate the service chose, and these differ in what `no` and `012` mean.
+const NO_YAML: &str = "YAML is not read here, but by the program whose policy it is; write TOML, or JSON in a file whose name ends in `.json`";
+
 /// A policy as data, read from any format that describes itself: JSON, YAML, or a part of your
 /// service's own configuration. For the keys see the [module](self).
 ///
-/// Reading it takes whatever is there; it is judged when a policy is made of it. For TOML,
-/// [`Policy::from_toml_str`] knows the lines of faults too.
+/// Reading it takes whatever is there; it is judged when a policy is made of it. Of TOML and JSON that this
+/// type reads itself, faults have their lines too.
 ///
 /// ```
 /// use portcullis::config::PolicyConfig;
@@ -302,6 +322,68 @@ impl PolicyConfig {
     pub fn from_toml_str(text: &str) -> Result<Self, ConfigError> {
         let (root, lines) = lines::from_toml(text).map_err(ConfigError::new)?;
         Ok(Self { root, lines })
+    }
+
+    /// Reads JSON, and remembers its lines.
+    ///
+    /// ```
+    /// use portcullis::config::PolicyConfig;
+    ///
+    /// let config = PolicyConfig::from_json_str(r#"{
+    ///     "issuer": [{ "id": "https://id.example", "audience": ["https://orders.example"] }]
+    /// }"#)?;
+    /// let refused = config.build("").unwrap_err();
+    /// let misspelt = refused.faults().last().unwrap();
+    /// assert_eq!(misspelt.to_string(), "line 2: issuer[0].audience: unknown key; is `audiences` meant?");
+    /// # Ok::<_, portcullis::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The text is not JSON. The error has the line where reading it ended.
+    pub fn from_json_str(text: &str) -> Result<Self, ConfigError> {
+        let (root, lines) = lines::from_json(text).map_err(ConfigError::new)?;
+        Ok(Self { root, lines })
+    }
+
+    /// Reads a file: JSON where its name ends in `.json`, and else TOML. Its bounds are those of
+    /// [`Policy::from_toml_file`].
+    ///
+    /// Other programs than the service itself read a policy this way, as the command `portcullis` does. Paths
+    /// in the policy then start from the folder of the file:
+    ///
+    /// ```no_run
+    /// use std::path::Path;
+    ///
+    /// use portcullis::config::PolicyConfig;
+    ///
+    /// let path = Path::new("/etc/orders/policy.json");
+    /// let policy = PolicyConfig::from_file(path)?.build(path.parent().unwrap_or(path))?;
+    /// # let _ = policy;
+    /// # Ok::<_, portcullis::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is larger than 1 MiB, is YAML by its name, or is not written in its format.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let is_named = |endings: &[&str]| {
+            let ending = path.extension().unwrap_or_default();
+            endings.iter().any(|one| ending.eq_ignore_ascii_case(one))
+        };
+        let read = || {
+            let content = crate::file::read(path, MAX_BYTES);
+            let text = text_of(&content)?;
+            if is_named(&["json"]) {
+                Self::from_json_str(text)
+            } else if is_named(&["yaml", "yml"]) {
+                Err(ConfigError::unreadable(NO_YAML))
+            } else {
+                Self::from_toml_str(text)
+            }
+        };
+        read().map_err(|error| error.in_file(path))
     }
 
     /// A builder with these settings, for what data cannot say. Paths in it start from `base`.
@@ -422,19 +504,20 @@ fn from_content<T>(
     make: impl FnOnce(PolicyConfig, PathBuf) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
     let read = || {
-        let text = match content {
-            Ok(content) if content.len() > MAX_BYTES => {
-                Err(unreadable_reason(io::ErrorKind::FileTooLarge))
-            }
-            Ok(content) => crate::text::read(content).map_err(|fault| format!("the text {fault}")),
-            Err(kind) => Err(unreadable_reason(*kind)),
-        };
-        let text = text.map_err(|reason| {
-            let problem = ConfigProblem::Unreadable { reason };
-            ConfigError::new(vec![ConfigFault { place: String::new(), line: None, problem }])
-        })?;
-        let base = path.parent().unwrap_or(Path::new("")).to_owned();
-        make(PolicyConfig::from_toml_str(text)?, base)
+        let config = PolicyConfig::from_toml_str(text_of(content)?)?;
+        make(config, path.parent().unwrap_or(Path::new("")).to_owned())
     };
     read().map_err(|error| error.in_file(path))
+}
+
+/// The text of a file.
+fn text_of(content: &Content) -> Result<&str, ConfigError> {
+    let text = match content {
+        Ok(content) if content.len() > MAX_BYTES => {
+            Err(unreadable_reason(io::ErrorKind::FileTooLarge))
+        }
+        Ok(content) => crate::text::read(content).map_err(|fault| format!("the text {fault}")),
+        Err(kind) => Err(unreadable_reason(*kind)),
+    };
+    text.map_err(ConfigError::unreadable)
 }

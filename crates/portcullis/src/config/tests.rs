@@ -2,6 +2,7 @@
 mod no_remote;
 #[cfg(feature = "remote-jwks")]
 mod remote;
+mod schema;
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -649,6 +650,62 @@ fn text_that_is_no_toml_is_refused_with_each_line_and_column() {
 }
 
 #[test]
+fn text_that_is_not_json_is_refused_with_its_line_and_column() {
+    for (text, line, column) in [
+        ("{\n  \"issuer\": [\n}", 3, 1),
+        ("{\n  \"é\": 1 \"secret-value\"\n}", 2, 10),
+        ("", 1, 0),
+        ("[[issuer]]", 1, 3),
+        ("{} x", 1, 4),
+    ] {
+        let error = PolicyConfig::from_json_str(text).expect_err(text);
+        let [fault] = error.faults() else { panic!("{error}") };
+        let ConfigProblem::Syntax { format: "JSON", column: found, message } = &fault.problem
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((fault.line, *found), (Some(line), column), "{text}: {error}");
+        assert!(!message.contains("line") && !error.to_string().contains("secret"), "{error}");
+        assert!(error.to_string().contains(": not JSON: "), "{error}");
+    }
+    // Deeper than any policy, and than a thread's stack.
+    let deep = "[".repeat(500_000);
+    assert!(PolicyConfig::from_json_str(&deep).is_err());
+}
+
+#[test]
+fn a_policy_file_is_json_where_its_name_says_so() {
+    let folder = folder();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let builder = |path: &Path| {
+        let config = PolicyConfig::from_file(path)?;
+        config.into_builder(folder.path()).map(|builder| format!("{builder:?}"))
+    };
+    let expected = builder(&write("policy.toml", FULL)).expect("settings");
+    for name in ["policy.json", "policy.JSON"] {
+        let text = format!("\u{feff}{FULL_JSON}");
+        assert_eq!(builder(&write(name, &text)), Ok(expected.clone()), "{name}");
+    }
+    for (name, text, says) in [
+        ("a.json", FULL, "line 2: column 1: not JSON"),
+        ("a.toml", FULL_JSON, "not TOML"),
+        ("policy", FULL_JSON, "not TOML"),
+        ("a.yaml", "issuer: []", "YAML is not read here"),
+        ("a.yml", "issuer: []", "YAML is not read here"),
+    ] {
+        let error = PolicyConfig::from_file(write(name, text)).expect_err(name);
+        assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(error.file(), Some(&*folder.path().join(name)));
+    }
+    let error = PolicyConfig::from_file(folder.path().join("none.json")).expect_err("no file");
+    assert!(error.to_string().contains("there is no such file"), "{error}");
+}
+
+#[test]
 fn a_cookie_that_no_browser_would_keep_is_refused_with_its_place() {
     let cookie = r#"{ name = "a b", path = "/", same_site = "Lax" }"#;
     let found = refused_with(&format!("[dangerous]\ncookie = {cookie}"));
@@ -763,7 +820,7 @@ dangerous = { unlimited = true }
 
 [claims]
 leeway = 30
-max_lifetime = "1d"
+max_lifetime = "1mo"
 max_age = "-5s"
 required = "sub"
 forbidden = [1]
@@ -958,6 +1015,30 @@ fn the_same_faults_are_found_in_json_without_lines() {
 }
 
 #[test]
+fn a_fault_in_json_has_its_line() {
+    let json: serde_json::Value = toml::from_str(FAULTY).expect("TOML");
+    let text = format!("{json:#}");
+    let error = PolicyConfig::from_json_str(&text).expect("JSON").build(folder().path());
+    let error = error.expect_err("faults");
+    assert_eq!(error.faults().len(), FAULTS.len());
+    for fault in error.faults() {
+        let Some(line) = fault.line else { panic!("{fault}") };
+        let line = text.lines().nth(line - 1).expect("a line");
+        // Of what is missing, the line is that of the table.
+        let last = fault.place.rsplit(['.', '[']).next().expect("a key");
+        let is_item = last.ends_with(']');
+        let is_missing = matches!(fault.problem, ConfigProblem::Missing);
+        assert!(line.contains(&format!("\"{last}\":")) || is_item || is_missing, "{fault}: {line}");
+    }
+    // The first of two counts, as it does for the reader.
+    let twice = "{\n\"token_limit\": 0,\n\"token_limit\": 1 }";
+    let error = PolicyConfig::from_json_str(twice).expect("JSON").into_builder("");
+    let lines: Vec<_> =
+        error.expect_err("faults").faults().iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [Some(2), Some(2)]);
+}
+
+#[test]
 fn no_message_shows_what_could_be_a_secret() {
     let folder = folder();
     let config = PolicyConfig::from_toml_str(FAULTY).expect("TOML");
@@ -1045,6 +1126,7 @@ fn durations_are_whole_seconds_with_their_unit() {
         ("1.5m", 90),
         ("00:01:30", 90),
         ("10m", 600),
+        ("0d 1m", 60),
     ] {
         let text = format!("claims = {{ leeway = \"{text}\" }}\n{ISSUER}");
         let policy = at(&text, &folder, NOW);
@@ -1055,12 +1137,24 @@ fn durations_are_whole_seconds_with_their_unit() {
         assert!(verify(NOW - seconds + 1), "{text}");
         assert!(!verify(NOW - seconds), "{text}");
     }
-    for text in
-        ["", " ", "30", "s", "-1s", "1s ago", "0.5s", "500ms", "1d", "1 week", "1mo", "PT1M", "∞"]
-    {
+    for text in [
+        "", " ", "30", "s", "-1s", "1s ago", "-1d", "1d ago", "0.5s", "1d 500ms", "1mo", "1y",
+        "P1D", "1D", "∞",
+    ] {
         let found = refused_with(&format!("claims = {{ max_age = \"{text}\" }}"));
         assert_eq!(found, [("claims.max_age".to_owned(), ConfigProblem::Duration)], "{text}");
     }
+    let longest = |text: &str| {
+        let builder = format!("claims = {{ max_lifetime = \"{text}\" }}\n{ISSUER}");
+        format!("{:?}", PolicyBuilder::from_toml_str(&builder, folder.path()).expect("settings"))
+    };
+    for text in ["30d", "30 days", "4w 2d", "29 days, 24 hours"] {
+        assert_eq!(longest(text), longest("720h"), "{text}");
+    }
+    let place = "the policy".to_owned();
+    let lifetime = Fault::Lifetime { place, lifetime: Duration::from_secs(31 * 86_400) };
+    let found = refused_with("claims = { max_lifetime = \"31d\" }");
+    assert_eq!(found, [("claims.max_lifetime".to_owned(), ConfigProblem::Policy(lifetime))]);
     let found = refused_with("claims = { leeway = \"601s\" }");
     let leeway =
         PolicyFault::Leeway { place: "the policy".to_owned(), leeway: Duration::from_secs(601) };

@@ -25,7 +25,7 @@ use crate::source::TokenSource;
 use crate::verifier::BadCookie;
 
 /// The keys of the top level.
-pub(super) const TOP_LEVEL: [&str; 13] = [
+pub(super) const TOP_LEVEL: [&str; 14] = [
     "issuer",
     "claims",
     "sources",
@@ -39,6 +39,7 @@ pub(super) const TOP_LEVEL: [&str; 13] = [
     "allow_anonymous",
     "presentation",
     "dangerous",
+    "$schema",
 ];
 
 type Set<T> = fn(PolicyBuilder, T) -> PolicyBuilder;
@@ -157,6 +158,8 @@ fn read_top(mut top: Table<'_>, sites: &mut Sites) -> PolicyBuilder {
     if let Some(value) = top.take("presentation") {
         builder = builder.presentation(read_presentation(&value));
     }
+    // For editors.
+    let _ = top.string("$schema", "the address of a JSON Schema");
     top.finish_with(mistaken_key);
     builder
 }

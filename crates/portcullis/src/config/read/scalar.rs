@@ -1,9 +1,9 @@
 //! Values that stand for one thing: a duration, a time, a number of bytes.
 use core::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil;
 use jiff::fmt::friendly::SpanParser;
+use jiff::{SpanRelativeTo, Timestamp};
 
 use crate::config::fault::ConfigProblem;
 use crate::config::node::Node;
@@ -22,9 +22,8 @@ impl Value<'_> {
     }
 
     fn duration_in(&self, unit: Duration, otherwise: ConfigProblem) -> Option<Duration> {
-        const PARSER: SpanParser = SpanParser::new();
         let text = self.string("a duration with its unit: \"15m\"")?;
-        let duration = PARSER.parse_unsigned_duration(text).ok();
+        let duration = duration_of(text);
         let duration = duration.filter(|duration| duration.as_nanos() % unit.as_nanos() == 0);
         if duration.is_none() {
             self.refuse(otherwise);
@@ -56,4 +55,15 @@ impl Value<'_> {
         }
         bytes
     }
+}
+
+/// A day has 24 hours here. Months and years differ in length, so they are not read.
+fn duration_of(text: &str) -> Option<Duration> {
+    const PARSER: SpanParser = SpanParser::new();
+    // Reads hours and what is shorter, without a bound.
+    if let Ok(duration) = PARSER.parse_unsigned_duration(text) {
+        return Some(duration);
+    }
+    let span = PARSER.parse_span(text).ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
 }

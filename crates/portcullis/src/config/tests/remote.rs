@@ -462,7 +462,7 @@ fn a_bound_that_is_at_fault_itself_makes_no_fault_of_what_it_bounds() {
         ("fresh_for = \"200h\"", vec!["fresh_for"]),
         ("max_fresh = \"25h\", min_fresh = \"26h\"", vec!["max_fresh"]),
         // Unreadable, so that the default bounds.
-        ("max_fresh = \"1d\", min_fresh = \"2h\"", vec!["max_fresh"]),
+        ("max_fresh = \"1mo\", min_fresh = \"2h\"", vec!["max_fresh"]),
         ("first_retry = 1, max_retry = \"500ms\"", vec!["first_retry"]),
         ("fresh_for = \"\", max_stale = \"1m\"", vec!["fresh_for"]),
         // Fine, so that the other is at fault, said or not.
@@ -485,14 +485,13 @@ fn durations_have_milliseconds_where_they_may_be_less_than_a_second() {
             "max_wait" | "first_retry" | "max_retry" | "connect_timeout" | "timeout"
         );
         let (half, expected) = if is_fine {
-            let message = "is no duration of whole milliseconds; write seconds and milliseconds: \"1s 500ms\"";
+            let message = "is not a duration of whole milliseconds; write days, hours, minutes, seconds and milliseconds: \"1s 500ms\"";
             ("1.0005s", (ConfigProblem::FineDuration, message))
         } else {
-            let message =
-                "is no duration of whole seconds; write hours, minutes and seconds: \"1h 30m\"";
+            let message = "is not a duration of whole seconds; write days, hours, minutes and seconds: \"30d\", \"1h 30m\"";
             ("1s 500ms", (ConfigProblem::Duration, message))
         };
-        for value in [half, "", "30", "-1s", "1d", "PT1M", "soon"] {
+        for value in [half, "", "30", "-1s", "1mo", "P1D", "soon"] {
             let problem = found(&with_keys(&format!("discovery = true, {key} = \"{value}\"")));
             assert_eq!(problem, [(format!("issuer[0].keys.{key}"), expected.0.clone())], "{value}");
             assert_eq!(problem[0].1.to_string(), expected.1);
