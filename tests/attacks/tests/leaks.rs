@@ -209,6 +209,7 @@ fn no_error_and_no_rejection_shows_anything_of_the_token() {
         "forbidden",
         "requirement_fault",
         "not_installed",
+        "route_uncovered",
     ];
     assert_eq!(never, elsewhere);
 }

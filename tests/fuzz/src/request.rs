@@ -31,7 +31,7 @@ pub fn check(input: &[u8]) -> Outcome {
             TokenSource::cookie(COOKIE),
             TokenSource::header("x-token").with_prefix("Token "),
             TokenSource::websocket_protocol("bearer"),
-            dangerous::query("access_token"),
+            dangerous::token_in_url("access_token"),
         ];
         issuer::policy().allowed_origins([ORIGIN]).sources(sources).build().expect("a good policy")
     });
