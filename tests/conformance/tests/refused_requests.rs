@@ -62,7 +62,7 @@ async fn of_actix(policy: Policy, table: Option<RouteTable>, asked: Asked<'_>) -
 
     let order = async || "order";
     let inner = web::scope("/v1")
-        .service(web::resource("/orders/{id}").get(order).post(order))
+        .service(web::resource("/orders/{id}").get(order).post(order).route(web::head().to(order)))
         .route("/forgotten", web::get().to(async || "forgotten"));
     let app = App::new().service(inner).route("/news", web::get().to(async || "news"));
     let is_by_table = table.is_some();
