@@ -362,7 +362,7 @@ fn lines_are_as_wide_as_the_columns_and_words_are_whole() {
     for columns in ["50", "60", "72", "120"] {
         for arguments in [&explain[..], &["check", "policy.toml"], &["decode", "--at", NOW]] {
             let ran = portcullis_in(columns, trial.folder.path(), arguments, &token);
-            assert!(widest(&ran) <= columns.parse().unwrap(), "{columns}: {}", ran.stdout);
+            assert!(widest(&ran) <= columns.parse::<usize>().unwrap(), "{columns}: {}", ran.stdout);
             let is_of_token = arguments[0] != "check";
             assert!(!is_of_token || ran.stdout.contains(&format!("\"{audience}\"")), "{ran:?}");
         }

@@ -654,7 +654,7 @@ fn an_issuer_with_a_slash_too_many_or_too_few_is_refused() {
         let refused = refused(sample, &sample.token(sample.access.0, &sample.access.1, &other));
         // A preset for any tenant names none, so that there is nothing to be near to.
         let expected = match refused {
-            Some(portcullis::Error::Claims(ClaimsError::Issuer)) => ClaimsError::Issuer,
+            Some(Error::Claims(ClaimsError::Issuer)) => ClaimsError::Issuer,
             _ => ClaimsError::IssuerSlash { trusted: sample.iss.into() },
         };
         assert_eq!(refused, Some(expected.into()), "{}", sample.preset);

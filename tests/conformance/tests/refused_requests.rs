@@ -174,9 +174,12 @@ async fn a_hook_sees_method_path_and_language_and_nothing_that_could_be_a_token(
 
 /// The fields of the events of refusals.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<Vec<(String, String)>>>>);
+struct Heard(Arc<Mutex<Vec<Event>>>);
 
-struct Fields(Vec<(String, String)>);
+/// Name and value of each field of an event.
+type Event = Vec<(String, String)>;
+
+struct Fields(Event);
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {

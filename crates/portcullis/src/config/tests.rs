@@ -1152,7 +1152,7 @@ fn durations_are_whole_seconds_with_their_unit() {
         assert_eq!(longest(text), longest("720h"), "{text}");
     }
     let place = "the policy".to_owned();
-    let lifetime = Fault::Lifetime { place, lifetime: Duration::from_secs(31 * 86_400) };
+    let lifetime = PolicyFault::Lifetime { place, lifetime: Duration::from_secs(31 * 86_400) };
     let found = refused_with("claims = { max_lifetime = \"31d\" }");
     assert_eq!(found, [("claims.max_lifetime".to_owned(), ConfigProblem::Policy(lifetime))]);
     let found = refused_with("claims = { leeway = \"601s\" }");
