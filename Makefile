@@ -9,7 +9,11 @@ TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 
-.PHONY: demo test fmt lint docs unit features serde-json fleet-servers api bench counts tools interop-tools fleet-tools browser-tools counts-tools
+# For how long `make fuzz` gives inputs to each target.
+SECONDS_EACH = 600
+
+.PHONY: demo test fmt lint deny docs docs-rs unit features serde-json fleet-servers api bench counts tools interop-tools fleet-tools browser-tools counts-tools \
+	release-check release-tools powerset minimal-versions rust-version semver advisories publish-dry-run fuzz
 
 demo: tools
 	$(CARGO) run --locked --release -p quickstart -- --check
@@ -41,11 +45,12 @@ counts-tools: export CARGO := $(CARGO)
 counts-tools: tools
 	@benches/install.sh
 
-# The benchmarks beside others are workspaces of their own.
+# The benchmarks beside others and the fuzzer are workspaces of their own.
 fmt:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --all --check --manifest-path benches/peers/Cargo.toml
 	$(CARGO) fmt --all --check --manifest-path benches/servers/Cargo.toml
+	$(CARGO) fmt --all --check --manifest-path fuzz/Cargo.toml
 
 lint:
 	$(CARGO) clippy --locked --workspace --all-targets $(addprefix --features portcullis/,$(FEATURES)) -- -D warnings
@@ -53,6 +58,11 @@ lint:
 
 docs:
 	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features portcullis/,$(FEATURES))
+
+# The pages of the published crates as they stand on the web.
+docs-rs: export CARGO := $(CARGO)
+docs-rs: tools
+	@scripts/docs-rs.sh
 
 # No test of tests/api, tests/browser and tests/interop is left out here.
 unit: export PORTCULLIS_API = required
@@ -80,6 +90,51 @@ features:
 fleet-servers: export CARGO := $(CARGO)
 fleet-servers: tools
 	@tests/fleet/servers.sh
+
+# What docs/releasing.md asks for before a release. More than an hour, mostly of fuzzing.
+release-check: release-tools powerset minimal-versions rust-version semver deny docs-rs publish-dry-run fuzz advisories
+	@echo 'make release-check: all passed. What is left to do by hand is in docs/releasing.md.'
+
+# What these targets run. Each is installed where it is missing, in the version of scripts/tools.txt.
+release-tools deny powerset minimal-versions rust-version semver advisories fuzz: export CARGO := $(CARGO)
+release-tools: tools
+	@scripts/need.sh c++ g++
+	@scripts/tool.sh cargo-hack hack --version
+	@scripts/tool.sh cargo-deny --version
+	@scripts/tool.sh cargo-semver-checks semver-checks --version
+	@scripts/tool.sh cargo-fuzz --version
+
+# Licences, where crates come from, and crates that must not come in: deny.toml.
+deny: tools
+	scripts/tool.sh cargo-deny --locked --log-level error check licenses bans sources
+	scripts/tool.sh cargo-deny --locked --log-level error --manifest-path fuzz/Cargo.toml --config deny.toml check licenses bans sources
+
+# Every combination of features of the core, and every pair of the others', which mostly forward the core's.
+powerset: tools
+	scripts/tool.sh cargo-hack hack clippy --locked -p portcullis --feature-powerset -- -D warnings
+	scripts/tool.sh cargo-hack hack clippy --locked --workspace --ignore-private --exclude portcullis --feature-powerset --depth 2 -- -D warnings
+
+minimal-versions: tools
+	@scripts/minimal-versions.sh
+
+rust-version: tools
+	@scripts/rust-version.sh
+
+semver: tools
+	@scripts/semver.sh
+
+# Says so where the database cannot be had; with REQUIRED=1, it fails there.
+advisories: export REQUIRED := $(REQUIRED)
+advisories: tools
+	@scripts/advisories.sh
+
+publish-dry-run: tools
+	$(CARGO) publish --locked --workspace --dry-run
+
+# Looks for inputs that break a promise.
+fuzz: tools
+	@scripts/need.sh c++ g++
+	fuzz/run.sh $(SECONDS_EACH)
 
 # Writes the lists of the public API in docs/api anew.
 api: export PORTCULLIS_API = write
