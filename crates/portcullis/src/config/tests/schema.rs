@@ -109,12 +109,11 @@ fn the_schema_lists_the_algorithms_that_there_are() {
     assert_eq!(schema()["$defs"]["algorithm"]["enum"], json!(names));
 }
 
-/// Policies in TOML in the pages beside the crates, each with where it is from.
+/// Policies in TOML on the pages of the guide, each with where it is from.
 fn policies_of_pages() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let recipes = std::fs::read_dir(root.join("docs/recipes")).expect("recipes");
-    let mut pages: Vec<_> = recipes.map(|entry| entry.expect("an entry").path()).collect();
-    pages.push(root.join("README.md"));
+    let pages = std::fs::read_dir(root.join("docs/guide")).expect("the guide");
+    let pages: Vec<_> = pages.map(|entry| entry.expect("an entry").path()).collect();
     let of_page = |page: PathBuf| {
         let text = std::fs::read_to_string(&page).expect("a page");
         let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
