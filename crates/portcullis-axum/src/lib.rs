@@ -108,7 +108,3 @@ pub use self::request::AxumRequest;
 pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}

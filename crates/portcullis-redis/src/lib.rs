@@ -532,7 +532,3 @@ impl fmt::Debug for RedisRevocations {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}

@@ -94,7 +94,3 @@ pub use crate::key::SigningKey;
 #[cfg(any(feature = "actix", feature = "tower"))]
 pub use crate::routes::{Credentials, Routes};
 pub use crate::token::TokenBuilder;
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
