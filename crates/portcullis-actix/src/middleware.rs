@@ -141,6 +141,9 @@ impl Require {
     /// The route is what `HttpRequest::match_pattern` says, which is whole within scopes: `/orders/{id}`. A path
     /// without a route is refused like a route that is not in the table.
     ///
+    /// Of two resources that match one path and differ by their guards alone, `match_pattern` names the first: give both
+    /// the same pattern, or `Authorized` to the handlers.
+    ///
     /// ```
     /// use actix_web::{App, web};
     /// use portcullis_actix::portcullis::{Requirement, RouteTable};
