@@ -20,13 +20,11 @@ pub(crate) fn refused(
     {
         let row = Answer::to(error).row();
         let (reason, status) = (error.reason(), row.status.as_u16());
-        let issuer = caller.map(VerifiedToken::issuer);
-        let subject = caller.and_then(VerifiedToken::subject);
-        let token_id = caller.and_then(VerifiedToken::token_id);
-        let (method, path) = context.method_and_path().unzip();
-        let path = path.flatten().map(shortened);
+        let method = || context.method_and_path().map(|(method, _)| method);
+        let path = || context.method_and_path().and_then(|(_, path)| path).map(shortened);
         #[cfg(debug_assertions)]
         tell_developer(error, method, path);
+        // The values of an event that nobody listens to are not asked for.
         macro_rules! tell {
             ($level:ident) => {
                 tracing::$level!(
@@ -34,11 +32,11 @@ pub(crate) fn refused(
                     reason,
                     status,
                     code = row.code,
-                    method,
-                    path,
-                    issuer,
-                    subject,
-                    token_id,
+                    method = method(),
+                    path = path(),
+                    issuer = caller.map(VerifiedToken::issuer),
+                    subject = caller.and_then(VerifiedToken::subject),
+                    token_id = caller.and_then(VerifiedToken::token_id),
                     "{error}"
                 )
             };
@@ -59,7 +57,11 @@ pub(crate) fn refused(
 /// In a debug build to which no subscriber listens, the first refusal of each reason is told on standard error: who
 /// sees a 401 there for the first time would learn nothing else of why.
 #[cfg(all(feature = "tracing", debug_assertions))]
-fn tell_developer(error: &Error, method: Option<&str>, path: Option<&str>) {
+fn tell_developer<'r>(
+    error: &Error,
+    method: impl FnOnce() -> Option<&'r str>,
+    path: impl FnOnce() -> Option<&'r str>,
+) {
     use core::sync::atomic::{AtomicU64, Ordering};
 
     static TOLD: AtomicU64 = AtomicU64::new(0);
@@ -74,7 +76,7 @@ fn tell_developer(error: &Error, method: Option<&str>, path: Option<&str>) {
     if told & bit != 0 || bit == 0 {
         return;
     }
-    let (method, path) = (method.unwrap_or("a request"), path.unwrap_or_default());
+    let (method, path) = (method().unwrap_or("a request"), path().unwrap_or_default());
     eprintln!("portcullis: refused {method} {path:?}: {error} ({reason})");
     if told == 0 {
         eprintln!(
