@@ -1,6 +1,7 @@
 use core::any::{Any, TypeId};
 use core::fmt;
 use core::mem::size_of;
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +21,9 @@ use crate::token::{Parts, TypeHeader};
 /// For how many claims types a token keeps at most what it was read as: the layers and extractors of one
 /// request ask for one or two.
 const MAX_CLAIMS_TYPES: usize = 2;
+
+/// How many requirements a token remembers to have met: a caller comes back to few routes. Each takes 8 bytes.
+const MET: usize = 4;
 
 /// What a claims type takes beside what was read: the struct itself, counts and type.
 const CLAIMS: usize = 256;
@@ -41,6 +45,8 @@ struct Inner {
     terms: Arc<IssuerTerms>,
     /// The generation of revocations in which it was last found active.
     active_in: AtomicU64,
+    /// Numbers of requirements that it met, each at its place; 0 is the number of none.
+    met: [AtomicU64; MET],
     /// For how many claims types there is room: where it is remembered, for those alone that the cache has
     /// counted.
     room: AtomicUsize,
@@ -58,6 +64,7 @@ impl VerifiedToken {
             parts,
             key,
             active_in: AtomicU64::new(NEVER),
+            met: [const { AtomicU64::new(0) }; MET],
             room: AtomicUsize::new(MAX_CLAIMS_TYPES),
             claims: [const { OnceLock::new() }; MAX_CLAIMS_TYPES],
             terms,
@@ -205,6 +212,21 @@ impl VerifiedToken {
         if let Some(number) = generation.number_in(&self.0.terms.policy) {
             self.0.active_in.store(number, Ordering::Release);
         }
+    }
+
+    /// Whether it met the requirement of this number before.
+    pub(crate) fn has_met(&self, number: NonZeroU64) -> bool {
+        self.place_of(number).load(Ordering::Relaxed) == number.get()
+    }
+
+    /// Remembers that it meets the requirement of this number, which it always will.
+    pub(crate) fn remember_met(&self, number: NonZeroU64) {
+        self.place_of(number).store(number.get(), Ordering::Relaxed);
+    }
+
+    /// Numbers that follow each other have places of their own.
+    fn place_of(&self, number: NonZeroU64) -> &AtomicU64 {
+        &self.0.met[(number.get() % MET as u64) as usize]
     }
 
     /// Whether both came of one verification.

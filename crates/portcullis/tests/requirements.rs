@@ -1,4 +1,6 @@
 //! What a route asks of a verified token.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use portcullis::error::{Forbidden, RequirementFault};
@@ -107,6 +109,18 @@ fn a_scope_is_found_between_single_spaces_of_a_string_or_as_an_item_of_a_list_of
         json!({ "permissions": ["read"] }),
     ] {
         assert!(!meets(&read, &claims), "{claims}");
+    }
+}
+
+/// A handler may ask for what stands in a request.
+#[test]
+fn what_is_not_one_scope_is_not_held_whatever_stands_in_the_claims() {
+    let token = verified(&json!({ "scope": "openid read write", "scoped": "a b" }));
+    assert!(token.has_scope("read"));
+    let texts =
+        ["", " ", "openid read", "read write", "write\",\"scoped\":\"a", "write\"", "r\u{e9}ad"];
+    for text in texts {
+        assert!(!token.has_scope(text), "{text:?}");
     }
 }
 
@@ -591,4 +605,89 @@ fn a_requirement_tells_what_it_asks_for() {
         requirement.to_string(),
         "the scope `a` and (the scope `b` or the client `c`) and anything but (the scope `x` or the scope `y`) and an authentication by `gold` or `silver` and the issuer `https://id.example`"
     );
+}
+
+/// A token remembers which requirements it met.
+#[test]
+fn a_token_that_is_asked_often_and_for_much_answers_as_a_new_one() {
+    let leaves = || {
+        [
+            Requirement::scope("read"),
+            Requirement::scope("write"),
+            Requirement::role("groups", "staff"),
+            Requirement::role("roles", "admin"),
+            Requirement::claim("level", 3),
+            Requirement::client("web"),
+            Requirement::issuer("https://id.example"),
+            Requirement::max_age(Duration::from_secs(60)),
+        ]
+    };
+    let mut requirements = Vec::new();
+    for one in leaves() {
+        for other in leaves() {
+            requirements.push(one.clone().and(other.clone()));
+            requirements.push(one.clone().or(other.clone()));
+            requirements.push(one.clone().and_not(other));
+        }
+        requirements.push(Requirement::anyone_but(one.clone()));
+        requirements.push(one);
+    }
+    let all_claims = [
+        json!({ "scope": "read", "groups": ["staff"], "auth_time": NOW }),
+        json!({ "scope": "write", "roles": 7, "client_id": "web" }),
+        json!({ "level": 3, "scp": ["read", "write"], "roles": ["admin"] }),
+    ];
+    for claims in &all_claims {
+        let asked_often = verified(claims);
+        for (round, stride) in [1, 7, 31, 1].into_iter().enumerate() {
+            for index in 0..requirements.len() {
+                let requirement = &requirements[index * stride % requirements.len()];
+                let is_met = requirement.check(&asked_often).is_ok();
+                assert_eq!(is_met, meets(requirement, claims), "{round} {requirement} {claims}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_may_change_is_decided_each_time() {
+    let (clock, holds) = (FixedClock::at(NOW), Arc::new(AtomicBool::new(true)));
+    let (implies, holds_now) = (Arc::clone(&holds), Arc::clone(&holds));
+    let build = |builder: portcullis::PolicyBuilder| {
+        builder.issuer(trusted()).clock(clock.clone()).build().expect("a policy")
+    };
+    let plain = build(Policy::builder());
+    let implying =
+        build(Policy::builder().scope_implies(move |_, _| implies.load(Ordering::Relaxed)));
+    let claims = json!({ "scope": "write", "auth_time": NOW });
+    let recent = Requirement::max_age(Duration::from_secs(60));
+    let asks_now =
+        Requirement::predicate("now", move |_: &Value| holds_now.load(Ordering::Relaxed));
+    let read = Requirement::scope("read");
+    let write = Requirement::scope("write");
+    let anything = Requirement::claim("nothing", 1);
+    let asked = [
+        (&plain, recent.clone()),
+        (&plain, write.clone().and(recent.clone())),
+        (&plain, anything.clone().or(recent)),
+        (&plain, asks_now.clone()),
+        (&plain, Requirement::anyone_but(Requirement::anyone_but(asks_now.clone()))),
+        (&plain, write.and(asks_now)),
+        (&implying, read.clone()),
+        (&implying, anything.or(read)),
+    ];
+    let tokens = asked.map(|(policy, requirement)| (verified_by(policy, &claims), requirement));
+    let all = |expected: bool| {
+        for (token, requirement) in &tokens {
+            assert_eq!(requirement.check(token).is_ok(), expected, "{requirement}");
+        }
+    };
+    all(true);
+    all(true);
+    clock.set(NOW + 60 + LEEWAY + 1);
+    holds.store(false, Ordering::Relaxed);
+    all(false);
+    clock.set(NOW);
+    holds.store(true, Ordering::Relaxed);
+    all(true);
 }

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use super::path::{Found, find};
 use super::{ClaimPath, Met, has_scope};
 use crate::json::JsonText;
+use crate::text::is_scope;
 use crate::verified::VerifiedToken;
 
 impl VerifiedToken {
     /// Whether it has this scope, or one that [implies](crate::PolicyBuilder::scope_implies) it: what
     /// [`Requirement::scope`](crate::Requirement::scope) asks.
     ///
-    /// It is `false` also where it cannot be told, as where the claim is not a list of scopes. So never let somebody in
-    /// because it is `false`: [`Requirement::anyone_but`](crate::Requirement::anyone_but) is for that.
+    /// A text that is not one scope (RFC 6749 §3.3), such as two with a space between, is not held. Where it cannot be
+    /// told, as where the claim is not a list of scopes, this is `false`, too. So never let somebody in because it is
+    /// `false`: [`Requirement::anyone_but`](crate::Requirement::anyone_but) is for that.
     ///
     /// ```
     /// # use portcullis::Algorithm;
@@ -25,7 +27,8 @@ impl VerifiedToken {
     /// # Ok::<_, portcullis::Error>(())
     /// ```
     pub fn has_scope(&self, scope: &str) -> bool {
-        has_scope(self, scope) == Met::Yes
+        // What stands in a request may be no scope, and looked for in the text of the claims it could be anything.
+        is_scope(scope) && has_scope(self, scope) == Met::Yes
     }
 
     /// The scopes that stand in the token, in its order, without those that these imply. Of a claim that is not a list

@@ -12,11 +12,16 @@
 //!
 //! It is decided by the claims as they were signed, and by the policy's clock. What is missing is told all at
 //! once: a client that has to come back for a second scope asks its user twice.
+//!
+//! Claims do not change, so a token that is remembered remembers also what it met. What goes by the clock, by a
+//! predicate or by what one scope implies is decided each time.
 mod held;
 mod path;
 mod typed;
 
 use core::fmt;
+use core::num::NonZeroU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -74,7 +79,11 @@ use crate::verified::VerifiedToken;
 /// what no challenge can carry, is met by nobody: its route answers 500, and [`fault`](Self::fault) says why.
 #[derive(Clone)]
 #[must_use]
-pub struct Requirement(Arc<Node>);
+pub struct Requirement {
+    node: Arc<Node>,
+    /// By which a token remembers that it met this. `None`: it may be met at one time and not at another.
+    number: Option<NonZeroU64>,
+}
 
 enum Node {
     All(Vec<Requirement>),
@@ -238,7 +247,7 @@ impl Requirement {
 
     /// This and `other`.
     pub fn and(self, other: Self) -> Self {
-        let mut parts = match &*self.0 {
+        let mut parts = match &*self.node {
             Node::All(parts) => parts.clone(),
             _ => vec![self],
         };
@@ -248,7 +257,7 @@ impl Requirement {
 
     /// This or `other`. Clients are told the first that they can do something about.
     pub fn or(self, other: Self) -> Self {
-        let mut parts = match &*self.0 {
+        let mut parts = match &*self.node {
             Node::Any(parts) => parts.clone(),
             _ => vec![self],
         };
@@ -266,13 +275,13 @@ impl Requirement {
     pub fn anyone_but(excluded: Self) -> Self {
         match excluded.fault() {
             Some(_) => excluded,
-            None => Self(Arc::new(Node::Not(excluded))),
+            None => Self::of(Node::Not(excluded)),
         }
     }
 
     /// Why nobody can meet it, if so: for a test, or when a service starts.
     pub fn fault(&self) -> Option<&RequirementFault> {
-        match &*self.0 {
+        match &*self.node {
             Node::Faulty(fault) => Some(fault),
             Node::All(_) | Node::Any(_) | Node::Not(_) | Node::Leaf { .. } => None,
         }
@@ -284,8 +293,19 @@ impl Requirement {
     ///
     /// [`Error::Forbidden`]: it does not have what is asked for. [`Error::Requirement`]: nobody could meet it.
     pub fn check(&self, token: &VerifiedToken) -> Result<(), Error> {
+        // What one scope implies is for the policy to say, each time.
+        let number = self.number.filter(|_| token.terms().policy.scope_implies.is_none());
+        if number.is_some_and(|number| token.has_met(number)) {
+            return Ok(());
+        }
         // One at fault is met by nobody.
-        if self.is_met_by(token) == Met::Yes { Ok(()) } else { Err(self.refuse(token)) }
+        if self.is_met_by(token) != Met::Yes {
+            return Err(self.refuse(token));
+        }
+        if let Some(number) = number {
+            token.remember_met(number);
+        }
+        Ok(())
     }
 
     #[cold]
@@ -297,12 +317,21 @@ impl Requirement {
         Error::Forbidden(Forbidden::new(missing, remedy))
     }
 
+    fn of(node: Node) -> Self {
+        /// No number is given twice: it takes centuries to come to the end of them.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+
+        let number = node.is_decided_by_claims_alone();
+        let number = number.then(|| NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { node: Arc::new(node), number: number.and_then(NonZeroU64::new) }
+    }
+
     fn leaf(asks: Asks, words: String) -> Self {
-        Self(Arc::new(Node::Leaf { asks, words: words.into() }))
+        Self::of(Node::Leaf { asks, words: words.into() })
     }
 
     fn faulty(fault: RequirementFault) -> Self {
-        Self(Arc::new(Node::Faulty(fault)))
+        Self::of(Node::Faulty(fault))
     }
 
     fn list(
@@ -320,12 +349,12 @@ impl Requirement {
     fn combine(parts: Vec<Self>, node: fn(Vec<Self>) -> Node) -> Self {
         match parts.iter().find_map(Self::fault) {
             Some(fault) => Self::faulty(fault.clone()),
-            None => Self(Arc::new(node(parts))),
+            None => Self::of(node(parts)),
         }
     }
 
     fn is_met_by(&self, token: &VerifiedToken) -> Met {
-        match &*self.0 {
+        match &*self.node {
             Node::All(parts) => Met::all(parts.iter().map(|part| part.is_met_by(token))),
             Node::Any(parts) => Met::any(parts.iter().map(|part| part.is_met_by(token))),
             Node::Not(part) => part.is_met_by(token).not(),
@@ -336,7 +365,7 @@ impl Requirement {
 
     /// What is missing, and what it takes. No part is left out because another is missing.
     fn examine(&self, token: &VerifiedToken) -> Examined {
-        match &*self.0 {
+        match &*self.node {
             Node::All(parts) => {
                 let parts = parts.iter().map(|part| part.examine(token));
                 parts.reduce(Examined::and).unwrap_or_default()
@@ -354,6 +383,27 @@ impl Requirement {
                 let remedy = Remedy { is_out_of_reach: !missing.is_empty(), ..Remedy::default() };
                 Examined { missing, remedy }
             }
+        }
+    }
+}
+
+impl Node {
+    /// Whether the same token meets it always or never, so far as no scope implies another.
+    fn is_decided_by_claims_alone(&self) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().all(|part| part.number.is_some()),
+            Self::Not(part) => part.number.is_some(),
+            Self::Leaf { asks, .. } => match asks {
+                Asks::Scope(_)
+                | Asks::Listed { .. }
+                | Asks::Value { .. }
+                | Asks::Acr(_)
+                | Asks::Subject(_)
+                | Asks::Client(_)
+                | Asks::Issuer(_) => true,
+                Asks::MaxAge(_) | Asks::Predicate(_) => false,
+            },
+            Self::Faulty(_) => false,
         }
     }
 }
@@ -439,13 +489,13 @@ impl fmt::Display for Requirement {
         let join = |f: &mut fmt::Formatter<'_>, parts: &[Self], word: &str| {
             parts.iter().enumerate().try_for_each(|(index, part)| {
                 f.write_str(if index > 0 { word } else { "" })?;
-                match &*part.0 {
+                match &*part.node {
                     Node::All(_) | Node::Any(_) => write!(f, "({part})"),
                     Node::Not(_) | Node::Leaf { .. } | Node::Faulty(_) => part.fmt(f),
                 }
             })
         };
-        match &*self.0 {
+        match &*self.node {
             Node::All(parts) => join(f, parts, " and "),
             Node::Any(parts) => join(f, parts, " or "),
             Node::Not(part) => {

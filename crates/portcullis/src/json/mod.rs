@@ -524,6 +524,17 @@ impl<'de> Scan<'de> {
 
 /// How many bytes stand in front of the first that is a quote, a backslash or a control character.
 pub(super) fn length_of_plain(bytes: &[u8]) -> usize {
+    length_up_to(bytes, b' ')
+}
+
+/// As [`length_of_plain`], but a space ends it as well.
+fn length_of_word(bytes: &[u8]) -> usize {
+    length_up_to(bytes, b' ' + 1)
+}
+
+/// How many bytes stand in front of the first that is a quote, a backslash or smaller than `least`.
+#[inline]
+fn length_up_to(bytes: &[u8], least: u8) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let (groups, rest) = bytes.as_chunks();
     let mut length = 0;
@@ -532,13 +543,13 @@ pub(super) fn length_of_plain(bytes: &[u8]) -> usize {
         // Subtracting borrows into the top bit of the first byte that is smaller, or zero.
         let smaller = |bytes: u64, than: u8| bytes.wrapping_sub(ONES * u64::from(than)) & !bytes;
         let is = |byte: u8| smaller(group ^ (ONES * u64::from(byte)), 1);
-        let found = (is(b'"') | is(b'\\') | smaller(group, b' ')) & (ONES << 7);
+        let found = (is(b'"') | is(b'\\') | smaller(group, least)) & (ONES << 7);
         if found != 0 {
             return length + found.trailing_zeros() as usize / 8;
         }
         length += 8;
     }
-    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..b' ');
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\') && **byte >= least;
     length + rest.iter().take_while(is_plain).count()
 }
 

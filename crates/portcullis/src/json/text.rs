@@ -6,7 +6,7 @@
 //! look. It stays within the text whatever the text is.
 use std::borrow::Cow;
 
-use super::{Json, escape, length_of_plain};
+use super::{Json, escape, length_of_plain, length_of_word};
 
 /// A value: the text from its first byte on. Where it ends is found out when it matters.
 #[derive(Clone, Copy)]
@@ -62,13 +62,16 @@ impl<'t> JsonText<'t> {
     pub(crate) fn has_word(self, word: &str) -> bool {
         let Some(mut rest) = self.0.as_bytes().strip_prefix(b"\"") else { return false };
         loop {
-            let behind = rest.strip_prefix(word.as_bytes()).and_then(|behind| behind.first());
-            if matches!(behind, Some(b' ' | b'"')) {
+            // The border first: most words are of another length.
+            if matches!(rest.get(word.len()), Some(b' ' | b'"'))
+                && rest.starts_with(word.as_bytes())
+            {
                 return true;
             }
-            let end = rest.iter().position(|byte| matches!(byte, b' ' | b'"' | b'\\'));
-            let Some(end) = end.filter(|end| rest[*end] == b' ') else { return false };
-            rest = &rest[end + 1..];
+            let Some((b' ', behind)) = rest[length_of_word(rest)..].split_first() else {
+                return false;
+            };
+            rest = behind;
         }
     }
 
@@ -241,10 +244,12 @@ type Mark = [u8; 8];
 pub(crate) const BYTES_A_MEMBER: usize = size_of::<MemberSpan>();
 
 fn mark(name: &str) -> Mark {
-    let mut mark = [0; size_of::<Mark>()];
-    mark[0] = name.len().try_into().unwrap_or(u8::MAX);
-    mark[1..].iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
-    mark
+    let length: u8 = name.len().try_into().unwrap_or(u8::MAX);
+    let start = match name.as_bytes().first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => name.bytes().rev().fold(0, |start, byte| (start << 8) | u64::from(byte)),
+    };
+    ((start << 8) | u64::from(length)).to_le_bytes()
 }
 
 impl Index {
