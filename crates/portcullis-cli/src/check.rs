@@ -98,7 +98,12 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
     }
     output.line("");
     output.line("Requests");
-    let mut rows = vec![["  the token in".to_owned(), policy.sources.join(", ")]];
+    let name = policy
+        .name
+        .as_ref()
+        .map(|name| ["  the policy".to_owned(), format!("`{name}` in metrics and logs")]);
+    let mut rows: Vec<_> = name.into_iter().collect();
+    rows.push(["  the token in".to_owned(), policy.sources.join(", ")]);
     if policy.has_cookie {
         let origins = match policy.allowed_origins.as_slice() {
             [] => "its own origin only".to_owned(),

@@ -398,6 +398,7 @@ const HARMLESS: [(&str, &[&str]); 5] = [
         "says where something is, or what it is called",
         &[
             "$schema",
+            "name",
             "sources.header",
             "sources.same_site",
             "sources.websocket_protocol",

@@ -145,7 +145,7 @@ impl Admission {
         let terms = Arc::clone(self.terms());
         let caller = self.token().filter(|_| terms.names_callers);
         let error = error.into();
-        observe::refused(&error, caller, &context);
+        observe::refused(&error, Some(&terms), caller, &context);
         Rejection::told(error, Some(terms), &context)
     }
 
@@ -196,7 +196,7 @@ impl Rejection {
         terms: Option<Arc<Terms>>,
         context: &impl RefusalContext,
     ) -> Self {
-        observe::refused(&error, None, context);
+        observe::refused(&error, terms.as_deref(), None, context);
         Self::told(error, terms, context)
     }
 

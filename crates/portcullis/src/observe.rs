@@ -4,18 +4,20 @@ use crate::error::Error;
 use crate::refusal::RefusalContext;
 #[cfg(feature = "tracing")]
 use crate::refusal::rows::{Answer, Severity};
+use crate::terms::Terms;
 use crate::verified::VerifiedToken;
 
 /// A request is turned away. Said once for each, wherever that is decided.
 ///
-/// `caller` is the token that verified, if one did and its names may be told.
+/// `terms` are those of the policy in front of the route, if there is one. `caller` is the token that verified, if one did and its names may be told.
 pub(crate) fn refused(
     error: &Error,
+    terms: Option<&Terms>,
     caller: Option<&VerifiedToken>,
     context: &impl RefusalContext,
 ) {
     #[cfg(feature = "metrics")]
-    crate::metrics::count_refusal(error);
+    crate::metrics::count_refusal(error, terms.map(|terms| &terms.counters));
     #[cfg(feature = "tracing")]
     {
         let row = Answer::to(error).row();
@@ -32,6 +34,7 @@ pub(crate) fn refused(
                     reason,
                     status,
                     code = row.code,
+                    policy = terms.and_then(|terms| terms.name.as_deref()),
                     method = method(),
                     path = path(),
                     issuer = caller.map(VerifiedToken::issuer),
@@ -51,7 +54,7 @@ pub(crate) fn refused(
     #[cfg(not(any(feature = "tracing", feature = "metrics")))]
     let _ = error;
     #[cfg(not(feature = "tracing"))]
-    let _ = (caller, context);
+    let _ = (terms, caller, context);
 }
 
 /// In a debug build to which no subscriber listens, the first refusal of each reason is told on standard error: who
@@ -112,10 +115,10 @@ impl Stopwatch {
         not(feature = "metrics"),
         expect(clippy::unused_self, reason = "as with the feature")
     )]
-    pub(crate) fn decided(&self, decision: Result<bool, &Error>) {
+    pub(crate) fn decided(&self, terms: &Terms, decision: Result<bool, &Error>) {
         #[cfg(feature = "metrics")]
-        crate::metrics::count_decision(decision, self.start.elapsed());
+        terms.counters.count_decision(decision, self.start.elapsed());
         #[cfg(not(feature = "metrics"))]
-        let _ = decision;
+        let _ = (terms, decision);
     }
 }

@@ -3,6 +3,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
+#[cfg(feature = "metrics")]
+use crate::metrics::PolicyCounters;
 use crate::refusal::CompiledPresentation;
 use crate::response::ResponseNeeds;
 use crate::time::Clock;
@@ -12,6 +14,10 @@ pub(crate) type ScopeImplies = dyn Fn(&str, &str) -> bool + Send + Sync;
 
 /// The terms of one policy, the same for all of its issuers. Its address stands for the policy.
 pub(crate) struct Terms {
+    /// What logs call the policy.
+    pub(crate) name: Option<Box<str>>,
+    #[cfg(feature = "metrics")]
+    pub(crate) counters: PolicyCounters,
     pub(crate) clock: Arc<dyn Clock>,
     /// Whether who holds one scope has another.
     pub(crate) scope_implies: Option<Arc<ScopeImplies>>,

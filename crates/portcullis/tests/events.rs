@@ -142,6 +142,10 @@ fn a_refusal_is_one_event_with_its_reason_and_by_its_level_whose_trouble_it_is()
         assert!(!text.contains("LEAK") && !text.contains("eyJ"), "{text}");
         assert!(!text.contains("subject") && !text.contains("token_id"), "{text}");
     }
+    let named = issuer.policy_builder().name("orders").build().expect("a policy");
+    let [(_, text)] = &refusals(&named, &[None])[..] else { panic!("one event") };
+    assert!(text.contains("policy=\"orders\""), "{text}");
+    assert!(said.iter().all(|(_, text)| !text.contains("policy=")), "{said:?}");
     // What passes is no event.
     assert_eq!(refusals(&issuer.policy(), &[Some(token().mint())]), []);
 

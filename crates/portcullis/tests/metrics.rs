@@ -71,15 +71,15 @@ fn decisions_are_counted_by_outcome_and_refusals_by_reason() {
         drop(policy.verify_token_now(&expired));
     });
     let expected = [
-        ("portcullis_accepted_total,caller=anonymous", 1.0),
-        ("portcullis_accepted_total,caller=token", 3.0),
-        ("portcullis_decision_seconds,outcome=accepted", 4.0),
-        ("portcullis_decision_seconds,outcome=refused", 3.0),
-        ("portcullis_refused_total,reason=expired", 1.0),
-        ("portcullis_refused_total,reason=forbidden", 1.0),
-        ("portcullis_refused_total,reason=malformed", 1.0),
-        ("portcullis_refused_total,reason=not_installed", 1.0),
-        ("portcullis_refused_total,reason=token_missing", 1.0),
+        ("portcullis_accepted_total,policy=default,caller=anonymous", 1.0),
+        ("portcullis_accepted_total,policy=default,caller=token", 3.0),
+        ("portcullis_decision_seconds,policy=default,outcome=accepted", 4.0),
+        ("portcullis_decision_seconds,policy=default,outcome=refused", 3.0),
+        ("portcullis_refused_total,policy=default,reason=expired", 1.0),
+        ("portcullis_refused_total,policy=default,reason=forbidden", 1.0),
+        ("portcullis_refused_total,policy=default,reason=malformed", 1.0),
+        ("portcullis_refused_total,policy=,reason=not_installed", 1.0),
+        ("portcullis_refused_total,policy=default,reason=token_missing", 1.0),
     ];
     assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value)).into());
 }
@@ -93,14 +93,14 @@ fn what_the_server_cannot_tell_is_unavailable_and_not_refused() {
     let policy = policy.build().expect("a policy");
     let told = recorded(|| {
         ask(&policy, Some(&issuer().token(Algorithm::ES256).mint()));
-        policy.record_metrics("orders");
+        policy.record_metrics();
     });
     for (name, value) in [
-        ("portcullis_unavailable_total,reason=revocation_unavailable", 1.0),
-        ("portcullis_decision_seconds,outcome=unavailable", 1.0),
-        ("portcullis_ready,policy=orders", 0.0),
-        ("portcullis_revocation_lag,policy=orders", 0.0),
-        ("portcullis_revocation_entries,policy=orders", 0.0),
+        ("portcullis_unavailable_total,policy=default,reason=revocation_unavailable", 1.0),
+        ("portcullis_decision_seconds,policy=default,outcome=unavailable", 1.0),
+        ("portcullis_ready,policy=default", 0.0),
+        ("portcullis_revocation_lag,policy=default", 0.0),
+        ("portcullis_revocation_entries,policy=default", 0.0),
     ] {
         assert_eq!(told.get(name), Some(&value), "{name} of {told:?}");
     }
@@ -114,7 +114,8 @@ fn each_reason_is_there_at_zero_once_a_policy_is_built_as_what_it_will_count() {
     let unavailable = ["keys_unavailable", "revocation_unavailable"];
     let expected = Error::REASONS.iter().map(|&reason| {
         let kind = if unavailable.contains(&reason) { "unavailable" } else { "refused" };
-        (format!("portcullis_{kind}_total,reason={reason}"), 0.0)
+        let policy = if reason == "not_installed" { "" } else { "default" };
+        (format!("portcullis_{kind}_total,policy={policy},reason={reason}"), 0.0)
     });
     assert_eq!(told, expected.collect());
 }
@@ -139,12 +140,12 @@ fn the_cache_is_told_when_asked_for() {
         for _ in 0..3 {
             ask(&policy, Some(&good));
         }
-        policy.record_metrics("orders");
+        policy.record_metrics();
     });
-    assert_eq!(told["portcullis_token_cache_hits_total,policy=orders"], 2.0);
-    assert_eq!(told["portcullis_token_cache_misses_total,policy=orders"], 1.0);
-    assert!(told["portcullis_token_cache_bytes,policy=orders"] > 500.0);
-    assert_eq!(told["portcullis_ready,policy=orders"], 1.0);
+    assert_eq!(told["portcullis_token_cache_hits_total,policy=default"], 2.0);
+    assert_eq!(told["portcullis_token_cache_misses_total,policy=default"], 1.0);
+    assert!(told["portcullis_token_cache_bytes,policy=default"] > 500.0);
+    assert_eq!(told["portcullis_ready,policy=default"], 1.0);
     // There is no list, and nothing is fetched.
     assert!(!told.keys().any(|name| name.contains("revocation") || name.contains("key_set")));
 }
@@ -162,10 +163,10 @@ async fn the_age_of_fetched_keys_is_told_by_issuer() {
         .keys(RemoteJwks::url(server.url(KeyServer::JWKS_PATH)))
         .audience(TestIssuer::AUDIENCE);
     let policy = Policy::builder().issuer(trusted).build().expect("a policy");
-    let name = format!("portcullis_key_set_age_seconds,policy=p,issuer={}", server.origin());
-    assert_eq!(recorded(|| policy.record_metrics("p")).get(&name), None);
+    let name = format!("portcullis_key_set_age_seconds,policy=default,issuer={}", server.origin());
+    assert_eq!(recorded(|| policy.record_metrics()).get(&name), None);
     policy.keys_ready().await;
-    let told = recorded(|| policy.record_metrics("p"));
+    let told = recorded(|| policy.record_metrics());
     assert!(told.get(&name).is_some_and(|age| (0.0..60.0).contains(age)), "{told:?}");
     drop(issuer);
 }
@@ -186,7 +187,7 @@ fn the_names_are_those_of_the_table_and_each_is_described() {
         for token in [Some(issuer().token(Algorithm::ES256).mint()), Some("x".to_owned())] {
             ask(&policy, token.as_deref());
         }
-        policy.record_metrics("orders");
+        policy.record_metrics();
     });
     for (key, _, description, _) in snapshotter.snapshot().into_vec() {
         assert!(portcullis::metrics::NAMES.contains(&key.key().name()), "{key:?}");
@@ -203,11 +204,35 @@ fn no_label_has_anything_of_a_request() {
             ask(&policy, Some(&token));
         }
         ask(&policy, Some(&token.key_id("LEAK").mint()));
-        policy.record_metrics("orders");
+        policy.record_metrics();
     });
     for name in told.keys() {
         assert!(!name.contains("LEAK"), "{name}");
         let reason = name.split_once("reason=").map(|(_, reason)| reason);
         assert!(reason.is_none_or(|reason| Error::REASONS.contains(&reason)), "{name}");
+    }
+}
+
+#[test]
+fn policies_of_different_names_are_counted_apart() {
+    let build = |name: &str| issuer().policy_builder().name(name).build().expect("a policy");
+    let (orders, billing) = (build("orders"), build("billing"));
+    let good = issuer().token(Algorithm::ES256).mint();
+    let told = recorded(|| {
+        ask(&orders, Some(&good));
+        ask(&orders, None);
+        ask(&billing, None);
+        orders.record_metrics();
+        billing.record_metrics();
+    });
+    for (name, value) in [
+        ("portcullis_accepted_total,policy=orders,caller=token", 1.0),
+        ("portcullis_refused_total,policy=orders,reason=token_missing", 1.0),
+        ("portcullis_refused_total,policy=billing,reason=token_missing", 1.0),
+        ("portcullis_decision_seconds,policy=orders,outcome=accepted", 1.0),
+        ("portcullis_ready,policy=orders", 1.0),
+        ("portcullis_ready,policy=billing", 1.0),
+    ] {
+        assert_eq!(told.get(name), Some(&value), "{name} of {told:?}");
     }
 }

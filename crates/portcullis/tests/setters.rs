@@ -113,6 +113,8 @@ const OF_A_POLICY: &[Word<PolicyBuilder>] = &[
     ("allowed_origins", |it| it.allowed_origins(["https://a.example", "https://c.example"])),
     ("bad_cookie", |it| it.bad_cookie(BadCookie::RejectAndClear)),
     ("bad_cookie", |it| it.bad_cookie(BadCookie::Anonymous)),
+    ("name", |it| it.name("orders")),
+    ("name", |it| it.name("billing")),
     ("token_limit", |it| it.token_limit(400)),
     ("token_limit", |it| it.token_limit(65_536)),
     ("header_limit", |it| it.header_limit(300)),

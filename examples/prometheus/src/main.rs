@@ -26,8 +26,6 @@ use portcullis_redis::{RedisRevocations, StoreTerms};
 use portcullis_testkit::key_server::KeyServer;
 use tokio::net::TcpListener;
 
-/// The name of the policy in the metrics.
-const POLICY: &str = "orders";
 const AUDIENCE: &str = "https://orders.example";
 const MAX_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
@@ -48,6 +46,7 @@ fn policy(issuer: &str, revocations: &Revocations) -> Result<Policy, portcullis:
         .keys(RemoteJwks::discovery())
         .audience(AUDIENCE);
     Policy::builder()
+        .name("orders") // in metrics and logs
         .issuer(issuer)
         .max_lifetime(MAX_LIFETIME)
         .revocations(revocations.enforce([Revocable::Token]))
@@ -67,7 +66,7 @@ fn app(policy: Policy) -> Router {
 fn operations(policy: Policy, metrics: PrometheusHandle) -> Router {
     let ready = readiness(Readiness::new(policy.clone()));
     let metrics = async move || {
-        policy.record_metrics(POLICY); // what is not counted as requests come: cache, keys, revocations
+        policy.record_metrics(); // what is not counted as requests come: cache, keys, revocations
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
     };
     Router::new().route("/ready", ready).route("/metrics", get(metrics))

@@ -142,14 +142,14 @@ async fn the_metrics_are_those_of_the_documentation_with_help_and_type() {
 async fn each_outcome_is_counted() {
     let (text, _) = scrape().await;
     for sample in [
-        r#"portcullis_accepted_total{caller="token"} 2"#,
-        r#"portcullis_refused_total{reason="expired"} 1"#,
-        r#"portcullis_refused_total{reason="bad_signature"} 1"#,
-        r#"portcullis_refused_total{reason="token_missing"} 1"#,
-        r#"portcullis_unavailable_total{reason="revocation_unavailable"} 1"#,
-        r#"portcullis_decision_seconds_count{outcome="accepted"} 2"#,
-        r#"portcullis_decision_seconds_count{outcome="refused"} 3"#,
-        r#"portcullis_decision_seconds_count{outcome="unavailable"} 1"#,
+        r#"portcullis_accepted_total{policy="orders",caller="token"} 2"#,
+        r#"portcullis_refused_total{policy="orders",reason="expired"} 1"#,
+        r#"portcullis_refused_total{policy="orders",reason="bad_signature"} 1"#,
+        r#"portcullis_refused_total{policy="orders",reason="token_missing"} 1"#,
+        r#"portcullis_unavailable_total{policy="orders",reason="revocation_unavailable"} 1"#,
+        r#"portcullis_decision_seconds_count{policy="orders",outcome="accepted"} 2"#,
+        r#"portcullis_decision_seconds_count{policy="orders",outcome="refused"} 3"#,
+        r#"portcullis_decision_seconds_count{policy="orders",outcome="unavailable"} 1"#,
         r#"portcullis_ready{policy="orders"} 1"#,
     ] {
         assert!(text.lines().any(|line| line == sample), "{sample} of {text}");

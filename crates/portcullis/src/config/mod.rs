@@ -125,6 +125,7 @@
 //!
 //! | Top level | Value | Not there |
 //! |-----------|-------|-----------|
+//! | `name` | what metrics and logs call the policy (see [`PolicyBuilder`](crate::PolicyBuilder::name)) | `default` in metrics |
 //! | `issuer` | a table per issuer, at least one | refused |
 //! | `claims` | a table: rules for every issuer's tokens | the defaults below |
 //! | `sources` | a list of `"bearer"`, `{ cookie = "__Host-…" }`, perhaps with `same_site` as for `dangerous.cookie`, `{ header = "…", prefix = "…" }`, `{ websocket_protocol = "…" }` (see [`TokenSource`](crate::TokenSource::websocket_protocol)); each place once | `["bearer"]` |

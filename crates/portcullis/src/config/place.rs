@@ -127,6 +127,7 @@ impl Sites {
             }
             PolicyFault::CookieHeader => alone(self.source("cookie")),
             PolicyFault::WebSocketHeader => alone(self.source("sec-websocket-protocol")),
+            PolicyFault::Name { .. } => alone("name".to_owned()),
             PolicyFault::TokenLimit { .. } => alone("token_limit".to_owned()),
             PolicyFault::HeaderLimit { .. } => alone("header_limit".to_owned()),
             PolicyFault::TokenCache { .. } => alone("token_cache".to_owned()),

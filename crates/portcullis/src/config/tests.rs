@@ -113,6 +113,7 @@ keys = { secrets = [{ file = "raw.key" }] }
 
 const FULL: &str = r#"
 sources             = ["bearer", { cookie = "__Host-token", same_site = "none" }, { header = "X-Token", prefix = "Token " }, { websocket_protocol = "bearer" }]
+name                = "orders"
 prefer_header       = true
 allowed_origins     = ["https://app.example"]
 bad_cookie          = "reject-and-clear"
@@ -173,6 +174,7 @@ unlimited_lifetime = false
 "#;
 
 const FULL_JSON: &str = r#"{
+  "name": "orders",
   "sources": ["bearer", { "cookie": "__Host-token", "same_site": "none" }, { "header": "X-Token", "prefix": "Token " }, { "websocket_protocol": "bearer" }],
   "prefer_header": true,
   "allowed_origins": ["https://app.example"],

@@ -28,6 +28,8 @@ use crate::verifier::{BadCookie, Rules, Verifier};
 #[non_exhaustive]
 #[derive(Clone, Debug, Serialize)]
 pub struct PolicyDescription {
+    /// What metrics and logs call it, if it has a name.
+    pub name: Option<String>,
     /// Whose tokens.
     pub issuers: Vec<IssuerDescription>,
     /// Where a token may be.
@@ -163,6 +165,7 @@ impl PolicyDescription {
             dangerous.push("accept_unknown_revocation".to_owned());
         }
         Self {
+            name: rules.terms.name.as_deref().map(str::to_owned),
             issuers,
             sources: rules.sources.iter().map(place).collect(),
             has_cookie: rules.sources.iter().any(|one| matches!(one.0, Kind::Cookie { .. })),

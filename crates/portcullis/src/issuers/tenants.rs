@@ -631,6 +631,9 @@ mod tests {
     fn rule_of(issuer: Issuer) -> Tenants {
         let rules = ClaimRules::new().compile();
         let terms = Arc::new(Terms {
+            name: None,
+            #[cfg(feature = "metrics")]
+            counters: crate::metrics::PolicyCounters::of(None),
             clock: Arc::new(SystemClock),
             scope_implies: None,
             presentation: Presentation::new().compile(),

@@ -24,7 +24,7 @@ impl ActivePolicy<'_> {
         let stopwatch = Stopwatch::start();
         match self.decide(request) {
             Ok(decided) => {
-                stopwatch.decided(outcome(&decided));
+                stopwatch.decided(&self.verifier.rules.terms, outcome(&decided));
                 Verification::Done(decided)
             }
             Err((incomplete, presented)) => {
@@ -40,7 +40,7 @@ impl ActivePolicy<'_> {
             let error = incomplete.into_error_now();
             self.refuse(error, presented.cookie, &request)
         });
-        stopwatch.decided(outcome(&decided));
+        stopwatch.decided(&self.verifier.rules.terms, outcome(&decided));
         decided
     }
 
@@ -109,7 +109,7 @@ impl ActivePolicy<'_> {
                     active.refuse(error, cookie.as_ref(), &request)
                 }
             };
-            stopwatch.decided(outcome(&decided));
+            stopwatch.decided(&verifier.rules.terms, outcome(&decided));
             decided
         }))
     }

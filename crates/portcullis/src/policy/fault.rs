@@ -232,6 +232,11 @@ pub enum PolicyFault {
         /// Its name.
         name: String,
     },
+    /// A name of nothing, of more than 64 bytes, or with control characters.
+    Name {
+        /// The name.
+        name: String,
+    },
     /// A token limit of nothing or over 64 KiB.
     TokenLimit {
         /// The limit.
@@ -414,6 +419,11 @@ impl fmt::Display for PolicyFault {
             Self::CookiePrefix { name } => write!(
                 f,
                 "cookie `{name}`: without the prefix `__Host-`, a sibling domain or a plain-text response can set it: call it `__Host-{name}`, or use `dangerous::unprefixed_cookie`",
+            ),
+            Self::Name { name } => write!(
+                f,
+                "the name `{}` of the policy: it stands in metrics and logs, so 1 to 64 bytes without control characters are accepted",
+                name.escape_debug()
             ),
             Self::TokenLimit { limit } => {
                 write!(f, "a token limit of {limit} bytes: 1 to {} are accepted", TokenLimits::MAX)

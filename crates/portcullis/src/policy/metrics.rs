@@ -1,17 +1,15 @@
 //! How a policy is, for metrics.
-use std::sync::Arc;
-
 use metrics::{counter, gauge};
 
 use super::Policy;
 use crate::metrics as names;
 
 impl Policy {
-    /// Records how its cache, keys and revocations are, under the label `policy`: see
+    /// Records how its cache, keys and revocations are, under its [name](crate::PolicyBuilder::name): see
     /// [`metrics`](crate::metrics). Call it before each scrape.
-    pub fn record_metrics(&self, name: impl Into<String>) {
-        let name = Arc::<str>::from(name.into());
-        let policy = || metrics::SharedString::from(Arc::clone(&name));
+    pub fn record_metrics(&self) {
+        let rules = self.rules();
+        let policy = || rules.terms.counters.policy();
         let cache = self.token_cache_stats();
         counter!(names::CACHE_HITS, "policy" => policy()).absolute(cache.hits);
         counter!(names::CACHE_MISSES, "policy" => policy()).absolute(cache.misses);
@@ -20,7 +18,6 @@ impl Policy {
         gauge!(names::CACHE_BYTES, "policy" => policy()).set(whole(cache.bytes));
         gauge!(names::READY, "policy" => policy()).set(f64::from(u8::from(self.is_ready())));
 
-        let rules = self.rules();
         #[cfg(feature = "remote-jwks")]
         for (issuer, age) in rules.issuers.key_ages() {
             let issuer = issuer.to_owned();

@@ -25,7 +25,8 @@ use crate::source::TokenSource;
 use crate::verifier::BadCookie;
 
 /// The keys of the top level.
-pub(super) const TOP_LEVEL: [&str; 14] = [
+pub(super) const TOP_LEVEL: [&str; 15] = [
+    "name",
     "issuer",
     "claims",
     "sources",
@@ -110,6 +111,9 @@ impl<'d> Settings<'d> {
 fn read_top(mut top: Table<'_>, sites: &mut Sites) -> PolicyBuilder {
     let mut builder = Policy::builder();
 
+    if let Some(name) = top.string("name", "a string") {
+        builder = builder.name(name);
+    }
     let issuers = top.take("issuer");
     let issuers = issuers.and_then(|value| value.list("a list of tables, each under `[[issuer]]`"));
     for value in issuers.into_iter().flatten() {

@@ -39,7 +39,7 @@ impl PolicyBuilder {
         // Last, since it may take a while: with nothing else at fault.
         let started = self.start(issuers)?;
         #[cfg(feature = "metrics")]
-        crate::metrics::describe();
+        terms.counters.begin();
         let cache = self.token_cache.get().copied().unwrap_or(cache::DEFAULT_BYTES);
         let anonymous = self.anonymous;
         let rules = self.rules(started, terms);
@@ -49,7 +49,11 @@ impl PolicyBuilder {
     /// What its tokens carry.
     fn terms(&mut self) -> Terms {
         let clock = self.clock.get().map(|Shared(clock)| Arc::clone(clock));
+        let name = self.name.get().map(|name| name.as_str().into());
         Terms {
+            #[cfg(feature = "metrics")]
+            counters: crate::metrics::PolicyCounters::of(name.as_deref()),
+            name,
             clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
             scope_implies: self.scope_implies.get().map(|Shared(implies)| Arc::clone(implies)),
             presentation: core::mem::take(&mut self.presentation).compile(),

@@ -16,6 +16,9 @@ use crate::token::TokenLimits;
 /// RFC 7519 §4.1.4 speaks of "no more than a few minutes"; beyond ten, the clocks are wrong.
 const MAX_LEEWAY: Duration = Duration::from_secs(10 * 60);
 
+/// Bytes of a policy's name: it stands in every sample of its metrics.
+const MAX_NAME: usize = 64;
+
 /// Where a fault is that no issuer has.
 const POLICY: &str = "the policy";
 
@@ -25,6 +28,7 @@ impl PolicyBuilder {
         let mut faults = Vec::new();
         faults.extend(self.issuers.is_empty().then_some(PolicyFault::NoIssuer));
         faults.extend(self.contradicted().map(|setting| said_twice(POLICY, setting)));
+        faults.extend(self.name_fault());
         faults.extend(self.resource_faults());
         faults.extend(self.presentation.unwritable().map(|setting| PolicyFault::Text { setting }));
         faults.extend(rule_faults(POLICY, &self.rules));
@@ -41,6 +45,7 @@ impl PolicyBuilder {
     /// Settings of which two different words were said.
     fn contradicted(&self) -> impl Iterator<Item = &'static str> {
         let all = [
+            ("name", self.name.is_contradicted()),
             ("sources", self.sources.is_contradicted()),
             ("bad_cookie", self.bad_cookie.is_contradicted()),
             ("token_limit", self.token_limit.is_contradicted()),
@@ -55,6 +60,13 @@ impl PolicyBuilder {
         ];
         let own = all.into_iter().filter_map(|(setting, is_so)| is_so.then_some(setting));
         own.chain(self.rules.contradicted()).chain(self.presentation.contradicted())
+    }
+
+    fn name_fault(&self) -> Option<PolicyFault> {
+        let is_name =
+            |name: &str| (1..=MAX_NAME).contains(&name.len()) && !name.contains(char::is_control);
+        let name = self.name.get().filter(|name| !is_name(name))?;
+        Some(PolicyFault::Name { name: name.clone() })
     }
 
     fn resource_faults(&self) -> impl Iterator<Item = PolicyFault> {

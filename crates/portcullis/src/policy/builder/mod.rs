@@ -35,6 +35,7 @@ use crate::verifier::Rules;
 #[must_use]
 pub struct PolicyBuilder {
     voice: Voice,
+    name: Setting<String>,
     issuers: Vec<Issuer>,
     rules: ClaimRules,
     sources: Setting<Vec<TokenSource>>,
@@ -64,6 +65,7 @@ impl PolicyBuilder {
     pub(super) fn new() -> Self {
         Self {
             voice: Voice::Plain,
+            name: Setting::default(),
             issuers: Vec::new(),
             rules: ClaimRules::default(),
             sources: Setting::default(),
@@ -88,6 +90,16 @@ impl PolicyBuilder {
             #[cfg(feature = "remote-jwks")]
             former: Vec::new(),
         }
+    }
+
+    /// What operators call this policy: the label `policy` of its metrics (feature `metrics`), and the field
+    /// `policy` of its log events (feature `tracing`). 1 to 64 bytes without control characters. Give each policy of a program another name, or their
+    /// numbers add up.
+    ///
+    /// If you do not call it: metrics say `default`, and log events have no such field.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name.say(self.voice, name.into());
+        self
     }
 
     /// Trusts an issuer's tokens. Call it once for each issuer.
