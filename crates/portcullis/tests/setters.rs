@@ -663,7 +663,7 @@ fn what_code_adds_to_a_policy_file_takes_nothing_of_it_away() {
     };
     let is_acme = || ClaimRules::new().predicate("is acme", |it: &Tenant| it.tenant == "acme");
     let with_hook = || Presentation::new().on_refusal(|_, it| it.set_header("x-why", "why"));
-    let of_the_file = || PolicyBuilder::from_toml_file(&path).expect("a builder");
+    let of_the_file = || PolicyBuilder::from_file(&path).expect("a builder");
     for builder in [
         of_the_file().claims(is_acme()).presentation(with_hook()),
         of_the_file()

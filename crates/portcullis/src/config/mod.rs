@@ -28,7 +28,7 @@
 //! max_lifetime = "15m"
 //! required     = ["sub"]
 //! "#)?;
-//! let policy = Policy::from_toml_file(folder.path().join("policy.toml"))?;
+//! let policy = Policy::from_file(folder.path().join("policy.toml"))?;
 //! # let _ = policy;
 //!
 //! let refused = Policy::from_toml_str(r#"
@@ -54,7 +54,7 @@
 //! ```
 //!
 //! What data cannot say, such as a clock, a predicate or a hook, is added in code:
-//! [`PolicyBuilder::from_toml_file`]. It adds to what the file says, and takes nothing away: a setting of
+//! [`PolicyBuilder::from_file`]. It adds to what the file says, and takes nothing away: a setting of
 //! which both say another thing is a fault at its line, unless code says it by
 //! [`PolicyBuilder::overrule`]. JSON is read by [`PolicyConfig::from_json_str`], and any other format by its
 //! own crate, as a [`PolicyConfig`].
@@ -348,7 +348,7 @@ impl PolicyConfig {
     }
 
     /// Reads a file: JSON where its name ends in `.json`, and else TOML. Its bounds are those of
-    /// [`Policy::from_toml_file`].
+    /// [`Policy::from_file`].
     ///
     /// Other programs than the service itself read a policy this way, as the command `portcullis` does. Paths
     /// in the policy then start from the folder of the file:
@@ -369,22 +369,24 @@ impl PolicyConfig {
     /// The file cannot be read, is larger than 1 MiB, is YAML by its name, or is not written in its format.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
+        Self::from_content(path, &crate::file::read(path, MAX_BYTES))
+            .map_err(|error| error.in_file(path))
+    }
+
+    /// What stands in a file, by the format that its name says.
+    fn from_content(path: &Path, content: &Content) -> Result<Self, ConfigError> {
         let is_named = |endings: &[&str]| {
             let ending = path.extension().unwrap_or_default();
             endings.iter().any(|one| ending.eq_ignore_ascii_case(one))
         };
-        let read = || {
-            let content = crate::file::read(path, MAX_BYTES);
-            let text = text_of(&content)?;
-            if is_named(&["json"]) {
-                Self::from_json_str(text)
-            } else if is_named(&["yaml", "yml"]) {
-                Err(ConfigError::unreadable(NO_YAML))
-            } else {
-                Self::from_toml_str(text)
-            }
-        };
-        read().map_err(|error| error.in_file(path))
+        let text = text_of(content)?;
+        if is_named(&["json"]) {
+            Self::from_json_str(text)
+        } else if is_named(&["yaml", "yml"]) {
+            Err(ConfigError::unreadable(NO_YAML))
+        } else {
+            Self::from_toml_str(text)
+        }
     }
 
     /// A builder with these settings, for what data cannot say. Paths in it start from `base`.
@@ -437,12 +439,12 @@ impl fmt::Debug for PolicyConfig {
 }
 
 impl Policy {
-    /// Reads a policy from a TOML file: see [`config`](crate::config).
+    /// Reads a policy from a file, TOML or by the ending `.json` JSON: see [`config`](crate::config).
     ///
     /// # Errors
     ///
     /// The file cannot be read, or the policy in it is refused. The error lists every fault.
-    pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         from_file(path.as_ref(), PolicyConfig::build)
     }
 
@@ -457,13 +459,13 @@ impl Policy {
 }
 
 impl PolicyBuilder {
-    /// Reads the settings of a policy from a TOML file, for what data cannot say: see
+    /// Reads the settings of a policy from a file, TOML or by the ending `.json` JSON, for what data cannot say: see
     /// [`config`](crate::config).
     ///
     /// ```no_run
     /// use portcullis::{Policy, PolicyBuilder, Presentation};
     ///
-    /// let policy: Policy = PolicyBuilder::from_toml_file("/etc/orders/policy.toml")?
+    /// let policy: Policy = PolicyBuilder::from_file("/etc/orders/policy.toml")?
     ///     .presentation(Presentation::new().on_refusal(|refused, response| {
     ///         response.set_header("x-refused", refused.code());
     ///     }))
@@ -475,7 +477,7 @@ impl PolicyBuilder {
     /// # Errors
     ///
     /// As of [`PolicyConfig::into_builder`], or the file cannot be read.
-    pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         from_file(path.as_ref(), PolicyConfig::into_builder)
     }
 
@@ -505,7 +507,7 @@ fn from_content<T>(
     make: impl FnOnce(PolicyConfig, PathBuf) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
     let read = || {
-        let config = PolicyConfig::from_toml_str(text_of(content)?)?;
+        let config = PolicyConfig::from_content(path, content)?;
         make(config, path.parent().unwrap_or(Path::new("")).to_owned())
     };
     read().map_err(|error| error.in_file(path))

@@ -550,8 +550,8 @@ fn paths_start_from_the_folder_of_the_policy_file_unless_they_are_absolute() {
     );
     let path = below.join("policy.toml");
     std::fs::write(&path, &text).expect("a file");
-    assert!(Policy::from_toml_file(&path).is_ok());
-    let builder = PolicyBuilder::from_toml_file(&path).expect("settings");
+    assert!(Policy::from_file(&path).is_ok());
+    let builder = PolicyBuilder::from_file(&path).expect("settings");
     assert!(
         builder
             .clock(FixedClock(NOW))
@@ -562,7 +562,7 @@ fn paths_start_from_the_folder_of_the_policy_file_unless_they_are_absolute() {
     );
 
     std::fs::write(&path, text.replace("../raw.key", "raw.key")).expect("a file");
-    let error = Policy::from_toml_file(&path).expect_err("a fault");
+    let error = Policy::from_file(&path).expect_err("a fault");
     assert_eq!(error.file(), Some(&*path));
     assert_eq!(places(&error), ["issuer[0].keys.secrets[0]"]);
     let shown = error.to_string();
@@ -582,8 +582,8 @@ fn a_policy_file_that_cannot_be_read_is_refused() {
     let path = folder.path().join("nowhere.toml");
     let unreadable = |reason: &str| ConfigProblem::Unreadable { reason: reason.to_owned() };
     for error in [
-        Policy::from_toml_file(&path).expect_err("a fault"),
-        PolicyBuilder::from_toml_file(&path).expect_err("a fault"),
+        Policy::from_file(&path).expect_err("a fault"),
+        PolicyBuilder::from_file(&path).expect_err("a fault"),
     ] {
         assert_eq!(error.faults().len(), 1);
         assert_eq!(error.faults()[0].problem, unreadable("there is no such file"));
@@ -600,12 +600,12 @@ fn a_policy_file_that_cannot_be_read_is_refused() {
         (b"\xff\xfe[\0", "the text is UTF-16: save it as UTF-8"),
     ] {
         std::fs::write(&path, content).expect("a file");
-        let error = Policy::from_toml_file(&path).expect_err("a fault");
+        let error = Policy::from_file(&path).expect_err("a fault");
         assert_eq!(error.faults()[0].problem, unreadable(reason));
     }
     // A byte order mark changes nothing.
     std::fs::write(&path, "\u{feff}[claims]").expect("a file");
-    let error = Policy::from_toml_file(&path).expect_err("a fault");
+    let error = Policy::from_file(&path).expect_err("a fault");
     assert_eq!(error.faults()[0].problem, ConfigProblem::Policy(PolicyFault::NoIssuer));
 }
 
@@ -690,7 +690,9 @@ fn a_policy_file_is_json_where_its_name_says_so() {
     let expected = builder(&write("policy.toml", FULL)).expect("settings");
     for name in ["policy.json", "policy.JSON"] {
         let text = format!("\u{feff}{FULL_JSON}");
-        assert_eq!(builder(&write(name, &text)), Ok(expected.clone()), "{name}");
+        let path = write(name, &text);
+        assert_eq!(builder(&path), Ok(expected.clone()), "{name}");
+        assert!(crate::config::PolicyFile::open(&path).is_ok(), "{name}");
     }
     for (name, text, says) in [
         ("a.json", FULL, "line 2: column 1: not JSON"),
@@ -699,8 +701,12 @@ fn a_policy_file_is_json_where_its_name_says_so() {
         ("a.yaml", "issuer: []", "YAML is not read here"),
         ("a.yml", "issuer: []", "YAML is not read here"),
     ] {
-        let error = PolicyConfig::from_file(write(name, text)).expect_err(name);
+        let path = write(name, text);
+        let error = PolicyConfig::from_file(&path).expect_err(name);
         assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(Policy::from_file(&path).err(), Some(error.clone()));
+        let file = crate::config::PolicyFile::open(&path).err();
+        assert_eq!(file, Some(error.clone()));
         assert_eq!(error.file(), Some(&*folder.path().join(name)));
     }
     let error = PolicyConfig::from_file(folder.path().join("none.json")).expect_err("no file");
@@ -949,7 +955,7 @@ fn every_fault_is_listed_at_once_with_its_place_and_line() {
     let folder = folder();
     let path = folder.path().join("policy.toml");
     std::fs::write(&path, FAULTY).expect("a file");
-    let error = Policy::from_toml_file(&path).expect_err("faults");
+    let error = Policy::from_file(&path).expect_err("faults");
     let names: Vec<_> = error.faults().iter().map(|fault| name(&fault.problem)).collect();
     let found: Vec<_> = error
         .faults()
@@ -993,7 +999,7 @@ fn every_fault_is_listed_at_once_with_its_place_and_line() {
     assert_eq!(at("prefer_header"), problem);
 
     // A builder's caller may add an issuer, but all else is as wrong.
-    let from_builder = PolicyBuilder::from_toml_file(&path).expect_err("faults");
+    let from_builder = PolicyBuilder::from_file(&path).expect_err("faults");
     assert_eq!(from_builder, error);
 }
 

@@ -7,7 +7,7 @@ use crate::file::{Content, FileStatus, FileUser, Settled, WatchedFile};
 use crate::listeners::Listeners;
 use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePolicy};
 
-/// A policy in a TOML file, which is replaced whenever the file's content changes.
+/// A policy in a file, TOML or by the ending `.json` JSON, which is replaced whenever the file's content changes.
 ///
 /// The content is compared once a second. A new one counts when two looks in a row find it, so 1 to 2 s after the
 /// change: the beginning of a policy is a policy too, and a weaker one, so that a file which is being written must
@@ -77,7 +77,7 @@ impl PolicyFile {
     ///
     /// # Errors
     ///
-    /// As of [`Policy::from_toml_file`], or the thread that looks at the file cannot be had.
+    /// As of [`Policy::from_file`], or the thread that looks at the file cannot be had.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         Self::options(path).open()
     }
@@ -150,7 +150,7 @@ impl PolicyFileOptions {
     ///
     /// # Errors
     ///
-    /// As of [`Policy::from_toml_file`], or the thread that looks at the file cannot be had.
+    /// As of [`Policy::from_file`], or the thread that looks at the file cannot be had.
     pub fn open(self) -> Result<PolicyFile, ConfigError> {
         let (file, policy) = self.read()?;
         let file = Arc::new(file);

@@ -43,11 +43,11 @@ fn main() -> ExitCode {
 
 fn start(flags: &Flags) -> Result<Running, Box<dyn Error>> {
     // Names every fault with its place, which the builder does not know.
-    let policy = Policy::from_toml_file(&flags.policy)?;
+    let policy = Policy::from_file(&flags.policy)?;
     let policy = match flags.now {
         None => policy,
         Some(now) => {
-            let builder = PolicyBuilder::from_toml_file(&flags.policy)?;
+            let builder = PolicyBuilder::from_file(&flags.policy)?;
             builder.clock(FixedClock::at(now)).build()?
         }
     };
