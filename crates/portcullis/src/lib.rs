@@ -133,5 +133,8 @@ pub mod guide;
 
 /// The map of the code.
 pub mod architecture {
+    // Of two definitions the first counts: these are for rustdoc, and those of the page for a forge.
+    #![doc = "[guide]: crate::guide"]
+    #![doc = "[caching]: crate::guide::caching"]
     #![doc = include_str!("../ARCHITECTURE.md")]
 }
