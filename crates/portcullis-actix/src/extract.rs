@@ -91,8 +91,8 @@ impl FromRequest for Caller {
 
 /// [`Verified`] or [`Caller`], or `None` where the request had no token and the policy allows that.
 ///
-/// Claims that are no `T`, and a route that nothing protects, are still refused. actix-web's own
-/// `Option<Verified<T>>` makes `None` of every error, and no crate can change that: use this.
+/// Claims that do not fit `T` are still refused, and so is every request to a route that nothing protects. actix-web's
+/// own `Option<Verified<T>>` makes `None` of every error, and no crate can change that: use this.
 ///
 /// ```
 /// use portcullis_actix::{Caller, Optional};
