@@ -31,10 +31,10 @@ use crate::request::AxumRequest;
 /// # let _ = me;
 /// ```
 ///
-/// `Option<Verified<T>>` is `None` where the request had no token and the policy allows that. Even there, a bad
-/// token is refused, and so are claims that do not fit `T` (403).
+/// `Option<Verified<T>>` is `None` where the request had no token and the policy allows that. A bad
+/// token is refused even there, and claims that are no `T` are (403).
 ///
-/// If axum says that a function is not a `Handler`, `T` lacks something: it must be `Deserialize` without
+/// If axum says of a handler that it is no `Handler`, see that `T` is `Deserialize` without
 /// borrowing, `Send`, `Sync` and `'static`.
 #[derive(Debug)]
 pub struct Verified<T>(pub Arc<T>);

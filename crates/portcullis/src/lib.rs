@@ -171,6 +171,7 @@ pub mod guide;
 /// The map of the code.
 pub mod architecture {
     // Of two definitions the first counts: these are for rustdoc, and those of the page for a forge.
+    #![doc = ""]
     #![doc = "[guide]: crate::guide"]
     #![doc = "[caching]: crate::guide::caching"]
     #![doc = include_str!("../ARCHITECTURE.md")]
