@@ -45,15 +45,15 @@
 //!
 //! # Find your way
 //!
-//! | to … | use | read |
-//! | --- | --- | --- |
-//! | put a policy in front of routes | [`Verify`] | [quick start](portcullis::guide::quick_start) |
-//! | read the token | [`Verified`], [`Caller`], [`Optional`] | [quick start](portcullis::guide::quick_start#choose-an-extractor) |
-//! | ask for scopes and roles | [`Authorized`], [`Require`] | [requirements](portcullis::guide::requirements) |
-//! | let logouts and administrators revoke | [`back_channel_logout`], [`revocation_admin`] | [logout](portcullis::guide::logout), [revocation](portcullis::guide::revocation) |
-//! | tell clients where to get a token | [`protected_resource`] (RFC 9728) | [MCP](portcullis::guide::mcp) |
-//! | tell an orchestrator when it is ready | [`readiness`] | [operations](portcullis::guide::operations) |
-//! | test all of it | `portcullis-testkit` | [testing](portcullis::guide::testing) |
+//! | to … | use |
+//! | --- | --- |
+//! | [put a policy in front of routes](portcullis::guide::quick_start) | [`Verify`] |
+//! | [read the token](portcullis::guide::quick_start#choose-an-extractor) | [`Verified`], [`Caller`], [`Optional`] |
+//! | [ask for scopes and roles](portcullis::guide::requirements) | [`Authorized`], [`Require`] |
+//! | let [logouts](portcullis::guide::logout) and [administrators](portcullis::guide::revocation) revoke | [`back_channel_logout`], [`revocation_admin`] |
+//! | [tell clients where to get a token](portcullis::guide::mcp) | [`protected_resource`] (RFC 9728) |
+//! | [tell an orchestrator when it is ready](portcullis::guide::operations) | [`readiness`] |
+//! | [test all of it](portcullis::guide::testing) | `portcullis-testkit` |
 //!
 //! # Features
 //!

@@ -11,11 +11,11 @@
 //! There is a module for each version of `jsonwebtoken`, behind a feature of the same name. All have the same
 //! functions. None is on by default.
 //!
-//! | feature | what it gives | adds |
-//! | --- | --- | --- |
-//! | `v10` | the module `v10`, for jsonwebtoken 10 | 4 crates: `jsonwebtoken`, without a crypto backend |
-//! | `v11` | the module `v11`, for jsonwebtoken 11 | the same of that version |
-//! | `v12` | the module `v12`, for jsonwebtoken 12 | the same of that version |
+//! | feature | what it gives, and what it adds |
+//! | --- | --- |
+//! | `v10` | the module `v10`, for jsonwebtoken 10. Adds 4 crates: `jsonwebtoken`, without a crypto backend |
+//! | `v11` | the module `v11`, for jsonwebtoken 11. Adds the same of that version |
+//! | `v12` | the module `v12`, for jsonwebtoken 12. Adds the same of that version |
 //!
 //! # Example
 //!

@@ -33,9 +33,9 @@
 //!
 //! # Features
 //!
-//! | feature | what it gives | adds |
-//! | --- | --- | --- |
-//! | `tracing` (on by default) | events about the connection and the store, and those of the core | 2 crates: `tracing` |
+//! | feature | what it gives, and what it adds |
+//! | --- | --- |
+//! | `tracing` (on by default) | events about the connection and the store, and those of the core. Adds 2 crates: `tracing` |
 //!
 //! # What is promised
 //!

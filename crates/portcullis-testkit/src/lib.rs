@@ -58,14 +58,14 @@
 //!
 //! # Features
 //!
-//! None is on by default. The third column says how many crates a feature adds, on Linux.
+//! None is on by default.
 //!
-//! | feature | what it gives | adds |
-//! | --- | --- | --- |
-//! | `axum` | `axum::assert_protected` and its like | 5: `axum-core` |
-//! | `actix` | `actix::assert_protected` and its like | 79: `actix-web` |
-//! | `tower` | `tower::assert_protected` and its like | none |
-//! | `key-server` | `key_server::KeyServer`, which answers as it is told | 28: `hyper`, `tokio`, `rustls`, `rcgen`, `flate2` |
+//! | feature | what it gives, and what it adds |
+//! | --- | --- |
+//! | `axum` | `axum::assert_protected` and its like. Adds 5 crates: `axum-core` |
+//! | `actix` | `actix::assert_protected` and its like. Adds 79 crates: `actix-web` |
+//! | `tower` | `tower::assert_protected` and its like. Adds none |
+//! | `key-server` | `key_server::KeyServer`, which answers as it is told. Adds 28 crates: `hyper`, `tokio`, `rustls`, `rcgen`, `flate2` |
 //!
 //! # What a key costs
 //!

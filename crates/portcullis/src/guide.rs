@@ -8,34 +8,31 @@
 /// Where a forge shows the page, its pictures and the other pages are files beside it: definitions at the page's end say so. Of
 /// two definitions the first counts. Those that come before the page here name modules and embedded pictures instead.
 macro_rules! page {
-    ($name:ident) => {
+    ($name:ident, $file:literal) => {
         #[cfg_attr(all(doc, not(doctest)), doc = include_str!("guide/links.md"))]
         #[cfg_attr(all(doc, not(doctest)), doc = include_str!("guide/pictures.md"))]
-        #[cfg_attr(
-            all(doc, not(doctest)),
-            doc = include_str!(concat!("../docs/guide/", stringify!($name), ".md"))
-        )]
+        #[cfg_attr(all(doc, not(doctest)), doc = include_str!($file))]
         #[cfg_attr(any(not(doc), doctest), doc = "A page of the guide.")]
         pub mod $name {}
     };
 }
 
-page!(quick_start);
-page!(providers);
-page!(keys);
-page!(requirements);
-page!(errors);
-page!(testing);
-page!(migrating);
-page!(cookies);
-page!(cors);
-page!(websockets);
-page!(grpc);
-page!(mcp);
-page!(caching);
-page!(revocation);
-page!(logout);
-page!(reload);
-page!(operations);
-page!(security_model);
-page!(performance);
+page!(quick_start, "../docs/guide/quick_start.md");
+page!(providers, "../docs/guide/providers.md");
+page!(keys, "../docs/guide/keys.md");
+page!(requirements, "../docs/guide/requirements.md");
+page!(errors, "../docs/guide/errors.md");
+page!(testing, "../docs/guide/testing.md");
+page!(migrating, "../docs/guide/migrating.md");
+page!(cookies, "../docs/guide/cookies.md");
+page!(cors, "../docs/guide/cors.md");
+page!(websockets, "../docs/guide/websockets.md");
+page!(grpc, "../docs/guide/grpc.md");
+page!(mcp, "../docs/guide/mcp.md");
+page!(caching, "../docs/guide/caching.md");
+page!(revocation, "../docs/guide/revocation.md");
+page!(logout, "../docs/guide/logout.md");
+page!(reload, "../docs/guide/reload.md");
+page!(operations, "../docs/guide/operations.md");
+page!(security_model, "../docs/guide/security_model.md");
+page!(performance, "../docs/guide/performance.md");

@@ -40,10 +40,10 @@
 //! 2. The token is a compact JWS, strictly spelled and within limits ([`error::TokenError`] says what is not).
 //! 3. It is from an [`Issuer`] that the policy trusts, under an [`Algorithm`] that it lists for that issuer.
 //! 4. One of that issuer's keys signed it ([`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`]; with the feature
-//!    `remote-jwks`, `RemoteJwks` fetches them).
+//!    `remote-jwks`, [`RemoteJwks`] fetches them).
 //! 5. Its claims say that it is an access token, for this service, now ([`ClaimRules`]).
 //! 6. It was not revoked, where the policy asks for that ([`Revocations`], [`revocation::RevocationSource`]; with the
-//!    feature `status-list`, `StatusLists` asks the list that the token names).
+//!    feature `status-list`, [`StatusLists`] asks the list that the token names).
 //!
 //! A token that passed is [remembered](PolicyBuilder::token_cache). What can change about it is asked again for every
 //! request. The [security model](guide::security_model) says what is promised, and what is not.
@@ -57,37 +57,57 @@
 //!
 //! # Find your way
 //!
-//! | to … | use | read |
-//! | --- | --- | --- |
-//! | say whose tokens are accepted | [`Policy`], [`PolicyBuilder`], [`Issuer`], [`ClaimRules`] | [quick start](guide::quick_start) |
-//! | say where keys come from | [`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`], `RemoteJwks` | [keys](guide::keys) |
-//! | accept the tokens of a known provider | the module `provider` | [providers](guide::providers) |
-//! | read the token in a handler | [`VerifiedToken`], [`Admission`], [`claims::RegisteredClaims`], [`claims::OpenIdProfile`] | [quick start](guide::quick_start#choose-an-extractor) |
-//! | ask for scopes and roles | [`Requirement`], [`RouteTable`] | [requirements](guide::requirements) |
-//! | change how refusals look | [`Presentation`], [`Rejection`] | [errors](guide::errors) |
-//! | take the token from a cookie | [`TokenCookie`] | [cookies](guide::cookies) |
-//! | end tokens early | [`Revocations`], [`RevocationAdmin`], [`BackChannelLogout`], `StatusLists` | [revocation](guide::revocation) |
-//! | change the policy while it serves | [`ReplaceablePolicy`], `config::PolicyFile` | [reload](guide::reload) |
-//! | tell clients where to get a token | [`ProtectedResource`] | [MCP](guide::mcp) |
-//! | run it | [`Readiness`], `metrics`, `explain` | [operations](guide::operations) |
-//! | weaken it on purpose | [`dangerous`] | [security model](guide::security_model#how-to-weaken-a-policy-on-purpose) |
+//! | to … | use |
+//! | --- | --- |
+//! | [say whose tokens are accepted](guide::quick_start) | [`Policy`], [`PolicyBuilder`], [`Issuer`], [`ClaimRules`] |
+//! | [say where keys come from](guide::keys) | [`KeySet`], [`Secret`], [`KeyFile`], [`KeySource`], [`RemoteJwks`] |
+//! | [accept the tokens of a known provider](guide::providers) | the module [`provider`] |
+//! | [read the token in a handler](guide::quick_start#choose-an-extractor) | [`VerifiedToken`], [`Admission`], [`claims::RegisteredClaims`], [`claims::OpenIdProfile`] |
+//! | [ask for scopes and roles](guide::requirements) | [`Requirement`], [`RouteTable`] |
+//! | [change how refusals look](guide::errors) | [`Presentation`], [`Rejection`] |
+//! | [take the token from a cookie](guide::cookies) | [`TokenCookie`] |
+//! | [end tokens early](guide::revocation) | [`Revocations`], [`RevocationAdmin`], [`BackChannelLogout`], [`StatusLists`] |
+//! | [change the policy while it serves](guide::reload) | [`ReplaceablePolicy`], [`config::PolicyFile`] |
+//! | [tell clients where to get a token](guide::mcp) | [`ProtectedResource`] |
+//! | [run it](guide::operations) | [`Readiness`], [`metrics`], [`explain`] |
+//! | [weaken it on purpose](guide::security_model#how-to-weaken-a-policy-on-purpose) | [`dangerous`] |
 //!
 //! # Features
 //!
-//! No feature makes a given policy accept more. The third column says how many crates a feature adds to the 52 that the
-//! core depends on anyway, on Linux. An app of axum or actix-web has most of them already.
+//! No feature makes a given policy accept more. The core alone depends on 52 crates on Linux. An app of axum or actix-web
+//! has many of them already, and of those that the features add.
 //!
-//! | feature | what it gives | adds |
-//! | --- | --- | --- |
-//! | `tracing` (on by default) | an event for each refusal, and for keys and revocations that change or cannot be had | 2: `tracing` |
-//! | `remote-jwks` | `RemoteJwks` (keys from JWKS endpoints and by discovery), the presets of `provider`, `fetch` | 73: `reqwest` with rustls, `tokio` |
-//! | `status-list` | `StatusLists`: asks the status list that a token names whether it was revoked | the same 73, once for both |
-//! | `config` | the module `config`: a policy from TOML, another serde format or the environment | 7: `toml`, `jiff` |
-//! | `lookup` | `revocation::RevocationLookup`: a source of your own that has to be waited for | 2: `tokio` |
-//! | `metrics` | the module `metrics`: counters, a histogram and gauges through the `metrics` facade | 2: `metrics` |
-//! | `explain` | the module `explain`: why a token is refused, step by step, and what a policy accepts, as data | none |
+//! | feature | what it gives, and what it adds |
+//! | --- | --- |
+//! | `tracing` (on by default) | an event for each refusal, and for keys and revocations that change or cannot be had. Adds 2 crates: `tracing` |
+//! | `remote-jwks` | [`RemoteJwks`] (keys from JWKS endpoints and by discovery), the presets of [`provider`], [`fetch`]. Adds 73 crates: `reqwest` with rustls, `tokio` |
+//! | `status-list` | [`StatusLists`]: asks the status list that a token names whether it was revoked. Adds the same 73, once for both |
+//! | `config` | the module [`config`]: a policy from TOML, another serde format or the environment. Adds 7 crates: `toml`, `jiff` |
+//! | `lookup` | [`RevocationLookup`]: a source of your own that has to be waited for. Adds 2 crates: `tokio` |
+//! | `metrics` | the module [`metrics`]: counters, a histogram and gauges through the `metrics` facade. Adds 2 crates: `metrics` |
+//! | `explain` | the module [`explain`]: why a token is refused, step by step, and what a policy accepts, as data. Adds none |
 //!
 //! The module [`architecture`] is the map of the code.
+//!
+// Items behind features: the first definition counts, and without the feature it is that of the table.
+#![cfg_attr(feature = "config", doc = "[`config`]: mod@crate::config")]
+#![cfg_attr(feature = "config", doc = "[`config::PolicyFile`]: crate::config::PolicyFile")]
+#![cfg_attr(feature = "explain", doc = "[`explain`]: mod@crate::explain")]
+#![cfg_attr(feature = "lookup", doc = "[`RevocationLookup`]: revocation::RevocationLookup")]
+#![cfg_attr(feature = "metrics", doc = "[`metrics`]: mod@crate::metrics")]
+#![cfg_attr(feature = "remote-jwks", doc = "[`fetch`]: mod@crate::fetch")]
+#![cfg_attr(feature = "remote-jwks", doc = "[`provider`]: mod@crate::provider")]
+#![cfg_attr(feature = "remote-jwks", doc = "[`RemoteJwks`]: crate::RemoteJwks")]
+#![cfg_attr(feature = "status-list", doc = "[`StatusLists`]: crate::StatusLists")]
+//! [`config`]: #features
+//! [`config::PolicyFile`]: #features
+//! [`explain`]: #features
+//! [`fetch`]: #features
+//! [`metrics`]: #features
+//! [`provider`]: #features
+//! [`RemoteJwks`]: #features
+//! [`RevocationLookup`]: #features
+//! [`StatusLists`]: #features
 // The pages on the web say of each item which feature it needs (`make docs-rs`).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]

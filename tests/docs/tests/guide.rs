@@ -6,8 +6,7 @@ use std::path::Path;
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide");
 const EMBEDDED: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/portcullis/src/guide/pictures.md");
-const LINKS: &str =
-    include_str!("../../../crates/portcullis/src/guide/links.md");
+const LINKS: &str = include_str!("../../../crates/portcullis/src/guide/links.md");
 
 /// The names of the files in a folder that end so, in order.
 fn names(folder: &str, end: &str) -> BTreeSet<String> {
@@ -33,7 +32,7 @@ fn prose(page: &str) -> String {
 /// `[label]: target` at the beginning of a line.
 fn definitions(page: &str) -> Vec<(&str, &str)> {
     let lines = page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
-    lines.collect()
+    lines.filter(|(label, _)| !label.contains(']')).collect()
 }
 
 /// The labels that links of a page go by: `label` in `[text][label]`.
