@@ -12,7 +12,7 @@ SERDE_JSON_FEATURES = arbitrary_precision raw_value
 # For how long `make fuzz` gives inputs to each target.
 SECONDS_EACH = 600
 
-.PHONY: demo test fmt lint deny docs docs-rs unit features serde-json fleet-servers api bench counts tools interop-tools fleet-tools browser-tools counts-tools \
+.PHONY: demo test fmt lint deny docs docs-rs unit features serde-json fleet-servers api pictures bench counts tools interop-tools fleet-tools browser-tools counts-tools \
 	release-check release-tools powerset minimal-versions rust-version semver advisories publish-dry-run fuzz
 
 demo: tools
@@ -140,6 +140,11 @@ fuzz: tools
 api: export PORTCULLIS_API = write
 api: tools
 	$(CARGO) test --locked -p portcullis-api-tests
+
+# Embeds the pictures of docs/guide/pictures in the pages of the crate anew.
+pictures: export PORTCULLIS_PICTURES = write
+pictures: tools
+	$(CARGO) test --locked -p portcullis-docs-tests --test guide
 
 # Writes benches/RESULTS.md: half an hour on a machine that does nothing else.
 bench: counts-tools

@@ -16,6 +16,23 @@ use crate::rejection::Rejection;
 use crate::request::ActixRequest;
 
 /// The verified claims, as a `T`. They are read once per token and shared.
+///
+/// ```
+/// use portcullis_actix::Verified;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct User {
+///     sub: String,
+///     email: Option<String>,
+/// }
+///
+/// async fn me(Verified(user): Verified<User>) -> String {
+///     let email = user.email.as_deref().unwrap_or("no address");
+///     format!("{}: {email}", user.sub)
+/// }
+/// # let _ = me;
+/// ```
 #[derive(Debug)]
 pub struct Verified<T>(pub Arc<T>);
 
@@ -43,6 +60,15 @@ impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Verified<T> {
 }
 
 /// The verified token: issuer, subject, id, audiences, client, expiry, and all claims as JSON.
+///
+/// ```
+/// use portcullis_actix::Caller;
+///
+/// async fn orders(caller: Caller) -> String {
+///     format!("orders of {}", caller.subject().unwrap_or("nobody"))
+/// }
+/// # let _ = orders;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Caller(pub VerifiedToken);
 
@@ -65,8 +91,18 @@ impl FromRequest for Caller {
 
 /// [`Verified`] or [`Caller`], or `None` where the request had no token and the policy allows that.
 ///
-/// Claims that are no `T`, and a route that nothing protects, are still refused. actix-web's own
-/// `Option<Verified<T>>` makes `None` of every error, and no crate can change that: use this.
+/// Claims that do not fit `T` are still refused, and so is every request to a route that nothing protects. actix-web's
+/// own `Option<Verified<T>>` makes `None` of every error, and no crate can change that: use this.
+///
+/// ```
+/// use portcullis_actix::{Caller, Optional};
+///
+/// async fn home(Optional(caller): Optional<Caller>) -> String {
+///     let name = caller.as_ref().and_then(|caller| caller.subject());
+///     format!("hello {}", name.unwrap_or("stranger"))
+/// }
+/// # let _ = home;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Optional<E>(pub Option<E>);
 

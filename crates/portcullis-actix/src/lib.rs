@@ -1,4 +1,10 @@
-//! [`portcullis`] for actix-web: middleware, extractors, and routes.
+//! [`portcullis`] for actix-web: middleware, extractors for what its policy verified, and routes.
+//!
+//! An app depends on this crate alone. It exports the core as [`portcullis`], and forwards its features.
+//! **Where to start**: the [quick start](portcullis::guide::quick_start#in-actix-web), and the
+//! [guide](portcullis::guide) for all else.
+//!
+//! # Example
 //!
 //! ```
 //! use actix_web::{App, Responder, web};
@@ -15,34 +21,58 @@
 //! }
 //!
 //! async fn home(Optional(caller): Optional<Caller>) -> impl Responder {
-//!     format!("hello {}", caller.as_ref().and_then(|caller| caller.subject()).unwrap_or("stranger"))
+//!     let name = caller.as_ref().and_then(|caller| caller.subject());
+//!     format!("hello {}", name.unwrap_or("stranger"))
 //! }
 //!
 //! # fn app(policy: Policy) {
 //! let app = App::new()
-//!     .service(web::resource("/orders").wrap(Verify::new(policy.clone())).get(orders))
-//!     .service(web::resource("/").wrap(Verify::new(policy.allow_anonymous())).get(home));
+//!     .service(
+//!         web::resource("/orders")
+//!             .wrap(Verify::new(policy.clone()))
+//!             .get(orders),
+//!     )
+//!     .service(
+//!         web::resource("/")
+//!             .wrap(Verify::new(policy.allow_anonymous()))
+//!             .get(home),
+//!     );
 //! # let _ = app; }
 //! ```
 //!
-//! Take [`Optional`] rather than `Option` for an extractor that can do without a token: actix-web's
+//! Take [`Optional`] rather than `Option` for an extractor that can do without a token. actix-web's
 //! own `Option` swallows every error, also that of a route that nothing protects.
 //!
-//! An app depends on this crate alone: [`portcullis`] is the core, and the features of this crate are forwarded to it.
+//! # Find your way
+//!
+//! | to … | use |
+//! | --- | --- |
+//! | [put a policy in front of routes](portcullis::guide::quick_start) | [`Verify`] |
+//! | [read the token](portcullis::guide::quick_start#choose-an-extractor) | [`Verified`], [`Caller`], [`Optional`] |
+//! | [ask for scopes and roles](portcullis::guide::requirements) | [`Authorized`], [`Require`] |
+//! | let [logouts](portcullis::guide::logout) and [administrators](portcullis::guide::revocation) revoke | [`back_channel_logout`], [`revocation_admin`] |
+//! | [tell clients where to get a token](portcullis::guide::mcp) | [`protected_resource`] (RFC 9728) |
+//! | [tell an orchestrator when it is ready](portcullis::guide::operations) | [`readiness`] |
+//! | [test all of it](portcullis::guide::testing) | `portcullis-testkit` |
+//!
+//! # Features
+//!
+//! Each is forwarded to the core. [Its front page](portcullis#features) says what each of them costs.
+//!
+//! | feature | what it gives |
+//! | --- | --- |
+//! | `tracing` (on by default) | an event for each refusal, and for keys and revocations |
+//! | `remote-jwks` | keys that are fetched and rotated, and presets of providers |
+//! | `status-list` | the status list that a token names |
+//! | `config` | a policy from a file or the environment |
+//! | `lookup` | a revocation source of your own that has to be waited for |
+//! | `metrics` | counters, a histogram and gauges |
+//! | `explain` | why a token is refused, step by step |
 //!
 //! # Other middleware
 //!
 //! The last `.wrap` is the outermost. Put outside of [`Verify`] what all answers need, refusals included: CORS, which
 //! answers preflights itself (they carry no token), logging, compression. Put inside what is for callers alone.
-//!
-//! # Logout
-//!
-//! [`back_channel_logout`] receives a provider's logout tokens, [`revocation_admin`] lets
-//! administrators revoke.
-//!
-//! # Discovery
-//!
-//! [`protected_resource`] tells clients who issues tokens for the service (RFC 9728).
 //!
 //! # Testing
 //!
@@ -63,15 +93,22 @@
 //! # #[actix_web::main]
 //! # async fn main() {
 //! let issuer = TestIssuer::new("https://id.example");
-//! assert_protected(App::new().configure(api(issuer.policy())), &[("GET", "/orders")]).await;
+//! assert_protected(
+//!     App::new().configure(api(issuer.policy())),
+//!     &[("GET", "/orders")],
+//! )
+//! .await;
 //!
-//! let app = test::init_service(App::new().configure(api(issuer.policy()))).await;
+//! let app =
+//!     test::init_service(App::new().configure(api(issuer.policy()))).await;
 //! for (token, status) in [
 //!     (issuer.token(Algorithm::ES256), StatusCode::OK),
 //!     (issuer.token(Algorithm::ES256).expired(), StatusCode::UNAUTHORIZED),
 //! ] {
 //!     let token = ("authorization", format!("Bearer {}", token.mint()));
-//!     let request = test::TestRequest::with_uri("/orders").insert_header(token).to_request();
+//!     let request = test::TestRequest::with_uri("/orders")
+//!         .insert_header(token)
+//!         .to_request();
 //!     assert_eq!(test::call_service(&app, request).await.status(), status);
 //! }
 //! # }

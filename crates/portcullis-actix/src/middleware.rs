@@ -21,6 +21,17 @@ use crate::response;
 /// Puts a [`Policy`] in front of an app, a scope or a resource.
 ///
 /// A refusal is a response, not an error, so that middleware further out runs as for any other.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use portcullis_actix::{Policy, Verify};
+///
+/// # fn app(policy: Policy) {
+/// let orders = web::resource("/orders").get(async || "orders");
+/// let api = web::scope("/api").wrap(Verify::new(policy)).service(orders);
+/// let app = App::new().service(api); // all else is open
+/// # let _ = app; }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Verify {
@@ -100,7 +111,9 @@ where
 /// use portcullis_actix::{Policy, Require, Verify};
 ///
 /// # fn app(policy: Policy) {
-/// let orders = web::resource("/orders").wrap(Require::scope("orders:read")).get(async || "orders");
+/// let orders = web::resource("/orders")
+///     .wrap(Require::scope("orders:read"))
+///     .get(async || "orders");
 /// let app = App::new().service(orders).wrap(Verify::new(policy));
 /// # let _ = app; }
 /// ```

@@ -27,7 +27,10 @@ use crate::response;
 /// # fn app(policy: Policy, revocations: Revocations) -> Result<(), LogoutFault> {
 /// let logout = BackChannelLogout::new(policy, revocations, ["web"])?;
 /// let app = App::new()
-///     .service(portcullis_actix::back_channel_logout("/backchannel-logout", logout.clone()));
+///     .service(portcullis_actix::back_channel_logout(
+///         "/backchannel-logout",
+///         logout.clone(),
+///     ));
 /// # let _ = app;
 /// # Ok(()) }
 /// ```
@@ -56,9 +59,15 @@ pub fn back_channel_logout(
 /// use portcullis_actix::portcullis::{Requirement, RevocationAdmin, Revocations};
 ///
 /// # fn app(policy: Policy, revocations: Revocations) {
-/// let admin = RevocationAdmin::new(revocations, policy, Requirement::client("operators"));
-/// let app = App::new()
-///     .service(portcullis_actix::revocation_admin("/admin/revocations", admin.clone()));
+/// let admin = RevocationAdmin::new(
+///     revocations,
+///     policy,
+///     Requirement::client("operators"),
+/// );
+/// let app = App::new().service(portcullis_actix::revocation_admin(
+///     "/admin/revocations",
+///     admin.clone(),
+/// ));
 /// # let _ = app; }
 /// ```
 pub fn revocation_admin(path: &str, admin: RevocationAdmin) -> impl HttpServiceFactory + 'static {
@@ -86,7 +95,8 @@ pub fn revocation_admin(path: &str, admin: RevocationAdmin) -> impl HttpServiceF
 /// use portcullis_actix::portcullis::Readiness;
 ///
 /// # fn app(policy: Policy) {
-/// let app = App::new().service(portcullis_actix::readiness("/ready", Readiness::new(policy)));
+/// let app = App::new()
+///     .service(portcullis_actix::readiness("/ready", Readiness::new(policy)));
 /// # let _ = app; }
 /// ```
 pub fn readiness(path: &str, readiness: Readiness) -> impl HttpServiceFactory + 'static {
@@ -110,7 +120,11 @@ pub fn readiness(path: &str, readiness: Readiness) -> impl HttpServiceFactory + 
 /// # fn app(policy: Policy, resource: ProtectedResource) {
 /// let app = App::new()
 ///     .service(portcullis_actix::protected_resource(resource.clone()))
-///     .service(web::resource("/orders").wrap(Verify::new(policy.clone())).get(orders));
+///     .service(
+///         web::resource("/orders")
+///             .wrap(Verify::new(policy.clone()))
+///             .get(orders),
+///     );
 /// # let _ = app; }
 /// ```
 pub fn protected_resource(resource: ProtectedResource) -> impl HttpServiceFactory + 'static {

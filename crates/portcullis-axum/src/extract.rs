@@ -14,6 +14,23 @@ use crate::request::AxumRequest;
 
 /// The verified claims, as a `T`. They are read once per token and shared.
 ///
+/// ```
+/// use portcullis_axum::Verified;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct User {
+///     sub: String,
+///     email: Option<String>,
+/// }
+///
+/// async fn me(Verified(user): Verified<User>) -> String {
+///     let email = user.email.as_deref().unwrap_or("no address");
+///     format!("{}: {email}", user.sub)
+/// }
+/// # let _ = me;
+/// ```
+///
 /// `Option<Verified<T>>` is `None` where the request had no token and the policy allows that. A bad
 /// token is refused even there, and claims that are no `T` are (403).
 ///
@@ -63,6 +80,15 @@ where
 /// The verified token: issuer, subject, id, audiences, client, expiry, and all claims as JSON.
 ///
 /// `Option<Caller>` is `None` where the request had no token and the policy allows that.
+///
+/// ```
+/// use portcullis_axum::Caller;
+///
+/// async fn orders(caller: Caller) -> String {
+///     format!("orders of {}", caller.subject().unwrap_or("nobody"))
+/// }
+/// # let _ = orders;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Caller(pub VerifiedToken);
 

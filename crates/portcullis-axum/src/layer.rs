@@ -98,7 +98,11 @@ where
 ///
 /// fn app(policy: Policy) -> Router {
 ///     Router::new()
-///         .route("/orders", get(async || "orders").route_layer(RequireLayer::scope("orders:read")))
+///         .route(
+///             "/orders",
+///             get(async || "orders")
+///                 .route_layer(RequireLayer::scope("orders:read")),
+///         )
 ///         .layer(VerifyLayer::new(policy))
 /// }
 /// # let _ = app;

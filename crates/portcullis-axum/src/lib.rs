@@ -1,5 +1,11 @@
 //! [`portcullis`] for axum: a layer, extractors for what its policy verified, and routes.
 //!
+//! An app depends on this crate alone. It exports the core as [`portcullis`], and forwards its features.
+//! **Where to start**: the [quick start](portcullis::guide::quick_start), and the [guide](portcullis::guide) for all
+//! else.
+//!
+//! # Example
+//!
 //! ```
 //! use axum::{Router, routing::get};
 //! use portcullis_axum::{Caller, Policy, Verified, VerifyLayer};
@@ -15,22 +21,54 @@
 //! }
 //!
 //! async fn home(caller: Option<Caller>) -> String {
-//!     format!("hello {}", caller.as_ref().and_then(|caller| caller.subject()).unwrap_or("stranger"))
+//!     let name = caller.as_ref().and_then(|caller| caller.subject());
+//!     format!("hello {}", name.unwrap_or("stranger"))
 //! }
 //!
 //! fn app(policy: &Policy) -> Router {
 //!     Router::new()
-//!         .route("/orders", get(orders).layer(VerifyLayer::new(policy.clone())))
-//!         .route("/", get(home).layer(VerifyLayer::new(policy.clone().allow_anonymous())))
+//!         .route(
+//!             "/orders",
+//!             get(orders).layer(VerifyLayer::new(policy.clone())),
+//!         )
+//!         .route(
+//!             "/",
+//!             get(home)
+//!                 .layer(VerifyLayer::new(policy.clone().allow_anonymous())),
+//!         )
 //! }
 //! # let _ = app;
 //! ```
 //!
 //! `Router::layer` covers only the routes that were added before it: put it last. A handler that
-//! asks for a token on a route without the layer answers 500, says in the response's extensions what
-//! was forgotten, and never lets the request in.
+//! asks for a token on a route without the layer answers 500. The response's extensions say what was
+//! forgotten, and the request is never let in.
 //!
-//! An app depends on this crate alone: [`portcullis`] is the core, and the features of this crate are forwarded to it.
+//! # Find your way
+//!
+//! | to … | use |
+//! | --- | --- |
+//! | [put a policy in front of routes](portcullis::guide::quick_start) | [`VerifyLayer`] |
+//! | [read the token](portcullis::guide::quick_start#choose-an-extractor) | [`Verified`], [`Caller`] |
+//! | [ask for scopes and roles](portcullis::guide::requirements) | [`Authorized`], [`RequireLayer`] |
+//! | let [logouts](portcullis::guide::logout) and [administrators](portcullis::guide::revocation) revoke | [`back_channel_logout`], [`revocation_admin`] |
+//! | [tell clients where to get a token](portcullis::guide::mcp) | [`protected_resource`] (RFC 9728) |
+//! | [tell an orchestrator when it is ready](portcullis::guide::operations) | [`readiness`] |
+//! | [test all of it](portcullis::guide::testing) | `portcullis-testkit` |
+//!
+//! # Features
+//!
+//! Each is forwarded to the core. [Its front page](portcullis#features) says what each of them costs.
+//!
+//! | feature | what it gives |
+//! | --- | --- |
+//! | `tracing` (on by default) | an event for each refusal, and for keys and revocations |
+//! | `remote-jwks` | keys that are fetched and rotated, and presets of providers |
+//! | `status-list` | the status list that a token names |
+//! | `config` | a policy from a file or the environment |
+//! | `lookup` | a revocation source of your own that has to be waited for |
+//! | `metrics` | counters, a histogram and gauges |
+//! | `explain` | why a token is refused, step by step |
 //!
 //! # Other layers
 //!
@@ -46,19 +84,13 @@
 //! # fn app(routes: Router, policy: Policy) -> Router {
 //! routes
 //!     .layer(VerifyLayer::new(policy))
-//!     .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(10)))
+//!     .layer(TimeoutLayer::with_status_code(
+//!         StatusCode::GATEWAY_TIMEOUT,
+//!         Duration::from_secs(10),
+//!     ))
 //!     .layer(CorsLayer::permissive())
 //! # }
 //! ```
-//!
-//! # Logout
-//!
-//! [`back_channel_logout`] receives a provider's logout tokens, [`revocation_admin`] lets
-//! administrators revoke.
-//!
-//! # Discovery
-//!
-//! [`protected_resource`] tells clients who issues tokens for the service (RFC 9728).
 //!
 //! # Testing
 //!

@@ -28,9 +28,15 @@ use crate::request::AxumRequest;
 /// use portcullis_axum::portcullis::routes::LogoutFault;
 /// use portcullis_axum::portcullis::{BackChannelLogout, Revocations};
 ///
-/// fn app(policy: Policy, revocations: Revocations) -> Result<Router, LogoutFault> {
+/// fn app(
+///     policy: Policy,
+///     revocations: Revocations,
+/// ) -> Result<Router, LogoutFault> {
 ///     let logout = BackChannelLogout::new(policy, revocations, ["web"])?;
-///     Ok(Router::new().route("/backchannel-logout", portcullis_axum::back_channel_logout(logout)))
+///     Ok(Router::new().route(
+///         "/backchannel-logout",
+///         portcullis_axum::back_channel_logout(logout),
+///     ))
 /// }
 /// # let _ = app;
 /// ```
@@ -57,8 +63,15 @@ where
 /// use portcullis_axum::portcullis::{Requirement, RevocationAdmin, Revocations};
 ///
 /// fn app(policy: Policy, revocations: Revocations) -> Router {
-///     let admin = RevocationAdmin::new(revocations, policy, Requirement::client("operators"));
-///     Router::new().nest("/admin/revocations", portcullis_axum::revocation_admin(admin))
+///     let admin = RevocationAdmin::new(
+///         revocations,
+///         policy,
+///         Requirement::client("operators"),
+///     );
+///     Router::new().nest(
+///         "/admin/revocations",
+///         portcullis_axum::revocation_admin(admin),
+///     )
 /// }
 /// # let _ = app;
 /// ```
@@ -88,7 +101,8 @@ where
 /// use portcullis_axum::portcullis::Readiness;
 ///
 /// fn app(policy: Policy) -> Router {
-///     Router::new().route("/ready", portcullis_axum::readiness(Readiness::new(policy)))
+///     Router::new()
+///         .route("/ready", portcullis_axum::readiness(Readiness::new(policy)))
 /// }
 /// # let _ = app;
 /// ```
@@ -112,7 +126,8 @@ where
 /// use portcullis_axum::{Policy, VerifyLayer};
 ///
 /// fn app(api: Router, policy: Policy, resource: ProtectedResource) -> Router {
-///     api.layer(VerifyLayer::new(policy)).merge(portcullis_axum::protected_resource(resource))
+///     api.layer(VerifyLayer::new(policy))
+///         .merge(portcullis_axum::protected_resource(resource))
 /// }
 /// # let _ = app;
 /// ```

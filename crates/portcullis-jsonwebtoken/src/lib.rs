@@ -4,8 +4,20 @@
 //! enough: `jsonwebtoken` checks `iss` and `aud` only where it is told to, and only where the token
 //! has them. What a `Validation` leaves open, or turns off, is refused here by name.
 //!
-//! There is a module for each version of `jsonwebtoken`, behind a feature of the same name: `v10`,
-//! `v11` and `v12`. All have the same functions.
+//! **Where to start**: the guide's page on [migrating](portcullis::guide::migrating) takes a whole app over.
+//!
+//! # Features
+//!
+//! There is a module for each version of `jsonwebtoken`, behind a feature of the same name. All have the same
+//! functions. None is on by default.
+//!
+//! | feature | what it gives, and what it adds |
+//! | --- | --- |
+//! | `v10` | the module `v10`, for jsonwebtoken 10. Adds 4 crates: `jsonwebtoken`, without a crypto backend |
+//! | `v11` | the module `v11`, for jsonwebtoken 11. Adds the same of that version |
+//! | `v12` | the module `v12`, for jsonwebtoken 12. Adds the same of that version |
+//!
+//! # Example
 //!
 #![cfg_attr(feature = "v12", doc = "```")]
 #![cfg_attr(not(feature = "v12"), doc = "```ignore")]

@@ -1,5 +1,13 @@
 //! Revocations that a fleet shares, over Redis.
 //!
+//! Each process has the whole list in memory, and requests ask no server. What one process revokes, Redis acknowledges,
+//! and the others read it from a log within milliseconds. The guide's page on
+//! [revocation](portcullis::guide::revocation#a-fleet-over-redis) begins at what you want, and has a
+//! [picture](portcullis::guide::revocation#when-the-store-fails) of what happens when Redis fails. This page has the
+//! promise in full.
+//!
+//! # Example
+//!
 //! ```no_run
 //! use std::time::Duration;
 //!
@@ -23,8 +31,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each process has the whole list in memory: requests ask no server. What one process revokes, Redis
-//! acknowledges, and the others read it from a log within milliseconds.
+//! # Features
+//!
+//! | feature | what it gives, and what it adds |
+//! | --- | --- |
+//! | `tracing` (on by default) | events about the connection and the store, and those of the core. Adds 2 crates: `tracing` |
 //!
 //! # What is promised
 //!
@@ -58,7 +69,6 @@
 //!   may jump.
 //! - A server is refused that may drop keys (`maxmemory-policy` other than `noeviction`), or whose clock is more than
 //!   five minutes off.
-//!
 //! - Before a revocation is acknowledged, the script looks whether its name was lifted oftener than the process knows
 //!   ([`RedisError::Lifted`]): those who know would not go by it.
 //!
@@ -80,8 +90,10 @@
 //! stale ([`RedisError::Memory`]). A user of its own needs this (`ACL SETUSER`), with your prefix:
 //!
 //! ```text
-//! ~{portcullis}:revocations:* +info +eval +evalsha +script|load +hmget +hset +hget +hincrby
-//! +hscan +exists +del +unlink +time +zadd +zrem +zcard +zrange +zremrangebyscore +xadd +xread
+//! ~{portcullis}:revocations:* +info +eval +evalsha +script|load +hmget +hset
+//! +hget +hincrby
+//! +hscan +exists +del +unlink +time +zadd +zrem +zcard +zrange
+//! +zremrangebyscore +xadd +xread
 //! +xrange +expireat +wait +multi +exec +select +ping
 //! ```
 //!
@@ -138,6 +150,21 @@ const RECOVERY: Duration = Duration::from_secs(10);
 const LONGEST_STALENESS: Duration = Duration::from_secs(60 * 60);
 
 /// Revocations in a Redis that a fleet shares.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use portcullis::Revocations;
+/// use portcullis_redis::{RedisError, RedisRevocations};
+///
+/// async fn connect() -> Result<Revocations, RedisError> {
+///     RedisRevocations::server("rediss://orders:password@redis.internal")?
+///         .max_staleness(Duration::from_secs(30)) // 503 after that
+///         .durability(1) // acknowledged once a replica has it, too
+///         .connect()
+///         .await
+/// }
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct RedisRevocations {
@@ -157,6 +184,16 @@ pub struct RedisRevocations {
 }
 
 /// How the store is made. See [`RedisRevocations::initialize`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use portcullis_redis::StoreTerms;
+///
+/// let terms = StoreTerms::new(Duration::from_secs(15 * 60))
+///     .recovery(Duration::from_secs(20));
+/// # let _ = terms;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct StoreTerms {

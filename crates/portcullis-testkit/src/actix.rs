@@ -31,7 +31,8 @@
 //!
 //! let app = test::init_service(App::new().configure(api(issuer.policy()))).await;
 //! let request = test::TestRequest::get().uri("/orders");
-//! let request = request.insert_header(("authorization", format!("Bearer {token}")));
+//! let request =
+//!     request.insert_header(("authorization", format!("Bearer {token}")));
 //! let response = test::call_service(&app, request.to_request()).await;
 //! assert_eq!(response.status(), StatusCode::OK);
 //! # }

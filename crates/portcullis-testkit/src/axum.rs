@@ -29,8 +29,10 @@
 //! let issuer = TestIssuer::new("https://id.example");
 //! let token = issuer.token(Algorithm::ES256).subject("bob").mint();
 //!
-//! let request = Request::get("/orders").header("authorization", format!("Bearer {token}"));
-//! let response = app(issuer.policy()).oneshot(request.body(Body::empty())?).await?;
+//! let request = Request::get("/orders")
+//!     .header("authorization", format!("Bearer {token}"));
+//! let response =
+//!     app(issuer.policy()).oneshot(request.body(Body::empty())?).await?;
 //! assert_eq!(response.status(), StatusCode::OK);
 //! # Ok(()) }
 //! ```
@@ -118,7 +120,9 @@ where
 /// let orders = post(|| async { "made" })
 ///     .route_layer(RequireLayer::scope("orders:write"))
 ///     .delete(|| async { "gone" }); // Needs no scope!
-/// let app = Router::new().route("/orders", orders).layer(VerifyLayer::new(issuer.policy()));
+/// let app = Router::new()
+///     .route("/orders", orders)
+///     .layer(VerifyLayer::new(issuer.policy()));
 ///
 /// let may_do_nothing = issuer.token(Algorithm::ES256).mint();
 /// assert_forbidden(&app, &may_do_nothing, &[("POST", "/orders")]).await;
@@ -156,14 +160,16 @@ pub async fn assert_forbidden<'a, S, R>(
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let [customers, staff] = ["https://id.example", "https://staff.example"].map(TestIssuer::new);
+/// let [customers, staff] =
+///     ["https://id.example", "https://staff.example"].map(TestIssuer::new);
 /// let shop = Router::new().route("/orders", get(|| async { "orders" }));
 /// let office = Router::new().route("/refunds", get(|| async { "refunds" }));
 /// let app = shop
 ///     .layer(VerifyLayer::new(customers.policy()))
 ///     .merge(office.layer(VerifyLayer::new(staff.policy())));
 ///
-/// let [customer, clerk] = [customers, staff].map(|issuer| issuer.token(Algorithm::ES256).mint());
+/// let [customer, clerk] =
+///     [customers, staff].map(|issuer| issuer.token(Algorithm::ES256).mint());
 /// assert_accepted(&app, &customer, &[("GET", "/orders")]).await;
 /// assert_refused(&app, &customer, &[("GET", "/refunds")]).await;
 /// assert_accepted(&app, &clerk, &[("GET", "/refunds")]).await;

@@ -17,7 +17,10 @@
 //! let token = issuer.token(Algorithm::ES256).mint();
 //!
 //! let mut forgeries = hostile::none_family(&token);
-//! forgeries.extend(hostile::public_key_as_secret_family(&token, issuer.key(Algorithm::ES256)));
+//! forgeries.extend(hostile::public_key_as_secret_family(
+//!     &token,
+//!     issuer.key(Algorithm::ES256),
+//! ));
 //! for forgery in forgeries {
 //!     // Assert that the application refuses `forgery.token`.
 //!     assert_ne!(forgery.token, token, "{}", forgery.what);
@@ -49,7 +52,8 @@ pub struct Forgery {
 /// use portcullis::Algorithm;
 /// use portcullis_testkit::{TestIssuer, hostile};
 ///
-/// let token = TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
+/// let token =
+///     TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
 /// assert!(hostile::none(&token, "nOnE").ends_with('.'));
 /// ```
 #[track_caller]
@@ -114,7 +118,8 @@ pub fn none_family(token: &str) -> Vec<Forgery> {
 ///
 /// let issuer = TestIssuer::new("https://id.example");
 /// let token = issuer.token(Algorithm::ES256).mint();
-/// let forged = hostile::public_key_as_secret(&token, issuer.key(Algorithm::ES256));
+/// let forged =
+///     hostile::public_key_as_secret(&token, issuer.key(Algorithm::ES256));
 /// # _ = forged;
 /// ```
 #[track_caller]
@@ -171,7 +176,8 @@ pub fn public_key_as_secret_family(token: &str, key: &SigningKey) -> Vec<Forgery
 /// use portcullis::Algorithm;
 /// use portcullis_testkit::{TestIssuer, hostile};
 ///
-/// let token = TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
+/// let token =
+///     TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
 /// let flipped = hostile::flip_signature_bit(&token);
 /// assert_ne!(flipped, token);
 /// assert_eq!(hostile::flip_signature_bit(&flipped), token);
@@ -190,7 +196,8 @@ pub fn flip_signature_bit(token: &str) -> String {
 /// use portcullis::Algorithm;
 /// use portcullis_testkit::{TestIssuer, hostile};
 ///
-/// let token = TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
+/// let token =
+///     TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
 /// let psychic = hostile::with_signature(&token, &[0; 64]); // CVE-2022-21449
 /// # _ = psychic;
 /// ```
@@ -205,7 +212,8 @@ pub fn with_signature(token: &str, signature: &[u8]) -> String {
 /// use portcullis::Algorithm;
 /// use portcullis_testkit::{TestIssuer, hostile};
 ///
-/// let token = TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
+/// let token =
+///     TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
 /// let promoted = hostile::with_payload(&token, r#"{"sub":"root"}"#);
 /// # _ = promoted;
 /// ```
@@ -225,7 +233,8 @@ pub fn with_payload(token: &str, payload: impl AsRef<[u8]>) -> String {
 /// use portcullis::Algorithm;
 /// use portcullis_testkit::{TestIssuer, hostile};
 ///
-/// let token = TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
+/// let token =
+///     TestIssuer::new("https://id.example").token(Algorithm::ES256).mint();
 /// let twin = hostile::ecdsa_twin(&token);
 /// assert_ne!(twin, token);
 /// assert_eq!(hostile::ecdsa_twin(&twin), token);

@@ -41,7 +41,10 @@ use serde_json::{Value, json};
 /// use portcullis::Algorithm;
 /// use portcullis_testkit::{SigningKey, TestIssuer};
 ///
-/// let key = SigningKey::from_secret(Algorithm::HS256, "Fz1yUo2Hr0dVqXw8nKc5LbTj3MsEgAiP");
+/// let key = SigningKey::from_secret(
+///     Algorithm::HS256,
+///     "Fz1yUo2Hr0dVqXw8nKc5LbTj3MsEgAiP",
+/// );
 /// let issuer = TestIssuer::new("https://id.example");
 /// let token = issuer.token(Algorithm::HS256).signed_by(&key).mint();
 /// # _ = token;

@@ -8,6 +8,10 @@
 //!
 //! </div>
 //!
+//! **Where to start**: the guide's page on [testing](portcullis::guide::testing).
+//!
+//! # What is in it
+//!
 //! - [`TestIssuer`] is an issuer in memory: a key for each [`Algorithm`](portcullis::Algorithm),
 //!   its key set, rotation, tokens, and a [policy](TestIssuer::policy) that trusts it.
 //! - [`TokenBuilder`] is one token on its way: a good access token (RFC 9068) until told otherwise.
@@ -35,10 +39,16 @@
 //! use portcullis_testkit::{FixedClock, TestIssuer, hostile};
 //!
 //! let clock = FixedClock::at(1_800_000_000);
-//! let issuer = TestIssuer::new("https://id.example").audience("orders-api").clock(clock.clone());
+//! let issuer = TestIssuer::new("https://id.example")
+//!     .audience("orders-api")
+//!     .clock(clock.clone());
 //! let policy = issuer.policy();
 //!
-//! let token = issuer.token(Algorithm::ES256).subject("alice").scope("orders:read").mint();
+//! let token = issuer
+//!     .token(Algorithm::ES256)
+//!     .subject("alice")
+//!     .scope("orders:read")
+//!     .mint();
 //! assert!(policy.verify_token_now(&token).is_ok());
 //! assert!(policy.verify_token_now(hostile::none(&token, "none")).is_err());
 //!
@@ -48,12 +58,14 @@
 //!
 //! # Features
 //!
-//! | feature | adds | costs |
-//! | --- | --- | --- |
-//! | `axum` | `axum::assert_protected` and its like | axum-core |
-//! | `actix` | `actix::assert_protected` and its like | actix-web |
-//! | `tower` | `tower::assert_protected` and its like | http, tower-service |
-//! | `key-server` | `key_server::KeyServer`, which answers as it is told | hyper, tokio, rustls, rcgen, flate2 |
+//! None is on by default.
+//!
+//! | feature | what it gives, and what it adds |
+//! | --- | --- |
+//! | `axum` | `axum::assert_protected` and its like. Adds 5 crates: `axum-core` |
+//! | `actix` | `actix::assert_protected` and its like. Adds 79 crates: `actix-web` |
+//! | `tower` | `tower::assert_protected` and its like. Adds none |
+//! | `key-server` | `key_server::KeyServer`, which answers as it is told. Adds 28 crates: `hyper`, `tokio`, `rustls`, `rcgen`, `flate2` |
 //!
 //! # What a key costs
 //!

@@ -28,8 +28,14 @@ impl TestIssuer {
     ///
     /// let issuer = TestIssuer::new("https://id.example");
     /// let policy = issuer.policy();
-    /// assert!(policy.verify_token_now(issuer.token(Algorithm::ES256).mint()).is_ok());
-    /// assert!(policy.verify_token_now(issuer.token(Algorithm::ES256).expired().mint()).is_err());
+    /// assert!(
+    ///     policy.verify_token_now(issuer.token(Algorithm::ES256).mint()).is_ok()
+    /// );
+    /// assert!(
+    ///     policy
+    ///         .verify_token_now(issuer.token(Algorithm::ES256).expired().mint())
+    ///         .is_err()
+    /// );
     /// ```
     #[track_caller]
     pub fn policy(&self) -> Policy {
@@ -93,7 +99,10 @@ impl TestIssuer {
     /// use portcullis_testkit::TestIssuer;
     ///
     /// fn policy(issuer: Issuer) -> Result<Policy, BuildError> {
-    ///     Policy::builder().issuer(issuer).max_lifetime(Duration::from_secs(15 * 60)).build()
+    ///     Policy::builder()
+    ///         .issuer(issuer)
+    ///         .max_lifetime(Duration::from_secs(15 * 60))
+    ///         .build()
     /// }
     ///
     /// let issuer = TestIssuer::new("https://id.example");

@@ -19,7 +19,8 @@ const METHODS: [&str; 9] =
 /// use portcullis_testkit::Routes;
 ///
 /// let writing = Routes::new(&[("POST", "/orders"), ("DELETE", "/orders/{id}")])
-///     .except(&[("GET", "/orders"), ("GET", "/orders/{id}")]); // may be read by everybody
+///     // May be read by everybody.
+///     .except(&[("GET", "/orders"), ("GET", "/orders/{id}")]);
 /// # let _ = writing;
 /// ```
 #[derive(Clone, Debug)]
@@ -100,7 +101,10 @@ impl<'a> From<&Vec<(&'a str, &'a str)>> for Routes<'a> {
 /// let token = "eyJ…";
 /// let bearer = Credentials::from(token);
 /// let cookie = format!("__Host-token={token}");
-/// let cookie = Credentials::headers(&[("cookie", &cookie), ("sec-fetch-site", "same-origin")]);
+/// let cookie = Credentials::headers(&[
+///     ("cookie", &cookie),
+///     ("sec-fetch-site", "same-origin"),
+/// ]);
 /// # let _ = (bearer, cookie);
 /// ```
 #[derive(Clone)]

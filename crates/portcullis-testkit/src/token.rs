@@ -64,8 +64,14 @@ const LONG_AGO: i64 = 3_600;
 ///     ("an expiry that is text", good().claim("exp", "9999999999")),
 ///     ("an ID token", good().typ("JWT")),
 ///     ("an unknown key", good().key_id("../../dev/null")),
-///     ("one member twice", good().raw_payload(r#"{"sub":"alice","sub":"root"}"#)),
-///     ("another issuer's key", good().signed_by(issuer.impostor().key(Algorithm::ES256))),
+///     (
+///         "one member twice",
+///         good().raw_payload(r#"{"sub":"alice","sub":"root"}"#),
+///     ),
+///     (
+///         "another issuer's key",
+///         good().signed_by(issuer.impostor().key(Algorithm::ES256)),
+///     ),
 /// ] {
 ///     let token = token.mint();
 ///     // assert that the application refuses it

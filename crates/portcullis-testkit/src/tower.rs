@@ -35,8 +35,11 @@ const HINTS: Hints = Hints {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let policy = TestIssuer::new("https://id.example").policy();
-/// let greet = async |_: Request<String>| Ok::<_, Infallible>(Response::new("hello".to_owned()));
-/// let service = ServiceBuilder::new().layer(VerifyLayer::new(policy)).service_fn(greet);
+/// let greet = async |_: Request<String>| {
+///     Ok::<_, Infallible>(Response::new("hello".to_owned()))
+/// };
+/// let service =
+///     ServiceBuilder::new().layer(VerifyLayer::new(policy)).service_fn(greet);
 /// assert_protected(&service, &[("GET", "/")]).await;
 /// # }
 /// ```

@@ -54,8 +54,10 @@ pub fn token_in_url(name: impl Into<String>) -> TokenSource {
 /// use portcullis::source::CookieError;
 /// use portcullis::{TokenSource, dangerous};
 ///
-/// // As another service of the same domain sets it, so that it is cleared by the same.
-/// let cookie = dangerous::unprefixed_cookie("token")?.domain("example.com")?.path("/api")?;
+/// // As another service of the domain sets it, so that this one clears it.
+/// let cookie = dangerous::unprefixed_cookie("token")?
+///     .domain("example.com")?
+///     .path("/api")?;
 /// let sources = [TokenSource::bearer(), cookie.into()];
 /// # let _ = sources;
 /// # Ok::<_, CookieError>(())

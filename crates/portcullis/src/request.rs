@@ -11,6 +11,47 @@ use http::{Extensions, Uri};
 /// Implemented for [`http::Request`] and [`http::request::Parts`]. A framework with a request type
 /// of its own implements it on a newtype, and nothing more. Names cross as text and values as
 /// bytes, so that no version of the `http` crate matters.
+///
+/// ```
+/// use portcullis::{Algorithm, RequestView};
+/// use portcullis_testkit::TestIssuer;
+///
+/// /// A request as some platform hands it to a function.
+/// struct Event {
+///     path: String,
+///     headers: Vec<(String, String)>, // names in lower case
+/// }
+///
+/// impl RequestView for Event {
+///     fn method(&self) -> &str {
+///         "GET"
+///     }
+///     fn authority(&self) -> Option<&str> {
+///         None
+///     }
+///     fn path(&self) -> Option<&str> {
+///         Some(&self.path)
+///     }
+///     fn query(&self) -> Option<&str> {
+///         None
+///     }
+///     fn header<'a>(
+///         &'a self,
+///         name: &'a str,
+///     ) -> impl Iterator<Item = &'a [u8]> {
+///         let fields = self.headers.iter().filter(move |(it, _)| it == name);
+///         fields.map(|(_, value)| value.as_bytes())
+///     }
+/// }
+///
+/// let issuer = TestIssuer::new("https://id.example");
+/// let token = issuer.token(Algorithm::ES256).mint();
+/// let mut event = Event { path: "/orders".into(), headers: Vec::new() };
+/// assert!(issuer.policy().verify_now(&event).is_err());
+///
+/// event.headers.push(("authorization".into(), format!("Bearer {token}")));
+/// assert!(issuer.policy().verify_now(&event).is_ok());
+/// ```
 pub trait RequestView {
     /// The method, as it was sent: `GET`.
     fn method(&self) -> &str;
@@ -143,7 +184,8 @@ pub struct PeerAddress(pub SocketAddr);
 /// ```
 /// use portcullis::request::ClientCertificate;
 ///
-/// // `peer_certificates()` of a connection of rustls: the client's own comes first.
+/// // `peer_certificates()` of a connection of rustls: the client's own is
+/// // first.
 /// fn certificate<C: AsRef<[u8]>>(chain: Option<&[C]>) -> ClientCertificate {
 ///     match chain {
 ///         Some([leaf, ..]) => ClientCertificate::presented(leaf.as_ref()),

@@ -60,6 +60,25 @@ impl From<SystemTime> for UnixTime {
 }
 
 /// The current time, as a policy sees it. Replace it in tests.
+///
+/// `portcullis-testkit` has a `FixedClock` that moves when it is told to. A clock of your own:
+///
+/// ```
+/// use portcullis::{Clock, UnixTime};
+/// use portcullis_testkit::TestIssuer;
+///
+/// #[derive(Debug)]
+/// struct Stopped;
+///
+/// impl Clock for Stopped {
+///     fn now(&self) -> UnixTime {
+///         UnixTime(1_800_000_000)
+///     }
+/// }
+///
+/// let issuer = TestIssuer::new("https://id.example").clock(Stopped);
+/// # let _ = issuer;
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Now.
     fn now(&self) -> UnixTime;

@@ -25,7 +25,8 @@ use crate::{SigningKey, TestIssuer};
 /// use portcullis_testkit::{TestIssuer, key_server::Answer};
 ///
 /// let issuer = TestIssuer::new("https://id.example");
-/// let keys = Answer::keys(&issuer, &[Algorithm::ES256]).header("cache-control", "max-age=300");
+/// let keys = Answer::keys(&issuer, &[Algorithm::ES256])
+///     .header("cache-control", "max-age=300");
 ///
 /// // First slowly, then an error, and from then on as it should be.
 /// let slow = keys.clone().after(Duration::from_millis(5));

@@ -20,14 +20,19 @@
 //!
 //! let fetch = || {
 //!     let mut stream = TcpStream::connect(server.address())?;
-//!     stream.write_all(b"GET /jwks.json HTTP/1.1\r\nhost: id\r\nconnection: close\r\n\r\n")?;
+//!     stream.write_all(
+//!         b"GET /jwks.json HTTP/1.1\r\nhost: id\r\nconnection: close\r\n\r\n",
+//!     )?;
 //!     io::read_to_string(stream)
 //! };
 //! assert!(fetch()?.contains("es256-1"));
 //! issuer.rotate(Algorithm::ES256);
 //! assert!(fetch()?.contains("es256-2"));
 //!
-//! server.answer(KeyServer::JWKS_PATH, Answer::status(503).header("retry-after", "120"));
+//! server.answer(
+//!     KeyServer::JWKS_PATH,
+//!     Answer::status(503).header("retry-after", "120"),
+//! );
 //! assert!(fetch()?.starts_with("HTTP/1.1 503 "));
 //! assert_eq!(server.hits(KeyServer::JWKS_PATH), 3);
 //! # Ok::<_, io::Error>(())
@@ -69,6 +74,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// Every path answers 404 until it is [told otherwise](Self::answer). A path is what stands before
 /// the `?`, and every method gets the same answer.
+///
+/// ```
+/// use portcullis::Algorithm;
+/// use portcullis_testkit::key_server::{Answer, KeyServer};
+///
+/// let server = KeyServer::start();
+/// let issuer = server.issuer(&[Algorithm::ES256]);
+/// // A policy with `RemoteJwks::discovery()` for this issuer finds its keys.
+/// assert_eq!(issuer.name(), server.origin());
+///
+/// // An outage:
+/// server.answer(KeyServer::JWKS_PATH, Answer::status(503));
+/// ```
 pub struct KeyServer {
     address: SocketAddr,
     origin: String,

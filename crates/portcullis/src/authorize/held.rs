@@ -63,7 +63,8 @@ impl VerifiedToken {
     /// # let roles = serde_json::json!({ "roles": ["accountant"] });
     /// # let token = issuer.token(Algorithm::ES256).claim("realm_access", roles).claim("groups", 7);
     /// # let token = issuer.policy().verify_token_now(&token.mint())?;
-    /// assert_eq!(token.roles(["realm_access", "roles"]), Some(vec!["accountant".into()]));
+    /// let roles = token.roles(["realm_access", "roles"]);
+    /// assert_eq!(roles, Some(vec!["accountant".into()]));
     /// assert_eq!(token.roles("permissions"), Some(vec![]));
     /// assert_eq!(token.roles("groups"), None);
     /// # Ok::<_, portcullis::Error>(())

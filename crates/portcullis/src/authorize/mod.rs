@@ -47,16 +47,27 @@ use crate::verified::VerifiedToken;
 /// use portcullis_testkit::TestIssuer;
 ///
 /// let refund = Requirement::scope("orders:write")
-///     .and(Requirement::role(["realm_access", "roles"], "accountant").or(Requirement::client("robot")))
+///     .and(
+///         Requirement::role(["realm_access", "roles"], "accountant")
+///             .or(Requirement::client("robot")),
+///     )
 ///     .and(Requirement::max_age(Duration::from_secs(600)));
 ///
 /// let issuer = TestIssuer::new("https://id.example");
 /// let policy = issuer.policy();
-/// let token = issuer.token(Algorithm::ES256).claim("scope", "orders:read orders:write");
+/// let token = issuer
+///     .token(Algorithm::ES256)
+///     .claim("scope", "orders:read orders:write");
 ///
-/// let robot = policy.verify_token_now(token.clone().claim("client_id", "robot").mint())?;
-/// let Err(Error::Forbidden(forbidden)) = refund.check(&robot) else { panic!() };
-/// assert_eq!(forbidden.missing().collect::<Vec<_>>(), ["an authentication of the user in the last 600 s"]);
+/// let robot = policy
+///     .verify_token_now(token.clone().claim("client_id", "robot").mint())?;
+/// let Err(Error::Forbidden(forbidden)) = refund.check(&robot) else {
+///     panic!()
+/// };
+/// assert_eq!(
+///     forbidden.missing().collect::<Vec<_>>(),
+///     ["an authentication of the user in the last 600 s"]
+/// );
 /// # Ok::<_, Error>(())
 /// ```
 ///
@@ -66,13 +77,18 @@ use crate::verified::VerifiedToken;
 /// ```
 /// use portcullis::Requirement;
 ///
-/// let write = Requirement::scope("orders:write").and_not(Requirement::role("groups", "suspended"));
-/// assert_eq!(write.to_string(), "the scope `orders:write` and anything but `suspended` at `groups`");
+/// let write = Requirement::scope("orders:write")
+///     .and_not(Requirement::role("groups", "suspended"));
+/// assert_eq!(
+///     write.to_string(),
+///     "the scope `orders:write` and anything but `suspended` at `groups`"
+/// );
 /// ```
 ///
 /// ```compile_fail
 /// # use portcullis::Requirement;
-/// let write = !Requirement::role("groups", "suspended").and(Requirement::scope("orders:write"));
+/// let suspended = Requirement::role("groups", "suspended");
+/// let write = !suspended.and(Requirement::scope("orders:write"));
 /// ```
 ///
 /// Made from texts of your own, not from what a request says. One that says nothing (a list of no scopes), or

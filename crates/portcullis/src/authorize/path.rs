@@ -14,10 +14,12 @@ use crate::verified::VerifiedToken;
 /// use portcullis::ClaimPath;
 ///
 /// let entra = ClaimPath::from("roles");
-/// let auth0 = ClaimPath::from("https://api.example/roles"); // one claim, of this name
+/// // One claim, of this name:
+/// let auth0 = ClaimPath::from("https://api.example/roles");
 /// let keycloak = ClaimPath::from(["realm_access", "roles"]);
 /// let of_a_client = ClaimPath::from(["resource_access", "orders-api", "roles"]);
-/// let zitadel = ClaimPath::member_names("urn:zitadel:iam:org:project:roles"); // {"admin": {…}}
+/// // {"admin": {…}}
+/// let zitadel = ClaimPath::member_names("urn:zitadel:iam:org:project:roles");
 /// # let _ = (entra, auth0, keycloak, of_a_client, zitadel);
 /// ```
 ///

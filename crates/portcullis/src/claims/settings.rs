@@ -60,7 +60,8 @@ pub struct ClaimRules {
 /// ```compile_fail
 /// # use portcullis::claims::MaxLifetime;
 /// # use portcullis::ClaimRules;
-/// let rules = ClaimRules::new().max_lifetime(MaxLifetime { limit: None, is_dangerous: true });
+/// let any = MaxLifetime { limit: None, is_dangerous: true };
+/// let rules = ClaimRules::new().max_lifetime(any);
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MaxLifetime {

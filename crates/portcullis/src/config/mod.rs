@@ -16,13 +16,18 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = tempfile::tempdir()?;
-//! std::fs::write(folder.path().join("jwt-2026-11"), "mFQmXCRaSbnhTzHKHTGr85zwXOUmn9qBpzGRGCGJ0xE")?;
+//! std::fs::write(
+//!     folder.path().join("jwt-2026-11"),
+//!     "mFQmXCRaSbnhTzHKHTGr85zwXOUmn9qBpzGRGCGJ0xE",
+//! )?;
 //! std::fs::write(folder.path().join("policy.toml"), r#"
 //! [[issuer]]
 //! id         = "https://id.example"
 //! audiences  = ["https://orders.example"]
 //! algorithms = ["HS256"]
-//! keys       = { secrets = [{ id = "2026-11", file = "jwt-2026-11", encoding = "base64url" }] }
+//! keys       = { secrets = [
+//!     { id = "2026-11", file = "jwt-2026-11", encoding = "base64url" },
+//! ] }
 //!
 //! [claims]
 //! max_lifetime = "15m"
@@ -40,8 +45,9 @@
 //! [claims]
 //! leeway     = "1h"
 //! "#, folder.path()).unwrap_err();
+//! let faults = refused.faults().iter();
 //! let places: Vec<_> =
-//!     refused.faults().iter().map(|fault| (fault.line.unwrap_or(0), fault.place.as_str())).collect();
+//!     faults.map(|it| (it.line.unwrap_or(0), it.place.as_str())).collect();
 //! assert_eq!(places, [
 //!     (2, "issuer[0]"),                       // without audiences
 //!     (4, "issuer[0].audience"),              // unknown; is `audiences` meant?
@@ -88,7 +94,8 @@
 //! algorithms = ["RS256"]
 //! keys       = { jwks_url = "https://login.example/{tenant}/keys" }
 //! "#, "")?;
-//! assert_eq!(policy.remote_keys().len(), 1); // those of tenants come with their tokens
+//! // Those of tenants come with their tokens.
+//! assert_eq!(policy.remote_keys().len(), 1);
 //!
 //! let refused = Policy::from_toml_str(r#"
 //! [[issuer]]
@@ -97,9 +104,11 @@
 //! algorithms = ["ES256"]
 //! keys       = { discovery = true, cool_down = "0s" }
 //! "#, "").unwrap_err();
-//! let places: Vec<_> = refused.faults().iter().map(|fault| fault.place.as_str()).collect();
+//! let faults = refused.faults().iter();
+//! let places: Vec<_> = faults.map(|fault| fault.place.as_str()).collect();
 //! assert_eq!(places, [
-//!     "issuer[0].id",             // plain `http`; with `dangerous = { allow_http = ["keycloak"] }`?
+//!     // Plain `http`; with `dangerous = { allow_http = ["keycloak"] }`?
+//!     "issuer[0].id",
 //!     "issuer[0].keys.cool_down", // under 1 s
 //! ]);
 //! # }
@@ -331,11 +340,14 @@ impl PolicyConfig {
     /// use portcullis::config::PolicyConfig;
     ///
     /// let config = PolicyConfig::from_json_str(r#"{
-    ///     "issuer": [{ "id": "https://id.example", "audience": ["https://orders.example"] }]
+    ///     "issuer": [{ "id": "https://id.example", "audience": ["orders"] }]
     /// }"#)?;
     /// let refused = config.build("").unwrap_err();
     /// let misspelt = refused.faults().last().unwrap();
-    /// assert_eq!(misspelt.to_string(), "line 2: issuer[0].audience: unknown key; is `audiences` meant?");
+    /// assert_eq!(
+    ///     misspelt.to_string(),
+    ///     "line 2: issuer[0].audience: unknown key; is `audiences` meant?"
+    /// );
     /// # Ok::<_, portcullis::config::ConfigError>(())
     /// ```
     ///
@@ -359,7 +371,8 @@ impl PolicyConfig {
     /// use portcullis::config::PolicyConfig;
     ///
     /// let path = Path::new("/etc/orders/policy.json");
-    /// let policy = PolicyConfig::from_file(path)?.build(path.parent().unwrap_or(path))?;
+    /// let policy =
+    ///     PolicyConfig::from_file(path)?.build(path.parent().unwrap_or(path))?;
     /// # let _ = policy;
     /// # Ok::<_, portcullis::config::ConfigError>(())
     /// ```

@@ -28,7 +28,7 @@ use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePol
 /// use portcullis::config::PolicyFile;
 ///
 /// let file = PolicyFile::open("/etc/orders/policy.toml")?;
-/// let policy = file.policy(); // for `VerifyLayer::new`, and wherever else a policy goes
+/// let policy = file.policy(); // for `VerifyLayer::new`, and all else
 /// # let _ = policy;
 /// # Ok::<_, portcullis::config::ConfigError>(())
 /// ```

@@ -8,11 +8,14 @@
 //!
 //! let issuer = TestIssuer::new("https://id.example");
 //! let policy = issuer.policy();
-//! let token = issuer.token(Algorithm::ES256).audience("https://bills.example").mint();
+//! let token = issuer.token(Algorithm::ES256);
+//! let token = token.audience("https://bills.example").mint();
 //!
 //! let explanation = policy.explain_now(&token);
-//! assert_eq!(explanation.refused_by(), Some(Stage::Screen)); // before a key was looked for
-//! let audience = explanation.facts().checks.iter().find(|check| check.rule == "aud").unwrap();
+//! // Before a key was looked for:
+//! assert_eq!(explanation.refused_by(), Some(Stage::Screen));
+//! let mut checks = explanation.facts().checks.iter();
+//! let audience = checks.find(|check| check.rule == "aud").unwrap();
 //! assert_eq!(audience.needs, r#"one of "https://api.example""#);
 //! assert_eq!(audience.has.as_deref(), Some(r#""https://bills.example""#));
 //! ```
@@ -90,6 +93,18 @@ impl Policy {
 }
 
 /// What a policy made of a token, and why. From [`Policy::explain`].
+///
+/// ```
+/// use portcullis::Algorithm;
+/// use portcullis_testkit::TestIssuer;
+///
+/// let issuer = TestIssuer::new("https://id.example");
+/// let token = issuer.token(Algorithm::ES256).expired().mint();
+///
+/// let explanation = issuer.policy().explain_now(&token);
+/// assert_eq!(explanation.verdict().unwrap_err().reason(), "expired");
+/// println!("{explanation}"); // all steps and rules, as a table
+/// ```
 #[derive(Clone)]
 pub struct Explanation {
     verdict: Result<VerifiedToken, Error>,

@@ -194,6 +194,29 @@ impl fmt::Debug for KeyQuery<'_> {
 ///
 /// [`KeySet`] and [`KeyFile`] are sources, and with the feature `remote-jwks` `RemoteJwks`.
 /// Implement it for your own: a vault, a database.
+///
+/// ```
+/// use arc_swap::ArcSwap;
+/// use portcullis::{Algorithm, Issuer, KeySet, KeySource, Keys};
+///
+/// /// Keys that a task of the program replaces by what the vault says.
+/// #[derive(Debug)]
+/// struct Vault(ArcSwap<KeySet>);
+///
+/// impl KeySource for Vault {
+///     fn keys(&self) -> KeySet {
+///         self.0.load().as_ref().clone()
+///     }
+/// }
+///
+/// fn issuer(vault: Vault) -> Issuer {
+///     Issuer::new("https://id.example")
+///         .algorithms([Algorithm::ES256])
+///         .keys(Keys::source(vault))
+///         .audience("https://orders.example")
+/// }
+/// # let _ = issuer;
+/// ```
 pub trait KeySource: Any + fmt::Debug + Send + Sync {
     /// The keys at this moment. Asked for every token: it must not wait, and should not lock.
     fn keys(&self) -> KeySet;

@@ -10,14 +10,19 @@ use crate::signature::Algorithm;
 /// use portcullis::KeySet;
 ///
 /// let keys = KeySet::from_jwks(br#"{"keys":[
-///   {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+///   {"kty":"OKP","crv":"Ed25519",
+///    "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
 ///   {"kty":"EC","crv":"secp256k1","kid":"odd"}
 /// ]}"#)?;
 /// assert_eq!(keys.len(), 2); // for `EdDSA` and for `Ed25519`
-/// assert_eq!(keys.skipped()[0].to_string(), "key 1 (`odd`): a key type or curve that is not supported");
+/// assert_eq!(
+///     keys.skipped()[0].to_string(),
+///     "key 1 (`odd`): a key type or curve that is not supported"
+/// );
 ///
 /// // An RSA key of 512 bits, even if it came alone:
-/// assert!(KeySet::from_jwk(br#"{"kty":"RSA","e":"AQAB","n":"sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1Wl"}"#).is_err());
+/// let short = br#"{"kty":"RSA","e":"AQAB","n":"sXchDaQebHnPiGvyDOAT4saGEUetSw"}"#;
+/// assert!(KeySet::from_jwk(short).is_err());
 /// # Ok::<_, portcullis::keys::KeyFault>(())
 /// ```
 ///

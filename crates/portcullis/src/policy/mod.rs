@@ -39,6 +39,35 @@ use crate::verify::{self, Incomplete, KeyLookup};
 ///
 /// Made by [`Policy::builder`], or from a file by [`config`](crate::config) (feature `config`). It never
 /// changes, unless it is that of a [`ReplaceablePolicy`], whose holder alone can replace it.
+///
+/// ```
+/// use portcullis::{Algorithm, Issuer, KeySet, Policy};
+/// use portcullis_testkit::TestIssuer; // stands in for an identity provider
+///
+/// let provider = TestIssuer::new("https://id.example");
+/// let keys = KeySet::from_jwks(provider.jwks_of(&[Algorithm::ES256]))?;
+/// let policy = Policy::builder()
+///     .issuer(
+///         Issuer::new("https://id.example")
+///             .algorithms([Algorithm::ES256])
+///             .keys(keys)
+///             .audience("https://api.example"),
+///     )
+///     .build()?;
+///
+/// // A request, by whatever framework:
+/// let token = provider.token(Algorithm::ES256).subject("alice");
+/// let request = http::Request::get("/orders")
+///     .header("authorization", format!("Bearer {}", token.mint()))
+///     .body(())?;
+/// let admission = policy.verify_now(&request).map_err(|it| it.into_error())?;
+/// assert_eq!(admission.token().and_then(|it| it.subject()), Some("alice"));
+///
+/// // The text of a token, however it came:
+/// let refused = policy.verify_token_now(token.expired().mint()).unwrap_err();
+/// assert_eq!(refused.reason(), "expired");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Policy {
     source: PolicySource,

@@ -18,11 +18,12 @@ use super::{FixedPolicy, Policy, PolicySource};
 /// use portcullis_testkit::TestIssuer;
 /// use portcullis::Algorithm;
 ///
-/// let (ours, theirs) = (TestIssuer::new("https://id.example"), TestIssuer::new("https://other.example"));
+/// let ours = TestIssuer::new("https://id.example");
+/// let theirs = TestIssuer::new("https://other.example");
 /// let token = theirs.token(Algorithm::ES256).mint();
 ///
 /// let replaceable = ReplaceablePolicy::new(&ours.policy());
-/// let policy = replaceable.policy(); // for `VerifyLayer::new`, and wherever else a policy goes
+/// let policy = replaceable.policy(); // for `VerifyLayer::new`, and all else
 /// assert!(policy.verify_token_now(&token).is_err());
 ///
 /// replaceable.replace(&theirs.policy());

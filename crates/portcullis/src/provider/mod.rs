@@ -10,15 +10,22 @@
 //!
 //! let id = provider::entra("72f988bf-86f1-41af-91ab-2d7cd011db47")?;
 //! let revocations = Revocations::in_memory();
-//! let enforced = revocations.enforce([Revocable::Token]).token_id_claims(id.token_id_claims());
+//! let enforced = revocations
+//!     .enforce([Revocable::Token])
+//!     .token_id_claims(id.token_id_claims());
 //! let policy = Policy::builder()
 //!     .issuer(id.audience("f1bd1a37-b8d0-40ea-8dea-0bb6a25b53f2"))
 //!     .revocations(enforced)
 //!     .build()?;
 //! # let _ = policy;
 //!
-//! let wrong = provider::keycloak("https://id.example/", "orders").unwrap_err();
-//! assert!(wrong.to_string().starts_with("keycloak: `server` must be the server's URL"));
+//! let wrong =
+//!     provider::keycloak("https://id.example/", "orders").unwrap_err();
+//! assert!(
+//!     wrong
+//!         .to_string()
+//!         .starts_with("keycloak: `server` must be the server's URL")
+//! );
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -60,7 +67,8 @@ use crate::signature::Algorithm;
 /// ```compile_fail
 /// # use portcullis::{Policy, provider};
 /// // Whose audience?
-/// let policy = Policy::builder().issuer(provider::auth0("acme.eu.auth0.com").unwrap());
+/// let auth0 = provider::auth0("acme.eu.auth0.com").unwrap();
+/// let policy = Policy::builder().issuer(auth0);
 /// ```
 #[must_use]
 pub struct Provider<Audience = ByAudience> {

@@ -28,10 +28,16 @@ pub(crate) fn is_grpc(request: &impl RequestView) -> bool {
 /// use portcullis::grpc::{GrpcMetadata, GrpcStatus};
 /// use portcullis::{Admission, Policy, Rejection};
 ///
-/// // In tonic: `call.metadata().as_ref()`. The admission goes into `call.extensions_mut()`, and the status into
-/// // `Status::with_metadata(code.into(), message, MetadataMap::from_headers(metadata))`.
-/// fn verify(policy: &Policy, metadata: &http::HeaderMap) -> Result<Admission, GrpcStatus> {
-///     policy.verify_now(&GrpcMetadata(metadata)).map_err(Rejection::into_grpc_status)
+/// // In tonic: `call.metadata().as_ref()`. The admission goes into
+/// // `call.extensions_mut()`, and the status into
+/// // `Status::with_metadata(code.into(), message, metadata)`, with
+/// // `MetadataMap::from_headers(metadata)`.
+/// fn verify(
+///     policy: &Policy,
+///     metadata: &http::HeaderMap,
+/// ) -> Result<Admission, GrpcStatus> {
+///     let verdict = policy.verify_now(&GrpcMetadata(metadata));
+///     verdict.map_err(Rejection::into_grpc_status)
 /// }
 /// # let _ = verify;
 /// ```

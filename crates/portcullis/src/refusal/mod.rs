@@ -122,7 +122,8 @@ impl Presentation {
     ///         "message": refused.detail().unwrap_or(refused.title()),
     ///         "path": refused.request().and_then(|request| request.path()),
     ///     });
-    ///     response.set_body("application/json", serde_json::json!({ "error": error }).to_string());
+    ///     let body = serde_json::json!({ "error": error }).to_string();
+    ///     response.set_body("application/json", body);
     /// });
     /// # let _ = presentation;
     /// ```

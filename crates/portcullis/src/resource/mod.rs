@@ -50,7 +50,10 @@ use crate::setting::Words;
 ///     .algorithms([Algorithm::ES256])
 ///     .keys(keys)
 ///     .audience(resource.identifier()); // RFC 8707: what clients ask tokens for
-/// let policy = Policy::builder().issuer(issuer).protected_resource(&resource).build()?;
+/// let policy = Policy::builder()
+///     .issuer(issuer)
+///     .protected_resource(&resource)
+///     .build()?;
 /// # Ok(policy) }
 ///
 /// let refused = ProtectedResource::builder("http://api.example/#orders")

@@ -29,7 +29,10 @@ use crate::verified::VerifiedToken;
 /// use portcullis::{Policy, Revocable, Revocations};
 /// use portcullis_testkit::TestIssuer;
 ///
-/// let (users, machines) = (TestIssuer::new("https://id.example"), TestIssuer::new("https://machines.example"));
+/// let (users, machines) = (
+///     TestIssuer::new("https://id.example"),
+///     TestIssuer::new("https://machines.example"),
+/// );
 /// let revocations = Revocations::in_memory();
 /// let enforced = revocations
 ///     .enforce([Revocable::Session, Revocable::Subject])
@@ -44,7 +47,11 @@ use crate::verified::VerifiedToken;
 /// let token = || users.token(portcullis::Algorithm::ES256).subject("it");
 /// assert!(policy.verify_token_now(token().mint()).is_err());
 /// assert!(policy.verify_token_now(token().claim("sid", "s").mint()).is_ok());
-/// assert!(policy.verify_token_now(token().claim("client_id", "billing").mint()).is_ok());
+/// assert!(
+///     policy
+///         .verify_token_now(token().claim("client_id", "billing").mint())
+///         .is_ok()
+/// );
 /// # Ok::<_, portcullis::BuildError>(())
 /// ```
 #[derive(Clone)]

@@ -121,9 +121,12 @@ mod for_ever {
 /// ```
 /// use portcullis::Revocation;
 ///
-/// let json = r#"{"revoke": "subject", "issuer": "https://id.example", "subject": "alice"}"#;
+/// let json = r#"
+///     {"revoke": "subject", "issuer": "https://id.example", "subject": "alice"}"#;
 /// let everywhere: Revocation = serde_json::from_str(json)?;
-/// let json = r#"{"revoke": "session", "issuer": "https://id.example", "session": "s", "until": "forever"}"#;
+/// let json = r#"
+///     {"revoke": "session", "issuer": "https://id.example", "session": "s",
+///      "until": "forever"}"#;
 /// let for_ever: Revocation = serde_json::from_str(json)?;
 /// # let _ = (everywhere, for_ever);
 /// # Ok::<_, serde_json::Error>(())

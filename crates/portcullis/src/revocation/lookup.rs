@@ -26,11 +26,14 @@ use crate::verified::VerifiedToken;
 ///     Ok(id == "stolen") // a query
 /// }
 ///
-/// let source = RevocationLookup::new(Duration::from_millis(50), async |token: VerifiedToken| {
-///     // Without an id it could not be taken back.
-///     let Some(id) = token.token_id() else { return Ok(true) };
-///     is_revoked(id).await.map_err(|_| RevocationUnavailable::default())
-/// });
+/// let source = RevocationLookup::new(
+///     Duration::from_millis(50),
+///     async |token: VerifiedToken| {
+///         // Without an id it could not be taken back.
+///         let Some(id) = token.token_id() else { return Ok(true) };
+///         is_revoked(id).await.map_err(|_| RevocationUnavailable::default())
+///     },
+/// );
 /// # let _ = source;
 /// ```
 pub struct RevocationLookup {

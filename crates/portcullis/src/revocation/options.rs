@@ -17,6 +17,18 @@ use crate::time::{Clock, SystemClock};
 const CAPACITY: usize = 1_000_000;
 
 /// How [`Revocations`] are kept.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use portcullis::Revocations;
+///
+/// let revocations = Revocations::options()
+///     .max_lifetime(Duration::from_secs(15 * 60)) // as the policy says
+///     .capacity(100_000)
+///     .in_memory();
+/// # let _ = revocations;
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct RevocationOptions {

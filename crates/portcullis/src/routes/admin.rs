@@ -57,7 +57,11 @@ const FULL: Duration = Duration::from_secs(60);
 ///
 /// let policy = TestIssuer::new("https://id.example").policy();
 /// let revocations = Revocations::in_memory();
-/// let admin = RevocationAdmin::new(revocations, policy, Requirement::scope("revocations:write"));
+/// let admin = RevocationAdmin::new(
+///     revocations,
+///     policy,
+///     Requirement::scope("revocations:write"),
+/// );
 /// # let _ = admin;
 /// ```
 #[derive(Clone)]

@@ -41,11 +41,15 @@ pub enum SameSite {
 /// # use portcullis::{Policy, TokenCookie, VerifiedToken};
 /// # fn login(policy: &Policy, text: &str, token: &VerifiedToken) -> Result<(), CookieError> {
 /// let cookie = TokenCookie::new("__Host-token")?;
-/// let set = cookie.set_cookie(text, token, policy)?; // the value of a `Set-Cookie` header
+/// // The value of a `Set-Cookie` header:
+/// let set = cookie.set_cookie(text, token, policy)?;
 /// assert!(set.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax"));
 /// # Ok(()) }
 /// let cookie = TokenCookie::new("__Host-token")?;
-/// assert_eq!(cookie.removal_cookie(), "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+/// assert_eq!(
+///     cookie.removal_cookie(),
+///     "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
+/// );
 /// assert!(TokenCookie::new("token").is_err());
 /// # Ok::<_, CookieError>(())
 /// ```

@@ -16,6 +16,18 @@ pub(crate) use self::origin::is_origin;
 use crate::request::RequestView;
 
 /// A place in the request where a token may be.
+///
+/// ```
+/// use portcullis::TokenSource;
+/// use portcullis_testkit::TestIssuer;
+///
+/// let policy = TestIssuer::new("https://id.example")
+///     .policy_builder()
+///     .sources([TokenSource::bearer(), TokenSource::cookie("__Host-token")])
+///     .build()?;
+/// # let _ = policy;
+/// # Ok::<_, portcullis::BuildError>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct TokenSource(pub(crate) Kind);

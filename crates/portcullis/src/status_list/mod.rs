@@ -55,7 +55,11 @@ use crate::verifier::Rules;
 ///             .keys(RemoteJwks::discovery())
 ///             .audience("https://orders.example"),
 ///     )
-///     .status_lists(StatusLists::new().allow_origin("https://status.example").required())
+///     .status_lists(
+///         StatusLists::new()
+///             .allow_origin("https://status.example")
+///             .required(),
+///     )
 ///     .build()?;
 /// # let _ = policy;
 /// # Ok::<_, portcullis::BuildError>(())

@@ -20,7 +20,10 @@ use super::http::{HttpClient, HttpError, HttpFuture, HttpRequest, HttpResponse};
 ///
 /// let client = Client::builder()
 ///     .root_certificates(std::fs::read("/etc/ssl/private-ca.pem")?)
-///     .client_certificate(std::fs::read("/etc/ssl/tls.crt")?, std::fs::read("/etc/ssl/tls.key")?)
+///     .client_certificate(
+///         std::fs::read("/etc/ssl/tls.crt")?,
+///         std::fs::read("/etc/ssl/tls.key")?,
+///     )
 ///     .proxy("http://proxy.internal:3128")
 ///     .build()?;
 /// let keys = RemoteJwks::discovery().client(client);

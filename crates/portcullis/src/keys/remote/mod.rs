@@ -1,6 +1,7 @@
 //! Keys from an address: a JWKS endpoint, or one that an issuer's metadata name (feature
 //! `remote-jwks`).
 //!
+#![doc = include_str!("../../guide/pictures.md")]
 #![doc = include_str!("rotation.md")]
 //!
 //! # Defaults

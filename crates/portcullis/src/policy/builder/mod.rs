@@ -32,6 +32,27 @@ use crate::verifier::Rules;
 ///   [overrule](Self::overrule);
 /// - everything else adds up: issuers, rules for claims, origins, revocations;
 /// - what is turned on stays on.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use portcullis::TokenSource;
+/// use portcullis_testkit::TestIssuer;
+///
+/// let issuer = TestIssuer::new("https://id.example");
+/// let builder = || issuer.policy_builder(); // with its keys and audience
+/// let policy = builder()
+///     .max_lifetime(Duration::from_secs(15 * 60))
+///     .sources([TokenSource::bearer(), TokenSource::cookie("__Host-token")])
+///     .require("sub")
+///     .build()?;
+/// # let _ = policy;
+///
+/// // Every fault is listed at once.
+/// let faulty = builder().leeway(Duration::from_secs(3600)).token_limit(0);
+/// assert_eq!(faulty.build().unwrap_err().faults().len(), 2);
+/// # Ok::<_, portcullis::BuildError>(())
+/// ```
 #[must_use]
 pub struct PolicyBuilder {
     voice: Voice,
@@ -188,7 +209,9 @@ impl PolicyBuilder {
     /// struct Tenant { suspended: bool }
     ///
     /// # fn finish(of_the_file: PolicyBuilder) -> PolicyBuilder {
-    /// of_the_file.predicate("tenant is not suspended", |claims: &Tenant| !claims.suspended)
+    /// of_the_file.predicate("tenant is not suspended", |claims: &Tenant| {
+    ///     !claims.suspended
+    /// })
     /// # }
     /// ```
     pub fn predicate<T>(

@@ -44,7 +44,9 @@ use crate::signature::Algorithm;
 /// # use portcullis::{Algorithm, Issuer, KeySet, Policy};
 /// // A policy does not take half an issuer either.
 /// # fn half(keys: KeySet) {
-/// let issuer = Issuer::new("https://id.example").algorithms([Algorithm::ES256]).keys(keys);
+/// let issuer = Issuer::new("https://id.example")
+///     .algorithms([Algorithm::ES256])
+///     .keys(keys);
 /// let policy = Policy::builder().issuer(issuer);
 /// # }
 /// ```
@@ -52,7 +54,9 @@ use crate::signature::Algorithm;
 /// ```compile_fail
 /// # use portcullis::{Algorithm, Issuer, Secret};
 /// // Signed how? The token does not choose.
-/// let issuer: Issuer = Issuer::new("https://id.example").keys(Secret::new([0; 32])).audience("a");
+/// let issuer: Issuer = Issuer::new("https://id.example")
+///     .keys(Secret::new([0; 32]))
+///     .audience("a");
 /// ```
 #[must_use]
 pub struct Issuer<State = Complete> {
