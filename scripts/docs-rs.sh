@@ -30,6 +30,7 @@ shows portcullis/config/index.html config
 shows portcullis/explain/struct.Explanation.html explain
 shows portcullis/struct.Policy.html explain
 shows portcullis/metrics/index.html metrics
+shows portcullis/openapi/index.html openapi
 shows portcullis/revocation/trait.RevocationLookup.html lookup
 shows portcullis_jsonwebtoken/v12/index.html v12
 shows portcullis_testkit/key_server/index.html key-server

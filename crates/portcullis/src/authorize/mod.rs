@@ -12,6 +12,8 @@
 //!
 //! It is decided by the claims as they were signed, and by the policy's clock. What is missing is told all at
 //! once: a client that has to come back for a second scope asks its user twice.
+#[cfg(feature = "openapi")]
+mod alternatives;
 mod held;
 mod path;
 mod typed;
@@ -22,6 +24,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "openapi")]
+pub(crate) use self::alternatives::Alternative;
 pub use self::path::ClaimPath;
 use self::path::{find, hides_in};
 pub use self::typed::Requires;
