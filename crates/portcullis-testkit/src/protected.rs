@@ -478,6 +478,23 @@ mod tests {
     }
 
     #[test]
+    fn the_scope_of_a_challenge_is_its_parameter_and_no_other() {
+        for (challenge, expected) in [
+            ("Bearer error=\"insufficient_scope\", scope=\"a b\"", Some("a b")),
+            ("Bearer scope=\"a\", error=\"insufficient_scope\"", Some("a")),
+            ("Bearer realm=\"x\",scope=\"a\"", Some("a")),
+            ("Bearer realm=\"a scope=\\\"b\\\"\"", None),
+            ("Bearer xscope=\"a\"", None),
+            ("Bearer scope=\"a", None),
+            ("Bearer scope=\"é\"", Some("é")),
+            ("Bearer", None),
+        ] {
+            let answer = answer(403, &[("www-authenticate", challenge)]);
+            assert_eq!(answer.scope(), expected, "{challenge}");
+        }
+    }
+
+    #[test]
     fn each_reason_that_tells_policies_apart_is_one() {
         for reason in TELL_POLICIES_APART {
             assert!(Error::REASONS.contains(&reason), "{reason}");

@@ -101,7 +101,7 @@ impl Documented {
         let mut documented = Self { operations: Vec::new(), faults: Vec::new() };
         let paths = document.get("paths").and_then(Value::as_object);
         for (path, item) in paths.into_iter().flatten() {
-            // RFC: extensions stand among the paths.
+            // Extensions stand among the paths.
             let Some(item) = reader.object(item).filter(|_| path.starts_with('/')) else {
                 continue;
             };
@@ -326,17 +326,22 @@ fn is_scope(scope: &str) -> bool {
     !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
-/// What the operation's `x-portcullis` says beyond these scopes.
+/// What the operation's `x-portcullis` says beyond these scopes. Where it has no alternatives, there were too many.
 fn beyond(operation: &Map<String, Value>, scopes: &[String]) -> Vec<String> {
-    let extension = operation.get("x-portcullis");
-    let alternatives = extension.and_then(|it| it.get("alternatives")).and_then(Value::as_array);
     let texts = |value: Option<&Value>| -> Vec<String> {
         let list = value.and_then(Value::as_array).into_iter().flatten();
         list.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let mut alike = alternatives
-        .into_iter()
-        .flatten()
-        .filter(|alternative| texts(alternative.get("scopes")) == *scopes);
-    alike.next().map(|alternative| texts(alternative.get("beyond"))).unwrap_or_default()
+    let Some(extension) = operation.get("x-portcullis") else { return Vec::new() };
+    match extension.get("alternatives").and_then(Value::as_array) {
+        Some(alternatives) => {
+            let is_it = |one: &&Value| texts(one.get("scopes")) == *scopes;
+            let alternative = alternatives.iter().find(is_it);
+            texts(alternative.and_then(|alternative| alternative.get("beyond")))
+        }
+        None => {
+            let needs = extension.get("needs").and_then(Value::as_str);
+            needs.map(str::to_owned).into_iter().collect()
+        }
+    }
 }

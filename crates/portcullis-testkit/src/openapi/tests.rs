@@ -182,6 +182,18 @@ async fn what_is_beyond_scopes_is_told_to_who_makes_the_token() {
 }
 
 #[tokio::test]
+async fn a_requirement_of_too_many_alternatives_is_told_as_a_whole() {
+    let mut document = at("/orders", &json!([{ "token": [] }]));
+    let needs = "the scope `orders:read` or any of a hundred others";
+    document["paths"]["/orders"]["get"]["x-portcullis"] = json!({ "needs": needs });
+    let token = |wanted: &WantedToken<'_>| {
+        assert_eq!((wanted.scopes().len(), wanted.beyond()), (0, &[needs.to_owned()][..]));
+        issuer().token(Algorithm::ES256).scope("orders:read").mint()
+    };
+    assert_eq!(ask_with(&app::<Read>(), OpenApi::new(&document, token)).await, None);
+}
+
+#[tokio::test]
 async fn a_refusal_that_the_responses_do_not_have_is_found() {
     let mut document = at("/orders", &json!([{ "token": ["orders:read"] }]));
     let responses = |document: &mut Value, responses: Value| {
