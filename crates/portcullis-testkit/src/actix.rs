@@ -274,12 +274,13 @@ where
     .await;
 }
 
-/// Asks whether a [`RouteTable`](portcullis::RouteTable) has all routes of an app, and no other: a route that it does not have is answered with
-/// 500 ([`Error::RouteUncovered`](portcullis::Error::RouteUncovered)), and an entry that no route uses was meant for one that has another name.
+/// Asks whether a [`RouteTable`](portcullis::RouteTable) has all routes of an app, and no other. A route that it does
+/// not have is answered with 500 ([`Error::RouteUncovered`](portcullis::Error::RouteUncovered)). An entry that no
+/// route uses was meant for a route that has another name.
 ///
 /// `routes` are those of the app, as its router names them, or those of an OpenAPI document
-/// ([`Routes::documented`]). GET, HEAD, OPTIONS and TRACE are asked with `token`, which the policy has to accept and which
-/// need not be allowed anything; of other methods it is told by the table alone.
+/// ([`Routes::documented`]). GET, HEAD, OPTIONS and TRACE are asked with `token`. The policy has to accept it, and it
+/// need not be allowed anything. Of other methods the table alone tells.
 ///
 /// # Panics
 ///

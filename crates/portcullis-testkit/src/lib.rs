@@ -18,8 +18,9 @@
 //! - `assert_protected`, `assert_forbidden` and `assert_refused` walk the routes of an app and fail
 //!   on each that lets in whom it should not: anybody without a token, a token that may do nothing, a token of
 //!   another policy; `assert_accepted` is their counterpart. They stand in the modules of the features
-//!   `axum`, `actix` and `tower`, all off by default. So do `assert_openapi`, which asks an app whether it does what its
-//!   OpenAPI document says of security, and `assert_covered`, which holds a table of routes to an app.
+//!   `axum`, `actix` and `tower`, all off by default.
+//! - `assert_openapi` asks an app whether it does what its OpenAPI document says of security, and `assert_covered`
+//!   whether a table of routes has the app's. They stand in the same modules.
 //! - `key_server` has a key server on loopback, honest until told to fail in one of the many ways
 //!   that key servers do: the feature `key-server`, off by default.
 //!

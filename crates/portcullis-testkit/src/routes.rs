@@ -35,8 +35,8 @@ impl<'a> Routes<'a> {
         Self { listed: listed.to_vec(), excepted: Vec::new() }
     }
 
-    /// The operations of an OpenAPI document, by method and path as they stand there. Of a document whose server has a path
-    /// they lack it.
+    /// The operations of an OpenAPI document, by method and path as they stand there. They lack the path of the
+    /// document's server, if it has one.
     #[must_use]
     pub fn documented(document: &'a serde_json::Value) -> Self {
         let paths = document.get("paths").and_then(serde_json::Value::as_object);

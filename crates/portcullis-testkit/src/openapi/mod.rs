@@ -61,8 +61,8 @@ impl<'a> OpenApi<'a> {
 
     /// Samples for parameters in the path and in the query, before the document is asked for one.
     ///
-    /// If you do not call it, or get `None`: `example`, `examples`, or what the `schema` says stands in. Where that gives
-    /// nothing for the path, the operation counts as not tested, and the assertion fails.
+    /// If you do not call it, or it gives `None`: the `example`, one of the `examples`, or what the `schema` takes.
+    /// Where there is none of these for the path, the operation counts as not tested, and the assertion fails.
     pub fn sample(mut self, sample: impl Fn(&Parameter<'_>) -> Option<String> + 'a) -> Self {
         self.sample = Box::new(sample);
         self

@@ -9,8 +9,8 @@ use crate::route_table::{Entry, RouteTable, template};
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 impl RouteTable {
-    /// What the route asks for, as OpenAPI has it. `route` may be spelled as in the router or as in a document; `None`: the
-    /// table does not have it.
+    /// What the route asks for, as OpenAPI has it. `route` may be spelled as in the router or as in a document. `None`:
+    /// the table does not have it.
     pub fn security(
         &self,
         method: &str,
@@ -24,11 +24,11 @@ impl RouteTable {
         })
     }
 
-    /// The `paths` of a document, of which each operation has what the table knows: `security`, refusals, and in words what
+    /// The `paths` of a document. Each operation has what the table knows: `security`, refusals, and in words what
     /// OpenAPI cannot say.
     ///
-    /// Entries for the method `*` are not in it, since the table does not know which methods the route has; a document that
-    /// has them is [filled](Self::fill_openapi) with those as well.
+    /// Entries for the method `*` are not in it, since the table does not know which methods the route has. They count
+    /// where a document is [filled](Self::fill_openapi).
     pub fn openapi_paths(&self, schemes: &SecuritySchemes) -> Value {
         let mut paths = Map::new();
         for (method, route) in self.routes() {
@@ -49,11 +49,12 @@ impl RouteTable {
         paths.into()
     }
 
-    /// Fills a document that something else made of the handlers: each operation with what the table has for its
-    /// [security](Security::fill), and the document with the [components](SecuritySchemes::components) that they refer to.
+    /// Fills a document that something else made of the handlers. Each operation gets the [security](Security::fill)
+    /// that the table has for it, and the document the [components](SecuritySchemes::components) that these refer to.
     ///
-    /// Method and path of what is left as it was: the table does not have it, or has two routes that the path may mean. A
-    /// service would refuse it with 500. A path may stand in the table with the path of the document's first server before it.
+    /// Gives method and path of each operation that is left as it was. The table does not have it, so that the service
+    /// would refuse it with 500; or the table has two routes that the path may mean. A path may stand in the table with the
+    /// path of the document's first server before it.
     ///
     /// utoipa's documents go through JSON, in a `Modify`: see the example `openapi`.
     #[must_use = "it says which operations the table does not have"]

@@ -44,11 +44,12 @@
 //! [`Presentation::without_details`](crate::Presentation::without_details), which keeps it out here, too.
 //!
 //! - A requirement with more than 16 alternatives is told in words alone.
-//! - Flows of OAuth are not told: a policy does not know where its tokens are asked for. Where it finds the keys of an issuer
-//!   by discovery, there is an `openIdConnect` scheme of it.
-//! - Tokens of any scheme that are two in one request are refused with 400, which no operation lists.
+//! - Flows of OAuth are left out: a policy does not know where clients get its tokens. Where it finds the keys of an
+//!   issuer by discovery, there is an `openIdConnect` scheme for it.
+//! - Two tokens in one request are refused with 400, which no operation lists.
 //!
-//! `assert_openapi` of `portcullis-testkit` asks an app whether it does what its document says, whoever wrote that.
+//! `assert_openapi` of `portcullis-testkit` asks an app whether it does what its document says, whoever wrote the
+//! document.
 mod document;
 mod schemes;
 mod security;

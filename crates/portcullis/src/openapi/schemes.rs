@@ -72,8 +72,8 @@ impl SecuritySchemes {
         }
     }
 
-    /// Puts `prefix` before the name of each scheme and response, for a document of two policies. Of characters that
-    /// OpenAPI does not take there (letters, digits, `.`, `-` and `_` may be), each becomes `_`.
+    /// Puts `prefix` before the name of each scheme and response, for a document of two policies. Letters, digits, `.`,
+    /// `-` and `_` are kept. Every other character becomes `_`, since OpenAPI takes no other there.
     ///
     /// If you do not call it: none.
     pub fn prefixed(mut self, prefix: &str) -> Self {
@@ -159,7 +159,7 @@ fn scheme(source: &TokenSource) -> (&'static str, Value) {
     }
 }
 
-/// Where the metadata of issuers stand whose keys are found by them. Those that a template makes have none of their own here.
+/// Where the metadata stand by which the keys of issuers are found. A template has no address of its own.
 #[cfg(feature = "remote-jwks")]
 fn discovered(rules: &Rules) -> impl Iterator<Item = String> {
     let issuers = rules.issuers.named().iter();

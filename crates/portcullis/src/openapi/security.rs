@@ -171,8 +171,8 @@ impl Security {
         self.alternatives.clone().into()
     }
 
-    /// What it needs, in words, where `security` cannot say it: what stands in the description. The policy may have been
-    /// told to give [no details](crate::Presentation::without_details).
+    /// What it needs, in words: what stands in the description. `None`: `security` says all of it, or the policy was told
+    /// to give [no details](crate::Presentation::without_details).
     pub fn description(&self) -> Option<String> {
         self.needs.as_ref().map(|needs| format!("Needs {needs}."))
     }
