@@ -257,7 +257,7 @@ where
     crate::tower::assert_openapi::<S, Body, R>(app, document).await;
 }
 
-/// Asks whether a [`RouteTable`](portcullis::RouteTable) has all routes of an app, and no other. A route that it does
+/// Asks whether a [`RouteTable`] has all routes of an app, and no other. A route that it does
 /// not have is answered with 500 ([`Error::RouteUncovered`](portcullis::Error::RouteUncovered)). An entry that no
 /// route uses was meant for a route that has another name.
 ///

@@ -48,19 +48,33 @@ struct Order {
 }
 
 /// All orders.
-#[utoipa::path(get, path = "/orders", responses((status = 200, body = Vec<Order>)))]
+#[utoipa::path(
+    get,
+    path = "/orders",
+    responses((status = 200, description = "The orders", body = Vec<Order>))
+)]
 async fn orders() -> Json<Vec<Order>> {
     Json(vec![order_of(7)])
 }
 
 /// Makes an order.
-#[utoipa::path(post, path = "/orders", request_body = Order, responses((status = 200, body = Order)))]
+#[utoipa::path(
+    post,
+    path = "/orders",
+    request_body = Order,
+    responses((status = 200, description = "The order", body = Order))
+)]
 async fn make_order(Json(order): Json<Order>) -> Json<Order> {
     Json(order)
 }
 
 /// One order.
-#[utoipa::path(get, path = "/orders/{id}", params(("id" = u32, Path)), responses((status = 200, body = Order)))]
+#[utoipa::path(
+    get,
+    path = "/orders/{id}",
+    params(("id" = u32, Path)),
+    responses((status = 200, description = "The order", body = Order))
+)]
 async fn order(Path(id): Path<u32>) -> Json<Order> {
     Json(order_of(id))
 }
@@ -70,19 +84,27 @@ fn order_of(id: u32) -> Order {
 }
 
 /// Who did what.
-#[utoipa::path(get, path = "/audit", responses((status = 200, body = String)))]
+#[utoipa::path(
+    get,
+    path = "/audit",
+    responses((status = 200, description = "A log", body = String))
+)]
 async fn audit() -> &'static str {
     "nothing happened\n"
 }
 
 /// Who is asking.
-#[utoipa::path(get, path = "/me", responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/me", responses((status = 200, description = "A name", body = String)))]
 async fn me(caller: Caller) -> String {
     format!("{}\n", caller.subject().unwrap_or("a client"))
 }
 
 /// For everybody; who is known is greeted.
-#[utoipa::path(get, path = "/news", responses((status = 200, body = String)))]
+#[utoipa::path(
+    get,
+    path = "/news",
+    responses((status = 200, description = "A greeting", body = String))
+)]
 async fn news(caller: Option<Caller>) -> String {
     let name = caller.as_ref().and_then(|caller| caller.subject());
     format!("good morning, {}\n", name.unwrap_or("whoever you are"))
