@@ -3,7 +3,7 @@ CARGO ?= cargo
 export RUSTDOCFLAGS = -D warnings
 
 # Features that change what portcullis itself can do, which the adapters forward; each is also checked alone.
-FEATURES = config explain lookup metrics remote-jwks status-list tracing
+FEATURES = config explain lookup metrics openapi remote-jwks status-list tracing
 JSONWEBTOKEN_FEATURES = v10 v11 v12
 TESTKIT_FEATURES = axum actix key-server tower
 # Features of serde_json that another crate of a program may turn on.

@@ -31,6 +31,7 @@ shows portcullis/explain/struct.Explanation.html explain
 shows portcullis/struct.Policy.html explain
 shows portcullis/metrics/index.html metrics
 shows portcullis/revocation/struct.RevocationLookup.html lookup
+shows portcullis/openapi/index.html openapi
 shows portcullis_jsonwebtoken/v12/index.html v12
 shows portcullis_testkit/key_server/index.html key-server
 shows portcullis_testkit/axum/index.html axum

@@ -41,7 +41,10 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::{App, Error, HttpResponse, test};
+use portcullis::RouteTable;
 
+use crate::covered;
+use crate::openapi::{self, OpenApi};
 use crate::protected::{self, Answer, Assertion, Hints, Question};
 use crate::routes::{Credentials, Routes};
 
@@ -205,6 +208,107 @@ pub async fn assert_accepted<'a, T, B>(
     walk(app, Assertion::Accepted(token.into()), routes.into()).await;
 }
 
+/// Asks for every operation of an OpenAPI document whether the app does what it says of security, whoever wrote it.
+///
+/// Methods that change something are passed over unless [`OpenApi::mutating`] is called. Of each other operation:
+///
+/// 1. Without a token it is refused, as a policy refuses, and with a status that is among its `responses`; where its
+///    `security` is empty or has the alternative `{}`, it is not. Nor does HEAD answer where GET needs a token.
+/// 2. With a token that has the scopes of an alternative, it is not refused: for each alternative.
+/// 3. Without one of these scopes it is refused, with a status that is among its `responses` and a challenge for
+///    exactly the scopes of an alternative: for each scope that no other alternative does without.
+///
+/// Whether Portcullis refused is told by the [`Error`](portcullis::Error) in the response's extensions, or by the
+/// challenge: a handler that answers 403 itself ran. What a handler answers does not count but for 404, 405 and
+/// 501, which mean that there is no such route unless the operation documents them.
+///
+/// A path with parameters needs samples: see [`OpenApi::sample`]. An operation that cannot be asked for is named, and
+/// the assertion fails. [`OpenApi::except`] leaves it out.
+///
+/// # Panics
+///
+/// If the app does anything else, the document refers to a scheme that it does not have, or an operation was not
+/// tested: one message names all of it. Also if there is no operation.
+/// ```
+/// use actix_web::{App, web};
+/// use portcullis::Algorithm;
+/// use portcullis_actix::{Require, Verify};
+/// use portcullis_testkit::{OpenApi, TestIssuer, actix::assert_openapi};
+/// use serde_json::json;
+///
+/// # #[actix_web::main]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let orders = web::resource("/orders").get(async || "orders");
+/// let app = App::new()
+///     .service(orders.wrap(Require::scope("orders:read")))
+///     .wrap(Verify::new(issuer.policy()));
+///
+/// let document = json!({
+///     "components": { "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } } },
+///     "paths": { "/orders": { "get": {
+///         "security": [{ "token": ["orders:read"] }],
+///         "responses": { "200": {}, "401": {}, "403": {} },
+///     } } },
+/// });
+/// let document = OpenApi::new(&document, |wanted| {
+///     issuer.token(Algorithm::ES256).scope(wanted.scope()).mint()
+/// });
+/// assert_openapi(app, document).await;
+/// # }
+/// ```
+pub async fn assert_openapi<T, B>(app: App<T>, document: OpenApi<'_>)
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    let app = test::init_service(app).await;
+    openapi::walk(document, async |question| {
+        ask(&app, question, test::TestRequest::to_request).await
+    })
+    .await;
+}
+
+/// Asks whether a [`RouteTable`] has all routes of an app, and no other. A route that it does
+/// not have is answered with 500 ([`Error::RouteUncovered`](portcullis::Error::RouteUncovered)). An entry that no
+/// route uses was meant for a route that has another name.
+///
+/// `routes` are those of the app, as its router names them, or those of an OpenAPI document
+/// ([`Routes::documented`]). GET, HEAD, OPTIONS and TRACE are asked with `token`. The policy has to accept it, and it
+/// need not be allowed anything. Of other methods the table alone tells.
+///
+/// # Panics
+///
+/// If a route of the list is not in the table, or not in the app; if the table does not stand in front of it; or if an
+/// entry is used by no route of the list. One message names all of them.
+pub async fn assert_covered<'a, T, B>(
+    app: App<T>,
+    table: &RouteTable,
+    token: impl Into<Credentials>,
+    routes: impl Into<Routes<'a>>,
+) where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    let app = test::init_service(app).await;
+    covered::walk(table, token.into(), routes.into(), async |question| {
+        ask(&app, question, test::TestRequest::to_request).await
+    })
+    .await;
+}
+
 async fn walk<T, B>(app: App<T>, assertion: Assertion, routes: Routes<'_>)
 where
     T: ServiceFactory<
@@ -218,19 +322,30 @@ where
 {
     let app = test::init_service(app).await;
     protected::walk(assertion, routes, HINTS, async |question| {
-        let Question { method, path, .. } = question;
-        let method = Method::from_bytes(method.as_bytes())
-            .unwrap_or_else(|error| panic!("{method} {path} is not a route: {error}"));
-        let request = test::TestRequest::with_uri(path).method(method);
-        let request =
-            question.fields().fold(request, |request, field| request.insert_header(field));
-        Ok(match app.call(request.to_request()).await {
-            Ok(response) => answer(response.response(), question),
-            // As the server would.
-            Err(error) => answer(&error.error_response(), question),
-        })
+        ask(&app, question, test::TestRequest::to_request).await
     })
     .await;
+}
+
+/// `to_request` makes what the app takes, a type that actix-web gives no name to.
+async fn ask<S, Q, B>(
+    app: &S,
+    question: &Question<'_>,
+    to_request: impl FnOnce(test::TestRequest) -> Q,
+) -> Result<Answer, String>
+where
+    S: Service<Q, Response = ServiceResponse<B>, Error = Error>,
+{
+    let Question { method, path, .. } = question;
+    let method = Method::from_bytes(method.as_bytes())
+        .unwrap_or_else(|error| panic!("{method} {path} is not a route: {error}"));
+    let request = test::TestRequest::with_uri(path).method(method);
+    let request = question.fields().fold(request, |request, field| request.insert_header(field));
+    Ok(match app.call(to_request(request)).await {
+        Ok(response) => answer(response.response(), question),
+        // As the server would.
+        Err(error) => answer(&error.error_response(), question),
+    })
 }
 
 fn answer<B>(response: &HttpResponse<B>, question: &Question<'_>) -> Answer {
@@ -451,5 +566,85 @@ A protected route answers 401 with `WWW-Authenticate: Bearer`. See that `.wrap(V
         let customer = issuer().token(Algorithm::ES256).scope("orders:write").mint();
         let app = App::new().service(web::resource("/refunds").wrap(verify()).post(write));
         assert_refused(app, &customer, &[("POST", "/refunds")]).await;
+    }
+
+    fn documented(scope: &str) -> serde_json::Value {
+        let security = serde_json::json!([{ "token": [scope] }]);
+        let responses = serde_json::json!({ "200": {}, "401": {}, "403": {} });
+        let id = serde_json::json!({ "name": "id", "in": "path", "schema": { "type": "integer" } });
+        serde_json::json!({
+            "components": { "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } } },
+            "servers": [{ "url": "/api" }],
+            "paths": {
+                "/orders/{id}": {
+                    "parameters": [id],
+                    "get": { "security": security, "responses": responses },
+                },
+                "/news": { "get": { "responses": responses } },
+            },
+        })
+    }
+
+    fn orders() -> actix_web::Scope {
+        let order = web::resource(r"/orders/{id:\d+}").get(write).wrap(verify());
+        web::scope("/api").service(order).route("/news", web::get().to(async || "news"))
+    }
+
+    fn document(document: &serde_json::Value) -> OpenApi<'_> {
+        OpenApi::new(document, |wanted| {
+            issuer().token(Algorithm::ES256).scope(wanted.scope()).mint()
+        })
+    }
+
+    #[actix_web::test]
+    async fn an_app_that_does_what_its_document_says_passes() {
+        let documented = documented("orders:write");
+        assert_openapi(App::new().service(orders()), document(&documented)).await;
+    }
+
+    #[actix_web::test]
+    #[should_panic(expected = "a thing is not as documented:
+  - GET /orders/{id}: with `orders:read` in `token` it answered 403: the route asks for more: the scope `orders:write`")]
+    async fn an_app_that_asks_for_another_scope_than_its_document_is_found() {
+        let documented = documented("orders:read");
+        assert_openapi(App::new().service(orders()), document(&documented)).await;
+    }
+
+    fn table() -> RouteTable {
+        RouteTable::new()
+            .require("GET", r"/orders/{id:\d+}", Requirement::scope("orders:read"))
+            .any_caller("*", "/me")
+    }
+
+    fn tabled() -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<impl MessageBody>,
+            Error = Error,
+            InitError = (),
+        >,
+    > {
+        App::new()
+            .route(r"/orders/{id:\d+}", web::get().to(name))
+            .route("/me", web::get().to(name))
+            .route("/late", web::get().to(name))
+            .wrap(Require::by_route(table()))
+            .wrap(verify())
+    }
+
+    #[actix_web::test]
+    async fn a_table_that_has_the_routes_of_the_app_covers_it() {
+        let routes = [("GET", r"/orders/{id:\d+}"), ("GET", "/me"), ("PUT", "/me")];
+        assert_covered(tabled(), &table(), &may_do_nothing(), &routes).await;
+    }
+
+    #[actix_web::test]
+    #[should_panic(expected = "the table and the app differ in 2 routes:
+  - GET /late: the table does not have it
+  - * /me: no route of the list uses this entry of the table")]
+    async fn a_route_that_the_table_lacks_and_an_entry_without_a_route_are_found() {
+        let routes = [("GET", "/orders/{id}"), ("GET", "/late")];
+        assert_covered(tabled(), &table(), &may_do_nothing(), &routes).await;
     }
 }

@@ -40,8 +40,11 @@ use core::fmt::Display;
 
 use axum_core::body::Body;
 use http::{Request, Response};
+use portcullis::RouteTable;
 use tower_service::Service;
 
+use crate::covered;
+use crate::openapi::OpenApi;
 use crate::protected::{Assertion, Hints};
 use crate::routes::{Credentials, Routes};
 
@@ -202,6 +205,113 @@ pub async fn assert_accepted<'a, S, R>(
     S::Error: Display,
 {
     walk(app, Assertion::Accepted(token.into()), routes).await;
+}
+
+/// Asks for every operation of an OpenAPI document whether the app does what it says of security, whoever wrote it.
+///
+/// Methods that change something are passed over unless [`OpenApi::mutating`] is called. Of each other operation:
+///
+/// 1. Without a token it is refused, as a policy refuses, and with a status that is among its `responses`; where its
+///    `security` is empty or has the alternative `{}`, it is not. Nor does HEAD answer where GET needs a token.
+/// 2. With a token that has the scopes of an alternative, it is not refused: for each alternative.
+/// 3. Without one of these scopes it is refused, with a status that is among its `responses` and a challenge for
+///    exactly the scopes of an alternative: for each scope that no other alternative does without.
+///
+/// Whether Portcullis refused is told by the [`Error`](portcullis::Error) in the response's extensions, or by the
+/// challenge: a handler that answers 403 itself ran. What a handler answers does not count but for 404, 405 and
+/// 501, which mean that there is no such route unless the operation documents them.
+///
+/// A path with parameters needs samples: see [`OpenApi::sample`]. An operation that cannot be asked for is named, and
+/// the assertion fails. [`OpenApi::except`] leaves it out.
+///
+/// # Panics
+///
+/// If the app does anything else, the document refers to a scheme that it does not have, or an operation was not
+/// tested: one message names all of it. Also if there is no operation.
+///
+/// ```should_panic
+/// use axum::{Router, routing::get};
+/// use portcullis::Algorithm;
+/// use portcullis_axum::{RequireLayer, VerifyLayer};
+/// use portcullis_testkit::{OpenApi, TestIssuer, axum::assert_openapi};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let orders = get(|| async { "orders" }).route_layer(RequireLayer::scope("orders:list"));
+/// let app = Router::new().route("/orders", orders).layer(VerifyLayer::new(issuer.policy()));
+///
+/// let document = json!({
+///     "components": { "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } } },
+///     "paths": { "/orders": { "get": {
+///         "security": [{ "token": ["orders:read"] }], // Another scope!
+///         "responses": { "200": {}, "401": {}, "403": {} },
+///     } } },
+/// });
+/// let document = OpenApi::new(&document, |wanted| {
+///     issuer.token(Algorithm::ES256).scope(wanted.scope()).mint()
+/// });
+/// assert_openapi(&app, document).await;
+/// # }
+/// ```
+pub async fn assert_openapi<S, R>(app: &S, document: OpenApi<'_>)
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    crate::tower::assert_openapi::<S, Body, R>(app, document).await;
+}
+
+/// Asks whether a [`RouteTable`] has all routes of an app, and no other. A route that it does
+/// not have is answered with 500 ([`Error::RouteUncovered`](portcullis::Error::RouteUncovered)). An entry that no
+/// route uses was meant for a route that has another name.
+///
+/// `routes` are those of the app, as its router names them, or those of an OpenAPI document
+/// ([`Routes::documented`]). GET, HEAD, OPTIONS and TRACE are asked with `token`. The policy has to accept it, and it
+/// need not be allowed anything. Of other methods the table alone tells.
+///
+/// # Panics
+///
+/// If a route of the list is not in the table, or not in the app; if the table does not stand in front of it; or if an
+/// entry is used by no route of the list. One message names all of them.
+///
+/// ```should_panic
+/// use axum::{Router, routing::get};
+/// use portcullis::{Algorithm, Requirement, RouteTable};
+/// use portcullis_axum::{RequireLayer, VerifyLayer};
+/// use portcullis_testkit::{TestIssuer, axum::assert_covered};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let table = RouteTable::new()
+///     .require("GET", "/orders", Requirement::scope("orders:read"))
+///     .require("GET", "/order", Requirement::scope("orders:read")); // Misspelt!
+/// let app = Router::new()
+///     .route("/orders", get(|| async { "orders" }))
+///     .route("/orders/{id}", get(|| async { "an order" }))
+///     .route_layer(RequireLayer::by_route(table.clone()))
+///     .layer(VerifyLayer::new(issuer.policy()));
+///
+/// let token = issuer.token(Algorithm::ES256).mint();
+/// let routes = [("GET", "/orders"), ("GET", "/orders/{id}")];
+/// assert_covered(&app, &table, &token, &routes).await;
+/// # }
+/// ```
+pub async fn assert_covered<'a, S, R>(
+    app: &S,
+    table: &RouteTable,
+    token: impl Into<Credentials>,
+    routes: impl Into<Routes<'a>>,
+) where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    covered::walk(table, token.into(), routes.into(), async |question| {
+        crate::tower::ask(app.clone(), question).await
+    })
+    .await;
 }
 
 async fn walk<'a, S, R>(app: &S, assertion: Assertion, routes: impl Into<Routes<'a>>)
@@ -451,5 +561,74 @@ A policy answers 401 to tokens of an issuer, an audience or a kind that it does 
         let cookie = format!("__Host-token={}", may_do_nothing());
         let headers = [("cookie", cookie.as_str()), ("sec-fetch-site", "same-origin")];
         assert_forbidden(&app, Credentials::headers(&headers), &[("POST", "/orders")]).await;
+    }
+
+    fn table() -> RouteTable {
+        RouteTable::new()
+            .require("GET", "/orders", Requirement::scope("orders:read"))
+            .any_caller("POST", "/orders")
+            .any_caller("*", "/orders/{id}")
+            .anyone("GET", "/news")
+    }
+
+    /// An app of these routes behind the table.
+    fn tabled(table: &RouteTable) -> Router {
+        Router::new()
+            .route("/orders", get(name).post(name))
+            .route("/orders/{id}", get(async || StatusCode::NOT_FOUND))
+            .route("/news", get(name))
+            .route("/files/{*rest}", get(name))
+            .route_layer(RequireLayer::by_route(table.clone()))
+            .layer(layer())
+    }
+
+    const OF_TABLE: [(&str, &str); 4] =
+        [("GET", "/orders"), ("POST", "/orders"), ("GET", "/orders/{id}"), ("GET", "/news")];
+
+    #[tokio::test]
+    async fn a_table_that_has_the_routes_of_the_app_covers_it() {
+        let table = table();
+        assert_covered(&tabled(&table), &table, &may_do_nothing(), &OF_TABLE).await;
+        let table = table.any_caller("GET", "/files/{*rest}");
+        let operation = serde_json::json!({});
+        let paths = serde_json::json!({
+            "/orders": { "get": operation, "post": operation, "summary": "orders" },
+            "/orders/{id}": { "get": operation },
+            "/news": { "get": operation },
+            "/files/{rest}": { "get": operation },
+        });
+        let document = serde_json::json!({ "paths": paths });
+        let routes = Routes::documented(&document);
+        assert_covered(&tabled(&table), &table, &may_do_nothing(), routes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the table and the app differ in 4 routes:
+  - GET /files/{*rest}: the table does not have it
+  - PUT /orders: the table does not have it
+  - GET /nowhere: with the token it answered 404: is there such a route?
+  - GET /misspelt: no route of the list uses this entry of the table")]
+    async fn a_route_that_the_table_lacks_and_an_entry_without_a_route_are_found() {
+        let table = table().any_caller("GET", "/misspelt").any_caller("GET", "/nowhere");
+        let mut routes = OF_TABLE.to_vec();
+        routes.extend([("GET", "/files/{*rest}"), ("PUT", "/orders"), ("GET", "/nowhere")]);
+        assert_covered(&tabled(&table), &table, &may_do_nothing(), &routes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the table and the app differ:
+  - GET /late: the table does not have it, and does not stand in front of it: it answered 200")]
+    async fn a_route_that_the_table_does_not_stand_in_front_of_is_found() {
+        let table = table();
+        let app = tabled(&table).route("/late", get(async || "late"));
+        let routes = [&OF_TABLE[..], &[("GET", "/late")]].concat();
+        assert_covered(&app, &table, &may_do_nothing(), &routes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "  - GET /orders: with the token it answered 401: expired at ")]
+    async fn a_token_that_the_policy_refuses_shows_nothing_of_a_table() {
+        let (table, expired) = (table(), issuer().token(Algorithm::ES256).expired().mint());
+        assert_covered(&tabled(&table), &table, &expired, &OF_TABLE).await;
     }
 }

@@ -23,6 +23,8 @@
 //!   on each that lets in whom it should not: anybody without a token, a token that may do nothing, a token of
 //!   another policy; `assert_accepted` is their counterpart. They stand in the modules of the features
 //!   `axum`, `actix` and `tower`, all off by default.
+//! - `assert_openapi` asks an app whether it does what its OpenAPI document says of security, and `assert_covered`
+//!   whether a table of routes has the app's. They stand in the same modules.
 //! - `key_server` has a key server on loopback, honest until told to fail in one of the many ways
 //!   that key servers do: the feature `key-server`, off by default.
 //!
@@ -78,10 +80,14 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
+#[cfg(any(feature = "actix", feature = "axum"))]
+mod covered;
 pub mod hostile;
 mod issuer;
 mod key;
 mod keyring;
+#[cfg(any(feature = "actix", feature = "tower"))]
+mod openapi;
 #[cfg(test)]
 mod oracle;
 mod policy;
@@ -103,6 +109,8 @@ pub mod tower;
 pub use crate::clock::FixedClock;
 pub use crate::issuer::TestIssuer;
 pub use crate::key::SigningKey;
+#[cfg(any(feature = "actix", feature = "tower"))]
+pub use crate::openapi::{OpenApi, Parameter, WantedToken};
 #[cfg(any(feature = "actix", feature = "tower"))]
 pub use crate::routes::{Credentials, Routes};
 pub use crate::token::TokenBuilder;

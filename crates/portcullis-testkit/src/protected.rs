@@ -37,6 +37,12 @@ enum Kind<'a> {
     Preflight(&'a str),
 }
 
+impl<'a> Question<'a> {
+    pub(crate) fn plain(method: &'a str, path: &'a str, credentials: Credentials) -> Self {
+        Self { method, path, credentials, kind: Kind::Listed }
+    }
+}
+
 impl Question<'_> {
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let preflight = match self.kind {
@@ -62,6 +68,8 @@ pub(crate) struct Answer {
     challenges: bool,
     /// What stands in `error` of a challenge.
     error: Option<&'static str>,
+    /// What stands in `scope` of a challenge.
+    scope: Option<String>,
     /// Whether a CORS layer says that it answered.
     is_of_cors: bool,
     /// Why, if Portcullis answered.
@@ -74,8 +82,14 @@ impl Answer {
         fields: impl Iterator<Item = (&'a str, &'a [u8])>,
         why: Option<&Error>,
     ) -> Self {
-        let mut answer =
-            Self { status, challenges: false, error: None, is_of_cors: false, why: why.cloned() };
+        let mut answer = Self {
+            status,
+            challenges: false,
+            error: None,
+            scope: None,
+            is_of_cors: false,
+            why: why.cloned(),
+        };
         for (name, value) in fields {
             match name {
                 "www-authenticate" => answer.read_challenges(value),
@@ -100,9 +114,40 @@ impl Answer {
                 self.error = Some(error);
             }
         }
+        // RFC 6750 §3: a scope has no quote and no backslash in it, so that nothing is escaped.
+        let text = String::from_utf8_lossy(value);
+        let mut parameters = text.split([' ', ',']).scan(0, |at, part| {
+            let start = *at;
+            *at += part.len() + 1;
+            Some((start, part))
+        });
+        if let Some((at, _)) = parameters.find(|(_, part)| part.starts_with("scope=\"")) {
+            let rest = &text[at + "scope=\"".len()..];
+            self.scope = rest.split_once('"').map(|(scope, _)| scope.to_owned());
+        }
     }
 
-    fn is_success(&self) -> bool {
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn challenges(&self) -> bool {
+        self.challenges
+    }
+
+    pub(crate) fn error(&self) -> Option<&'static str> {
+        self.error
+    }
+
+    pub(crate) fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    pub(crate) fn why(&self) -> Option<&Error> {
+        self.why.as_ref()
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
@@ -430,6 +475,23 @@ mod tests {
         }
         assert!(answer(403, &[]).fault(&forbidden, Kind::Listed).is_some());
         assert!(answer(401, &[]).fault(&refused, Kind::Listed).is_some());
+    }
+
+    #[test]
+    fn the_scope_of_a_challenge_is_its_parameter_and_no_other() {
+        for (challenge, expected) in [
+            ("Bearer error=\"insufficient_scope\", scope=\"a b\"", Some("a b")),
+            ("Bearer scope=\"a\", error=\"insufficient_scope\"", Some("a")),
+            ("Bearer realm=\"x\",scope=\"a\"", Some("a")),
+            ("Bearer realm=\"a scope=\\\"b\\\"\"", None),
+            ("Bearer xscope=\"a\"", None),
+            ("Bearer scope=\"a", None),
+            ("Bearer scope=\"é\"", Some("é")),
+            ("Bearer", None),
+        ] {
+            let answer = answer(403, &[("www-authenticate", challenge)]);
+            assert_eq!(answer.scope(), expected, "{challenge}");
+        }
     }
 
     #[test]

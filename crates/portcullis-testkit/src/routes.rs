@@ -36,6 +36,18 @@ impl<'a> Routes<'a> {
         Self { listed: listed.to_vec(), excepted: Vec::new() }
     }
 
+    /// The operations of an OpenAPI document, by method and path as they stand there. They lack the path of the
+    /// document's server, if it has one.
+    #[must_use]
+    pub fn documented(document: &'a serde_json::Value) -> Self {
+        let paths = document.get("paths").and_then(serde_json::Value::as_object);
+        let listed = paths.into_iter().flatten().flat_map(|(path, item)| {
+            let is_documented = |method: &&str| item.get(method.to_ascii_lowercase()).is_some();
+            METHODS.into_iter().filter(is_documented).map(|method| (method, path.as_str()))
+        });
+        Self { listed: listed.collect(), excepted: Vec::new() }
+    }
+
     /// Leaves these out, whose paths are spelled as in the list. Who leaves out `GET` leaves out `HEAD`, which
     /// frameworks answer by it. May be called several times.
     ///

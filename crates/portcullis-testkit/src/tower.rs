@@ -5,6 +5,7 @@ use core::future::poll_fn;
 use http::{HeaderValue, Request, Response};
 use tower_service::Service;
 
+use crate::openapi::{self, OpenApi};
 use crate::protected::{self, Answer, Assertion, Hints, Question};
 use crate::routes::{Credentials, Routes};
 
@@ -104,6 +105,20 @@ pub async fn assert_accepted<'a, S, B, R>(
     walk(service, Assertion::Accepted(token.into()), routes.into(), HINTS).await;
 }
 
+/// Asks for every operation of an OpenAPI document whether the service does what it says of security.
+///
+/// # Panics
+///
+/// If it does not, or an operation cannot be asked for: see `axum::assert_openapi`.
+pub async fn assert_openapi<S, B, R>(service: &S, document: OpenApi<'_>)
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Display,
+    B: Default,
+{
+    openapi::walk(document, async |question| ask(service.clone(), question).await).await;
+}
+
 pub(crate) async fn walk<S, B, R>(
     service: &S,
     assertion: Assertion,
@@ -120,7 +135,7 @@ pub(crate) async fn walk<S, B, R>(
     .await;
 }
 
-async fn ask<S, B, R>(mut service: S, question: &Question<'_>) -> Result<Answer, String>
+pub(crate) async fn ask<S, B, R>(mut service: S, question: &Question<'_>) -> Result<Answer, String>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Error: Display,

@@ -155,6 +155,8 @@ pub mod fetch;
 mod file;
 mod json;
 mod listeners;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 #[cfg(feature = "remote-jwks")]
 pub mod provider;
 mod setting;

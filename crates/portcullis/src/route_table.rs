@@ -35,12 +35,14 @@ use crate::request::RequestView;
 #[must_use]
 pub struct RouteTable {
     /// By route, then by method.
-    routes: BTreeMap<String, BTreeMap<String, Entry>>,
+    routes: BTreeMap<String, Methods>,
 }
+
+type Methods = BTreeMap<String, Entry>;
 
 /// From the laxest to the strictest.
 #[derive(Clone, Debug)]
-enum Entry {
+pub(crate) enum Entry {
     Anyone,
     AnyCaller,
     Required(Requirement),
@@ -128,10 +130,79 @@ impl RouteTable {
     }
 
     fn entry(&self, method: &str, route: &str) -> Option<&Entry> {
-        let methods = self.routes.get(route)?;
-        let as_get = || methods.get("GET").filter(|_| method == "HEAD");
-        methods.get(method).or_else(as_get).or_else(|| methods.get("*"))
+        entry_of(self.routes.get(route)?, method).map(|(_, entry)| entry)
     }
+
+    /// Whether it has an entry for this route, which may be spelled as in the router, or as in an OpenAPI document. For a
+    /// test, as `assert_covered` of `portcullis-testkit` is.
+    pub fn covers(&self, method: &str, route: &str) -> bool {
+        self.documented(method, route).is_some()
+    }
+
+    /// Method and route of the entries that none of these routes uses. GET uses an entry for HEAD, too, which routers
+    /// answer by it.
+    pub fn unused<'r>(
+        &self,
+        routes: impl IntoIterator<Item = (&'r str, &'r str)>,
+    ) -> Vec<(&str, &str)> {
+        let mut unused: Vec<_> = self.routes().collect();
+        for (method, route) in routes {
+            let Some((route, methods)) = self.methods(route) else { continue };
+            let head = (method == "GET").then_some("HEAD");
+            for method in [method].into_iter().chain(head) {
+                if let Some((used, _)) = entry_of(methods, method) {
+                    unused.retain(|entry| *entry != (used, route));
+                }
+            }
+        }
+        unused
+    }
+
+    /// The entry of a route that is spelled as in the router, or as in an OpenAPI document.
+    pub(crate) fn documented(&self, method: &str, route: &str) -> Option<&Entry> {
+        entry_of(self.methods(route)?.1, method).map(|(_, entry)| entry)
+    }
+
+    fn methods(&self, route: &str) -> Option<(&str, &Methods)> {
+        if let Some((route, methods)) = self.routes.get_key_value(route) {
+            return Some((route, methods));
+        }
+        let wanted = template(route);
+        let mut alike = self.routes.iter().filter(|(own, _)| template(own) == wanted);
+        match (alike.next(), alike.next()) {
+            (Some((route, methods)), None) => Some((route, methods)),
+            // Of two, it cannot be told which is meant.
+            _ => None,
+        }
+    }
+}
+
+fn entry_of<'m>(methods: &'m Methods, method: &str) -> Option<(&'m str, &'m Entry)> {
+    let as_get = || methods.get_key_value("GET").filter(|_| method == "HEAD");
+    let found = methods.get_key_value(method).or_else(as_get);
+    let (method, entry) = found.or_else(|| methods.get_key_value("*"))?;
+    Some((method, entry))
+}
+
+/// A route as OpenAPI has it: without what the routers say of a parameter besides its name, `{id:\d+}` in actix-web and
+/// `{*rest}` in axum.
+pub(crate) fn template(route: &str) -> String {
+    let mut template = String::with_capacity(route.len());
+    let (mut depth, mut is_skipped) = (0_usize, false);
+    for char in route.chars() {
+        match char {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ':' if depth == 1 => is_skipped = true,
+            '*' if template.ends_with('{') => continue,
+            _ => {}
+        }
+        is_skipped &= depth > 0;
+        if !is_skipped {
+            template.push(char);
+        }
+    }
+    template
 }
 
 #[cfg(test)]
@@ -188,5 +259,61 @@ mod tests {
                 assert_eq!(entry(&table, "GET", "/").as_deref(), Some(strictest));
             }
         }
+    }
+
+    #[test]
+    fn a_document_spells_a_route_without_what_narrows_its_parameters() {
+        for (route, expected) in [
+            ("/orders", "/orders"),
+            ("/orders/{id}", "/orders/{id}"),
+            (r"/orders/{id:\d+}/items", "/orders/{id}/items"),
+            (r"/orders/{id:[a-f]{4}}/{item:\d}", "/orders/{id}/{item}"),
+            ("/files/{*rest}", "/files/{rest}"),
+            ("/files/{rest:.*}", "/files/{rest}"),
+            ("/a:b/{id}", "/a:b/{id}"),
+            ("/{id", "/{id"),
+            ("/}{id}", "/}{id}"),
+        ] {
+            assert_eq!(template(route), expected);
+        }
+    }
+
+    #[test]
+    fn a_route_is_covered_in_either_spelling_unless_two_could_be_meant() {
+        let table = RouteTable::new()
+            .any_caller("GET", r"/orders/{id:\d+}")
+            .any_caller("*", "/all")
+            .any_caller("GET", r"/two/{id:\d+}")
+            .any_caller("GET", r"/two/{id:[a-z]+}");
+        for (method, route, is_covered) in [
+            ("GET", "/orders/{id}", true),
+            ("HEAD", "/orders/{id}", true),
+            ("GET", r"/orders/{id:\d+}", true),
+            ("POST", "/orders/{id}", false),
+            ("GET", "/orders/{other}", false),
+            ("POST", "/all", true),
+            ("GET", "/two/{id}", false),
+            ("GET", r"/two/{id:\d+}", true),
+        ] {
+            assert_eq!(table.covers(method, route), is_covered, "{method} {route}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_unused_that_no_route_leads_to() {
+        let table = RouteTable::new()
+            .any_caller("GET", "/a")
+            .any_caller("HEAD", "/a")
+            .any_caller("*", "/a")
+            .any_caller("*", "/b")
+            .any_caller("GET", "/c/{id:.*}")
+            .any_caller("POST", "/c/{id:.*}");
+        assert_eq!(
+            table.unused([("GET", "/a"), ("GET", "/c/{id}")]),
+            [("*", "/a"), ("*", "/b"), ("POST", "/c/{id:.*}"),]
+        );
+        let all =
+            [("GET", "/a"), ("PUT", "/a"), ("GET", "/b"), ("GET", "/c/{id}"), ("POST", "/c/{id}")];
+        assert!(table.unused(all).is_empty());
     }
 }

@@ -15,6 +15,8 @@
 //!
 //! Claims do not change, so a token that is remembered remembers also what it met. What goes by the clock, by a
 //! predicate or by what one scope implies is decided each time.
+#[cfg(feature = "openapi")]
+mod alternatives;
 mod held;
 mod path;
 mod typed;
@@ -27,6 +29,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "openapi")]
+pub(crate) use self::alternatives::Alternative;
 pub use self::path::ClaimPath;
 use self::path::{find, hides_in};
 pub use self::typed::Requires;

@@ -692,7 +692,7 @@ fn a_policy_file_is_json_where_its_name_says_so() {
         let text = format!("\u{feff}{FULL_JSON}");
         let path = write(name, &text);
         assert_eq!(builder(&path), Ok(expected.clone()), "{name}");
-        assert!(crate::config::PolicyFile::open(&path).is_ok(), "{name}");
+        assert!(PolicyFile::open(&path).is_ok(), "{name}");
     }
     for (name, text, says) in [
         ("a.json", FULL, "line 2: column 1: not JSON"),
@@ -705,7 +705,7 @@ fn a_policy_file_is_json_where_its_name_says_so() {
         let error = PolicyConfig::from_file(&path).expect_err(name);
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(Policy::from_file(&path).err(), Some(error.clone()));
-        let file = crate::config::PolicyFile::open(&path).err();
+        let file = PolicyFile::open(&path).err();
         assert_eq!(file, Some(error.clone()));
         assert_eq!(error.file(), Some(&*folder.path().join(name)));
     }

@@ -43,6 +43,7 @@ mod cookies;
 mod first;
 mod handlers;
 mod keys;
+mod openapi;
 mod policies;
 mod policy_file;
 mod requirements;
@@ -58,13 +59,14 @@ fn bare(code: &str) -> String {
 #[test]
 fn each_block_of_the_page_is_run_here() {
     const PAGE: &str = include_str!("../../../../docs/guide/testing.md");
-    const FILES: [&str; 11] = [
+    const FILES: [&str; 12] = [
         include_str!("main.rs"),
         include_str!("actix.rs"),
         include_str!("cookies.rs"),
         include_str!("first.rs"),
         include_str!("handlers.rs"),
         include_str!("keys.rs"),
+        include_str!("openapi.rs"),
         include_str!("policies.rs"),
         include_str!("policy_file.rs"),
         include_str!("requirements.rs"),

@@ -169,6 +169,12 @@ impl RemoteJwks {
         shown(self.handle.shared.source.address().as_str())
     }
 
+    /// Where the metadata are that name the place, if they do.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn discovery_address(&self) -> Option<String> {
+        self.handle.options.url.is_none().then(|| self.address())
+    }
+
     /// Hosts that may be asked without TLS.
     #[cfg(feature = "explain")]
     pub(crate) fn plain_hosts(&self) -> &[String] {

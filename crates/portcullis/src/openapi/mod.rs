@@ -1,0 +1,58 @@
+//! The security part of an OpenAPI 3.1 document: from a policy the schemes, from requirements and a
+//! [`RouteTable`](crate::RouteTable) what each operation asks for. Feature `openapi`.
+//!
+//! A document that is written by hand drifts from what the service asks for. Here it is written from the same values
+//! that decide.
+//!
+//! ```
+//! use portcullis::{Requirement, RouteTable};
+//! use portcullis_testkit::TestIssuer;
+//! use serde_json::json;
+//!
+//! let policy = TestIssuer::new("https://id.example").policy();
+//! let schemes = policy.security_schemes();
+//! assert_eq!(schemes.to_json()["bearer"]["scheme"], "bearer");
+//!
+//! let table = RouteTable::new()
+//!     .require("GET", "/orders", Requirement::any_scope(["orders:read", "admin"]))
+//!     .any_caller("GET", "/me");
+//!
+//! // What some generator made of the handlers:
+//! let mut document = json!({
+//!     "openapi": "3.1.0",
+//!     "info": { "title": "Orders", "version": "1" },
+//!     "paths": {
+//!         "/orders": { "get": { "responses": { "200": { "description": "OK" } } } },
+//!         "/admin": { "get": { "responses": { "200": { "description": "OK" } } } },
+//!     },
+//! });
+//! let uncovered = table.fill_openapi(&mut document, &schemes);
+//!
+//! let orders = &document["paths"]["/orders"]["get"];
+//! assert_eq!(orders["security"], json!([{ "bearer": ["orders:read"] }, { "bearer": ["admin"] }]));
+//! assert_eq!(orders["responses"]["403"]["$ref"], "#/components/responses/Forbidden");
+//! assert_eq!(uncovered, [("GET".to_owned(), "/admin".to_owned())]); // the table lacks it
+//! ```
+//!
+//! # What OpenAPI cannot say
+//!
+//! `security` knows alternatives, each a scheme with its scopes. A role, the value of a claim, a step-up, an
+//! exclusion or a predicate is not among them: those are told in words, in the description of the operation and in
+//! `x-portcullis`. The words are those of the [`Display`](core::fmt::Display) of a
+//! [`Requirement`](crate::Requirement): they name roles, clients and predicates, and neither subjects nor
+//! values of claims. Where the readers of the document must not know that, give the policy
+//! [`Presentation::without_details`](crate::Presentation::without_details), which keeps it out here, too.
+//!
+//! - A requirement with more than 16 alternatives is told in words alone.
+//! - Flows of OAuth are left out: a policy does not know where clients get its tokens. Where it finds the keys of an
+//!   issuer by discovery, there is an `openIdConnect` scheme for it.
+//! - Two tokens in one request are refused with 400, which no operation lists.
+//!
+//! `assert_openapi` of `portcullis-testkit` asks an app whether it does what its document says, whoever wrote the
+//! document.
+mod document;
+mod schemes;
+mod security;
+
+pub use self::schemes::SecuritySchemes;
+pub use self::security::Security;

@@ -1,0 +1,172 @@
+use serde_json::{Map, Value, json};
+
+use super::security::{FORBIDDEN, Security, UNAUTHORIZED, UNAVAILABLE};
+use crate::policy::{ActivePolicy, Policy};
+use crate::source::{Kind, TokenSource};
+use crate::verifier::Rules;
+
+/// How a policy takes its tokens, as OpenAPI has it: made by [`Policy::security_schemes`].
+///
+/// | the policy takes the token from | name | scheme |
+/// | --- | --- | --- |
+/// | `Authorization: Bearer` | `bearer` | `http`, `bearer`, with `bearerFormat: JWT` |
+/// | the same, and finds the keys of an issuer by discovery | `openIdConnect` | `openIdConnect`, one for each such issuer |
+/// | another header | `header` | `apiKey` in `header` |
+/// | a cookie | `cookie` | `apiKey` in `cookie` |
+/// | a subprotocol of WebSocket | `webSocket` | `apiKey` in `header` |
+/// | the query | `query` | `apiKey` in `query` |
+///
+/// A second one of a kind has a number after its name: `cookie2`.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SecuritySchemes {
+    schemes: Vec<Scheme>,
+    prefix: String,
+    /// Whether a request without a token passes where nothing is asked for.
+    pub(super) allows_anonymous: bool,
+    /// Whether a browser may be refused for where its request comes from.
+    pub(super) has_cookie: bool,
+    /// Whether what OpenAPI cannot say is told in words.
+    pub(super) tells_details: bool,
+    /// Whether a hook may give refusals another body.
+    has_hook: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Scheme {
+    name: String,
+    value: Value,
+}
+
+impl Policy {
+    /// How it takes its tokens, as the `securitySchemes` of an OpenAPI document.
+    ///
+    /// Of a [`ReplaceablePolicy`](crate::ReplaceablePolicy) it is what holds now.
+    pub fn security_schemes(&self) -> SecuritySchemes {
+        self.with(|ActivePolicy { verifier, anonymous }| {
+            SecuritySchemes::of(&verifier.rules, anonymous)
+        })
+    }
+}
+
+impl SecuritySchemes {
+    fn of(rules: &Rules, allows_anonymous: bool) -> Self {
+        let mut schemes = Vec::new();
+        for source in &rules.sources {
+            let (name, value) = scheme(source);
+            add(&mut schemes, name, value);
+            if matches!(source.0, Kind::Bearer) {
+                for address in discovered(rules) {
+                    let value = json!({ "type": "openIdConnect", "openIdConnectUrl": address });
+                    add(&mut schemes, "openIdConnect", value);
+                }
+            }
+        }
+        Self {
+            schemes,
+            prefix: String::new(),
+            allows_anonymous,
+            has_cookie: rules.sources.iter().any(|it| matches!(it.0, Kind::Cookie { .. })),
+            tells_details: rules.terms.presentation.tells_details(),
+            has_hook: rules.terms.presentation.has_hook(),
+        }
+    }
+
+    /// Puts `prefix` before the name of each scheme and response, for a document of two policies. Letters, digits, `.`,
+    /// `-` and `_` are kept. Every other character becomes `_`, since OpenAPI takes no other there.
+    ///
+    /// If you do not call it: none.
+    pub fn prefixed(mut self, prefix: &str) -> Self {
+        let may_be = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_');
+        self.prefix = prefix.chars().map(|it| if may_be(it) { it } else { '_' }).collect();
+        self
+    }
+
+    /// The names of the schemes.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.schemes.iter().map(|scheme| self.named(&scheme.name))
+    }
+
+    pub(super) fn named(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The schemes by name: what stands in `components.securitySchemes`.
+    pub fn to_json(&self) -> Value {
+        let schemes = self.schemes.iter();
+        let schemes = schemes.map(|scheme| (self.named(&scheme.name), scheme.value.clone()));
+        Value::Object(schemes.collect())
+    }
+
+    /// What operations refer to, as the `components` of a document: `securitySchemes`, and the refusals
+    /// as `responses`.
+    ///
+    /// Where the policy has a [hook](crate::Presentation::on_refusal), the responses do not say how their bodies look.
+    pub fn components(&self) -> Value {
+        let responses: Map<_, _> = [UNAUTHORIZED, FORBIDDEN, UNAVAILABLE]
+            .into_iter()
+            .map(|refusal| (self.named(refusal.name), refusal.response(self.has_hook)))
+            .collect();
+        json!({ "securitySchemes": self.to_json(), "responses": responses })
+    }
+
+    /// What a route asks for that takes every token of the policy, and nothing else.
+    pub fn any_caller(&self) -> Security {
+        Security::any_caller(self)
+    }
+
+    /// What a route asks for that takes whom the policy lets in: where that
+    /// [allows anonymous requests](Policy::allow_anonymous), the first alternative is `{}`, which is no token.
+    pub fn anyone(&self) -> Security {
+        Security::anyone(self)
+    }
+}
+
+fn add(schemes: &mut Vec<Scheme>, kind: &str, value: Value) {
+    let is_taken = |name: &str| schemes.iter().any(|scheme| scheme.name == name);
+    let numbered = (2..).map(|number| format!("{kind}{number}"));
+    let mut names = core::iter::once(kind.to_owned()).chain(numbered);
+    if let Some(name) = names.find(|name| !is_taken(name)) {
+        schemes.push(Scheme { name, value });
+    }
+}
+
+fn scheme(source: &TokenSource) -> (&'static str, Value) {
+    let key = |place: &str, name: &str| json!({ "type": "apiKey", "in": place, "name": name });
+    let described = |mut scheme: Value, description: String| {
+        scheme["description"] = description.into();
+        scheme
+    };
+    match &source.0 {
+        Kind::Bearer => {
+            ("bearer", json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" }))
+        }
+        Kind::Header { name, prefix } if prefix.is_empty() => ("header", key("header", name)),
+        Kind::Header { name, prefix } => {
+            let mut scheme =
+                described(key("header", name), format!("The token stands after {prefix:?}."));
+            scheme["x-portcullis"] = json!({ "prefix": prefix });
+            ("header", scheme)
+        }
+        Kind::Cookie { cookie, .. } => ("cookie", key("cookie", cookie.name())),
+        Kind::WebSocketProtocol { marker } => {
+            let description = format!("The token is the subprotocol after `{marker}`.");
+            let mut scheme = described(key("header", "Sec-WebSocket-Protocol"), description);
+            scheme["x-portcullis"] = json!({ "prefix": format!("{marker}, ") });
+            ("webSocket", scheme)
+        }
+        Kind::Query { name } => ("query", key("query", name)),
+    }
+}
+
+/// Where the metadata stand by which the keys of issuers are found. A template has no address of its own.
+#[cfg(feature = "remote-jwks")]
+fn discovered(rules: &Rules) -> impl Iterator<Item = String> {
+    let issuers = rules.issuers.named().iter();
+    issuers.filter_map(|issuer| issuer.remotes.iter().find_map(|keys| keys.discovery_address()))
+}
+
+#[cfg(not(feature = "remote-jwks"))]
+fn discovered(_: &Rules) -> impl Iterator<Item = String> {
+    core::iter::empty()
+}
