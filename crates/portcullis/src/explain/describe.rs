@@ -304,7 +304,10 @@ impl IssuerDescription {
     }
 }
 
-#[cfg_attr(not(feature = "remote-jwks"), expect(unused_variables, reason = "of remote keys"))]
+#[cfg_attr(
+    not(feature = "remote-jwks"),
+    expect(unused_variables, clippy::ptr_arg, reason = "of remote keys")
+)]
 fn origins(issuer: &TrustedIssuer, dangerous: &mut Vec<String>) -> Vec<KeyOrigin> {
     let origins = issuer.keys.iter().map(|source| {
         let keys = source.keys();
