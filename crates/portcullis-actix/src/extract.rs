@@ -16,6 +16,8 @@ use crate::rejection::Rejection;
 use crate::request::ActixRequest;
 
 /// The verified claims, as a `T`. They are read once per token and shared.
+///
+/// It holds an [`Arc`], so a field is borrowed (`user.sub`), and `user.sub.clone()` gives one to keep.
 #[derive(Debug)]
 pub struct Verified<T>(pub Arc<T>);
 
