@@ -33,6 +33,8 @@ use crate::request::ActixRequest;
 /// }
 /// # let _ = me;
 /// ```
+///
+/// It holds an [`Arc`], so a field is borrowed (`user.sub`), and `user.sub.clone()` gives one to keep.
 #[derive(Debug)]
 pub struct Verified<T>(pub Arc<T>);
 

@@ -378,7 +378,7 @@ async fn a_middleware_that_has_to_wait_for_keys_waits() {
 async fn keys_that_cannot_be_had_are_no_fault_of_the_token() {
     let unavailable =
         KeysUnavailable::new().with_retry_after(Some(std::time::Duration::from_millis(1_500)));
-    let reply = get_from(waiting(Err(unavailable)), "/verified", Some(&good())).await;
+    let reply = get_from(waiting(Err(unavailable.clone())), "/verified", Some(&good())).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(reply.headers.get("retry-after").expect("a header"), "2");
     assert_eq!((reply.challenge(), &*reply.code()), (None, "verification-unavailable"));

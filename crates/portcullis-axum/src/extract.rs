@@ -31,11 +31,13 @@ use crate::request::AxumRequest;
 /// # let _ = me;
 /// ```
 ///
-/// `Option<Verified<T>>` is `None` where the request had no token and the policy allows that. A bad
-/// token is refused even there, and claims that are no `T` are (403).
+/// It holds an [`Arc`], so a field is borrowed (`user.sub`), and `user.sub.clone()` gives one to keep.
 ///
-/// If axum says of a handler that it is no `Handler`, see that `T` is `Deserialize` without
-/// borrowing, `Send`, `Sync` and `'static`.
+/// `Option<Verified<T>>` is `None` where the request had no token and the policy allows that. A bad
+/// token is refused even there, and claims that are not a `T` are (403).
+///
+/// If axum says that a function is not a `Handler`, put `#[axum::debug_handler]` above it, and see that `T` is
+/// `Deserialize` without borrowing, `Send`, `Sync` and `'static`.
 #[derive(Debug)]
 pub struct Verified<T>(pub Arc<T>);
 

@@ -111,8 +111,8 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
         };
         rows.push(["  unsafe requests from".to_owned(), origins]);
         let bad_cookie = match policy.bad_cookie {
-            "reject-and-clear" => "is refused, and taken away",
-            "anonymous" => "counts as none",
+            "reject-and-clear" => "is refused, and the response removes the cookie",
+            "anonymous" => "is ignored: the request counts as one without a token",
             _ => "is refused",
         };
         rows.push(["  a bad cookie".to_owned(), bad_cookie.to_owned()]);
@@ -296,7 +296,7 @@ fn lint_requests(policy: &PolicyDescription, say: &mut Say<'_>) {
     if policy.bad_cookie == "anonymous" {
         warn(
             "bad-cookie-anonymous",
-            "a request whose cookie is refused passes without a caller: set `bad_cookie` to \"reject-and-clear\"",
+            "a request whose cookie is refused passes as one without a token: set `bad_cookie` to \"reject-and-clear\"",
         );
     }
     if policy.prefer_header {

@@ -2,7 +2,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis::fetch::{Client, ClientFault, FetchFault, HttpClient, HttpFuture, HttpRequest};
+use portcullis::fetch::{
+    AddressFault, Client, ClientFault, FetchFault, HttpClient, HttpFuture, HttpRequest,
+};
 use portcullis::keys::remote::{KeyFetchError, KeyFetchFault, RemoteJwksError};
 use portcullis::{KeySet, RemoteJwks, dangerous};
 use serde::Serialize;
@@ -158,13 +160,12 @@ fn fetch(
     let address = set.or(issuer.clone()).unwrap_or_default();
     let keys = keys.start_for(issuer.unwrap_or_else(|| address.clone())).map_err(|error| {
         let message = match error {
+            // The way out of the library is for policies.
+            RemoteJwksError::Address { fault: AddressFault::PlainHttp, .. } => "this is plain `http`, and whoever is on the way could replace the keys: use `https`, or for a host of a private network give --allow-http HOST".to_owned(),
             RemoteJwksError::Address { fault, .. } => fault.to_string(),
             other => other.to_string(),
         };
-        // The way out of the message is for policies.
-        let hint =
-            if message.starts_with("plain `http`") { " (here: --allow-http HOST)" } else { "" };
-        Failure::fault(format!("{}: {message}{hint}", without_query(&address)))
+        Failure::fault(format!("{}: {message}", without_query(&address)))
     })?;
     let error = block_on(keys.refresh_now())?.err();
     let answer = last.lock().unwrap_or_else(PoisonError::into_inner).take();

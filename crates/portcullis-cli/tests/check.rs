@@ -92,7 +92,7 @@ fn a_policy_that_cannot_be_read_is_not_a_policy_with_faults() {
     for (file, says) in [
         ("none.toml", "there is no such file"),
         ("none.json", "there is no such file"),
-        (".", "it is no regular file"),
+        (".", "it is not a regular file"),
         ("policy.yaml", "YAML is not read here"),
         ("utf16.toml", "UTF-16"),
     ] {
@@ -376,7 +376,7 @@ const HARMLESS: [(&str, &[&str]); 5] = [
         ],
     ),
     (
-        "asks for more",
+        "lacks what the route needs",
         &[
             "refuse_brought_keys",
             "issuer.keys.load_at_start",

@@ -77,7 +77,7 @@ fn each_fault_of_a_key_server_has_its_code_and_reason() {
     let url = server.url("/keys");
     for (answer, code, reason) in [
         (Answer::html(), 1, "JSON"),
-        (Answer::empty_set(), 1, "no usable key"),
+        (Answer::empty_set(), 1, "there is no usable key"),
         (Answer::many_keys(101), 1, "101"),
         (Answer::redirect("https://id.example/keys"), 1, "redirect"),
         (Answer::status(404), 1, "404"),

@@ -32,15 +32,21 @@ impl fmt::Display for ConversionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open { setting } => {
-                write!(f, "`Validation::{setting}` is not set: a policy must say it")
+                write!(
+                    f,
+                    "`Validation::{setting}` is not set, and a policy has no default for it: set it"
+                )
             }
             Self::TurnedOff { setting } => {
-                write!(f, "`Validation::{setting}` is off: a policy cannot do without")
+                write!(
+                    f,
+                    "`Validation::{setting}` is turned off, and a policy always checks it: turn it on"
+                )
             }
             Self::Unsupported { setting } => {
                 write!(
                     f,
-                    "`Validation::{setting}` has no counterpart with this value: build the `Issuer` by hand"
+                    "`Validation::{setting}` has a value that a policy has no setting for: build the `Issuer` by hand"
                 )
             }
             Self::Algorithm(error) => error.fmt(f),

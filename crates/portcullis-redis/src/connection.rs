@@ -97,8 +97,9 @@ async fn first<'a, A, T, F: Future<Output = Result<T, RedisError>>>(
     let share = time / u32::try_from(all.len().max(1)).unwrap_or(u32::MAX);
     let mut last = None;
     for one in all {
-        let result =
-            timeout(share, ask(one)).await.unwrap_or_else(|_| Err(failed("no answer in time")));
+        let result = timeout(share, ask(one))
+            .await
+            .unwrap_or_else(|_| Err(failed("no answer came in time")));
         let is_over = result.is_ok();
         last = Some(result);
         if is_over {
@@ -201,7 +202,7 @@ impl Connector {
                 _ => self.greet(&address.login, stream, wait).await,
             }
         };
-        timeout(self.timeout, dial).await.map_err(|_| failed("no answer in time"))?
+        timeout(self.timeout, dial).await.map_err(|_| failed("no answer came in time"))?
     }
 
     /// The first of the host's addresses that answers.

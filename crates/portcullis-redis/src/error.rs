@@ -151,9 +151,9 @@ impl fmt::Display for RedisError {
             Self::Lifted => f.write_str(
                 "another process lifted a revocation of this name just now, and this one has yet to hear of it: revoke again",
             ),
-            Self::OtherKey => f.write_str("the store of revocations was made anew meanwhile"),
+            Self::OtherKey => f.write_str("the store of revocations was made again in the meantime"),
             Self::Durability { have } => {
-                write!(f, "only {have} replicas of Redis have the write")
+                write!(f, "only {have} replicas of Redis acknowledged the write")
             }
         }
     }

@@ -287,7 +287,7 @@ impl RedisRevocations {
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         if self.prefix.as_ref().is_some_and(|before| *before != prefix) {
-            self.torn = Some("`prefix` is said twice, and not alike: leave one out");
+            self.torn = Some("`prefix` is set twice, to different values: leave one out");
         }
         self.prefix = Some(prefix);
         self
@@ -314,7 +314,8 @@ impl RedisRevocations {
     ) -> Self {
         let client = (chain.into(), key.into());
         if self.client.as_ref().is_some_and(|before| *before != client) {
-            self.torn = Some("`client_certificate` is said twice, and not alike: leave one out");
+            self.torn =
+                Some("`client_certificate` is set twice, to different values: leave one out");
         }
         self.client = Some(client);
         self

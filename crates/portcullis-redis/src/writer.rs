@@ -59,7 +59,7 @@ impl RevocationStore for Writer {
                 if let Ok(mut kept) = shared.connection.try_lock() {
                     *kept = None;
                 }
-                Err(RedisError::Connection { reason: "no answer in time".to_owned() })
+                Err(RedisError::Connection { reason: "no answer came in time".to_owned() })
             })
         });
         Box::pin(async move {

@@ -493,7 +493,7 @@ A route with a requirement answers such a token 403, or 401 where the user has t
 
     #[tokio::test]
     #[should_panic(expected = "a route is open to every token:
-  - POST /orders: with a token that may do nothing it answered 401: expired at")]
+  - POST /orders: with a token that may do nothing it answered 401: the token expired")]
     async fn a_token_that_gets_in_nowhere_shows_nothing_of_requirements() {
         let app = Router::new().route("/orders", post(write)).layer(layer());
         let expired = issuer().token(Algorithm::ES256).expired().mint();
@@ -530,7 +530,7 @@ A policy answers 401 to tokens of an issuer, an audience or a kind that it does 
 
     #[tokio::test]
     #[should_panic(
-        expected = "it answered 403: the route asks for more: the scope `orders:write`: so the policy accepts the token"
+        expected = "it answered 403: the token lacks what the route needs: the scope `orders:write`: so the policy accepts the token"
     )]
     async fn a_requirement_that_refuses_shows_that_the_policy_does_not() {
         let (app, ..) = two_policies(layer());

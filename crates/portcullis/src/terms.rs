@@ -15,6 +15,10 @@ pub(crate) type ScopeImplies = dyn Fn(&str, &str) -> bool + Send + Sync;
 /// The terms of one policy, the same for all of its issuers. Its address stands for the policy.
 pub(crate) struct Terms {
     /// What logs call the policy.
+    #[cfg_attr(
+        not(any(feature = "explain", feature = "tracing")),
+        expect(dead_code, reason = "nobody is told")
+    )]
     pub(crate) name: Option<Box<str>>,
     #[cfg(feature = "metrics")]
     pub(crate) counters: PolicyCounters,

@@ -59,6 +59,41 @@ impl From<SystemTime> for UnixTime {
     }
 }
 
+/// A duration in words, in whole seconds: `1 h 30 min`. Its two largest units.
+pub(crate) struct InWords(pub(crate) Duration);
+
+/// The same to the second: `1 h 30 min 1 s`. For durations of which one is just longer than the other.
+pub(crate) struct ToTheSecond(pub(crate) Duration);
+
+impl fmt::Display for InWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_units(self.0, 2, f)
+    }
+}
+
+impl fmt::Display for ToTheSecond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_units(self.0, usize::MAX, f)
+    }
+}
+
+fn write_units(duration: Duration, most: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let seconds = duration.as_secs();
+    let units = [
+        ("d", seconds / 86_400),
+        ("h", seconds / 3600 % 24),
+        ("min", seconds / 60 % 60),
+        ("s", seconds % 60),
+    ];
+    if seconds == 0 {
+        return f.write_str("0 s");
+    }
+    let mut shown = units.iter().filter(|(_, count)| *count > 0).take(most).enumerate();
+    shown.try_for_each(|(at, (unit, count))| {
+        write!(f, "{}{count} {unit}", if at == 0 { "" } else { " " })
+    })
+}
+
 /// The current time, as a policy sees it. Replace it in tests.
 ///
 /// `portcullis-testkit` has a `FixedClock` that moves when it is told to. A clock of your own:
@@ -176,6 +211,26 @@ mod tests {
             assert_eq!(claims.map(|it: Claims| it.times["exp"]), expected, "{text}");
             let value = from_str::<Value>(text).ok();
             assert_eq!(value.and_then(|value| from_value(value).ok()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_told_in_two_units_or_to_the_second() {
+        for (seconds, short, whole) in [
+            (0, "0 s", "0 s"),
+            (30, "30 s", "30 s"),
+            (200, "3 min 20 s", "3 min 20 s"),
+            (3600, "1 h", "1 h"),
+            (3601, "1 h 1 s", "1 h 1 s"),
+            (5400, "1 h 30 min", "1 h 30 min"),
+            (5401, "1 h 30 min", "1 h 30 min 1 s"),
+            (86_700, "1 d 5 min", "1 d 5 min"),
+            (90_000, "1 d 1 h", "1 d 1 h"),
+            (2_592_000, "30 d", "30 d"),
+        ] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!(InWords(duration).to_string(), short);
+            assert_eq!(ToTheSecond(duration).to_string(), whole);
         }
     }
 

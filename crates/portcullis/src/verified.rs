@@ -169,7 +169,7 @@ impl VerifiedToken {
     fn read<T: DeserializeOwned>(&self) -> Result<Arc<T>, ShapeError> {
         serde_json::from_str(self.payload())
             .map(Arc::new)
-            .map_err(|error| ShapeError::new::<T>(&error))
+            .map_err(|_| ShapeError::of::<T>(self.payload()))
     }
 
     fn payload(&self) -> &str {

@@ -44,7 +44,8 @@ impl Rules {
     }
 }
 
-/// What a bad token in a cookie does where a request without a token would pass.
+/// What a bad token in a cookie does: where a request without a token would pass, and for the removal of the cookie
+/// where a token is required as well.
 ///
 /// A browser sends a cookie with every request, the one for the login page included: under
 /// [`Reject`](Self::Reject) a user whose token has expired stays locked out until the cookie goes.

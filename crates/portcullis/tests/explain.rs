@@ -226,7 +226,7 @@ fn the_rule_that_refuses_is_the_first_that_is_not_met() {
             good().audience(["a", "b"]),
         ),
         ("sub", "a string (RFC 7519)", Some("42"), good().claim("sub", 42)),
-        ("typ", "`JWT` or none, `at+jwt`", Some(r#""secevent+jwt""#), good().typ("secevent+jwt")),
+        ("typ", "`JWT`, none or `at+jwt`", Some(r#""secevent+jwt""#), good().typ("secevent+jwt")),
         (
             "exp",
             "later than now, 1800000000; leeway 30 s",
@@ -241,7 +241,7 @@ fn the_rule_that_refuses_is_the_first_that_is_not_met() {
         ),
         (
             "at_hash",
-            "absent: says that it is no access token",
+            "absent: says that it is not an access token",
             Some(r#""x""#),
             good().claim("at_hash", "x"),
         ),

@@ -115,7 +115,7 @@ async fn a_redirect_is_not_followed() {
     server.answer(PATH, Answer::redirect(internal.url(PATH)));
     let client = Client::builder().root_certificates(authority(&server));
     let error = fetch(&server, client).await.unwrap_err();
-    assert!(error.contains("a redirect (302)"), "{error}");
+    assert!(error.contains("the server redirects (302)"), "{error}");
     assert_eq!(internal.all_hits(), 0);
 }
 
@@ -247,7 +247,7 @@ fn a_setting_out_of_its_bounds_or_without_its_proxy_is_a_fault() {
         (proxy().proxy_basic_auth("us:er", "hunter2"), "proxy_basic_auth", login),
         (Client::builder().no_proxy("id.internal"), "no_proxy", host),
         (proxy().no_proxy("*"), "no_proxy", host),
-        (proxy().proxy("http://127.0.0.1:2"), "proxy", "said once, or alike each time"),
+        (proxy().proxy("http://127.0.0.1:2"), "proxy", "set once, or to the same value each time"),
     ] {
         assert!(!format!("{client:?}").contains("hunter"));
         let fault = ClientFault::Setting(SettingFault::new(setting, allowed));
@@ -304,8 +304,8 @@ fn all_faults_are_told_at_once() {
     let text = error.to_string();
     for part in [
         "`connect_timeout` must be",
-        "`root_certificates`: not PEM",
-        "`client_certificate`: not PEM",
+        "`root_certificates`: this is not PEM",
+        "`client_certificate`: this is not PEM",
     ] {
         assert!(text.contains(part), "{text}");
     }

@@ -163,17 +163,17 @@ mod text {
                 b"{\"a\":\"\xfc\"}".to_vec(),
                 "the text is not UTF-8, but Latin-1 perhaps: save it as UTF-8",
             ),
-            (b"".to_vec(), "nothing where a JSON object belongs"),
-            (b" \n".to_vec(), "nothing where a JSON object belongs"),
-            (format!("[{key}]").into_bytes(), "a JSON list where a JSON object belongs"),
-            (b"null".to_vec(), "a JSON value where a JSON object belongs"),
-            (b"7".to_vec(), "a JSON value where a JSON object belongs"),
-            (b"\"key\"".to_vec(), "a JSON value where a JSON object belongs"),
-            (b"<!DOCTYPE html><html>".to_vec(), "HTML or XML where a JSON object belongs"),
-            (vector("p256-spki.pem"), "PEM where a JSON object belongs: read it as PEM"),
-            (b"{".to_vec(), "not JSON, or not all of it"),
-            (format!("{key}{key}").into_bytes(), "not JSON, or not all of it"),
-            (b"key".to_vec(), "not JSON, or not all of it"),
+            (b"".to_vec(), "there is nothing, and a JSON object is needed"),
+            (b" \n".to_vec(), "there is nothing, and a JSON object is needed"),
+            (format!("[{key}]").into_bytes(), "this is a JSON list, and a JSON object is needed"),
+            (b"null".to_vec(), "this is a JSON value, and a JSON object is needed"),
+            (b"7".to_vec(), "this is a JSON value, and a JSON object is needed"),
+            (b"\"key\"".to_vec(), "this is a JSON value, and a JSON object is needed"),
+            (b"<!DOCTYPE html><html>".to_vec(), "this is HTML or XML, and a JSON object is needed"),
+            (vector("p256-spki.pem"), "this is PEM, and a JSON object is needed: read it as PEM"),
+            (b"{".to_vec(), "this is not JSON, or not all of it"),
+            (format!("{key}{key}").into_bytes(), "this is not JSON, or not all of it"),
+            (b"key".to_vec(), "this is not JSON, or not all of it"),
         ] {
             assert_eq!(said(KeySet::from_jwks(&text)), expected);
             assert_eq!(said(KeySet::from_jwk(&text)), expected);
@@ -189,8 +189,8 @@ mod text {
         assert_eq!(
             said,
             [
-                "key 0: a JSON value where a JSON object belongs",
-                "key 1: a JSON list where a JSON object belongs",
+                "key 0: this is a JSON value, and a JSON object is needed",
+                "key 1: this is a JSON list, and a JSON object is needed",
                 "key 2: its JSON has a duplicate member",
             ]
         );
@@ -200,7 +200,7 @@ mod text {
     fn certificates_by_key_id_are_called_so() {
         let pem = String::from_utf8(vector("rsa-cert.pem")).unwrap();
         let said = said(KeySet::from_jwks(json!({ "id": pem }).to_string()));
-        assert!(said.starts_with("certificates by key id, not a JWK set"), "{said}");
+        assert!(said.starts_with("these are certificates by key id, not a JWK set"), "{said}");
     }
 }
 
@@ -216,7 +216,7 @@ mod members {
         for (n, why) in [
             (
                 json!(standard),
-                "is in standard base64 (`+` and `/`), where base64url belongs (`-` and `_`)",
+                "is in standard base64 (`+` and `/`), and must be base64url (`-` and `_`)",
             ),
             (json!(padded), "has padding (`=`), which must be left out here"),
             (json!(format!("{n}\n")), "has white space in it"),
@@ -287,7 +287,7 @@ mod certificates {
             let other = with(jwk("rsa"), "x5c", json!([certificate(file)]));
             assert_eq!(
                 of_jwk(&other),
-                "the certificate in `x5c` is of another key than the other members"
+                "the certificate in `x5c` has another key than the other members of the JWK"
             );
         }
     }

@@ -38,6 +38,16 @@ enum Seen {
     Refused(Error),
 }
 
+impl Seen {
+    /// What a client could tell apart: why keys are unavailable is for the log.
+    fn of(error: Error) -> Self {
+        match error {
+            Error::Key(KeyError::Unavailable(keys)) => unavailable(keys.retry_after),
+            error => Self::Refused(error),
+        }
+    }
+}
+
 const ACCEPTED: Seen = Seen::Accepted;
 /// 401.
 const UNKNOWN: Seen = Seen::Refused(Error::Key(KeyError::Unknown));
@@ -183,7 +193,7 @@ impl Scene {
         let policy = self.policy.clone();
         async move {
             let verified = in_time(policy.verify_token(token)).await;
-            verified.map_or_else(Seen::Refused, |_| ACCEPTED)
+            verified.map_or_else(Seen::of, |_| ACCEPTED)
         }
     }
 
@@ -193,7 +203,7 @@ impl Scene {
         let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
         match self.policy.start_verify(&request.body(()).expect("a request")) {
             Verification::Done(Ok(_)) => ACCEPTED,
-            Verification::Done(Err(rejection)) => Seen::Refused(rejection.error().clone()),
+            Verification::Done(Err(rejection)) => Seen::of(rejection.error().clone()),
             Verification::Pending(_) => panic!("the request has to wait"),
         }
     }
@@ -253,32 +263,32 @@ fn faults() -> Vec<Row> {
         Row {
             fault: "no answer at all",
             answer: |_, _| Answer::hang(),
-            timeout: SHORT, says: "no whole answer within 1.5s", ..FAILS
+            timeout: SHORT, says: "no whole answer came within 1.5s", ..FAILS
         },
         Row {
             fault: "half an answer, and then nothing",
             answer: |_, _| Answer::hang_in_body(),
-            timeout: SHORT, says: "no whole answer within 1.5s", ..FAILS
+            timeout: SHORT, says: "no whole answer came within 1.5s", ..FAILS
         },
         Row {
             fault: "a byte a second",
             answer: |issuer, _| Answer::drip(issuer.jwks_of(ES256)),
-            timeout: SHORT, says: "no whole answer within 1.5s", ..FAILS
+            timeout: SHORT, says: "no whole answer came within 1.5s", ..FAILS
         },
         Row {
             fault: "a login page",
             answer: |_, _| Answer::html(),
-            says: "HTML or XML where a JSON object belongs", ..FAILS
+            says: "this is HTML or XML, and a JSON object is needed", ..FAILS
         },
         Row {
             fault: "a redirect to an internal address",
             answer: |_, internal| Answer::redirect(internal.url(PATH)),
-            says: "a redirect (302), which is not followed", ..FAILS
+            says: "the server redirects (302), which is not followed", ..FAILS
         },
         Row {
             fault: "a redirect for good",
             answer: |_, internal| Answer::status(308).header("location", internal.url(PATH)),
-            says: "a redirect (308), which is not followed", ..FAILS
+            says: "the server redirects (308), which is not followed", ..FAILS
         },
         Row {
             fault: "a body without an end",
@@ -303,12 +313,12 @@ fn faults() -> Vec<Row> {
         Row {
             fault: "a set without a key",
             answer: |_, _| Answer::empty_set(),
-            says: "no usable key", ..FAILS
+            says: "there is no usable key", ..FAILS
         },
         Row {
             fault: "101 keys",
             answer: |_, _| Answer::many_keys(101),
-            says: "101 keys are more than the 100 allowed", ..FAILS
+            says: "the set has 101 keys, and 100 are allowed", ..FAILS
         },
         Row {
             fault: "one bad entry",
@@ -478,7 +488,8 @@ async fn a_server_that_flaps_is_forgiven_each_time() {
     let honest = Answer::keys(&scene.issuer, ES256);
     scene.server.answer(PATH, Answer::cycle([Answer::status(500), honest]));
     let known = scene.token();
-    let failed = End::Failed(format!("{}: status 500", scene.server.url(PATH)));
+    let failed =
+        End::Failed(format!("{}: the server answered with status 500", scene.server.url(PATH)));
     for round in 0..2 {
         // Waits for the end of the cool-down, then for the fetch.
         assert_eq!(scene.see(scene.unknown()).await, FOR_A_MOMENT, "{round}");
@@ -499,7 +510,8 @@ async fn a_cold_start_at_a_server_that_flaps_works_with_the_next_request() {
     scene.server.answer(PATH, Answer::cycle([Answer::status(500), honest]));
     assert_eq!(scene.see(scene.token()).await, FOR_A_MOMENT);
     assert_eq!(scene.see(scene.token()).await, ACCEPTED);
-    let failed = End::Failed(format!("{}: status 500", scene.server.url(PATH)));
+    let failed =
+        End::Failed(format!("{}: the server answered with status 500", scene.server.url(PATH)));
     assert_eq!(scene.end().await, (failed, 1));
     assert_eq!(scene.end().await, (End::OtherKeys, 2));
 }
@@ -543,7 +555,10 @@ async fn a_server_that_says_when_to_come_back_is_not_asked_before() {
     assert_eq!(scene.server.hits(PATH), 2);
     // An operator may.
     let error = scene.refresh().await.unwrap_err();
-    assert_eq!(error.to_string(), format!("{}: status 429", scene.server.url(PATH)));
+    assert_eq!(
+        error.to_string(),
+        format!("{}: the server answered with status 429", scene.server.url(PATH))
+    );
     assert_eq!(scene.server.hits(PATH), 3);
 }
 
@@ -744,7 +759,7 @@ async fn a_good_certificate_of_an_authority_that_the_client_is_given_is_trusted(
     internal.serve_keys(PATH, &scene.issuer, ES256);
     scene.server.answer(PATH, Answer::redirect(internal.url(PATH)));
     let error = scene.refresh().await.unwrap_err().to_string();
-    assert!(error.contains("a redirect (302)"), "{error}");
+    assert!(error.contains("the server redirects (302)"), "{error}");
     assert_eq!(internal.all_hits(), 0);
     scene.server.answer(PATH, Answer::gzip(scene.issuer.jwks_of(ES256)));
     assert_eq!(scene.refresh().await, Ok(()));

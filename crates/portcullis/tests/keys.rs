@@ -16,7 +16,7 @@ use base64::prelude::*;
 use portcullis::Algorithm::{
     self, ES256, ES384, ES512, Ed25519, EdDSA, HS256, HS384, HS512, PS256, RS256,
 };
-use portcullis::error::{ClaimsError, SignatureError};
+use portcullis::error::{ClaimsError, SignatureError, TypeName};
 use portcullis::keys::{
     KeyError, KeyFault, KeyFileError, KeyFileEvent, KeyFileStatus, KeyFuture, KeyQuery,
     KeysUnavailable, NotAnObject, SecretFault, Stray, Weakness,
@@ -59,6 +59,11 @@ fn faults(issuer: Issuer) -> Vec<PolicyFault> {
 /// Why the policy refuses the token; `None` where it accepts it.
 fn refusal(policy: &Policy, token: impl AsRef<[u8]>) -> Option<Error> {
     policy.verify_token_now(token).err()
+}
+
+/// The error of a token by an algorithm that is not listed.
+fn wrong_algorithm(found: Algorithm, listed: &[Algorithm]) -> Error {
+    ClaimsError::Algorithm { found, trusted: listed.iter().copied().collect() }.into()
 }
 
 fn jwks(keys: &[&SigningKey]) -> KeySet {
@@ -160,7 +165,7 @@ mod foreign_tokens {
             let policy = foreign.policy(&listed);
             for token in &foreign.tokens {
                 let expected =
-                    (token.alg == missing.name()).then_some(Error::Claims(ClaimsError::Algorithm));
+                    (token.alg == missing.name()).then(|| wrong_algorithm(missing, &listed));
                 let what = format!("{} by {} without {missing}", token.alg, token.by);
                 assert_eq!(refusal(&policy, &token.token), expected, "{what}");
             }
@@ -455,7 +460,7 @@ mod secrets {
         );
         assert_eq!(refusal(&own, mint(HS512)), None);
         assert_eq!(refusal(&own, mint(HS256)), Some(BAD_SIGNATURE));
-        assert_eq!(refusal(&own, mint(HS384)), Some(Error::Claims(ClaimsError::Algorithm)));
+        assert_eq!(refusal(&own, mint(HS384)), Some(wrong_algorithm(HS384, &[HS256, HS512])));
     }
 
     #[test]
@@ -786,10 +791,9 @@ mod families {
     #[test]
     fn an_rsa_key_without_alg_serves_what_the_policy_lists() {
         let rsa = Rsa::read();
-        let wrong = Some(Error::Claims(ClaimsError::Algorithm));
         for (listed, rs256, ps256) in [
-            (&[RS256][..], None, wrong.clone()),
-            (&[PS256], wrong, None),
+            (&[RS256][..], None, Some(wrong_algorithm(PS256, &[RS256]))),
+            (&[PS256], Some(wrong_algorithm(RS256, &[PS256])), None),
             (&[RS256, PS256], None, None),
         ] {
             let policy = policy(listed, Rsa::set(None));
@@ -801,12 +805,11 @@ mod families {
     #[test]
     fn an_ed25519_key_serves_the_names_that_the_policy_lists() {
         let test = test_issuer();
-        let wrong = Some(Error::Claims(ClaimsError::Algorithm));
         for signer in [test.key(EdDSA), test.key(Ed25519)] {
             let mint = |alg| test.token(EdDSA).signed_by(signer).header("alg", alg).mint();
             for (listed, eddsa, ed25519) in [
-                (&[EdDSA][..], None, wrong.clone()),
-                (&[Ed25519], wrong.clone(), None),
+                (&[EdDSA][..], None, Some(wrong_algorithm(Ed25519, &[EdDSA]))),
+                (&[Ed25519], Some(wrong_algorithm(EdDSA, &[Ed25519])), None),
                 (&[EdDSA, Ed25519], None, None),
             ] {
                 let policy = policy(listed, jwks(&[signer]));
@@ -1110,8 +1113,17 @@ mod sources {
                 unknown().audience("https://else.example").mint(),
                 Some(Error::Claims(ClaimsError::Audience)),
             ),
-            (unknown().header("alg", "RS256").mint(), Some(Error::Claims(ClaimsError::Algorithm))),
-            (unknown().typ("dpop+jwt").mint(), Some(Error::Claims(ClaimsError::Type))),
+            (
+                unknown().header("alg", "RS256").mint(),
+                Some(wrong_algorithm(RS256, &[ES256, ES384])),
+            ),
+            (
+                unknown().typ("dpop+jwt").mint(),
+                Some(Error::Claims(ClaimsError::Type {
+                    found: TypeName::new("dpop+jwt"),
+                    accepted: "`JWT`, none or `at+jwt`",
+                })),
+            ),
             (
                 unknown().expires_at(NOW - 30).mint(),
                 Some(Error::Claims(ClaimsError::Expired {

@@ -84,6 +84,14 @@ const OWN: &str = "issuer `https://issuer.example`";
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
+fn unused(usable: &[Algorithm], listed: &[Algorithm]) -> PolicyFault {
+    PolicyFault::UnusedKeys {
+        issuer: ISSUER.to_owned(),
+        usable: usable.iter().copied().collect(),
+        listed: listed.iter().copied().collect(),
+    }
+}
+
 fn fault(place: &str, fault: RevocationFault) -> PolicyFault {
     PolicyFault::Revocations { place: place.to_owned(), fault }
 }
@@ -201,18 +209,18 @@ fn table_of_any_keys() -> Vec<(PolicyFault, PolicyBuilder)> {
             of(with_keys(&[Algorithm::ES256, Algorithm::ES384], keys(Algorithm::ES256))),
         ),
         (
-            PolicyFault::UnusedKeys { issuer: issuer() },
+            unused(&[Algorithm::ES384], &[Algorithm::ES256]),
             of(with_keys(
                 &[Algorithm::ES256],
                 Keys::from(keys(Algorithm::ES256)).and(keys(Algorithm::ES384)),
             )),
         ),
         (
-            PolicyFault::UnusedKeys { issuer: issuer() },
+            unused(&[Algorithm::ES256], &[Algorithm::HS256]),
             of(with_keys(&[Algorithm::HS256], secret_and_file())),
         ),
         (
-            PolicyFault::UnusedKeys { issuer: issuer() },
+            unused(&[Algorithm::ES256], &[Algorithm::RS256]),
             of(with_keys(&[Algorithm::RS256], p256_file())),
         ),
         (
@@ -708,9 +716,9 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
     for way_out in [
         "600 s is the most",
         "give it exactly as it stands in `iss`",
-        "list those that it signs with",
+        "list the ones that it signs with",
         "name this service as it stands in `aud`",
-        "leave the setting out, or name one",
+        "leave the setting out, or name a type",
         "openssl rand -base64 64",
         "the variable is not set",
         "put its keys and audiences into one",

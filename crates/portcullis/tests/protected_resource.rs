@@ -278,10 +278,10 @@ fn every_fault_is_listed_at_once_and_names_a_way_out() {
         "the protected resource is refused:
   - the identifier `API.example` has a user name: leave it out
   - authorization_servers: `http://id.example` is plain `http`: whoever is on the way could name issuers of their own; use `https`
-  - scopes_supported: `orders read` is no scope: printable ASCII without space, `\"` and `\\`; one for each
-  - resource_name: is empty: leave it out
-  - authorization_details_types_supported: is empty: leave it out
-  - member `signed_metadata`: has no name, is there twice, or has a meaning of its own: use its setter, if there is one"
+  - scopes_supported: `orders read` is not a scope: use printable ASCII without space, `\"` and `\\`; one for each
+  - resource_name is empty: leave it out
+  - authorization_details_types_supported is empty: leave it out
+  - the member `signed_metadata` has no name, is there twice, or has a meaning of its own: use the setter for it, if there is one"
     );
 }
 

@@ -2,7 +2,7 @@
 #![cfg(feature = "remote-jwks")]
 use std::sync::LazyLock;
 
-use portcullis::error::{ClaimName, ClaimsError, RevocationError, TokenError};
+use portcullis::error::{ClaimName, ClaimsError, RevocationError, TokenError, TypeName};
 use portcullis::policy::PolicyFault;
 use portcullis::provider::{self, Provider, ProviderError};
 use portcullis::revocation::RevocationFault;
@@ -181,7 +181,7 @@ fn samples() -> Vec<Sample> {
                     "the type that the org authorization server puts into its access tokens",
                     Some("application/okta-internal-at+jwt"),
                     json!({ "ver": 1, "jti": "AT.1", "aud": "api://default", "sub": "a", "cid": "0oab" }),
-                    ClaimsError::Type,
+                    wrong_type("okta-internal-at+jwt", "`JWT`, none or `at+jwt`"),
                 ),
             ],
         },
@@ -407,7 +407,7 @@ fn samples() -> Vec<Sample> {
                     "an ID token, of the same audience",
                     Some("JWT"),
                     json!({ "sub": "ddfe", "aud": "orders", "nbf": NOW, "azp": "orders", "jti": "2a88", "client_id": "orders" }),
-                    ClaimsError::Type,
+                    wrong_type("JWT", "`at+jwt`"),
                 ),
                 (
                     "one of a version without token ids",
@@ -1137,4 +1137,8 @@ fn the_table_says_what_the_presets_set() {
             assert_eq!(named, claims, "{row}");
         }
     }
+}
+
+fn wrong_type(found: &str, accepted: &'static str) -> ClaimsError {
+    ClaimsError::Type { found: TypeName::new(found), accepted }
 }

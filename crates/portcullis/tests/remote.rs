@@ -357,7 +357,7 @@ fn a_policy_whose_first_fetch_fails_is_refused_if_it_asked_for_that() {
     assert_eq!(*fetch.fault(), KeyFetchFault::Fetch(FetchFault::Status { status: 500 }));
     assert_eq!(
         error.to_string(),
-        "the policy is refused:\n  - issuer `https://id.example`: https://id.example/keys: status 500"
+        "the policy is refused:\n  - issuer `https://id.example`: https://id.example/keys: the server answered with status 500"
     );
     assert_eq!(network.asked(), [URL]);
     // Without being asked, it is built: the server may come.
@@ -371,18 +371,26 @@ async fn a_failed_fetch_says_where_and_why() {
     let keys = RemoteJwks::url(url).client(network.clone()).start_for("https://id.example");
     let keys = keys.unwrap();
     for (status, text, expected) in [
-        (500, "", "status 500"),
-        (302, "", "a redirect (302), which is not followed: configure where it leads"),
-        (308, "", "a redirect (308), which is not followed: configure where it leads"),
+        (500, "", "the server answered with status 500"),
+        (
+            302,
+            "",
+            "the server redirects (302), which is not followed: configure the address that it redirects to",
+        ),
+        (
+            308,
+            "",
+            "the server redirects (308), which is not followed: configure the address that it redirects to",
+        ),
         // Nobody asked whether the set has changed.
-        (304, "", "status 304"),
-        (200, "<html>", "HTML or XML where a JSON object belongs"),
-        (200, "{}", "not a JWK set: it has no array `keys`"),
-        (200, r#"{"keys":[]}"#, "no usable key"),
+        (304, "", "the server answered with status 304"),
+        (200, "<html>", "this is HTML or XML, and a JSON object is needed"),
+        (200, "{}", "this is not a JWK set: it has no array `keys`"),
+        (200, r#"{"keys":[]}"#, "there is no usable key"),
         (
             200,
             r#"{"keys":[{"kty":"x"}]}"#,
-            "no usable key: key 0: a key type or curve that is not supported",
+            "there is no usable key: key 0: its key type or curve is not supported",
         ),
     ] {
         network.answer(url, status, text);
@@ -393,7 +401,7 @@ async fn a_failed_fetch_says_where_and_why() {
     let long = format!(r#"{{"keys":[],"x":"{}"}}"#, "x".repeat(256 * 1024));
     network.answer(url, 200, long);
     let error = keys.refresh_now().await.expect_err("a failure");
-    let expected = "https://id.example/keys: more than the 262144 bytes allowed";
+    let expected = "https://id.example/keys: the answer has more than the 262144 bytes allowed";
     assert_eq!(error.to_string(), expected);
 }
 

@@ -124,7 +124,7 @@ fn each_event_is_told_to_the_observer_and_to_tracing() {
     refresh().unwrap_err();
     let event = ears.hear(Level::WARN, "remote keys not fetched");
     let RemoteKeysEvent::Failed { error, .. } = event else { panic!("{event:?}") };
-    assert_eq!(error.to_string(), "https://id.example/keys: status 500");
+    assert_eq!(error.to_string(), "https://id.example/keys: the server answered with status 500");
     let event = ears.hear(Level::WARN, "stale remote keys served");
     assert!(matches!(event, RemoteKeysEvent::StaleServed { .. }), "{event:?}");
 

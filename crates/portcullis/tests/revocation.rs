@@ -468,7 +468,7 @@ mod snapshots {
         assert_eq!(refused(&whole), None);
         for length in 0..whole.len() {
             let error = refused(&whole[..length]).unwrap();
-            assert!(error.contains("not all of it"), "{length}: {error}");
+            assert!(error.contains("not all of one"), "{length}: {error}");
         }
         for at in 0..whole.len() {
             let mut flipped = whole.clone();

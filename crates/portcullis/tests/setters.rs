@@ -464,7 +464,10 @@ fn assert_two_words_differ<T>(
     outcome: fn(&[usize]) -> Result<(), String>,
 ) {
     let is_twice = |outcome: Result<(), String>, setting: &str| {
-        outcome.is_err_and(|error| error.contains(setting) && error.contains("alike"))
+        outcome.is_err_and(|error| {
+            error.contains(setting)
+                && (error.contains("is set twice") || error.contains("must be set once"))
+        })
     };
     let mut contradictions = 0;
     for (one, (setting, _)) in words.iter().enumerate() {
@@ -699,8 +702,8 @@ fn a_setting_that_a_file_and_code_say_differently_is_a_fault_at_its_line_unless_
     assert_eq!(
         faults,
         [
-            "line 7: claims.leeway: the policy: `leeway` is said twice, and not alike: leave one out, or say by `PolicyBuilder::overrule` which counts",
-            "line 9: presentation.realm: the policy: `realm` is said twice, and not alike: leave one out, or say by `PolicyBuilder::overrule` which counts",
+            "line 7: claims.leeway: the policy: `leeway` is set twice, to different values: leave one out, or say by `PolicyBuilder::overrule` which one counts",
+            "line 9: presentation.realm: the policy: `realm` is set twice, to different values: leave one out, or say by `PolicyBuilder::overrule` which one counts",
         ]
     );
     let alike = |it: PolicyBuilder| it.leeway(seconds(10));

@@ -13,7 +13,7 @@ use base64::prelude::*;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use portcullis::error::{
-    ClaimsError, RevocationError, RevocationUnavailable, SignatureError, TokenError,
+    ClaimsError, RevocationError, RevocationUnavailable, SignatureError, TokenError, TypeName,
 };
 use portcullis::fetch::{
     AddressFault, FetchFault, HttpClient, HttpFuture, HttpRequest, SettingFault,
@@ -370,11 +370,12 @@ async fn a_compressed_answer_and_parameters_of_the_media_type_make_no_difference
 #[tokio::test]
 async fn what_is_no_list_of_this_issuer_and_address_is_no_statement() {
     let of_claims = |error: ClaimsError| StatusListFault::Token(error.into());
+    let of_type = |found| ClaimsError::Type { found, accepted: "`statuslist+jwt`" };
     type Change = fn(&Scene, TokenBuilder) -> TokenBuilder;
     let rows: [(Change, StatusListFault); 22] = [
-        (|_, it| it.typ("JWT"), of_claims(ClaimsError::Type)),
-        (|_, it| it.typ("at+jwt"), of_claims(ClaimsError::Type)),
-        (|_, it| it.without_header("typ"), of_claims(ClaimsError::Type)),
+        (|_, it| it.typ("JWT"), of_claims(of_type(TypeName::new("JWT")))),
+        (|_, it| it.typ("at+jwt"), of_claims(of_type(TypeName::new("at+jwt")))),
+        (|_, it| it.without_header("typ"), of_claims(of_type(TypeName::ABSENT))),
         (|_, it| it.without("iss"), of_claims(ClaimsError::IssuerMissing)),
         (|_, it| it.claim("iss", "https://other.example"), of_claims(ClaimsError::Issuer)),
         (|_, it| it.without("sub"), of_claims(ClaimsError::Missing { claim: "sub" })),
@@ -663,7 +664,8 @@ async fn a_list_is_no_access_token() {
     let scene = Scene::new();
     let list = scene.list(&[0]).audience(TestIssuer::AUDIENCE).expires_in(MINUTE);
     let error = scene.policy.verify_token(list.mint()).await.err();
-    assert_eq!(error, Some(ClaimsError::Type.into()));
+    let (found, accepted) = (TypeName::new("statuslist+jwt"), "`JWT`, none or `at+jwt`");
+    assert_eq!(error, Some(ClaimsError::Type { found, accepted }.into()));
 }
 
 #[tokio::test]
@@ -1254,7 +1256,7 @@ async fn a_failure_says_whose_list_it_is_and_shows_no_secret() {
     let name = issuer.name().to_owned();
     let at = server.url("/x");
     let expected = [
-        (name.clone(), at.clone(), format!("{at}: status 404")),
+        (name.clone(), at.clone(), format!("{at}: the server answered with status 404")),
         (
             name,
             "https://other.example/y".to_owned(),

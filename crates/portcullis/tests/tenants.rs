@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::mpsc;
 
 use core::future::Future as _;
-use portcullis::error::{ClaimName, ClaimsError, SignatureError};
+use portcullis::error::{ClaimName, ClaimsError, SignatureError, TypeName};
 use portcullis::fetch::AddressFault;
 use portcullis::keys::remote::{
     KeyFetchFault, RemoteJwksError, RemoteJwksOptions, RemoteKeysEvent,
@@ -307,12 +307,19 @@ async fn what_the_rules_refuse_makes_no_issuer_and_asks_nobody() {
     let issuer = template(on(&network)).require_key_id().token_types([TokenType::AccessToken]);
     let policy = builder(issuer).refuse_brought_keys().build().unwrap();
     let token = || acme.token(ES256);
+    let wrong_algorithm = |found| -> Error {
+        ClaimsError::Algorithm { found, trusted: [ES256].into_iter().collect() }.into()
+    };
     let refusals: [(&str, TokenBuilder, Error); 8] = [
         ("audience", token().audience("another"), ClaimsError::Audience.into()),
         ("no audience", token().without("aud"), ClaimsError::AudienceMissing.into()),
-        ("algorithm", acme.token(Algorithm::ES384), ClaimsError::Algorithm.into()),
-        ("secret", acme.token(Algorithm::HS256), ClaimsError::Algorithm.into()),
-        ("type", token().typ("JWT"), ClaimsError::Type.into()),
+        ("algorithm", acme.token(Algorithm::ES384), wrong_algorithm(Algorithm::ES384)),
+        ("secret", acme.token(Algorithm::HS256), wrong_algorithm(Algorithm::HS256)),
+        (
+            "type",
+            token().typ("JWT"),
+            ClaimsError::Type { found: TypeName::new("JWT"), accepted: "`at+jwt`" }.into(),
+        ),
         (
             "expired",
             token().expired(),

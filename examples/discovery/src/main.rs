@@ -85,7 +85,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    println!("curl -i http://{address}/orders -H \"Authorization: Bearer {token}\"");
+    if token != "$TOKEN" {
+        println!("TOKEN='{token}'");
+    }
+    println!("curl -i http://{address}/orders -H \"Authorization: Bearer $TOKEN\"");
     println!("curl -i http://{address}/ready");
     Ok(axum::serve(listener, app(policy)).await?)
 }

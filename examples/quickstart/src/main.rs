@@ -95,9 +95,13 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     for case in &cases {
         println!("\n# {}: {}", case.name, case.about);
+        // Of a line with a token in it, nobody would see the end.
+        if let Some(token) = &case.token {
+            println!("TOKEN='{token}'");
+        }
         for (_, url) in servers.urls() {
-            match &case.token {
-                Some(token) => println!("curl -i {url} -H 'Authorization: Bearer {token}'"),
+            match case.token {
+                Some(_) => println!("curl -i {url} -H \"Authorization: Bearer $TOKEN\""),
                 None => println!("curl -i {url}"),
             }
         }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
+use portcullis::error::{ClaimsError, TypeName};
 use portcullis::tower::{RequireLayer, VerifyLayer};
 use portcullis::{Admission, Algorithm, Error, Issuer, KeySet, Policy, PolicyBuilder, Requirement};
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
@@ -225,4 +226,14 @@ pub fn request(method: &str, headers: &[(&str, &str)]) -> Request<()> {
         request = request.header(*name, *value);
     }
     request.body(()).expect("a request")
+}
+
+/// The error of a token by an algorithm that its issuer is not trusted with.
+pub fn wrong_algorithm(found: Algorithm, trusted: &[Algorithm]) -> ClaimsError {
+    ClaimsError::Algorithm { found, trusted: trusted.iter().copied().collect() }
+}
+
+/// The error of a token of this `typ`, where access tokens may be of any type that is one.
+pub fn wrong_type(found: &str) -> ClaimsError {
+    ClaimsError::Type { found: TypeName::new(found), accepted: "`JWT`, none or `at+jwt`" }
 }

@@ -1,9 +1,9 @@
 //! Claims that are there, signed by the right key, and must not be believed all the same.
 use core::time::Duration;
 
-use portcullis::error::{ClaimsError, JsonFault, Part, TokenError};
+use portcullis::error::{ClaimsError, JsonFault, Part, TokenError, TypeName};
 use portcullis::{Algorithm, ClaimRules, Error, Issuer, KeySet, TokenType, UnixTime, dangerous};
-use portcullis_attacks::{Door, NOW, issuer, policy_for, token, trusted};
+use portcullis_attacks::{Door, NOW, issuer, policy_for, token, trusted, wrong_type};
 use portcullis_testkit::{TestIssuer, TokenBuilder};
 use serde_json::{Value, json};
 
@@ -376,7 +376,7 @@ fn a_token_of_another_type_is_refused() {
         "application/",
         "at",
     ] {
-        door.refuses(typ, token(ES256).typ(typ).mint(), ClaimsError::Type);
+        door.refuses(typ, token(ES256).typ(typ).mint(), wrong_type(typ));
     }
     for typ in [json!(null), json!(1), json!(["JWT"]), json!({}), json!(true)] {
         let what = typ.to_string();
@@ -419,8 +419,16 @@ fn a_logout_or_event_token_for_our_audience_is_refused() {
         door().refuses("without typ", bare.clone().mint(), error.clone());
         door().refuses("as JWT", bare.clone().typ("JWT").mint(), error.clone());
         door().refuses("as at+jwt", bare.clone().typ("at+jwt").mint(), error);
-        door().refuses("as logout+jwt", bare.clone().typ("logout+jwt").mint(), ClaimsError::Type);
-        door().refuses("as secevent+jwt", bare.typ("secevent+jwt").mint(), ClaimsError::Type);
+        door().refuses(
+            "as logout+jwt",
+            bare.clone().typ("logout+jwt").mint(),
+            wrong_type("logout+jwt"),
+        );
+        door().refuses(
+            "as secevent+jwt",
+            bare.typ("secevent+jwt").mint(),
+            wrong_type("secevent+jwt"),
+        );
     }
 }
 
@@ -435,7 +443,11 @@ fn a_proof_a_status_list_and_a_refresh_token_are_refused() {
     let list = token(ES256)
         .claim("status_list", json!({ "bits": 1, "lst": "eNrbuRgAAhcBXQ" }))
         .claim("ttl", 43_200);
-    door().refuses("a status list", list.clone().typ("statuslist+jwt").mint(), ClaimsError::Type);
+    door().refuses(
+        "a status list",
+        list.clone().typ("statuslist+jwt").mint(),
+        wrong_type("statuslist+jwt"),
+    );
     // Its audience, of which there is none, keeps it out where its type does not.
     let error = ClaimsError::AudienceMissing;
     door().refuses("without typ", list.without("aud").without_header("typ").mint(), error);
@@ -458,10 +470,11 @@ fn where_only_typed_access_tokens_are_taken_nothing_else_passes_for_one() {
     let door = Door::new(policy_for([only()]));
     door.admits(&token(ES256).mint());
     door.admits(&token(ES256).typ("application/AT+JWT").mint());
+    let of_type = |found| ClaimsError::Type { found, accepted: "`at+jwt`" };
     for typ in ["JWT", "jwt", "application/jwt", "logout+jwt"] {
-        door.refuses(typ, token(ES256).typ(typ).mint(), ClaimsError::Type);
+        door.refuses(typ, token(ES256).typ(typ).mint(), of_type(TypeName::new(typ)));
     }
-    door.refuses("absent", token(ES256).without_header("typ").mint(), ClaimsError::Type);
+    door.refuses("absent", token(ES256).without_header("typ").mint(), of_type(TypeName::ABSENT));
     for claim in ["sub", "client_id", "iat", "jti"] {
         let token = token(ES256).without(claim).mint();
         door.refuses(claim, token, ClaimsError::Missing { claim });

@@ -2,12 +2,14 @@
 use core::time::Duration;
 
 use http::Request;
-use portcullis::error::{ClaimsError, RevocationError};
+use portcullis::error::{ClaimsError, RevocationError, TypeName};
 use portcullis::keys::KeyError;
 use portcullis::revocation::RevokeError;
 use portcullis::routes::LogoutError;
 use portcullis::{Algorithm, BackChannelLogout, Error, Issuer, RemoteJwks, Revocable, Revocations};
-use portcullis_attacks::{Door, NOW, Network, issuer, policy_for, token};
+use portcullis_attacks::{
+    Door, NOW, Network, issuer, policy_for, token, wrong_algorithm, wrong_type,
+};
 use portcullis_testkit::{FixedClock, TestIssuer, TokenBuilder};
 use serde_json::json;
 
@@ -49,13 +51,14 @@ async fn a_logout_token_that_could_never_pass_causes_no_fetch() {
     let network = Network::new();
     network.publish(&issuer());
     let (_door, logout) = service(&network);
+    let of_type = |found| ClaimsError::Type { found, accepted: "`logout+jwt`" };
     for (token, error) in [
-        (logout_token().typ("at+jwt"), ClaimsError::Type),
-        (logout_token().without_header("typ"), ClaimsError::Type),
+        (logout_token().typ("at+jwt"), of_type(TypeName::new("at+jwt"))),
+        (logout_token().without_header("typ"), of_type(TypeName::ABSENT)),
         (logout_token().audience("else"), ClaimsError::Audience),
         (logout_token().without("aud"), ClaimsError::AudienceMissing),
         (logout_token().without("exp"), ClaimsError::Missing { claim: "exp" }),
-        (logout_token().header("alg", "RS256"), ClaimsError::Algorithm),
+        (logout_token().header("alg", "RS256"), wrong_algorithm(Algorithm::RS256, &[ES256])),
         (logout_token().claim("iss", "https://evil.example"), ClaimsError::Issuer),
     ] {
         let error = Some(LogoutError::Token(Error::Claims(error)));
@@ -187,6 +190,6 @@ async fn a_logout_token_is_not_remembered_as_an_access_token() {
     // For the service as well as for the client.
     let token = logout_token().audience(["web", TestIssuer::AUDIENCE]);
     assert_eq!(send(&logout, &token).await, (200, None));
-    door.refuses("a logout token", token.mint(), ClaimsError::Type);
+    door.refuses("a logout token", token.mint(), wrong_type("logout+jwt"));
     assert_eq!(door.policy().token_cache_stats().tokens, 0);
 }

@@ -904,7 +904,7 @@ fn unverifiable() -> Vec<Row> {
         ),
         // The key.
         plain("an unknown key is not verified", token().key_id("es256-7").mint()),
-        plain("a key id is no path", token().key_id("../../../dev/null").mint()),
+        plain("a key id is not a path", token().key_id("../../../dev/null").mint()),
         plain("a key id is no query", token().key_id("' OR 1=1 --\0").mint()),
         of(
             Variant::StrictHeader,

@@ -995,7 +995,7 @@ async fn an_operator_revokes_and_sees_how_it_does() {
 #[tokio::test]
 async fn what_is_no_revocation_revokes_nothing_and_is_not_repeated() {
     let doors = Doors::open(|| Service::new(&[Revocable::Subject]));
-    let malformed = invalid("The body is no revocation.");
+    let malformed = invalid("The body is not a revocation.");
     for body in [
         "",
         "{",

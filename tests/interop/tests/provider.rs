@@ -165,8 +165,8 @@ async fn while_the_endpoint_is_broken_known_keys_serve_and_unknown_ones_are_unav
     ready(&keys).await;
     for (mode, message) in [
         (JwksMode::Error, "status 500"),
-        (JwksMode::Garbage, "HTML or XML where a JSON object belongs"),
-        (JwksMode::Empty, "no usable key"),
+        (JwksMode::Garbage, "this is HTML or XML, and a JSON object is needed"),
+        (JwksMode::Empty, "there is no usable key"),
     ] {
         let old = provider.token(Algorithm::PS256).await;
         provider.jwks_mode(mode).await;

@@ -22,8 +22,11 @@ fn each_setting_that_makes_no_sense_is_named() {
         (server().prefix(""), "`prefix` is a name"),
         (server().prefix("a{b"), "`prefix` is a name"),
         (server().prefix("a}b"), "`prefix` is a name"),
-        (server().prefix("a").prefix("b"), "`prefix` is said twice"),
-        (server().client_certificate("a", "b").client_certificate("a", "c"), "said twice"),
+        (server().prefix("a").prefix("b"), "`prefix` is set twice"),
+        (
+            server().client_certificate("a", "b").client_certificate("a", "c"),
+            "`client_certificate` is set twice",
+        ),
         (server().heartbeat(Duration::ZERO), "longer than nothing"),
         (server().timeout(Duration::ZERO), "longer than nothing"),
         (server().max_staleness(second), "longer than `heartbeat`"),

@@ -267,7 +267,7 @@ impl Answer {
     #[track_caller]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes())
-            .unwrap_or_else(|_| panic!("{name:?} is no name of a header"));
+            .unwrap_or_else(|_| panic!("{name:?} is not the name of a header"));
         self.told.append(name, header_value(value.as_ref()));
         self
     }
@@ -409,7 +409,7 @@ impl Answer {
 fn header_value(value: &[u8]) -> HeaderValue {
     let text = || String::from_utf8_lossy(value);
     HeaderValue::from_bytes(value)
-        .unwrap_or_else(|_| panic!("{:?} is no value of a header", text()))
+        .unwrap_or_else(|_| panic!("{:?} is not the value of a header", text()))
 }
 
 fn published(issuer: &TestIssuer, algorithms: &[Algorithm], before: Option<Value>) -> String {
@@ -722,7 +722,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = r#""max-age=1\r\nx: y" is no value of a header"#)]
+    #[should_panic(expected = r#""max-age=1\r\nx: y" is not the value of a header"#)]
     fn a_header_that_is_two_is_refused() {
         _ = Answer::json("{}").header("cache-control", "max-age=1\r\nx: y");
     }

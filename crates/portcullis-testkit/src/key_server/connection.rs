@@ -42,7 +42,7 @@ pub(super) struct Raw {
 
 impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer is no HTTP")
+        f.write_str("the answer is not HTTP")
     }
 }
 

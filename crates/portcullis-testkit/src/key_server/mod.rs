@@ -247,7 +247,7 @@ impl KeyServer {
     ///
     /// # Panics
     ///
-    /// If `issuer` is no URL of this server.
+    /// If `issuer` is not a URL of this server.
     #[track_caller]
     pub fn serve_metadata(&self, issuer: &str, jwks_uri: &str) {
         self.serve_openid_metadata(issuer, jwks_uri);
@@ -259,7 +259,7 @@ impl KeyServer {
     ///
     /// # Panics
     ///
-    /// If `issuer` is no URL of this server.
+    /// If `issuer` is not a URL of this server.
     #[track_caller]
     pub fn serve_openid_metadata(&self, issuer: &str, jwks_uri: &str) {
         let path = format!("{}/.well-known/openid-configuration", self.path_of(issuer));
@@ -271,7 +271,7 @@ impl KeyServer {
     ///
     /// # Panics
     ///
-    /// If `issuer` is no URL of this server.
+    /// If `issuer` is not a URL of this server.
     #[track_caller]
     pub fn serve_oauth_metadata(&self, issuer: &str, jwks_uri: &str) {
         let path = format!("/.well-known/oauth-authorization-server{}", self.path_of(issuer));
@@ -286,7 +286,7 @@ impl KeyServer {
             Some(path) if path.is_empty() || path.starts_with('/') => {
                 path.strip_suffix('/').unwrap_or(path)
             }
-            _ => panic!("{issuer:?} is no URL of this server, which is {}", self.origin),
+            _ => panic!("{issuer:?} is not a URL of this server, which is {}", self.origin),
         }
     }
 
@@ -368,7 +368,10 @@ impl fmt::Debug for KeyServer {
 
 #[track_caller]
 fn path_alone(path: &str) -> &str {
-    assert!(path.starts_with('/') && !path.contains('?'), "{path:?} is no path such as /jwks.json");
+    assert!(
+        path.starts_with('/') && !path.contains('?'),
+        "{path:?} is not a path such as /jwks.json"
+    );
     path
 }
 
@@ -462,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "is no URL of this server")]
+    #[should_panic(expected = "is not a URL of this server")]
     fn metadata_of_an_issuer_whose_port_only_begins_alike_are_refused() {
         let server = KeyServer::start();
         server.serve_metadata(&format!("{}0", server.origin()), "");
@@ -521,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = r#""jwks.json" is no path"#)]
+    #[should_panic(expected = r#""jwks.json" is not a path"#)]
     fn hits_of_what_no_request_can_name_are_refused() {
         KeyServer::start().hits("jwks.json");
     }

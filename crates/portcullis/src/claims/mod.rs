@@ -54,6 +54,15 @@ pub enum TokenType {
 }
 
 impl TokenType {
+    /// How errors and explanations name them.
+    pub(crate) fn names(accepted: &[Self]) -> &'static str {
+        match (accepted.contains(&Self::Jwt), accepted.contains(&Self::AccessToken)) {
+            (true, true) => "`JWT`, none or `at+jwt`",
+            (true, false) => "`JWT` or none",
+            (false, _) => "`at+jwt`",
+        }
+    }
+
     fn matches(self, header: TypeHeader) -> bool {
         match self {
             Self::Jwt => matches!(header, TypeHeader::Absent | TypeHeader::Jwt),

@@ -128,7 +128,10 @@ impl StandardRule {
             // RFC 8725bis §3.11: a type that is there must be an expected one.
             Self::Type => {
                 let is_accepted = |accepted: &TokenType| accepted.matches(parts.header.typ);
-                met(rules.types.iter().any(is_accepted), || ClaimsError::Type)
+                met(rules.types.iter().any(is_accepted), || ClaimsError::Type {
+                    found: parts.type_name(),
+                    accepted: TokenType::names(&rules.types),
+                })
             }
             Self::Audience => rules.audience.check(parts),
             Self::Expiry => {

@@ -280,9 +280,9 @@ mod tests {
         assert_eq!(
             faults(&[]),
             [
-                "PORTCULLIS_ISSUER: is missing, and has no default",
-                "PORTCULLIS_ALGORITHMS: is missing, and has no default",
-                "PORTCULLIS_AUDIENCE: is missing, and has no default",
+                "PORTCULLIS_ISSUER: is missing and has no default: set it",
+                "PORTCULLIS_ALGORITHMS: is missing and has no default: set it",
+                "PORTCULLIS_AUDIENCE: is missing and has no default: set it",
             ]
         );
         let good = [
@@ -295,7 +295,7 @@ mod tests {
         let beside = [("PORTCULLIS_ISSUER", "a"), ("PORTCULLIS_POLICY", "/etc/policy.toml")];
         assert_eq!(
             faults(&beside),
-            ["PORTCULLIS_ISSUER: cannot stand beside `PORTCULLIS_POLICY`: leave one out"]
+            ["PORTCULLIS_ISSUER: cannot be set together with `PORTCULLIS_POLICY`: leave one out"]
         );
     }
 

@@ -219,33 +219,33 @@ impl fmt::Display for ConfigProblem {
                 write!(f, "column {column}: not {format}: {message}")
             }
             Self::UnknownKey { is_of_top_level: true, .. } => f.write_str(
-                "unknown key here; it belongs to the top level: in TOML, above the first `[table]`",
+                "is not a key of this table, but of the top level: in TOML, move it above the first `[table]`",
             ),
             Self::UnknownKey { nearest: Some(nearest), .. } => {
-                write!(f, "unknown key; is `{nearest}` meant?")
+                write!(f, "is not a known key: did you mean `{nearest}`?")
             }
             Self::UnknownKey { nearest: None, known, .. } => {
-                f.write_str("unknown key; known here are ")?;
+                f.write_str("is not a known key; the keys here are ")?;
                 quoted(known, '`', f)
             }
             Self::DuplicateKey => f.write_str("is there twice: leave one out"),
-            Self::Missing => f.write_str("is missing, and has no default"),
+            Self::Missing => f.write_str("is missing and has no default: set it"),
             Self::MissingOneOf { keys } => {
-                f.write_str("is missing one of ")?;
+                f.write_str("needs one of ")?;
                 quoted(keys, '`', f)
             }
-            Self::Needs { key } => write!(f, "says nothing without `{key}` beside it"),
+            Self::Needs { key } => write!(f, "has no effect without `{key}`: add it"),
             Self::NeedsOneOf { keys } => {
-                f.write_str("says nothing without one of ")?;
+                f.write_str("has no effect without one of ")?;
                 quoted(keys, '`', f)
             }
             Self::NeedsFeature { feature } => {
                 write!(f, "needs the feature `{feature}` of portcullis: turn it on in Cargo.toml")
             }
-            Self::Conflict { with } => write!(f, "cannot stand beside `{with}`: leave one out"),
+            Self::Conflict { with } => write!(f, "cannot be set together with `{with}`: leave one out"),
             Self::WrongType { expected, found } => write!(f, "is {found}; write {expected}"),
             Self::UnknownValue { expected } => {
-                f.write_str("is none of ")?;
+                f.write_str("must be one of ")?;
                 quoted(expected, '"', f)
             }
             Self::UnknownAlgorithm { name } => {
@@ -261,13 +261,13 @@ impl fmt::Display for ConfigProblem {
                 "is not a duration of whole milliseconds; write days, hours, minutes, seconds and milliseconds: \"1s 500ms\"",
             ),
             Self::Time => {
-                f.write_str("is no date and time of RFC 3339; write it as 2026-12-31T00:00:00Z")
+                f.write_str("is not a date and time of RFC 3339; write it as 2026-12-31T00:00:00Z")
             }
             Self::NoOffset => f.write_str(
                 "does not say in which time zone; write it as 2026-12-31T00:00:00Z, or with an offset such as +01:00",
             ),
             Self::EnvironmentName => f.write_str(
-                "is no name of an environment variable; name the variable that holds the secret",
+                "is not the name of an environment variable; name the variable that holds the secret",
             ),
             Self::VariableName => f.write_str(
                 "`${` begins the name of an environment variable: write `${NAME}`, or `$${` for the characters themselves",
@@ -280,7 +280,7 @@ impl fmt::Display for ConfigProblem {
                 write!(f, "the environment variable `{name}` is not text in UTF-8")
             }
             Self::LiteralSecret => f.write_str(
-                "a secret never stands in a policy; put it into a file or an environment variable, and name that by `file` or `env`",
+                "a secret must not be written into a policy: put it into a file or an environment variable, and name that by `file` or `env`",
             ),
             Self::Cookie(error) => error.fmt(f),
             // It quotes names as they stand in the data: one fault stays one line.

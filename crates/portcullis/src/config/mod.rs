@@ -311,10 +311,10 @@ const NO_YAML: &str = "YAML is not read here, but by the program whose policy it
 /// let refused = settings.auth.build("/etc/orders").unwrap_err();
 /// assert_eq!(refused.to_string(), "\
 /// the policy is refused:
-///   - issuer[0].algorithms: is missing, and has no default
-///   - issuer[0].keys: is missing, and has no default
-///   - issuer[0]: is missing one of `audiences`, `client_ids_instead_of_audience`
-///   - token_limit: a token limit of 0 bytes: 1 to 65536 are accepted");
+///   - issuer[0].algorithms: is missing and has no default: set it
+///   - issuer[0].keys: is missing and has no default: set it
+///   - issuer[0]: needs one of `audiences`, `client_ids_instead_of_audience`
+///   - token_limit: a `token_limit` of 0 bytes is out of range: 1 to 65536 are accepted");
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 #[derive(Clone)]
@@ -346,7 +346,7 @@ impl PolicyConfig {
     /// let misspelt = refused.faults().last().unwrap();
     /// assert_eq!(
     ///     misspelt.to_string(),
-    ///     "line 2: issuer[0].audience: unknown key; is `audiences` meant?"
+    ///     "line 2: issuer[0].audience: is not a known key: did you mean `audiences`?"
     /// );
     /// # Ok::<_, portcullis::config::ConfigError>(())
     /// ```

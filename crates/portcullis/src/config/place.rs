@@ -85,7 +85,7 @@ impl Sites {
             PolicyFault::UnusableAlgorithm { issuer, .. } => {
                 (self.below(issuer, "algorithms"), vec![self.below(issuer, "keys")])
             }
-            PolicyFault::UnusedKeys { issuer } => {
+            PolicyFault::UnusedKeys { issuer, .. } => {
                 (self.below(issuer, "keys"), vec![self.below(issuer, "algorithms")])
             }
             PolicyFault::TooManyCandidates { issuer, .. } => {

@@ -1265,9 +1265,10 @@ fn jwks_uri_is_told_what_is_meant() {
         found,
         [
             format!(
-                "line 6: issuer[0].keys: is missing one of {fetched}`jwks_file`, `pem_file`, `secrets`"
+                "line 6: issuer[0].keys: needs one of {fetched}`jwks_file`, `pem_file`, `secrets`"
             ),
-            "line 6: issuer[0].keys.jwks_uri: unknown key; is `jwks_url` meant?".to_owned(),
+            "line 6: issuer[0].keys.jwks_uri: is not a known key: did you mean `jwks_url`?"
+                .to_owned(),
         ]
     );
 }

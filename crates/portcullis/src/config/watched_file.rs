@@ -72,6 +72,27 @@ pub enum PolicyFileEvent {
     },
 }
 
+/// In one line.
+impl fmt::Display for PolicyFileEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reloaded => {
+                f.write_str("the policy file changed, and its new policy is in force")
+            }
+            Self::Failed { error } => {
+                f.write_str("the policy file")?;
+                if let Some(file) = error.file() {
+                    write!(f, " {}", file.display())?;
+                }
+                f.write_str(" is refused, and the policy before it stays in force")?;
+                error.faults().iter().enumerate().try_for_each(|(at, fault)| {
+                    write!(f, "{}{fault}", if at == 0 { ": " } else { "; " })
+                })
+            }
+        }
+    }
+}
+
 impl PolicyFile {
     /// Opens a file with the defaults of [`options`](Self::options).
     ///

@@ -1,7 +1,9 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::time::UnixTime;
+use crate::signature::{Algorithm, AlgorithmSet};
+use crate::time::{InWords, ToTheSecond, UnixTime};
+use crate::token::TypeName;
 
 /// A claim does not satisfy the policy.
 #[non_exhaustive]
@@ -18,11 +20,21 @@ pub enum ClaimsError {
     /// `iss` names no issuer that the policy trusts.
     Issuer,
     /// The issuer is not trusted with the algorithm that the token names.
-    Algorithm,
+    Algorithm {
+        /// What the token names.
+        found: Algorithm,
+        /// What the issuer is trusted with.
+        trusted: AlgorithmSet,
+    },
     /// The header carries or points to a key, and the policy refuses such tokens.
     EmbeddedKey,
     /// The `typ` header names another type.
-    Type,
+    Type {
+        /// What it names.
+        found: TypeName,
+        /// What is accepted, in words.
+        accepted: &'static str,
+    },
     /// A claim says that it is another kind of token: an ID token, a logout token.
     NotAnAccessToken {
         /// The claim.
@@ -91,12 +103,19 @@ impl fmt::Display for ClaimsError {
                 f,
                 "`iss` is the trusted issuer `{trusted}` but for the slash at its end, which counts: write the issuer in the policy as its tokens do"
             ),
-            Self::Issuer => f.write_str("`iss` names no trusted issuer"),
-            Self::Algorithm => f.write_str("the issuer is not trusted with this algorithm"),
-            Self::EmbeddedKey => f.write_str("the header carries or points to a key"),
-            Self::Type => f.write_str("the `typ` header is none of the accepted"),
+            Self::Issuer => f.write_str("`iss` does not name an issuer that the policy trusts"),
+            Self::Algorithm { found, trusted } => write!(
+                f,
+                "the token is signed with {found}, and the policy trusts the issuer with {trusted}: if the issuer signs with {found}, add it to the issuer's algorithms"
+            ),
+            Self::EmbeddedKey => f.write_str(
+                "the header carries or points to a key, and the policy refuses such tokens",
+            ),
+            Self::Type { found, accepted } => {
+                write!(f, "the header's `typ` is {found}, and only {accepted} is accepted")
+            }
             Self::NotAnAccessToken { claim } => {
-                write!(f, "the claim `{claim}` says it is no access token")
+                write!(f, "the claim `{claim}` says that this is not an access token")
             }
             Self::NumericId { claim } => write!(
                 f,
@@ -104,29 +123,40 @@ impl fmt::Display for ClaimsError {
             ),
             Self::AudienceMissing => f.write_str("the claim `aud` is missing"),
             Self::Audience => f.write_str("`aud` does not name this service"),
-            Self::Expired { at, now } => write!(f, "expired at {at}, and now is {now}"),
+            Self::Expired { at, now } => {
+                write!(f, "the token expired {} ago (`exp` is {at})", since(*at, *now))
+            }
             Self::NotYetValid { from, now } => {
-                write!(f, "not valid before {from}, and now is {now}")
+                write!(f, "the token becomes valid in {} (`nbf` is {from})", since(*now, *from))
             }
-            Self::IssuedInFuture { from, now } => write!(f, "issued at {from}, and now is {now}"),
-            Self::LivesTooLong { lifetime, limit } => {
-                write!(
-                    f,
-                    "lives {} s, and the maximum is {} s",
-                    lifetime.as_secs(),
-                    limit.as_secs()
-                )
-            }
-            Self::TooOld { age, limit } => {
-                write!(f, "{} s old, and the maximum is {} s", age.as_secs(), limit.as_secs())
-            }
-            Self::SenderConstrained => {
-                f.write_str("bound to a key of its sender (`cnf`), which cannot be checked")
-            }
+            Self::IssuedInFuture { from, now } => write!(
+                f,
+                "the token was issued {} in the future (`iat` is {from}): the clocks of the issuer and of this service differ",
+                since(*now, *from)
+            ),
+            Self::LivesTooLong { lifetime, limit } => write!(
+                f,
+                "the token lives {}, and the policy allows {}: have the issuer shorten it, or raise `max_lifetime`",
+                ToTheSecond(*lifetime),
+                ToTheSecond(*limit)
+            ),
+            Self::TooOld { age, limit } => write!(
+                f,
+                "the token was issued {} ago, and the policy allows {} (`max_age`)",
+                ToTheSecond(*age),
+                ToTheSecond(*limit)
+            ),
+            Self::SenderConstrained => f.write_str(
+                "the token is bound to a key of its sender (`cnf`), which cannot be checked",
+            ),
             Self::Missing { claim } => write!(f, "the claim `{claim}` is missing"),
-            Self::Rule(claim) => write!(f, "a rule is not met: {claim}"),
+            Self::Rule(claim) => write!(f, "a rule of the policy is not met: {claim}"),
         }
     }
+}
+
+fn since(earlier: UnixTime, later: UnixTime) -> InWords {
+    InWords(later.saturating_since(earlier))
 }
 
 impl core::error::Error for ClaimsError {}
@@ -150,8 +180,10 @@ impl fmt::Display for ClaimName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Required(name) => write!(f, "the claim `{name}` is missing"),
-            Self::Forbidden(name) => write!(f, "the claim `{name}` must not be there"),
-            Self::Value(name) => write!(f, "the claim `{name}` has none of the values allowed"),
+            Self::Forbidden(name) => write!(f, "the claim `{name}` is there, and must not be"),
+            Self::Value(name) => {
+                write!(f, "the claim `{name}` does not have one of the values allowed")
+            }
             Self::Predicate(name) => write!(f, "{name}"),
         }
     }

@@ -98,7 +98,7 @@ impl Forbidden {
 
 impl fmt::Display for Forbidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the route asks for more: ")?;
+        f.write_str("the token lacks what the route needs: ")?;
         for (index, missing) in self.0.missing.iter().enumerate() {
             let separator = if index > 0 { "; " } else { "" };
             write!(f, "{separator}{missing}")?;
@@ -141,16 +141,16 @@ pub enum RequirementFault {
 
 impl fmt::Display for RequirementFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the requirement of this route is at fault: ")?;
+        f.write_str("the requirement of this route is not valid: ")?;
         match self {
             Self::Empty { list } => write!(f, "it lists no {list}: name at least one"),
             Self::Scope { scope } => write!(
                 f,
-                "{scope:?} is no scope: visible ASCII without `\"` and `\\`, and no space; list several one by one"
+                "{scope:?} is not a scope: use visible ASCII without `\"` and `\\`, and no space; list several one by one"
             ),
             Self::AcrValue { value } => write!(
                 f,
-                "{value:?} is no authentication context: visible ASCII without `\"` and `\\`, and no space"
+                "{value:?} is not an authentication context: use visible ASCII without `\"` and `\\`, and no space"
             ),
             Self::Path => f.write_str("a path to a claim has no name, or an empty one"),
             Self::DottedPath { path } => write!(

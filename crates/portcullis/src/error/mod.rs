@@ -16,14 +16,15 @@ pub use self::shape::ShapeError;
 pub use self::source::{CrossSiteError, SourceError};
 pub use crate::json::JsonFault;
 use crate::keys::KeyError;
-pub use crate::signature::{SignatureError, UnknownAlgorithm};
+pub use crate::signature::{AlgorithmSet, SignatureError, UnknownAlgorithm};
 pub use crate::text::TextFault;
-pub use crate::token::{Part, TokenError};
+pub use crate::token::{Part, TokenError, TypeName};
 
 /// Why a request was turned away.
 ///
 /// For logs and hooks: it stands in the extensions of the response. The client learns only what
-/// the challenge says. Nothing in it came from the token, but for times.
+/// the challenge says. Nothing in it came from the token, but for times, the algorithm and type that its header names,
+/// in a [`ShapeError`] the names of claims, and where a tenant's keys are not available, their address.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Error {
@@ -78,9 +79,9 @@ impl Error {
                 ClaimsError::IssuerMissing
                 | ClaimsError::IssuerSlash { .. }
                 | ClaimsError::Issuer => "unknown_issuer",
-                ClaimsError::Algorithm => "wrong_algorithm",
+                ClaimsError::Algorithm { .. } => "wrong_algorithm",
                 ClaimsError::EmbeddedKey => "embedded_key",
-                ClaimsError::Type | ClaimsError::NotAnAccessToken { .. } => "wrong_type",
+                ClaimsError::Type { .. } | ClaimsError::NotAnAccessToken { .. } => "wrong_type",
                 ClaimsError::Audience => "wrong_audience",
                 ClaimsError::Expired { .. } => "expired",
                 ClaimsError::NotYetValid { .. } => "not_yet_valid",

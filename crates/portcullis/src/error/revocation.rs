@@ -24,7 +24,7 @@ impl RevocationUnavailable {
 
 impl fmt::Display for RevocationUnavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("which tokens were revoked cannot be told at the moment")
+        f.write_str("it is not known at the moment which tokens were revoked")
     }
 }
 

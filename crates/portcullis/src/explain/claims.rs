@@ -1,12 +1,12 @@
 //! The rules about claims one by one: what each needs, in words, beside what the token has.
 use serde_json::{Map, Value};
 
-use super::{ClaimCheck, duration, instant, listed};
+use super::{ClaimCheck, instant, listed};
 use crate::claims::{
     AudienceRule, CompiledRules, IssuerRules, StandardRule, TokenType, age, lifetime,
 };
 use crate::error::{ClaimName, ClaimsError, Error};
-use crate::time::UnixTime;
+use crate::time::{InWords, ToTheSecond, UnixTime};
 use crate::token::Parts;
 
 /// A token beside the rules that its claims are held to.
@@ -40,9 +40,10 @@ impl Claims<'_> {
     fn words(&self, rule: StandardRule) -> Option<Words> {
         let Self { parts, rules, now, .. } = *self;
         let (claims, limits) = (&parts.payload, &rules.claims);
-        let leeway = format!("; leeway {}", duration(limits.leeway));
+        let leeway = format!("; leeway {}", InWords(limits.leeway));
         let absent = |claim, why| (claim, format!("absent: {why}"), self.value(claim));
         let time = |at| instant(at, now);
+        let exact = |duration| ToTheSecond(duration).to_string();
         Some(match rule {
             StandardRule::IdType => {
                 let claim = claims.numeric_id.filter(|_| !rules.numeric_ids)?;
@@ -50,7 +51,7 @@ impl Claims<'_> {
             }
             StandardRule::Type => {
                 let has = self.header.and_then(|header| header.get("typ")).map(Value::to_string);
-                ("typ", types(&rules.types), has)
+                ("typ", TokenType::names(&rules.types).to_owned(), has)
             }
             StandardRule::Audience => match &rules.audience {
                 AudienceRule::Audiences(ours) => ("aud", listed(ours), self.value("aud")),
@@ -63,7 +64,9 @@ impl Claims<'_> {
             StandardRule::Expiry => {
                 ("exp", format!("later than now, {now}{leeway}"), claims.expires_at.map(time))
             }
-            StandardRule::Kind => absent(claims.other_kind()?, "says that it is no access token"),
+            StandardRule::Kind => {
+                absent(claims.other_kind()?, "says that it is not an access token")
+            }
             StandardRule::NotBefore => {
                 let from = claims.not_before?;
                 ("nbf", format!("not later than now, {now}{leeway}"), Some(time(from)))
@@ -73,12 +76,12 @@ impl Claims<'_> {
                 ("iat", format!("not later than now, {now}{leeway}"), Some(time(from)))
             }
             StandardRule::Lifetime => {
-                let needs = format!("at most {}", duration(limits.max_lifetime?));
-                ("lifetime", needs, lifetime(parts, now).map(duration))
+                let needs = format!("at most {}", ToTheSecond(limits.max_lifetime?));
+                ("lifetime", needs, lifetime(parts, now).map(exact))
             }
             StandardRule::Age => {
-                let needs = format!("at most {}{leeway}", duration(limits.max_age?));
-                ("age", needs, age(parts, now).map(duration))
+                let needs = format!("at most {}{leeway}", ToTheSecond(limits.max_age?));
+                ("age", needs, age(parts, now).map(exact))
             }
             StandardRule::SenderConstraint if claims.is_bound => {
                 absent("cnf", "nobody checks that the sender has the key")
@@ -97,14 +100,6 @@ impl Claims<'_> {
     fn value(&self, claim: &str) -> Option<String> {
         self.claims.and_then(|claims| claims.get(claim)).map(Value::to_string)
     }
-}
-
-fn types(accepted: &[TokenType]) -> String {
-    let names = accepted.iter().map(|accepted| match accepted {
-        TokenType::Jwt => "`JWT` or none",
-        TokenType::AccessToken => "`at+jwt`",
-    });
-    names.collect::<Vec<_>>().join(", ")
 }
 
 /// What became of the predicates, where they were asked: they are the last thing that is.

@@ -44,11 +44,11 @@ pub use self::describe::{
     IssuerDescription, IssuerRevocations, KeyOrigin, PolicyDescription, PresentationDescription,
     RevocationDescription,
 };
-pub(crate) use self::words::{duration, instant, listed};
+pub(crate) use self::words::{instant, listed};
 use crate::error::Error;
 use crate::keys::KeyError;
 use crate::policy::{ActivePolicy, Policy};
-use crate::time::UnixTime;
+use crate::time::{InWords, UnixTime};
 use crate::verified::VerifiedToken;
 use crate::verifier::Verifier;
 use crate::verify::{self, Incomplete, KeyLookup};
@@ -92,6 +92,11 @@ impl Policy {
     }
 }
 
+/// A duration in the words of explanations and errors: `1 h 30 min`. Whole seconds, and at most two units.
+pub fn in_words(duration: Duration) -> impl fmt::Display {
+    InWords(duration)
+}
+
 /// What a policy made of a token, and why. From [`Policy::explain`].
 ///
 /// ```
@@ -121,7 +126,7 @@ impl Explanation {
     ) -> Self {
         // Whatever keys could be fetched were: nobody is told to look twice.
         let unavailable = match &verdict {
-            Err(Error::Key(KeyError::Unavailable(unavailable))) => Some(*unavailable),
+            Err(Error::Key(KeyError::Unavailable(unavailable))) => Some(unavailable),
             _ => None,
         };
         let lookup = KeyLookup::Exhausted(unavailable);
@@ -389,12 +394,12 @@ fn stage_of(error: &Error) -> Stage {
             ClaimsError::IssuerMissing
             | ClaimsError::IssuerSlash { .. }
             | ClaimsError::Issuer
-            | ClaimsError::Algorithm
+            | ClaimsError::Algorithm { .. }
             | ClaimsError::EmbeddedKey,
         ) => Stage::Issuer,
         Error::Claims(
             ClaimsError::NumericId { .. }
-            | ClaimsError::Type
+            | ClaimsError::Type { .. }
             | ClaimsError::AudienceMissing
             | ClaimsError::Audience
             | ClaimsError::Expired { .. },

@@ -25,7 +25,7 @@ use crate::verifier::Rules;
 use crate::verify::{self, Incomplete, KeyLookup};
 
 /// Takes all steps that can be taken. Sources are not told to look for a key.
-pub(super) fn take(rules: &Arc<Rules>, text: &[u8], now: UnixTime, lookup: KeyLookup) -> Facts {
+pub(super) fn take(rules: &Arc<Rules>, text: &[u8], now: UnixTime, lookup: KeyLookup<'_>) -> Facts {
     let mut steps = Steps(Vec::new());
     let mut facts = Facts {
         now,
@@ -49,7 +49,7 @@ fn take_each(
     rules: &Arc<Rules>,
     text: &[u8],
     now: UnixTime,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Option<()> {
     let mut signature = SignatureBuffer::new();
     let token = steps.take(Stage::Token, || {

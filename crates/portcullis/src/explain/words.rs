@@ -5,30 +5,15 @@ use core::time::Duration;
 use serde::ser::{Serialize as _, SerializeStruct as _, Serializer};
 
 use crate::error::Error;
-use crate::time::UnixTime;
-
-/// `1 h 30 min`: at most two units.
-pub(crate) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let units = [
-        ("d", seconds / 86_400),
-        ("h", seconds / 3600 % 24),
-        ("min", seconds / 60 % 60),
-        ("s", seconds % 60),
-    ];
-    let first = units.iter().position(|(_, count)| *count > 0).unwrap_or(units.len() - 1);
-    let shown = units[first..].iter().take(2).enumerate();
-    let shown = shown.filter(|(at, (_, count))| *at == 0 || *count > 0);
-    shown.map(|(_, (unit, count))| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
-}
+use crate::time::{InWords, UnixTime};
 
 /// `1800000000, 3 min 20 s ago`.
 pub(crate) fn instant(at: UnixTime, now: UnixTime) -> String {
     let (since, until) = (now.saturating_since(at), at.saturating_since(now));
     match (since.is_zero(), until.is_zero()) {
         (true, true) => format!("{at}, now"),
-        (false, _) => format!("{at}, {} ago", duration(since)),
-        (true, false) => format!("{at}, in {}", duration(until)),
+        (false, _) => format!("{at}, {} ago", InWords(since)),
+        (true, false) => format!("{at}, in {}", InWords(until)),
     }
 }
 
@@ -107,21 +92,6 @@ fn in_micros(took: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_duration_has_at_most_two_units() {
-        for (seconds, text) in [
-            (0, "0 s"),
-            (30, "30 s"),
-            (200, "3 min 20 s"),
-            (3600, "1 h"),
-            (3601, "1 h"),
-            (5400, "1 h 30 min"),
-            (90_000, "1 d 1 h"),
-        ] {
-            assert_eq!(duration(Duration::from_secs(seconds)), text);
-        }
-    }
 
     #[test]
     fn an_instant_says_how_far_it_is() {

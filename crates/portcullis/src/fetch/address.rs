@@ -35,13 +35,13 @@ pub enum AddressFault {
 impl fmt::Display for AddressFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAUrl => "not an absolute `https` URL",
-            Self::Extra => "a URL with a user name, a fragment or an unfit query",
-            Self::PlainHttp => "plain `http`: whoever is on the way could replace the keys; use `https`, or for a host of a private network `allow_http`, among what is dangerous",
-            Self::Downgrade => "plain `http`, named by metadata that came over `https`",
-            Self::OtherOrigin => "of another origin than the metadata: call `any_origin`, in a policy file `same_origin = false`, if it may be",
-            Self::Metadata => "the address of metadata: name the issuer by its identifier, which has no part `/.well-known/…`",
-            Self::TenantHost => "`{tenant}` is all of a host, the end of its name, or all before a public suffix such as `com` or `co.uk`: whoever registers that name would have its own keys there",
+            Self::NotAUrl => "this is not an absolute `https` URL",
+            Self::Extra => "the URL has a user name, a fragment or a query that it must not have: leave it out",
+            Self::PlainHttp => "this is plain `http`, and whoever is on the way could replace the keys; use `https`, or for a host of a private network call `.allow_http(dangerous::allow_http(\"keycloak\"))` with the name of that host, in a policy file `dangerous.allow_http`",
+            Self::Downgrade => "this is plain `http`, and the metadata that names it came over `https`: have the issuer publish an `https` address",
+            Self::OtherOrigin => "this is another origin than that of the metadata: if it may be, call `any_origin`, in a policy file `same_origin = false`",
+            Self::Metadata => "this is the address of metadata: give the issuer's identifier instead, which has no part `/.well-known/…`",
+            Self::TenantHost => "`{tenant}` is a whole host name, the end of one, or all of one before a public suffix such as `com` or `co.uk`: whoever registers that name would have its own keys there",
             Self::Tenant => "braces are not filled in: only `{tenant}` is, and only where the issuer is a template (`Issuer::template`, in a policy file `template`)",
         })
     }

@@ -69,12 +69,17 @@ impl fmt::Display for FetchFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection(reason) => f.write_str(reason),
-            Self::Timeout { after } => write!(f, "no whole answer within {after:?}"),
-            Self::TooLarge { allowed } => write!(f, "more than the {allowed} bytes allowed"),
-            Self::Redirect { status } => {
-                write!(f, "a redirect ({status}), which is not followed: configure where it leads")
+            Self::Timeout { after } => write!(f, "no whole answer came within {after:?}"),
+            Self::TooLarge { allowed } => {
+                write!(f, "the answer has more than the {allowed} bytes allowed")
             }
-            Self::Status { status } => write!(f, "status {status}"),
+            Self::Redirect { status } => {
+                write!(
+                    f,
+                    "the server redirects ({status}), which is not followed: configure the address that it redirects to"
+                )
+            }
+            Self::Status { status } => write!(f, "the server answered with status {status}"),
         }
     }
 }
@@ -111,13 +116,16 @@ mod tests {
     fn an_error_names_the_fault_and_the_way_out() {
         for (fault, text) in [
             (FetchFault::Connection("refused".to_owned()), "refused"),
-            (FetchFault::Timeout { after: Duration::from_secs(5) }, "no whole answer within 5s"),
-            (FetchFault::TooLarge { allowed: 7 }, "more than the 7 bytes allowed"),
+            (
+                FetchFault::Timeout { after: Duration::from_secs(5) },
+                "no whole answer came within 5s",
+            ),
+            (FetchFault::TooLarge { allowed: 7 }, "the answer has more than the 7 bytes allowed"),
             (
                 FetchFault::Redirect { status: 302 },
-                "a redirect (302), which is not followed: configure where it leads",
+                "the server redirects (302), which is not followed: configure the address that it redirects to",
             ),
-            (FetchFault::Status { status: 500 }, "status 500"),
+            (FetchFault::Status { status: 500 }, "the server answered with status 500"),
         ] {
             assert_eq!(error(fault).to_string(), format!("https://id.example/jwks: {text}"));
         }

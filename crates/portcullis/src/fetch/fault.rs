@@ -19,7 +19,7 @@ impl SettingFault {
 
     /// Two different words about a setting: neither counts.
     pub(crate) fn said_twice(setting: &'static str) -> Self {
-        Self::new(setting, "said once, or alike each time")
+        Self::new(setting, "set once, or to the same value each time")
     }
 }
 

@@ -99,8 +99,8 @@ pub enum HttpError {
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout => f.write_str("no answer in time"),
-            Self::TooLarge => f.write_str("an answer that is too large"),
+            Self::Timeout => f.write_str("no answer came in time"),
+            Self::TooLarge => f.write_str("the answer is too large"),
             Self::Failed(reason) => f.write_str(reason),
         }
     }

@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Content {
 pub(crate) fn unreadable_reason(kind: io::ErrorKind) -> String {
     match kind {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::InvalidInput => "it is no regular file".to_owned(),
+        io::ErrorKind::InvalidInput => "it is not a regular file".to_owned(),
         io::ErrorKind::FileTooLarge => "it is too large".to_owned(),
         other => other.to_string(),
     }

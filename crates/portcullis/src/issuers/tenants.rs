@@ -479,6 +479,7 @@ impl Tenants {
         let issuer = self.make(id, None).map_err(|error| {
             #[cfg(feature = "tracing")]
             tracing::warn!(rule = self.name(), %error, "no keys for a new issuer");
+            // It names what a token says.
             let _ = error;
             KeysUnavailable::default()
         })?;
@@ -521,7 +522,8 @@ impl Tenants {
 
     /// What a client is told whose tenant has to wait: the time to the next slot, a second at least.
     fn come_again(&self) -> KeysUnavailable {
-        KeysUnavailable { retry_after: Some(self.bounds.pace.interval.max(Duration::from_secs(1))) }
+        let wait = self.bounds.pace.interval.max(Duration::from_secs(1));
+        KeysUnavailable::new().with_retry_after(Some(wait))
     }
 
     fn name_of(&self, id: &str) -> Name {
@@ -577,9 +579,10 @@ mod tests {
 
     const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
 
-    const WITHIN_THE_SECOND: KeysUnavailable = KeysUnavailable { retry_after: Some(INTERVAL) };
+    const WITHIN_THE_SECOND: KeysUnavailable =
+        KeysUnavailable::new().with_retry_after(Some(INTERVAL));
 
-    const NO_ROOM: KeysUnavailable = KeysUnavailable { retry_after: None };
+    const NO_ROOM: KeysUnavailable = KeysUnavailable::new();
 
     /// A network that nobody is on.
     #[test]
@@ -903,7 +906,7 @@ mod tests {
             assert_eq!(resolve(&tenants, "at-once"), Ok(()));
             for tenant in ["first", "second", "third"] {
                 assert_eq!(resolve(&tenants, tenant), Ok(()));
-                let refused = KeysUnavailable { retry_after: Some(told) };
+                let refused = KeysUnavailable::new().with_retry_after(Some(told));
                 assert_eq!(resolve(&tenants, &format!("before-{tenant}")), Err(refused));
                 advance(interval).await;
             }

@@ -119,14 +119,14 @@ impl fmt::Display for KeyFault {
             Self::Text(fault) => write!(f, "the text {fault}"),
             Self::NotAnObject(found) => found.fmt(f),
             Self::Json(fault) => write!(f, "its JSON {fault}"),
-            Self::CertificatesById => f.write_str("certificates by key id, not a JWK set: give the address of the JWK set (Google has both: `/oauth2/v3/certs`, and `/service_accounts/v1/jwk/` for accounts)"),
-            Self::NotASet => f.write_str("not a JWK set: it has no array `keys`"),
+            Self::CertificatesById => f.write_str("these are certificates by key id, not a JWK set: give the address of the JWK set (Google has both: `/oauth2/v3/certs`, and `/service_accounts/v1/jwk/` for accounts)"),
+            Self::NotASet => f.write_str("this is not a JWK set: it has no array `keys`"),
             Self::TooManyKeys { found, allowed } => {
-                write!(f, "{found} keys are more than the {allowed} allowed")
+                write!(f, "the set has {found} keys, and {allowed} are allowed")
             }
-            Self::TooLarge { length } => write!(f, "{length} bytes are more than the 256 KiB allowed"),
+            Self::TooLarge { length } => write!(f, "this has {length} bytes, and 256 KiB are allowed"),
             Self::NoUsableKey { skipped } => {
-                f.write_str("no usable key")?;
+                f.write_str("there is no usable key")?;
                 for (at, (index, fault)) in skipped.iter().enumerate() {
                     write!(f, "{} key {index}: {fault}", if at == 0 { ":" } else { ";" })?;
                 }
@@ -134,31 +134,31 @@ impl fmt::Display for KeyFault {
             }
             Self::Missing { member } => write!(f, "`{member}` is missing"),
             Self::Malformed { member, fault } => write!(f, "`{member}` {fault}"),
-            Self::OtherCertificate => f.write_str("the certificate in `x5c` is of another key than the other members"),
+            Self::OtherCertificate => f.write_str("the certificate in `x5c` has another key than the other members of the JWK"),
             Self::PrivateMember { member } => {
-                write!(f, "carries the private or symmetric member `{member}`; publish public keys only, and replace this key")
+                write!(f, "it has the private or symmetric member `{member}`: publish only public keys, and replace this key")
             }
             Self::PrivateKey { label } => {
-                write!(f, "a private key ({label}) where a public key belongs; give its public half, as `openssl pkey -pubout` writes it")
+                write!(f, "this is a private key ({label}), and a public key is needed: give its public half, as `openssl pkey -pubout` writes it")
             }
             Self::PublicKeyAsSecret => {
-                f.write_str("a public key given as a shared secret; anybody could sign with it: list it as a public key")
+                f.write_str("this is a public key, and was given as a shared secret: anybody could sign with it; pass it to `Keys` as a public key, such as `KeySet::from_pem`")
             }
-            Self::NotForSignatures => f.write_str("`use` or `key_ops` say it is not for verifying signatures"),
-            Self::Unsupported => f.write_str("a key type or curve that is not supported"),
+            Self::NotForSignatures => f.write_str("`use` or `key_ops` say that it is not for verifying signatures"),
+            Self::Unsupported => f.write_str("its key type or curve is not supported"),
             Self::UnknownAlgorithm => f.write_str("`alg` is not an algorithm that can be verified"),
             Self::AlgorithmMismatch { algorithm } => write!(f, "`alg` {algorithm} does not go with its type or curve"),
-            Self::ModulusSize { bits } => write!(f, "an RSA modulus of {bits} bits; 2048 to 8192 are accepted"),
-            Self::ModulusEven => f.write_str("an even RSA modulus"),
-            Self::Exponent => f.write_str("an RSA exponent that is even, under 3 or over 33 bits"),
-            Self::NotOnCurve => f.write_str("a point that is not on its curve"),
-            Self::SmallOrder => f.write_str("an Ed25519 point of small order, under which forgeries verify"),
-            Self::Pem => f.write_str("not PEM with a public key"),
-            Self::PemLabel { label } => write!(f, "a PEM block `{label}` is no public key"),
-            Self::Der => f.write_str("not a public key in DER (SPKI, PKCS#1 or an X.509 certificate)"),
+            Self::ModulusSize { bits } => write!(f, "its RSA modulus has {bits} bits, and 2048 to 8192 are accepted"),
+            Self::ModulusEven => f.write_str("its RSA modulus is even"),
+            Self::Exponent => f.write_str("its RSA exponent is even, under 3 or over 33 bits"),
+            Self::NotOnCurve => f.write_str("its point is not on its curve"),
+            Self::SmallOrder => f.write_str("its Ed25519 point has a small order, so that forged signatures would verify"),
+            Self::Pem => f.write_str("this is not PEM with a public key"),
+            Self::PemLabel { label } => write!(f, "a PEM block `{label}` is not a public key"),
+            Self::Der => f.write_str("this is not a public key in DER (SPKI, PKCS#1 or an X.509 certificate)"),
             Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
             Self::Secret(fault) => fault.fmt(f),
-            Self::KeyId => f.write_str("a key id that is empty or longer than 1 KiB"),
+            Self::KeyId => f.write_str("its key id is empty or longer than 1 KiB"),
         }
     }
 }
@@ -204,12 +204,12 @@ impl NotAnObject {
 impl fmt::Display for NotAnObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Nothing => "nothing where a JSON object belongs",
-            Self::List => "a JSON list where a JSON object belongs",
-            Self::Value => "a JSON value where a JSON object belongs",
-            Self::Markup => "HTML or XML where a JSON object belongs",
-            Self::Pem => "PEM where a JSON object belongs: read it as PEM",
-            Self::Other => "not JSON, or not all of it",
+            Self::Nothing => "there is nothing, and a JSON object is needed",
+            Self::List => "this is a JSON list, and a JSON object is needed",
+            Self::Value => "this is a JSON value, and a JSON object is needed",
+            Self::Markup => "this is HTML or XML, and a JSON object is needed",
+            Self::Pem => "this is PEM, and a JSON object is needed: read it as PEM",
+            Self::Other => "this is not JSON, or not all of it",
         })
     }
 }
@@ -268,7 +268,7 @@ impl fmt::Display for MemberFault {
         match self {
             Self::Type { expected } => write!(f, "is not {expected}"),
             Self::StandardBase64 => f.write_str(
-                "is in standard base64 (`+` and `/`), where base64url belongs (`-` and `_`)",
+                "is in standard base64 (`+` and `/`), and must be base64url (`-` and `_`)",
             ),
             Self::Padding => f.write_str("has padding (`=`), which must be left out here"),
             Self::WhiteSpace => f.write_str("has white space in it"),

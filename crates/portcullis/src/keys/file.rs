@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::set::Inner;
+use super::set::{Inner, Skipped};
 use super::{KeyFault, KeySet, KeySource, jwk};
 use crate::debug_as_displayed::debug_as_displayed;
 use crate::file::{Content, FileStatus, FileUser, Settled, Watch, WatchedFile, unreadable_reason};
@@ -75,6 +75,21 @@ pub enum KeyFileEvent {
         /// Why.
         fault: KeyFault,
     },
+}
+
+/// In one line.
+impl fmt::Display for KeyFileEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reloaded { keys } => {
+                write!(f, "the key file changed, and its new keys are in use{}", Skipped(keys))
+            }
+            Self::Failed { fault } => write!(
+                f,
+                "the key file changed and cannot be used, and the keys before it stay in use: {fault}"
+            ),
+        }
+    }
 }
 
 impl KeyFile {

@@ -251,30 +251,48 @@ pub trait KeySource: Any + fmt::Debug + Send + Sync {
 pub type KeyFuture = Pin<Box<dyn Future<Output = Result<(), KeysUnavailable>> + Send>>;
 
 /// The keys cannot be had at the moment.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 #[must_use]
 pub struct KeysUnavailable {
     /// How long a client should wait, where that is known. It is told so in whole seconds, rounded up, and a minute at
     /// most.
     pub retry_after: Option<core::time::Duration>,
+    /// Shared, since every request that misses a key has it while a key server is away.
+    reason: Option<Arc<str>>,
 }
 
 impl KeysUnavailable {
     /// The keys cannot be had. Without [`with_retry_after`](Self::with_retry_after), a client is told to wait five seconds.
     pub const fn new() -> Self {
-        Self { retry_after: None }
+        Self { retry_after: None, reason: None }
     }
 
     /// How long a client should wait. `None`: nobody knows.
-    pub const fn with_retry_after(self, wait: Option<core::time::Duration>) -> Self {
-        Self { retry_after: wait }
+    pub const fn with_retry_after(mut self, wait: Option<core::time::Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// Why they cannot be had, for logs: `the vault is sealed`. Clients never see it. Put no secret into it.
+    pub fn with_reason(self, reason: impl Into<Arc<str>>) -> Self {
+        Self { reason: Some(reason.into()), ..self }
+    }
+
+    /// Why they cannot be had, where the source said so. [`RemoteJwks`](remote::RemoteJwks) says how its last fetch
+    /// failed: the address without user and query, and the fault.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 }
 
 impl fmt::Display for KeysUnavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the keys cannot be had at the moment")
+        f.write_str("the keys of the issuer are not available at the moment")?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -282,7 +300,7 @@ impl core::error::Error for KeysUnavailable {}
 
 /// Why no key was found for a token.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum KeyError {
     /// The issuer has no such key.
     Unknown,
@@ -299,10 +317,10 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("the issuer has no such key"),
-            Self::TooMany => f.write_str("more keys match than are tried"),
-            Self::IdMissing => f.write_str("the token names no key"),
-            Self::Withdrawn => f.write_str("the key has been withdrawn since"),
+            Self::Unknown => f.write_str("the issuer has no key that this token could be signed with"),
+            Self::TooMany => f.write_str("more keys match than are tried, and the token does not name one: have the issuer send `kid`"),
+            Self::IdMissing => f.write_str("the token does not name its key (`kid`), and the policy requires that"),
+            Self::Withdrawn => f.write_str("the key that the token was verified with has been withdrawn since"),
             Self::Unavailable(unavailable) => unavailable.fmt(f),
         }
     }

@@ -17,7 +17,7 @@ use crate::signature::Algorithm;
 /// assert_eq!(keys.len(), 2); // for `EdDSA` and for `Ed25519`
 /// assert_eq!(
 ///     keys.skipped()[0].to_string(),
-///     "key 1 (`odd`): a key type or curve that is not supported"
+///     "key 1 (`odd`): its key type or curve is not supported"
 /// );
 ///
 /// // An RSA key of 512 bits, even if it came alone:
@@ -62,6 +62,19 @@ impl fmt::Display for SkippedKey {
                 write!(f, "key {index} (`{id}`): {fault}")
             }
             None => write!(f, "key {index}: {fault}"),
+        }
+    }
+}
+
+/// How many entries of a set are not used, where there are some: the end of a sentence.
+pub(super) struct Skipped<'a>(pub(super) &'a KeySet);
+
+impl fmt::Display for Skipped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.skipped().len() {
+            0 => Ok(()),
+            1 => f.write_str(", without 1 entry that cannot be used"),
+            count => write!(f, ", without {count} entries that cannot be used"),
         }
     }
 }
@@ -365,7 +378,7 @@ mod tests {
         );
         assert_eq!(
             set.skipped()[5].to_string(),
-            "key 5 (`bit\\0coin`): a key type or curve that is not supported"
+            "key 5 (`bit\\0coin`): its key type or curve is not supported"
         );
     }
 

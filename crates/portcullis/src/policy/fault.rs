@@ -10,7 +10,7 @@ use crate::keys::remote::RemoteJwksError;
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::resource::ResourcePolicyFault;
 use crate::revocation::RevocationFault;
-use crate::signature::Algorithm;
+use crate::signature::{Algorithm, AlgorithmSet};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusListsError;
 use crate::text::identifier_in;
@@ -117,6 +117,10 @@ pub enum PolicyFault {
     UnusedKeys {
         /// The issuer's identifier.
         issuer: String,
+        /// The algorithms that the keys are for.
+        usable: AlgorithmSet,
+        /// The algorithms that are listed.
+        listed: AlgorithmSet,
     },
     /// A fixed set in which a token could match more keys than [are tried](MAX_CANDIDATES).
     TooManyCandidates {
@@ -295,10 +299,10 @@ impl fmt::Display for PolicyFault {
     #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoIssuer => f.write_str("no issuer: name at least one whose tokens are accepted"),
+            Self::NoIssuer => f.write_str("no issuer is trusted: call `PolicyBuilder::issuer`, in a policy file `[[issuer]]`, for each whose tokens are accepted"),
             Self::SaidTwice { place, setting } => write!(
                 f,
-                "{place}: `{setting}` is said twice, and not alike: leave one out, or say by `PolicyBuilder::overrule` which counts"
+                "{place}: `{setting}` is set twice, to different values: leave one out, or say by `PolicyBuilder::overrule` which one counts"
             ),
             Self::DuplicateIssuer { issuer } => {
                 write!(f, "issuer `{issuer}` is there twice: put its keys and audiences into one")
@@ -308,50 +312,51 @@ impl fmt::Display for PolicyFault {
             ),
             Self::MetadataAddress { issuer } => write!(
                 f,
-                "issuer `{issuer}`: this is the address of its metadata: name it by its identifier, most likely `{}`",
+                "issuer `{issuer}`: this is the address of the issuer's metadata: give the issuer's identifier instead, most likely `{}`",
                 identifier_in(issuer).unwrap_or_default()
             ),
             Self::Braces { issuer } => write!(
                 f,
-                "issuer `{issuer}`: braces are not filled in: write the identifier as `iss` in the tokens has it, or for all tenants call `Issuer::template`, in a policy file `template`, with `{{tenant}}` in it"
+                "issuer `{issuer}`: the braces are not filled in: write the identifier as it stands in `iss` of the tokens, or to trust every tenant call `Issuer::template`, in a policy file `template`, with `{{tenant}}` in it"
             ),
             Self::NoAlgorithm { issuer } => {
-                write!(f, "issuer `{issuer}`: no algorithm: list those that it signs with")
+                write!(f, "issuer `{issuer}`: the issuer has no algorithm: list the ones that it signs with")
             }
-            Self::NoKeys { issuer } => write!(f, "issuer `{issuer}`: no keys"),
+            Self::NoKeys { issuer } => write!(
+                f,
+                "issuer `{issuer}`: the issuer has no keys: call `Issuer::keys`, in a policy file `keys`, with at least one"
+            ),
             Self::NoAudience { issuer } => {
                 write!(
                     f,
-                    "issuer `{issuer}`: no audience, or an empty one: name this service as it stands in `aud`"
+                    "issuer `{issuer}`: the issuer has no audience, or an empty one: name this service as it stands in `aud` of the tokens"
                 )
             }
             Self::WhiteSpace { issuer, text } => write!(
                 f,
-                "issuer `{}`: `{}` begins or ends with white space: take it out, since names are compared byte by byte",
+                "issuer `{}`: `{}` begins or ends with white space: take it out, because names are compared byte by byte",
                 issuer.escape_debug(),
                 text.escape_debug()
             ),
             Self::NoTokenType { issuer } => {
-                write!(f, "issuer `{issuer}`: no token type: leave the setting out, or name one")
+                write!(f, "issuer `{issuer}`: `token_types` is an empty list: leave the setting out, or name a type")
             }
             Self::NoScopeClaim { issuer } => {
-                write!(f, "issuer `{issuer}`: no claim for scopes, or an empty one: leave the setting out, or name one")
+                write!(f, "issuer `{issuer}`: `scope_claims` is empty, or a name in it is: leave the setting out, or name a claim")
             }
             Self::UnusableAlgorithm { issuer, algorithm } => {
                 write!(
                     f,
-                    "issuer `{issuer}`: no key can be used with {algorithm}: take it off the list, or add its key"
+                    "issuer `{issuer}`: none of the keys can be used with {algorithm}: take {algorithm} off the list, or add a key for it"
                 )
             }
-            Self::UnusedKeys { issuer } => {
-                write!(
-                    f,
-                    "issuer `{issuer}`: keys that no listed algorithm can use: list their algorithm, or drop them"
-                )
-            }
+            Self::UnusedKeys { issuer, usable, listed } => write!(
+                f,
+                "issuer `{issuer}`: some of its keys are for {usable}, and its algorithms are {listed}: list what the issuer signs with, or remove these keys"
+            ),
             Self::TooManyCandidates { issuer, algorithm, found } => write!(
                 f,
-                "issuer `{issuer}`: a token could match {found} keys of {algorithm}, and at most {MAX_CANDIDATES} are tried (ES384, ES512 and long RSA keys count for two): give keys different ids and call `require_key_id`, or drop old keys",
+                "issuer `{issuer}`: a token could match {found} keys of {algorithm}, and at most {MAX_CANDIDATES} are tried (ES384, ES512 and long RSA keys count for two): give the keys different ids and call `require_key_id`, or remove old keys",
             ),
             Self::Secret { issuer, secret, fault } => {
                 write!(f, "issuer `{issuer}`: {secret}: {fault}")
@@ -362,7 +367,7 @@ impl fmt::Display for PolicyFault {
             #[cfg(feature = "remote-jwks")]
             Self::Template { issuer } => write!(
                 f,
-                "issuer `{issuer}`: a template has exactly one `{{tenant}}`, which is not all of a host, the end of its name, or all before a public suffix such as `com` or `co.uk`; an issuer without tenants is named by its identifier"
+                "issuer `{issuer}`: a template must have exactly one `{{tenant}}`, which must not be a whole host name, the end of one, or all of one before a public suffix such as `com` or `co.uk`; for an issuer without tenants, call `Issuer::new` with its identifier"
             ),
             #[cfg(feature = "remote-jwks")]
             Self::KnownTenant { issuer, tenant } => write!(
@@ -377,31 +382,31 @@ impl fmt::Display for PolicyFault {
             Self::Leeway { place, leeway } => {
                 write!(
                     f,
-                    "{place}: a leeway of {} s: 600 s is the most; set the clocks instead",
+                    "{place}: a `leeway` of {} s is too long: 600 s is the most; set the clocks right instead",
                     leeway.as_secs()
                 )
             }
             Self::Lifetime { place, lifetime } => write!(
                 f,
-                "{place}: a `max_lifetime` of {} s: 2592000 s (30 days) is the most; if a leaked token may work for longer, say `long_lifetime` of `dangerous`",
+                "{place}: a `max_lifetime` of {} s is too long: 2592000 s (30 days) is the most; if a leaked token may work for longer than that, write `max_lifetime(dangerous::long_lifetime(…))`",
                 lifetime.as_secs()
             ),
             Self::ZeroDuration { place, setting } => {
-                write!(f, "{place}: `{setting}` of no time lets no token pass")
+                write!(f, "{place}: a `{setting}` of 0 s refuses every token: leave the setting out, or make it longer")
             }
             Self::NamelessClaim { place } => {
-                write!(f, "{place}: a rule about a claim without a name: name the claim")
+                write!(f, "{place}: a rule about a claim has an empty name: name the claim")
             }
             Self::Contradiction { place, claim } => write!(
                 f,
-                "{place}: the rules for the claim `{}` let no token pass: it is forbidden and asked for, no value meets all of them, or verification itself asks for another",
+                "{place}: the rules for the claim `{}` contradict each other, so that every token would be refused: it is both required and forbidden, no value meets all of them, or verification itself needs another value",
                 claim.escape_debug()
             ),
             Self::NoSource => f.write_str(
-                "no token source: name one, or leave the setting out for `Authorization: Bearer`",
+                "the list of token sources is empty: name one, or leave the setting out for `Authorization: Bearer`",
             ),
             Self::DuplicateSource => {
-                f.write_str("the same token source twice: every token would count as two")
+                f.write_str("the same token source is there twice, so that every token would count as two: leave one out")
             }
             Self::SourceName { name } => {
                 write!(
@@ -411,10 +416,10 @@ impl fmt::Display for PolicyFault {
                 )
             }
             Self::CookieHeader => f.write_str(
-                "the header `cookie` as a source knows nothing of cross-site requests: use a cookie source",
+                "the header `cookie` as a token source has no defence against cross-site requests: use `TokenSource::cookie`",
             ),
             Self::WebSocketHeader => f.write_str(
-                "the header `sec-websocket-protocol` as a source is read as one value, and it is a list: use the source `websocket_protocol`, with the subprotocol that stands before the token",
+                "the header `sec-websocket-protocol` is a list, and a header source reads one value: use `TokenSource::websocket_protocol`, with the subprotocol that stands before the token",
             ),
             Self::CookiePrefix { name } => write!(
                 f,
@@ -426,28 +431,28 @@ impl fmt::Display for PolicyFault {
                 name.escape_debug()
             ),
             Self::TokenLimit { limit } => {
-                write!(f, "a token limit of {limit} bytes: 1 to {} are accepted", TokenLimits::MAX)
+                write!(f, "a `token_limit` of {limit} bytes is out of range: 1 to {} are accepted", TokenLimits::MAX)
             }
             Self::HeaderLimit { limit } => write!(
                 f,
-                "a header limit of {limit} bytes: 1 to {} are accepted",
+                "a `header_limit` of {limit} bytes is out of range: 1 to {} are accepted",
                 TokenLimits::MAX_HEADER
             ),
             Self::TokenCache { bytes } => write!(
                 f,
-                "a token cache of {bytes} bytes: 1048576 (1 MiB) to 1073741824 (1 GiB) are accepted, and 0 for none"
+                "a `token_cache` of {bytes} bytes is out of range: 1048576 (1 MiB) to 1073741824 (1 GiB) are accepted, and 0 turns it off"
             ),
             Self::Revocations { place, fault } => write!(f, "{place}: {fault}"),
             Self::ProtectedResource { fault } => write!(f, "the protected resource: {fault}"),
             Self::Origin { origin } => write!(
                 f,
-                "`{}` is no origin: write scheme, host and port as browsers do, `https://app.example`",
+                "`{}` is not an origin: write scheme, host and port as browsers do, `https://app.example`",
                 origin.escape_debug()
             ),
             Self::Text { setting } => {
                 write!(
                     f,
-                    "`{setting}` has characters that a header cannot carry: printable ASCII without `\"` and `\\`"
+                    "`{setting}` has characters that a header cannot carry: use printable ASCII without `\"` and `\\`"
                 )
             }
         }

@@ -225,9 +225,9 @@ impl Answer {
                 ClaimsError::IssuerMissing
                 | ClaimsError::IssuerSlash { .. }
                 | ClaimsError::Issuer
-                | ClaimsError::Algorithm
+                | ClaimsError::Algorithm { .. }
                 | ClaimsError::EmbeddedKey
-                | ClaimsError::Type
+                | ClaimsError::Type { .. }
                 | ClaimsError::NotAnAccessToken { .. }
                 | ClaimsError::NumericId { .. }
                 | ClaimsError::LivesTooLong { .. }

@@ -91,23 +91,27 @@ impl fmt::Display for ResourceFault {
             }
             Self::Scope { scope } => write!(
                 f,
-                "scopes_supported: `{}` is no scope: printable ASCII without space, `\"` and `\\`; one for each",
+                "scopes_supported: `{}` is not a scope: use printable ASCII without space, `\"` and `\\`; one for each",
                 scope.escape_debug()
             ),
-            Self::Empty { member } => write!(f, "{member}: is empty: leave it out"),
+            Self::Empty { member } => write!(f, "{member} is empty: leave it out"),
             Self::SaidTwice { member } => {
-                write!(f, "{member}: is said twice, and not alike: leave one out")
+                write!(f, "{member} is set twice, to different values: leave one out")
             }
             Self::Member { name } => write!(
                 f,
-                "member `{}`: has no name, is there twice, or has a meaning of its own: use its setter, if there is one",
+                "the member `{}` has no name, is there twice, or has a meaning of its own: use the setter for it, if there is one",
                 name.escape_debug()
             ),
             Self::NotJson { name } => {
-                write!(f, "member `{}`: its value cannot be JSON", name.escape_debug())
+                write!(
+                    f,
+                    "the value of the member `{}` cannot be written as JSON",
+                    name.escape_debug()
+                )
             }
             Self::TooLarge { bytes } => {
-                write!(f, "a document of {bytes} bytes: {MAX_DOCUMENT} are the most")
+                write!(f, "the document has {bytes} bytes, and {MAX_DOCUMENT} are allowed")
             }
         }
     }
@@ -136,7 +140,7 @@ pub enum UrlFault {
 impl fmt::Display for UrlFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAUrl => "is no absolute `https` URL: write it as `https://api.example/orders`, other characters than those of ASCII encoded",
+            Self::NotAUrl => "is not an absolute `https` URL: write it as `https://api.example/orders`, with characters outside ASCII percent-encoded",
             Self::PlainHttp => "is plain `http`: whoever is on the way could name issuers of their own; use `https`",
             Self::User => "has a user name: leave it out",
             Self::Fragment => "has a fragment: leave it out",
@@ -172,17 +176,17 @@ impl fmt::Display for ResourcePolicyFault {
         match self {
             Self::Audience { resource } => write!(
                 f,
-                "`{resource}`, for which clients will get their tokens, is no audience of the issuers that they get them from: add it to the audiences"
+                "clients are sent to get tokens for `{resource}`, and an issuer that they get them from does not have it as an audience: add it to the audiences of that issuer"
             ),
             Self::AuthorizationServer { server } => write!(
                 f,
-                "the authorization server `{server}` is no issuer, so that its tokens would be refused: name it as it stands in `iss`, or trust it"
+                "the policy does not trust the authorization server `{server}` as an issuer, so that its tokens would be refused: write it as it stands in `iss`, or add it to the issuers"
             ),
             Self::NoBearer => f.write_str(
-                "its clients send their tokens in `Authorization: Bearer`, which is not among the sources: add it",
+                "clients will send their tokens in `Authorization: Bearer`, which is not among the token sources: add `TokenSource::bearer()`",
             ),
         }?;
-        f.write_str("; where that is meant, name the document by `Presentation::resource_metadata`")
+        f.write_str("; if that is what you want, name the document by `Presentation::resource_metadata` instead")
     }
 }
 

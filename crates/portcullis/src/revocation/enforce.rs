@@ -377,7 +377,7 @@ impl fmt::Display for RevocationFault {
             Self::NoKind => f.write_str("no kind of revocation is enforced: name at least one"),
             Self::NoClaim { kind } => write!(
                 f,
-                "revocations of kind `{kind}` need the name of the claim that they go by: `{kind}_claims`",
+                "revocations of kind `{kind}` need the name of the claim to compare: set `{kind}_claims`",
                 kind = match kind {
                     Revocable::Token => "token_id",
                     kind => kind.name(),
@@ -392,23 +392,23 @@ impl fmt::Display for RevocationFault {
             ),
             Self::Lifetime { lifetime: Some(lifetime), longest } => write!(
                 f,
-                "tokens may live {} s, and revocations are kept for tokens of {} s: shorten the one or lengthen the other (`max_lifetime`)",
+                "the policy lets tokens live {} s, and revocations are kept for tokens of {} s: set `max_lifetime` of both to the same",
                 lifetime.as_secs(),
                 longest.as_secs()
             ),
             Self::Lifetime { lifetime: None, longest } => write!(
                 f,
-                "tokens may live for ever, and revocations are kept for tokens of {} s: set `max_lifetime`",
+                "the policy lets tokens live for ever, and revocations are kept for tokens of {} s: set `max_lifetime`",
                 longest.as_secs()
             ),
             Self::Leeway { leeway, most } => write!(
                 f,
-                "a leeway of {} s, and revocations are kept for one of {} s: set the same",
+                "the policy has a `leeway` of {} s, and revocations are kept for one of {} s: set the same in both",
                 leeway.as_secs(),
                 most.as_secs()
             ),
             Self::SaidTwice { setting } => {
-                write!(f, "`{setting}` is said twice, and not alike: leave one out")
+                write!(f, "`{setting}` is set twice, to different values: leave one out")
             }
             Self::NamelessSecret => f.write_str(
                 "revocations of kind `key` go by a key's id or thumbprint, and a shared secret has no thumbprint: give each secret an `id`",

@@ -65,7 +65,7 @@ impl fmt::Display for RevokeError {
             }
             Self::ShareUsedUp { capacity } => write!(
                 f,
-                "the issuer has its share of the room for revocations: raise `capacity` ({capacity} entries), or shorten the lifetime of tokens"
+                "the issuer has used up its share of the room for revocations: raise `capacity` ({capacity} entries), or shorten the lifetime of tokens"
             ),
             Self::IssuedTooLate { instant, latest } => write!(
                 f,
@@ -78,16 +78,18 @@ impl fmt::Display for RevokeError {
             Self::NotRevoked(kind) => {
                 write!(
                     f,
-                    "no such revocation of kind `{kind}` is known here, so that none is lifted"
+                    "a revocation of kind `{kind}` like this is not known here, so that nothing was lifted"
                 )
             }
             Self::LiftedTooOften(kind) => {
                 write!(
                     f,
-                    "this revocation of kind `{kind}` was lifted 65,535 times, and is not again"
+                    "this revocation of kind `{kind}` was lifted 65,535 times, and cannot be lifted again"
                 )
             }
-            Self::Instant => f.write_str("an instant before 1970 revokes nothing"),
+            Self::Instant => {
+                f.write_str("the instant is before 1970, so that nothing would be revoked")
+            }
             Self::NoEnd(kind) => write!(
                 f,
                 "without a bound on the lifetime of tokens, a revocation of kind `{kind}` must say until when it holds"

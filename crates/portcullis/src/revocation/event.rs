@@ -1,4 +1,5 @@
 //! What operators see of revocation.
+use core::fmt;
 use core::time::Duration;
 
 use super::kind::Revocable;
@@ -46,6 +47,33 @@ pub enum RevocationEvent {
     },
 }
 
+impl fmt::Display for RevocationEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Revoked { kind } => write!(f, "a revocation was added (kind: {kind})"),
+            Self::Lifted { kind } => write!(f, "a revocation was lifted (kind: {kind})"),
+            Self::Failed { kind } => write!(
+                f,
+                "a revocation or the lifting of one failed, or its outcome is not known (kind: {kind})"
+            ),
+            Self::Full { capacity } => write!(
+                f,
+                "the list of revocations is full ({capacity} entries): nothing more can be revoked until entries expire; raise `capacity`"
+            ),
+            Self::ShareUsedUp { capacity } => write!(
+                f,
+                "an issuer has used up its share of the list of revocations ({capacity} entries in all), and nothing was revoked for it: raise `capacity`"
+            ),
+            Self::Fresh => f.write_str("the list of revocations is up to date"),
+            Self::Stale => f.write_str("the list of revocations is out of date"),
+            Self::Republished { entries } => write!(
+                f,
+                "the store of revocations may have lost some: this process wrote its {entries} entries back"
+            ),
+        }
+    }
+}
+
 impl RevocationEvent {
     #[cfg(feature = "tracing")]
     pub(super) fn trace(&self) {
@@ -57,12 +85,18 @@ impl RevocationEvent {
                 tracing::error!(capacity, "no room for another revocation");
             }
             Self::ShareUsedUp { capacity } => {
-                tracing::error!(capacity, "an issuer has its share of the room for revocations");
+                tracing::error!(
+                    capacity,
+                    "an issuer has used up its share of the room for revocations"
+                );
             }
             Self::Fresh => tracing::info!("revocations are fresh"),
             Self::Stale => tracing::warn!("revocations are stale"),
             Self::Republished { entries } => {
-                tracing::warn!(entries, "the store of revocations may have lost some: given back");
+                tracing::warn!(
+                    entries,
+                    "the store of revocations may have lost some: this process wrote its own back"
+                );
             }
         }
     }

@@ -51,7 +51,7 @@ impl fmt::Display for SnapshotError {
         match &self.fault {
             SnapshotFault::File(error) => error.fmt(f),
             SnapshotFault::Broken => f.write_str(
-                "the file is not one that was saved, or not all of it: what was revoked is not known",
+                "this is not a file that was saved, or not all of one, so that what was revoked is not known",
             ),
             SnapshotFault::ListBounds => f.write_str(
                 "they were kept for tokens of a shorter life, or for a smaller leeway, and what those need that are accepted now may have been dropped: set `max_lifetime` and `leeway` as before, or `refuse_issued_before_start`",

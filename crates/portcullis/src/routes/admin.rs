@@ -379,7 +379,7 @@ impl AdminError {
                 ("body-too-large", "Body too large", "The body is larger than a revocation is."),
             ),
             Self::Body(BodyFault::Broken) => invalid("The body broke off."),
-            Self::Malformed => invalid("The body is no revocation."),
+            Self::Malformed => invalid("The body is not a revocation."),
             Self::OtherIssuer => (
                 StatusCode::FORBIDDEN,
                 (
@@ -412,7 +412,7 @@ impl AdminError {
                     ("revocation-unknown", "Not revoked", "There is no such revocation to lift."),
                 ),
                 RevokeError::LiftedTooOften(_) => {
-                    invalid("This was lifted 65,535 times, and is not again.")
+                    invalid("This was lifted 65,535 times, and cannot be lifted again.")
                 }
                 RevokeError::NoEnd(_) => invalid(
                     "There is no bound on the lifetime of tokens: say until when it is revoked.",
@@ -448,10 +448,10 @@ impl AdminError {
 impl fmt::Display for AdminError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Method => f.write_str("there is no such method"),
+            Self::Method => f.write_str("the route does not have this method"),
             Self::MediaType => f.write_str("the body is not of the type `application/json`"),
             Self::Body(fault) => fault.fmt(f),
-            Self::Malformed => f.write_str("the body is no revocation"),
+            Self::Malformed => f.write_str("the body is not a revocation"),
             Self::OtherIssuer => f.write_str(
                 "the administrator's token is of another issuer than the tokens to be revoked: `RevocationAdmin::may_revoke_for` names whose administrators may revoke for whom",
             ),

@@ -105,6 +105,10 @@ pub struct LogoutTokenTypes {
 }
 
 impl LogoutTokenTypes {
+    fn names(self) -> &'static str {
+        if self.accepts_untyped { "`logout+jwt`, `JWT` or none" } else { "`logout+jwt`" }
+    }
+
     fn accept(self, header: TypeHeader) -> bool {
         match header {
             TypeHeader::LogoutToken => true,
@@ -230,7 +234,8 @@ impl BackChannelLogout {
     ) -> Result<(), ClaimsError> {
         // §4.1, RFC 8725 §3.11.
         if !self.types.accept(parts.header.typ) {
-            return Err(ClaimsError::Type);
+            let (found, accepted) = (parts.type_name(), self.types.names());
+            return Err(ClaimsError::Type { found, accepted });
         }
         // §2.4: the client's id, perhaps beside others.
         let audiences = parts.payload.audiences.as_ref();
@@ -514,13 +519,13 @@ impl From<TokenError> for LogoutError {
 impl fmt::Display for LogoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Method => f.write_str("the request is no POST"),
-            Self::MediaType => f.write_str("the body is no form"),
+            Self::Method => f.write_str("the request is not a POST"),
+            Self::MediaType => f.write_str("the body is not a form"),
             Self::Body(fault) => fault.fmt(f),
             Self::NoToken => f.write_str("the form has no `logout_token`"),
             Self::SeveralTokens => f.write_str("the form has more than one `logout_token`"),
             Self::Token(error) => error.fmt(f),
-            Self::Nonce => f.write_str("a logout token has no `nonce`"),
+            Self::Nonce => f.write_str("the logout token has a `nonce`, and must not have one"),
             Self::Event => f.write_str("`events` does not say that it is a logout token"),
             Self::NoSubjectOrSession => f.write_str("the logout token has neither `sub` nor `sid`"),
             Self::NotEnforced => f.write_str(

@@ -89,9 +89,9 @@ impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.keys, self.revocation) {
             (true, true) => "not ready",
-            (false, true) => "not ready: the keys of an issuer cannot be had",
-            (true, false) => "not ready: what was revoked cannot be told",
-            (false, false) => "not ready: neither keys nor revocations can be had",
+            (false, true) => "not ready: the keys of an issuer are not available",
+            (true, false) => "not ready: it is not known which tokens were revoked",
+            (false, false) => "not ready: keys of an issuer are not available, and it is not known which tokens were revoked",
         })
     }
 }

@@ -41,6 +41,42 @@ pub enum Algorithm {
     Ed25519,
 }
 
+/// Some algorithms, in the order of [`Algorithm::ALL`].
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+pub struct AlgorithmSet(u16);
+
+impl AlgorithmSet {
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Algorithm> {
+        Algorithm::ALL.iter().copied().filter(move |one| self.0 & Self::bit(*one) != 0)
+    }
+
+    const fn bit(algorithm: Algorithm) -> u16 {
+        1 << algorithm as u16
+    }
+}
+
+impl FromIterator<Algorithm> for AlgorithmSet {
+    fn from_iter<I: IntoIterator<Item = Algorithm>>(algorithms: I) -> Self {
+        Self(algorithms.into_iter().fold(0, |all, one| all | Self::bit(one)))
+    }
+}
+
+impl fmt::Debug for AlgorithmSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// `RS256, ES256`.
+impl fmt::Display for AlgorithmSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().enumerate().try_for_each(|(at, algorithm)| {
+            write!(f, "{}{algorithm}", if at == 0 { "" } else { ", " })
+        })
+    }
+}
+
 /// What kind of key an algorithm needs. A key is never used under another family.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Family {

@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{digest, hmac, rand};
 
 pub(crate) use self::algorithm::Family;
-pub use self::algorithm::{Algorithm, UnknownAlgorithm};
+pub use self::algorithm::{Algorithm, AlgorithmSet, UnknownAlgorithm};
 
 /// The signature does not verify under any key that it might be of.
 #[non_exhaustive]

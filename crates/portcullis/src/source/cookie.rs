@@ -242,7 +242,7 @@ impl fmt::Display for CookieError {
             Self::HostOnly => f.write_str(
                 "a cookie whose name starts with `__Host-` has the path `/` and no domain: browsers refuse another one",
             ),
-            Self::NoToken => f.write_str("the text is no token"),
+            Self::NoToken => f.write_str("the text is not a token"),
             Self::TooLong { length } => {
                 write!(
                     f,

@@ -104,19 +104,19 @@ impl fmt::Display for StatusListFault {
         match self {
             Self::Address(fault) => fault.fmt(f),
             Self::OtherOrigin => {
-                f.write_str("of another origin than the issuer: allow it, if the lists are there")
+                f.write_str("this is another origin than the issuer's: if its lists are there, name the origin by `StatusLists::allow_origin`")
             }
             Self::NoRoom => f.write_str("too many lists are being fetched"),
             Self::Fetch(error) => error.fmt(f),
-            Self::ContentType => f.write_str("an answer that is no `application/statuslist+jwt`"),
-            Self::Token(error) => write!(f, "the list: {error}"),
-            Self::Subject => f.write_str("the list of another address: `sub`"),
-            Self::Older => f.write_str("a list that was issued before the one at hand"),
-            Self::Malformed => f.write_str("no list of statuses that can be read"),
+            Self::ContentType => f.write_str("the answer is not `application/statuslist+jwt`"),
+            Self::Token(error) => write!(f, "the list was refused: {error}"),
+            Self::Subject => f.write_str("this is the list of another address, by its `sub`"),
+            Self::Older => f.write_str("the list was issued before the one at hand"),
+            Self::Malformed => f.write_str("this is not a list of statuses, or it cannot be read"),
             Self::TooLarge { allowed } => {
-                write!(f, "a list of more than the {allowed} bytes allowed")
+                write!(f, "the list has more than the {allowed} bytes allowed")
             }
-            Self::Timeout { after } => write!(f, "no list within {after:?}"),
+            Self::Timeout { after } => write!(f, "no list came within {after:?}"),
             Self::Panicked => f.write_str("the HTTP client or a source of keys panicked"),
             Self::Ended => f.write_str("the policy is gone"),
         }
@@ -182,10 +182,12 @@ impl fmt::Display for StatusListsError {
             Self::Setting(fault) => fault.fmt(f),
             Self::Origin { origin } => write!(
                 f,
-                "`{}` is no origin of lists: write scheme, host and port, `https://status.example`",
+                "`{}` is not an origin of lists: write scheme, host and port, `https://status.example`",
                 origin.escape_debug()
             ),
-            Self::Thread(reason) => write!(f, "the thread that fetches lists: {reason}"),
+            Self::Thread(reason) => {
+                write!(f, "the thread that fetches lists cannot be started: {reason}")
+            }
         }
     }
 }

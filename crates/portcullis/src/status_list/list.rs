@@ -63,7 +63,8 @@ impl List {
         let payload = &parts.payload;
         let text = parts.text.payload();
         if parts.header.typ != TypeHeader::StatusList {
-            return Err(ClaimsError::Type.into());
+            let (found, accepted) = (parts.type_name(), "`statuslist+jwt`");
+            return Err(ClaimsError::Type { found, accepted }.into());
         }
         if *statement.issuer.rules.id != *origin.issuer {
             return Err(ClaimsError::Issuer.into());

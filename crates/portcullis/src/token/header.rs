@@ -1,5 +1,7 @@
+use core::fmt;
+
 use super::{Fault, MAX_ID, Part, Span, TokenError};
-use crate::json::{self, Value};
+use crate::json::{self, JsonText, Value};
 use crate::signature::Algorithm;
 
 /// The JOSE header, as far as it may be asked: the algorithm is compared, the key id looks up.
@@ -116,11 +118,7 @@ impl TypeHeader {
     /// Media types compare without case, and `application/` may be left out (RFC 7515 §4.1.9,
     /// RFC 8725bis §3.11).
     fn of(value: &str) -> Self {
-        const PREFIX: &str = "application/";
-        let name = match value.get(..PREFIX.len()) {
-            Some(prefix) if prefix.eq_ignore_ascii_case(PREFIX) => &value[PREFIX.len()..],
-            _ => value,
-        };
+        let name = without_prefix(value);
         if name.eq_ignore_ascii_case("JWT") {
             Self::Jwt
         } else if name.eq_ignore_ascii_case("at+jwt") {
@@ -132,5 +130,117 @@ impl TypeHeader {
         } else {
             Self::Other
         }
+    }
+}
+
+/// A media type without the `application/` that may be left out.
+fn without_prefix(value: &str) -> &str {
+    const PREFIX: &str = "application/";
+    match value.get(..PREFIX.len()) {
+        Some(prefix) if prefix.eq_ignore_ascii_case(PREFIX) => &value[PREFIX.len()..],
+        _ => value,
+    }
+}
+
+/// The types of JWTs that are registered, or that a provider is known to write.
+const KNOWN_TYPES: [&str; 16] = [
+    "JWT",
+    "at+jwt",
+    "dc+sd-jwt",
+    "dpop+jwt",
+    "entity-statement+jwt",
+    "kb+jwt",
+    "logout+jwt",
+    "oauth-authz-req+jwt",
+    "okta-internal-at+jwt",
+    "sd-jwt",
+    "secevent+jwt",
+    "statuslist+jwt",
+    "token-introspection+jwt",
+    "vc+jwt",
+    "vc+sd-jwt",
+    "vp+jwt",
+];
+
+/// What the `typ` header of a token says, for logs: a type that is known, by its own name, or that it is another. Of
+/// what the sender of a token writes freely, nothing is kept.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct TypeName(Told);
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Told {
+    Absent,
+    Known(&'static str),
+    Other,
+}
+
+impl TypeName {
+    /// There is no `typ`.
+    pub const ABSENT: Self = Self(Told::Absent);
+
+    /// What a `typ` of this text is told as.
+    pub fn new(typ: &str) -> Self {
+        let name = without_prefix(typ);
+        let known = KNOWN_TYPES.into_iter().find(|known| known.eq_ignore_ascii_case(name));
+        Self(known.map_or(Told::Other, Told::Known))
+    }
+
+    /// Reads it of a header that was read as one.
+    pub(super) fn read(header: &str) -> Self {
+        let typ = JsonText::of_checked(header).get("typ").and_then(JsonText::string);
+        typ.map_or(Self::ABSENT, |typ| Self::new(&typ))
+    }
+}
+
+impl fmt::Display for TypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Told::Absent => f.write_str("missing"),
+            Told::Known(name) => write!(f, "`{name}`"),
+            Told::Other => f.write_str("not a known type"),
+        }
+    }
+}
+
+impl fmt::Debug for TypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypeName({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_is_known_is_told_by_its_own_name_and_no_other_is() {
+        for (typ, told) in [
+            ("JWT", "`JWT`"),
+            ("jwt", "`JWT`"),
+            ("AT+jwt", "`at+jwt`"),
+            ("application/logout+jwt", "`logout+jwt`"),
+            ("APPLICATION/secevent+jwt", "`secevent+jwt`"),
+            ("text/JWT", "not a known type"),
+            ("JWT ", "not a known type"),
+            ("", "not a known type"),
+            ("alice", "not a known type"),
+            ("\u{1b}[2J", "not a known type"),
+        ] {
+            assert_eq!(TypeName::new(typ).to_string(), told, "{typ:?}");
+            assert_eq!(format!("{:?}", TypeName::new(typ)), format!("TypeName({told})"));
+        }
+        assert_eq!(TypeName::ABSENT.to_string(), "missing");
+        assert!(KNOWN_TYPES.is_sorted());
+    }
+
+    #[test]
+    fn a_type_is_found_in_a_header_in_whatever_spelling() {
+        for header in [
+            r#"{"alg":"ES256","typ":"vc+jwt","kid":"typ"}"#,
+            r#"{"kid":"typ", "t\u0079p" : "vc\u002bjwt" }"#,
+        ] {
+            assert_eq!(TypeName::read(header).to_string(), "`vc+jwt`", "{header}");
+        }
+        assert_eq!(TypeName::read(r#"{"alg":"ES256","kid":"typ"}"#), TypeName::ABSENT);
     }
 }

@@ -29,6 +29,7 @@ use base64::Engine as _;
 use base64::engine::{Simd, general_purpose::NO_PAD};
 use memchr::memchr_iter;
 
+pub use self::header::TypeName;
 pub(crate) use self::header::{Header, TypeHeader};
 pub(crate) use self::header_cache::HeaderCache;
 pub(crate) use self::payload::Payload;
@@ -315,6 +316,12 @@ impl Parts {
     /// What it says in `iss`.
     pub(crate) fn issuer(&self) -> Option<&str> {
         self.payload.issuer.as_ref().map(|id| id.get(self.text.payload()))
+    }
+
+    /// What its header says of its type, for an error.
+    #[cold]
+    pub(crate) fn type_name(&self) -> TypeName {
+        TypeName::read(self.text.header())
     }
 
     /// The claim of this name, in whatever spelling.

@@ -14,7 +14,7 @@ pub(super) fn authenticate<'r>(
     token: Unverified<'_>,
     issuer: IssuerMatch<'r>,
     now: UnixTime,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Result<(Authentic, IssuerMatch<'r>), Incomplete> {
     let (candidates, issuer) = find_keys(&token.parts, issuer, now, lookup)?;
     let token = check_signature(token, &candidates, issuer.trusted(), lookup)?;
@@ -26,7 +26,7 @@ pub(crate) fn find_keys<'r>(
     parts: &Parts,
     issuer: IssuerMatch<'r>,
     now: UnixTime,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Result<(Candidates, IssuerMatch<'r>), Incomplete> {
     let issuer = resolve_issuer(parts, issuer, lookup)?;
     let (trusted, query) = (issuer.trusted(), parts.key_query());
@@ -41,7 +41,7 @@ pub(crate) fn find_keys<'r>(
 pub(super) fn resolve_issuer<'r>(
     parts: &Parts,
     issuer: IssuerMatch<'r>,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Result<IssuerMatch<'r>, Error> {
     if issuer.trusted().requires_key_id && parts.key_query().key_id.is_none() {
         return Err(KeyError::IdMissing.into());
@@ -61,7 +61,7 @@ pub(crate) fn check_signature(
     token: Unverified<'_>,
     candidates: &Candidates,
     issuer: &TrustedIssuer,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Result<Authentic, Incomplete> {
     let query = token.parts.key_query();
     let algorithm = query.algorithm;
@@ -82,7 +82,7 @@ pub(crate) fn check_signature(
 pub(super) fn look_up(
     issuer: &TrustedIssuer,
     query: &KeyQuery<'_>,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
     otherwise: impl Into<Error>,
 ) -> Incomplete {
     match lookup {
@@ -92,7 +92,9 @@ pub(super) fn look_up(
             if seeks.is_empty() { otherwise.into().into() } else { Incomplete::NeedsKey(seeks) }
         }
         // Unknown is not invalid where one of the sources could not be asked.
-        KeyLookup::Exhausted(Some(unavailable)) => KeyError::Unavailable(unavailable).into(),
+        KeyLookup::Exhausted(Some(unavailable)) => {
+            KeyError::Unavailable(unavailable.clone()).into()
+        }
         KeyLookup::Exhausted(None) => otherwise.into().into(),
     }
 }

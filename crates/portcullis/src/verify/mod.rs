@@ -29,7 +29,7 @@ pub(crate) fn verify(
     verifier: &Verifier,
     text: &[u8],
     now: UnixTime,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Result<VerifiedToken, Incomplete> {
     let remembered = recall(verifier, text, now)?;
     // Read before the sources are asked: what is revoked meanwhile raises it.
@@ -49,7 +49,7 @@ fn verify_uncached(
     rules: &Rules,
     text: &[u8],
     now: UnixTime,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Result<Valid, Incomplete> {
     let mut signature = SignatureBuffer::new();
     let token = Unverified::parse(text, rules.limits, &rules.headers, &mut signature)?;
@@ -82,10 +82,12 @@ pub(crate) fn find_issuer<'r>(
     let id = id(parts)?;
     let issuer = rules.issuers.find(id).ok_or_else(|| rules.issuers.untrusted(id))?;
     // RFC 8725 §3.1: the policy says which algorithms, the token only which of them.
-    if algorithms.unwrap_or(&issuer.trusted().algorithms).contains(&header.algorithm) {
+    let trusted = algorithms.unwrap_or(&issuer.trusted().algorithms);
+    if trusted.contains(&header.algorithm) {
         Ok(issuer)
     } else {
-        Err(ClaimsError::Algorithm)
+        let trusted = trusted.iter().copied().collect();
+        Err(ClaimsError::Algorithm { found: header.algorithm, trusted })
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn authenticate_other(
     algorithms: Option<&[Algorithm]>,
     screen: impl Fn(&Parts, &TrustedIssuer, UnixTime) -> Result<(), ClaimsError>,
 ) -> Result<Statement, Error> {
-    let attempt = |lookup| {
+    let attempt = |lookup: KeyLookup<'_>| {
         let mut signature = SignatureBuffer::new();
         let limits = TokenLimits { token: limit, ..rules.limits };
         let token = Unverified::parse(text, limits, &rules.headers, &mut signature)?;

@@ -16,7 +16,7 @@ pub(crate) fn recheck(
     rules: &Rules,
     token: &VerifiedToken,
     now: UnixTime,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Result<(), Incomplete> {
     check_again(rules, token, now, lookup)?;
     let generation = rules.generation();
@@ -34,7 +34,7 @@ pub(super) fn check_again(
     rules: &Rules,
     token: &VerifiedToken,
     now: UnixTime,
-    lookup: KeyLookup,
+    lookup: KeyLookup<'_>,
 ) -> Result<(), Incomplete> {
     let parts = token.parts();
     parts.check_limits(rules.limits)?;
@@ -68,7 +68,7 @@ pub(crate) async fn resume_recheck(
     token: &VerifiedToken,
     incomplete: Incomplete,
 ) -> Result<(), Error> {
-    let again = |lookup| recheck(rules, token, rules.terms.clock.now(), lookup);
+    let again = |lookup: KeyLookup<'_>| recheck(rules, token, rules.terms.clock.now(), lookup);
     let incomplete = match after_keys(incomplete, again).await {
         Ok(()) => return Ok(()),
         Err(incomplete) => incomplete,

@@ -59,10 +59,10 @@ impl<E: Into<Error>> From<E> for Incomplete {
 
 /// Whether sources may be told to look for a key.
 #[derive(Clone, Copy)]
-pub(crate) enum KeyLookup {
+pub(crate) enum KeyLookup<'a> {
     Allowed,
     /// They were, and one of them may not have been able to.
-    Exhausted(Option<KeysUnavailable>),
+    Exhausted(Option<&'a KeysUnavailable>),
 }
 
 /// Where a key was missing, waits until all sources have looked for it, and tries `again`, once: nobody is told to
@@ -70,7 +70,7 @@ pub(crate) enum KeyLookup {
 /// all anew.
 pub(super) async fn after_keys<T>(
     incomplete: Incomplete,
-    again: impl FnOnce(KeyLookup) -> Result<T, Incomplete>,
+    again: impl FnOnce(KeyLookup<'_>) -> Result<T, Incomplete>,
 ) -> Result<T, Incomplete> {
     let Incomplete::NeedsKey(lookups) = incomplete else { return Err(incomplete) };
     let mut unavailable = None;
@@ -79,7 +79,7 @@ pub(super) async fn after_keys<T>(
             unavailable = Some(error);
         }
     }
-    again(KeyLookup::Exhausted(unavailable))
+    again(KeyLookup::Exhausted(unavailable.as_ref()))
 }
 
 /// Verifies the text of a token once what it waits for has come.
@@ -89,7 +89,7 @@ pub(crate) async fn resume(
     incomplete: Incomplete,
 ) -> Result<VerifiedToken, Error> {
     let Verifier { rules, cache, .. } = verifier;
-    let again = |lookup| verify(verifier, text, rules.terms.clock.now(), lookup);
+    let again = |lookup: KeyLookup<'_>| verify(verifier, text, rules.terms.clock.now(), lookup);
     let incomplete = match after_keys(incomplete, again).await {
         Ok(token) => return Ok(token),
         Err(incomplete) => incomplete,

@@ -81,6 +81,6 @@ fn an_issuer_without_a_name_or_keys_is_not_told_of_what_needs_the_feature() {
     let error = refused(&ISSUER.replace("id = \"https://a\"", "").replace(SECRETS, "keys = {}"));
     assert_eq!(
         error.to_string(),
-        "the policy is refused:\n  - line 2: issuer[0].id: is missing, and has no default\n  - line 6: issuer[0].keys: is missing one of `jwks_file`, `pem_file`, `secrets`"
+        "the policy is refused:\n  - line 2: issuer[0].id: is missing and has no default: set it\n  - line 6: issuer[0].keys: needs one of `jwks_file`, `pem_file`, `secrets`"
     );
 }

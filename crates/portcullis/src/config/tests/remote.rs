@@ -436,16 +436,16 @@ algorithms = ["ES256"]
 discovery = true
 max_wait = "61s"
 "#;
-    let plain = "plain `http`: whoever is on the way could replace the keys; use `https`, or for a host of a private network `allow_http`, among what is dangerous";
+    let plain = r#"this is plain `http`, and whoever is on the way could replace the keys; use `https`, or for a host of a private network call `.allow_http(dangerous::allow_http("keycloak"))` with the name of that host, in a policy file `dangerous.allow_http`"#;
     let template = "https://id.example/{tenant}?a=b";
     let expected = [
         "line 7: issuer[0].keys.cool_down: issuer `https://a`: `cool_down` must be 1 s to 1 h".to_owned(),
         format!("line 8: issuer[0].keys.jwks_url: issuer `https://a`: `http://id.example/jwks`: {plain}"),
         "line 9: issuer[0].keys.max_bytes: issuer `https://a`: `max_bytes` must be 1 KiB to 4 MiB".to_owned(),
         "line 10: issuer[0].keys.max_keys: is a string; write a number".to_owned(),
-        "line 14: issuer[1].id: issuer `accounts.example`: `accounts.example`: not an absolute `https` URL".to_owned(),
+        "line 14: issuer[1].id: issuer `accounts.example`: `accounts.example`: this is not an absolute `https` URL".to_owned(),
         "line 19: issuer[1].keys.timeout: issuer `accounts.example`: `timeout` must be 1 ms to 60 s".to_owned(),
-        format!("line 22: issuer[2].template: issuer `{template}`: `https://id.example/tenant`: a URL with a user name, a fragment or an unfit query"),
+        format!("line 22: issuer[2].template: issuer `{template}`: `https://id.example/tenant`: the URL has a user name, a fragment or a query that it must not have: leave it out"),
         format!("line 23: issuer[2].max_tenants: issuer `{template}`: `max_tenants` must be at least 1"),
         format!("line 28: issuer[2].keys.max_wait: issuer `{template}`: `max_wait` must be 0 to 60 s"),
     ];
@@ -666,7 +666,7 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
     }
     assert_eq!(
         said(&with_keys("jwks_file = \"jwks.json\", timeout = \"5s\"")),
-        ["line 5: issuer[0].keys.timeout: says nothing without one of `jwks_url`, `discovery`"]
+        ["line 5: issuer[0].keys.timeout: has no effect without one of `jwks_url`, `discovery`"]
     );
     // A template that may be loaded, were it not for all tenants at once.
     assert!(
@@ -708,7 +708,7 @@ fn templates_are_held_to_what_a_policy_holds_them_to() {
     assert_eq!(
         said(&of("https://a/")),
         [
-            "line 2: issuer[0].template: issuer `https://a/`: a template has exactly one `{tenant}`, which is not all of a host, the end of its name, or all before a public suffix such as `com` or `co.uk`; an issuer without tenants is named by its identifier"
+            "line 2: issuer[0].template: issuer `https://a/`: a template must have exactly one `{tenant}`, which must not be a whole host name, the end of one, or all of one before a public suffix such as `com` or `co.uk`; for an issuer without tenants, call `Issuer::new` with its identifier"
         ]
     );
 

@@ -98,22 +98,22 @@ impl fmt::Display for PemFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotPem => f.write_str(
-                "not PEM: there is no whole block from `-----BEGIN …-----` to `-----END …-----`; `openssl x509 -inform der` converts a certificate in DER",
+                "this is not PEM, because it has no whole block from `-----BEGIN …-----` to `-----END …-----`; `openssl x509 -inform der` converts a certificate in DER",
             ),
             Self::NotACertificate { label } => {
-                write!(f, "a block `{label}` among the certificates: take it out")
+                write!(f, "there is a block `{label}` among the certificates: remove it")
             }
             Self::NoCertificate => {
-                f.write_str("no certificate: add the block `-----BEGIN CERTIFICATE-----`")
+                f.write_str("there is no certificate: add the block `-----BEGIN CERTIFICATE-----`")
             }
-            Self::NoKey => f.write_str("no private key: add the block `-----BEGIN PRIVATE KEY-----`"),
+            Self::NoKey => f.write_str("there is no private key: add the block `-----BEGIN PRIVATE KEY-----`"),
             Self::SeveralKeys => {
-                f.write_str("more than one private key: keep the one of the certificate")
+                f.write_str("there is more than one private key: keep the one that belongs to the certificate")
             }
             Self::EncryptedKey => f.write_str(
                 "the private key is encrypted: decrypt it first, `openssl pkey -in ENCRYPTED -out KEY`",
             ),
-            Self::Unusable(reason) => write!(f, "not usable for TLS: {reason}"),
+            Self::Unusable(reason) => write!(f, "it cannot be used for TLS: {reason}"),
         }
     }
 }

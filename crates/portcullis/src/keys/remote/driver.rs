@@ -57,6 +57,8 @@ struct Engine {
     /// Ids of keys that the last good fetch took away.
     doubtful: Vec<Box<str>>,
     last_error: Option<KeyFetchError>,
+    /// The same in words, for each request that it costs its key.
+    reason: Option<Arc<str>>,
     is_over: bool,
 }
 
@@ -72,6 +74,7 @@ impl Shared {
             fresh_for: None,
             doubtful: Vec::new(),
             last_error: None,
+            reason: None,
             is_over: false,
         };
         Self {
@@ -216,6 +219,15 @@ impl Shared {
         }
     }
 
+    /// What a request is told that found no key since none could be fetched, or none in time.
+    fn unavailable(&self, retry_after: Option<Duration>) -> KeysUnavailable {
+        let unavailable = KeysUnavailable::new().with_retry_after(retry_after);
+        match &self.engine().reason {
+            Some(reason) => unavailable.with_reason(Arc::clone(reason)),
+            None => unavailable,
+        }
+    }
+
     /// Whether the next request would have what never came fetched once more.
     pub(super) fn would_try_again(&self) -> bool {
         self.engine().schedule.would_try_again()
@@ -279,6 +291,7 @@ impl Shared {
                 });
                 engine.fresh_for = Some(fresh_for);
                 engine.last_error = None;
+                engine.reason = None;
                 self.step(&mut engine, Input::Loaded { fresh_for, jitter });
                 let until = engine.schedule.expires_at().map(|at| at.as_millis());
                 let until = until.and_then(|until| u64::try_from(until).ok());
@@ -287,6 +300,7 @@ impl Shared {
             }
             Err(error) => {
                 let retry_after = error.retry_after();
+                engine.reason = Some(error.to_string().into());
                 engine.last_error = Some(error);
                 self.step(&mut engine, Input::Failed { retry_after, jitter });
                 None
@@ -363,7 +377,7 @@ impl Seeking {
                 }
                 Some(KeyAnswer::Look { .. } | KeyAnswer::Unknown) => return Ok(()),
                 Some(KeyAnswer::Unavailable { retry_after }) => {
-                    return Err(KeysUnavailable { retry_after });
+                    return Err(shared.unavailable(retry_after));
                 }
                 None => return Err(KeysUnavailable::default()),
             }

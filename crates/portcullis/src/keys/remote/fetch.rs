@@ -346,7 +346,7 @@ impl From<FetchError> for KeyFetchError {
 impl fmt::Display for KeyFetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let KeyFetchFault::NoMetadata(tried) = &self.fault {
-            f.write_str("no metadata of this issuer")?;
+            f.write_str("no address has metadata of this issuer")?;
             return tried.iter().enumerate().try_for_each(|(at, error)| {
                 write!(f, "{}{error}", if at == 0 { ": " } else { "; " })
             });
@@ -355,14 +355,14 @@ impl fmt::Display for KeyFetchError {
         match &self.fault {
             KeyFetchFault::Fetch(fault) => fault.fmt(f),
             KeyFetchFault::MetadataNotAnObject(found) => {
-                write!(f, "instead of the metadata there is {found}")
+                write!(f, "these are not the metadata: {found}")
             }
             KeyFetchFault::Metadata(fault) => write!(f, "the metadata {fault}"),
             KeyFetchFault::Missing { member } => {
-                write!(f, "the metadata have no string `{member}`")
+                write!(f, "the metadata does not have `{member}` as a string")
             }
             KeyFetchFault::Issuer { expected, found } => {
-                write!(f, "the metadata are of issuer `{found}`, not `{expected}`")?;
+                write!(f, "the metadata is of the issuer `{found}`, not of `{expected}`")?;
                 if found.trim_end_matches('/') == expected.trim_end_matches('/') {
                     f.write_str(": the slash at the end counts; write it as the tokens do")?;
                 }
@@ -378,7 +378,7 @@ impl fmt::Display for KeyFetchError {
             KeyFetchFault::NoMetadata(_) => Ok(()),
             KeyFetchFault::MetadataInstead { keys } => write!(
                 f,
-                "this is a document of metadata, and no key set: use discovery instead of this address, or the `jwks_uri` that it names, `{keys}`"
+                "this is a document of metadata, not a key set: use `RemoteJwks::discovery()` instead of this address, or the `jwks_uri` that it names, `{keys}`"
             ),
             KeyFetchFault::Keys(fault) => fault.fmt(f),
             KeyFetchFault::Panicked => f.write_str("the HTTP client panicked"),
@@ -404,7 +404,10 @@ mod tests {
     fn an_error_names_its_address_without_the_query() {
         let error = error(KeyFetchFault::Fetch(FetchFault::Status { status: 500 }));
         assert_eq!(error.url(), "https://id.example/jwks");
-        assert_eq!(error.to_string(), "https://id.example/jwks: status 500");
+        assert_eq!(
+            error.to_string(),
+            "https://id.example/jwks: the server answered with status 500"
+        );
         assert!(!format!("{error:?}").contains("secret"));
     }
 
@@ -412,20 +415,26 @@ mod tests {
     fn an_error_names_the_fault_and_the_way_out() {
         let named = "http://id.example/jwks".to_owned();
         for (fault, text) in [
-            (KeyFetchFault::Fetch(FetchFault::Status { status: 404 }), "status 404"),
+            (
+                KeyFetchFault::Fetch(FetchFault::Status { status: 404 }),
+                "the server answered with status 404",
+            ),
             (
                 KeyFetchFault::Metadata(JsonFault::NotAnObject),
                 "the metadata is not one JSON object in UTF-8",
             ),
             (
                 KeyFetchFault::Missing { member: "jwks_uri" },
-                "the metadata have no string `jwks_uri`",
+                "the metadata does not have `jwks_uri` as a string",
             ),
             (
                 KeyFetchFault::KeysAddress { address: named, fault: AddressFault::Downgrade },
-                "`jwks_uri` is `http://id.example/jwks`: plain `http`, named by metadata that came over `https`",
+                "`jwks_uri` is `http://id.example/jwks`: this is plain `http`, and the metadata that names it came over `https`: have the issuer publish an `https` address",
             ),
-            (KeyFetchFault::Keys(KeyFault::NotASet), "not a JWK set: it has no array `keys`"),
+            (
+                KeyFetchFault::Keys(KeyFault::NotASet),
+                "this is not a JWK set: it has no array `keys`",
+            ),
             (KeyFetchFault::Panicked, "the HTTP client panicked"),
             (KeyFetchFault::Ended, "the last policy with these keys is gone"),
         ] {

@@ -642,7 +642,9 @@ impl fmt::Display for RemoteJwksError {
             }
             Self::Address { address, fault } => write!(f, "`{}`: {fault}", address.escape_debug()),
             Self::FirstFetch(error) => error.fmt(f),
-            Self::Thread(reason) => write!(f, "the thread that fetches keys: {reason}"),
+            Self::Thread(reason) => {
+                write!(f, "the thread that fetches keys cannot be started: {reason}")
+            }
         }
     }
 }

@@ -4,7 +4,9 @@ use core::time::Duration;
 use std::time::SystemTime;
 
 use super::fetch::KeyFetchError;
+use crate::keys::set::Skipped;
 use crate::keys::{KeySet, SkippedKey};
+use crate::time::InWords;
 
 /// How a remote key set is doing.
 #[non_exhaustive]
@@ -80,20 +82,26 @@ impl fmt::Display for RemoteKeysEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refreshed { keys, .. } => {
-                write!(f, "new keys: {}, entries skipped: {}", keys.len(), keys.skipped().len())
+                write!(f, "new keys are in use{}", Skipped(keys))
             }
-            Self::Unchanged => f.write_str("keys unchanged"),
+            Self::Unchanged => f.write_str("the keys are unchanged"),
             Self::Failed { error, retry_in } => {
-                write!(f, "keys not fetched, next try in {retry_in:.1?}: {error}")
+                write!(f, "the keys could not be fetched (next try in {retry_in:.1?}): {error}")
             }
-            Self::UnknownKey => f.write_str("a token names an unknown key: looking for it"),
-            Self::Throttled { ends_in } => {
-                write!(f, "tokens name unknown keys: next fetch in {ends_in:.1?} at the earliest")
-            }
-            Self::StaleServed { age, ends_in } => {
-                write!(f, "keys of {age:.0?} ago are served, for {ends_in:.0?} at most")
-            }
-            Self::Expired => f.write_str("keys too old to be served: tokens get 503"),
+            Self::UnknownKey => f.write_str("a token names an unknown key, which is looked for"),
+            Self::Throttled { ends_in } => write!(
+                f,
+                "a token names an unknown key, and it is too soon to look for it (next fetch in {ends_in:.1?} at the earliest)"
+            ),
+            Self::StaleServed { age, ends_in } => write!(
+                f,
+                "the keys fetched {} ago stay in use, for {} at most",
+                InWords(*age),
+                InWords(*ends_in)
+            ),
+            Self::Expired => f.write_str(
+                "the keys are too old to be used, and tokens of the issuer are answered with 503",
+            ),
         }
     }
 }
@@ -138,23 +146,26 @@ mod tests {
         for (event, text) in [
             (
                 RemoteKeysEvent::Refreshed { generation: 3, keys: KeySet::empty() },
-                "new keys: 0, entries skipped: 0",
+                "new keys are in use",
             ),
-            (RemoteKeysEvent::Unchanged, "keys unchanged"),
+            (RemoteKeysEvent::Unchanged, "the keys are unchanged"),
             (
                 RemoteKeysEvent::Failed { error, retry_in: short },
-                "keys not fetched, next try in 1.2s: https://id.example/jwks: status 500",
+                "the keys could not be fetched (next try in 1.2s): https://id.example/jwks: the server answered with status 500",
             ),
-            (RemoteKeysEvent::UnknownKey, "a token names an unknown key: looking for it"),
+            (RemoteKeysEvent::UnknownKey, "a token names an unknown key, which is looked for"),
             (
                 RemoteKeysEvent::Throttled { ends_in: short },
-                "tokens name unknown keys: next fetch in 1.2s at the earliest",
+                "a token names an unknown key, and it is too soon to look for it (next fetch in 1.2s at the earliest)",
             ),
             (
                 RemoteKeysEvent::StaleServed { age: long, ends_in: short },
-                "keys of 3600s ago are served, for 1s at most",
+                "the keys fetched 1 h ago stay in use, for 1 s at most",
             ),
-            (RemoteKeysEvent::Expired, "keys too old to be served: tokens get 503"),
+            (
+                RemoteKeysEvent::Expired,
+                "the keys are too old to be used, and tokens of the issuer are answered with 503",
+            ),
         ] {
             assert_eq!(event.to_string(), text);
         }

@@ -399,13 +399,13 @@ pub enum SecretFault {
 
 impl fmt::Display for SecretFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const WAY_OUT: &str = "make one with `openssl rand -base64 64 | tr '+/' '-_' | tr -d '=\\n'` and encoding base64url";
+        const WAY_OUT: &str = "make one with `openssl rand -base64 64 | tr '+/' '-_' | tr -d '=\\n'` and give it as `Secret::encoded(text, Encoding::Base64url)`, in a policy file with `encoding = \"base64url\"`";
         match self {
-            Self::NoAlgorithm => f.write_str("the issuer lists no algorithm that this secret could be for; list one of HS256, HS384, HS512"),
+            Self::NoAlgorithm => f.write_str("the issuer lists no algorithm that a shared secret works with: list HS256, HS384 or HS512"),
             Self::Encoding(Encoding::Base64url) => f.write_str("it is not base64url, which has letters, digits, `-` and `_` (standard base64 has `+` and `/`)"),
-            Self::Encoding(Encoding::Hex) => f.write_str("it is not hexadecimal"),
+            Self::Encoding(Encoding::Hex) => f.write_str("it is not hexadecimal (digits and `a` to `f`, two for each byte)"),
             Self::Encoding(Encoding::Raw) => f.write_str("it is not as it must be"),
-            Self::Stray(stray) => write!(f, "it {stray}, which would be part of it: take that away or, if it belongs to the secret, write the secret in hexadecimal"),
+            Self::Stray(stray) => write!(f, "it {stray}, which would be part of the secret: remove that or, if it belongs to the secret, give the secret in hexadecimal, as `Secret::encoded(text, Encoding::Hex)`"),
             Self::TooShort { algorithm, needed, found } => {
                 write!(f, "it has {found} bytes, and {algorithm} needs {needed} (RFC 7518 section 3.2); {WAY_OUT}")
             }

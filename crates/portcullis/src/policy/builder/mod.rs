@@ -256,7 +256,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// What a bad token in a cookie does where a request without a token would pass.
+    /// What a bad token in a cookie does: where a request without a token would pass, and for the removal of the cookie
+    /// ([`BadCookie::RejectAndClear`]) where a token is required as well.
     ///
     /// If you do not call it: [`BadCookie::Reject`].
     pub fn bad_cookie(mut self, choice: BadCookie) -> Self {

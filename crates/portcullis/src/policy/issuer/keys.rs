@@ -162,7 +162,9 @@ impl KeyParts {
         let check_use = |keys: &KeySet| {
             let is_unused = algorithms.iter().all(|one| keys.most_matches(*one, false) == 0);
             if is_unused {
-                Err(PolicyFault::UnusedKeys { issuer: issuer.to_owned() })
+                let usable = keys.iter().map(|key| key.algorithm()).collect();
+                let listed = algorithms.iter().copied().collect();
+                Err(PolicyFault::UnusedKeys { issuer: issuer.to_owned(), usable, listed })
             } else {
                 Ok(())
             }

@@ -125,7 +125,7 @@ async fn of_an_issuer_without_metadata_it_is_said_what_each_address_answered() {
     assert_eq!(
         error_of(&rig).await.to_string(),
         format!(
-            "no metadata of this issuer: {OPENID}: instead of the metadata there is HTML or XML where a JSON object belongs; {OAUTH}: status 502"
+            "no address has metadata of this issuer: {OPENID}: these are not the metadata: this is HTML or XML, and a JSON object is needed; {OAUTH}: the server answered with status 502"
         )
     );
     assert_eq!(rig.server.urls(), [OPENID, OAUTH]);
@@ -147,7 +147,7 @@ async fn metadata_of_another_issuer_are_refused_and_both_are_shown() {
         assert_eq!(
             error.to_string(),
             format!(
-                "no metadata of this issuer: {OPENID}: the metadata are of issuer `{found}`, not `https://id.example`{hint}; {OAUTH}: status 404"
+                "no address has metadata of this issuer: {OPENID}: the metadata is of the issuer `{found}`, not of `https://id.example`{hint}; {OAUTH}: the server answered with status 404"
             )
         );
         let expected = ISSUER.to_owned();
@@ -165,7 +165,7 @@ async fn the_slash_at_the_end_of_the_configured_issuer_counts_as_well() {
     assert_eq!(
         error.to_string(),
         format!(
-            "no metadata of this issuer: {OPENID}: the metadata are of issuer `https://id.example`, not `https://id.example/`: the slash at the end counts; write it as the tokens do; {OAUTH}: status 404"
+            "no address has metadata of this issuer: {OPENID}: the metadata is of the issuer `https://id.example`, not of `https://id.example/`: the slash at the end counts; write it as the tokens do; {OAUTH}: the server answered with status 404"
         )
     );
 }
@@ -308,6 +308,6 @@ async fn tokens_with_unknown_keys_do_not_have_the_metadata_read() {
 async fn a_busy_server_of_metadata_says_when_to_ask_again() {
     let rig = rig();
     rig.server.answers(OPENID, Reply::status(429).with("retry-after", "57"));
-    let unavailable = KeysUnavailable { retry_after: Some(57 * SECOND) };
-    assert_eq!(rig.ask("a").await, Err(unavailable));
+    let unavailable = rig.ask("a").await.unwrap_err();
+    assert_eq!(unavailable.retry_after, Some(57 * SECOND));
 }

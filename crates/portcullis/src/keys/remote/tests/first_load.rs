@@ -28,7 +28,7 @@ async fn after_a_start_two_thousand_requests_at_once_wait_for_one_fetch_and_pass
     rig.server.answers(KEYS, Reply::ids(&["a"]).after(300 * MILLISECOND));
     let requests: Vec<_> = (0..2048).map(|_| rig.spawn("a")).collect();
     // More would only be told later that they came in vain.
-    assert_eq!(rig.ask("a").await, Err(KeysUnavailable { retry_after: Some(SECOND) }));
+    assert_eq!(rig.ask("a").await, Err(KeysUnavailable::new().with_retry_after(Some(SECOND))));
     for request in requests {
         assert_eq!(request.await.unwrap(), (300 * MILLISECOND, Ok(true)));
     }
@@ -67,7 +67,7 @@ async fn a_client_is_told_to_come_again_in_a_minute_whatever_the_key_server_asks
 async fn the_first_request_waits_two_seconds_at_most() {
     let rig = Rig::new();
     rig.server.answers(KEYS, Reply::ids(&["a"]).after(3 * SECOND));
-    assert_eq!(rig.ask("a").await, Err(KeysUnavailable { retry_after: None }));
+    assert_eq!(rig.ask("a").await, Err(KeysUnavailable::new()));
     assert_eq!(rig.elapsed(), 2 * SECOND);
     // What it asked for comes all the same.
     rig.pass(SECOND + MILLISECOND).await;
@@ -83,7 +83,12 @@ async fn a_request_before_the_first_set_is_unavailable_where_the_fetch_fails() {
     let Some(RemoteKeysEvent::Failed { retry_in, .. }) = rig.events().pop() else {
         panic!("no failure")
     };
-    assert_eq!(unavailable, KeysUnavailable { retry_after: Some(retry_in) });
+    assert_eq!(unavailable.retry_after, Some(retry_in));
+    // The log says why, also where no framework has an extension for it.
+    let reason = format!("{KEYS}: the server answered with status 500");
+    assert_eq!(unavailable.reason(), Some(&*reason));
+    let text = KeyError::Unavailable(unavailable).to_string();
+    assert_eq!(text, format!("the keys of the issuer are not available at the moment: {reason}"));
     // Nobody wants it any more.
     rig.pass(DAY).await;
     assert_eq!(rig.server.count(), 1);
@@ -136,7 +141,7 @@ fn what_loads_at_start_does_not_start_if_the_first_fetch_fails() {
         panic!("it started")
     };
     assert_eq!(*error.fault(), KeyFetchFault::Fetch(FetchFault::Status { status: 404 }));
-    assert_eq!(error.to_string(), "https://id.example/jwks: status 404");
+    assert_eq!(error.to_string(), "https://id.example/jwks: the server answered with status 404");
     assert_eq!(server.count(), 1);
 }
 

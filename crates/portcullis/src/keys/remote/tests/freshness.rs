@@ -193,7 +193,7 @@ async fn a_key_that_is_taken_away_is_refused_with_the_next_request() {
     rig.server.answers(KEYS, Reply::set([new.jwk()]));
     rig.remote.refresh_now().await.unwrap();
     // Refused, but only another answer without it can say that it is gone.
-    let unavailable = KeysUnavailable { retry_after: Some(30 * SECOND) };
+    let unavailable = KeysUnavailable::new().with_retry_after(Some(30 * SECOND));
     let doubtful: Error = KeyError::Unavailable(unavailable).into();
     assert_eq!(at_once(&policy, &old.token()), Some(Err(doubtful.clone())));
     assert_eq!(at_once(&policy, &new.token()), Some(Ok(())));
@@ -253,7 +253,7 @@ async fn a_key_that_is_taken_away_is_kept_for_no_outage() {
     assert_eq!(rig.ids(), ["b"]);
     assert!(!key.is_live(Noon.now()));
     let asked = rig.ask("a").await;
-    assert!(matches!(asked, Err(KeysUnavailable { retry_after: Some(_) })), "{asked:?}");
+    assert!(matches!(asked, Err(KeysUnavailable { retry_after: Some(_), .. })), "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,9 +295,9 @@ async fn entries_of_no_use_cost_no_other_and_are_counted_with_a_reason() {
     assert_eq!(
         skipped,
         [
-            "key 0 (`leaked`): carries the private or symmetric member `d`; publish public keys only, and replace this key",
-            "key 1: a key type or curve that is not supported",
-            "key 2: a JSON value where a JSON object belongs",
+            "key 0 (`leaked`): it has the private or symmetric member `d`: publish only public keys, and replace this key",
+            "key 1: its key type or curve is not supported",
+            "key 2: this is a JSON value, and a JSON object is needed",
         ]
     );
     let Some(RemoteKeysEvent::Refreshed { keys, .. }) = rig.events().pop() else {

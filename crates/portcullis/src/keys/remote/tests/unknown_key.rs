@@ -111,7 +111,7 @@ async fn at_most_64_requests_wait_and_others_are_answered_at_once() {
     rig.server.answers(KEYS, Reply::ids(&["a", "b"]).after(SECOND));
     let requests: Vec<_> = (0..64).map(|_| rig.spawn("b")).collect();
     for _ in 0..10 {
-        let full = Err(KeysUnavailable { retry_after: Some(SECOND) });
+        let full = Err(KeysUnavailable::new().with_retry_after(Some(SECOND)));
         assert_eq!(rig.ask("b").await, full);
     }
     assert_eq!(rig.elapsed(), MINUTE);
@@ -128,7 +128,7 @@ async fn a_request_that_is_dropped_frees_its_place_and_cancels_nothing() {
     rig.server.answers(KEYS, Reply::ids(&["a"]).after(SECOND));
     let dropped = rig.seek("a").unwrap();
     let other = rig.spawn("a");
-    let full = Err(KeysUnavailable { retry_after: Some(SECOND) });
+    let full = Err(KeysUnavailable::new().with_retry_after(Some(SECOND)));
     assert_eq!(rig.ask("a").await, full);
     // One that was never polled, and one that was.
     drop(dropped);
@@ -226,7 +226,7 @@ async fn unknown_is_invalid_only_where_the_last_fetch_succeeded() {
     rig.server.answers(KEYS, Reply::status(503).with("retry-after", "7"));
     rig.remote.refresh_now().await.unwrap_err();
     let refused = policy.verify_token(&token).await.unwrap_err();
-    let unavailable = KeysUnavailable { retry_after: Some(7 * SECOND) };
-    assert_eq!(refused, KeyError::Unavailable(unavailable).into());
+    let Error::Key(KeyError::Unavailable(unavailable)) = refused else { panic!("{refused}") };
+    assert_eq!(unavailable.retry_after, Some(7 * SECOND));
     assert_eq!(at_once(&policy, &signer.token()), Some(Ok(())));
 }
