@@ -105,7 +105,7 @@ fn an_event_of_a_policy_file_names_the_file_and_each_fault_in_one_line() {
     let path = folder.path().join("policy.toml");
     fs::write(&path, "[[issuer]]\nid = \"https://id.example\"\naudience = \"x\"\n")
         .expect("a file");
-    let error = Policy::from_toml_file(&path).expect_err("faults");
+    let error = Policy::from_file(&path).expect_err("faults");
     let text = PolicyFileEvent::Failed { error }.to_string();
     let start = format!(
         "the policy file {} is refused, and the policy before it stays in force: line ",
