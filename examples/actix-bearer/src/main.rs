@@ -61,7 +61,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = server.bind("127.0.0.1:0")?;
     for path in ["/api/orders", "/api/session"] {
         let address = server.addrs()[0];
-        println!("curl -i http://{address}{path} -H 'Authorization: Bearer {token}'");
+        println!("TOKEN='{token}'");
+        println!("curl -i http://{address}{path} -H \"Authorization: Bearer $TOKEN\"");
     }
     Ok(server.run().await?)
 }

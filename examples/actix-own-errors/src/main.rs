@@ -107,8 +107,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = server.bind("127.0.0.1:0")?;
     let address = server.addrs()[0];
     println!("curl -i http://{address}/orders/7 -H 'X-Request-Id: 7f3a'");
+    println!("TOKEN='{token}'");
     for path in ["/orders/7", "/orders/seven", "/nowhere"] {
-        println!("curl -i http://{address}{path} -H 'Authorization: Bearer {token}'");
+        println!("curl -i http://{address}{path} -H \"Authorization: Bearer $TOKEN\"");
     }
     Ok(server.run().await?)
 }

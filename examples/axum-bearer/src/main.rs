@@ -59,8 +59,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    println!("TOKEN='{token}'");
     for path in ["/orders", "/session"] {
-        println!("curl -i http://{address}{path} -H 'Authorization: Bearer {token}'");
+        println!("curl -i http://{address}{path} -H \"Authorization: Bearer $TOKEN\"");
     }
     Ok(axum::serve(listener, app(policy(&issuer.jwks_of(&[Algorithm::ES256]))?)).await?)
 }

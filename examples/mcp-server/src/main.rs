@@ -107,7 +107,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream'";
     println!("curl -i -X POST {address}");
     println!("curl -i {}", resource.metadata_url());
-    println!("curl -i {address} {headers} -d '{call}' -H 'Authorization: Bearer {token}'");
+    println!("TOKEN='{token}'");
+    println!("curl -i {address} {headers} -d '{call}' -H \"Authorization: Bearer $TOKEN\"");
     Ok(axum::serve(listener, app(resource, policy)?).await?)
 }
 

@@ -59,7 +59,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = server.addrs()[0];
     for name in ["acme", "umbrella"] {
         let token = tenant(&provider, name).token(Algorithm::ES256).mint();
-        println!("curl -i http://{address}/api/orders -H 'Authorization: Bearer {token}'");
+        println!("TOKEN='{token}'");
+        println!("curl -i http://{address}/api/orders -H \"Authorization: Bearer $TOKEN\"");
     }
     Ok(server.run().await?)
 }

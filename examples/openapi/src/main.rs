@@ -165,8 +165,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     println!("curl http://{address}/openapi.json");
+    println!("TOKEN='{reader}'");
     for path in ["/orders", "/orders/7", "/audit"] {
-        println!("curl -i http://{address}{path} -H 'Authorization: Bearer {reader}'");
+        println!("curl -i http://{address}{path} -H \"Authorization: Bearer $TOKEN\"");
     }
     let policy = policy(&issuer.jwks_of(&[Algorithm::ES256]))?;
     Ok(axum::serve(listener, app(policy, table())).await?)

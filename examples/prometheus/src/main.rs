@@ -104,7 +104,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let world = TcpListener::bind(("127.0.0.1", port("PORT")?)).await?;
     let operators = TcpListener::bind(("127.0.0.1", port("METRICS_PORT")?)).await?;
     let token = issuer.token(Algorithm::ES256).expires_in(MAX_LIFETIME).mint();
-    println!("curl -i http://{}/orders -H 'Authorization: Bearer {token}'", world.local_addr()?);
+    println!("TOKEN='{token}'");
+    println!("curl -i http://{}/orders -H \"Authorization: Bearer $TOKEN\"", world.local_addr()?);
     println!("curl -i http://{}/ready", operators.local_addr()?);
     println!("curl -i http://{}/metrics", operators.local_addr()?);
     let operations = operations(policy.clone(), metrics);

@@ -58,7 +58,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let service = service(Policy::builder().issuer(issuer).build()?);
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("curl -i http://{} -H 'Authorization: Bearer {token}'", listener.local_addr()?);
+    println!("TOKEN='{token}'");
+    println!("curl -i http://{} -H \"Authorization: Bearer $TOKEN\"", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
