@@ -15,11 +15,11 @@ use tower_layer::Layer;
 /// at most how many bytes of it.
 #[rustfmt::skip]
 const ACCEPTED: [(&str, u64, u64); 5] = [
-    ("HS256",          5, 979),
-    ("RS256",          5, 980),
-    ("ES256",          5, 980),
-    ("EdDSA",          5, 980),
-    ("RS256 Keycloak", 5, 1420),
+    ("HS256",          5, 1011),
+    ("RS256",          5, 1012),
+    ("ES256",          5, 1012),
+    ("EdDSA",          5, 1012),
+    ("RS256 Keycloak", 5, 1452),
 ];
 
 /// A request with a remembered token: all of it is `Extensions`' and the admission in it.

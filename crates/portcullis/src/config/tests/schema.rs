@@ -147,7 +147,9 @@ fn the_schema_lists_the_algorithms_that_there_are() {
 fn policies_of_pages() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let pages = std::fs::read_dir(root.join("docs/guide")).expect("the guide");
-    let pages: Vec<_> = pages.map(|entry| entry.expect("an entry").path()).collect();
+    let pages = pages.map(|entry| entry.expect("an entry").path());
+    let pages: Vec<_> =
+        pages.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
     let of_page = |page: PathBuf| {
         let text = std::fs::read_to_string(&page).expect("a page");
         let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
