@@ -604,7 +604,7 @@ A protected route answers 401 with `WWW-Authenticate: Bearer`. See that `.wrap(V
 
     #[actix_web::test]
     #[should_panic(expected = "a thing is not as documented:
-  - GET /orders/{id}: with `orders:read` in `token` it answered 403: the route asks for more: the scope `orders:write`")]
+  - GET /orders/{id}: with `orders:read` in `token` it answered 403: the token lacks what the route needs: the scope `orders:write`")]
     async fn an_app_that_asks_for_another_scope_than_its_document_is_found() {
         let documented = documented("orders:read");
         assert_openapi(App::new().service(orders()), document(&documented)).await;

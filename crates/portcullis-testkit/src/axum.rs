@@ -626,7 +626,9 @@ A policy answers 401 to tokens of an issuer, an audience or a kind that it does 
     }
 
     #[tokio::test]
-    #[should_panic(expected = "  - GET /orders: with the token it answered 401: expired at ")]
+    #[should_panic(
+        expected = "  - GET /orders: with the token it answered 401: the token expired "
+    )]
     async fn a_token_that_the_policy_refuses_shows_nothing_of_a_table() {
         let (table, expired) = (table(), issuer().token(Algorithm::ES256).expired().mint());
         assert_covered(&tabled(&table), &table, &expired, &OF_TABLE).await;

@@ -68,7 +68,7 @@ async fn a_provider_that_calls_itself_something_else_is_refused_and_both_names_a
     let issuer = format!("{}/", provider.issuer());
     let keys = RemoteJwks::discovery().start_for(&issuer).expect("an address on loopback");
     let error = keys.refresh_now().await.expect_err("it has no slash").to_string();
-    let names = format!("`{}`, not `{issuer}`", provider.issuer());
+    let names = format!("`{}`, not of `{issuer}`", provider.issuer());
     assert!(error.contains(&names), "{error}");
     assert!(error.contains("the slash at the end counts"), "{error}");
     assert_eq!(provider.hits().await, Hits { discovery: 1, jwks: 0 });
@@ -164,7 +164,7 @@ async fn while_the_endpoint_is_broken_known_keys_serve_and_unknown_ones_are_unav
     let policy = policy(&provider, Algorithm::PS256, keys.clone());
     ready(&keys).await;
     for (mode, message) in [
-        (JwksMode::Error, "status 500"),
+        (JwksMode::Error, "the server answered with status 500"),
         (JwksMode::Garbage, "this is HTML or XML, and a JSON object is needed"),
         (JwksMode::Empty, "there is no usable key"),
     ] {

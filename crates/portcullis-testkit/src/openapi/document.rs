@@ -1,5 +1,6 @@
 //! What a document says of each operation.
 use core::fmt;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -99,8 +100,9 @@ impl Documented {
     pub(super) fn read(document: &Value, base: Option<&str>, samples: &Samples<'_>) -> Self {
         let reader = Reader { document, base, samples };
         let mut documented = Self { operations: Vec::new(), faults: Vec::new() };
-        let paths = document.get("paths").and_then(Value::as_object);
-        for (path, item) in paths.into_iter().flatten() {
+        let paths = document.get("paths").and_then(Value::as_object).into_iter().flatten();
+        // In one order, whether or not another crate has `serde_json` keep that of the document.
+        for (path, item) in paths.collect::<BTreeMap<_, _>>() {
             // Extensions stand among the paths.
             let Some(item) = reader.object(item).filter(|_| path.starts_with('/')) else {
                 continue;

@@ -135,7 +135,7 @@ async fn a_scope_that_the_app_does_not_ask_for_is_found_and_one_that_the_documen
     assert_eq!(
         found(&app::<ReadAndList>(), &at("/orders", &too_few)).await,
         [
-            "GET /orders: with `orders:read` in `token` it answered 403: the route asks for more: the scope `orders:list`"
+            "GET /orders: with `orders:read` in `token` it answered 403: the token lacks what the route needs: the scope `orders:list`"
         ]
     );
 }
