@@ -80,7 +80,7 @@ mod issuer_and_audience {
         // Of the mistake that is made most, operators are told which it is.
         let slash = token().claim("iss", "https://id.example/");
         refuse(&policy(), &slash, ClaimsError::IssuerSlash { trusted: NAME.into() });
-        refuse(&policy(), &token().without("iss"), ClaimsError::IssuerMissing);
+        refuse(&policy(), &token().without("iss"), ClaimsError::IssuerMissing { also: &[] });
         let array = token().claim("iss", json!([NAME]));
         refuse(&policy(), &array, TokenError::ClaimType { claim: "iss" });
     }
@@ -230,7 +230,7 @@ mod token_types {
     fn at_jwt_alone_asks_for_each_claim_of_its_profile() {
         let policy = policy_for(trusted().token_types([TokenType::AccessToken]));
         admit(&policy, &token());
-        refuse(&policy, &token().without("iss"), ClaimsError::IssuerMissing);
+        refuse(&policy, &token().without("iss"), ClaimsError::IssuerMissing { also: &[] });
         refuse(&policy, &token().without("aud"), ClaimsError::AudienceMissing);
         for claim in ["exp", "sub", "client_id", "iat", "jti"] {
             refuse(&policy, &token().without(claim), missing(claim));
@@ -398,7 +398,7 @@ mod rules {
             }
             let without = policy.verify_token_now(with.without(claim).mint()).expect_err(claim);
             let expected = match claim {
-                "iss" => ClaimsError::IssuerMissing,
+                "iss" => ClaimsError::IssuerMissing { also: &[] },
                 "exp" => missing("exp"),
                 "aud" => ClaimsError::AudienceMissing,
                 _ => required(claim),

@@ -719,7 +719,7 @@ fn all_faults_come_at_once_and_each_names_the_way_out() {
         "list the ones that it signs with",
         "name this service as it stands in `aud`",
         "leave the setting out, or name a type",
-        "openssl rand -base64 64",
+        "openssl rand -base64 48",
         "the variable is not set",
         "put its keys and audiences into one",
         "call it `__Host-token`, or use `dangerous::unprefixed_cookie`",

@@ -226,7 +226,7 @@ async fn an_issuer_outside_the_template_is_unknown_and_nobody_is_asked_for_its_k
         assert_eq!(policy.verify_token(good(&stranger)).await.err(), refused, "{name}");
     }
     let nobodys = tenant("acme").token(ES256).without("iss").mint();
-    let refused = Some(Error::Claims(ClaimsError::IssuerMissing));
+    let refused = Some(Error::Claims(ClaimsError::IssuerMissing { also: &[] }));
     assert_eq!(policy.verify_token(nobodys).await.err(), refused);
     assert_eq!((network.asked(), issuers(&policy)), (vec![], vec![]));
 }

@@ -280,7 +280,7 @@ impl fmt::Display for ConfigProblem {
                 write!(f, "the environment variable `{name}` is not text in UTF-8")
             }
             Self::LiteralSecret => f.write_str(
-                "a secret must not be written into a policy: put it into a file or an environment variable, and name that by `file` or `env`",
+                "a secret must not be written into a policy: put it into a file or an environment variable, and write `secrets = [{ file = \"…\" }]` or `secrets = [{ env = \"…\" }]`",
             ),
             Self::Cookie(error) => error.fmt(f),
             // It quotes names as they stand in the data: one fault stays one line.

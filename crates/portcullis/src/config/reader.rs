@@ -177,6 +177,11 @@ impl<'d> Table<'d> {
         Some(self.entries.remove(at).1)
     }
 
+    /// Whether there is a text under this key, which nobody took yet.
+    pub(super) fn has_text(&self, key: &str) -> bool {
+        self.entries.iter().any(|(own, value)| *own == key && value.is_string())
+    }
+
     /// As [`take`](Self::take), of a key that has no default.
     pub(super) fn require(&mut self, key: &'static str) -> Option<Value<'d>> {
         let value = self.take(key);

@@ -10,7 +10,11 @@ use crate::token::TypeName;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ClaimsError {
     /// There is no `iss`.
-    IssuerMissing,
+    IssuerMissing {
+        /// Claims that are not there either, of those that every issuer's tokens need: so that who makes the tokens adds all
+        /// of them at once.
+        also: &'static [&'static str],
+    },
     /// `iss` differs from an issuer that the policy trusts by the slash at its end alone (RFC 8725 §3.8 has them compared
     /// exactly).
     IssuerSlash {
@@ -98,7 +102,14 @@ pub enum ClaimsError {
 impl fmt::Display for ClaimsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::IssuerMissing => f.write_str("the claim `iss` is missing"),
+            Self::IssuerMissing { also: [] } => {
+                f.write_str("the claim `iss` is missing: have the issuer write its own name")
+            }
+            Self::IssuerMissing { also } => write!(
+                f,
+                "the claim `iss` is missing, and so is `{}`: have the issuer write all of them",
+                also.join("` and `")
+            ),
             Self::IssuerSlash { trusted } => write!(
                 f,
                 "`iss` is the trusted issuer `{trusted}` but for the slash at its end, which counts: write the issuer in the policy as its tokens do"
@@ -121,7 +132,9 @@ impl fmt::Display for ClaimsError {
                 f,
                 "the claim `{claim}` is a number, and RFC 7519 §4.1 makes it a string: have the issuer write it in quotes, or allow numbers for this issuer by `Issuer::numeric_ids`, in a policy file `numeric_ids = true`"
             ),
-            Self::AudienceMissing => f.write_str("the claim `aud` is missing"),
+            Self::AudienceMissing => f.write_str(
+                "the claim `aud` is missing: have the issuer write whom the token is for, as the policy's audience",
+            ),
             Self::Audience => f.write_str("`aud` does not name this service"),
             Self::Expired { at, now } => {
                 write!(f, "the token expired {} ago (`exp` is {at})", since(*at, *now))
@@ -182,7 +195,10 @@ impl fmt::Display for ClaimName {
             Self::Required(name) => write!(f, "the claim `{name}` is missing"),
             Self::Forbidden(name) => write!(f, "the claim `{name}` is there, and must not be"),
             Self::Value(name) => {
-                write!(f, "the claim `{name}` does not have one of the values allowed")
+                write!(
+                    f,
+                    "the claim `{name}` is missing, or has a value that the policy does not allow"
+                )
             }
             Self::Predicate(name) => write!(f, "{name}"),
         }

@@ -76,7 +76,7 @@ impl Error {
             Self::Key(KeyError::Unavailable(_)) => "keys_unavailable",
             Self::Signature(SignatureError) => "bad_signature",
             Self::Claims(error) => match error {
-                ClaimsError::IssuerMissing
+                ClaimsError::IssuerMissing { .. }
                 | ClaimsError::IssuerSlash { .. }
                 | ClaimsError::Issuer => "unknown_issuer",
                 ClaimsError::Algorithm { .. } => "wrong_algorithm",

@@ -391,7 +391,7 @@ fn stage_of(error: &Error) -> Stage {
         Error::Key(_) => Stage::Key,
         Error::Signature(_) => Stage::Signature,
         Error::Claims(
-            ClaimsError::IssuerMissing
+            ClaimsError::IssuerMissing { .. }
             | ClaimsError::IssuerSlash { .. }
             | ClaimsError::Issuer
             | ClaimsError::Algorithm { .. }

@@ -222,7 +222,7 @@ impl Answer {
             },
             Error::Signature(SignatureError) => Self::Unverifiable,
             Error::Claims(error) => match error {
-                ClaimsError::IssuerMissing
+                ClaimsError::IssuerMissing { .. }
                 | ClaimsError::IssuerSlash { .. }
                 | ClaimsError::Issuer
                 | ClaimsError::Algorithm { .. }

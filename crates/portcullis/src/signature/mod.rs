@@ -29,7 +29,9 @@ impl SignatureError {
 
 impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the signature does not verify")
+        f.write_str(
+            "the signature does not verify: another key signed the token, or it was changed; a shared secret must be read alike on both sides, as its text or decoded",
+        )
     }
 }
 

@@ -93,5 +93,14 @@ pub(crate) fn find_issuer<'r>(
 
 /// What the token says in `iss`.
 fn id(parts: &Parts) -> Result<&str, ClaimsError> {
-    parts.issuer().ok_or(ClaimsError::IssuerMissing)
+    parts.issuer().ok_or_else(|| {
+        let payload = &parts.payload;
+        let also: &[_] = match (payload.audiences.is_none(), payload.expires_at.is_none()) {
+            (false, false) => &[],
+            (true, false) => &["aud"],
+            (false, true) => &["exp"],
+            (true, true) => &["aud", "exp"],
+        };
+        ClaimsError::IssuerMissing { also }
+    })
 }

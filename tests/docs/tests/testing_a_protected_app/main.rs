@@ -46,6 +46,7 @@ mod keys;
 mod openapi;
 mod policies;
 mod policy_file;
+mod preset;
 mod requirements;
 mod revocation;
 mod time;
@@ -59,7 +60,7 @@ fn bare(code: &str) -> String {
 #[test]
 fn each_block_of_the_page_is_run_here() {
     const PAGE: &str = include_str!("../../../../docs/guide/testing.md");
-    const FILES: [&str; 12] = [
+    const FILES: [&str; 13] = [
         include_str!("main.rs"),
         include_str!("actix.rs"),
         include_str!("cookies.rs"),
@@ -69,6 +70,7 @@ fn each_block_of_the_page_is_run_here() {
         include_str!("openapi.rs"),
         include_str!("policies.rs"),
         include_str!("policy_file.rs"),
+        include_str!("preset.rs"),
         include_str!("requirements.rs"),
         include_str!("revocation.rs"),
         include_str!("time.rs"),

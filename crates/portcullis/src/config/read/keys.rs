@@ -20,7 +20,10 @@ pub(super) fn read_keys(
     let fetched = remote::read_keys(&mut table, plain_hosts, site);
     let [jwks_file, pem_file, secrets] =
         ["jwks_file", "pem_file", "secrets"].map(|key| table.take(key));
-    if fetched.is_none() && jwks_file.is_none() && pem_file.is_none() && secrets.is_none() {
+    // What is told of a secret that stands in the policy is enough.
+    let has_literal = ["secret", "password"].iter().any(|key| table.has_text(key));
+    let is_nowhere = fetched.is_none() && jwks_file.is_none() && pem_file.is_none();
+    if is_nowhere && secrets.is_none() && !has_literal {
         table.refuse(ConfigProblem::MissingOneOf { keys: remote::ORIGINS });
     }
     let key_id = table.take("key_id");

@@ -399,7 +399,7 @@ pub enum SecretFault {
 
 impl fmt::Display for SecretFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const WAY_OUT: &str = "make one with `openssl rand -base64 64 | tr '+/' '-_' | tr -d '=\\n'` and give it as `Secret::encoded(text, Encoding::Base64url)`, in a policy file with `encoding = \"base64url\"`";
+        const WAY_OUT: &str = "make one with `openssl rand -base64 48`, and give its text to both sides as it is: here by `Secret::new(text)`, in a policy file without `encoding`";
         match self {
             Self::NoAlgorithm => f.write_str("the issuer lists no algorithm that a shared secret works with: list HS256, HS384 or HS512"),
             Self::Encoding(Encoding::Base64url) => f.write_str("it is not base64url, which has letters, digits, `-` and `_` (standard base64 has `+` and `/`)"),
