@@ -2,3 +2,10 @@
 //!
 //! So far it says which key does what and when: see [`ring`].
 pub mod ring;
+mod root;
+mod row;
+mod seal;
+
+pub use self::root::{RootFault, RootSecrets};
+pub use self::row::{ForeignRow, KeyRow};
+pub use self::seal::{Sealed, SealedFor, UnsealError};
