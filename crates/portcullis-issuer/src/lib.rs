@@ -1,11 +1,13 @@
 //! The issuing half of Portcullis: signing keys that are published ahead of use, sign, and retire by themselves.
 //!
 //! So far it says which key does what and when: see [`ring`].
+mod key;
 pub mod ring;
 mod root;
 mod row;
 mod seal;
 
+pub use self::key::KeyError;
 pub use self::root::{RootFault, RootSecrets};
 pub use self::row::{ForeignRow, KeyRow};
 pub use self::seal::{Sealed, SealedFor, UnsealError};
