@@ -6,8 +6,10 @@ pub mod ring;
 mod root;
 mod row;
 mod seal;
+mod token;
 
 pub use self::key::KeyError;
 pub use self::root::{RootFault, RootSecrets};
 pub use self::row::{ForeignRow, KeyRow};
 pub use self::seal::{Sealed, SealedFor, UnsealError};
+pub use self::token::{AccessToken, MintError, Minted, NoClaims, RESERVED_CLAIMS};
