@@ -147,6 +147,11 @@ impl Schedule {
         signs_until.after(2 * self.skew).after(self.reload)
     }
 
+    /// By how much a clock may be off.
+    pub(crate) fn skew_allowed(&self) -> Duration {
+        self.skew
+    }
+
     /// For how long what was read may be signed and published by.
     pub fn stale_after(&self) -> Duration {
         self.stale

@@ -43,3 +43,11 @@ impl fmt::Display for RingTime {
         write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
     }
 }
+
+impl From<std::time::SystemTime> for RingTime {
+    /// Whole milliseconds, rounded down. A time before 1970 counts as its beginning.
+    fn from(time: std::time::SystemTime) -> Self {
+        let since = time.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
