@@ -270,7 +270,7 @@ impl<S: RingStore> RingKeeper<S> {
                 if key.id() != key_id || key.public_jwk() != Some(public_jwk) {
                     return Err(RingError::PublicPart);
                 }
-                let header = TokenHeader::new(algorithm, key_id);
+                let header = TokenHeader::new(key.algorithm(), key_id);
                 Some((key, header))
             }
         };

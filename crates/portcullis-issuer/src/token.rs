@@ -277,9 +277,8 @@ impl<C: Serialize> AccessToken<C> {
     }
 
     fn write_own(&self, payload: &mut Vec<u8>) -> Result<(), MintError> {
-        let own = match serde_json::to_value(&self.own) {
-            Ok(Value::Object(own)) => own,
-            Ok(_) | Err(_) => return Err(MintError::NotAnObject),
+        let Ok(Value::Object(own)) = serde_json::to_value(&self.own) else {
+            return Err(MintError::NotAnObject);
         };
         if let Some(claim) = RESERVED_CLAIMS.into_iter().find(|claim| own.contains_key(*claim)) {
             return Err(MintError::Reserved { claim });
@@ -330,8 +329,27 @@ pub enum MintError {
     },
     /// The key will not be published for long enough.
     KeyIsOver,
+    /// No key signs: the ring was not read, or the machine's clock went back.
+    NoKey,
+    /// The ring was not read for too long: since then, a key may have been withdrawn.
+    Stale {
+        /// How long ago it was read.
+        age: Duration,
+        /// For how long it may be gone by.
+        limit: Duration,
+    },
     /// The key cannot sign.
     Key(KeyError),
+}
+
+impl MintError {
+    /// Whether it is for want of a store, a clock or a key, and not of what was asked for: a 503.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::KeyIsOver | Self::NoKey | Self::Stale { .. } | Self::Key(_) => true,
+            Self::Text { .. } | Self::Scope | Self::NotAnObject | Self::Reserved { .. } => false,
+        }
+    }
 }
 
 impl From<KeyError> for MintError {
@@ -358,6 +376,11 @@ impl fmt::Display for MintError {
             ),
             Self::KeyIsOver => f.write_str(
                 "the signing key will not be published until the token expires: the ring was not read for too long",
+            ),
+            Self::NoKey => f.write_str("no key of the ring signs now: it was not read, or the clock went back"),
+            Self::Stale { age, limit } => write!(
+                f,
+                "the ring was read {age:?} ago, and is gone by for {limit:?}: its store cannot be asked"
             ),
             Self::Key(error) => error.fmt(f),
         }

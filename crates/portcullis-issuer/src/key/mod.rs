@@ -39,7 +39,8 @@ enum Private {
     Rsa { pair: RsaKeyPair, encoding: &'static RsaSignatureEncoding },
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    Secret(hmac::Key),
+    // In a box, since it is by far the largest.
+    Secret(Box<hmac::Key>),
 }
 
 /// What an algorithm's keys are.
@@ -128,7 +129,7 @@ impl SigningKey {
                     None => random_id()?,
                 };
                 (
-                    Private::Secret(hmac::Key::new(hmac::HMAC_SHA256, private)),
+                    Private::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, private))),
                     PublicKey::none(key_id),
                 )
             }

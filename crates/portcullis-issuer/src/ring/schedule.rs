@@ -147,6 +147,16 @@ impl Schedule {
         signs_until.after(2 * self.skew).after(self.reload)
     }
 
+    /// The last expiry of a token whose key is published until `verifies_until`.
+    pub(crate) fn last_expiry(&self, verifies_until: RingTime) -> RingTime {
+        verifies_until.before(self.leeway).before(2 * self.skew).before(self.margin)
+    }
+
+    /// For how long verifiers accept a token beyond its expiry.
+    pub(crate) fn leeway_of_verifiers(&self) -> Duration {
+        self.leeway
+    }
+
     /// By how much a clock may be off.
     pub(crate) fn skew_allowed(&self) -> Duration {
         self.skew
