@@ -34,7 +34,7 @@ pub(crate) use self::candidates::Candidates;
 pub use self::fault::{KeyFault, MemberFault, NotAnObject};
 pub use self::file::{KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions, KeyFileStatus};
 pub(crate) use self::secret::Prepared;
-pub use self::secret::{Encoding, Secret, SecretFault, Stray, Weakness};
+pub use self::secret::{Encoding, RevealedSecret, Secret, SecretFault, Stray, Weakness};
 pub use self::set::{KeySet, SkippedKey};
 use crate::signature::{Algorithm, Verifier};
 use crate::time::UnixTime;

@@ -136,6 +136,31 @@ impl Secret {
         }
     }
 
+    /// Its bytes, for whoever derives keys of other kinds from it.
+    ///
+    /// It is judged as the secret of an issuer is, but for its length, and is read once: a file that changes is not read
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is not in its encoding, is easy to guess, or is a public key.
+    pub fn reveal(&self) -> Result<RevealedSecret, SecretFault> {
+        let unreadable = |reason: String| SecretFault::Key(KeyFault::Unreadable { reason });
+        let (text, encoding) = match &self.origin {
+            Origin::Memory(bytes, encoding) => (bytes.clone(), *encoding),
+            Origin::Environment(name, encoding) => (variable(name)?, *encoding),
+            Origin::File(path, encoding) => {
+                let content = crate::file::read(path, MAX_BYTES)
+                    .map_err(|kind| unreadable(crate::file::unreadable_reason(kind)))?;
+                if content.len() > MAX_BYTES {
+                    return Err(SecretFault::Key(KeyFault::TooLarge { length: content.len() }));
+                }
+                (Zeroizing::new(of_file(&content, *encoding).to_vec()), *encoding)
+            }
+        };
+        judge(&text, encoding, &KeySet::empty(), &[]).map(RevealedSecret)
+    }
+
     /// Prepares it for an issuer with these algorithms, in a policy with these public keys.
     pub(crate) fn prepare(
         &self,
@@ -163,16 +188,26 @@ impl Secret {
         match &self.origin {
             Origin::Memory(bytes, encoding) => binding.bind(bytes, *encoding).map(Prepared::Fixed),
             Origin::Environment(name, encoding) => {
-                let value = std::env::var_os(name).ok_or_else(|| {
-                    SecretFault::Key(KeyFault::Unreadable {
-                        reason: "the variable is not set".to_owned(),
-                    })
-                })?;
-                let value = Zeroizing::new(value.into_encoded_bytes());
-                binding.bind(&value, *encoding).map(Prepared::Fixed)
+                binding.bind(&variable(name)?, *encoding).map(Prepared::Fixed)
             }
             Origin::File(path, encoding) => binding.watch(path, *encoding).map(Prepared::Watched),
         }
+    }
+}
+
+/// The bytes of a secret, overwritten when they are dropped. `Debug` does not show them.
+pub struct RevealedSecret(Zeroizing<Vec<u8>>);
+
+impl RevealedSecret {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RevealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevealedSecret").finish_non_exhaustive()
     }
 }
 
@@ -192,33 +227,7 @@ struct Binding {
 
 impl Binding {
     fn bind(&self, text: &[u8], encoding: Encoding) -> Result<KeySet, SecretFault> {
-        let secret = decode(text, encoding)?;
-        let is_shown = |secret: &[u8]| self.public.iter().any(|key| key.shows(secret));
-        if is_public_key(&secret) || strength::any_spelling(&secret, is_shown) {
-            return Err(SecretFault::Key(KeyFault::PublicKeyAsSecret));
-        }
-        // Before its length: "a published default" says more than "too short".
-        if let Some(weakness) =
-            strength::weakness(&secret).filter(|one| *one == Weakness::Published)
-        {
-            return Err(SecretFault::Weak(weakness));
-        }
-        if let Some(stray) = Stray::of(&secret).filter(|_| encoding == Encoding::Raw) {
-            return Err(SecretFault::Stray(stray));
-        }
-        for algorithm in &self.algorithms {
-            let needed = hash_length(*algorithm);
-            if secret.len() < needed {
-                return Err(SecretFault::TooShort {
-                    algorithm: *algorithm,
-                    needed,
-                    found: secret.len(),
-                });
-            }
-        }
-        if let Some(weakness) = strength::weakness(&secret) {
-            return Err(SecretFault::Weak(weakness));
-        }
+        let secret = judge(text, encoding, &self.public, &self.algorithms)?;
         let keys = self.algorithms.iter().filter_map(|algorithm| {
             let verifier = Verifier::hmac(*algorithm, &secret)?;
             Some(
@@ -235,9 +244,7 @@ impl Binding {
             if content.len() > MAX_BYTES {
                 return Err(KeyFault::TooLarge { length: content.len() });
             }
-            let content =
-                if encoding == Encoding::Raw { without_newline(content) } else { content };
-            self.bind(content, encoding).map_err(|fault| match fault {
+            self.bind(of_file(content, encoding), encoding).map_err(|fault| match fault {
                 SecretFault::Key(fault) => fault,
                 fault => KeyFault::Secret(Box::new(fault)),
             })
@@ -247,6 +254,54 @@ impl Binding {
             fault => SecretFault::Key(fault),
         })
     }
+}
+
+/// The value of a variable of the environment.
+fn variable(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
+    let value = std::env::var_os(name).ok_or_else(|| {
+        SecretFault::Key(KeyFault::Unreadable { reason: "the variable is not set".to_owned() })
+    })?;
+    Ok(Zeroizing::new(value.into_encoded_bytes()))
+}
+
+/// The secret that is written so, if it may be one for `algorithms`, beside these public keys.
+fn judge(
+    text: &[u8],
+    encoding: Encoding,
+    public: &KeySet,
+    algorithms: &[Algorithm],
+) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
+    let secret = decode(text, encoding)?;
+    let is_shown = |secret: &[u8]| public.iter().any(|key| key.shows(secret));
+    if is_public_key(&secret) || strength::any_spelling(&secret, is_shown) {
+        return Err(SecretFault::Key(KeyFault::PublicKeyAsSecret));
+    }
+    // Before its length: "a published default" says more than "too short".
+    if let Some(weakness) = strength::weakness(&secret).filter(|one| *one == Weakness::Published) {
+        return Err(SecretFault::Weak(weakness));
+    }
+    if let Some(stray) = Stray::of(&secret).filter(|_| encoding == Encoding::Raw) {
+        return Err(SecretFault::Stray(stray));
+    }
+    for algorithm in algorithms {
+        let needed = hash_length(*algorithm);
+        if secret.len() < needed {
+            return Err(SecretFault::TooShort {
+                algorithm: *algorithm,
+                needed,
+                found: secret.len(),
+            });
+        }
+    }
+    if let Some(weakness) = strength::weakness(&secret) {
+        return Err(SecretFault::Weak(weakness));
+    }
+    Ok(secret)
+}
+
+/// What a file says of a secret in this encoding.
+fn of_file(content: &[u8], encoding: Encoding) -> &[u8] {
+    if encoding == Encoding::Raw { without_newline(content) } else { content }
 }
 
 /// Editors and `echo` add one newline to a text. In other bytes it is a byte like any other.

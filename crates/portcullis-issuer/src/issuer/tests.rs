@@ -1,0 +1,218 @@
+use std::sync::Mutex;
+
+use portcullis::{Algorithm, Clock, Error, Secret};
+
+use super::*;
+use crate::keeper::MachineTime;
+use crate::ring::Schedule;
+use crate::root::RootFault;
+use crate::store::{MemoryRing, StoreError};
+
+const ISSUER: &str = "https://id.example";
+const AUDIENCE: &str = "https://orders.example";
+const ROOT: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// 2027-01-15.
+const NOW: i64 = 1_800_000_000;
+
+/// One time for machine, store and policies.
+#[derive(Debug, Default)]
+struct Time(Mutex<Duration>);
+
+impl MachineTime for Time {
+    fn elapsed(&self) -> Duration {
+        *self.0.lock().expect("no panic")
+    }
+
+    fn wall(&self) -> RingTime {
+        RingTime::from_millis(NOW * 1000).after(self.elapsed())
+    }
+}
+
+#[derive(Debug)]
+struct PolicyClock(Arc<Time>);
+
+impl Clock for PolicyClock {
+    fn now(&self) -> UnixTime {
+        UnixTime(self.0.wall().as_millis() / 1000)
+    }
+}
+
+struct World {
+    store: MemoryRing,
+    time: Arc<Time>,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self { store: MemoryRing::new(), time: Arc::default() };
+        world.set(Duration::ZERO);
+        world
+    }
+
+    fn set(&self, elapsed: Duration) {
+        *self.time.0.lock().expect("no panic") = elapsed;
+        self.store.set_now(self.time.wall());
+    }
+
+    async fn issuer(&self) -> TokenIssuer<MemoryRing> {
+        let builder = TokenIssuer::builder(ISSUER)
+            .algorithm(Algorithm::ES256)
+            .audiences([AUDIENCE])
+            .lifetime(LIFETIME)
+            .root_secrets([Secret::new(ROOT)])
+            .ring(self.store.clone());
+        builder.time(self.time.clone()).build().await.expect("an issuer")
+    }
+
+    fn policy(&self, issuer: &TokenIssuer<MemoryRing>) -> Policy {
+        let clock = PolicyClock(self.time.clone());
+        issuer.policy_builder().clock(clock).build().expect("a policy")
+    }
+}
+
+fn alice() -> AccessToken {
+    AccessToken::of_user("alice", "web").scopes(["orders:read"])
+}
+
+fn signing_key(issuer: &TokenIssuer<MemoryRing>) -> String {
+    let status = issuer.status().expect("a ring");
+    let signing = status.keys.into_iter().find(|key| key.phase == Phase::Signing);
+    signing.expect("a key that signs").key_id
+}
+
+#[tokio::test]
+async fn what_one_instance_mints_passes_at_every_other() {
+    let world = World::new();
+    let (one, other) = (world.issuer().await, world.issuer().await);
+    let minted = one.mint(&alice()).expect("a token");
+    let token = world.policy(&other).verify_token_now(&minted.token).expect("a good token");
+    assert_eq!(token.subject(), Some("alice"));
+    assert_eq!(token.expires_at(), UnixTime(NOW + 900));
+    assert_eq!(one.key_set(), other.key_set());
+}
+
+#[tokio::test]
+async fn in_ten_rotations_no_token_is_refused_before_its_time() {
+    let world = World::new();
+    let (issuer, other) = (world.issuer().await, world.issuer().await);
+    let policy = world.policy(&other);
+    let mut signed_by = Vec::new();
+    let mut young = Vec::new();
+    // Every ten minutes, over ten months.
+    for step in 0..10 * 30 * 24 * 6_u32 {
+        world.set(step * Duration::from_secs(600));
+        // Most of the time nobody is there.
+        if step % 144 > 8 {
+            continue;
+        }
+        issuer.refresh().await.expect("a ring");
+        other.refresh().await.expect("a ring");
+        let minted = issuer.mint(&alice()).expect("a token");
+        let id = signing_key(&issuer);
+        if signed_by.last() != Some(&id) {
+            signed_by.push(id);
+        }
+        young.push(minted);
+        let now = PolicyClock(world.time.clone()).now();
+        young.retain(|minted: &Minted| minted.expires_at > now);
+        for minted in &young {
+            assert!(policy.verify_token_now(&minted.token).is_ok(), "{step}");
+        }
+    }
+    assert!(signed_by.len() >= 10, "{}", signed_by.len());
+}
+
+#[tokio::test]
+async fn after_an_emergency_tokens_of_the_key_are_refused_where_the_ring_was_read() {
+    let world = World::new();
+    let (issuer, other) = (world.issuer().await, world.issuer().await);
+    let policy = world.policy(&other);
+    let before = issuer.mint(&alice()).expect("a token");
+    issuer.compromised(&signing_key(&issuer)).await.expect("done");
+    // With the key that the other instance knows already.
+    let after = issuer.mint(&alice()).expect("a token");
+    assert!(policy.verify_token_now(&after.token).is_ok());
+    other.refresh().await.expect("a ring");
+    assert!(matches!(policy.verify_token_now(&before.token), Err(Error::Key(_))));
+    assert!(policy.verify_token_now(&after.token).is_ok());
+}
+
+#[tokio::test]
+async fn a_key_that_an_instance_does_not_know_yet_is_looked_for_once() {
+    let world = World::new();
+    let (issuer, other) = (world.issuer().await, world.issuer().await);
+    let policy = world.policy(&other);
+    issuer.all_compromised().await.expect("done");
+    let minted = issuer.mint(&alice()).expect("a token");
+    assert!(policy.verify_token(&minted.token).await.is_ok(), "it is read for the token");
+    issuer.all_compromised().await.expect("done");
+    let minted = issuer.mint(&alice()).expect("a token");
+    assert!(policy.verify_token(&minted.token).await.is_err(), "and not again at once");
+    world.set(Duration::from_secs(5));
+    assert!(policy.verify_token(&minted.token).await.is_ok());
+}
+
+#[tokio::test]
+async fn without_its_store_an_instance_goes_on_for_a_bounded_time() {
+    let world = World::new();
+    let issuer = world.issuer().await;
+    let policy = world.policy(&issuer);
+    world.store.set_fault(Some(StoreError::new("connection refused")));
+    world.set(Duration::from_secs(600));
+    assert!(issuer.refresh().await.is_err());
+    let minted = issuer.mint(&alice()).expect("a token");
+    assert!(policy.verify_token(&minted.token).await.is_ok() && issuer.key_set().is_ok());
+    world.set(Duration::from_secs(601));
+    let refused = issuer.mint(&alice()).expect_err("too old");
+    assert!(refused.is_unavailable(), "{refused}");
+    assert_eq!(issuer.key_set().err(), Some(refused));
+    // Unavailable is not invalid.
+    let error = policy.verify_token(&minted.token).await.expect_err("nobody can tell");
+    assert_eq!(error.reason(), "keys_unavailable");
+    world.store.set_fault(None);
+    issuer.refresh().await.expect("a ring");
+    assert!(policy.verify_token(&minted.token).await.is_ok());
+}
+
+#[tokio::test]
+async fn every_fault_of_an_issuer_is_told_at_once() {
+    let refused = TokenIssuer::builder("")
+        .algorithm(Algorithm::HS256)
+        .audiences([""])
+        .lifetime(Duration::from_secs(48 * 60 * 60))
+        .root_secrets([])
+        .ring(MemoryRing::new())
+        .schedule(Schedule::new().interval(Duration::from_secs(60)))
+        .build()
+        .await
+        .expect_err("faults");
+    let BuildError::Faults(faults) = &refused else { panic!("{refused}") };
+    assert_eq!(faults.len(), 6, "{refused}");
+    assert!(faults.contains(&IssuerFault::Root(RootFault::Count { found: 0 })));
+    assert_eq!(format!("{refused:?}"), refused.to_string());
+    let lines: Vec<_> = refused.to_string().lines().map(str::len).collect();
+    assert_eq!(lines.len(), 7);
+}
+
+#[tokio::test]
+async fn settings_whose_tokens_our_own_policy_would_refuse_are_refused() {
+    let refused = TokenIssuer::builder("https://id.example/.well-known/openid-configuration")
+        .algorithm(Algorithm::EdDSA)
+        .audiences([AUDIENCE])
+        .lifetime(LIFETIME)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(MemoryRing::new())
+        .build()
+        .await
+        .expect_err("the address of metadata is not an issuer");
+    let BuildError::Faults(faults) = &refused else { panic!("{refused}") };
+    assert!(matches!(&faults[..], [IssuerFault::Policy { .. }]), "{refused}");
+}
+
+#[tokio::test]
+async fn no_debug_shows_a_key_or_a_secret() {
+    let issuer = World::new().issuer().await;
+    let told = format!("{issuer:?} {:?}", issuer.keys());
+    assert!(!told.contains(&signing_key(&issuer)) && !told.contains(ROOT), "{told}");
+}

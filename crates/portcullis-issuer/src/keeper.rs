@@ -1,0 +1,369 @@
+//! Reads the ring, does what is due, and holds what an instance signs and publishes by.
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use portcullis::{Algorithm, KeySet};
+
+use crate::key::{KeyError, SigningKey};
+use crate::ring::{Change, KeyTimes, Phase, Plan, RingTime, Schedule};
+use crate::root::RootSecrets;
+use crate::row::{ForeignRow, IsCurrent, KeyRow, RowAuthenticator};
+use crate::seal::{RootSeal, SealedFor, UnsealError};
+use crate::store::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
+use crate::token::TokenHeader;
+
+/// How often a change is offered anew where others change the ring at the same time. Each time one of them is done.
+const ATTEMPTS: usize = 16;
+
+/// The most keys of a ring: two that sign, those of the last emergencies, and what was.
+const MAX_KEYS: usize = 64;
+
+/// For how long it is kept what a key was, after its tokens are over.
+const HISTORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// The clocks of the machine. Replaced in tests.
+pub(crate) trait MachineTime: fmt::Debug + Send + Sync {
+    /// What has gone by since some moment, whatever becomes of the wall clock.
+    fn elapsed(&self) -> Duration;
+    /// The wall clock.
+    fn wall(&self) -> RingTime;
+}
+
+/// The clocks of this machine.
+#[derive(Debug)]
+pub(crate) struct Machine(Instant);
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl MachineTime for Machine {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn wall(&self) -> RingTime {
+        SystemTime::now().into()
+    }
+}
+
+/// What a ring is changed for, by the key's id: places differ from one reading to the next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Wanted {
+    Due,
+    Compromised { key_id: String },
+    AllCompromised,
+}
+
+impl Wanted {
+    fn of(&self, keys: &[KeyRow]) -> Change {
+        match self {
+            Self::Due => Change::Due,
+            Self::AllCompromised => Change::AllCompromised,
+            Self::Compromised { key_id } => {
+                let at = keys.iter().position(|row| row.key_id == *key_id);
+                at.map_or(Change::Due, Change::Compromised)
+            }
+        }
+    }
+}
+
+/// A key of a ring that was read.
+pub(crate) struct HeldKey {
+    pub(crate) id: String,
+    pub(crate) times: KeyTimes,
+    /// Where its private part is kept.
+    pub(crate) signing: Option<(SigningKey, TokenHeader)>,
+}
+
+/// A ring as an instance holds it.
+pub(crate) struct ReadRing {
+    pub(crate) version: RingVersion,
+    pub(crate) keys: Vec<HeldKey>,
+    /// The public parts of the keys that are published, as they are sent.
+    pub(crate) jwks: String,
+    pub(crate) key_set: KeySet,
+    /// The store's clock, and the machine's at the same moment.
+    now: RingTime,
+    elapsed: Duration,
+}
+
+impl ReadRing {
+    /// The ring's clock.
+    pub(crate) fn now(&self, time: &dyn MachineTime) -> RingTime {
+        self.now.after(self.age(time))
+    }
+
+    /// How long ago it was read.
+    pub(crate) fn age(&self, time: &dyn MachineTime) -> Duration {
+        time.elapsed().saturating_sub(self.elapsed)
+    }
+
+    /// The key that signs.
+    pub(crate) fn signing(&self, now: RingTime) -> Option<(&HeldKey, &SigningKey, &TokenHeader)> {
+        let held = self.keys.iter().find(|key| key.times.phase(now) == Phase::Signing)?;
+        held.signing.as_ref().map(|(key, header)| (held, key, header))
+    }
+}
+
+/// Keeps one issuer's ring.
+pub(crate) struct RingKeeper<S> {
+    pub(crate) issuer: String,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) schedule: Schedule,
+    pub(crate) lifetime: Duration,
+    pub(crate) time: Arc<dyn MachineTime>,
+    pub(crate) held: ArcSwapOption<ReadRing>,
+    store: S,
+    seal: RootSeal,
+    rows: RowAuthenticator,
+}
+
+impl<S: RingStore> RingKeeper<S> {
+    pub(crate) fn new(
+        issuer: String,
+        (algorithm, schedule, lifetime): (Algorithm, Schedule, Duration),
+        root: &RootSecrets,
+        store: S,
+        time: Arc<dyn MachineTime>,
+    ) -> Self {
+        let (seal, rows) = (RootSeal::new(root, &issuer), RowAuthenticator::new(root, &issuer));
+        let held = ArcSwapOption::empty();
+        Self { issuer, algorithm, schedule, lifetime, time, held, store, seal, rows }
+    }
+
+    /// Reads the ring, and does what is wanted and due.
+    pub(crate) async fn read(&self, mut wanted: Wanted) -> Result<Arc<ReadRing>, RingError> {
+        for _ in 0..ATTEMPTS {
+            let elapsed = self.time.elapsed();
+            let LoadedRing { now, ring } = self.store.load(&self.issuer).await?;
+            let (version, stored) = match ring {
+                // Only where there never was one: a ring that lost its keys is not a new one.
+                None => (None, StoredRing { longest_lifetime: self.lifetime, keys: Vec::new() }),
+                Some((_, stored)) if stored.keys.is_empty() => return Err(RingError::NoKeys),
+                Some((version, stored)) => (Some(version), stored),
+            };
+            let Some(changed) = self.changed(&stored, &wanted, version.is_none(), now)? else {
+                let version = version.ok_or(RingError::NoKeys)?;
+                let read = Arc::new(self.take(version, &stored, now, elapsed)?);
+                self.held.store(Some(Arc::clone(&read)));
+                return Ok(read);
+            };
+            match self.store.swap(&self.issuer, version, &changed).await? {
+                // What was wanted is done once.
+                Swap::Done => wanted = Wanted::Due,
+                Swap::Lost => {}
+            }
+        }
+        Err(RingError::Contended)
+    }
+
+    /// What the ring has to become. `None`: it is as it should be.
+    fn changed(
+        &self,
+        stored: &StoredRing,
+        wanted: &Wanted,
+        is_new: bool,
+        now: RingTime,
+    ) -> Result<Option<StoredRing>, RingError> {
+        if stored.keys.len() > MAX_KEYS {
+            return Err(RingError::TooManyKeys { found: stored.keys.len() });
+        }
+        // Before anything else is believed of them.
+        let are_current = stored.keys.iter().map(|row| self.rows.check(row));
+        let are_current = are_current.collect::<Result<Vec<_>, _>>()?;
+        let times: Vec<_> = stored.keys.iter().map(|row| row.times).collect();
+        let longest_lifetime = stored.longest_lifetime.max(self.lifetime);
+        let plan = Plan::of(&times, wanted.of(&stored.keys), &self.schedule, longest_lifetime, now);
+        // Once for each start: instances on neighbouring lists of root secrets would go on and on.
+        let reseals = self.held.load().is_none()
+            && stored.keys.iter().zip(&are_current).any(|(row, is_current)| {
+                let is_sealed_so = |sealed: &crate::Sealed| sealed.seal_id == self.seal.id();
+                !row.sealed.as_ref().is_none_or(is_sealed_so) || *is_current == IsCurrent(false)
+            });
+        let is_history = |times: &KeyTimes| {
+            let end = times.withdrawn_at.or(times.verifies_until);
+            end.is_some_and(|end| end.after(HISTORY).after(longest_lifetime) <= now)
+        };
+        if plan.is_nothing(&times)
+            && longest_lifetime == stored.longest_lifetime
+            && !reseals
+            && !is_new
+            && !times.iter().any(is_history)
+        {
+            return Ok(None);
+        }
+        let mut keys = Vec::new();
+        for (row, times) in stored.keys.iter().zip(&plan.kept).filter(|(_, it)| !is_history(it)) {
+            let mut row = KeyRow { times: *times, ..row.clone() };
+            row.sealed = row.sealed.take().filter(|_| times.is_private_kept);
+            if let Some(sealed) = row.sealed.take() {
+                let whose = whose(&self.issuer, &row.key_id, &row.algorithm);
+                let is_same = !reseals || sealed.seal_id == self.seal.id();
+                let sealed = if is_same {
+                    sealed
+                } else {
+                    self.seal.seal(&self.seal.open(&sealed, whose)?, whose)
+                };
+                row.sealed = Some(sealed);
+            }
+            keys.push(row);
+        }
+        for times in plan.made {
+            keys.push(self.make(times)?);
+        }
+        keys.iter_mut().for_each(|row| self.rows.authenticate(row));
+        Ok(Some(StoredRing { longest_lifetime, keys }))
+    }
+
+    /// A new key with these times.
+    fn make(&self, times: KeyTimes) -> Result<KeyRow, RingError> {
+        let (key, private) = SigningKey::generate(self.algorithm)?;
+        let (key_id, algorithm) = (key.id().to_owned(), self.algorithm.name().to_owned());
+        let sealed = self.seal.seal(&private, whose(&self.issuer, &key_id, &algorithm));
+        let public_jwk = key.public_jwk().unwrap_or_default().to_owned();
+        Ok(KeyRow { key_id, algorithm, public_jwk, sealed: Some(sealed), times, mac: Vec::new() })
+    }
+
+    /// The ring as this instance holds it.
+    fn take(
+        &self,
+        version: RingVersion,
+        stored: &StoredRing,
+        now: RingTime,
+        elapsed: Duration,
+    ) -> Result<ReadRing, RingError> {
+        let wall = self.time.wall();
+        let off = wall.since(now).max(now.since(wall));
+        if off > self.schedule.skew_allowed() {
+            return Err(RingError::Clock { off, skew: self.schedule.skew_allowed() });
+        }
+        let mut rows: Vec<_> = stored.keys.iter().collect();
+        // The same order on every instance, so the same bytes.
+        rows.sort_by(|a, b| (a.times.signs_from, &a.key_id).cmp(&(b.times.signs_from, &b.key_id)));
+        let published = rows.iter().filter(|row| row.times.is_published(now));
+        let published: Vec<_> = published.map(|row| row.public_jwk.as_str()).collect();
+        let jwks = format!(r#"{{"keys":[{}]}}"#, published.join(","));
+        let key_set = KeySet::from_jwks(&jwks).map_err(|_| RingError::PublicPart)?;
+        if !key_set.skipped().is_empty() {
+            return Err(RingError::PublicPart);
+        }
+        let keys = rows.into_iter().map(|row| self.hold(row)).collect::<Result<_, _>>()?;
+        Ok(ReadRing { version, keys, jwks, key_set, now, elapsed })
+    }
+
+    fn hold(&self, row: &KeyRow) -> Result<HeldKey, RingError> {
+        let KeyRow { key_id, algorithm, public_jwk, sealed, times, .. } = row;
+        let signing = match sealed {
+            None => None,
+            Some(sealed) => {
+                let private = self.seal.open(sealed, whose(&self.issuer, key_id, algorithm))?;
+                let algorithm =
+                    SigningKey::ALGORITHMS.into_iter().find(|it| it.name() == algorithm);
+                let algorithm = algorithm.ok_or(RingError::PublicPart)?;
+                let key = SigningKey::read(algorithm, &private, Some(key_id))?;
+                if key.id() != key_id || key.public_jwk() != Some(public_jwk) {
+                    return Err(RingError::PublicPart);
+                }
+                let header = TokenHeader::new(key.algorithm(), key_id);
+                Some((key, header))
+            }
+        };
+        Ok(HeldKey { id: key_id.clone(), times: *times, signing })
+    }
+}
+
+fn whose<'a>(issuer: &'a str, key_id: &'a str, algorithm: &'a str) -> SealedFor<'a> {
+    SealedFor { issuer, key_id, algorithm }
+}
+
+/// Why an instance cannot have its ring.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RingError {
+    /// The store cannot be asked.
+    Store(StoreError),
+    /// A row is not of who has the root secrets.
+    Foreign(ForeignRow),
+    /// A private part cannot be had.
+    Unseal(UnsealError),
+    /// There is a ring, and its keys are gone.
+    NoKeys,
+    /// There are more keys than a ring can come to.
+    TooManyKeys {
+        /// How many.
+        found: usize,
+    },
+    /// A key cannot be made or read.
+    Key(KeyError),
+    /// A public part is not that of its private part, or not a key.
+    PublicPart,
+    /// The machine's clock is not the store's.
+    Clock {
+        /// By how much it is off.
+        off: Duration,
+        /// By how much it may be.
+        skew: Duration,
+    },
+    /// Others changed the ring each time.
+    Contended,
+}
+
+impl From<StoreError> for RingError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ForeignRow> for RingError {
+    fn from(error: ForeignRow) -> Self {
+        Self::Foreign(error)
+    }
+}
+
+impl From<UnsealError> for RingError {
+    fn from(error: UnsealError) -> Self {
+        Self::Unseal(error)
+    }
+}
+
+impl From<KeyError> for RingError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl fmt::Display for RingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Foreign(error) => error.fmt(f),
+            Self::Unseal(error) => error.fmt(f),
+            Self::NoKeys => f.write_str(
+                "the ring of the issuer is there, and its keys are gone: restore them from a backup; to begin anew, delete the ring as well, and every token is refused",
+            ),
+            Self::TooManyKeys { found } => {
+                write!(f, "the ring has {found} keys, and at most {MAX_KEYS} are read: somebody else writes to the store")
+            }
+            Self::Key(error) => write!(f, "a signing key: {error}"),
+            Self::PublicPart => f.write_str(
+                "the public part of a signing key is not that of its private part: its row was changed with the root secret at hand; declare the key compromised",
+            ),
+            Self::Clock { off, skew } => write!(
+                f,
+                "the clock of this machine is off by {off:?} from that of the store, and {skew:?} are allowed: set it, by NTP"
+            ),
+            Self::Contended => f.write_str("other instances changed the ring each time that this one tried: try again"),
+        }
+    }
+}
+
+impl core::error::Error for RingError {}
+
+#[cfg(test)]
+mod tests;

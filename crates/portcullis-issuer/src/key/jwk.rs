@@ -1,0 +1,97 @@
+use base64::prelude::*;
+use portcullis::Algorithm;
+
+use super::thumbprint;
+
+/// The public part of a key. It has no place for anything private.
+pub(super) struct PublicKey {
+    id: String,
+    /// `None`: a shared secret has no public part.
+    jwk: Option<String>,
+}
+
+impl PublicKey {
+    /// RFC 7518 §6.2.1, of a point in SEC 1 §2.3.3: a 4, then both coordinates.
+    pub(super) fn ec(algorithm: Algorithm, point: &[u8]) -> Option<Self> {
+        let curve = match algorithm {
+            Algorithm::ES384 => "P-384",
+            _ => "P-256",
+        };
+        let (4, coordinates) = point.split_first().map(|(form, rest)| (*form, rest))? else {
+            return None;
+        };
+        let (x, y) = coordinates.split_at(coordinates.len() / 2);
+        let (x, y) = (base64url(x), base64url(y));
+        let members = format!(r#""crv":"{curve}","kty":"EC","x":"{x}","y":"{y}""#);
+        Some(Self::of(algorithm, &members))
+    }
+
+    /// RFC 8037 §2.
+    pub(super) fn okp(algorithm: Algorithm, point: &[u8]) -> Self {
+        let x = base64url(point);
+        Self::of(algorithm, &format!(r#""crv":"Ed25519","kty":"OKP","x":"{x}""#))
+    }
+
+    /// RFC 7518 §6.3.1, of an `RSAPublicKey` (RFC 8017 §A.1.1).
+    pub(super) fn rsa(algorithm: Algorithm, der: &[u8]) -> Option<Self> {
+        let (modulus, exponent) = rsa_numbers(der)?;
+        let (n, e) = (base64url(modulus), base64url(exponent));
+        Some(Self::of(algorithm, &format!(r#""e":"{e}","kty":"RSA","n":"{n}""#)))
+    }
+
+    pub(super) fn none(id: String) -> Self {
+        Self { id, jwk: None }
+    }
+
+    /// `members` are those that make the key, in the order of their names. None needs an escape.
+    fn of(algorithm: Algorithm, members: &str) -> Self {
+        let id = thumbprint(&format!("{{{members}}}"));
+        let jwk = format!(r#"{{{members},"kid":"{id}","alg":"{algorithm}","use":"sig"}}"#);
+        Self { id, jwk: Some(jwk) }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn jwk(&self) -> Option<&str> {
+        self.jwk.as_deref()
+    }
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Modulus and exponent of `SEQUENCE { INTEGER, INTEGER }`, without leading zeros (RFC 7518 §6.3.1). aws-lc-rs hands
+/// them out only under a feature that would then be on for the whole program.
+fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (sequence, _) = der_value(0x30, der)?;
+    let (modulus, rest) = der_value(0x02, sequence)?;
+    let (exponent, _) = der_value(0x02, rest)?;
+    Some((without_leading_zeros(modulus), without_leading_zeros(exponent)))
+}
+
+/// Splits the value of this tag off the front of a DER text (X.690 §8.1).
+fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let ([own, length], rest) = der.split_first_chunk::<2>()?;
+    if *own != tag {
+        return None;
+    }
+    // In the long form the octet counts the octets of the length.
+    let (length, rest) = if *length >= 0x80 {
+        let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+        if octets.len() > 4 {
+            return None;
+        }
+        (octets.iter().fold(0, |length, octet| (length << 8) | usize::from(*octet)), rest)
+    } else {
+        (usize::from(*length), rest)
+    };
+    rest.split_at_checked(length)
+}
+
+fn without_leading_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|octet| **octet == 0).count();
+    &number[zeros..]
+}

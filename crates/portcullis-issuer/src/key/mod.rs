@@ -1,0 +1,255 @@
+//! A key that signs: its private part in memory, its public part as a JWK, and its id.
+mod jwk;
+
+use core::fmt;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::KeyRejected;
+use aws_lc_rs::rand::{self, SystemRandom};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaKeyPair, RsaSignatureEncoding,
+};
+use aws_lc_rs::{digest, hmac};
+use base64::prelude::*;
+use portcullis::Algorithm;
+use zeroize::Zeroizing;
+
+use self::jwk::PublicKey;
+
+/// Bits of a new RSA key: RFC 7518 §3.3 asks for 2048 and more, and each doubling makes a signature five times dearer.
+const RSA_SIZE: KeySize = KeySize::Rsa2048;
+
+/// Bits of an RSA key that is taken over: shorter ones are weak, and with longer ones a signature takes milliseconds.
+const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=4096;
+
+/// Bytes of a new shared secret: as many as the hash has (RFC 7518 §3.2).
+const SECRET_LENGTH: usize = 32;
+
+/// A key of a ring, ready to sign.
+pub(crate) struct SigningKey {
+    algorithm: Algorithm,
+    private: Private,
+    public: PublicKey,
+}
+
+enum Private {
+    Rsa { pair: RsaKeyPair, encoding: &'static RsaSignatureEncoding },
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    // In a box, since it is by far the largest.
+    Secret(Box<hmac::Key>),
+}
+
+/// What an algorithm's keys are.
+enum Kind {
+    Rsa(&'static RsaSignatureEncoding),
+    Ecdsa(&'static EcdsaSigningAlgorithm),
+    Ed25519,
+    Secret,
+}
+
+impl Kind {
+    fn of(algorithm: Algorithm) -> Result<Self, KeyError> {
+        Ok(match algorithm {
+            Algorithm::RS256 => Self::Rsa(&RSA_PKCS1_SHA256),
+            Algorithm::PS256 => Self::Rsa(&RSA_PSS_SHA256),
+            Algorithm::ES256 => Self::Ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING),
+            Algorithm::ES384 => Self::Ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING),
+            Algorithm::EdDSA | Algorithm::Ed25519 => Self::Ed25519,
+            Algorithm::HS256 => Self::Secret,
+            _ => return Err(KeyError::Algorithm { algorithm }),
+        })
+    }
+}
+
+impl SigningKey {
+    /// The algorithms that a ring signs with.
+    pub(crate) const ALGORITHMS: [Algorithm; 7] = [
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::EdDSA,
+        Algorithm::Ed25519,
+        Algorithm::RS256,
+        Algorithm::PS256,
+        Algorithm::HS256,
+    ];
+
+    /// Makes a new key, and what is to be sealed of it.
+    pub(crate) fn generate(algorithm: Algorithm) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
+        let private = match Kind::of(algorithm)? {
+            Kind::Rsa(_) => pkcs8(&RsaKeyPair::generate(RSA_SIZE)?)?,
+            Kind::Ecdsa(signing) => {
+                Zeroizing::new(EcdsaKeyPair::generate(signing)?.to_pkcs8v1()?.as_ref().to_vec())
+            }
+            Kind::Ed25519 => pkcs8(&Ed25519KeyPair::generate()?)?,
+            Kind::Secret => {
+                let mut secret = Zeroizing::new(vec![0; SECRET_LENGTH]);
+                rand::fill(&mut secret)?;
+                secret
+            }
+        };
+        // Read as it will be, so that what cannot be read again is never published.
+        Self::read(algorithm, &private, None).map(|key| (key, private))
+    }
+
+    /// Reads a private key: PKCS#8 (RFC 5958), or the bytes of a shared secret, whose id is `key_id` or else at random.
+    /// The id of a key pair is the thumbprint of its public part (RFC 7638), so that it can be no other key's.
+    pub(crate) fn read(
+        algorithm: Algorithm,
+        private: &[u8],
+        key_id: Option<&str>,
+    ) -> Result<Self, KeyError> {
+        let rejected = |_: KeyRejected| KeyError::Private { algorithm };
+        let (private, public) = match Kind::of(algorithm)? {
+            Kind::Rsa(encoding) => {
+                let pair = RsaKeyPair::from_pkcs8(private).map_err(rejected)?;
+                let bits = pair.public_modulus_len() * 8;
+                if !RSA_BITS.contains(&bits) {
+                    return Err(KeyError::RsaSize { bits });
+                }
+                let public = PublicKey::rsa(algorithm, pair.public_key().as_ref());
+                (Private::Rsa { pair, encoding }, public.ok_or(KeyError::Private { algorithm })?)
+            }
+            Kind::Ecdsa(signing) => {
+                let pair = EcdsaKeyPair::from_pkcs8(signing, private).map_err(rejected)?;
+                let public = PublicKey::ec(algorithm, pair.public_key().as_ref());
+                (Private::Ecdsa(pair), public.ok_or(KeyError::Private { algorithm })?)
+            }
+            Kind::Ed25519 => {
+                let pair = Ed25519KeyPair::from_pkcs8(private).map_err(rejected)?;
+                let public = PublicKey::okp(algorithm, pair.public_key().as_ref());
+                (Private::Ed25519(pair), public)
+            }
+            Kind::Secret => {
+                let key_id = match key_id {
+                    Some(key_id) => key_id.to_owned(),
+                    None => random_id()?,
+                };
+                (
+                    Private::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, private))),
+                    PublicKey::none(key_id),
+                )
+            }
+        };
+        Ok(Self { algorithm, private, public })
+    }
+
+    /// The algorithm that it signs with.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Its id, by which tokens name it.
+    pub(crate) fn id(&self) -> &str {
+        self.public.id()
+    }
+
+    /// Its public part as a JWK with `kid`, `alg` and `use`. `None`: it is a shared secret, which has none.
+    pub(crate) fn public_jwk(&self) -> Option<&str> {
+        self.public.jwk()
+    }
+
+    /// Signs a token's text up to its second dot (RFC 7515 §5.1). An ECDSA signature is `r` and `s`, each as long as
+    /// the curve's order (RFC 7518 §3.4).
+    pub(crate) fn sign(&self, input: &[u8], signature: &mut Vec<u8>) -> Result<(), KeyError> {
+        signature.clear();
+        match &self.private {
+            Private::Rsa { pair, encoding } => {
+                signature.resize(pair.public_modulus_len(), 0);
+                pair.sign(*encoding, &SystemRandom::new(), input, signature)?;
+            }
+            Private::Ecdsa(pair) => {
+                signature.extend(pair.sign(&SystemRandom::new(), input)?.as_ref());
+            }
+            Private::Ed25519(pair) => signature.extend(pair.sign(input).as_ref()),
+            Private::Secret(key) => signature.extend(hmac::sign(key, input).as_ref()),
+        }
+        Ok(())
+    }
+}
+
+fn pkcs8(pair: &impl AsDer<Pkcs8V1Der<'static>>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    Ok(Zeroizing::new(pair.as_der()?.as_ref().to_vec()))
+}
+
+/// 128 bits: nothing of the secret, and no other's.
+fn random_id() -> Result<String, KeyError> {
+    let mut id = [0; 16];
+    rand::fill(&mut id)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(id))
+}
+
+/// RFC 7638 §3: of the members that make a key, in their order, without white space.
+fn thumbprint(members: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()))
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("id", &self.id())
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a key cannot be made, read or used.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum KeyError {
+    /// Rings do not sign with this algorithm.
+    Algorithm {
+        /// Which.
+        algorithm: Algorithm,
+    },
+    /// It is not the private part of a key for this algorithm.
+    Private {
+        /// Which.
+        algorithm: Algorithm,
+    },
+    /// An RSA key is too short, or too long.
+    RsaSize {
+        /// How many bits it has.
+        bits: usize,
+    },
+    /// The crypto library failed, as it does without memory or randomness.
+    Crypto,
+}
+
+impl From<aws_lc_rs::error::Unspecified> for KeyError {
+    fn from(_: aws_lc_rs::error::Unspecified) -> Self {
+        Self::Crypto
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Algorithm { algorithm } => write!(
+                f,
+                "{algorithm} is not an algorithm that a ring signs with: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256, HS256"
+            ),
+            Self::Private { algorithm } => write!(
+                f,
+                "it is not a private key for {algorithm}: take PKCS#8 (`-----BEGIN PRIVATE KEY-----`), of the type and curve of that algorithm"
+            ),
+            Self::RsaSize { bits } => write!(
+                f,
+                "an RSA key of {bits} bits: {} to {} are accepted",
+                RSA_BITS.start(),
+                RSA_BITS.end()
+            ),
+            Self::Crypto => {
+                f.write_str("the crypto library failed: it has no memory or no randomness")
+            }
+        }
+    }
+}
+
+impl core::error::Error for KeyError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Which key signs now, which are published, and what has to be made.
+//!
+//! Each key has absolute times:
+//!
+//! ```text
+//! published_at        signs_from           signs_until    erased       verifies_until
+//! ─────●───────────────────●────────────────────●───────────●────────────────●──────▶
+//!      stands by           signs                only verifies                gone
+//! ```
+//!
+//! 1. Exactly one key signs at any time: what a key's successor begins with, the key ends with.
+//! 2. A key that signs was published for as long as any verifier may keep a key set.
+//! 3. A key is published until no token of it can pass.
+//! 4. A key that stands by is always published. An emergency switches to a key that verifiers have.
+//!
+//! The times stand in the keys' rows, not in the settings of whoever reads them: an instance with another schedule
+//! makes other keys from then on, and changes nothing of those that are there. No instance leads. Each may see that
+//! something is due, and offer the change to the store, which takes it if the ring is the one that it was made for.
+mod keys;
+mod plan;
+mod schedule;
+mod time;
+
+pub use self::keys::{KeyTimes, Phase};
+pub use self::plan::{Change, Plan};
+pub use self::schedule::{Schedule, ScheduleFault};
+pub use self::time::RingTime;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! What has to be changed about a ring.
+use core::time::Duration;
+
+use super::keys::{KeyTimes, Phase, signing};
+use super::schedule::Schedule;
+use super::time::RingTime;
+
+/// What a ring becomes by one change: all of it, or nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// The keys that there are, in their order, with their times.
+    pub kept: Vec<KeyTimes>,
+    /// The keys that have to be made.
+    pub made: Vec<KeyTimes>,
+}
+
+/// Why a ring is changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// Time went by: what is due is done.
+    Due,
+    /// The key at this place is in other hands.
+    Compromised(usize),
+    /// Every key is, and perhaps what they are sealed with.
+    AllCompromised,
+}
+
+impl Plan {
+    /// What `change` makes of `keys` at `now`. `lifetime` is the longest of an access token of any instance.
+    ///
+    /// A ring without keys is a new one: its first key signs at once, since no verifier has a key set of it. Of a key
+    /// that is not there, nothing is changed beyond what is due.
+    #[must_use]
+    pub fn of(
+        keys: &[KeyTimes],
+        change: Change,
+        schedule: &Schedule,
+        lifetime: Duration,
+        now: RingTime,
+    ) -> Self {
+        let mut plan = Self { kept: keys.to_vec(), made: Vec::new() };
+        match change {
+            Change::Due => {}
+            Change::Compromised(index) => {
+                plan.kept.get_mut(index).into_iter().for_each(|key| withdraw(key, now));
+            }
+            Change::AllCompromised => plan.kept.iter_mut().for_each(|key| withdraw(key, now)),
+        }
+        plan.complete(schedule, now);
+        plan.end(schedule, lifetime, now);
+        plan
+    }
+
+    /// Whether it changes nothing of `keys`.
+    pub fn is_nothing(&self, keys: &[KeyTimes]) -> bool {
+        self.made.is_empty() && self.kept == keys
+    }
+
+    /// The key that signs next.
+    fn standby(&self, now: RingTime) -> Option<usize> {
+        let next = |key: &&KeyTimes| key.withdrawn_at.is_none() && key.signs_from > now;
+        let next = self.kept.iter().filter(next).min_by_key(|key| key.signs_from)?;
+        self.kept.iter().position(|key| key == next)
+    }
+
+    /// Sees to it that one key signs, on the clock of every instance, and another stands by.
+    fn complete(&mut self, schedule: &Schedule, now: RingTime) {
+        let begin = schedule.on_every_clock(now);
+        if signing(&self.kept, now).is_none() {
+            // The one that stands by, since verifiers have it; after what was before, where that was just now.
+            let ends = self.kept.iter().filter(|key| key.withdrawn_at.is_none());
+            let ends = ends.filter_map(|key| key.signs_until).filter(|end| *end <= now);
+            let signs_from = ends.max().map_or(begin, |end| end.max(begin));
+            match self.standby(now) {
+                Some(next) => advance(&mut self.kept[next], signs_from),
+                None => self.made.push(KeyTimes::new(signs_from, signs_from)),
+            }
+        }
+        let signs_on = |key: &&mut KeyTimes| {
+            let is_over = key.signs_until.is_some_and(|end| end <= begin);
+            key.withdrawn_at.is_none() && key.is_private_kept && !is_over
+        };
+        let all = self.kept.iter_mut().chain(&mut self.made);
+        if let Some(first) = all.filter(signs_on).min_by_key(|key| key.signs_from)
+            && first.signs_from > begin
+        {
+            advance(first, begin);
+        }
+        if self.standby(now).is_none() {
+            let all = self.kept.iter().chain(&self.made).filter(|key| key.withdrawn_at.is_none());
+            let last = all.map(|key| key.signs_from).max().unwrap_or(now);
+            self.made.push(KeyTimes::new(now, schedule.successor_signs_from(last, now)));
+        }
+    }
+
+    /// Has each key end with what comes after it, and its private part be erased in time.
+    fn end(&mut self, schedule: &Schedule, lifetime: Duration, now: RingTime) {
+        let mut begins: Vec<_> = self.kept.iter().chain(&self.made).copied().collect();
+        begins.retain(|key| key.withdrawn_at.is_none());
+        for key in self.kept.iter_mut().chain(&mut self.made) {
+            if key.withdrawn_at.is_some() {
+                continue;
+            }
+            let after = begins.iter().map(|other| other.signs_from);
+            let next = after.filter(|begin| *begin > key.signs_from).min();
+            // What was over stays over.
+            if key.signs_until.is_none_or(|until| until > now) {
+                key.signs_until = next;
+            }
+            if let Some(until) = key.signs_until {
+                let verifies = schedule.verifies_until(until, lifetime);
+                let is_over = key.verifies_until.is_some_and(|end| end <= now);
+                if !is_over {
+                    key.verifies_until = key.verifies_until.max(Some(verifies));
+                }
+                key.is_private_kept &= now < schedule.erased_at(until);
+            } else {
+                key.verifies_until = None;
+            }
+        }
+    }
+}
+
+/// Nobody signs with it any more, or verifies. What is over is over.
+fn withdraw(key: &mut KeyTimes, now: RingTime) {
+    if !matches!(key.phase(now), Phase::Gone | Phase::Withdrawn) {
+        key.withdrawn_at = Some(now);
+        key.is_private_kept = false;
+    }
+}
+
+/// Has it sign sooner than was said.
+fn advance(key: &mut KeyTimes, signs_from: RingTime) {
+    key.signs_from = signs_from;
+    key.published_at = key.published_at.min(signs_from);
+}

@@ -1,0 +1,229 @@
+//! For how long a key stands by, signs, and is published after that.
+use core::fmt;
+use core::time::Duration;
+
+use super::time::RingTime;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When keys follow each other.
+///
+/// Every duration has a default that suits services whose tokens live for minutes. None has a floor of its own: what
+/// they may be is said by [four inequalities](ScheduleFault), which hold for days as for milliseconds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Schedule {
+    interval: Duration,
+    publish_ahead: Duration,
+    verifier_cache: Duration,
+    reload: Duration,
+    stale: Duration,
+    skew: Duration,
+    leeway: Duration,
+    margin: Duration,
+}
+
+impl Default for Schedule {
+    /// A key signs for 30 days and is published a day ahead.
+    fn default() -> Self {
+        Self {
+            interval: 30 * DAY,
+            publish_ahead: DAY,
+            verifier_cache: 12 * HOUR,
+            reload: MINUTE,
+            stale: 10 * MINUTE,
+            skew: 30 * SECOND,
+            leeway: 30 * SECOND,
+            margin: MINUTE,
+        }
+    }
+}
+
+impl Schedule {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For how long a key signs.
+    ///
+    /// If you do not call it: 30 days. NIST SP 800-57 allows a year and more for a signing key; a month makes a key that
+    /// was copied unnoticed worth little, and is often enough that the change is nothing new when it matters.
+    pub fn interval(self, interval: Duration) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// For how long at least a key is published before it signs.
+    ///
+    /// If you do not call it: 24 hours.
+    pub fn publish_ahead(self, publish_ahead: Duration) -> Self {
+        Self { publish_ahead, ..self }
+    }
+
+    /// The longest time for which any verifier keeps a key set without asking again.
+    ///
+    /// If you do not call it: 12 hours. Portcullis keeps one for an hour at most, most libraries for 15 minutes or less.
+    pub fn verifier_cache(self, verifier_cache: Duration) -> Self {
+        Self { verifier_cache, ..self }
+    }
+
+    /// How often an instance reads the ring.
+    ///
+    /// If you do not call it: once a minute, each instance 20 % sooner or later than that.
+    pub fn reload(self, reload: Duration) -> Self {
+        Self { reload, ..self }
+    }
+
+    /// For how long an instance signs and publishes by what it read last, while the store is out of reach.
+    ///
+    /// If you do not call it: 10 minutes.
+    pub fn stale(self, stale: Duration) -> Self {
+        Self { stale, ..self }
+    }
+
+    /// By how much the clock of an instance, or of a verifier, may be off. An instance that is off by more does not sign.
+    ///
+    /// If you do not call it: 30 s.
+    pub fn skew(self, skew: Duration) -> Self {
+        Self { skew, ..self }
+    }
+
+    /// For how long verifiers accept a token beyond its expiry.
+    ///
+    /// If you do not call it: 30 s, as a policy of Portcullis does.
+    pub fn leeway(self, leeway: Duration) -> Self {
+        Self { leeway, ..self }
+    }
+
+    /// For how long a key is published beyond the last instant at which a token of it could pass.
+    ///
+    /// If you do not call it: 1 minute.
+    pub fn margin(self, margin: Duration) -> Self {
+        Self { margin, ..self }
+    }
+
+    /// Every inequality that does not hold.
+    pub fn faults(&self) -> Vec<ScheduleFault> {
+        let needed = self.stale.saturating_add(self.verifier_cache).saturating_add(2 * self.skew);
+        let found = [
+            (self.publish_ahead < needed)
+                .then_some(ScheduleFault::PublishAhead { is: self.publish_ahead, needed }),
+            (self.stale >= self.publish_ahead).then_some(ScheduleFault::Stale {
+                is: self.stale,
+                publish_ahead: self.publish_ahead,
+            }),
+            (self.interval < 2 * self.publish_ahead).then_some(ScheduleFault::Interval {
+                is: self.interval,
+                needed: 2 * self.publish_ahead,
+            }),
+            (self.reload.is_zero() || self.reload > self.stale)
+                .then_some(ScheduleFault::Reload { is: self.reload, stale: self.stale }),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    /// When a key that stands by from `now` on signs, behind one that signs from `before` on.
+    pub(super) fn successor_signs_from(&self, before: RingTime, now: RingTime) -> RingTime {
+        before.after(self.interval).max(now.after(self.publish_ahead))
+    }
+
+    /// What is over on the clock of every instance: what begins at once begins then, so that one which is behind does
+    /// not wait for it.
+    pub(super) fn on_every_clock(&self, now: RingTime) -> RingTime {
+        now.before(2 * self.skew)
+    }
+
+    /// Until when a key is published that signs no longer from `signs_until` on: until the last token of it, signed
+    /// by the slowest clock, has passed the most lenient verifier.
+    pub(super) fn verifies_until(&self, signs_until: RingTime, lifetime: Duration) -> RingTime {
+        signs_until.after(lifetime).after(self.leeway).after(2 * self.skew).after(self.margin)
+    }
+
+    /// When the private part of such a key is erased: when no instance can still sign with it.
+    pub(super) fn erased_at(&self, signs_until: RingTime) -> RingTime {
+        signs_until.after(2 * self.skew).after(self.reload)
+    }
+
+    /// The last expiry of a token whose key is published until `verifies_until`.
+    pub(crate) fn last_expiry(&self, verifies_until: RingTime) -> RingTime {
+        verifies_until.before(self.leeway).before(2 * self.skew).before(self.margin)
+    }
+
+    /// For how long verifiers accept a token beyond its expiry.
+    pub(crate) fn leeway_of_verifiers(&self) -> Duration {
+        self.leeway
+    }
+
+    /// By how much a clock may be off.
+    pub(crate) fn skew_allowed(&self) -> Duration {
+        self.skew
+    }
+
+    /// For how long what was read may be signed and published by.
+    pub fn stale_after(&self) -> Duration {
+        self.stale
+    }
+}
+
+/// An inequality that a [`Schedule`] does not meet.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ScheduleFault {
+    /// A verifier could meet a token of a key that it cannot have yet: an instance may publish an old set for as long
+    /// as it goes without the store, a verifier may keep it for as long as it caches, and clocks differ.
+    PublishAhead {
+        /// What was said.
+        is: Duration,
+        /// [`stale`](Schedule::stale) + [`verifier_cache`](Schedule::verifier_cache) + 2 × [`skew`](Schedule::skew).
+        needed: Duration,
+    },
+    /// An instance without its store could sign with a key whose successor it does not know.
+    Stale {
+        /// What was said.
+        is: Duration,
+        /// What it has to be shorter than.
+        publish_ahead: Duration,
+    },
+    /// A key would stop to sign before its successor has been published for long enough.
+    Interval {
+        /// What was said.
+        is: Duration,
+        /// 2 × [`publish_ahead`](Schedule::publish_ahead).
+        needed: Duration,
+    },
+    /// An instance would read the ring all the time, or not before what it has is too old to sign by.
+    Reload {
+        /// What was said.
+        is: Duration,
+        /// What it may be at most.
+        stale: Duration,
+    },
+}
+
+impl fmt::Display for ScheduleFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PublishAhead { is, needed } => write!(
+                f,
+                "`publish_ahead` is {is:?}, and at least {needed:?} are needed: `stale` + `verifier_cache` + 2 × `skew`, since a verifier may know no newer key set"
+            ),
+            Self::Stale { is, publish_ahead } => write!(
+                f,
+                "`stale` is {is:?}, and has to be shorter than `publish_ahead`, which is {publish_ahead:?}: an instance without its store would not learn which key comes next"
+            ),
+            Self::Interval { is, needed } => write!(
+                f,
+                "`interval` is {is:?}, and at least {needed:?} are needed: 2 × `publish_ahead`, so that the next key is always published"
+            ),
+            Self::Reload { is, stale } => write!(
+                f,
+                "`reload` is {is:?}, and has to be over 0 and at most `stale`, which is {stale:?}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ScheduleFault {}

@@ -1,0 +1,53 @@
+use core::fmt;
+use core::time::Duration;
+
+/// An instant of the ring's clock, which is that of its store: milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RingTime(i64);
+
+impl RingTime {
+    /// The instant that this many milliseconds after 1970 began is. One before 1970 counts as its beginning.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(if millis < 0 { 0 } else { millis })
+    }
+
+    /// Milliseconds since 1970 began.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This instant and `duration` more, rounded up to a whole millisecond.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let millis = duration.as_nanos().div_ceil(1_000_000);
+        Self(self.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)))
+    }
+
+    /// This instant and `duration` less, rounded down to a whole millisecond; at the earliest the beginning of 1970.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let millis = duration.as_nanos().div_ceil(1_000_000);
+        Self::from_millis(self.0.saturating_sub(i64::try_from(millis).unwrap_or(i64::MAX)))
+    }
+
+    /// How long after `earlier` this is; nothing where it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// `1800000000.000`: seconds.
+impl fmt::Display for RingTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+impl From<std::time::SystemTime> for RingTime {
+    /// Whole milliseconds, rounded down. A time before 1970 counts as its beginning.
+    fn from(time: std::time::SystemTime) -> Self {
+        let since = time.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,221 @@
+//! A key as it stands in a store, and what shows that nobody else wrote it there.
+use core::fmt;
+
+use aws_lc_rs::hmac;
+
+use crate::ring::{KeyTimes, RingTime};
+use crate::root::RootSecrets;
+use crate::seal::{Sealed, fields};
+
+/// A key as it stands in a store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyRow {
+    /// Its id, by which tokens name it: the thumbprint of its public part (RFC 7638).
+    pub key_id: String,
+    /// What it signs with, by its name in a header (RFC 7518 §3.1).
+    pub algorithm: String,
+    /// Its public part, as JSON: a JWK without private members (RFC 7517).
+    pub public_jwk: String,
+    /// Its private part. `None`: it is erased.
+    pub sealed: Option<Sealed>,
+    /// What it does when.
+    pub times: KeyTimes,
+    /// What shows that all of this was written by who has the root secret.
+    pub mac: Vec<u8>,
+}
+
+/// Authenticates the rows of one issuer: whoever can write to the store, and has no root secret, cannot add a key, or
+/// change what one does.
+pub(crate) struct RowAuthenticator {
+    issuer: Box<str>,
+    keys: Vec<hmac::Key>,
+}
+
+impl RowAuthenticator {
+    pub(crate) fn new(root: &RootSecrets, issuer: &str) -> Self {
+        let keys = root.keys("row", issuer);
+        let keys = keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
+        Self { issuer: issuer.into(), keys: keys.collect() }
+    }
+
+    /// Puts the MAC of the first root secret into a row.
+    pub(crate) fn authenticate(&self, row: &mut KeyRow) {
+        row.mac = hmac::sign(&self.keys[0], &self.text(row)).as_ref().to_vec();
+    }
+
+    /// Whether the first root secret made the row's MAC. Another one of the list may have, before a rotation.
+    ///
+    /// # Errors
+    ///
+    /// None of them made it.
+    pub(crate) fn check(&self, row: &KeyRow) -> Result<IsCurrent, ForeignRow> {
+        let text = self.text(row);
+        let made = self.keys.iter().position(|key| hmac::verify(key, &text, &row.mac).is_ok());
+        made.map(|at| IsCurrent(at == 0)).ok_or_else(|| ForeignRow { key_id: shown(&row.key_id) })
+    }
+
+    /// All of a row but its MAC. What is not there is told apart from what is empty.
+    fn text(&self, row: &KeyRow) -> Vec<u8> {
+        let KeyRow { key_id, algorithm, public_jwk, sealed, times, mac: _ } = row;
+        let KeyTimes {
+            published_at,
+            signs_from,
+            signs_until,
+            verifies_until,
+            withdrawn_at,
+            is_private_kept,
+        } = times;
+        let time = |time: RingTime| time.as_millis().to_be_bytes();
+        let optional = |at: &Option<RingTime>| at.map(|at| time(at).to_vec()).unwrap_or_default();
+        let (seal_id, bytes) = match sealed {
+            Some(sealed) => (sealed.seal_id.as_bytes(), sealed.bytes.as_slice()),
+            None => (&[][..], &[][..]),
+        };
+        fields([
+            &b"portcullis key row 1"[..],
+            self.issuer.as_bytes(),
+            key_id.as_bytes(),
+            algorithm.as_bytes(),
+            public_jwk.as_bytes(),
+            &[u8::from(sealed.is_some())],
+            seal_id,
+            bytes,
+            &time(*published_at),
+            &time(*signs_from),
+            &optional(signs_until),
+            &optional(verifies_until),
+            &optional(withdrawn_at),
+            &[u8::from(*is_private_kept)],
+        ])
+    }
+}
+
+/// Whether the first root secret authenticated a row.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct IsCurrent(pub(crate) bool);
+
+/// A row of the store that none of the root secrets authenticated. Its key is neither published nor used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ForeignRow {
+    /// What it says is its id.
+    pub key_id: String,
+}
+
+impl fmt::Display for ForeignRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the row of the key `{}` was not written with any of the root secrets: list the one that it was written with, or find out who else writes to the store",
+            self.key_id
+        )
+    }
+}
+
+impl core::error::Error for ForeignRow {}
+
+/// An id that anybody may have written, for messages: a thumbprint has 43 characters.
+fn shown(key_id: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    key_id.chars().take(64).map(|char| if is_plain(char) { char } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis::Secret;
+
+    use super::*;
+
+    const OLD: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";
+    const NEW: &str = "u9KXr4MZQy7hBtDfN1vCjEaPgS6oLw3k-new";
+    const ISSUER: &str = "https://id.example";
+
+    fn of(secrets: &[&str], issuer: &str) -> RowAuthenticator {
+        let root = RootSecrets::new(secrets.iter().map(|text| Secret::new(*text)));
+        RowAuthenticator::new(&root.expect("good secrets"), issuer)
+    }
+
+    fn row() -> KeyRow {
+        let at = |at: i64| RingTime::from_millis(1_800_000_000_000 + at);
+        KeyRow {
+            key_id: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".to_owned(),
+            algorithm: "ES256".to_owned(),
+            public_jwk: "{\"kty\":\"EC\"}".to_owned(),
+            sealed: Some(Sealed { seal_id: "s".to_owned(), bytes: vec![1, 2, 3] }),
+            times: KeyTimes {
+                published_at: at(0),
+                signs_from: at(1),
+                signs_until: Some(at(2)),
+                verifies_until: Some(at(3)),
+                withdrawn_at: None,
+                is_private_kept: true,
+            },
+            mac: Vec::new(),
+        }
+    }
+
+    fn authentic() -> KeyRow {
+        let mut row = row();
+        of(&[OLD], ISSUER).authenticate(&mut row);
+        row
+    }
+
+    #[test]
+    fn no_part_of_a_row_can_be_changed_without_the_root_secret() {
+        let rows = of(&[OLD], ISSUER);
+        assert_eq!(rows.check(&authentic()), Ok(IsCurrent(true)));
+        let changes: [fn(&mut KeyRow); 16] = [
+            |row| row.key_id.push('x'),
+            |row| row.algorithm = "ES384".to_owned(),
+            |row| row.public_jwk.push(' '),
+            |row| row.sealed = None,
+            |row| row.sealed = Some(Sealed { seal_id: String::new(), bytes: Vec::new() }),
+            |row| row.sealed.as_mut().expect("sealed").seal_id.push('t'),
+            |row| row.sealed.as_mut().expect("sealed").bytes.push(4),
+            |row| row.times.published_at = RingTime::from_millis(1),
+            |row| row.times.signs_from = row.times.published_at,
+            |row| row.times.signs_until = None,
+            |row| row.times.verifies_until = None,
+            |row| row.times.verifies_until = row.times.signs_until,
+            |row| row.times.withdrawn_at = row.times.signs_until,
+            |row| row.times.is_private_kept = false,
+            |row| row.mac[0] ^= 1,
+            |row| row.mac.clear(),
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let mut row = authentic();
+            change(&mut row);
+            assert!(rows.check(&row).is_err(), "{at}");
+        }
+    }
+
+    /// What stands in one column cannot be taken for the end of the one before.
+    #[test]
+    fn bytes_cannot_move_from_one_column_to_another() {
+        let rows = of(&[OLD], ISSUER);
+        let mut row = authentic();
+        row.key_id.push_str(&row.algorithm);
+        row.algorithm.clear();
+        assert!(rows.check(&row).is_err());
+        let mut row = authentic();
+        row.times.withdrawn_at = row.times.verifies_until.take();
+        assert!(rows.check(&row).is_err());
+    }
+
+    #[test]
+    fn a_row_of_another_issuer_or_another_secret_is_foreign() {
+        let row = authentic();
+        let foreign = Err(ForeignRow { key_id: row.key_id.clone() });
+        assert_eq!(of(&[OLD], "https://id.example.org").check(&row), foreign);
+        assert_eq!(of(&[NEW], ISSUER).check(&row), foreign);
+        assert_eq!(of(&[NEW, OLD], ISSUER).check(&row), Ok(IsCurrent(false)));
+        assert_eq!(of(&[OLD, NEW], ISSUER).check(&row), Ok(IsCurrent(true)));
+    }
+
+    #[test]
+    fn what_a_foreign_row_says_is_shown_in_plain_characters_and_cut() {
+        let mut row = row();
+        row.key_id = format!("a\u{1b}[31m\n{}", "x".repeat(1000));
+        let told = of(&[OLD], ISSUER).check(&row).expect_err("foreign").to_string();
+        assert!(told.starts_with("the row of the key `a??31m?xxx") && told.len() < 300, "{told}");
+    }
+}

@@ -1,0 +1,217 @@
+//! How a private key is kept at rest.
+use core::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use base64::prelude::*;
+use zeroize::Zeroizing;
+
+use crate::root::{RootKey, RootSecrets};
+
+/// What a key was sealed with, and what came of it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Sealed {
+    /// Which sealing key it takes: see [`Seal::id`].
+    pub seal_id: String,
+    /// The sealed bytes, in the form of that seal.
+    pub bytes: Vec<u8>,
+}
+
+/// Shows neither key nor ciphertext.
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("seal_id", &self.seal_id).finish_non_exhaustive()
+    }
+}
+
+/// Whose key is sealed: a sealed key opens for this alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SealedFor<'a> {
+    /// The issuer.
+    pub issuer: &'a str,
+    /// The key's id.
+    pub key_id: &'a str,
+    /// What it signs with.
+    pub algorithm: &'a str,
+}
+
+impl SealedFor<'_> {
+    /// What is authenticated beside the key: each part with its length in front.
+    fn associated_data(self) -> Vec<u8> {
+        fields([self.issuer, self.key_id, self.algorithm].map(str::as_bytes))
+    }
+}
+
+/// Parts one after another, so that no other parts come to the same bytes.
+pub(crate) fn fields<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut all = Vec::new();
+    for part in parts {
+        all.extend(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        all.extend(part);
+    }
+    all
+}
+
+/// Seals private keys with keys that come of the [root secrets](RootSecrets): AES-256-GCM, with a nonce at random.
+pub(crate) struct RootSeal(Vec<SealingKey>);
+
+struct SealingKey {
+    id: String,
+    key: RandomizedNonceKey,
+}
+
+impl SealingKey {
+    fn new(id: &RootKey, key: &RootKey) -> Self {
+        // Eight bytes tell four secrets apart, and say nothing of them: they are of a key of their own.
+        let id = BASE64_URL_SAFE_NO_PAD.encode(&id.as_bytes()[..8]);
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key.as_bytes());
+        Self { id, key: key.expect("AES-256 takes 32 bytes") }
+    }
+}
+
+impl RootSeal {
+    pub(crate) fn new(root: &RootSecrets, issuer: &str) -> Self {
+        let ids = root.keys("seal id", issuer);
+        let keys = root.keys("seal", issuer);
+        Self(ids.iter().zip(&keys).map(|(id, key)| SealingKey::new(id, key)).collect())
+    }
+
+    /// What keys are sealed with from now on.
+    pub(crate) fn id(&self) -> &str {
+        &self.0[0].id
+    }
+
+    /// Seals a private key.
+    pub(crate) fn seal(&self, private: &[u8], whose: SealedFor<'_>) -> Sealed {
+        let SealingKey { id, key } = &self.0[0];
+        let mut bytes = private.to_vec();
+        let nonce = key.seal_in_place_append_tag(Aad::from(whose.associated_data()), &mut bytes);
+        let nonce = nonce.expect("a private key is shorter than AES-GCM's 64 GiB");
+        bytes.splice(0..0, *nonce.as_ref());
+        Sealed { seal_id: id.clone(), bytes }
+    }
+
+    /// Opens a sealed private key.
+    pub(crate) fn open(
+        &self,
+        sealed: &Sealed,
+        whose: SealedFor<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
+        let found = self.0.iter().find(|key| key.id == sealed.seal_id);
+        let SealingKey { key, .. } =
+            found.ok_or_else(|| UnsealError::NoKey { seal_id: sealed.seal_id.clone() })?;
+        let broken = || UnsealError::Broken { seal_id: sealed.seal_id.clone() };
+        let (nonce, text) = sealed.bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
+        let mut bytes = Zeroizing::new(text.to_vec());
+        let associated = Aad::from(whose.associated_data());
+        let opened = key.open_in_place(Nonce::from(nonce), associated, &mut bytes);
+        let length = opened.map_err(|_| broken())?.len();
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}
+
+/// Why a private key cannot be had. It is never a reason to make another.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum UnsealError {
+    /// None of the root secrets is the one that it was sealed with.
+    NoKey {
+        /// Which sealing key it takes.
+        seal_id: String,
+    },
+    /// It does not open: it was changed, or put in the place of another.
+    Broken {
+        /// Which sealing key it takes.
+        seal_id: String,
+    },
+}
+
+impl fmt::Display for UnsealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKey { seal_id } => write!(
+                f,
+                "a signing key is sealed with the sealing key `{seal_id}`, which comes of none of the root secrets: list the root secret that it was made under as well"
+            ),
+            Self::Broken { seal_id } => write!(
+                f,
+                "a signing key does not open with its sealing key `{seal_id}`: its row was changed, or stands in the place of another; restore it from a backup, or declare the key compromised"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for UnsealError {}
+
+#[cfg(test)]
+mod tests {
+    use portcullis::Secret;
+
+    use super::*;
+
+    const OLD: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";
+    const NEW: &str = "u9KXr4MZQy7hBtDfN1vCjEaPgS6oLw3k-new";
+    const PRIVATE: &[u8] = b"the PKCS#8 of a key";
+    const WHOSE: SealedFor<'_> =
+        SealedFor { issuer: "https://id.example", key_id: "k1", algorithm: "ES256" };
+
+    fn seal(secrets: &[&str]) -> RootSeal {
+        let root = RootSecrets::new(secrets.iter().map(|text| Secret::new(*text)));
+        RootSeal::new(&root.expect("good secrets"), WHOSE.issuer)
+    }
+
+    #[test]
+    fn what_was_sealed_opens_for_the_same_key_of_the_same_issuer_alone() {
+        let seal = seal(&[OLD]);
+        let sealed = seal.seal(PRIVATE, WHOSE);
+        assert_eq!(seal.open(&sealed, WHOSE).as_deref().map(Vec::as_slice), Ok(PRIVATE));
+        let broken = Err(UnsealError::Broken { seal_id: sealed.seal_id.clone() });
+        for other in [
+            SealedFor { issuer: "https://id.examplek", ..WHOSE },
+            SealedFor { key_id: "k2", ..WHOSE },
+            SealedFor { key_id: "1", issuer: "https://id.examplek", ..WHOSE },
+            SealedFor { algorithm: "ES384", ..WHOSE },
+        ] {
+            assert_eq!(seal.open(&sealed, other), broken, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_anywhere_is_seen() {
+        let seal = seal(&[OLD]);
+        let sealed = seal.seal(PRIVATE, WHOSE);
+        for at in 0..sealed.bytes.len() {
+            let mut changed = sealed.clone();
+            changed.bytes[at] ^= 1;
+            assert!(seal.open(&changed, WHOSE).is_err(), "{at}");
+            changed.bytes.truncate(at);
+            assert!(seal.open(&changed, WHOSE).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn each_sealing_is_another_text() {
+        let seal = seal(&[OLD]);
+        let sealed = seal.seal(PRIVATE, WHOSE);
+        assert_ne!(sealed.bytes, seal.seal(PRIVATE, WHOSE).bytes);
+        assert!(!sealed.bytes.windows(PRIVATE.len()).any(|window| window == PRIVATE));
+        assert!(!format!("{sealed:?}").contains(&format!("{:?}", sealed.bytes)));
+    }
+
+    /// Each list beside its neighbours, forwards and back.
+    #[test]
+    fn the_root_secret_is_replaced_in_four_steps_with_neighbours_side_by_side() {
+        let steps = [&[OLD][..], &[OLD, NEW], &[NEW, OLD], &[NEW]].map(seal);
+        for neighbours in steps.windows(2) {
+            for (one, other) in [(0, 1), (1, 0)] {
+                let sealed = neighbours[one].seal(PRIVATE, WHOSE);
+                assert!(neighbours[other].open(&sealed, WHOSE).is_ok());
+            }
+        }
+        // Two steps at once: who is behind cannot open, and says which key it lacks.
+        let sealed = steps[2].seal(PRIVATE, WHOSE);
+        assert_eq!(sealed.seal_id, steps[3].id());
+        let lacks = UnsealError::NoKey { seal_id: steps[3].id().to_owned() };
+        assert_eq!(steps[0].open(&sealed, WHOSE), Err(lacks));
+    }
+}

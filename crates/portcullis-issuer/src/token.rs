@@ -1,0 +1,393 @@
+//! What an access token says (RFC 9068), and how it is written.
+use core::fmt;
+use core::time::Duration;
+
+use aws_lc_rs::rand;
+use base64::prelude::*;
+use portcullis::{Algorithm, UnixTime};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::key::{KeyError, SigningKey};
+
+/// The claims that an issuer writes itself. An application's own claims cannot have one of these names.
+pub const RESERVED_CLAIMS: [&str; 18] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "client_id",
+    "sid",
+    "subject_version",
+    "auth_time",
+    "acr",
+    "amr",
+    "scope",
+    "cnf",
+    "azp",
+    "act",
+    "events",
+];
+
+/// The most bytes of a subject, client, session, authentication context or method: they end up in look-ups and stores,
+/// and a policy takes ids of so many.
+const MAX_TEXT: usize = 1024;
+
+/// What an access token says of whom, besides what its issuer says of all: issuer, audience, times and id.
+///
+/// `C` are claims of the application's own: a type that serializes as an object, or [`NoClaims`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AccessToken<C = NoClaims> {
+    subject: String,
+    client: String,
+    session: Option<String>,
+    subject_version: Option<u64>,
+    authenticated_at: Option<UnixTime>,
+    acr: Option<String>,
+    amr: Vec<String>,
+    scopes: Vec<String>,
+    own: C,
+}
+
+/// No claims of the application's own.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NoClaims {}
+
+impl AccessToken {
+    /// A token of a user, whom `subject` names (`sub`), for the client that asked for it (`client_id`).
+    pub fn of_user(subject: impl Into<String>, client: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            client: client.into(),
+            session: None,
+            subject_version: None,
+            authenticated_at: None,
+            acr: None,
+            amr: Vec::new(),
+            scopes: Vec::new(),
+            own: NoClaims {},
+        }
+    }
+
+    /// A token of a service that acts for itself and no user: `sub` names the client (RFC 9068 §2.2).
+    pub fn of_service(client: impl Into<String>) -> Self {
+        let client = client.into();
+        Self::of_user(client.clone(), client)
+    }
+}
+
+impl<C> AccessToken<C> {
+    /// The session that it belongs to (`sid`), by which it is revoked with the session.
+    ///
+    /// If you do not call it: it belongs to none.
+    pub fn session(self, session: impl Into<String>) -> Self {
+        Self { session: Some(session.into()), ..self }
+    }
+
+    /// The subject's version (`subject_version`), by which it is revoked with all of the subject's.
+    ///
+    /// If you do not call it: it has none, and a policy that enforces versions refuses it.
+    pub fn subject_version(self, version: u64) -> Self {
+        Self { subject_version: Some(version), ..self }
+    }
+
+    /// When the user authenticated (`auth_time`, OpenID Connect Core §2).
+    ///
+    /// If you do not call it: it does not say, and [`Requirement::max_age`](portcullis::Requirement::max_age) is not met.
+    pub fn authenticated_at(self, at: UnixTime) -> Self {
+        Self { authenticated_at: Some(at), ..self }
+    }
+
+    /// How strongly the user authenticated (`acr`).
+    ///
+    /// If you do not call it: it does not say.
+    pub fn acr(self, acr: impl Into<String>) -> Self {
+        Self { acr: Some(acr.into()), ..self }
+    }
+
+    /// By which methods the user authenticated (`amr`, RFC 8176): these as well.
+    ///
+    /// If you do not call it: it does not say.
+    pub fn amr<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
+        self.amr.extend(methods.into_iter().map(Into::into));
+        self
+    }
+
+    /// Scopes of the token (`scope`, RFC 6749 §3.3): these as well.
+    ///
+    /// If you do not call it: it has none.
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Claims of the application's own, which serialize as an object without any of the [reserved
+    /// names](RESERVED_CLAIMS).
+    ///
+    /// If you do not call it: it has none.
+    pub fn claims<D: Serialize>(self, own: D) -> AccessToken<D> {
+        let Self {
+            subject,
+            client,
+            session,
+            subject_version,
+            authenticated_at,
+            acr,
+            amr,
+            scopes,
+            own: _,
+        } = self;
+        AccessToken {
+            subject,
+            client,
+            session,
+            subject_version,
+            authenticated_at,
+            acr,
+            amr,
+            scopes,
+            own,
+        }
+    }
+}
+
+/// An access token, and what there is to know of it. `Debug` does not show it.
+#[derive(Clone)]
+pub struct Minted {
+    /// The token.
+    pub token: String,
+    /// Its id (`jti`).
+    pub token_id: String,
+    /// When it expires (`exp`).
+    pub expires_at: UnixTime,
+}
+
+impl fmt::Debug for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Minted").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// What all tokens of an issuer have in common.
+#[derive(Debug)]
+pub(crate) struct TokenTerms {
+    /// `{"iss":"…","aud":…,`: the beginning of every payload.
+    beginning: String,
+    lifetime: Duration,
+}
+
+impl TokenTerms {
+    pub(crate) fn new(issuer: &str, audiences: &[String], lifetime: Duration) -> Self {
+        let audience = match audiences {
+            [one] => Value::from(one.as_str()),
+            several => several.into(),
+        };
+        let beginning = format!(r#"{{"iss":{},"aud":{audience},"#, Value::from(issuer));
+        Self { beginning, lifetime }
+    }
+
+    /// Writes and signs a token that is issued at `now` and does not outlive `not_after`, for which its key is published.
+    pub(crate) fn mint<C: Serialize>(
+        &self,
+        what: &AccessToken<C>,
+        key: &SigningKey,
+        header: &TokenHeader,
+        now: UnixTime,
+        not_after: Option<UnixTime>,
+    ) -> Result<Minted, MintError> {
+        let expires_at = now.saturating_add(self.lifetime);
+        let expires_at = not_after.map_or(expires_at, |end| end.min(expires_at));
+        if expires_at <= now {
+            return Err(MintError::KeyIsOver);
+        }
+        let mut id = [0; 16];
+        rand::fill(&mut id).map_err(KeyError::from)?;
+        let token_id = BASE64_URL_SAFE_NO_PAD.encode(id);
+
+        let mut payload = Vec::with_capacity(512);
+        payload.extend(self.beginning.as_bytes());
+        let times = format!(r#""iat":{now},"exp":{expires_at},"jti":"{token_id}""#);
+        payload.extend(times.as_bytes());
+        what.write(&mut payload)?;
+        payload.push(b'}');
+
+        let length = header.0.len() + 1 + payload.len().div_ceil(3) * 4 + 1 + 700;
+        let mut token = String::with_capacity(length);
+        token.push_str(&header.0);
+        token.push('.');
+        BASE64_URL_SAFE_NO_PAD.encode_string(&payload, &mut token);
+        let mut signature = Vec::new();
+        key.sign(token.as_bytes(), &mut signature)?;
+        token.push('.');
+        BASE64_URL_SAFE_NO_PAD.encode_string(&signature, &mut token);
+        Ok(Minted { token, token_id, expires_at })
+    }
+}
+
+/// The header of all tokens of a key, encoded: `at+jwt` (RFC 9068 §2.1), its algorithm and its id.
+#[derive(Debug)]
+pub(crate) struct TokenHeader(String);
+
+impl TokenHeader {
+    /// `algorithm` is the name that is written, which for Ed25519 has two.
+    pub(crate) fn new(algorithm: Algorithm, key_id: &str) -> Self {
+        let key_id = Value::from(key_id);
+        let header = format!(r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":{key_id}}}"#);
+        Self(BASE64_URL_SAFE_NO_PAD.encode(header))
+    }
+}
+
+impl<C: Serialize> AccessToken<C> {
+    /// Its claims as members that go on in an object.
+    fn write(&self, payload: &mut Vec<u8>) -> Result<(), MintError> {
+        let mut write = |claim: &'static str, value: &str| {
+            if value.is_empty() || value.len() > MAX_TEXT {
+                return Err(MintError::Text { claim, length: value.len() });
+            }
+            member(payload, claim, &value)
+        };
+        write("sub", &self.subject)?;
+        write("client_id", &self.client)?;
+        self.session.as_deref().map_or(Ok(()), |session| write("sid", session))?;
+        self.acr.as_deref().map_or(Ok(()), |acr| write("acr", acr))?;
+        if let Some(version) = self.subject_version {
+            member(payload, "subject_version", &version)?;
+        }
+        if let Some(UnixTime(at)) = self.authenticated_at {
+            member(payload, "auth_time", &at)?;
+        }
+        if !self.amr.is_empty() {
+            if let Some(method) = self.amr.iter().find(|one| one.is_empty() || one.len() > MAX_TEXT)
+            {
+                return Err(MintError::Text { claim: "amr", length: method.len() });
+            }
+            member(payload, "amr", &self.amr)?;
+        }
+        if !self.scopes.is_empty() {
+            if !self.scopes.iter().all(|scope| is_scope(scope)) {
+                return Err(MintError::Scope);
+            }
+            member(payload, "scope", &self.scopes.join(" "))?;
+        }
+        self.write_own(payload)
+    }
+
+    fn write_own(&self, payload: &mut Vec<u8>) -> Result<(), MintError> {
+        let Ok(Value::Object(own)) = serde_json::to_value(&self.own) else {
+            return Err(MintError::NotAnObject);
+        };
+        if let Some(claim) = RESERVED_CLAIMS.into_iter().find(|claim| own.contains_key(*claim)) {
+            return Err(MintError::Reserved { claim });
+        }
+        write_members(payload, &own)
+    }
+}
+
+fn write_members(payload: &mut Vec<u8>, own: &Map<String, Value>) -> Result<(), MintError> {
+    own.iter().try_for_each(|(name, value)| member(payload, name, value))
+}
+
+fn member<T: Serialize + ?Sized>(
+    payload: &mut Vec<u8>,
+    name: &str,
+    value: &T,
+) -> Result<(), MintError> {
+    payload.push(b',');
+    let name = serde_json::to_writer(&mut *payload, name);
+    payload.push(b':');
+    name.and_then(|()| serde_json::to_writer(payload, value)).map_err(|_| MintError::NotAnObject)
+}
+
+/// RFC 6749 §3.3.
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
+}
+
+/// Why there is no token. Says nothing of what would have stood in it.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum MintError {
+    /// A claim is empty, or longer than 1 KiB.
+    Text {
+        /// Its name.
+        claim: &'static str,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A scope is not one: it is empty, or has a space or another character that RFC 6749 §3.3 leaves out.
+    Scope,
+    /// The application's own claims do not serialize as an object.
+    NotAnObject,
+    /// The application's own claims have a name that the issuer writes itself.
+    Reserved {
+        /// The name.
+        claim: &'static str,
+    },
+    /// The key will not be published for long enough.
+    KeyIsOver,
+    /// No key signs: the ring was not read, or the machine's clock went back.
+    NoKey,
+    /// The ring was not read for too long: since then, a key may have been withdrawn.
+    Stale {
+        /// How long ago it was read.
+        age: Duration,
+        /// For how long it may be gone by.
+        limit: Duration,
+    },
+    /// The key cannot sign.
+    Key(KeyError),
+}
+
+impl MintError {
+    /// Whether it is for want of a store, a clock or a key, and not of what was asked for: a 503.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::KeyIsOver | Self::NoKey | Self::Stale { .. } | Self::Key(_) => true,
+            Self::Text { .. } | Self::Scope | Self::NotAnObject | Self::Reserved { .. } => false,
+        }
+    }
+}
+
+impl From<KeyError> for MintError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl fmt::Display for MintError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text { claim, length } => {
+                write!(f, "the claim `{claim}` has {length} bytes, and 1 to {MAX_TEXT} are accepted")
+            }
+            Self::Scope => f.write_str(
+                "a scope is empty, or has a space or another character that RFC 6749 §3.3 leaves out: pass each scope by itself",
+            ),
+            Self::NotAnObject => f.write_str(
+                "the application's own claims do not serialize as a JSON object: take a struct with named fields",
+            ),
+            Self::Reserved { claim } => write!(
+                f,
+                "the application's own claims have a `{claim}`, which the issuer writes itself: give that field another name"
+            ),
+            Self::KeyIsOver => f.write_str(
+                "the signing key will not be published until the token expires: the ring was not read for too long",
+            ),
+            Self::NoKey => f.write_str("no key of the ring signs now: it was not read, or the clock went back"),
+            Self::Stale { age, limit } => write!(
+                f,
+                "the ring was read {age:?} ago, and is gone by for {limit:?}: its store cannot be asked"
+            ),
+            Self::Key(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for MintError {}
+
+#[cfg(test)]
+mod tests;
