@@ -100,6 +100,7 @@ pub enum ClaimsError {
 }
 
 impl fmt::Display for ClaimsError {
+    #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::IssuerMissing { also: [] } => {
