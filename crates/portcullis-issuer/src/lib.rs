@@ -8,10 +8,14 @@
 //! 4. Private keys are sealed at rest, and rows authenticated, by [root secrets](RootSecrets). A copy of the store signs
 //!    nothing, and who can write to it adds no key.
 //!
-//! **This crate is not complete.** A ring is kept in memory alone so far, and no route publishes it.
+//! **This crate is not complete.** A ring is kept in memory or in a file so far, and no route publishes it.
 mod issuer;
 mod keeper;
 mod key;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub mod ring;
 mod root;
 mod row;

@@ -1,10 +1,12 @@
 //! Where a ring is kept, so that all instances of an issuer have the same.
+mod file;
 mod memory;
 
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
+pub use self::file::{FileRing, FileRingError};
 pub use self::memory::MemoryRing;
 use crate::ring::RingTime;
 use crate::row::KeyRow;

@@ -50,7 +50,7 @@ pub(crate) enum Entry {
 
 impl Entry {
     /// What meets both.
-    fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Required(one), Self::Required(other)) => Self::Required(one.and(other)),
             (Self::Required(one), _) | (_, Self::Required(one)) => Self::Required(one),
@@ -102,6 +102,14 @@ impl RouteTable {
     pub fn routes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.routes.iter().flat_map(|(route, methods)| {
             methods.keys().map(move |method| (method.as_str(), route.as_str()))
+        })
+    }
+
+    /// Method, route and entry of each, in order of the routes.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str, &Entry)> {
+        self.routes.iter().flat_map(|(route, methods)| {
+            methods.iter().map(move |(method, entry)| (method.as_str(), route.as_str(), entry))
         })
     }
 
@@ -164,10 +172,13 @@ impl RouteTable {
     }
 
     fn methods(&self, route: &str) -> Option<(&str, &Methods)> {
-        if let Some((route, methods)) = self.routes.get_key_value(route) {
+        let wanted = template(route);
+        // Only a router spells it so: no document means another by it.
+        if wanted != route
+            && let Some((route, methods)) = self.routes.get_key_value(route)
+        {
             return Some((route, methods));
         }
-        let wanted = template(route);
         let mut alike = self.routes.iter().filter(|(own, _)| template(own) == wanted);
         match (alike.next(), alike.next()) {
             (Some((route, methods)), None) => Some((route, methods)),
@@ -284,7 +295,9 @@ mod tests {
             .any_caller("GET", r"/orders/{id:\d+}")
             .any_caller("*", "/all")
             .any_caller("GET", r"/two/{id:\d+}")
-            .any_caller("GET", r"/two/{id:[a-z]+}");
+            .any_caller("GET", r"/two/{id:[a-z]+}")
+            .any_caller("GET", "/plain/{id}")
+            .any_caller("GET", r"/plain/{id:\d+}");
         for (method, route, is_covered) in [
             ("GET", "/orders/{id}", true),
             ("HEAD", "/orders/{id}", true),
@@ -293,6 +306,8 @@ mod tests {
             ("GET", "/orders/{other}", false),
             ("POST", "/all", true),
             ("GET", "/two/{id}", false),
+            ("GET", "/plain/{id}", false),
+            ("GET", r"/plain/{id:\d+}", true),
             ("GET", r"/two/{id:\d+}", true),
         ] {
             assert_eq!(table.covers(method, route), is_covered, "{method} {route}");

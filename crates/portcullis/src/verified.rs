@@ -143,11 +143,18 @@ impl VerifiedToken {
     pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(
         &self,
     ) -> Result<Arc<T>, ShapeError> {
+        self.claims_if_shaped().ok_or_else(|| ShapeError::of::<T>(self.payload()))
+    }
+
+    /// As [`claims`](Self::claims), for who does not tell why not.
+    pub(crate) fn claims_if_shaped<T: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+    ) -> Option<Arc<T>> {
         for (index, slot) in self.0.claims.iter().enumerate() {
             match slot.get() {
                 Some((id, claims)) if *id == TypeId::of::<T>() => {
                     if let Ok(claims) = Arc::clone(claims).downcast() {
-                        return Ok(claims);
+                        return Some(claims);
                     }
                 }
                 Some(_) => {}
@@ -159,17 +166,15 @@ impl VerifiedToken {
                     } else {
                         self.0.terms.policy.keep_claims_types(index + 1);
                     }
-                    return Ok(claims);
+                    return Some(claims);
                 }
             }
         }
         self.read()
     }
 
-    fn read<T: DeserializeOwned>(&self) -> Result<Arc<T>, ShapeError> {
-        serde_json::from_str(self.payload())
-            .map(Arc::new)
-            .map_err(|_| ShapeError::of::<T>(self.payload()))
+    fn read<T: DeserializeOwned>(&self) -> Option<Arc<T>> {
+        serde_json::from_str(self.payload()).map(Arc::new).ok()
     }
 
     fn payload(&self) -> &str {

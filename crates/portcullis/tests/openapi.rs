@@ -339,3 +339,32 @@ fn a_table_gives_the_paths_that_it_knows() {
     assert!(methods.len() == 2 && methods.contains_key("put"), "{methods:?}");
     assert_eq!(methods["get"]["security"], json!([{ "bearer": ["files:read"] }]));
 }
+
+/// A reader must not take a route for open since its neighbour is.
+#[test]
+fn of_two_routes_that_a_document_spells_alike_it_has_what_both_ask_for() {
+    let table = RouteTable::new()
+        .require("GET", "/files/{id:[a-z]+}", scope("admin"))
+        .anyone("GET", r"/files/{id:\d+}");
+    let anonymous = policy(PolicyBuilder::allow_anonymous);
+    let paths = table.openapi_paths(&anonymous.security_schemes());
+    let security = &paths["/files/{id}"]["get"]["security"];
+    assert_eq!(*security, json!([{ "bearer": ["admin"] }]));
+    let mut documented = document(&json!({ "/files/{id}": { "get": {} } }));
+    let left = table.fill_openapi(&mut documented, &anonymous.security_schemes());
+    assert_eq!(left, [("GET".to_owned(), "/files/{id}".to_owned())]);
+}
+
+#[test]
+fn an_operation_that_stands_elsewhere_is_told_as_left_out() {
+    let table = RouteTable::new().require("*", "/admin", scope("admin"));
+    let paths = json!({
+        "/admin": { "$ref": "#/components/pathItems/Admin", "x-owner": "us", "summary": "" },
+        "/news": { "query": {} },
+    });
+    let mut documented = document(&paths);
+    let mut left = table.fill_openapi(&mut documented, &policy(|it| it).security_schemes());
+    left.sort();
+    let expected = [("$ref", "/admin"), ("query", "/news")];
+    assert_eq!(left, expected.map(|(member, path)| (member.to_owned(), path.to_owned())));
+}

@@ -376,7 +376,10 @@ async fn what_is_no_list_of_this_issuer_and_address_is_no_statement() {
         (|_, it| it.typ("JWT"), of_claims(of_type(TypeName::new("JWT")))),
         (|_, it| it.typ("at+jwt"), of_claims(of_type(TypeName::new("at+jwt")))),
         (|_, it| it.without_header("typ"), of_claims(of_type(TypeName::ABSENT))),
-        (|_, it| it.without("iss"), of_claims(ClaimsError::IssuerMissing { also: &[] })),
+        (
+            |_, it| it.without("iss"),
+            of_claims(ClaimsError::IssuerMissing { also: &["aud", "exp"] }),
+        ),
         (|_, it| it.claim("iss", "https://other.example"), of_claims(ClaimsError::Issuer)),
         (|_, it| it.without("sub"), of_claims(ClaimsError::Missing { claim: "sub" })),
         (|scene, it| it.subject(format!("{}/", scene.uri())), StatusListFault::Subject),

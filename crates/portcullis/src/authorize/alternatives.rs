@@ -18,21 +18,29 @@ struct Part {
 }
 
 impl Part {
-    /// Whether both ask for the same. Some are not told by their words, which leave out a value.
+    /// Whether both ask for the same. Of two predicates nobody can tell.
     fn is(&self, other: &Self) -> bool {
-        let tells_all = match &*self.part.node {
-            Node::Leaf { asks, .. } => match asks {
-                Asks::Scope(_)
-                | Asks::Listed { .. }
-                | Asks::Acr(_)
-                | Asks::MaxAge(_)
-                | Asks::Client(_)
-                | Asks::Issuer(_) => true,
-                Asks::Value { .. } | Asks::Subject(_) | Asks::Predicate(_) => false,
+        let is_same = match (&*self.part.node, &*other.part.node) {
+            (Node::Leaf { asks: one, .. }, Node::Leaf { asks: other, .. }) => match (one, other) {
+                (
+                    Asks::Listed { path, item },
+                    Asks::Listed { path: other_path, item: other_item },
+                ) => path == other_path && item == other_item,
+                (
+                    Asks::Value { path, value },
+                    Asks::Value { path: other_path, value: other_value },
+                ) => path == other_path && value == other_value,
+                (Asks::Acr(one), Asks::Acr(other)) => one == other,
+                (Asks::MaxAge(one), Asks::MaxAge(other)) => one == other,
+                (Asks::Scope(one), Asks::Scope(other)) => one == other,
+                (Asks::Subject(one), Asks::Subject(other))
+                | (Asks::Client(one), Asks::Client(other))
+                | (Asks::Issuer(one), Asks::Issuer(other)) => one == other,
+                _ => false,
             },
-            Node::All(_) | Node::Any(_) | Node::Not(_) | Node::Faulty(_) => false,
+            _ => false,
         };
-        Arc::ptr_eq(&self.part.node, &other.part.node) || (tells_all && self.words == other.words)
+        is_same || Arc::ptr_eq(&self.part.node, &other.part.node)
     }
 }
 

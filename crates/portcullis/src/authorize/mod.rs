@@ -258,9 +258,9 @@ impl Requirement {
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        let holds = move |token: &VerifiedToken| match token.claims::<T>() {
-            Ok(claims) => Met::from(holds(&claims)),
-            Err(_) => Met::Unknown,
+        let holds = move |token: &VerifiedToken| match token.claims_if_shaped::<T>() {
+            Some(claims) => Met::from(holds(&claims)),
+            None => Met::Unknown,
         };
         Self::leaf(Asks::Predicate(Arc::new(holds)), name.into())
     }

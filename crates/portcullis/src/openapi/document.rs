@@ -1,4 +1,6 @@
 //! Documents that are filled from a table of routes.
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::schemes::SecuritySchemes;
@@ -17,33 +19,35 @@ impl RouteTable {
         route: &str,
         schemes: &SecuritySchemes,
     ) -> Option<Security> {
-        Some(match self.documented(method, route)? {
-            Entry::Anyone => schemes.anyone(),
-            Entry::AnyCaller => schemes.any_caller(),
-            Entry::Required(requirement) => requirement.security(schemes),
-        })
+        self.documented(method, route).map(|entry| of_entry(entry, schemes))
     }
 
     /// The `paths` of a document. Each operation has what the table knows: `security`, refusals, and in words what
     /// OpenAPI cannot say.
     ///
     /// Entries for the method `*` are not in it, since the table does not know which methods the route has. They count
-    /// where a document is [filled](Self::fill_openapi).
+    /// where a document is [filled](Self::fill_openapi). Of two routes that a document spells alike, since only their
+    /// parameters' patterns differ, it has what both ask for.
     pub fn openapi_paths(&self, schemes: &SecuritySchemes) -> Value {
-        let mut paths = Map::new();
-        for (method, route) in self.routes() {
+        let mut entries = BTreeMap::<_, Entry>::new();
+        for (method, route, entry) in self.entries() {
             let method = method.to_ascii_lowercase();
-            if !METHODS.contains(&method.as_str()) {
-                continue;
+            if METHODS.contains(&method.as_str()) {
+                let place = (template(route), method);
+                let entry = match entries.remove(&place) {
+                    Some(before) => before.and(entry.clone()),
+                    None => entry.clone(),
+                };
+                entries.insert(place, entry);
             }
-            let Some(security) = self.security(&method.to_ascii_uppercase(), route, schemes) else {
-                continue;
-            };
+        }
+        let mut paths = Map::new();
+        for ((path, method), entry) in &entries {
             let mut operation = Value::Object(Map::new());
-            security.fill(&mut operation);
-            let path = paths.entry(template(route)).or_insert_with(|| Map::new().into());
+            of_entry(entry, schemes).fill(&mut operation);
+            let path = paths.entry(path).or_insert_with(|| Map::new().into());
             if let Some(path) = path.as_object_mut() {
-                path.insert(method, operation);
+                path.insert(method.clone(), operation);
             }
         }
         paths.into()
@@ -53,7 +57,9 @@ impl RouteTable {
     /// that the table has for it, and the document the [components](SecuritySchemes::components) that these refer to.
     ///
     /// Gives method and path of each operation that is left as it was. The table does not have it, so that the service
-    /// would refuse it with 500; or the table has two routes that the path may mean. A path may stand in the table with the
+    /// would refuse it with 500; the table has two routes that the path may mean; or the document says elsewhere what the
+    /// operation is (`$ref`), or by a method that this does not know, and then the name of that member stands in the place
+    /// of the method. A path may stand in the table with the
     /// path of the document's first server before it.
     ///
     /// utoipa's documents go through JSON, in a `Modify`: see the example `openapi`.
@@ -68,6 +74,8 @@ impl RouteTable {
         let paths = document.get_mut("paths").and_then(Value::as_object_mut);
         for (path, operations) in paths.into_iter().flatten() {
             let Some(operations) = operations.as_object_mut() else { continue };
+            let others = operations.keys().filter(|key| !is_known(key));
+            uncovered.extend(others.map(|key| (key.clone(), path.clone())));
             for method in METHODS {
                 let Some(operation) = operations.get_mut(method) else { continue };
                 let method = method.to_ascii_uppercase();
@@ -81,6 +89,21 @@ impl RouteTable {
         add(document, schemes);
         uncovered
     }
+}
+
+fn of_entry(entry: &Entry, schemes: &SecuritySchemes) -> Security {
+    match entry {
+        Entry::Anyone => schemes.anyone(),
+        Entry::AnyCaller => schemes.any_caller(),
+        Entry::Required(requirement) => requirement.security(schemes),
+    }
+}
+
+/// Whether a member of a path is an operation that is filled, or none.
+fn is_known(key: &str) -> bool {
+    METHODS.contains(&key)
+        || ["summary", "description", "servers", "parameters"].contains(&key)
+        || key.starts_with("x-")
 }
 
 /// Puts in the components; those of the same name go.

@@ -197,7 +197,9 @@ impl Source {
             let is_other = is_bound && keys.origin() != url.origin();
             if is_other { Err(AddressFault::OtherOrigin) } else { Ok(keys) }
         });
-        keys.map_err(|fault| error(KeyFetchFault::KeysAddress { address: shown(named), fault }))
+        keys.map_err(|fault| {
+            error(KeyFetchFault::KeysAddress { address: shown_address(named), fault })
+        })
     }
 
     async fn get(
@@ -221,12 +223,17 @@ fn text(response: &HttpResponse) -> Result<&str, TextFault> {
 fn metadata_instead(text: &str) -> Option<KeyFetchFault> {
     let members = read_tree(text).ok()?;
     let keys = members.iter().find_map(|(name, value)| (name == "jwks_uri").then_some(value))?;
-    Some(KeyFetchFault::MetadataInstead { keys: shown(keys.as_str()?) })
+    Some(KeyFetchFault::MetadataInstead { keys: shown_address(keys.as_str()?) })
 }
 
 /// Another party's text, for a message: no control characters, and no more than a line.
 fn shown(text: &str) -> String {
     text.chars().take(256).flat_map(char::escape_debug).collect()
+}
+
+/// Another party's address, for a message: without a user and a query, which may be secrets.
+fn shown_address(text: &str) -> String {
+    shown(&crate::fetch::shown(text))
 }
 
 /// Why keys were not fetched.
@@ -362,6 +369,8 @@ impl fmt::Display for KeyFetchError {
                 write!(f, "the metadata does not have `{member}` as a string")
             }
             KeyFetchFault::Issuer { expected, found } => {
+                // A tenant's name may be of a token that nobody verified.
+                let expected = shown(expected);
                 write!(f, "the metadata is of the issuer `{found}`, not of `{expected}`")?;
                 if found.trim_end_matches('/') == expected.trim_end_matches('/') {
                     f.write_str(": the slash at the end counts; write it as the tokens do")?;
@@ -409,6 +418,19 @@ mod tests {
             "https://id.example/jwks: the server answered with status 500"
         );
         assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    /// It stands in each refusal while the keys are away.
+    #[test]
+    fn what_a_provider_writes_into_an_address_is_not_told() {
+        let text = r#"{"jwks_uri":"https://u:pw@id.example/keys?code=SECRET#SECRET"}"#;
+        let fault = metadata_instead(text).expect("metadata");
+        let told = error(fault).to_string();
+        assert!(told.contains("`https://id.example/keys`"), "{told}");
+        assert!(!told.contains("pw") && !told.contains("SECRET"), "{told}");
+        let (expected, found) = ("https://a\u{9b}31m".to_owned(), "https://b".to_owned());
+        let told = error(KeyFetchFault::Issuer { expected, found }).to_string();
+        assert!(!told.contains('\u{9b}'), "{told}");
     }
 
     #[test]

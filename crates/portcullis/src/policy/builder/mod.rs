@@ -114,8 +114,8 @@ impl PolicyBuilder {
     }
 
     /// What operators call this policy: the label `policy` of its metrics (feature `metrics`), and the field
-    /// `policy` of its log events (feature `tracing`). 1 to 64 bytes without control characters. Give each policy of a program another name, or their
-    /// numbers add up.
+    /// `policy` of its log events (feature `tracing`). 1 to 64 bytes without control characters. Give each policy of a program another name: under one
+    /// name, what is counted adds up, and of a gauge such as `portcullis_ready` the policy counts that told it last.
     ///
     /// If you do not call it: metrics say `default`, and log events have no such field.
     pub fn name(mut self, name: impl Into<String>) -> Self {

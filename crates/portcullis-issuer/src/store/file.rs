@@ -1,0 +1,423 @@
+use core::fmt;
+use core::future::{Future, ready};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use base64::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
+use crate::ring::{KeyTimes, RingTime};
+use crate::row::KeyRow;
+use crate::seal::Sealed;
+
+/// The most bytes of a file that is read: a ring has some 2 KiB for each key, and 64 keys at most.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Rings in one file, for one process: a service without a database.
+///
+/// The file is replaced as a whole, and is on the disk when a change is done. Where the system has permissions, only its
+/// owner may read it. A second process that opens it is refused, for as long as this one, or a clone of it, is there.
+///
+/// A file that is not there is an issuer's first start. Whoever deletes it makes every token void.
+#[derive(Clone)]
+pub struct FileRing(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    /// Held by this process.
+    _lock: File,
+    /// One change at a time.
+    writing: Mutex<()>,
+}
+
+impl FileRing {
+    /// Takes this file, which need not be there yet. Its folder has to be.
+    ///
+    /// # Errors
+    ///
+    /// Another process has it, or the folder cannot be written to.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileRingError> {
+        let path = path.into();
+        // Beside it: the file itself is replaced by each change, and a lock stays with what was replaced.
+        let lock_path = beside(&path, "lock");
+        let open = || options().truncate(false).open(&lock_path);
+        let lock = open().map_err(|error| FileRingError::io(&lock_path, &error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(FileRingError::Taken { path }),
+            Err(TryLockError::Error(error)) => return Err(FileRingError::io(&lock_path, &error)),
+        }
+        Ok(Self(Arc::new(Inner { path, _lock: lock, writing: Mutex::new(()) })))
+    }
+
+    fn read(&self) -> Result<BTreeMap<String, Ring>, StoreError> {
+        let unreadable =
+            |error: io::Error| StoreError::new(format!("the file cannot be read: {error}"));
+        let file = match File::open(&self.0.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut text = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(StoreError::new("the file is larger than 1 MiB"));
+        }
+        serde_json::from_slice(&text).map_err(|error| {
+            // What stands there is not told, but where.
+            let (line, column) = (error.line(), error.column());
+            StoreError::new(format!("the file is not one of rings: line {line}, column {column}"))
+        })
+    }
+
+    /// All of it or nothing, whenever the machine stops.
+    fn write(&self, rings: &BTreeMap<String, Ring>) -> io::Result<()> {
+        let path = &self.0.path;
+        let new = beside(path, "new");
+        let mut file = options().truncate(true).open(&new)?;
+        file.write_all(&serde_json::to_vec(rings)?)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        // The name is of the folder.
+        if cfg!(unix) {
+            File::open(folder(path))?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    fn swap_now(
+        &self,
+        issuer: &str,
+        from: Option<RingVersion>,
+        ring: &StoredRing,
+    ) -> Result<Swap, StoreError> {
+        let _one_at_a_time = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rings = self.read()?;
+        let current = rings.get(issuer).map(|ring| RingVersion(ring.version));
+        if current != from {
+            return Ok(Swap::Lost);
+        }
+        let version = current.map_or(1, |version| version.0.saturating_add(1));
+        rings.insert(issuer.to_owned(), Ring::of(version, ring));
+        let written = self.write(&rings);
+        written.map_err(|error| StoreError::new(format!("the file cannot be written: {error}")))?;
+        Ok(Swap::Done)
+    }
+}
+
+impl RingStore for FileRing {
+    fn load(&self, issuer: &str) -> impl Future<Output = Result<LoadedRing, StoreError>> + Send {
+        let now = SystemTime::now().into();
+        let loaded = self.read().and_then(|mut rings| {
+            let ring = rings.remove(issuer).map(Ring::into_stored).transpose()?;
+            Ok(LoadedRing { now, ring })
+        });
+        ready(loaded)
+    }
+
+    fn swap(
+        &self,
+        issuer: &str,
+        from: Option<RingVersion>,
+        ring: &StoredRing,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send {
+        ready(self.swap_now(issuer, from, ring))
+    }
+}
+
+impl fmt::Debug for FileRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileRing").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}
+
+/// For its owner alone.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A ring as it is written.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Ring {
+    version: u64,
+    longest_lifetime_ms: u64,
+    keys: Vec<Key>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    key_id: String,
+    algorithm: String,
+    public_jwk: String,
+    seal_id: Option<String>,
+    sealed: Option<String>,
+    published_at: i64,
+    signs_from: i64,
+    signs_until: Option<i64>,
+    verifies_until: Option<i64>,
+    withdrawn_at: Option<i64>,
+    is_private_kept: bool,
+    mac: String,
+}
+
+impl Ring {
+    fn of(version: u64, ring: &StoredRing) -> Self {
+        let longest_lifetime_ms = u64::try_from(ring.longest_lifetime.as_millis());
+        Self {
+            version,
+            longest_lifetime_ms: longest_lifetime_ms.unwrap_or(u64::MAX),
+            keys: ring.keys.iter().map(Key::of).collect(),
+        }
+    }
+
+    fn into_stored(self) -> Result<(RingVersion, StoredRing), StoreError> {
+        let keys = self.keys.into_iter().map(Key::into_row).collect::<Option<_>>();
+        let keys = keys.ok_or_else(|| StoreError::new("the file has a key that is not one"))?;
+        let longest_lifetime = Duration::from_millis(self.longest_lifetime_ms);
+        Ok((RingVersion(self.version), StoredRing { longest_lifetime, keys }))
+    }
+}
+
+impl Key {
+    fn of(row: &KeyRow) -> Self {
+        let KeyTimes {
+            published_at,
+            signs_from,
+            signs_until,
+            verifies_until,
+            withdrawn_at,
+            is_private_kept,
+        } = row.times;
+        let millis = |at: Option<RingTime>| at.map(RingTime::as_millis);
+        Self {
+            key_id: row.key_id.clone(),
+            algorithm: row.algorithm.clone(),
+            public_jwk: row.public_jwk.clone(),
+            seal_id: row.sealed.as_ref().map(|sealed| sealed.seal_id.clone()),
+            sealed: row.sealed.as_ref().map(|it| BASE64_URL_SAFE_NO_PAD.encode(&it.bytes)),
+            published_at: published_at.as_millis(),
+            signs_from: signs_from.as_millis(),
+            signs_until: millis(signs_until),
+            verifies_until: millis(verifies_until),
+            withdrawn_at: millis(withdrawn_at),
+            is_private_kept,
+            mac: BASE64_URL_SAFE_NO_PAD.encode(&row.mac),
+        }
+    }
+
+    fn into_row(self) -> Option<KeyRow> {
+        let bytes = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+        let sealed = match (self.seal_id, self.sealed) {
+            (Some(seal_id), Some(text)) => Some(Sealed { seal_id, bytes: bytes(&text)? }),
+            (None, None) => None,
+            _ => return None,
+        };
+        let time = RingTime::from_millis;
+        let times = KeyTimes {
+            published_at: time(self.published_at),
+            signs_from: time(self.signs_from),
+            signs_until: self.signs_until.map(time),
+            verifies_until: self.verifies_until.map(time),
+            withdrawn_at: self.withdrawn_at.map(time),
+            is_private_kept: self.is_private_kept,
+        };
+        Some(KeyRow {
+            key_id: self.key_id,
+            algorithm: self.algorithm,
+            public_jwk: self.public_jwk,
+            sealed,
+            times,
+            mac: bytes(&self.mac)?,
+        })
+    }
+}
+
+/// A file of rings cannot be taken.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum FileRingError {
+    /// Another process has it.
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be opened.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        kind: io::ErrorKind,
+    },
+}
+
+impl FileRingError {
+    fn io(path: &Path, error: &io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), kind: error.kind() }
+    }
+}
+
+impl fmt::Display for FileRingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken { path } => write!(
+                f,
+                "another process has the ring in {}: a file is for one process; for several, take a database",
+                path.display()
+            ),
+            Self::Unreadable { path, kind } => {
+                write!(
+                    f,
+                    "{} cannot be opened: {kind}; see that its folder is there, and may be written to",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for FileRingError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISSUER: &str = "https://id.example";
+
+    fn ring(keys: usize) -> StoredRing {
+        let at = |at: i64| RingTime::from_millis(1_800_000_000_000 + at);
+        let row = |number: usize| KeyRow {
+            key_id: format!("k{number}"),
+            algorithm: "ES256".to_owned(),
+            public_jwk: "{\"kty\":\"EC\"}".to_owned(),
+            sealed: (number % 2 == 0)
+                .then(|| Sealed { seal_id: "s".to_owned(), bytes: vec![0, 255, number as u8] }),
+            times: KeyTimes {
+                published_at: at(0),
+                signs_from: at(1),
+                signs_until: Some(at(2)),
+                verifies_until: None,
+                withdrawn_at: Some(at(3)),
+                is_private_kept: number % 2 == 0,
+            },
+            mac: vec![1, 2, 3],
+        };
+        StoredRing {
+            longest_lifetime: Duration::from_millis(900_001),
+            keys: (0..keys).map(row).collect(),
+        }
+    }
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(future)
+    }
+
+    fn kept(store: &FileRing) -> Option<(RingVersion, StoredRing)> {
+        now(store.load(ISSUER)).expect("a store").ring
+    }
+
+    #[test]
+    fn what_was_changed_is_there_in_the_next_process() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let store = FileRing::open(&path).expect("a file");
+        assert_eq!(kept(&store), None);
+        assert_eq!(now(store.swap(ISSUER, None, &ring(2))), Ok(Swap::Done));
+        assert_eq!(now(store.swap("https://other.example", None, &ring(1))), Ok(Swap::Done));
+        drop(store);
+        let store = FileRing::open(&path).expect("a file");
+        assert_eq!(kept(&store), Some((RingVersion(1), ring(2))));
+        assert_eq!(now(store.swap(ISSUER, Some(RingVersion(1)), &ring(3))), Ok(Swap::Done));
+        assert_eq!(kept(&store), Some((RingVersion(2), ring(3))));
+    }
+
+    #[test]
+    fn of_changes_for_one_version_one_is_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = FileRing::open(folder.path().join("ring.json")).expect("a file");
+        assert_eq!(now(store.swap(ISSUER, Some(RingVersion(1)), &ring(1))), Ok(Swap::Lost));
+        let threads = (0..8).map(|keys| {
+            let store = store.clone();
+            std::thread::spawn(move || now(store.swap(ISSUER, None, &ring(keys + 1))))
+        });
+        let threads: Vec<_> = threads.collect();
+        let swaps = threads.into_iter().map(|it| it.join().expect("no panic").expect("a store"));
+        assert_eq!(swaps.filter(|swap| *swap == Swap::Done).count(), 1);
+        assert_eq!(kept(&store).map(|(version, _)| version), Some(RingVersion(1)));
+    }
+
+    #[test]
+    fn a_second_process_is_refused_while_the_first_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let store = FileRing::open(&path).expect("a file");
+        let clone = store.clone();
+        drop(store);
+        let refused = FileRing::open(&path).expect_err("taken");
+        assert_eq!(refused, FileRingError::Taken { path: path.clone() });
+        drop(clone);
+        assert!(FileRing::open(&path).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let store = FileRing::open(&path).expect("a file");
+        now(store.swap(ISSUER, None, &ring(1))).expect("a store");
+        for entry in fs::read_dir(folder.path()).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let mode = entry.metadata().expect("a file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{entry:?}");
+        }
+    }
+
+    /// As it is after the machine stopped, or somebody wrote into it.
+    #[test]
+    fn a_file_that_is_not_whole_is_a_fault_and_not_a_first_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let store = FileRing::open(&path).expect("a file");
+        now(store.swap(ISSUER, None, &ring(2))).expect("a store");
+        let whole = fs::read(&path).expect("a file");
+        let too_large = vec![b' '; 1024 * 1024 + 1];
+        let broken = [&whole[..whole.len() - 1], b"", b"{}x", b"\xff", &too_large];
+        for (at, text) in broken.into_iter().enumerate() {
+            fs::write(&path, text).expect("a file");
+            let error = now(store.load(ISSUER)).expect_err("not a ring");
+            assert!(!error.reason.contains("kty"), "{error}");
+            assert!(now(store.swap(ISSUER, None, &ring(1))).is_err(), "{at}");
+            assert_eq!(fs::read(&path).expect("a file"), text, "{at}");
+        }
+        // A write that was never over leaves what was before.
+        fs::write(&path, &whole).expect("a file");
+        fs::write(folder.path().join("ring.json.new"), "half").expect("a file");
+        assert_eq!(kept(&store), Some((RingVersion(1), ring(2))));
+    }
+}
