@@ -1,14 +1,14 @@
 //! Reads the ring, does what is due, and holds what an instance signs and publishes by.
 use core::fmt;
 use core::time::Duration;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use portcullis::{Algorithm, KeySet};
 
 use crate::key::{KeyError, SigningKey};
-use crate::ring::{Change, KeyTimes, Phase, Plan, RingTime, Schedule};
+use crate::ring::{KeyTimes, Phase, Plan, RingTime, Schedule};
 use crate::root::RootSecrets;
 use crate::row::{ForeignRow, IsCurrent, KeyRow, RowAuthenticator};
 use crate::seal::{RootSeal, SealedFor, UnsealError};
@@ -21,8 +21,17 @@ const ATTEMPTS: usize = 16;
 /// The most keys of a ring: two that sign, those of the last emergencies, and what was.
 const MAX_KEYS: usize = 64;
 
-/// For how long it is kept what a key was, after its tokens are over.
+/// How long a row is kept after the last token of its key expired.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// How many keys that are over are kept at most, for who wants to know what was: the latest.
+const MAX_HISTORY: usize = 16;
+
+/// How often an instance seals rows anew at most.
+const RESEAL: Duration = Duration::from_secs(60 * 60);
+
+/// The longest that a store may take: what it says is old by then.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// The clocks of the machine. Replaced in tests.
 pub(crate) trait MachineTime: fmt::Debug + Send + Sync {
@@ -52,24 +61,32 @@ impl MachineTime for Machine {
     }
 }
 
-/// What a ring is changed for, by the key's id: places differ from one reading to the next.
+/// What a ring is changed for, by the ids of keys: places differ from one reading to the next.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Wanted {
+    /// What is due, and a ring where there never was one.
+    First,
+    /// What is due.
     Due,
-    Compromised { key_id: String },
+    /// These keys are withdrawn.
+    Compromised { key_ids: Vec<String> },
+    /// All keys are withdrawn that are there when it is first looked: not those that another made for the same reason.
     AllCompromised,
 }
 
 impl Wanted {
-    fn of(&self, keys: &[KeyRow]) -> Change {
-        match self {
-            Self::Due => Change::Due,
-            Self::AllCompromised => Change::AllCompromised,
-            Self::Compromised { key_id } => {
-                let at = keys.iter().position(|row| row.key_id == *key_id);
-                at.map_or(Change::Due, Change::Compromised)
-            }
+    /// The keys that are to be withdrawn, by their places.
+    fn withdrawn(&mut self, keys: &[KeyRow]) -> Result<Vec<usize>, RingError> {
+        if *self == Self::AllCompromised {
+            let key_ids = keys.iter().map(|row| row.key_id.clone()).collect();
+            *self = Self::Compromised { key_ids };
         }
+        let Self::Compromised { key_ids } = self else { return Ok(Vec::new()) };
+        let place = |key_id: &String| {
+            let at = keys.iter().position(|row| row.key_id == *key_id);
+            at.ok_or_else(|| RingError::UnknownKey { key_id: crate::row::shown(key_id) })
+        };
+        key_ids.iter().map(place).collect()
     }
 }
 
@@ -91,23 +108,24 @@ pub(crate) struct ReadRing {
     /// The store's clock, and the machine's at the same moment.
     now: RingTime,
     elapsed: Duration,
+    wall: RingTime,
 }
 
 impl ReadRing {
     /// The ring's clock.
     pub(crate) fn now(&self, time: &dyn MachineTime) -> RingTime {
-        self.now.after(self.age(time))
+        self.now.after(time.elapsed().saturating_sub(self.elapsed))
     }
 
-    /// How long ago it was read.
+    /// How long ago it was read. While a machine sleeps, its wall clock alone goes on.
     pub(crate) fn age(&self, time: &dyn MachineTime) -> Duration {
-        time.elapsed().saturating_sub(self.elapsed)
+        time.elapsed().saturating_sub(self.elapsed).max(time.wall().since(self.wall))
     }
 
     /// The key that signs.
     pub(crate) fn signing(&self, now: RingTime) -> Option<(&HeldKey, &SigningKey, &TokenHeader)> {
-        let held = self.keys.iter().find(|key| key.times.phase(now) == Phase::Signing)?;
-        held.signing.as_ref().map(|(key, header)| (held, key, header))
+        let mut signing = self.keys.iter().filter(|key| key.times.phase(now) == Phase::Signing);
+        signing.find_map(|held| held.signing.as_ref().map(|(key, header)| (held, key, header)))
     }
 }
 
@@ -122,6 +140,8 @@ pub(crate) struct RingKeeper<S> {
     store: S,
     seal: RootSeal,
     rows: RowAuthenticator,
+    /// When rows were sealed anew, by the machine's time.
+    resealed_at: Mutex<Option<Duration>>,
 }
 
 impl<S: RingStore> RingKeeper<S> {
@@ -134,7 +154,8 @@ impl<S: RingStore> RingKeeper<S> {
     ) -> Self {
         let (seal, rows) = (RootSeal::new(root, &issuer), RowAuthenticator::new(root, &issuer));
         let held = ArcSwapOption::empty();
-        Self { issuer, algorithm, schedule, lifetime, time, held, store, seal, rows }
+        let resealed_at = Mutex::new(None);
+        Self { issuer, algorithm, schedule, lifetime, time, held, store, seal, rows, resealed_at }
     }
 
     /// Reads the ring, and does what is wanted and due.
@@ -142,17 +163,22 @@ impl<S: RingStore> RingKeeper<S> {
         for _ in 0..ATTEMPTS {
             let elapsed = self.time.elapsed();
             let LoadedRing { now, ring } = self.store.load(&self.issuer).await?;
+            // Before anything is decided by it.
+            self.check_clock(now, elapsed)?;
             let (version, stored) = match ring {
-                // Only where there never was one: a ring that lost its keys is not a new one.
+                // Only an instance that starts makes one: who had a ring knows that there was one.
+                None if wanted != Wanted::First || self.held.load().is_some() => {
+                    return Err(RingError::Gone);
+                }
                 None => (None, StoredRing { longest_lifetime: self.lifetime, keys: Vec::new() }),
+                // A ring that lost its keys is not a new one.
                 Some((_, stored)) if stored.keys.is_empty() => return Err(RingError::NoKeys),
                 Some((version, stored)) => (Some(version), stored),
             };
-            let Some(changed) = self.changed(&stored, &wanted, version.is_none(), now)? else {
+            let Some(changed) = self.changed(&stored, &mut wanted, version.is_none(), now)? else {
                 let version = version.ok_or(RingError::NoKeys)?;
                 let read = Arc::new(self.take(version, &stored, now, elapsed)?);
-                self.held.store(Some(Arc::clone(&read)));
-                return Ok(read);
+                return Ok(self.hold_newest(read));
             };
             match self.store.swap(&self.issuer, version, &changed).await? {
                 // What was wanted is done once.
@@ -163,43 +189,78 @@ impl<S: RingStore> RingKeeper<S> {
         Err(RingError::Contended)
     }
 
+    /// Whether rows may be sealed anew, under the first root secret.
+    fn may_reseal(&self) -> bool {
+        let resealed_at = *self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        resealed_at.is_none_or(|at| self.time.elapsed().saturating_sub(at) >= RESEAL)
+    }
+
+    /// Holds this, unless what is held was read later: of two readings at once, the older may end last.
+    fn hold_newest(&self, read: Arc<ReadRing>) -> Arc<ReadRing> {
+        self.held.rcu(|held| match held {
+            Some(held) if held.elapsed > read.elapsed => Some(Arc::clone(held)),
+            _ => Some(Arc::clone(&read)),
+        });
+        self.held.load_full().unwrap_or(read)
+    }
+
+    /// The store's clock was read between `elapsed` and now.
+    fn check_clock(&self, now: RingTime, elapsed: Duration) -> Result<(), RingError> {
+        let skew = self.schedule.skew_allowed();
+        let took = self.time.elapsed().saturating_sub(elapsed);
+        if took > SLOW {
+            return Err(RingError::Slow { took });
+        }
+        let wall = self.time.wall();
+        let off = wall.before(took).since(now).max(now.since(wall));
+        if off > skew { Err(RingError::Clock { off, skew }) } else { Ok(()) }
+    }
+
     /// What the ring has to become. `None`: it is as it should be.
     fn changed(
         &self,
         stored: &StoredRing,
-        wanted: &Wanted,
+        wanted: &mut Wanted,
         is_new: bool,
         now: RingTime,
     ) -> Result<Option<StoredRing>, RingError> {
         if stored.keys.len() > MAX_KEYS {
             return Err(RingError::TooManyKeys { found: stored.keys.len() });
         }
+        // Nobody with the root secret writes a longer one, and it would keep keys published for ever.
+        if stored.longest_lifetime > crate::issuer::LONGEST_LIFETIME {
+            return Err(RingError::Lifetime);
+        }
         // Before anything else is believed of them.
         let are_current = stored.keys.iter().map(|row| self.rows.check(row));
         let are_current = are_current.collect::<Result<Vec<_>, _>>()?;
         let times: Vec<_> = stored.keys.iter().map(|row| row.times).collect();
         let longest_lifetime = stored.longest_lifetime.max(self.lifetime);
-        let plan = Plan::of(&times, wanted.of(&stored.keys), &self.schedule, longest_lifetime, now);
-        // Once for each start: instances on neighbouring lists of root secrets would go on and on.
-        let reseals = self.held.load().is_none()
+        let mut withdrawn = wanted.withdrawn(&stored.keys)?;
+        withdrawn.extend(self.withdrawn_before(&stored.keys));
+        let plan = Plan::of(&times, &withdrawn, &self.schedule, longest_lifetime, now);
+        // Now and then: instances on neighbouring lists of root secrets would else undo each other's work at each reading.
+        let reseals = self.may_reseal()
             && stored.keys.iter().zip(&are_current).any(|(row, is_current)| {
                 let is_sealed_so = |sealed: &crate::Sealed| sealed.seal_id == self.seal.id();
                 !row.sealed.as_ref().is_none_or(is_sealed_so) || *is_current == IsCurrent(false)
             });
-        let is_history = |times: &KeyTimes| {
-            let end = times.withdrawn_at.or(times.verifies_until);
-            end.is_some_and(|end| end.after(HISTORY).after(longest_lifetime) <= now)
-        };
+        let forgotten = self.forgotten(&plan.kept, longest_lifetime, now);
         if plan.is_nothing(&times)
             && longest_lifetime == stored.longest_lifetime
             && !reseals
             && !is_new
-            && !times.iter().any(is_history)
+            && forgotten.is_empty()
         {
             return Ok(None);
         }
+        if reseals {
+            let mut resealed_at = self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
+            *resealed_at = Some(self.time.elapsed());
+        }
         let mut keys = Vec::new();
-        for (row, times) in stored.keys.iter().zip(&plan.kept).filter(|(_, it)| !is_history(it)) {
+        let kept = stored.keys.iter().zip(&plan.kept).enumerate();
+        for (_, (row, times)) in kept.filter(|(at, _)| !forgotten.contains(at)) {
             let mut row = KeyRow { times: *times, ..row.clone() };
             row.sealed = row.sealed.take().filter(|_| times.is_private_kept);
             if let Some(sealed) = row.sealed.take() {
@@ -217,8 +278,36 @@ impl<S: RingStore> RingKeeper<S> {
         for times in plan.made {
             keys.push(self.make(times)?);
         }
+        if keys.len() > MAX_KEYS {
+            return Err(RingError::TooManyKeys { found: keys.len() });
+        }
         keys.iter_mut().for_each(|row| self.rows.authenticate(row));
         Ok(Some(StoredRing { longest_lifetime, keys }))
+    }
+
+    /// Keys that this instance knows to be withdrawn, whatever the store says: it may have gone back to a backup.
+    fn withdrawn_before(&self, keys: &[KeyRow]) -> Vec<usize> {
+        let Some(held) = self.held.load_full() else { return Vec::new() };
+        let is_withdrawn = |row: &KeyRow| {
+            let held = held.keys.iter().find(|key| key.id == row.key_id);
+            held.is_some_and(|key| key.times.withdrawn_at.is_some())
+        };
+        (0..keys.len()).filter(|at| is_withdrawn(&keys[*at])).collect()
+    }
+
+    /// Keys whose rows are dropped: no token of them can pass, and what they were is long ago, or there are many.
+    fn forgotten(&self, keys: &[KeyTimes], lifetime: Duration, now: RingTime) -> Vec<usize> {
+        let end = |times: &KeyTimes| match times.withdrawn_at {
+            Some(at) => Some(self.schedule.over_at(at, lifetime)),
+            None => times.verifies_until,
+        };
+        let mut over: Vec<_> = keys.iter().enumerate().collect();
+        over.retain(|(_, times)| end(times).is_some_and(|end| end <= now));
+        over.sort_by_key(|(_, times)| end(times));
+        let surplus = over.len().saturating_sub(MAX_HISTORY);
+        let is_old = |times: &KeyTimes| end(times).is_some_and(|end| end.after(HISTORY) <= now);
+        let dropped = over.iter().enumerate().filter(|(age, (_, it))| *age < surplus || is_old(it));
+        dropped.map(|(_, (at, _))| *at).collect()
     }
 
     /// A new key with these times.
@@ -238,11 +327,6 @@ impl<S: RingStore> RingKeeper<S> {
         now: RingTime,
         elapsed: Duration,
     ) -> Result<ReadRing, RingError> {
-        let wall = self.time.wall();
-        let off = wall.since(now).max(now.since(wall));
-        if off > self.schedule.skew_allowed() {
-            return Err(RingError::Clock { off, skew: self.schedule.skew_allowed() });
-        }
         let mut rows: Vec<_> = stored.keys.iter().collect();
         // The same order on every instance, so the same bytes.
         rows.sort_by(|a, b| (a.times.signs_from, &a.key_id).cmp(&(b.times.signs_from, &b.key_id)));
@@ -254,7 +338,7 @@ impl<S: RingStore> RingKeeper<S> {
             return Err(RingError::PublicPart);
         }
         let keys = rows.into_iter().map(|row| self.hold(row)).collect::<Result<_, _>>()?;
-        Ok(ReadRing { version, keys, jwks, key_set, now, elapsed })
+        Ok(ReadRing { version, keys, jwks, key_set, now, elapsed, wall: self.time.wall() })
     }
 
     fn hold(&self, row: &KeyRow) -> Result<HeldKey, RingError> {
@@ -294,6 +378,20 @@ pub enum RingError {
     Unseal(UnsealError),
     /// There is a ring, and its keys are gone.
     NoKeys,
+    /// There was a ring, and the store has none.
+    Gone,
+    /// There is no key of this id.
+    UnknownKey {
+        /// The id.
+        key_id: String,
+    },
+    /// What the ring says of the longest lifetime, nobody with the root secrets wrote.
+    Lifetime,
+    /// The store took too long: by what it said then, nothing can be decided now.
+    Slow {
+        /// How long.
+        took: Duration,
+    },
     /// There are more keys than a ring can come to.
     TooManyKeys {
         /// How many.
@@ -347,6 +445,14 @@ impl fmt::Display for RingError {
             Self::NoKeys => f.write_str(
                 "the ring of the issuer is there, and its keys are gone: restore them from a backup; to begin anew, delete the ring as well, and every token is refused",
             ),
+            Self::Gone => f.write_str(
+                "the ring of the issuer was there, and the store has none now: it is empty, or another one; a new ring is made by an instance that starts",
+            ),
+            Self::UnknownKey { key_id } => write!(f, "the ring has no key `{key_id}`: nothing was withdrawn"),
+            Self::Lifetime => f.write_str(
+                "the ring says that tokens live for longer than 24 hours: somebody else writes to the store",
+            ),
+            Self::Slow { took } => write!(f, "the store took {took:?} to answer: try again"),
             Self::TooManyKeys { found } => {
                 write!(f, "the ring has {found} keys, and at most {MAX_KEYS} are read: somebody else writes to the store")
             }

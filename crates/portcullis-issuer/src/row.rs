@@ -8,7 +8,7 @@ use crate::root::RootSecrets;
 use crate::seal::{Sealed, fields};
 
 /// A key as it stands in a store.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct KeyRow {
     /// Its id, by which tokens name it: the thumbprint of its public part (RFC 7638).
     pub key_id: String,
@@ -22,6 +22,17 @@ pub struct KeyRow {
     pub times: KeyTimes,
     /// What shows that all of this was written by who has the root secret.
     pub mac: Vec<u8>,
+}
+
+/// Shows neither private part nor MAC.
+impl fmt::Debug for KeyRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRow")
+            .field("key_id", &self.key_id)
+            .field("algorithm", &self.algorithm)
+            .field("times", &self.times)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Authenticates the rows of one issuer: whoever can write to the store, and has no root secret, cannot add a key, or
@@ -114,7 +125,7 @@ impl fmt::Display for ForeignRow {
 impl core::error::Error for ForeignRow {}
 
 /// An id that anybody may have written, for messages: a thumbprint has 43 characters.
-fn shown(key_id: &str) -> String {
+pub(crate) fn shown(key_id: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     key_id.chars().take(64).map(|char| if is_plain(char) { char } else { '?' }).collect()
 }

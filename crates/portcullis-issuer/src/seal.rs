@@ -10,7 +10,7 @@ use crate::root::{RootKey, RootSecrets};
 /// What a key was sealed with, and what came of it.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Sealed {
-    /// Which sealing key it takes: see [`Seal::id`].
+    /// Which sealing key it takes.
     pub seal_id: String,
     /// The sealed bytes, in the form of that seal.
     pub bytes: Vec<u8>,
@@ -35,7 +35,8 @@ pub struct SealedFor<'a> {
 }
 
 impl SealedFor<'_> {
-    /// What is authenticated beside the key: each part with its length in front.
+    /// What is authenticated beside the key: each part with its length in front. Not its times, some of which an emergency
+    /// changes; those are covered by the MAC of the row.
     fn associated_data(self) -> Vec<u8> {
         fields([self.issuer, self.key_id, self.algorithm].map(str::as_bytes))
     }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::key::{KeyError, SigningKey};
 
 /// The claims that an issuer writes itself. An application's own claims cannot have one of these names.
-pub const RESERVED_CLAIMS: [&str; 18] = [
+pub const RESERVED_CLAIMS: [&str; 26] = [
     "iss",
     "sub",
     "aud",
@@ -28,6 +28,14 @@ pub const RESERVED_CLAIMS: [&str; 18] = [
     "scope",
     "cnf",
     "azp",
+    "scp",
+    "status",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "may_act",
+    "authorization_details",
     "act",
     "events",
 ];
@@ -36,10 +44,13 @@ pub const RESERVED_CLAIMS: [&str; 18] = [
 /// and a policy takes ids of so many.
 const MAX_TEXT: usize = 1024;
 
+/// The most bytes of claims: a policy takes tokens of 16 KiB unless it is told otherwise, and base64url needs a third more.
+const MAX_PAYLOAD: usize = 10 * 1024;
+
 /// What an access token says of whom, besides what its issuer says of all: issuer, audience, times and id.
 ///
 /// `C` are claims of the application's own: a type that serializes as an object, or [`NoClaims`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct AccessToken<C = NoClaims> {
     subject: String,
@@ -155,6 +166,13 @@ impl<C> AccessToken<C> {
     }
 }
 
+/// Shows nothing of whom it is about.
+impl<C> fmt::Debug for AccessToken<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken").finish_non_exhaustive()
+    }
+}
+
 /// An access token, and what there is to know of it. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Minted {
@@ -215,6 +233,9 @@ impl TokenTerms {
         what.write(&mut payload)?;
         payload.push(b'}');
 
+        if payload.len() > MAX_PAYLOAD {
+            return Err(MintError::TooLong { length: payload.len() });
+        }
         let length = header.0.len() + 1 + payload.len().div_ceil(3) * 4 + 1 + 700;
         let mut token = String::with_capacity(length);
         token.push_str(&header.0);
@@ -327,6 +348,11 @@ pub enum MintError {
         /// The name.
         claim: &'static str,
     },
+    /// All claims together have more than 10 KiB.
+    TooLong {
+        /// How many bytes.
+        length: usize,
+    },
     /// The key will not be published for long enough.
     KeyIsOver,
     /// No key signs: the ring was not read, or the machine's clock went back.
@@ -347,7 +373,11 @@ impl MintError {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::KeyIsOver | Self::NoKey | Self::Stale { .. } | Self::Key(_) => true,
-            Self::Text { .. } | Self::Scope | Self::NotAnObject | Self::Reserved { .. } => false,
+            Self::Text { .. }
+            | Self::Scope
+            | Self::NotAnObject
+            | Self::Reserved { .. }
+            | Self::TooLong { .. } => false,
         }
     }
 }
@@ -374,13 +404,17 @@ impl fmt::Display for MintError {
                 f,
                 "the application's own claims have a `{claim}`, which the issuer writes itself: give that field another name"
             ),
+            Self::TooLong { length } => write!(
+                f,
+                "the claims have {length} bytes, and at most {MAX_PAYLOAD} are accepted: put less into the token"
+            ),
             Self::KeyIsOver => f.write_str(
                 "the signing key will not be published until the token expires: the ring was not read for too long",
             ),
             Self::NoKey => f.write_str("no key of the ring signs now: it was not read, or the clock went back"),
             Self::Stale { age, limit } => write!(
                 f,
-                "the ring was read {age:?} ago, and is gone by for {limit:?}: its store cannot be asked"
+                "the ring was read {age:?} ago, and may be used for {limit:?}: its store cannot be asked"
             ),
             Self::Key(error) => error.fmt(f),
         }

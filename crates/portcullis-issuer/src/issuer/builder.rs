@@ -155,15 +155,14 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
         };
         let settings = (algorithm, schedule, lifetime);
         let keeper = RingKeeper::new(self.issuer, settings, &root, store, time);
-        keeper.read(Wanted::Due).await.map_err(BuildError::Ring)?;
         let issuer = TokenIssuer::new(keeper, audiences);
-        // What it issues has to pass.
-        match issuer.policy_builder().build() {
-            Ok(_) => Ok(issuer),
-            Err(refused) => {
-                Err(BuildError::Faults(vec![IssuerFault::Policy { reason: refused.to_string() }]))
-            }
+        // What it issues has to pass. Asked before anything is written.
+        if let Err(refused) = issuer.policy_builder().build() {
+            let fault = IssuerFault::Policy { reason: refused.to_string() };
+            return Err(BuildError::Faults(vec![fault]));
         }
+        issuer.0.keeper.read(Wanted::First).await.map_err(BuildError::Ring)?;
+        Ok(issuer)
     }
 }
 
@@ -171,7 +170,7 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
 #[non_exhaustive]
 #[derive(Clone, Eq, PartialEq)]
 pub enum BuildError {
-    /// What was said is at fault.
+    /// The settings are wrong.
     Faults(Vec<IssuerFault>),
     /// The ring cannot be had. Where the store is only away for a moment, try again.
     Ring(RingError),

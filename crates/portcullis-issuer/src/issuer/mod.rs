@@ -17,6 +17,7 @@ pub use self::builder::{
 };
 use self::source::RingKeys;
 use crate::keeper::{ReadRing, RingError, RingKeeper, Wanted};
+use crate::key::SigningKey;
 use crate::ring::{KeyTimes, Phase, RingTime};
 use crate::store::{RingStore, RingVersion};
 use crate::token::{AccessToken, MintError, Minted, TokenTerms};
@@ -124,18 +125,20 @@ impl<S: RingStore> TokenIssuer<S> {
 
     /// A policy for this issuer's own tokens, in this process: its keys come from the ring, and nothing is fetched.
     ///
-    /// It accepts tokens of this issuer for its audiences, of its algorithm and lifetime, and of the type `at+jwt`
-    /// alone. Add to it what a service needs besides.
+    /// It accepts tokens of this issuer for its audiences, signed with a key of its ring, and of the type `at+jwt` alone.
+    /// Algorithm and lifetime are what the ring's instances made them with, also before other settings. Add to it what a
+    /// service needs besides; maximum lifetime and leeway are said already.
     pub fn policy_builder(&self) -> PolicyBuilder {
         let keeper = &self.0.keeper;
         let issuer = Issuer::new(keeper.issuer.as_str())
-            .algorithms([keeper.algorithm])
+            // Each key of the ring says its own, and those of before other settings go on.
+            .algorithms(SigningKey::PUBLISHED)
             .keys(self.keys())
             .audiences(self.0.audiences.iter().map(String::as_str))
             .token_types([TokenType::AccessToken]);
         Policy::builder()
             .issuer(issuer)
-            .max_lifetime(keeper.lifetime)
+            .max_lifetime(LONGEST_LIFETIME)
             .leeway(keeper.schedule.leeway_of_verifiers())
     }
 
@@ -158,24 +161,25 @@ impl<S: RingStore> TokenIssuer<S> {
 
     /// Takes the key of this id out of the key set, and signs with the one that stands by: verifiers have that.
     ///
-    /// Nothing happens where it is withdrawn already, or where there is no such key. Tokens of the key pass at verifiers
-    /// until they fetch the keys anew.
+    /// Nothing happens where it is withdrawn already. Tokens of the key pass at verifiers until they fetch the keys anew.
     ///
     /// # Errors
     ///
-    /// The ring cannot be had: say it again. It may have been done.
-    pub async fn compromised(&self, key_id: &str) -> Result<(), RingError> {
-        let wanted = Wanted::Compromised { key_id: key_id.to_owned() };
+    /// There is no such key ([`RingError::UnknownKey`]). Or the ring cannot be had: say it again. It may have been done.
+    pub async fn withdraw(&self, key_id: &str) -> Result<(), RingError> {
+        let wanted = Wanted::Compromised { key_ids: vec![key_id.to_owned()] };
         self.0.keeper.read(wanted).await.map(drop)
     }
 
-    /// Takes all keys out of the key set, and makes new ones: where the store and a root secret are in other hands.
-    /// Replace the root secret as well.
+    /// Takes all keys out of the key set that are there now, and makes new ones: where the store and a root secret are in
+    /// other hands. First have every instance list a new root secret in front of the old one, then call this, and then
+    /// drop the old one.
     ///
     /// # Errors
     ///
-    /// As of [`compromised`](Self::compromised).
-    pub async fn all_compromised(&self) -> Result<(), RingError> {
+    /// The ring cannot be had. Look at the [status](Self::status) before you say it again: it may have been done, and
+    /// would be done to the new keys.
+    pub async fn withdraw_all(&self) -> Result<(), RingError> {
         self.0.keeper.read(Wanted::AllCompromised).await.map(drop)
     }
 }

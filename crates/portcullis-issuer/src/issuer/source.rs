@@ -1,7 +1,7 @@
 use core::fmt;
+use core::future::ready;
 use core::time::Duration;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis::KeySet;
 use portcullis::keys::{KeyFuture, KeyQuery, KeySource, KeysUnavailable};
@@ -15,13 +15,21 @@ const COOL_DOWN: Duration = Duration::from_secs(5);
 /// The keys of a ring, for a policy in the same process.
 pub(super) struct RingKeys<S> {
     keeper: Arc<RingKeeper<S>>,
-    /// Milliseconds of the machine's time, and one more; 0: never.
-    asked_at: AtomicU64,
+    asked: Arc<Mutex<Asked>>,
+}
+
+/// What became of the last time that the store was asked for a key.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    /// By the machine's time. `None`: never.
+    at: Option<Duration>,
+    /// It was read, or is not to be told yet.
+    is_read: bool,
 }
 
 impl<S> RingKeys<S> {
     pub(super) fn new(keeper: Arc<RingKeeper<S>>) -> Self {
-        Self { keeper, asked_at: AtomicU64::new(0) }
+        Self { keeper, asked: Arc::default() }
     }
 }
 
@@ -30,20 +38,10 @@ impl<S: RingStore> RingKeys<S> {
         let limit = self.keeper.schedule.stale_after();
         self.keeper.held.load().as_ref().is_none_or(|it| it.age(&*self.keeper.time) > limit)
     }
-
-    /// Whether the store may be asked now. Of many at once, one may.
-    fn may_ask(&self) -> bool {
-        let now = u64::try_from(self.keeper.time.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
-        let asked_at = self.asked_at.load(Ordering::Relaxed);
-        let is_over = asked_at == 0 || now - asked_at.min(now) >= COOL_DOWN.as_millis() as u64;
-        let swap =
-            || self.asked_at.compare_exchange(asked_at, now, Ordering::Relaxed, Ordering::Relaxed);
-        is_over && swap().is_ok()
-    }
 }
 
 impl<S: RingStore> KeySource for RingKeys<S> {
-    /// What is too old is not gone by: a key may have been withdrawn since.
+    /// What is too old is not used: a key may have been withdrawn since.
     fn keys(&self) -> KeySet {
         match self.keeper.held.load_full() {
             Some(ring) if !self.is_stale() => ring.key_set.clone(),
@@ -52,21 +50,29 @@ impl<S: RingStore> KeySource for RingKeys<S> {
     }
 
     fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
-        let unavailable =
-            || KeysUnavailable::new().with_reason("the ring of signing keys cannot be read");
-        if !self.may_ask() {
-            return self.is_stale().then(|| Box::pin(core::future::ready(Err(unavailable()))) as _);
+        let now = self.keeper.time.elapsed();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.at.is_some_and(|at| now.saturating_sub(at) < COOL_DOWN) {
+            // Read a moment ago, it did not have the key. What nobody could tell, or cannot yet, is not a no.
+            let is_known = asked.is_read && !self.is_stale();
+            return (!is_known).then(|| Box::pin(ready(Err(unavailable()))) as _);
         }
-        let keeper = Arc::clone(&self.keeper);
+        *asked = Asked { at: Some(now), is_read: false };
+        let (keeper, asked) = (Arc::clone(&self.keeper), Arc::clone(&self.asked));
         Some(Box::pin(async move {
-            let read = keeper.read(Wanted::Due).await;
-            read.map(drop).map_err(|error| KeysUnavailable::new().with_reason(error.to_string()))
+            keeper.read(Wanted::Due).await.map_err(|_| unavailable())?;
+            asked.lock().unwrap_or_else(PoisonError::into_inner).is_read = true;
+            Ok(())
         }))
     }
 
     fn describe(&self) -> String {
         format!("the ring of the issuer {}", self.keeper.issuer)
     }
+}
+
+fn unavailable() -> KeysUnavailable {
+    KeysUnavailable::new().with_reason("the ring of signing keys cannot be read, or is being read")
 }
 
 impl<S> fmt::Debug for RingKeys<S> {

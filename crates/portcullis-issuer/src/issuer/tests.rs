@@ -129,7 +129,7 @@ async fn after_an_emergency_tokens_of_the_key_are_refused_where_the_ring_was_rea
     let (issuer, other) = (world.issuer().await, world.issuer().await);
     let policy = world.policy(&other);
     let before = issuer.mint(&alice()).expect("a token");
-    issuer.compromised(&signing_key(&issuer)).await.expect("done");
+    issuer.withdraw(&signing_key(&issuer)).await.expect("done");
     // With the key that the other instance knows already.
     let after = issuer.mint(&alice()).expect("a token");
     assert!(policy.verify_token_now(&after.token).is_ok());
@@ -143,12 +143,30 @@ async fn a_key_that_an_instance_does_not_know_yet_is_looked_for_once() {
     let world = World::new();
     let (issuer, other) = (world.issuer().await, world.issuer().await);
     let policy = world.policy(&other);
-    issuer.all_compromised().await.expect("done");
+    issuer.withdraw_all().await.expect("done");
     let minted = issuer.mint(&alice()).expect("a token");
     assert!(policy.verify_token(&minted.token).await.is_ok(), "it is read for the token");
-    issuer.all_compromised().await.expect("done");
+    issuer.withdraw_all().await.expect("done");
     let minted = issuer.mint(&alice()).expect("a token");
     assert!(policy.verify_token(&minted.token).await.is_err(), "and not again at once");
+    world.set(Duration::from_secs(5));
+    assert!(policy.verify_token(&minted.token).await.is_ok());
+}
+
+/// Nobody could ask: that is not a no.
+#[tokio::test]
+async fn a_key_that_could_not_be_looked_for_is_unavailable_and_not_unknown() {
+    let world = World::new();
+    let (issuer, other) = (world.issuer().await, world.issuer().await);
+    let policy = world.policy(&other);
+    issuer.withdraw_all().await.expect("done");
+    let minted = issuer.mint(&alice()).expect("a token");
+    world.store.set_fault(Some(StoreError::new("connection refused")));
+    for _ in 0..3 {
+        let error = policy.verify_token(&minted.token).await.expect_err("nobody can tell");
+        assert_eq!(error.reason(), "keys_unavailable");
+    }
+    world.store.set_fault(None);
     world.set(Duration::from_secs(5));
     assert!(policy.verify_token(&minted.token).await.is_ok());
 }
@@ -215,4 +233,49 @@ async fn no_debug_shows_a_key_or_a_secret() {
     let issuer = World::new().issuer().await;
     let told = format!("{issuer:?} {:?}", issuer.keys());
     assert!(!told.contains(&signing_key(&issuer)) && !told.contains(ROOT), "{told}");
+}
+
+/// While a deployment is on its way, and after it.
+#[tokio::test]
+async fn tokens_of_other_settings_of_the_same_issuer_pass() {
+    let world = World::new();
+    let before = world.issuer().await;
+    let builder = |algorithm, minutes: u64| {
+        let builder = TokenIssuer::builder(ISSUER).algorithm(algorithm).audiences([AUDIENCE]);
+        let builder = builder.lifetime(Duration::from_secs(60 * minutes));
+        builder.root_secrets([Secret::new(ROOT)]).ring(world.store.clone()).time(world.time.clone())
+    };
+    let others = [
+        builder(Algorithm::EdDSA, 15).build().await.expect("an issuer"),
+        builder(Algorithm::ES256, 60).build().await.expect("an issuer"),
+        builder(Algorithm::ES256, 1).build().await.expect("an issuer"),
+    ];
+    for other in &others {
+        for (mints, verifies) in [(&before, other), (other, &before)] {
+            let minted = mints.mint(&alice()).expect("a token");
+            let verified = world.policy(verifies).verify_token_now(&minted.token);
+            assert!(verified.is_ok(), "{other:?} {verified:?}");
+        }
+    }
+    // And of a key that was made by other settings.
+    others[0].withdraw_all().await.expect("done");
+    let minted = others[0].mint(&alice()).expect("a token");
+    before.refresh().await.expect("a ring");
+    assert!(world.policy(&before).verify_token_now(&minted.token).is_ok());
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_refused_leaves_no_ring() {
+    let store = MemoryRing::new();
+    let refused = TokenIssuer::builder("https://id.example/.well-known/openid-configuration")
+        .algorithm(Algorithm::EdDSA)
+        .audiences([AUDIENCE])
+        .lifetime(LIFETIME)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(store.clone())
+        .build()
+        .await;
+    assert!(refused.is_err());
+    let ring = store.load("https://id.example/.well-known/openid-configuration").await;
+    assert_eq!(ring.expect("a store").ring, None);
 }

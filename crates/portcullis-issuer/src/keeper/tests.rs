@@ -53,10 +53,19 @@ impl Fleet {
     }
 
     fn keeper_with(&self, secrets: &[&str], lifetime: Duration) -> RingKeeper<MemoryRing> {
+        self.keeper_of(secrets, lifetime, Schedule::default())
+    }
+
+    fn keeper_of(
+        &self,
+        secrets: &[&str],
+        lifetime: Duration,
+        schedule: Schedule,
+    ) -> RingKeeper<MemoryRing> {
         let root = RootSecrets::new(secrets.iter().map(|text| Secret::new(*text)));
         RingKeeper::new(
             ISSUER.to_owned(),
-            (Algorithm::ES256, Schedule::default(), lifetime),
+            (Algorithm::ES256, schedule, lifetime),
             &root.expect("good secrets"),
             self.store.clone(),
             self.time.clone(),
@@ -79,11 +88,11 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn due(keeper: &RingKeeper<MemoryRing>) -> Result<Arc<ReadRing>, RingError> {
-    now(keeper.read(Wanted::Due))
+    now(keeper.read(Wanted::First))
 }
 
 fn compromised(keeper: &RingKeeper<MemoryRing>, key_id: &str) -> Result<Arc<ReadRing>, RingError> {
-    now(keeper.read(Wanted::Compromised { key_id: key_id.to_owned() }))
+    now(keeper.read(Wanted::Compromised { key_ids: vec![key_id.to_owned()] }))
 }
 
 fn signs(ring: &ReadRing, at: RingTime) -> String {
@@ -108,7 +117,7 @@ fn a_reading_of_what_is_there_changes_nothing() {
     let keeper = fleet.keeper();
     due(&keeper).expect("a ring");
     let before = fleet.stored();
-    for elapsed in [Duration::ZERO, DAY, 29 * DAY] {
+    for elapsed in [Duration::ZERO, DAY, 28 * DAY] {
         fleet.set_time(elapsed);
         assert_eq!(due(&keeper).expect("a ring").version, RingVersion(1));
     }
@@ -145,7 +154,7 @@ fn who_loses_a_race_takes_what_the_other_made() {
     assert_eq!(loaded.ring, None);
     let empty = StoredRing { longest_lifetime: LIFETIME, keys: Vec::new() };
     let offers = keepers.each_ref().map(|keeper| {
-        keeper.changed(&empty, &Wanted::Due, true, NOW).expect("good").expect("a change")
+        keeper.changed(&empty, &mut Wanted::First, true, NOW).expect("good").expect("a change")
     });
     let swaps = offers.each_ref().map(|ring| now(fleet.store.swap(ISSUER, None, ring)));
     assert_eq!(swaps, [Ok(Swap::Done), Ok(Swap::Lost), Ok(Swap::Lost)]);
@@ -168,7 +177,8 @@ fn in_an_emergency_the_standby_signs_and_the_compromised_key_is_published_no_lon
     // Once is enough, whoever says it again.
     let version = after.version;
     assert_eq!(compromised(&other, &id).expect("a ring").version, version);
-    assert_eq!(compromised(&keeper, "no such key").expect("a ring").version, version);
+    let unknown = Some(RingError::UnknownKey { key_id: "no?such?key".to_owned() });
+    assert_eq!(compromised(&keeper, "no such key").err(), unknown);
 }
 
 #[test]
@@ -275,10 +285,10 @@ fn a_store_that_is_away_leaves_what_was_read() {
 fn a_machine_whose_clock_is_off_does_not_take_the_ring() {
     let fleet = Fleet::new();
     let keeper = fleet.keeper();
-    fleet.time.set(Duration::ZERO, Duration::from_secs(30));
+    fleet.time.set(Duration::ZERO, Duration::from_secs(15));
     assert!(due(&keeper).is_ok());
-    fleet.time.set(Duration::ZERO, Duration::from_secs(31));
-    let (off, skew) = (Duration::from_secs(31), Duration::from_secs(30));
+    fleet.time.set(Duration::ZERO, Duration::from_secs(16));
+    let (off, skew) = (Duration::from_secs(16), Duration::from_secs(15));
     assert_eq!(due(&keeper).err(), Some(RingError::Clock { off, skew }));
 }
 
@@ -292,4 +302,129 @@ fn an_instance_with_longer_tokens_has_all_keys_published_for_longer_before_it_si
     assert_eq!(end(&fleet).since(before), 3 * LIFETIME);
     due(&fleet.keeper()).expect("a ring");
     assert_eq!(end(&fleet).since(before), 3 * LIFETIME, "and stays so for the others");
+}
+
+/// More keys than a ring may have, one after another.
+#[test]
+fn a_ring_that_turns_often_and_meets_many_emergencies_stays_small() {
+    let fleet = Fleet::new();
+    let hour = Duration::from_secs(60 * 60);
+    let schedule = Schedule::new().verifier_cache(hour).publish_ahead(3 * hour).interval(6 * hour);
+    let keeper = fleet.keeper_of(&[OLD], LIFETIME, schedule);
+    let mut elapsed = Duration::ZERO;
+    for step in 0..400 {
+        fleet.set_time(elapsed);
+        let ring = due(&keeper).expect("a ring");
+        if step % 5 == 0 {
+            compromised(&keeper, &signs(&ring, NOW.after(elapsed))).expect("a ring");
+        }
+        assert!(fleet.stored().keys.len() <= 24, "{}", fleet.stored().keys.len());
+        elapsed += hour;
+    }
+    for _ in 0..100 {
+        now(keeper.read(Wanted::AllCompromised)).expect("a ring");
+        elapsed += hour;
+        fleet.set_time(elapsed);
+    }
+    assert!(fleet.stored().keys.len() <= 24, "{}", fleet.stored().keys.len());
+}
+
+/// As after a failover to a machine with another time.
+#[test]
+fn a_store_whose_clock_is_off_for_a_moment_changes_nothing() {
+    let fleet = Fleet::new();
+    let keeper = fleet.keeper();
+    due(&keeper).expect("a ring");
+    let before = fleet.stored();
+    for at in [NOW.after(365 * DAY), NOW.before(365 * DAY), RingTime::from_millis(0)] {
+        fleet.store.set_now(at);
+        assert!(matches!(due(&keeper), Err(RingError::Clock { .. })));
+        assert!(matches!(due(&fleet.keeper()), Err(RingError::Clock { .. })));
+        assert_eq!(fleet.stored(), before);
+    }
+}
+
+#[test]
+fn a_store_that_comes_back_empty_gets_no_second_ring_of_who_had_one() {
+    let fleet = Fleet::new();
+    let keeper = fleet.keeper();
+    due(&keeper).expect("a ring");
+    fleet.store.set_empty(true);
+    assert_eq!(due(&keeper).err(), Some(RingError::Gone));
+    assert_eq!(now(keeper.read(Wanted::Due)).err(), Some(RingError::Gone));
+    fleet.store.set_empty(false);
+    assert_eq!(due(&keeper).expect("a ring").version, RingVersion(1));
+}
+
+#[test]
+fn a_machine_that_slept_knows_that_what_it_read_is_old() {
+    let fleet = Fleet::new();
+    let ring = due(&fleet.keeper()).expect("a ring");
+    fleet.time.set(Duration::from_secs(1), 2 * DAY);
+    assert!(ring.age(&*fleet.time) > DAY);
+    assert_eq!(ring.now(&*fleet.time), NOW.after(Duration::from_secs(1)));
+}
+
+#[test]
+fn of_two_readings_the_later_one_stays() {
+    let fleet = Fleet::new();
+    let keeper = fleet.keeper();
+    let early = due(&keeper).expect("a ring");
+    fleet.set_time(Duration::from_secs(1));
+    let id = signs(&early, NOW);
+    let late = compromised(&keeper, &id).expect("a ring");
+    assert_eq!(keeper.hold_newest(early).version, late.version);
+    assert!(!keeper.held.load_full().expect("a ring").jwks.contains(&id));
+}
+
+#[test]
+fn a_backup_does_not_bring_a_compromised_key_back_where_it_is_known_to_be_one() {
+    let fleet = Fleet::new();
+    let keeper = fleet.keeper();
+    let id = signs(&due(&keeper).expect("a ring"), NOW);
+    let backup = fleet.stored();
+    compromised(&keeper, &id).expect("a ring");
+    fleet.store.tamper(ISSUER, |ring| *ring = backup);
+    let ring = due(&keeper).expect("a ring");
+    assert!(!ring.jwks.contains(&id));
+    let row = fleet.stored().keys.into_iter().find(|row| row.key_id == id).expect("its row");
+    assert!(row.times.withdrawn_at.is_some() && row.sealed.is_none());
+}
+
+#[test]
+fn who_loses_a_race_withdraws_no_key_that_the_other_made() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.keeper(), fleet.keeper());
+    due(&one).expect("a ring");
+    due(&other).expect("a ring");
+    // What the loser meant was what it saw.
+    let stored = fleet.stored();
+    let mut wanted = Wanted::AllCompromised;
+    other.changed(&stored, &mut wanted, false, NOW).expect("good").expect("a change");
+    let made = now(one.read(Wanted::AllCompromised)).expect("a ring");
+    let after = now(other.read(wanted)).expect("a ring");
+    assert_eq!(signs(&after, NOW), signs(&made, NOW));
+}
+
+#[test]
+fn a_lifetime_that_no_instance_would_write_is_not_gone_by() {
+    let fleet = Fleet::new();
+    due(&fleet.keeper()).expect("a ring");
+    fleet.store.tamper(ISSUER, |ring| ring.longest_lifetime = 400 * DAY);
+    assert_eq!(due(&fleet.keeper()).err(), Some(RingError::Lifetime));
+}
+
+/// As where an instance of before goes on while the last ones start.
+#[test]
+fn what_an_old_instance_writes_is_sealed_anew_in_time() {
+    let fleet = Fleet::new();
+    let (old, new) =
+        (fleet.keeper_with(&[OLD, NEW], LIFETIME), fleet.keeper_with(&[NEW, OLD], LIFETIME));
+    let id = signs(&due(&old).expect("a ring"), NOW);
+    due(&new).expect("a ring");
+    compromised(&old, &id).expect("a ring");
+    fleet.set_time(Duration::from_secs(60 * 60));
+    due(&new).expect("a ring");
+    let last = fleet.keeper_with(&[NEW], LIFETIME);
+    assert!(due(&last).is_ok(), "nothing is under the old one");
 }

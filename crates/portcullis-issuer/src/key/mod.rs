@@ -77,6 +77,16 @@ impl SigningKey {
         Algorithm::HS256,
     ];
 
+    /// Those of them whose keys have a public part.
+    pub(crate) const PUBLISHED: [Algorithm; 6] = [
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::EdDSA,
+        Algorithm::Ed25519,
+        Algorithm::RS256,
+        Algorithm::PS256,
+    ];
+
     /// Makes a new key, and what is to be sealed of it.
     pub(crate) fn generate(algorithm: Algorithm) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
         let private = match Kind::of(algorithm)? {

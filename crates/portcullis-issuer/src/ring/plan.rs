@@ -1,7 +1,7 @@
 //! What has to be changed about a ring.
 use core::time::Duration;
 
-use super::keys::{KeyTimes, Phase, signing};
+use super::keys::{KeyTimes, signing};
 use super::schedule::Schedule;
 use super::time::RingTime;
 
@@ -14,37 +14,22 @@ pub struct Plan {
     pub made: Vec<KeyTimes>,
 }
 
-/// Why a ring is changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Change {
-    /// Time went by: what is due is done.
-    Due,
-    /// The key at this place is in other hands.
-    Compromised(usize),
-    /// Every key is, and perhaps what they are sealed with.
-    AllCompromised,
-}
-
 impl Plan {
-    /// What `change` makes of `keys` at `now`. `lifetime` is the longest of an access token of any instance.
+    /// What is due of `keys` at `now`, where those at the places of `withdrawn` are in other hands. `lifetime` is the
+    /// longest of an access token of any instance.
     ///
-    /// A ring without keys is a new one: its first key signs at once, since no verifier has a key set of it. Of a key
-    /// that is not there, nothing is changed beyond what is due.
+    /// A ring without keys is a new one: its first key signs at once, since no verifier has a key set of it.
     #[must_use]
     pub fn of(
         keys: &[KeyTimes],
-        change: Change,
+        withdrawn: &[usize],
         schedule: &Schedule,
         lifetime: Duration,
         now: RingTime,
     ) -> Self {
         let mut plan = Self { kept: keys.to_vec(), made: Vec::new() };
-        match change {
-            Change::Due => {}
-            Change::Compromised(index) => {
-                plan.kept.get_mut(index).into_iter().for_each(|key| withdraw(key, now));
-            }
-            Change::AllCompromised => plan.kept.iter_mut().for_each(|key| withdraw(key, now)),
+        for index in withdrawn {
+            plan.kept.get_mut(*index).into_iter().for_each(|key| withdraw(key, now));
         }
         plan.complete(schedule, now);
         plan.end(schedule, lifetime, now);
@@ -58,7 +43,9 @@ impl Plan {
 
     /// The key that signs next.
     fn standby(&self, now: RingTime) -> Option<usize> {
-        let next = |key: &&KeyTimes| key.withdrawn_at.is_none() && key.signs_from > now;
+        let next = |key: &&KeyTimes| {
+            key.withdrawn_at.is_none() && key.is_private_kept && key.signs_from > now
+        };
         let next = self.kept.iter().filter(next).min_by_key(|key| key.signs_from)?;
         self.kept.iter().position(|key| key == next)
     }
@@ -86,9 +73,12 @@ impl Plan {
         {
             advance(first, begin);
         }
-        if self.standby(now).is_none() {
-            let all = self.kept.iter().chain(&self.made).filter(|key| key.withdrawn_at.is_none());
-            let last = all.map(|key| key.signs_from).max().unwrap_or(now);
+        // After the next turn, too, an emergency has to find a key that verifiers know: one stands by that signs no sooner
+        // than they all have it.
+        let soon = schedule.known_at(now);
+        let all = self.kept.iter().chain(&self.made).filter(|key| key.withdrawn_at.is_none());
+        let last = all.map(|key| key.signs_from).max().unwrap_or(now);
+        if last < soon {
             self.made.push(KeyTimes::new(now, schedule.successor_signs_from(last, now)));
         }
     }
@@ -121,12 +111,10 @@ impl Plan {
     }
 }
 
-/// Nobody signs with it any more, or verifies. What is over is over.
+/// Nobody signs with it any more, or verifies; also of one that is over, which a clock that goes back would bring back.
 fn withdraw(key: &mut KeyTimes, now: RingTime) {
-    if !matches!(key.phase(now), Phase::Gone | Phase::Withdrawn) {
-        key.withdrawn_at = Some(now);
-        key.is_private_kept = false;
-    }
+    key.withdrawn_at.get_or_insert(now);
+    key.is_private_kept = false;
 }
 
 /// Has it sign sooner than was said.

@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// When keys follow each other.
 ///
 /// Every duration has a default that suits services whose tokens live for minutes. None has a floor of its own: what
-/// they may be is said by [four inequalities](ScheduleFault), which hold for days as for milliseconds.
+/// they may be is said by [inequalities](ScheduleFault), which hold for days as for milliseconds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct Schedule {
@@ -35,7 +35,7 @@ impl Default for Schedule {
             verifier_cache: 12 * HOUR,
             reload: MINUTE,
             stale: 10 * MINUTE,
-            skew: 30 * SECOND,
+            skew: 15 * SECOND,
             leeway: 30 * SECOND,
             margin: MINUTE,
         }
@@ -86,7 +86,8 @@ impl Schedule {
 
     /// By how much the clock of an instance, or of a verifier, may be off. An instance that is off by more does not sign.
     ///
-    /// If you do not call it: 30 s.
+    /// If you do not call it: 15 s, which NTP keeps by far. A verifier that is off by as much the other way takes a token
+    /// for one of the future otherwise, with a leeway of 30 s.
     pub fn skew(self, skew: Duration) -> Self {
         Self { skew, ..self }
     }
@@ -107,7 +108,10 @@ impl Schedule {
 
     /// Every inequality that does not hold.
     pub fn faults(&self) -> Vec<ScheduleFault> {
-        let needed = self.stale.saturating_add(self.verifier_cache).saturating_add(2 * self.skew);
+        let needed = self
+            .stale
+            .saturating_add(self.verifier_cache)
+            .saturating_add(self.skew.saturating_mul(2));
         let found = [
             (self.publish_ahead < needed)
                 .then_some(ScheduleFault::PublishAhead { is: self.publish_ahead, needed }),
@@ -115,14 +119,26 @@ impl Schedule {
                 is: self.stale,
                 publish_ahead: self.publish_ahead,
             }),
-            (self.interval < 2 * self.publish_ahead).then_some(ScheduleFault::Interval {
-                is: self.interval,
-                needed: 2 * self.publish_ahead,
+            (self.interval < self.publish_ahead.saturating_mul(2)).then_some(
+                ScheduleFault::Interval {
+                    is: self.interval,
+                    needed: self.publish_ahead.saturating_mul(2),
+                },
+            ),
+            (self.leeway < self.skew.saturating_mul(2)).then_some(ScheduleFault::Leeway {
+                is: self.leeway,
+                needed: self.skew.saturating_mul(2),
             }),
+            self.skew.is_zero().then_some(ScheduleFault::Skew),
             (self.reload.is_zero() || self.reload > self.stale)
                 .then_some(ScheduleFault::Reload { is: self.reload, stale: self.stale }),
         ];
         found.into_iter().flatten().collect()
+    }
+
+    /// When every verifier has a key that is published now.
+    pub(super) fn known_at(&self, now: RingTime) -> RingTime {
+        now.after(self.publish_ahead)
     }
 
     /// When a key that stands by from `now` on signs, behind one that signs from `before` on.
@@ -133,23 +149,32 @@ impl Schedule {
     /// What is over on the clock of every instance: what begins at once begins then, so that one which is behind does
     /// not wait for it.
     pub(super) fn on_every_clock(&self, now: RingTime) -> RingTime {
-        now.before(2 * self.skew)
+        now.before(self.skew.saturating_mul(2))
     }
 
     /// Until when a key is published that signs no longer from `signs_until` on: until the last token of it, signed
     /// by the slowest clock, has passed the most lenient verifier.
     pub(super) fn verifies_until(&self, signs_until: RingTime, lifetime: Duration) -> RingTime {
-        signs_until.after(lifetime).after(self.leeway).after(2 * self.skew).after(self.margin)
+        signs_until
+            .after(lifetime)
+            .after(self.leeway)
+            .after(self.skew.saturating_mul(2))
+            .after(self.margin)
+    }
+
+    /// When no token of a key that was withdrawn at `at` can be valid any more by its times.
+    pub(crate) fn over_at(&self, at: RingTime, lifetime: Duration) -> RingTime {
+        self.verifies_until(at, lifetime)
     }
 
     /// When the private part of such a key is erased: when no instance can still sign with it.
     pub(super) fn erased_at(&self, signs_until: RingTime) -> RingTime {
-        signs_until.after(2 * self.skew).after(self.reload)
+        signs_until.after(self.skew.saturating_mul(2)).after(self.reload)
     }
 
     /// The last expiry of a token whose key is published until `verifies_until`.
     pub(crate) fn last_expiry(&self, verifies_until: RingTime) -> RingTime {
-        verifies_until.before(self.leeway).before(2 * self.skew).before(self.margin)
+        verifies_until.before(self.leeway).before(self.skew.saturating_mul(2)).before(self.margin)
     }
 
     /// For how long verifiers accept a token beyond its expiry.
@@ -187,13 +212,22 @@ pub enum ScheduleFault {
         /// What it has to be shorter than.
         publish_ahead: Duration,
     },
-    /// A key would stop to sign before its successor has been published for long enough.
+    /// A key would stop signing before its successor has been published for long enough.
     Interval {
         /// What was said.
         is: Duration,
         /// 2 × [`publish_ahead`](Schedule::publish_ahead).
         needed: Duration,
     },
+    /// A verifier whose clock is behind would take the token of an instance whose clock is ahead for one of the future.
+    Leeway {
+        /// What was said.
+        is: Duration,
+        /// 2 × [`skew`](Schedule::skew).
+        needed: Duration,
+    },
+    /// No clock is that of another to the millisecond.
+    Skew,
     /// An instance would read the ring all the time, or not before what it has is too old to sign by.
     Reload {
         /// What was said.
@@ -218,6 +252,11 @@ impl fmt::Display for ScheduleFault {
                 f,
                 "`interval` is {is:?}, and at least {needed:?} are needed: 2 × `publish_ahead`, so that the next key is always published"
             ),
+            Self::Leeway { is, needed } => write!(
+                f,
+                "`leeway` is {is:?}, and at least {needed:?} are needed: 2 × `skew`, since the clocks of an instance and a verifier may be off to either side"
+            ),
+            Self::Skew => f.write_str("`skew` is 0, and no two clocks agree to the millisecond"),
             Self::Reload { is, stale } => write!(
                 f,
                 "`reload` is {is:?}, and has to be over 0 and at most `stale`, which is {stale:?}"

@@ -312,7 +312,7 @@ mod tests {
             key_id: format!("k{number}"),
             algorithm: "ES256".to_owned(),
             public_jwk: "{\"kty\":\"EC\"}".to_owned(),
-            sealed: (number % 2 == 0)
+            sealed: (number.is_multiple_of(2))
                 .then(|| Sealed { seal_id: "s".to_owned(), bytes: vec![0, 255, number as u8] }),
             times: KeyTimes {
                 published_at: at(0),
@@ -320,7 +320,7 @@ mod tests {
                 signs_until: Some(at(2)),
                 verifies_until: None,
                 withdrawn_at: Some(at(3)),
-                is_private_kept: number % 2 == 0,
+                is_private_kept: number.is_multiple_of(2),
             },
             mac: vec![1, 2, 3],
         };

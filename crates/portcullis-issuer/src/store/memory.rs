@@ -18,6 +18,7 @@ struct Inner {
     /// `None`: the machine's clock.
     now: Option<RingTime>,
     fault: Option<StoreError>,
+    is_empty: bool,
 }
 
 impl MemoryRing {
@@ -36,6 +37,11 @@ impl MemoryRing {
         self.with(|inner| inner.fault = fault);
     }
 
+    /// Has it say that there is no ring, as an empty replica does, for tests.
+    pub fn set_empty(&self, is_empty: bool) {
+        self.with(|inner| inner.is_empty = is_empty);
+    }
+
     /// Changes what is kept as somebody with access to the store could, for tests.
     pub fn tamper(&self, issuer: &str, change: impl FnOnce(&mut StoredRing)) {
         self.with(|inner| inner.rings.get_mut(issuer).map(|(_, ring)| change(ring)));
@@ -52,7 +58,7 @@ impl RingStore for MemoryRing {
             Some(fault) => Err(fault.clone()),
             None => Ok(LoadedRing {
                 now: inner.now.unwrap_or_else(|| SystemTime::now().into()),
-                ring: inner.rings.get(issuer).cloned(),
+                ring: inner.rings.get(issuer).filter(|_| !inner.is_empty).cloned(),
             }),
         }))
     }

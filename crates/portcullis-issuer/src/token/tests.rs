@@ -131,6 +131,14 @@ fn a_text_that_no_policy_would_take_is_refused_before_it_is_signed() {
     }
 }
 
+#[test]
+fn claims_that_would_make_a_token_too_long_are_refused() {
+    let own = |length: usize| json!({ "text": "x".repeat(length) });
+    assert!(mint(&AccessToken::of_service("billing").claims(own(9_000))).is_ok());
+    let refused = mint(&AccessToken::of_service("billing").claims(own(11_000))).err();
+    assert!(matches!(refused, Some(MintError::TooLong { .. })), "{refused:?}");
+}
+
 /// The key is published until then, and no longer.
 #[test]
 fn a_token_does_not_outlive_its_key_in_the_key_set() {
