@@ -104,11 +104,11 @@ impl fmt::Display for ClaimsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::IssuerMissing { also: [] } => {
-                f.write_str("the claim `iss` is missing: have the issuer write its own name")
+                f.write_str("the claim `iss` is missing: let whoever makes the tokens write the issuer that the policy trusts")
             }
             Self::IssuerMissing { also } => write!(
                 f,
-                "the claim `iss` is missing, and so is `{}`: have the issuer write all of them",
+                "the claim `iss` is missing, and so is `{}`: let whoever makes the tokens write all of them, as the policy says",
                 also.join("` and `")
             ),
             Self::IssuerSlash { trusted } => write!(
@@ -134,7 +134,7 @@ impl fmt::Display for ClaimsError {
                 "the claim `{claim}` is a number, and RFC 7519 §4.1 makes it a string: have the issuer write it in quotes, or allow numbers for this issuer by `Issuer::numeric_ids`, in a policy file `numeric_ids = true`"
             ),
             Self::AudienceMissing => f.write_str(
-                "the claim `aud` is missing: have the issuer write whom the token is for, as the policy's audience",
+                "the claim `aud` is missing: let whoever makes the tokens write the audience that the policy names",
             ),
             Self::Audience => f.write_str("`aud` does not name this service"),
             Self::Expired { at, now } => {
