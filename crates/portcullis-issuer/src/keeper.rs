@@ -10,7 +10,7 @@ use portcullis::{Algorithm, KeySet};
 use crate::key::{KeyError, SigningKey};
 use crate::ring::{KeyTimes, Phase, Plan, RingTime, Schedule};
 use crate::root::RootSecrets;
-use crate::row::{ForeignRow, IsCurrent, KeyRow, RowAuthenticator};
+use crate::row::{ForeignRing, ForeignRow, IsCurrent, KeyRow, RowAuthenticator};
 use crate::seal::{RootSeal, SealedFor, UnsealError};
 use crate::store::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use crate::token::TokenHeader;
@@ -170,12 +170,15 @@ impl<S: RingStore> RingKeeper<S> {
                 None if wanted != Wanted::First || self.held.load().is_some() => {
                     return Err(RingError::Gone);
                 }
-                None => (None, StoredRing { longest_lifetime: self.lifetime, keys: Vec::new() }),
+                None => {
+                    let (longest_lifetime, keys, mac) = (self.lifetime, Vec::new(), Vec::new());
+                    (None, StoredRing { longest_lifetime, keys, mac })
+                }
                 // A ring that lost its keys is not a new one.
                 Some((_, stored)) if stored.keys.is_empty() => return Err(RingError::NoKeys),
                 Some((version, stored)) => (Some(version), stored),
             };
-            let Some(changed) = self.changed(&stored, &mut wanted, version.is_none(), now)? else {
+            let Some(changed) = self.changed(&stored, &mut wanted, version, now)? else {
                 let version = version.ok_or(RingError::NoKeys)?;
                 let read = Arc::new(self.take(version, &stored, now, elapsed)?);
                 return Ok(self.hold_newest(read));
@@ -221,19 +224,19 @@ impl<S: RingStore> RingKeeper<S> {
         &self,
         stored: &StoredRing,
         wanted: &mut Wanted,
-        is_new: bool,
+        version: Option<RingVersion>,
         now: RingTime,
     ) -> Result<Option<StoredRing>, RingError> {
         if stored.keys.len() > MAX_KEYS {
             return Err(RingError::TooManyKeys { found: stored.keys.len() });
         }
-        // Nobody with the root secret writes a longer one, and it would keep keys published for ever.
-        if stored.longest_lifetime > crate::issuer::LONGEST_LIFETIME {
-            return Err(RingError::Lifetime);
-        }
         // Before anything else is believed of them.
         let are_current = stored.keys.iter().map(|row| self.rows.check(row));
         let are_current = are_current.collect::<Result<Vec<_>, _>>()?;
+        if let Some(version) = version {
+            let StoredRing { longest_lifetime, keys, mac } = stored;
+            self.rows.check_ring(version.0, *longest_lifetime, keys, mac)?;
+        }
         let times: Vec<_> = stored.keys.iter().map(|row| row.times).collect();
         let longest_lifetime = stored.longest_lifetime.max(self.lifetime);
         let mut withdrawn = wanted.withdrawn(&stored.keys)?;
@@ -249,7 +252,7 @@ impl<S: RingStore> RingKeeper<S> {
         if plan.is_nothing(&times)
             && longest_lifetime == stored.longest_lifetime
             && !reseals
-            && !is_new
+            && version.is_some()
             && forgotten.is_empty()
         {
             return Ok(None);
@@ -281,8 +284,9 @@ impl<S: RingStore> RingKeeper<S> {
         if keys.len() > MAX_KEYS {
             return Err(RingError::TooManyKeys { found: keys.len() });
         }
-        keys.iter_mut().for_each(|row| self.rows.authenticate(row));
-        Ok(Some(StoredRing { longest_lifetime, keys }))
+        let next = version.map_or(1, |version| version.0.saturating_add(1));
+        let mac = self.rows.authenticate_ring(next, longest_lifetime, &mut keys);
+        Ok(Some(StoredRing { longest_lifetime, keys, mac }))
     }
 
     /// Keys that this instance knows to be withdrawn, whatever the store says: it may have gone back to a backup.
@@ -385,8 +389,8 @@ pub enum RingError {
         /// The id.
         key_id: String,
     },
-    /// What the ring says of the longest lifetime, nobody with the root secrets wrote.
-    Lifetime,
+    /// The keys are not those that the ring was written with.
+    ForeignRing(ForeignRing),
     /// The store took too long: by what it said then, nothing can be decided now.
     Slow {
         /// How long.
@@ -424,6 +428,12 @@ impl From<ForeignRow> for RingError {
     }
 }
 
+impl From<ForeignRing> for RingError {
+    fn from(error: ForeignRing) -> Self {
+        Self::ForeignRing(error)
+    }
+}
+
 impl From<UnsealError> for RingError {
     fn from(error: UnsealError) -> Self {
         Self::Unseal(error)
@@ -449,9 +459,7 @@ impl fmt::Display for RingError {
                 "the ring of the issuer was there, and the store has none now: it is empty, or another one; a new ring is made by an instance that starts",
             ),
             Self::UnknownKey { key_id } => write!(f, "the ring has no key `{key_id}`: nothing was withdrawn"),
-            Self::Lifetime => f.write_str(
-                "the ring says that tokens live for longer than 24 hours: somebody else writes to the store",
-            ),
+            Self::ForeignRing(error) => error.fmt(f),
             Self::Slow { took } => write!(f, "the store took {took:?} to answer: try again"),
             Self::TooManyKeys { found } => {
                 write!(f, "the ring has {found} keys, and at most {MAX_KEYS} are read: somebody else writes to the store")

@@ -30,6 +30,6 @@ pub use self::issuer::{
 pub use self::keeper::RingError;
 pub use self::key::KeyError;
 pub use self::root::{RootFault, RootSecrets};
-pub use self::row::{ForeignRow, KeyRow};
+pub use self::row::{ForeignRing, ForeignRow, KeyRow};
 pub use self::seal::{Sealed, SealedFor, UnsealError};
 pub use self::token::{AccessToken, MintError, Minted, NoClaims, RESERVED_CLAIMS};

@@ -1,5 +1,6 @@
 //! A key as it stands in a store, and what shows that nobody else wrote it there.
 use core::fmt;
+use core::time::Duration;
 
 use aws_lc_rs::hmac;
 
@@ -35,22 +36,65 @@ impl fmt::Debug for KeyRow {
     }
 }
 
-/// Authenticates the rows of one issuer: whoever can write to the store, and has no root secret, cannot add a key, or
-/// change what one does.
+/// Authenticates the rows of one issuer, and which of them are a ring: whoever can write to the store, and has no root
+/// secret, cannot add a key, change what one does, take one away, or put back what one did before.
 pub(crate) struct RowAuthenticator {
     issuer: Box<str>,
     keys: Vec<hmac::Key>,
+    ring_keys: Vec<hmac::Key>,
 }
 
 impl RowAuthenticator {
     pub(crate) fn new(root: &RootSecrets, issuer: &str) -> Self {
-        let keys = root.keys("row", issuer);
-        let keys = keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
-        Self { issuer: issuer.into(), keys: keys.collect() }
+        let keys = |purpose| {
+            let keys = root.keys(purpose, issuer);
+            let keys = keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
+            keys.collect()
+        };
+        Self { issuer: issuer.into(), keys: keys("row"), ring_keys: keys("ring") }
+    }
+
+    /// Puts the MAC of the first root secret into rows, and gives that of the ring which they are.
+    pub(crate) fn authenticate_ring(
+        &self,
+        version: u64,
+        longest_lifetime: Duration,
+        keys: &mut [KeyRow],
+    ) -> Vec<u8> {
+        keys.iter_mut().for_each(|row| self.authenticate(row));
+        let text = self.ring_text(version, longest_lifetime, keys);
+        hmac::sign(&self.ring_keys[0], &text).as_ref().to_vec()
+    }
+
+    /// Whether a root secret made `mac` for a ring of this version and these keys.
+    ///
+    /// # Errors
+    ///
+    /// None of them made it.
+    pub(crate) fn check_ring(
+        &self,
+        version: u64,
+        longest_lifetime: Duration,
+        keys: &[KeyRow],
+        mac: &[u8],
+    ) -> Result<(), ForeignRing> {
+        let text = self.ring_text(version, longest_lifetime, keys);
+        let is_made_by = |key: &hmac::Key| hmac::verify(key, &text, mac).is_ok();
+        if self.ring_keys.iter().any(is_made_by) { Ok(()) } else { Err(ForeignRing) }
+    }
+
+    /// What a ring is, by the MACs of its rows, in whatever order a store gives them.
+    fn ring_text(&self, version: u64, longest_lifetime: Duration, keys: &[KeyRow]) -> Vec<u8> {
+        let mut macs: Vec<_> = keys.iter().map(|row| row.mac.as_slice()).collect();
+        macs.sort_unstable();
+        let (version, lifetime) =
+            (version.to_be_bytes(), longest_lifetime.as_millis().to_be_bytes());
+        let head = [&b"portcullis ring 1"[..], self.issuer.as_bytes(), &version, &lifetime];
+        fields(head.into_iter().chain(macs))
     }
 
     /// Puts the MAC of the first root secret into a row.
-    pub(crate) fn authenticate(&self, row: &mut KeyRow) {
+    fn authenticate(&self, row: &mut KeyRow) {
         row.mac = hmac::sign(&self.keys[0], &self.text(row)).as_ref().to_vec();
     }
 
@@ -104,6 +148,20 @@ impl RowAuthenticator {
 /// Whether the first root secret authenticated a row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct IsCurrent(pub(crate) bool);
+
+/// The keys of a ring are not those that it was written with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ForeignRing;
+
+impl fmt::Display for ForeignRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the keys of the ring are not those of its version: somebody took a row away, or put an old one back; restore the whole ring from a backup, and find out who else writes to the store",
+        )
+    }
+}
+
+impl core::error::Error for ForeignRing {}
 
 /// A row of the store that none of the root secrets authenticated. Its key is neither published nor used.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -22,6 +22,8 @@ pub struct StoredRing {
     pub longest_lifetime: Duration,
     /// The keys, in any order.
     pub keys: Vec<KeyRow>,
+    /// What shows that these keys, and no others, are those of this version, and that who wrote it has the root secret.
+    pub mac: Vec<u8>,
 }
 
 /// A ring as it was read, with the store's clock at that moment.

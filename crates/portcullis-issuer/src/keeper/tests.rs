@@ -152,9 +152,9 @@ fn who_loses_a_race_takes_what_the_other_made() {
     // All read before one writes.
     let loaded = now(fleet.store.load(ISSUER)).expect("a store");
     assert_eq!(loaded.ring, None);
-    let empty = StoredRing { longest_lifetime: LIFETIME, keys: Vec::new() };
+    let empty = StoredRing { longest_lifetime: LIFETIME, keys: Vec::new(), mac: Vec::new() };
     let offers = keepers.each_ref().map(|keeper| {
-        keeper.changed(&empty, &mut Wanted::First, true, NOW).expect("good").expect("a change")
+        keeper.changed(&empty, &mut Wanted::First, None, NOW).expect("good").expect("a change")
     });
     let swaps = offers.each_ref().map(|ring| now(fleet.store.swap(ISSUER, None, ring)));
     assert_eq!(swaps, [Ok(Swap::Done), Ok(Swap::Lost), Ok(Swap::Lost)]);
@@ -196,7 +196,7 @@ fn where_all_keys_are_compromised_new_ones_are_made_once() {
 fn a_ring_whose_keys_are_gone_is_not_a_new_one() {
     let fleet = Fleet::new();
     due(&fleet.keeper()).expect("a ring");
-    fleet.store.tamper(ISSUER, |ring| ring.keys.clear());
+    fleet.store.tamper(ISSUER, |_, ring| ring.keys.clear());
     assert_eq!(due(&fleet.keeper()).err(), Some(RingError::NoKeys));
     assert_eq!(fleet.stored().keys, []);
 }
@@ -231,13 +231,13 @@ fn whoever_writes_to_the_store_adds_no_key_and_moves_no_time() {
     for (at, attack) in attacks.into_iter().enumerate() {
         let fleet = Fleet::new();
         due(&fleet.keeper()).expect("a ring");
-        fleet.store.tamper(ISSUER, attack);
+        fleet.store.tamper(ISSUER, |_, ring| attack(ring));
         let refused = due(&fleet.keeper()).err();
         assert!(matches!(refused, Some(RingError::Foreign(_))), "{at} {refused:?}");
     }
     let fleet = Fleet::new();
     due(&fleet.keeper()).expect("a ring");
-    fleet.store.tamper(ISSUER, |ring| {
+    fleet.store.tamper(ISSUER, |_, ring| {
         let key = ring.keys[0].clone();
         ring.keys.extend((0..63).map(|_| key.clone()));
     });
@@ -384,7 +384,7 @@ fn a_backup_does_not_bring_a_compromised_key_back_where_it_is_known_to_be_one() 
     let id = signs(&due(&keeper).expect("a ring"), NOW);
     let backup = fleet.stored();
     compromised(&keeper, &id).expect("a ring");
-    fleet.store.tamper(ISSUER, |ring| *ring = backup);
+    fleet.store.tamper(ISSUER, |version, ring| (*version, *ring) = (RingVersion(1), backup));
     let ring = due(&keeper).expect("a ring");
     assert!(!ring.jwks.contains(&id));
     let row = fleet.stored().keys.into_iter().find(|row| row.key_id == id).expect("its row");
@@ -400,18 +400,39 @@ fn who_loses_a_race_withdraws_no_key_that_the_other_made() {
     // What the loser meant was what it saw.
     let stored = fleet.stored();
     let mut wanted = Wanted::AllCompromised;
-    other.changed(&stored, &mut wanted, false, NOW).expect("good").expect("a change");
+    other
+        .changed(&stored, &mut wanted, Some(RingVersion(1)), NOW)
+        .expect("good")
+        .expect("a change");
     let made = now(one.read(Wanted::AllCompromised)).expect("a ring");
     let after = now(other.read(wanted)).expect("a ring");
     assert_eq!(signs(&after, NOW), signs(&made, NOW));
 }
 
+/// Each row is authentic, and the ring is not.
 #[test]
-fn a_lifetime_that_no_instance_would_write_is_not_gone_by() {
-    let fleet = Fleet::new();
-    due(&fleet.keeper()).expect("a ring");
-    fleet.store.tamper(ISSUER, |ring| ring.longest_lifetime = 400 * DAY);
-    assert_eq!(due(&fleet.keeper()).err(), Some(RingError::Lifetime));
+fn whoever_writes_to_the_store_takes_no_key_away_and_puts_none_back() {
+    type Attack = fn(&StoredRing, &mut RingVersion, &mut StoredRing);
+    let attacks: [Attack; 6] = [
+        // The key that was withdrawn, as it was before.
+        |before, _, ring| ring.keys[0] = before.keys[0].clone(),
+        |before, _, ring| *ring = before.clone(),
+        |_, _, ring| drop(ring.keys.pop()),
+        |_, _, ring| ring.longest_lifetime = 400 * DAY,
+        |_, version, _| version.0 += 1,
+        |_, _, ring| ring.mac.clear(),
+    ];
+    for (at, attack) in attacks.into_iter().enumerate() {
+        let fleet = Fleet::new();
+        let keeper = fleet.keeper();
+        let id = signs(&due(&keeper).expect("a ring"), NOW);
+        let before = fleet.stored();
+        compromised(&keeper, &id).expect("a ring");
+        fleet.store.tamper(ISSUER, |version, ring| attack(&before, version, ring));
+        let foreign = Some(RingError::ForeignRing(ForeignRing));
+        assert_eq!(due(&fleet.keeper()).err(), foreign, "{at}");
+        assert_eq!(due(&keeper).err(), foreign, "{at}");
+    }
 }
 
 /// As where an instance of before goes on while the last ones start.

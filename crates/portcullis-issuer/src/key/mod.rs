@@ -240,7 +240,7 @@ impl fmt::Display for KeyError {
         match self {
             Self::Algorithm { algorithm } => write!(
                 f,
-                "{algorithm} is not an algorithm that a ring signs with: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256, HS256"
+                "{algorithm} is not an algorithm that a ring signs with: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256"
             ),
             Self::Private { algorithm } => write!(
                 f,

@@ -164,6 +164,7 @@ struct Ring {
     version: u64,
     longest_lifetime_ms: u64,
     keys: Vec<Key>,
+    mac: String,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -190,14 +191,17 @@ impl Ring {
             version,
             longest_lifetime_ms: longest_lifetime_ms.unwrap_or(u64::MAX),
             keys: ring.keys.iter().map(Key::of).collect(),
+            mac: BASE64_URL_SAFE_NO_PAD.encode(&ring.mac),
         }
     }
 
     fn into_stored(self) -> Result<(RingVersion, StoredRing), StoreError> {
+        let broken = || StoreError::new("the file has a ring that is not one");
         let keys = self.keys.into_iter().map(Key::into_row).collect::<Option<_>>();
-        let keys = keys.ok_or_else(|| StoreError::new("the file has a key that is not one"))?;
-        let longest_lifetime = Duration::from_millis(self.longest_lifetime_ms);
-        Ok((RingVersion(self.version), StoredRing { longest_lifetime, keys }))
+        let (keys, mac) = (keys.ok_or_else(broken)?, BASE64_URL_SAFE_NO_PAD.decode(self.mac));
+        let (mac, longest_lifetime) =
+            (mac.map_err(|_| broken())?, Duration::from_millis(self.longest_lifetime_ms));
+        Ok((RingVersion(self.version), StoredRing { longest_lifetime, keys, mac }))
     }
 }
 
@@ -327,6 +331,7 @@ mod tests {
         StoredRing {
             longest_lifetime: Duration::from_millis(900_001),
             keys: (0..keys).map(row).collect(),
+            mac: vec![9, 8],
         }
     }
 

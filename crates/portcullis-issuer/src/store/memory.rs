@@ -43,8 +43,8 @@ impl MemoryRing {
     }
 
     /// Changes what is kept as somebody with access to the store could, for tests.
-    pub fn tamper(&self, issuer: &str, change: impl FnOnce(&mut StoredRing)) {
-        self.with(|inner| inner.rings.get_mut(issuer).map(|(_, ring)| change(ring)));
+    pub fn tamper(&self, issuer: &str, change: impl FnOnce(&mut RingVersion, &mut StoredRing)) {
+        self.with(|inner| inner.rings.get_mut(issuer).map(|(version, ring)| change(version, ring)));
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
