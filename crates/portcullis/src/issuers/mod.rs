@@ -220,7 +220,7 @@ impl TrustedIssuers {
     }
 
     /// Those that are named.
-    #[cfg(feature = "explain")]
+    #[cfg(any(feature = "explain", all(feature = "openapi", feature = "remote-jwks")))]
     pub(crate) fn named(&self) -> &[Arc<TrustedIssuer>] {
         &self.named
     }
