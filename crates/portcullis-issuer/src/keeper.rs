@@ -302,7 +302,7 @@ impl<S: RingStore> RingKeeper<S> {
     /// Keys whose rows are dropped: no token of them can pass, and what they were is long ago, or there are many.
     fn forgotten(&self, keys: &[KeyTimes], lifetime: Duration, now: RingTime) -> Vec<usize> {
         let end = |times: &KeyTimes| match times.withdrawn_at {
-            Some(at) => Some(self.schedule.over_at(at, lifetime)),
+            Some(at) => Some(self.schedule.verifies_until(at, lifetime)),
             None => times.verifies_until,
         };
         let mut over: Vec<_> = keys.iter().enumerate().collect();

@@ -138,8 +138,8 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
         if self.issuer.is_empty() {
             faults.push(IssuerFault::NoIssuer);
         }
-        // No public part: verifiers would need the secret, and a ring of such keys is not published.
-        if !SigningKey::ALGORITHMS.contains(&algorithm) || algorithm == Algorithm::HS256 {
+        // Without a public part, verifiers would need the secret.
+        if !SigningKey::published_algorithms().any(|published| published == algorithm) {
             faults.push(IssuerFault::Algorithm { algorithm });
         }
         if audiences.is_empty() || audiences.iter().any(String::is_empty) {

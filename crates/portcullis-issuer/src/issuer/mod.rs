@@ -132,7 +132,7 @@ impl<S: RingStore> TokenIssuer<S> {
         let keeper = &self.0.keeper;
         let issuer = Issuer::new(keeper.issuer.as_str())
             // Each key of the ring says its own, and those of before other settings go on.
-            .algorithms(SigningKey::PUBLISHED)
+            .algorithms(SigningKey::published_algorithms())
             .keys(self.keys())
             .audiences(self.0.audiences.iter().map(String::as_str))
             .token_types([TokenType::AccessToken]);

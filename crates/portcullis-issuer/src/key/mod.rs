@@ -78,14 +78,9 @@ impl SigningKey {
     ];
 
     /// Those of them whose keys have a public part.
-    pub(crate) const PUBLISHED: [Algorithm; 6] = [
-        Algorithm::ES256,
-        Algorithm::ES384,
-        Algorithm::EdDSA,
-        Algorithm::Ed25519,
-        Algorithm::RS256,
-        Algorithm::PS256,
-    ];
+    pub(crate) fn published_algorithms() -> impl Iterator<Item = Algorithm> {
+        Self::ALGORITHMS.into_iter().filter(|algorithm| *algorithm != Algorithm::HS256)
+    }
 
     /// Makes a new key, and what is to be sealed of it.
     pub(crate) fn generate(algorithm: Algorithm) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {

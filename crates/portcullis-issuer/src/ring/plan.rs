@@ -43,11 +43,11 @@ impl Plan {
 
     /// The key that signs next.
     fn standby(&self, now: RingTime) -> Option<usize> {
-        let next = |key: &&KeyTimes| {
+        let stands_by = |(_, key): &(usize, &KeyTimes)| {
             key.withdrawn_at.is_none() && key.is_private_kept && key.signs_from > now
         };
-        let next = self.kept.iter().filter(next).min_by_key(|key| key.signs_from)?;
-        self.kept.iter().position(|key| key == next)
+        let standbys = self.kept.iter().enumerate().filter(stands_by);
+        standbys.min_by_key(|(_, key)| key.signs_from).map(|(at, _)| at)
     }
 
     /// Sees to it that one key signs, on the clock of every instance, and another stands by.

@@ -72,7 +72,7 @@ impl Schedule {
 
     /// How often an instance reads the ring.
     ///
-    /// If you do not call it: once a minute, each instance 20 % sooner or later than that.
+    /// If you do not call it: once a minute.
     pub fn reload(self, reload: Duration) -> Self {
         Self { reload, ..self }
     }
@@ -108,10 +108,9 @@ impl Schedule {
 
     /// Every inequality that does not hold.
     pub fn faults(&self) -> Vec<ScheduleFault> {
-        let needed = self
-            .stale
-            .saturating_add(self.verifier_cache)
-            .saturating_add(self.skew.saturating_mul(2));
+        let two_clocks = self.two_clocks();
+        let twice_ahead = self.publish_ahead.saturating_mul(2);
+        let needed = self.stale.saturating_add(self.verifier_cache).saturating_add(two_clocks);
         let found = [
             (self.publish_ahead < needed)
                 .then_some(ScheduleFault::PublishAhead { is: self.publish_ahead, needed }),
@@ -119,16 +118,10 @@ impl Schedule {
                 is: self.stale,
                 publish_ahead: self.publish_ahead,
             }),
-            (self.interval < self.publish_ahead.saturating_mul(2)).then_some(
-                ScheduleFault::Interval {
-                    is: self.interval,
-                    needed: self.publish_ahead.saturating_mul(2),
-                },
-            ),
-            (self.leeway < self.skew.saturating_mul(2)).then_some(ScheduleFault::Leeway {
-                is: self.leeway,
-                needed: self.skew.saturating_mul(2),
-            }),
+            (self.interval < twice_ahead)
+                .then_some(ScheduleFault::Interval { is: self.interval, needed: twice_ahead }),
+            (self.leeway < two_clocks)
+                .then_some(ScheduleFault::Leeway { is: self.leeway, needed: two_clocks }),
             self.skew.is_zero().then_some(ScheduleFault::Skew),
             (self.reload.is_zero() || self.reload > self.stale)
                 .then_some(ScheduleFault::Reload { is: self.reload, stale: self.stale }),
@@ -149,32 +142,33 @@ impl Schedule {
     /// What is over on the clock of every instance: what begins at once begins then, so that one which is behind does
     /// not wait for it.
     pub(super) fn on_every_clock(&self, now: RingTime) -> RingTime {
-        now.before(self.skew.saturating_mul(2))
+        now.before(self.two_clocks())
     }
 
-    /// Until when a key is published that signs no longer from `signs_until` on: until the last token of it, signed
-    /// by the slowest clock, has passed the most lenient verifier.
-    pub(super) fn verifies_until(&self, signs_until: RingTime, lifetime: Duration) -> RingTime {
-        signs_until
-            .after(lifetime)
-            .after(self.leeway)
-            .after(self.skew.saturating_mul(2))
-            .after(self.margin)
-    }
-
-    /// When no token of a key that was withdrawn at `at` can be valid any more by its times.
-    pub(crate) fn over_at(&self, at: RingTime, lifetime: Duration) -> RingTime {
-        self.verifies_until(at, lifetime)
+    /// When no token of a key that signs no longer from `signs_until` on can pass by its times: the last, signed by the
+    /// slowest clock, has passed the most lenient verifier. Until then the key is published, unless it was withdrawn.
+    pub(crate) fn verifies_until(&self, signs_until: RingTime, lifetime: Duration) -> RingTime {
+        signs_until.after(lifetime).after(self.beyond_expiry())
     }
 
     /// When the private part of such a key is erased: when no instance can still sign with it.
     pub(super) fn erased_at(&self, signs_until: RingTime) -> RingTime {
-        signs_until.after(self.skew.saturating_mul(2)).after(self.reload)
+        signs_until.after(self.two_clocks()).after(self.reload)
     }
 
     /// The last expiry of a token whose key is published until `verifies_until`.
     pub(crate) fn last_expiry(&self, verifies_until: RingTime) -> RingTime {
-        verifies_until.before(self.leeway).before(self.skew.saturating_mul(2)).before(self.margin)
+        verifies_until.before(self.beyond_expiry())
+    }
+
+    /// For how long beyond its expiry a token may pass, and the margin.
+    fn beyond_expiry(&self) -> Duration {
+        self.leeway.saturating_add(self.two_clocks()).saturating_add(self.margin)
+    }
+
+    /// By how much two clocks may be apart: each is off, one to either side.
+    fn two_clocks(&self) -> Duration {
+        self.skew.saturating_mul(2)
     }
 
     /// For how long verifiers accept a token beyond its expiry.
