@@ -14,6 +14,8 @@ use aws_lc_rs::signature::{
 use base64::prelude::*;
 use portcullis::Algorithm;
 use serde_json::{Value, json};
+use spki::der::asn1::UintRef;
+use spki::der::{Decode, Reader, SliceReader};
 
 /// One private key for exactly one [`Algorithm`], with an id. **For tests only.**
 ///
@@ -327,29 +329,13 @@ pub(crate) fn halves(bytes: &[u8]) -> (&[u8], &[u8]) {
 /// aws-lc-rs hands out the two numbers only under its feature `ring-io`, which would then be on for
 /// whatever else the tested program does with aws-lc-rs.
 fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
-    let (sequence, _) = der_value(0x30, der);
-    let (modulus, rest) = der_value(0x02, sequence);
-    let (exponent, _) = der_value(0x02, rest);
-    (without_leading_zeros(modulus), without_leading_zeros(exponent))
-}
-
-/// Splits the value of this tag off the front of a DER text (X.690 §8.1).
-fn der_value(tag: u8, der: &[u8]) -> (&[u8], &[u8]) {
-    assert_eq!(der[0], tag, "aws-lc-rs writes RSAPublicKey structures");
-    let (length, rest) = match der[1] {
-        // In the long form the octet counts the octets of the length.
-        octet if octet >= 0x80 => {
-            let (length, rest) = der[2..].split_at(usize::from(octet & 0x7f));
-            (length.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
-        }
-        length => (usize::from(length), &der[2..]),
-    };
-    rest.split_at(length)
-}
-
-fn without_leading_zeros(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|octet| **octet == 0).count();
-    &number[zeros..]
+    let numbers = SliceReader::new(der).and_then(|mut reader| {
+        reader.sequence(|reader| {
+            let modulus = UintRef::decode(reader)?.as_bytes();
+            Ok::<_, spki::der::Error>((modulus, UintRef::decode(reader)?.as_bytes()))
+        })
+    });
+    numbers.expect("aws-lc-rs writes RSAPublicKey structures")
 }
 
 #[cfg(test)]

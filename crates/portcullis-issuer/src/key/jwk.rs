@@ -1,5 +1,7 @@
 use base64::prelude::*;
 use portcullis::Algorithm;
+use spki::der::asn1::UintRef;
+use spki::der::{Decode, Reader, SliceReader};
 
 use super::thumbprint;
 
@@ -34,7 +36,7 @@ impl PublicKey {
 
     /// RFC 7518 §6.3.1, of an `RSAPublicKey` (RFC 8017 §A.1.1).
     pub(super) fn rsa(algorithm: Algorithm, der: &[u8]) -> Option<Self> {
-        let (modulus, exponent) = rsa_numbers(der)?;
+        let (modulus, exponent) = rsa_numbers(der).ok()?;
         let (n, e) = (base64url(modulus), base64url(exponent));
         Some(Self::of(algorithm, &format!(r#""e":"{e}","kty":"RSA","n":"{n}""#)))
     }
@@ -63,35 +65,11 @@ fn base64url(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Modulus and exponent of `SEQUENCE { INTEGER, INTEGER }`, without leading zeros (RFC 7518 §6.3.1). aws-lc-rs hands
-/// them out only under a feature that would then be on for the whole program.
-fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (sequence, _) = der_value(0x30, der)?;
-    let (modulus, rest) = der_value(0x02, sequence)?;
-    let (exponent, _) = der_value(0x02, rest)?;
-    Some((without_leading_zeros(modulus), without_leading_zeros(exponent)))
-}
-
-/// Splits the value of this tag off the front of a DER text (X.690 §8.1).
-fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let ([own, length], rest) = der.split_first_chunk::<2>()?;
-    if *own != tag {
-        return None;
-    }
-    // In the long form the octet counts the octets of the length.
-    let (length, rest) = if *length >= 0x80 {
-        let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-        if octets.len() > 4 {
-            return None;
-        }
-        (octets.iter().fold(0, |length, octet| (length << 8) | usize::from(*octet)), rest)
-    } else {
-        (usize::from(*length), rest)
-    };
-    rest.split_at_checked(length)
-}
-
-fn without_leading_zeros(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|octet| **octet == 0).count();
-    &number[zeros..]
+/// Modulus and exponent, without leading zeros (RFC 7518 §6.3.1). aws-lc-rs hands them out only under a feature that
+/// would then be on for the whole program.
+fn rsa_numbers(der: &[u8]) -> spki::der::Result<(&[u8], &[u8])> {
+    SliceReader::new(der)?.sequence(|reader| {
+        let modulus = UintRef::decode(reader)?.as_bytes();
+        Ok((modulus, UintRef::decode(reader)?.as_bytes()))
+    })
 }
