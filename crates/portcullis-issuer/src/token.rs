@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use aws_lc_rs::rand;
 use base64::prelude::*;
+use portcullis::authorize::is_scope;
 use portcullis::{Algorithm, UnixTime};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -321,11 +322,6 @@ fn member<T: Serialize + ?Sized>(
     let name = serde_json::to_writer(&mut *payload, name);
     payload.push(b':');
     name.and_then(|()| serde_json::to_writer(payload, value)).map_err(|_| MintError::NotAnObject)
-}
-
-/// RFC 6749 §3.3.
-fn is_scope(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 
 /// Why there is no token. Says nothing of what would have stood in it.

@@ -62,8 +62,9 @@ pub(crate) fn is_utf_16_of_ascii(input: &[u8]) -> bool {
             || pairs.iter().all(|[high, low]| is_ascii(*low) && *high == 0))
 }
 
-/// RFC 6749 §3.3: what a scope may be written with, and so what a challenge can carry.
-pub(crate) fn is_scope(text: &str) -> bool {
+/// Whether this is one scope: not empty, and of the characters that RFC 6749 §3.3 admits, which are those of printable
+/// ASCII without the space, `"` and `\`. Only so can a challenge carry it (RFC 6750 §3).
+pub fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 

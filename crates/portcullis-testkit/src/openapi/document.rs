@@ -2,6 +2,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
+use portcullis::authorize::is_scope;
 use serde_json::{Map, Value};
 
 use super::Samples;
@@ -321,11 +322,6 @@ enum Unpresentable {
 fn is_parameter(parameter: &Map<String, Value>, name: &str, place: &str) -> bool {
     let is = |member: &str, text: &str| parameter.get(member).and_then(Value::as_str) == Some(text);
     is("name", name) && is("in", place)
-}
-
-/// RFC 6749 §3.3.
-fn is_scope(scope: &str) -> bool {
-    !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// What the operation's `x-portcullis` says beyond these scopes. Where it has no alternatives, there were too many.

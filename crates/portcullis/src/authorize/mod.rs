@@ -37,7 +37,7 @@ pub use self::typed::Requires;
 use crate::claims::ClaimValue;
 use crate::error::{Error, Forbidden, Remedy, RequirementFault};
 use crate::json::{Json, JsonText, Quoted};
-use crate::text::is_scope;
+pub use crate::text::is_scope;
 use crate::time::{UnixTime, numeric_date};
 use crate::verified::VerifiedToken;
 
