@@ -7,7 +7,7 @@ use base64::prelude::*;
 use portcullis::authorize::is_scope;
 use portcullis::{Algorithm, UnixTime};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::key::{KeyError, SigningKey};
 
@@ -54,6 +54,13 @@ const MAX_PAYLOAD: usize = 10 * 1024;
 #[derive(Clone)]
 #[must_use]
 pub struct AccessToken<C = NoClaims> {
+    reserved: ReservedClaims,
+    own: C,
+}
+
+/// Those of the [reserved](RESERVED_CLAIMS) claims that have a setter.
+#[derive(Clone, Default)]
+struct ReservedClaims {
     subject: String,
     client: String,
     session: Option<String>,
@@ -62,7 +69,6 @@ pub struct AccessToken<C = NoClaims> {
     acr: Option<String>,
     amr: Vec<String>,
     scopes: Vec<String>,
-    own: C,
 }
 
 /// No claims of the application's own.
@@ -72,17 +78,9 @@ pub struct NoClaims {}
 impl AccessToken {
     /// A token of a user, whom `subject` names (`sub`), for the client that asked for it (`client_id`).
     pub fn of_user(subject: impl Into<String>, client: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            client: client.into(),
-            session: None,
-            subject_version: None,
-            authenticated_at: None,
-            acr: None,
-            amr: Vec::new(),
-            scopes: Vec::new(),
-            own: NoClaims {},
-        }
+        let (subject, client) = (subject.into(), client.into());
+        let reserved = ReservedClaims { subject, client, ..ReservedClaims::default() };
+        Self { reserved, own: NoClaims {} }
     }
 
     /// A token of a service that acts for itself and no user: `sub` names the client (RFC 9068 §2.2).
@@ -96,36 +94,40 @@ impl<C> AccessToken<C> {
     /// The session that it belongs to (`sid`), by which it is revoked with the session.
     ///
     /// If you do not call it: it belongs to none.
-    pub fn session(self, session: impl Into<String>) -> Self {
-        Self { session: Some(session.into()), ..self }
+    pub fn session(mut self, session: impl Into<String>) -> Self {
+        self.reserved.session = Some(session.into());
+        self
     }
 
     /// The subject's version (`subject_version`), by which it is revoked with all of the subject's.
     ///
     /// If you do not call it: it has none, and a policy that enforces versions refuses it.
-    pub fn subject_version(self, version: u64) -> Self {
-        Self { subject_version: Some(version), ..self }
+    pub fn subject_version(mut self, version: u64) -> Self {
+        self.reserved.subject_version = Some(version);
+        self
     }
 
     /// When the user authenticated (`auth_time`, OpenID Connect Core §2).
     ///
     /// If you do not call it: it does not say, and [`Requirement::max_age`](portcullis::Requirement::max_age) is not met.
-    pub fn authenticated_at(self, at: UnixTime) -> Self {
-        Self { authenticated_at: Some(at), ..self }
+    pub fn authenticated_at(mut self, at: UnixTime) -> Self {
+        self.reserved.authenticated_at = Some(at);
+        self
     }
 
     /// How strongly the user authenticated (`acr`).
     ///
     /// If you do not call it: it does not say.
-    pub fn acr(self, acr: impl Into<String>) -> Self {
-        Self { acr: Some(acr.into()), ..self }
+    pub fn acr(mut self, acr: impl Into<String>) -> Self {
+        self.reserved.acr = Some(acr.into());
+        self
     }
 
     /// By which methods the user authenticated (`amr`, RFC 8176): these as well.
     ///
     /// If you do not call it: it does not say.
     pub fn amr<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
-        self.amr.extend(methods.into_iter().map(Into::into));
+        self.reserved.amr.extend(methods.into_iter().map(Into::into));
         self
     }
 
@@ -133,7 +135,7 @@ impl<C> AccessToken<C> {
     ///
     /// If you do not call it: it has none.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
-        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self.reserved.scopes.extend(scopes.into_iter().map(Into::into));
         self
     }
 
@@ -142,28 +144,7 @@ impl<C> AccessToken<C> {
     ///
     /// If you do not call it: it has none.
     pub fn claims<D: Serialize>(self, own: D) -> AccessToken<D> {
-        let Self {
-            subject,
-            client,
-            session,
-            subject_version,
-            authenticated_at,
-            acr,
-            amr,
-            scopes,
-            own: _,
-        } = self;
-        AccessToken {
-            subject,
-            client,
-            session,
-            subject_version,
-            authenticated_at,
-            acr,
-            amr,
-            scopes,
-            own,
-        }
+        AccessToken { reserved: self.reserved, own }
     }
 }
 
@@ -266,16 +247,30 @@ impl TokenHeader {
 impl<C: Serialize> AccessToken<C> {
     /// Its claims as members that go on in an object.
     fn write(&self, payload: &mut Vec<u8>) -> Result<(), MintError> {
-        let mut write = |claim: &'static str, value: &str| {
-            if value.is_empty() || value.len() > MAX_TEXT {
-                return Err(MintError::Text { claim, length: value.len() });
-            }
-            member(payload, claim, &value)
+        self.reserved.write(payload)?;
+        let Ok(Value::Object(own)) = serde_json::to_value(&self.own) else {
+            return Err(MintError::NotAnObject);
         };
-        write("sub", &self.subject)?;
-        write("client_id", &self.client)?;
-        self.session.as_deref().map_or(Ok(()), |session| write("sid", session))?;
-        self.acr.as_deref().map_or(Ok(()), |acr| write("acr", acr))?;
+        if let Some(claim) = RESERVED_CLAIMS.into_iter().find(|claim| own.contains_key(*claim)) {
+            return Err(MintError::Reserved { claim });
+        }
+        own.iter().try_for_each(|(name, value)| member(payload, name, value))
+    }
+}
+
+impl ReservedClaims {
+    fn write(&self, payload: &mut Vec<u8>) -> Result<(), MintError> {
+        let texts = [
+            ("sub", Some(&self.subject)),
+            ("client_id", Some(&self.client)),
+            ("sid", self.session.as_ref()),
+            ("acr", self.acr.as_ref()),
+        ];
+        for (claim, text) in texts {
+            let Some(text) = text else { continue };
+            check_length(claim, text)?;
+            member(payload, claim, text)?;
+        }
         if let Some(version) = self.subject_version {
             member(payload, "subject_version", &version)?;
         }
@@ -283,10 +278,7 @@ impl<C: Serialize> AccessToken<C> {
             member(payload, "auth_time", &at)?;
         }
         if !self.amr.is_empty() {
-            if let Some(method) = self.amr.iter().find(|one| one.is_empty() || one.len() > MAX_TEXT)
-            {
-                return Err(MintError::Text { claim: "amr", length: method.len() });
-            }
+            self.amr.iter().try_for_each(|method| check_length("amr", method))?;
             member(payload, "amr", &self.amr)?;
         }
         if !self.scopes.is_empty() {
@@ -295,22 +287,13 @@ impl<C: Serialize> AccessToken<C> {
             }
             member(payload, "scope", &self.scopes.join(" "))?;
         }
-        self.write_own(payload)
-    }
-
-    fn write_own(&self, payload: &mut Vec<u8>) -> Result<(), MintError> {
-        let Ok(Value::Object(own)) = serde_json::to_value(&self.own) else {
-            return Err(MintError::NotAnObject);
-        };
-        if let Some(claim) = RESERVED_CLAIMS.into_iter().find(|claim| own.contains_key(*claim)) {
-            return Err(MintError::Reserved { claim });
-        }
-        write_members(payload, &own)
+        Ok(())
     }
 }
 
-fn write_members(payload: &mut Vec<u8>, own: &Map<String, Value>) -> Result<(), MintError> {
-    own.iter().try_for_each(|(name, value)| member(payload, name, value))
+fn check_length(claim: &'static str, text: &str) -> Result<(), MintError> {
+    let length = text.len();
+    if (1..=MAX_TEXT).contains(&length) { Ok(()) } else { Err(MintError::Text { claim, length }) }
 }
 
 fn member<T: Serialize + ?Sized>(

@@ -99,7 +99,7 @@ fn each_token_has_another_id_and_debug_shows_neither_id_nor_token() {
 #[test]
 fn an_own_claim_cannot_have_a_name_that_the_issuer_writes() {
     for claim in RESERVED_CLAIMS {
-        let mut own = Map::new();
+        let mut own = serde_json::Map::new();
         own.insert(claim.to_owned(), Value::Null);
         let refused = mint(&AccessToken::of_service("billing").claims(own)).err();
         assert_eq!(refused, Some(MintError::Reserved { claim }));
