@@ -1,25 +1,26 @@
 //! Reads the ring, does what is due, and holds what an instance signs and publishes by.
-use core::fmt;
+mod error;
+mod held;
+
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use portcullis::{Algorithm, KeySet};
 
-use crate::key::{KeyError, SigningKey};
-use crate::ring::{KeyTimes, Phase, Plan, RingTime, Schedule};
+pub use self::error::RingError;
+pub(crate) use self::held::{HeldKey, ReadRing};
+use crate::key::SigningKey;
+use crate::machine::MachineTime;
+use crate::ring::{KeyTimes, MAX_KEYS, Plan, RingTime, Schedule};
 use crate::root::RootSecrets;
-use crate::row::{ForeignRing, ForeignRow, IsCurrent, KeyRow, RowAuthenticator};
-use crate::seal::{RootSeal, SealedFor, UnsealError};
-use crate::store::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
+use crate::row::{IsCurrent, KeyRow, RowAuthenticator};
+use crate::seal::{RootSeal, SealedFor};
+use crate::store::{LoadedRing, RingStore, RingVersion, StoredRing, Swap};
 use crate::token::TokenHeader;
 
 /// How often a change is offered anew where others change the ring at the same time. Each time one of them is done.
 const ATTEMPTS: usize = 16;
-
-/// The most keys of a ring: two that sign, those of the last emergencies, and what was.
-const MAX_KEYS: usize = 64;
 
 /// How long a row is kept after the last token of its key expired.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -32,34 +33,6 @@ const RESEAL: Duration = Duration::from_secs(60 * 60);
 
 /// The longest that a store may take: what it says is old by then.
 const SLOW: Duration = Duration::from_secs(10);
-
-/// The clocks of the machine. Replaced in tests.
-pub(crate) trait MachineTime: fmt::Debug + Send + Sync {
-    /// What has gone by since some moment, whatever becomes of the wall clock.
-    fn elapsed(&self) -> Duration;
-    /// The wall clock.
-    fn wall(&self) -> RingTime;
-}
-
-/// The clocks of this machine.
-#[derive(Debug)]
-pub(crate) struct Machine(Instant);
-
-impl Machine {
-    pub(crate) fn new() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl MachineTime for Machine {
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn wall(&self) -> RingTime {
-        SystemTime::now().into()
-    }
-}
 
 /// What a ring is changed for, by the ids of keys: places differ from one reading to the next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -87,45 +60,6 @@ impl Wanted {
             at.ok_or_else(|| RingError::UnknownKey { key_id: crate::row::shown(key_id) })
         };
         key_ids.iter().map(place).collect()
-    }
-}
-
-/// A key of a ring that was read.
-pub(crate) struct HeldKey {
-    pub(crate) id: String,
-    pub(crate) times: KeyTimes,
-    /// Where its private part is kept.
-    pub(crate) signing: Option<(SigningKey, TokenHeader)>,
-}
-
-/// A ring as an instance holds it.
-pub(crate) struct ReadRing {
-    pub(crate) version: RingVersion,
-    pub(crate) keys: Vec<HeldKey>,
-    /// The public parts of the keys that are published, as they are sent.
-    pub(crate) jwks: String,
-    pub(crate) key_set: KeySet,
-    /// The store's clock, and the machine's at the same moment.
-    now: RingTime,
-    elapsed: Duration,
-    wall: RingTime,
-}
-
-impl ReadRing {
-    /// The ring's clock.
-    pub(crate) fn now(&self, time: &dyn MachineTime) -> RingTime {
-        self.now.after(time.elapsed().saturating_sub(self.elapsed))
-    }
-
-    /// How long ago it was read. While a machine sleeps, its wall clock alone goes on.
-    pub(crate) fn age(&self, time: &dyn MachineTime) -> Duration {
-        time.elapsed().saturating_sub(self.elapsed).max(time.wall().since(self.wall))
-    }
-
-    /// The key that signs.
-    pub(crate) fn signing(&self, now: RingTime) -> Option<(&HeldKey, &SigningKey, &TokenHeader)> {
-        let mut signing = self.keys.iter().filter(|key| key.times.phase(now) == Phase::Signing);
-        signing.find_map(|held| held.signing.as_ref().map(|(key, header)| (held, key, header)))
     }
 }
 
@@ -369,115 +303,6 @@ impl<S: RingStore> RingKeeper<S> {
 fn whose<'a>(issuer: &'a str, key_id: &'a str, algorithm: &'a str) -> SealedFor<'a> {
     SealedFor { issuer, key_id, algorithm }
 }
-
-/// Why an instance cannot have its ring.
-#[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RingError {
-    /// The store cannot be asked.
-    Store(StoreError),
-    /// A row is not of who has the root secrets.
-    Foreign(ForeignRow),
-    /// A private part cannot be had.
-    Unseal(UnsealError),
-    /// There is a ring, and its keys are gone.
-    NoKeys,
-    /// There was a ring, and the store has none.
-    Gone,
-    /// There is no key of this id.
-    UnknownKey {
-        /// The id.
-        key_id: String,
-    },
-    /// The keys are not those that the ring was written with.
-    ForeignRing(ForeignRing),
-    /// The store took too long: by what it said then, nothing can be decided now.
-    Slow {
-        /// How long.
-        took: Duration,
-    },
-    /// There are more keys than a ring can come to.
-    TooManyKeys {
-        /// How many.
-        found: usize,
-    },
-    /// A key cannot be made or read.
-    Key(KeyError),
-    /// A public part is not that of its private part, or not a key.
-    PublicPart,
-    /// The machine's clock is not the store's.
-    Clock {
-        /// By how much it is off.
-        off: Duration,
-        /// By how much it may be.
-        skew: Duration,
-    },
-    /// Others changed the ring each time.
-    Contended,
-}
-
-impl From<StoreError> for RingError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<ForeignRow> for RingError {
-    fn from(error: ForeignRow) -> Self {
-        Self::Foreign(error)
-    }
-}
-
-impl From<ForeignRing> for RingError {
-    fn from(error: ForeignRing) -> Self {
-        Self::ForeignRing(error)
-    }
-}
-
-impl From<UnsealError> for RingError {
-    fn from(error: UnsealError) -> Self {
-        Self::Unseal(error)
-    }
-}
-
-impl From<KeyError> for RingError {
-    fn from(error: KeyError) -> Self {
-        Self::Key(error)
-    }
-}
-
-impl fmt::Display for RingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => error.fmt(f),
-            Self::Foreign(error) => error.fmt(f),
-            Self::Unseal(error) => error.fmt(f),
-            Self::NoKeys => f.write_str(
-                "the ring of the issuer is there, and its keys are gone: restore them from a backup; to begin anew, delete the ring as well, and every token is refused",
-            ),
-            Self::Gone => f.write_str(
-                "the ring of the issuer was there, and the store has none now: it is empty, or another one; a new ring is made by an instance that starts",
-            ),
-            Self::UnknownKey { key_id } => write!(f, "the ring has no key `{key_id}`: nothing was withdrawn"),
-            Self::ForeignRing(error) => error.fmt(f),
-            Self::Slow { took } => write!(f, "the store took {took:?} to answer: try again"),
-            Self::TooManyKeys { found } => {
-                write!(f, "the ring has {found} keys, and at most {MAX_KEYS} are read: somebody else writes to the store")
-            }
-            Self::Key(error) => write!(f, "a signing key: {error}"),
-            Self::PublicPart => f.write_str(
-                "the public part of a signing key is not that of its private part: its row was changed with the root secret at hand; declare the key compromised",
-            ),
-            Self::Clock { off, skew } => write!(
-                f,
-                "the clock of this machine is off by {off:?} from that of the store, and {skew:?} are allowed: set it, by NTP"
-            ),
-            Self::Contended => f.write_str("other instances changed the ring each time that this one tried: try again"),
-        }
-    }
-}
-
-impl core::error::Error for RingError {}
 
 #[cfg(test)]
 mod tests;

@@ -12,16 +12,17 @@
 mod issuer;
 mod keeper;
 mod key;
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
-
+mod machine;
 pub mod ring;
 mod root;
 mod row;
 mod seal;
 pub mod store;
 mod token;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub use self::issuer::{
     BuildError, Complete, IssuerFault, KeyStatus, PublishedKeys, RingStatus, TokenIssuer,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use portcullis::{Algorithm, Secret};
 
 use super::{LONGEST_LIFETIME, TokenIssuer};
-use crate::keeper::{Machine, MachineTime, RingError, RingKeeper, Wanted};
+use crate::keeper::{RingError, RingKeeper, Wanted};
 use crate::key::SigningKey;
+use crate::machine::{Machine, MachineTime};
 use crate::ring::{Schedule, ScheduleFault};
 use crate::root::{RootFault, RootSecrets};
 use crate::store::RingStore;

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use portcullis::{Algorithm, Clock, Error, Secret};
 
 use super::*;
-use crate::keeper::MachineTime;
+use crate::machine::MachineTime;
 use crate::ring::Schedule;
 use crate::root::RootFault;
 use crate::store::{MemoryRing, StoreError};

@@ -3,7 +3,8 @@ use std::sync::Mutex;
 use portcullis::Secret;
 
 use super::*;
-use crate::store::MemoryRing;
+use crate::row::ForeignRing;
+use crate::store::{MemoryRing, StoreError};
 
 const ISSUER: &str = "https://id.example";
 const OLD: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";

@@ -26,5 +26,9 @@ pub use self::plan::Plan;
 pub use self::schedule::{Schedule, ScheduleFault};
 pub use self::time::RingTime;
 
+/// The most keys of a ring: the one that signs, up to two that stand by, those that are over or withdrawn and whose tokens
+/// may still be about, and the latest of what was before.
+pub(crate) const MAX_KEYS: usize = 64;
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,117 @@
+use core::fmt;
+use core::time::Duration;
+
+use crate::key::KeyError;
+use crate::ring::MAX_KEYS;
+use crate::row::{ForeignRing, ForeignRow};
+use crate::seal::UnsealError;
+use crate::store::StoreError;
+
+/// Why an instance cannot have its ring.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RingError {
+    /// The store cannot be asked.
+    Store(StoreError),
+    /// A row is not of who has the root secrets.
+    Foreign(ForeignRow),
+    /// A private part cannot be had.
+    Unseal(UnsealError),
+    /// There is a ring, and its keys are gone.
+    NoKeys,
+    /// There was a ring, and the store has none.
+    Gone,
+    /// There is no key of this id.
+    UnknownKey {
+        /// The id.
+        key_id: String,
+    },
+    /// The keys are not those that the ring was written with.
+    ForeignRing(ForeignRing),
+    /// The store took too long: by what it said then, nothing can be decided now.
+    Slow {
+        /// How long.
+        took: Duration,
+    },
+    /// There are more keys than a ring can come to.
+    TooManyKeys {
+        /// How many.
+        found: usize,
+    },
+    /// A key cannot be made or read.
+    Key(KeyError),
+    /// A public part is not that of its private part, or not a key.
+    PublicPart,
+    /// The machine's clock is not the store's.
+    Clock {
+        /// By how much it is off.
+        off: Duration,
+        /// By how much it may be.
+        skew: Duration,
+    },
+    /// Others changed the ring each time.
+    Contended,
+}
+
+impl From<StoreError> for RingError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ForeignRow> for RingError {
+    fn from(error: ForeignRow) -> Self {
+        Self::Foreign(error)
+    }
+}
+
+impl From<ForeignRing> for RingError {
+    fn from(error: ForeignRing) -> Self {
+        Self::ForeignRing(error)
+    }
+}
+
+impl From<UnsealError> for RingError {
+    fn from(error: UnsealError) -> Self {
+        Self::Unseal(error)
+    }
+}
+
+impl From<KeyError> for RingError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl fmt::Display for RingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Foreign(error) => error.fmt(f),
+            Self::Unseal(error) => error.fmt(f),
+            Self::NoKeys => f.write_str(
+                "the ring of the issuer is there, and its keys are gone: restore them from a backup; to begin anew, delete the ring as well, and every token is refused",
+            ),
+            Self::Gone => f.write_str(
+                "the ring of the issuer was there, and the store has none now: it is empty, or another one; a new ring is made by an instance that starts",
+            ),
+            Self::UnknownKey { key_id } => write!(f, "the ring has no key `{key_id}`: nothing was withdrawn"),
+            Self::ForeignRing(error) => error.fmt(f),
+            Self::Slow { took } => write!(f, "the store took {took:?} to answer: try again"),
+            Self::TooManyKeys { found } => {
+                write!(f, "the ring has {found} keys, and at most {MAX_KEYS} are read: somebody else writes to the store")
+            }
+            Self::Key(error) => write!(f, "a signing key: {error}"),
+            Self::PublicPart => f.write_str(
+                "the public part of a signing key is not that of its private part: its row was changed with the root secret at hand; declare the key compromised",
+            ),
+            Self::Clock { off, skew } => write!(
+                f,
+                "the clock of this machine is off by {off:?} from that of the store, and {skew:?} are allowed: set it, by NTP"
+            ),
+            Self::Contended => f.write_str("other instances changed the ring each time that this one tried: try again"),
+        }
+    }
+}
+
+impl core::error::Error for RingError {}

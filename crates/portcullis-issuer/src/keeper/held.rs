@@ -1,0 +1,49 @@
+//! A ring as an instance holds it.
+use core::time::Duration;
+
+use portcullis::KeySet;
+
+use crate::key::SigningKey;
+use crate::machine::MachineTime;
+use crate::ring::{KeyTimes, Phase, RingTime};
+use crate::store::RingVersion;
+use crate::token::TokenHeader;
+
+/// A key of a ring that was read.
+pub(crate) struct HeldKey {
+    pub(crate) id: String,
+    pub(crate) times: KeyTimes,
+    /// Where its private part is kept.
+    pub(crate) signing: Option<(SigningKey, TokenHeader)>,
+}
+
+/// A ring as an instance holds it.
+pub(crate) struct ReadRing {
+    pub(crate) version: RingVersion,
+    pub(crate) keys: Vec<HeldKey>,
+    /// The public parts of the keys that are published, as they are sent.
+    pub(crate) jwks: String,
+    pub(crate) key_set: KeySet,
+    /// The store's clock, and the machine's at the same moment.
+    pub(super) now: RingTime,
+    pub(super) elapsed: Duration,
+    pub(super) wall: RingTime,
+}
+
+impl ReadRing {
+    /// The ring's clock.
+    pub(crate) fn now(&self, time: &dyn MachineTime) -> RingTime {
+        self.now.after(time.elapsed().saturating_sub(self.elapsed))
+    }
+
+    /// How long ago it was read. While a machine sleeps, its wall clock alone goes on.
+    pub(crate) fn age(&self, time: &dyn MachineTime) -> Duration {
+        time.elapsed().saturating_sub(self.elapsed).max(time.wall().since(self.wall))
+    }
+
+    /// The key that signs.
+    pub(crate) fn signing(&self, now: RingTime) -> Option<(&HeldKey, &SigningKey, &TokenHeader)> {
+        let mut signing = self.keys.iter().filter(|key| key.times.phase(now) == Phase::Signing);
+        signing.find_map(|held| held.signing.as_ref().map(|(key, header)| (held, key, header)))
+    }
+}

@@ -1,0 +1,34 @@
+//! The clocks of the machine that an instance runs on.
+use core::fmt;
+use core::time::Duration;
+use std::time::{Instant, SystemTime};
+
+use crate::ring::RingTime;
+
+/// The clocks of the machine. Replaced in tests.
+pub(crate) trait MachineTime: fmt::Debug + Send + Sync {
+    /// What has gone by since some moment, whatever becomes of the wall clock.
+    fn elapsed(&self) -> Duration;
+    /// The wall clock.
+    fn wall(&self) -> RingTime;
+}
+
+/// The clocks of this machine.
+#[derive(Debug)]
+pub(crate) struct Machine(Instant);
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl MachineTime for Machine {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn wall(&self) -> RingTime {
+        SystemTime::now().into()
+    }
+}
