@@ -126,7 +126,8 @@ impl<S: RingStore> RingKeeper<S> {
         Err(RingError::Contended)
     }
 
-    /// Whether rows may be sealed anew, under the first root secret.
+    /// Whether rows may be sealed anew, under the first root secret: now and then, since instances on neighbouring lists of
+    /// root secrets would else undo each other's work at each reading.
     fn may_reseal(&self) -> bool {
         let resealed_at = *self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
         resealed_at.is_none_or(|at| self.time.elapsed().saturating_sub(at) >= RESEAL)
@@ -161,27 +162,18 @@ impl<S: RingStore> RingKeeper<S> {
         version: Option<RingVersion>,
         now: RingTime,
     ) -> Result<Option<StoredRing>, RingError> {
-        if stored.keys.len() > MAX_KEYS {
-            return Err(RingError::TooManyKeys { found: stored.keys.len() });
-        }
         // Before anything else is believed of them.
-        let are_current = stored.keys.iter().map(|row| self.rows.check(row));
-        let are_current = are_current.collect::<Result<Vec<_>, _>>()?;
-        if let Some(version) = version {
-            let StoredRing { longest_lifetime, keys, mac } = stored;
-            self.rows.check_ring(version.0, *longest_lifetime, keys, mac)?;
-        }
+        let are_current = self.authenticated(stored, version)?;
         let times: Vec<_> = stored.keys.iter().map(|row| row.times).collect();
         let longest_lifetime = stored.longest_lifetime.max(self.lifetime);
         let mut withdrawn = wanted.withdrawn(&stored.keys)?;
         withdrawn.extend(self.withdrawn_before(&stored.keys));
         let plan = Plan::of(&times, &withdrawn, &self.schedule, longest_lifetime, now);
-        // Now and then: instances on neighbouring lists of root secrets would else undo each other's work at each reading.
-        let reseals = self.may_reseal()
-            && stored.keys.iter().zip(&are_current).any(|(row, is_current)| {
-                let is_sealed_so = |sealed: &crate::Sealed| sealed.seal_id == self.seal.id();
-                !row.sealed.as_ref().is_none_or(is_sealed_so) || *is_current == IsCurrent(false)
-            });
+        let is_behind = |(row, is_current): (&KeyRow, &IsCurrent)| {
+            *is_current == IsCurrent(false)
+                || row.sealed.as_ref().is_some_and(|it| it.seal_id != self.seal.id())
+        };
+        let reseals = stored.keys.iter().zip(&are_current).any(is_behind) && self.may_reseal();
         let forgotten = self.forgotten(&plan.kept, longest_lifetime, now);
         if plan.is_nothing(&times)
             && longest_lifetime == stored.longest_lifetime
@@ -196,21 +188,10 @@ impl<S: RingStore> RingKeeper<S> {
             *resealed_at = Some(self.time.elapsed());
         }
         let mut keys = Vec::new();
-        let kept = stored.keys.iter().zip(&plan.kept).enumerate();
-        for (_, (row, times)) in kept.filter(|(at, _)| !forgotten.contains(at)) {
-            let mut row = KeyRow { times: *times, ..row.clone() };
-            row.sealed = row.sealed.take().filter(|_| times.is_private_kept);
-            if let Some(sealed) = row.sealed.take() {
-                let whose = whose(&self.issuer, &row.key_id, &row.algorithm);
-                let is_same = !reseals || sealed.seal_id == self.seal.id();
-                let sealed = if is_same {
-                    sealed
-                } else {
-                    self.seal.seal(&self.seal.open(&sealed, whose)?, whose)
-                };
-                row.sealed = Some(sealed);
+        for (at, (row, times)) in stored.keys.iter().zip(&plan.kept).enumerate() {
+            if !forgotten.contains(&at) {
+                keys.push(self.kept(row, *times, reseals)?);
             }
-            keys.push(row);
         }
         for times in plan.made {
             keys.push(self.make(times)?);
@@ -221,6 +202,33 @@ impl<S: RingStore> RingKeeper<S> {
         let next = version.map_or(1, |version| version.0.saturating_add(1));
         let mac = self.rows.authenticate_ring(next, longest_lifetime, &mut keys);
         Ok(Some(StoredRing { longest_lifetime, keys, mac }))
+    }
+
+    /// Whether the MAC of each row is made with the first root secret. A ring that is about to be made has no rows.
+    fn authenticated(
+        &self,
+        stored: &StoredRing,
+        version: Option<RingVersion>,
+    ) -> Result<Vec<IsCurrent>, RingError> {
+        let StoredRing { longest_lifetime, keys, mac } = stored;
+        if keys.len() > MAX_KEYS {
+            return Err(RingError::TooManyKeys { found: keys.len() });
+        }
+        let are_current = keys.iter().map(|row| self.rows.check(row)).collect::<Result<_, _>>()?;
+        if let Some(version) = version {
+            self.rows.check_ring(version.0, *longest_lifetime, keys, mac)?;
+        }
+        Ok(are_current)
+    }
+
+    /// A row that stays, with these times; its private part, where that is kept, sealed anew if it is time.
+    fn kept(&self, row: &KeyRow, times: KeyTimes, reseals: bool) -> Result<KeyRow, RingError> {
+        let mut sealed = row.sealed.clone().filter(|_| times.is_private_kept);
+        if let Some(old) = sealed.take_if(|old| reseals && old.seal_id != self.seal.id()) {
+            let whose = whose(&self.issuer, &row.key_id, &row.algorithm);
+            sealed = Some(self.seal.seal(&self.seal.open(&old, whose)?, whose));
+        }
+        Ok(KeyRow { sealed, times, ..row.clone() })
     }
 
     /// Keys that this instance knows to be withdrawn, whatever the store says: it may have gone back to a backup.
