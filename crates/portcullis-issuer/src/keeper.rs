@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use portcullis::{Algorithm, KeySet};
 
 pub use self::error::RingError;
+pub use self::held::PublishedKeys;
 pub(crate) use self::held::{HeldKey, ReadRing};
 use crate::key::SigningKey;
 use crate::machine::MachineTime;
@@ -277,14 +278,13 @@ impl<S: RingStore> RingKeeper<S> {
         // The same order on every instance, so the same bytes.
         rows.sort_by(|a, b| (a.times.signs_from, &a.key_id).cmp(&(b.times.signs_from, &b.key_id)));
         let published = rows.iter().filter(|row| row.times.is_published(now));
-        let published: Vec<_> = published.map(|row| row.public_jwk.as_str()).collect();
-        let jwks = format!(r#"{{"keys":[{}]}}"#, published.join(","));
-        let key_set = KeySet::from_jwks(&jwks).map_err(|_| RingError::PublicPart)?;
+        let published = PublishedKeys::of(published.map(|row| row.public_jwk.as_str()));
+        let key_set = KeySet::from_jwks(&*published.body).map_err(|_| RingError::PublicPart)?;
         if !key_set.skipped().is_empty() {
             return Err(RingError::PublicPart);
         }
         let keys = rows.into_iter().map(|row| self.hold(row)).collect::<Result<_, _>>()?;
-        Ok(ReadRing { version, keys, jwks, key_set, now, elapsed, wall: self.time.wall() })
+        Ok(ReadRing { version, keys, published, key_set, now, elapsed, wall: self.time.wall() })
     }
 
     fn hold(&self, row: &KeyRow) -> Result<HeldKey, RingError> {

@@ -25,10 +25,10 @@ mod token;
 mod readme {}
 
 pub use self::issuer::{
-    BuildError, Complete, IssuerFault, KeyStatus, PublishedKeys, RingStatus, TokenIssuer,
-    TokenIssuerBuilder, WantsAlgorithm, WantsAudiences, WantsLifetime, WantsRing, WantsRootSecrets,
+    BuildError, Complete, IssuerFault, KeyStatus, RingStatus, TokenIssuer, TokenIssuerBuilder,
+    WantsAlgorithm, WantsAudiences, WantsLifetime, WantsRing, WantsRootSecrets,
 };
-pub use self::keeper::RingError;
+pub use self::keeper::{PublishedKeys, RingError};
 pub use self::key::KeyError;
 pub use self::root::{RootFault, RootSecrets};
 pub use self::row::{ForeignRing, ForeignRow, KeyRow};

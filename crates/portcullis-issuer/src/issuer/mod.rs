@@ -6,8 +6,6 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use base64::prelude::*;
 use portcullis::{Issuer, Keys, Policy, PolicyBuilder, TokenType, UnixTime};
 use serde::Serialize;
 
@@ -16,7 +14,7 @@ pub use self::builder::{
     WantsLifetime, WantsRing, WantsRootSecrets,
 };
 use self::source::RingKeys;
-use crate::keeper::{ReadRing, RingError, RingKeeper, Wanted};
+use crate::keeper::{PublishedKeys, ReadRing, RingError, RingKeeper, Wanted};
 use crate::key::SigningKey;
 use crate::ring::{KeyTimes, Phase, RingTime};
 use crate::store::{RingStore, RingVersion};
@@ -95,10 +93,7 @@ impl<S: RingStore> TokenIssuer<S> {
     ///
     /// The ring was not read for too long: a 503. An older set could have a key that was withdrawn since.
     pub fn key_set(&self) -> Result<PublishedKeys, MintError> {
-        let ring = self.held()?;
-        let tag = digest::digest(&digest::SHA256, ring.jwks.as_bytes());
-        let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]));
-        Ok(PublishedKeys { body: ring.jwks.clone(), etag })
+        self.held().map(|ring| ring.published.clone())
     }
 
     /// What was read last, however old it is: for who operates the issuer. `None`: nothing was.
@@ -223,15 +218,6 @@ pub struct KeyStatus {
     pub phase: Phase,
     /// What it does when.
     pub times: KeyTimes,
-}
-
-/// The public keys of an issuer, as a JWK set (RFC 7517 §5). The bytes are the same on all instances.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PublishedKeys {
-    /// The set.
-    pub body: String,
-    /// Its entity tag, quoted (RFC 9110 §8.8.3).
-    pub etag: String,
 }
 
 /// The longest that an access token may live: whoever has one uses it for as long.

@@ -1,6 +1,9 @@
 //! A ring as an instance holds it.
 use core::time::Duration;
+use std::sync::Arc;
 
+use aws_lc_rs::digest;
+use base64::prelude::*;
 use portcullis::KeySet;
 
 use crate::key::SigningKey;
@@ -17,12 +20,30 @@ pub(crate) struct HeldKey {
     pub(crate) signing: Option<(SigningKey, TokenHeader)>,
 }
 
+/// The public keys of an issuer, as a JWK set (RFC 7517 §5). The bytes are the same on all instances. Clones are cheap.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PublishedKeys {
+    /// The set.
+    pub body: Arc<str>,
+    /// Its entity tag, quoted (RFC 9110 §8.8.3).
+    pub etag: Arc<str>,
+}
+
+impl PublishedKeys {
+    pub(super) fn of<'a>(jwks: impl Iterator<Item = &'a str>) -> Self {
+        let body = format!(r#"{{"keys":[{}]}}"#, jwks.collect::<Vec<_>>().join(","));
+        let tag = digest::digest(&digest::SHA256, body.as_bytes());
+        let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]));
+        Self { body: body.into(), etag: etag.into() }
+    }
+}
+
 /// A ring as an instance holds it.
 pub(crate) struct ReadRing {
     pub(crate) version: RingVersion,
     pub(crate) keys: Vec<HeldKey>,
-    /// The public parts of the keys that are published, as they are sent.
-    pub(crate) jwks: String,
+    pub(crate) published: PublishedKeys,
+    /// The same, to verify with.
     pub(crate) key_set: KeySet,
     /// The store's clock, and the machine's at the same moment.
     pub(super) now: RingTime,

@@ -106,10 +106,10 @@ fn the_first_instance_makes_a_ring_and_the_others_have_the_same() {
     let (one, other) = (fleet.keeper(), fleet.keeper());
     let (one, other) = (due(&one).expect("a ring"), due(&other).expect("a ring"));
     assert_eq!(one.version, RingVersion(1));
-    assert_eq!((one.version, &one.jwks), (other.version, &other.jwks));
+    assert_eq!((one.version, &one.published.body), (other.version, &other.published.body));
     assert_eq!(one.key_set.len(), 2, "one signs, and one stands by");
     assert_eq!(signs(&one, NOW), signs(&other, NOW));
-    assert!(!one.jwks.contains("\"d\""));
+    assert!(!one.published.body.contains("\"d\""));
 }
 
 #[test]
@@ -159,7 +159,8 @@ fn who_loses_a_race_takes_what_the_other_made() {
     });
     let swaps = offers.each_ref().map(|ring| now(fleet.store.swap(ISSUER, None, ring)));
     assert_eq!(swaps, [Ok(Swap::Done), Ok(Swap::Lost), Ok(Swap::Lost)]);
-    let rings = keepers.each_ref().map(|keeper| due(keeper).expect("a ring").jwks.clone());
+    let rings =
+        keepers.each_ref().map(|keeper| due(keeper).expect("a ring").published.body.clone());
     assert!(rings.iter().all(|jwks| *jwks == rings[0]));
 }
 
@@ -171,8 +172,8 @@ fn in_an_emergency_the_standby_signs_and_the_compromised_key_is_published_no_lon
     let id = signs(&before, NOW);
     let after = compromised(&keeper, &id).expect("a ring");
     assert_ne!(signs(&after, NOW), id);
-    assert!(before.jwks.contains(&signs(&after, NOW)), "verifiers have it already");
-    assert!(!after.jwks.contains(&id));
+    assert!(before.published.body.contains(&signs(&after, NOW)), "verifiers have it already");
+    assert!(!after.published.body.contains(&id));
     let row = fleet.stored().keys.into_iter().find(|row| row.key_id == id).expect("its row");
     assert_eq!(row.sealed, None);
     // Once is enough, whoever says it again.
@@ -190,7 +191,7 @@ fn where_all_keys_are_compromised_new_ones_are_made_once() {
     let after = now(keeper.read(Wanted::AllCompromised)).expect("a ring");
     assert_eq!(after.version, RingVersion(2));
     assert_eq!((after.keys.len(), after.key_set.len()), (4, 2));
-    assert!(before.keys.iter().all(|key| !after.jwks.contains(&key.id)));
+    assert!(before.keys.iter().all(|key| !after.published.body.contains(&key.id)));
 }
 
 #[test]
@@ -375,7 +376,7 @@ fn of_two_readings_the_later_one_stays() {
     let id = signs(&early, NOW);
     let late = compromised(&keeper, &id).expect("a ring");
     assert_eq!(keeper.hold_newest(early).version, late.version);
-    assert!(!keeper.held.load_full().expect("a ring").jwks.contains(&id));
+    assert!(!keeper.held.load_full().expect("a ring").published.body.contains(&id));
 }
 
 #[test]
@@ -387,7 +388,7 @@ fn a_backup_does_not_bring_a_compromised_key_back_where_it_is_known_to_be_one() 
     compromised(&keeper, &id).expect("a ring");
     fleet.store.tamper(ISSUER, |version, ring| (*version, *ring) = (RingVersion(1), backup));
     let ring = due(&keeper).expect("a ring");
-    assert!(!ring.jwks.contains(&id));
+    assert!(!ring.published.body.contains(&id));
     let row = fleet.stored().keys.into_iter().find(|row| row.key_id == id).expect("its row");
     assert!(row.times.withdrawn_at.is_some() && row.sealed.is_none());
 }
