@@ -2,7 +2,7 @@ use core::fmt;
 use core::future::{Future, ready};
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use base64::prelude::*;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use crate::ring::{KeyTimes, RingTime};
@@ -45,9 +46,15 @@ impl FileRing {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileRingError> {
         let path = path.into();
         // Beside it: the file itself is replaced by each change, and a lock stays with what was replaced.
-        let lock_path = beside(&path, "lock");
-        let open = || options().truncate(false).open(&lock_path);
-        let lock = open().map_err(|error| FileRingError::io(&lock_path, &error))?;
+        let mut lock_path = path.clone().into_os_string();
+        lock_path.push(".lock");
+        let lock_path = PathBuf::from(lock_path);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let lock = options.open(&lock_path);
+        let lock = lock.map_err(|error| FileRingError::io(&lock_path, &error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(FileRingError::Taken { path }),
@@ -79,14 +86,16 @@ impl FileRing {
     /// All of it or nothing, whenever the machine stops.
     fn write(&self, rings: &BTreeMap<String, Ring>) -> io::Result<()> {
         let path = &self.0.path;
-        let new = beside(path, "new");
-        let mut file = options().truncate(true).open(&new)?;
-        file.write_all(&serde_json::to_vec(rings)?)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        // Beside it, under a name that nobody knows beforehand, for its owner alone; gone again where this fails.
+        let mut new = NamedTempFile::with_suffix_in(".new", folder)?;
+        new.write_all(&serde_json::to_vec(rings)?)?;
+        new.as_file().sync_all()?;
+        new.persist(path).map_err(|error| error.error)?;
         // The name is of the folder.
         if cfg!(unix) {
-            File::open(folder(path))?.sync_all()?;
+            File::open(folder)?.sync_all()?;
         }
         Ok(())
     }
@@ -135,26 +144,6 @@ impl fmt::Debug for FileRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileRing").field("path", &self.0.path).finish_non_exhaustive()
     }
-}
-
-/// For its owner alone.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(ending);
-    path.with_file_name(name)
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A ring as it is written.
@@ -306,6 +295,8 @@ impl core::error::Error for FileRingError {}
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const ISSUER: &str = "https://id.example";
@@ -401,6 +392,22 @@ mod tests {
             let mode = entry.metadata().expect("a file").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{entry:?}");
         }
+    }
+
+    /// In a folder that others may write to, one of them could otherwise have this process overwrite a file of its own.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_somebody_laid_is_not_written_through() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, other) = (folder.path().join("ring.json"), folder.path().join("other"));
+        fs::write(&other, "kept").expect("a file");
+        std::os::unix::fs::symlink(&other, folder.path().join("ring.json.new")).expect("a link");
+        std::os::unix::fs::symlink(&other, &path).expect("a link");
+        let store = FileRing::open(&path).expect("a file");
+        assert!(now(store.swap(ISSUER, None, &ring(1))).is_err(), "it is not a ring");
+        fs::remove_file(&path).expect("a link");
+        assert_eq!(now(store.swap(ISSUER, None, &ring(1))), Ok(Swap::Done));
+        assert_eq!(fs::read(&other).expect("a file"), b"kept");
     }
 
     /// As it is after the machine stopped, or somebody wrote into it.
