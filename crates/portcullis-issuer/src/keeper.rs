@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use portcullis::{Algorithm, KeySet};
+use portcullis::Algorithm;
 
 pub use self::error::RingError;
 pub use self::held::PublishedKeys;
@@ -277,13 +277,15 @@ impl<S: RingStore> RingKeeper<S> {
         let mut rows: Vec<_> = stored.keys.iter().collect();
         // The same order on every instance, so the same bytes.
         rows.sort_by(|a, b| (a.times.signs_from, &a.key_id).cmp(&(b.times.signs_from, &b.key_id)));
-        let published = rows.iter().filter(|row| row.times.is_published(now));
-        let published = PublishedKeys::of(published.map(|row| row.public_jwk.as_str()));
-        let key_set = KeySet::from_jwks(&*published.body).map_err(|_| RingError::PublicPart)?;
-        if !key_set.skipped().is_empty() {
-            return Err(RingError::PublicPart);
-        }
-        let keys = rows.into_iter().map(|row| self.hold(row)).collect::<Result<_, _>>()?;
+        let keys = rows.iter().map(|row| self.hold(row)).collect::<Result<_, _>>()?;
+        rows.retain(|row| row.times.is_published(now));
+        let published = PublishedKeys::of(rows.iter().map(|row| row.public_jwk.as_str()));
+        let key_set = published.key_set().ok_or_else(|| {
+            let is_none =
+                |row: &&&KeyRow| PublishedKeys::of([&*row.public_jwk]).key_set().is_none();
+            let key_id = rows.iter().find(is_none).map(|row| row.key_id.clone());
+            RingError::PublicPart { key_id: key_id.unwrap_or_default() }
+        })?;
         Ok(ReadRing { version, keys, published, key_set, now, elapsed, wall: self.time.wall() })
     }
 
@@ -293,12 +295,14 @@ impl<S: RingStore> RingKeeper<S> {
             None => None,
             Some(sealed) => {
                 let private = self.seal.open(sealed, whose(&self.issuer, key_id, algorithm))?;
-                let algorithm =
-                    SigningKey::ALGORITHMS.into_iter().find(|it| it.name() == algorithm);
-                let algorithm = algorithm.ok_or(RingError::PublicPart)?;
-                let key = SigningKey::read(algorithm, &private, Some(key_id))?;
+                let known = SigningKey::ALGORITHMS.into_iter().find(|it| it.name() == algorithm);
+                let known = known.ok_or_else(|| RingError::NewerAlgorithm {
+                    key_id: key_id.clone(),
+                    algorithm: algorithm.clone(),
+                })?;
+                let key = SigningKey::read(known, &private, Some(key_id))?;
                 if key.id() != key_id || key.public_jwk() != Some(public_jwk) {
-                    return Err(RingError::PublicPart);
+                    return Err(RingError::PublicPart { key_id: key_id.clone() });
                 }
                 let header = TokenHeader::new(key.algorithm(), key_id);
                 Some((key, header))

@@ -19,7 +19,8 @@ const MAX_SECRETS: usize = 4;
 /// The root secrets of an installation. The first seals and authenticates what is new; all of them open what is there.
 ///
 /// To replace one, go through these lists, each on every instance before the next: `[old]`, `[old, new]`,
-/// `[new, old]`, `[new]`. Instances on neighbouring lists work side by side, and each step can be taken back.
+/// `[new, old]`, `[new]`. Instances on neighbouring lists work side by side, and each step can be taken back. Wait two
+/// hours before the last: an instance seals what is there under the new secret once an hour at most.
 ///
 /// It is not the secret of a token, and verifiers never see it.
 pub struct RootSecrets(Vec<Prk>);

@@ -98,9 +98,11 @@ impl RootSeal {
         whose: SealedFor<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
         let found = self.0.iter().find(|key| key.id == sealed.seal_id);
-        let SealingKey { key, .. } =
-            found.ok_or_else(|| UnsealError::NoKey { seal_id: sealed.seal_id.clone() })?;
-        let broken = || UnsealError::Broken { seal_id: sealed.seal_id.clone() };
+        let SealingKey { key, .. } = found.ok_or_else(|| UnsealError::NoKey {
+            key_id: whose.key_id.to_owned(),
+            seal_id: sealed.seal_id.clone(),
+        })?;
+        let broken = || UnsealError::Broken { key_id: whose.key_id.to_owned() };
         let (nonce, text) = sealed.bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
         let mut bytes = Zeroizing::new(text.to_vec());
         let associated = Aad::from(whose.associated_data());
@@ -117,26 +119,28 @@ impl RootSeal {
 pub enum UnsealError {
     /// None of the root secrets is the one that it was sealed with.
     NoKey {
+        /// The id of the signing key.
+        key_id: String,
         /// Which sealing key it takes.
         seal_id: String,
     },
     /// It does not open: it was changed, or put in the place of another.
     Broken {
-        /// Which sealing key it takes.
-        seal_id: String,
+        /// The id of the signing key.
+        key_id: String,
     },
 }
 
 impl fmt::Display for UnsealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoKey { seal_id } => write!(
+            Self::NoKey { key_id, seal_id } => write!(
                 f,
-                "a signing key is sealed with the sealing key `{seal_id}`, which comes of none of the root secrets: list the root secret that it was made under as well"
+                "the signing key `{key_id}` is sealed with the sealing key `{seal_id}`, which comes of none of the root secrets: list the root secret that it was made under as well"
             ),
-            Self::Broken { seal_id } => write!(
+            Self::Broken { key_id } => write!(
                 f,
-                "a signing key does not open with its sealing key `{seal_id}`: its row was changed, or stands in the place of another; restore it from a backup, or declare the key compromised"
+                "the signing key `{key_id}` does not open: its row was changed, or stands in the place of another; restore the row from a backup, or call `TokenIssuer::withdraw` with this id on an instance that runs"
             ),
         }
     }
@@ -166,14 +170,14 @@ mod tests {
         let seal = seal(&[OLD]);
         let sealed = seal.seal(PRIVATE, WHOSE);
         assert_eq!(seal.open(&sealed, WHOSE).as_deref().map(Vec::as_slice), Ok(PRIVATE));
-        let broken = Err(UnsealError::Broken { seal_id: sealed.seal_id.clone() });
+        let broken = |key_id: &str| Err(UnsealError::Broken { key_id: key_id.to_owned() });
         for other in [
             SealedFor { issuer: "https://id.examplek", ..WHOSE },
             SealedFor { key_id: "k2", ..WHOSE },
             SealedFor { key_id: "1", issuer: "https://id.examplek", ..WHOSE },
             SealedFor { algorithm: "ES384", ..WHOSE },
         ] {
-            assert_eq!(seal.open(&sealed, other), broken, "{other:?}");
+            assert_eq!(seal.open(&sealed, other), broken(other.key_id), "{other:?}");
         }
     }
 
@@ -212,7 +216,8 @@ mod tests {
         // Two steps at once: who is behind cannot open, and says which key it lacks.
         let sealed = steps[2].seal(PRIVATE, WHOSE);
         assert_eq!(sealed.seal_id, steps[3].id());
-        let lacks = UnsealError::NoKey { seal_id: steps[3].id().to_owned() };
+        let (key_id, seal_id) = (WHOSE.key_id.to_owned(), steps[3].id().to_owned());
+        let lacks = UnsealError::NoKey { key_id, seal_id };
         assert_eq!(steps[0].open(&sealed, WHOSE), Err(lacks));
     }
 }

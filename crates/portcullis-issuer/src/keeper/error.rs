@@ -41,7 +41,17 @@ pub enum RingError {
     /// A key cannot be made or read.
     Key(KeyError),
     /// A public part is not that of its private part, or not a key.
-    PublicPart,
+    PublicPart {
+        /// The id of the key.
+        key_id: String,
+    },
+    /// A key signs with something that this release does not know.
+    NewerAlgorithm {
+        /// The id of the key.
+        key_id: String,
+        /// The name of its algorithm.
+        algorithm: String,
+    },
     /// The machine's clock is not the store's.
     Clock {
         /// By how much it is off.
@@ -99,11 +109,16 @@ impl fmt::Display for RingError {
             Self::ForeignRing(error) => error.fmt(f),
             Self::Slow { took } => write!(f, "the store took {took:?} to answer: try again"),
             Self::TooManyKeys { found } => {
-                write!(f, "the ring has {found} keys, and at most {MAX_KEYS} are read: somebody else writes to the store")
+                write!(f, "the ring has {found} keys, and at most {MAX_KEYS} are read: keys follow each other, or are withdrawn, too often, or somebody else writes to the store")
             }
             Self::Key(error) => write!(f, "a signing key: {error}"),
-            Self::PublicPart => f.write_str(
-                "the public part of a signing key is not that of its private part: its row was changed with the root secret at hand; declare the key compromised",
+            Self::PublicPart { key_id } => write!(
+                f,
+                "the public part of the signing key `{key_id}` is not that of its private part: its row was changed by somebody who has the root secret; call `TokenIssuer::withdraw_all` on an instance that runs, as its documentation says, and replace the root secret"
+            ),
+            Self::NewerAlgorithm { key_id, algorithm } => write!(
+                f,
+                "the key `{key_id}` signs with {algorithm}, which this release does not: run the release that made it, or a later one"
             ),
             Self::Clock { off, skew } => write!(
                 f,

@@ -30,11 +30,17 @@ pub struct PublishedKeys {
 }
 
 impl PublishedKeys {
-    pub(super) fn of<'a>(jwks: impl Iterator<Item = &'a str>) -> Self {
-        let body = format!(r#"{{"keys":[{}]}}"#, jwks.collect::<Vec<_>>().join(","));
+    pub(super) fn of<'a>(jwks: impl IntoIterator<Item = &'a str>) -> Self {
+        let jwks: Vec<_> = jwks.into_iter().collect();
+        let body = format!(r#"{{"keys":[{}]}}"#, jwks.join(","));
         let tag = digest::digest(&digest::SHA256, body.as_bytes());
         let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]));
         Self { body: body.into(), etag: etag.into() }
+    }
+
+    /// To verify with. `None`: one of them is not a key.
+    pub(super) fn key_set(&self) -> Option<KeySet> {
+        KeySet::from_jwks(&*self.body).ok().filter(|keys| keys.skipped().is_empty())
     }
 }
 

@@ -4,6 +4,7 @@ use portcullis::Secret;
 
 use super::*;
 use crate::row::ForeignRing;
+use crate::seal::UnsealError;
 use crate::store::{MemoryRing, StoreError};
 
 const ISSUER: &str = "https://id.example";
@@ -244,6 +245,58 @@ fn whoever_writes_to_the_store_adds_no_key_and_moves_no_time() {
         ring.keys.extend((0..63).map(|_| key.clone()));
     });
     assert_eq!(due(&fleet.keeper()).err(), Some(RingError::TooManyKeys { found: 65 }));
+}
+
+/// Writes the ring as one does who has the root secret.
+fn rewritten(fleet: &Fleet, change: impl Fn(&mut StoredRing)) {
+    let keeper = fleet.keeper();
+    fleet.store.tamper(ISSUER, |version, ring| {
+        change(ring);
+        ring.mac = keeper.rows.authenticate_ring(version.0, ring.longest_lifetime, &mut ring.keys);
+    });
+}
+
+type Change<'a> = &'a dyn Fn(&mut KeyRow);
+
+#[test]
+fn a_key_that_cannot_be_had_is_named() {
+    let (fleet, sealing) = (Fleet::new(), Fleet::new().keeper().seal);
+    let keeper = fleet.keeper();
+    let signing = signs(&due(&keeper).expect("a ring"), NOW);
+    let (key_id, algorithm) = (signing.clone(), "ML-DSA-44".to_owned());
+    let of_its_key = |ring: &mut StoredRing, change: Change<'_>| {
+        change(ring.keys.iter_mut().find(|row| row.key_id == signing).expect("its row"));
+    };
+    let no_key = |row: &mut KeyRow| row.public_jwk = r#"{"kty":"EC"}"#.to_owned();
+    let newer = |row: &mut KeyRow| {
+        let whose = whose(ISSUER, &row.key_id, &algorithm);
+        (row.sealed, row.algorithm) = (Some(sealing.seal(b"key", whose)), algorithm.clone());
+    };
+    let broken = |row: &mut KeyRow| row.sealed.as_mut().expect("sealed").bytes[20] ^= 1;
+    let erased = |row: &mut KeyRow| {
+        no_key(row);
+        (row.sealed, row.times.signs_until) = (None, Some(NOW.before(DAY)));
+        (row.times.is_private_kept, row.times.verifies_until) = (false, Some(NOW.after(DAY)));
+    };
+    let whole = fleet.stored();
+    let cases: [(Change<'_>, RingError); 4] = [
+        (&no_key, RingError::PublicPart { key_id: key_id.clone() }),
+        (&erased, RingError::PublicPart { key_id: key_id.clone() }),
+        (
+            &newer,
+            RingError::NewerAlgorithm { key_id: key_id.clone(), algorithm: algorithm.clone() },
+        ),
+        (&broken, RingError::Unseal(UnsealError::Broken { key_id: key_id.clone() })),
+    ];
+    for (change, error) in cases {
+        rewritten(&fleet, |ring| of_its_key(ring, change));
+        let refused = due(&fleet.keeper()).err();
+        assert_eq!(refused.as_ref(), Some(&error));
+        assert!(error.to_string().contains(&key_id), "{error}");
+        // An instance that runs can withdraw it.
+        assert!(compromised(&keeper, &key_id).is_ok(), "{error}");
+        rewritten(&fleet, |ring| ring.clone_from(&whole));
+    }
 }
 
 #[test]
