@@ -148,6 +148,8 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
         }
         if lifetime > LONGEST_LIFETIME || lifetime.as_secs() == 0 || lifetime.subsec_nanos() != 0 {
             faults.push(IssuerFault::Lifetime { lifetime });
+        } else {
+            faults.extend(schedule.fault_for(lifetime).map(IssuerFault::Schedule));
         }
         faults.extend(schedule.faults().into_iter().map(IssuerFault::Schedule));
         let root = root.map_err(|found| faults.extend(found.into_iter().map(IssuerFault::Root)));

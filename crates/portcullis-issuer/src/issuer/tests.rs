@@ -4,7 +4,7 @@ use portcullis::{Algorithm, Clock, Error, Secret};
 
 use super::*;
 use crate::machine::MachineTime;
-use crate::ring::Schedule;
+use crate::ring::{Schedule, ScheduleFault};
 use crate::root::RootFault;
 use crate::store::{MemoryRing, StoreError};
 
@@ -211,6 +211,24 @@ async fn every_fault_of_an_issuer_is_told_at_once() {
     assert_eq!(format!("{refused:?}"), refused.to_string());
     let lines: Vec<_> = refused.to_string().lines().map(str::len).collect();
     assert_eq!(lines.len(), 7);
+}
+
+#[tokio::test]
+async fn keys_that_follow_each_other_too_quickly_for_their_tokens_are_refused() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let schedule = Schedule::new().publish_ahead(minutes(5)).verifier_cache(minutes(1));
+    let refused = TokenIssuer::builder(ISSUER)
+        .algorithm(Algorithm::EdDSA)
+        .audiences([AUDIENCE])
+        .lifetime(minutes(24 * 60))
+        .root_secrets([Secret::new(ROOT)])
+        .ring(MemoryRing::new())
+        .schedule(schedule.stale(minutes(2)).interval(minutes(10)))
+        .build()
+        .await
+        .expect_err("144 keys would be published");
+    let BuildError::Faults(faults) = &refused else { panic!("{refused}") };
+    assert!(matches!(faults[..], [IssuerFault::Schedule(ScheduleFault::TooManyKeys { .. })]));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use portcullis::Secret;
 
 use super::*;
+use crate::ring::ScheduleFault;
 use crate::row::ForeignRing;
 use crate::seal::UnsealError;
 use crate::store::{MemoryRing, StoreError};
@@ -503,4 +504,33 @@ fn what_an_old_instance_writes_is_sealed_anew_in_time() {
     due(&new).expect("a ring");
     let last = fleet.keeper_with(&[NEW], LIFETIME);
     assert!(due(&last).is_ok(), "nothing is under the old one");
+}
+
+/// Also of an instance whose interval was permitted for shorter tokens than those of another, and with an emergency a day.
+#[test]
+fn a_ring_has_room_for_the_shortest_interval_that_is_permitted() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let schedule = Schedule::new().publish_ahead(minutes(5)).verifier_cache(minutes(1));
+    let schedule = schedule.stale(minutes(2)).interval(minutes(10));
+    assert_eq!((schedule.faults(), schedule.fault_for(minutes(120))), (Vec::new(), None));
+    let needed = (DAY + minutes(2)) / 16;
+    let fault = ScheduleFault::TooManyKeys { is: minutes(10), needed };
+    assert_eq!(schedule.fault_for(DAY), Some(fault));
+    assert_eq!(schedule.interval(needed).fault_for(DAY), None);
+
+    let fleet = Fleet::new();
+    let keeper = fleet.keeper_of(&[OLD], minutes(120), schedule);
+    let mut most = 0;
+    for minute in 0..4 * 24 * 60 {
+        fleet.set_time(minutes(minute));
+        due(&keeper).expect("a ring");
+        if minute == 24 * 60 {
+            due(&fleet.keeper_with(&[OLD], DAY)).expect("a ring");
+        }
+        if minute % (24 * 60) == 12 * 60 {
+            now(keeper.read(Wanted::AllCompromised)).expect("a ring");
+        }
+        most = most.max(keeper.held.load_full().expect("a ring").key_set.len());
+    }
+    assert!((15..=20).contains(&most), "{most}");
 }

@@ -31,7 +31,7 @@ impl Plan {
         for index in withdrawn {
             plan.kept.get_mut(*index).into_iter().for_each(|key| withdraw(key, now));
         }
-        plan.complete(schedule, now);
+        plan.complete(schedule, lifetime, now);
         plan.end(schedule, lifetime, now);
         plan
     }
@@ -51,7 +51,7 @@ impl Plan {
     }
 
     /// Sees to it that one key signs, on the clock of every instance, and another stands by.
-    fn complete(&mut self, schedule: &Schedule, now: RingTime) {
+    fn complete(&mut self, schedule: &Schedule, lifetime: Duration, now: RingTime) {
         let begin = schedule.on_every_clock(now);
         if signing(&self.kept, now).is_none() {
             // The one that stands by, since verifiers have it; after what was before, where that was just now.
@@ -79,7 +79,8 @@ impl Plan {
         let all = self.kept.iter().chain(&self.made).filter(|key| key.withdrawn_at.is_none());
         let last = all.map(|key| key.signs_from).max().unwrap_or(now);
         if last < soon {
-            self.made.push(KeyTimes::new(now, schedule.successor_signs_from(last, now)));
+            let signs_from = schedule.successor_signs_from(last, now, lifetime);
+            self.made.push(KeyTimes::new(now, signs_from));
         }
     }
 

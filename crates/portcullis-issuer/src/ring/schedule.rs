@@ -9,6 +9,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many keys that sign no longer are published at most: verifiers fetch them all, and a ring has room for 64.
+const MAX_PUBLISHED: u32 = 16;
+
 /// When keys follow each other.
 ///
 /// Every duration has a default that suits services whose tokens live for minutes. None has a floor of its own: what
@@ -51,7 +54,8 @@ impl Schedule {
     /// For how long a key signs.
     ///
     /// If you do not call it: 30 days. NIST SP 800-57 allows a year and more for a signing key; a month makes a key that
-    /// was copied unnoticed worth little, and is often enough that the change is nothing new when it matters.
+    /// was copied unnoticed worth little, and is often enough that the change is nothing new when it matters. Where an instance
+    /// of other settings has tokens so long that over 16 keys would be published after they signed, it is longer.
     pub fn interval(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }
@@ -134,9 +138,29 @@ impl Schedule {
         now.after(self.publish_ahead)
     }
 
-    /// When a key that stands by from `now` on signs, behind one that signs from `before` on.
-    pub(super) fn successor_signs_from(&self, before: RingTime, now: RingTime) -> RingTime {
-        before.after(self.interval).max(now.after(self.publish_ahead))
+    /// The shortest interval for tokens that live as long as `lifetime`: with a shorter one, more than 16 keys that sign no
+    /// longer would be published at once.
+    fn shortest_interval(&self, lifetime: Duration) -> Duration {
+        lifetime.saturating_add(self.beyond_expiry()) / MAX_PUBLISHED
+    }
+
+    /// Whether keys would follow each other too quickly for tokens that live as long as `lifetime`.
+    pub(crate) fn fault_for(&self, lifetime: Duration) -> Option<ScheduleFault> {
+        let needed = self.shortest_interval(lifetime);
+        let is = self.interval;
+        (is < needed).then_some(ScheduleFault::TooManyKeys { is, needed })
+    }
+
+    /// When a key that stands by from `now` on signs, behind one that signs from `before` on. `lifetime` is the longest of
+    /// any instance: if its settings are others, the interval may be too short for it, and the key signs later.
+    pub(super) fn successor_signs_from(
+        &self,
+        before: RingTime,
+        now: RingTime,
+        lifetime: Duration,
+    ) -> RingTime {
+        let interval = self.interval.max(self.shortest_interval(lifetime));
+        before.after(interval).max(now.after(self.publish_ahead))
     }
 
     /// What is over on the clock of every instance: what begins at once begins then, so that one which is behind does
@@ -213,6 +237,14 @@ pub enum ScheduleFault {
         /// 2 × [`publish_ahead`](Schedule::publish_ahead).
         needed: Duration,
     },
+    /// Keys would follow each other so quickly that too many are published at once.
+    TooManyKeys {
+        /// The [`interval`](Schedule::interval) that was said.
+        is: Duration,
+        /// A 16th of (the lifetime of access tokens + [`leeway`](Schedule::leeway) + 2 × [`skew`](Schedule::skew) +
+        /// [`margin`](Schedule::margin)).
+        needed: Duration,
+    },
     /// A verifier whose clock is behind would take the token of an instance whose clock is ahead for one of the future.
     Leeway {
         /// What was said.
@@ -245,6 +277,10 @@ impl fmt::Display for ScheduleFault {
             Self::Interval { is, needed } => write!(
                 f,
                 "`interval` is {is:?}, and at least {needed:?} are needed: 2 × `publish_ahead`, so that the next key is always published"
+            ),
+            Self::TooManyKeys { is, needed } => write!(
+                f,
+                "`interval` is {is:?}, and at least {needed:?} are needed: a 16th of the lifetime of access tokens and some more, since each key is published for that long after it signed"
             ),
             Self::Leeway { is, needed } => write!(
                 f,
