@@ -16,7 +16,8 @@
 //! | `portcullis_ready` | gauge | `policy` | 1 where the policy can decide about tokens, else 0 ([`Policy::is_ready`](crate::Policy::is_ready)) |
 //!
 //! The label `policy` is the [name](crate::PolicyBuilder::name) of the policy: `default` of one without a name, and empty
-//! where a route has no policy in front of it (reason `not_installed`). No label has anything of a request in it. The first four are counted as requests come. The others are taken by
+//! where a route has no policy in front of it (reason `not_installed`). No label has anything of a request in it. The
+//! first four are counted as requests come. The others are taken by
 //! [`Policy::record_metrics`](crate::Policy::record_metrics): call it before each scrape.
 //!
 //! ```
@@ -161,6 +162,7 @@ static METADATA: Metadata<'static> =
 
 /// `counters` are those of the policy in front of the route, if there is one.
 pub(crate) fn count_refusal(error: &Error, counters: Option<&PolicyCounters>) {
+    debug_assert_eq!(UNTOLD.contains(&error.reason()), error.unavailable().is_some());
     match counters {
         Some(counters) => counters.count(error.reason(), 1),
         None => count_without_policy(error.reason(), 1),

@@ -9,7 +9,8 @@ use crate::verified::VerifiedToken;
 
 /// A request is turned away. Said once for each, wherever that is decided.
 ///
-/// `terms` are those of the policy in front of the route, if there is one. `caller` is the token that verified, if one did and its names may be told.
+/// `terms` are those of the policy in front of the route, if there is one. `caller` is the token that verified, if one did
+/// and its names may be told.
 pub(crate) fn refused(
     error: &Error,
     terms: Option<&Terms>,
