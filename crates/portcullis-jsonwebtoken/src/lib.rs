@@ -29,7 +29,8 @@
 //! # const SECRET: &[u8] = b"\x8f\x1b\x93\xd0\x62\xa7\x3c\xee\x05\x48\xf9\x7d\x21\xb6\xc4\x0e\x9a\x57\xe3\x6c\x10\xd8\x2f\x84\xbb\x4e\x71\xa9\x36\xfd\xc2\x15";
 //! let key = DecodingKey::from_secret(SECRET)?;
 //! let mut validation = Validation::new(Algorithm::HS256);
-//! assert!(issuer(&validation, &[key.clone()]).is_err()); // whose tokens, and for whom?
+//! // Whose tokens, and for whom?
+//! assert!(issuer(&validation, &[key.clone()]).is_err());
 //!
 //! validation.set_issuer(&["https://id.example"]);
 //! validation.set_audience(&["https://orders.example"]);

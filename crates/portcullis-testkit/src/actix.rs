@@ -229,6 +229,7 @@ pub async fn assert_accepted<'a, T, B>(
 ///
 /// If the app does anything else, the document refers to a scheme that it does not have, or an operation was not
 /// tested: one message names all of it. Also if there is no operation.
+///
 /// ```
 /// use actix_web::{App, web};
 /// use portcullis::Algorithm;
@@ -244,8 +245,9 @@ pub async fn assert_accepted<'a, T, B>(
 ///     .service(orders.wrap(Require::scope("orders:read")))
 ///     .wrap(Verify::new(issuer.policy()));
 ///
+/// let scheme = json!({ "type": "http", "scheme": "bearer" });
 /// let document = json!({
-///     "components": { "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } } },
+///     "components": { "securitySchemes": { "token": scheme } },
 ///     "paths": { "/orders": { "get": {
 ///         "security": [{ "token": ["orders:read"] }],
 ///         "responses": { "200": {}, "401": {}, "403": {} },

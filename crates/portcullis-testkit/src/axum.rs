@@ -239,11 +239,14 @@ pub async fn assert_accepted<'a, S, R>(
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let issuer = TestIssuer::new("https://id.example");
-/// let orders = get(|| async { "orders" }).route_layer(RequireLayer::scope("orders:list"));
-/// let app = Router::new().route("/orders", orders).layer(VerifyLayer::new(issuer.policy()));
+/// let orders = get(|| async { "orders" });
+/// let app = Router::new()
+///     .route("/orders", orders.route_layer(RequireLayer::scope("orders:list")))
+///     .layer(VerifyLayer::new(issuer.policy()));
 ///
+/// let scheme = json!({ "type": "http", "scheme": "bearer" });
 /// let document = json!({
-///     "components": { "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } } },
+///     "components": { "securitySchemes": { "token": scheme } },
 ///     "paths": { "/orders": { "get": {
 ///         "security": [{ "token": ["orders:read"] }], // Another scope!
 ///         "responses": { "200": {}, "401": {}, "403": {} },

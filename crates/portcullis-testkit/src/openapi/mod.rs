@@ -27,7 +27,8 @@ type Samples<'a> = dyn Fn(&Parameter<'_>) -> Option<String> + 'a;
 /// use serde_json::json;
 ///
 /// let issuer = TestIssuer::new("https://id.example");
-/// let document = json!({ "openapi": "3.1.0", "paths": {} }); // the one that the service serves
+/// // The one that the service serves:
+/// let document = json!({ "openapi": "3.1.0", "paths": {} });
 /// let document = OpenApi::new(&document, |wanted| {
 ///     issuer.token(Algorithm::ES256).scope(wanted.scope()).mint()
 /// });

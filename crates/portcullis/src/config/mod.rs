@@ -308,13 +308,14 @@ const NO_YAML: &str = "YAML is not read here, but by the program whose policy it
 ///     "listen": "127.0.0.1:8080",
 ///     "auth": { "issuer": [{ "id": "https://id.example" }], "token_limit": 0 }
 /// }"#)?;
-/// let refused = settings.auth.build("/etc/orders").unwrap_err();
-/// assert_eq!(refused.to_string(), "\
+/// let refused = settings.auth.build("/etc/orders").unwrap_err().to_string();
+/// assert_eq!(refused, "\
 /// the policy is refused:
 ///   - issuer[0].algorithms: is missing and has no default: set it
 ///   - issuer[0].keys: is missing and has no default: set it
 ///   - issuer[0]: needs one of `audiences`, `client_ids_instead_of_audience`
-///   - token_limit: a `token_limit` of 0 bytes is out of range: 1 to 65536 are accepted");
+///   - token_limit: a `token_limit` of 0 bytes is out of range: \
+///     1 to 65536 are accepted");
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 #[derive(Clone)]

@@ -88,13 +88,17 @@ impl Requirement {
     /// use serde_json::json;
     ///
     /// let schemes = TestIssuer::new("https://id.example").policy().security_schemes();
-    /// let refund = Requirement::scope("refunds:write")
-    ///     .and(Requirement::scope("orders:read").or(Requirement::role("roles", "clerk")));
+    /// let reads = Requirement::scope("orders:read");
+    /// let reads = reads.or(Requirement::role("roles", "clerk"));
+    /// let refund = Requirement::scope("refunds:write").and(reads);
     ///
     /// let security = refund.security(&schemes);
     /// assert_eq!(
     ///     security.to_json(),
-    ///     json!([{ "bearer": ["refunds:write", "orders:read"] }, { "bearer": ["refunds:write"] }])
+    ///     json!([
+    ///         { "bearer": ["refunds:write", "orders:read"] },
+    ///         { "bearer": ["refunds:write"] },
+    ///     ])
     /// );
     /// // The second takes more than its scopes, which OpenAPI cannot say:
     /// let beyond = &security.extension().unwrap()["alternatives"][1]["beyond"];

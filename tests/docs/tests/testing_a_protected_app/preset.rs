@@ -21,6 +21,7 @@ async fn a_token_of_the_provider_passes() {
     let preset = provider::keycloak(server.origin(), "shop").expect("a realm");
     let policy = Policy::builder().issuer(preset.audience("orders-api"));
     let policy = policy.build().expect("a policy");
-    let token = issuer.token(RS256).audience("orders-api").claim("typ", "Bearer");
-    assert!(policy.verify_token(token.mint()).await.is_ok());
+    let token = issuer.token(RS256).audience("orders-api");
+    let token = token.claim("typ", "Bearer").mint();
+    assert!(policy.verify_token(token).await.is_ok());
 }
