@@ -6,13 +6,15 @@ export RUSTDOCFLAGS = -D warnings
 FEATURES = config explain lookup metrics openapi remote-jwks status-list tracing
 JSONWEBTOKEN_FEATURES = v10 v11 v12
 TESTKIT_FEATURES = axum actix key-server tower
+# The benchmarks beside others and the fuzzer.
+OTHER_WORKSPACES = benches/peers benches/servers fuzz
 # Features of serde_json that another crate of a program may turn on.
 SERDE_JSON_FEATURES = arbitrary_precision raw_value
 
 # For how long `make fuzz` gives inputs to each target.
 SECONDS_EACH = 600
 
-.PHONY: demo test fmt lint deny docs docs-rs unit features serde-json fleet-servers api pictures bench counts tools interop-tools fleet-tools browser-tools counts-tools \
+.PHONY: demo test fmt locks lint deny docs docs-rs unit features serde-json fleet-servers api pictures bench counts tools interop-tools fleet-tools browser-tools counts-tools \
 	release-check release-tools powerset minimal-versions rust-version semver advisories publish-dry-run fuzz
 
 demo: tools
@@ -20,7 +22,7 @@ demo: tools
 	@echo
 	@echo 'To leave it running and try for yourself: cargo run --release -p quickstart'
 
-test: tools interop-tools fleet-tools browser-tools fmt lint docs unit serde-json features
+test: tools interop-tools fleet-tools browser-tools fmt locks lint docs unit serde-json features
 	@echo 'make test: all passed'
 
 # The crypto library is C and assembly.
@@ -45,12 +47,13 @@ counts-tools: export CARGO := $(CARGO)
 counts-tools: tools
 	@benches/install.sh
 
-# The benchmarks beside others and the fuzzer are workspaces of their own.
 fmt:
 	$(CARGO) fmt --all --check
-	$(CARGO) fmt --all --check --manifest-path benches/peers/Cargo.toml
-	$(CARGO) fmt --all --check --manifest-path benches/servers/Cargo.toml
-	$(CARGO) fmt --all --check --manifest-path fuzz/Cargo.toml
+	$(foreach workspace,$(OTHER_WORKSPACES),$(CARGO) fmt --all --check --manifest-path $(workspace)/Cargo.toml &&) true
+
+# Nothing else here builds those: that our own manifests left a lock file behind would be found out by `make bench` alone.
+locks:
+	$(foreach workspace,$(OTHER_WORKSPACES),$(CARGO) update --quiet --workspace --locked --manifest-path $(workspace)/Cargo.toml &&) true
 
 lint:
 	$(CARGO) clippy --locked --workspace --all-targets $(addprefix --features portcullis/,$(FEATURES)) -- -D warnings
