@@ -5,12 +5,14 @@
 //! - [`RevocationAdmin`] lets administrators revoke, and see how revocation does.
 //! - [`Readiness`] says whether a policy can decide about tokens.
 //! - [`ProtectedResource`] tells clients who issues tokens for the service.
+//! - [`PublicDocument`] is any other document that anybody may read.
 //!
 //! `portcullis-axum` and `portcullis-actix` have a function for each that makes a route of it. Whoever
 //! serves another framework reads the request's body into the [`BoundedBody`] of the route, and
 //! translates the [`Reply`].
 mod admin;
 mod body;
+mod document;
 mod logout;
 mod metadata;
 mod readiness;
@@ -18,6 +20,7 @@ mod reply;
 
 pub use self::admin::{AdminError, Administrator, RevocationAdmin};
 pub use self::body::{BodyFault, BoundedBody};
+pub use self::document::PublicDocument;
 pub use self::logout::{BackChannelLogout, LogoutError, LogoutFault, LogoutTokenTypes};
 pub use self::readiness::{NotReady, Readiness};
 pub use self::reply::Reply;
