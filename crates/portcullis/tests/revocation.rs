@@ -984,6 +984,33 @@ mod lifts {
     }
 
     #[tokio::test]
+    async fn a_list_says_what_it_names_until_that_is_over_or_lifted() {
+        let revocations = Revocations::in_memory();
+        let key = |issuer: &str, key_id: &str| Revocation::Key {
+            issuer: issuer.to_owned(),
+            key_id: key_id.to_owned(),
+            until: None,
+        };
+        let subject = Revocation::Subject {
+            issuer: "https://id.example".to_owned(),
+            subject: "k1".to_owned(),
+            issued_until: None,
+        };
+        let named = key("https://id.example", "k1");
+        assert!(!revocations.is_revoked(&named));
+        revocations.revoke(&named).await.expect("revoked");
+        assert!(revocations.is_revoked(&named));
+        for other in [key("https://id.example", "k2"), key("https://id.example.org", "k1"), subject]
+        {
+            assert!(!revocations.is_revoked(&other), "another name, issuer or kind");
+        }
+        revocations.lift(&named).await.expect("lifted");
+        assert!(!revocations.is_revoked(&named));
+        revocations.revoke(&named).await.expect("revoked");
+        assert!(revocations.is_revoked(&named), "again");
+    }
+
+    #[tokio::test]
     async fn what_was_lifted_65_535_times_stays_revoked() {
         let list = options().shared([1; 16], Duration::from_secs(60));
         list.record_contact(Moment::now());

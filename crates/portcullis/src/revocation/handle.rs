@@ -239,6 +239,15 @@ impl Revocations {
         self.write(writer, entry, RevocationEvent::Revoked { kind }).await
     }
 
+    /// Whether what this names is revoked, as far as this process knows, and not lifted since. Times and versions in
+    /// `revocation` do not count: an entry for the name does.
+    ///
+    /// It is for who keeps what is revoked elsewhere, too. About a token, ask a policy that
+    /// [enforces](Self::enforce) the list.
+    pub fn is_revoked(&self, revocation: &Revocation) -> bool {
+        self.list.is_revoked(revocation)
+    }
+
     /// Lifts what was revoked by mistake: everything of this kind, issuer and name that was revoked up to now, as far
     /// as this process knows. It passes again in this process and wherever its store's entries are followed. Times and
     /// versions in `revocation` do not count.

@@ -371,15 +371,22 @@ impl RevocationList {
         })
     }
 
+    /// Whether there is an entry for what `revocation` names, which is not over.
+    pub(super) fn is_revoked(&self, revocation: &Revocation) -> bool {
+        let inner = &*self.0;
+        let (kind, (issuer, name, _)) = (revocation.kind(), revocation.parts());
+        let key = inner.key.load();
+        let lifts = inner.lifts(&key, kind, issuer, name);
+        inner.is_said(&key.digest(Of::Name { lifts }, kind, issuer, name), kind)
+    }
+
     /// The entry that says that what `revocation` names is no longer revoked.
     pub(super) fn lift(&self, revocation: &Revocation) -> Result<RevocationEntry, RevokeError> {
         let inner = &*self.0;
         let (kind, (issuer, name, _)) = (revocation.kind(), revocation.parts());
         let key = inner.key.load();
         let lifts = inner.lifts(&key, kind, issuer, name);
-        let now = inner.now();
-        let digest = key.digest(Of::Name { lifts }, kind, issuer, name);
-        let is_revoked = inner.said(kind, &digest).is_some_and(|(_, ends)| ends >= now);
+        let is_revoked = inner.is_said(&key.digest(Of::Name { lifts }, kind, issuer, name), kind);
         let lifts = match (is_revoked, lifts) {
             (true, lifts) => lifts.checked_add(1).ok_or(RevokeError::LiftedTooOften(kind))?,
             (false, 0) => return Err(RevokeError::NotRevoked(kind)),
@@ -741,6 +748,12 @@ impl Inner {
         }
         let lifts = self.lifts.get(&key.digest(Of::Lift, kind, issuer, name));
         lifts.map_or(0, |lifts| lifts.count)
+    }
+
+    /// Whether there is an entry that is not over.
+    fn is_said(&self, digest: &Digest, kind: Revocable) -> bool {
+        let now = self.now();
+        self.said(kind, digest).is_some_and(|(_, ends)| ends >= now)
     }
 
     /// The mark and the end of an entry, over or not.
