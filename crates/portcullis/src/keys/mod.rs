@@ -33,8 +33,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub(crate) use self::candidates::Candidates;
 pub use self::fault::{KeyFault, MemberFault, NotAnObject};
 pub use self::file::{KeyFile, KeyFileError, KeyFileEvent, KeyFileOptions, KeyFileStatus};
-pub(crate) use self::secret::Prepared;
-pub use self::secret::{Encoding, RevealedSecret, Secret, SecretFault, Stray, Weakness};
+pub(crate) use self::secret::{AsKeySource, Prepared};
+pub use self::secret::{
+    Encoding, RevealedSecret, Secret, SecretFault, SecretSet, SecretSource, Stray, Weakness,
+};
 pub use self::set::{KeySet, SkippedKey};
 use crate::signature::{Algorithm, Verifier};
 use crate::time::UnixTime;

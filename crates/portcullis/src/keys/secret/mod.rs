@@ -1,5 +1,6 @@
 //! Shared secrets (RFC 7518 §3.2), rotated by overlapping *accept until* windows.
 mod md5;
+mod source;
 mod strength;
 
 use core::fmt;
@@ -11,6 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
+pub(crate) use self::source::AsKeySource;
+pub use self::source::{SecretSet, SecretSource};
 pub use self::strength::Weakness;
 use super::file::{KeyFile, KeyFileError, KeyFileOptions};
 use super::jwk::MAX_BYTES;
@@ -120,6 +123,11 @@ impl Secret {
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = Some(algorithm);
         self
+    }
+
+    /// Its id, if it was given one.
+    pub fn key_id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     pub(crate) fn has_id(&self) -> bool {

@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::{RemoteJwks, RemoteJwksOptions};
-use crate::keys::{KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret};
+use crate::keys::{
+    AsKeySource, KeyFile, KeySet, KeySource, MAX_CANDIDATES, Prepared, Secret, SecretSource,
+};
 use crate::policy::fault::PolicyFault;
 use crate::signature::{Algorithm, Family};
 
@@ -32,6 +34,8 @@ pub(super) enum Part {
     Secret(Secret),
     File(KeyFile),
     Source(Arc<dyn KeySource>),
+    /// Of secrets.
+    SecretSource(Arc<dyn KeySource>),
     #[cfg(feature = "remote-jwks")]
     Remote(RemoteJwks),
     /// Remote keys that start with the policy.
@@ -47,6 +51,11 @@ impl Keys {
     /// Keys from a source of your own.
     pub fn source(source: impl KeySource) -> Self {
         Self(vec![Part::Source(Arc::new(source))])
+    }
+
+    /// Shared secrets from a source of your own.
+    pub fn secret_source(source: impl SecretSource) -> Self {
+        Self(vec![Part::SecretSource(Arc::new(AsKeySource(source)))])
     }
 
     /// These keys and others.
@@ -196,6 +205,11 @@ impl KeyParts {
                 self.sources.push(source);
                 self.has_own_source = true;
                 self.may_bring_public_keys = true;
+            }
+            Part::SecretSource(source) => {
+                self.sources.push(source);
+                self.has_own_source = true;
+                self.may_bring_secrets = true;
             }
             #[cfg(feature = "remote-jwks")]
             Part::Remote(remote) => {

@@ -410,7 +410,7 @@ impl Issuer {
             #[cfg(feature = "remote-jwks")]
             Part::Plan(_) => None,
             // A source of the user's own is asked for tokens only.
-            Part::Source(_) | Part::Secret(_) => None,
+            Part::Source(_) | Part::Secret(_) | Part::SecretSource(_) => None,
         })
     }
 
