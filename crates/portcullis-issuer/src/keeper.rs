@@ -1,39 +1,42 @@
 //! Reads the ring, does what is due, and holds what an instance signs and publishes by.
+mod change;
 mod error;
+mod event;
+mod fresh;
 mod held;
+mod outbox;
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use portcullis::Algorithm;
+use portcullis::{Algorithm, Revocations};
+use tokio::time::timeout;
 
-pub use self::error::RingError;
+pub use self::error::{IssuerNotReady, RingError};
+pub use self::event::IssuerEvent;
+pub(crate) use self::event::Observers;
+pub(crate) use self::fresh::keep_fresh;
 pub use self::held::PublishedKeys;
-pub(crate) use self::held::{HeldKey, ReadRing};
-use crate::key::SigningKey;
+pub(crate) use self::held::{HeldSigner, ReadRing, SigningPart};
+use crate::key::{ExistingKey, RemoteKey};
 use crate::machine::MachineTime;
-use crate::ring::{KeyTimes, MAX_KEYS, Plan, RingTime, Schedule};
+use crate::ring::{RingTime, Schedule};
 use crate::root::RootSecrets;
-use crate::row::{IsCurrent, KeyRow, RowAuthenticator};
-use crate::seal::{RootSeal, SealedFor};
-use crate::store::{LoadedRing, RingStore, RingVersion, StoredRing, Swap};
-use crate::token::TokenHeader;
+use crate::row::{KeyRow, RowAuthenticator};
+use crate::seal::{AnySeal, RootSeal};
+use crate::signer::{AnySigner, SignerError};
+use crate::store::{LoadedRing, RingStore, StoredRing, Swap};
+use crate::token::MintError;
 
 /// How often a change is offered anew where others change the ring at the same time. Each time one of them is done.
 const ATTEMPTS: usize = 16;
 
-/// How long a row is kept after the last token of its key expired.
-const HISTORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-
-/// How many keys that are over are kept at most, for who wants to know what was: the latest.
-const MAX_HISTORY: usize = 16;
-
-/// How often an instance seals rows anew at most.
-const RESEAL: Duration = Duration::from_secs(60 * 60);
-
 /// The longest that a store may take: what it says is old by then.
 const SLOW: Duration = Duration::from_secs(10);
+
+/// How long a signer may take to sign. A request waits for it.
+const SIGNER_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a ring is changed for, by the ids of keys: places differ from one reading to the next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +45,8 @@ pub(crate) enum Wanted {
     First,
     /// What is due.
     Due,
+    /// The next key signs as soon as it safely can.
+    Turn,
     /// These keys are withdrawn.
     Compromised { key_ids: Vec<String> },
     /// All keys are withdrawn that are there when it is first looked: not those that another made for the same reason.
@@ -64,16 +69,38 @@ impl Wanted {
     }
 }
 
-/// Keeps one issuer's ring.
-pub(crate) struct RingKeeper<S> {
+/// What an instance is told of its issuer.
+pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) algorithm: Algorithm,
     pub(crate) schedule: Schedule,
     pub(crate) lifetime: Duration,
+}
+
+/// Whom a keeper asks besides its store.
+#[derive(Default)]
+pub(crate) struct Parties {
+    /// `None`: private keys are sealed with the root secrets.
+    pub(crate) seal: Option<Box<dyn AnySeal>>,
+    /// `None`: private keys are here.
+    pub(crate) signer: Option<Box<dyn AnySigner>>,
+    pub(crate) revocations: Option<Revocations>,
+    /// What a new ring begins with.
+    pub(crate) existing: Option<ExistingKey>,
+    pub(crate) observers: Observers,
+}
+
+/// Keeps one issuer's ring.
+pub(crate) struct RingKeeper<S> {
+    pub(crate) settings: Settings,
     pub(crate) time: Arc<dyn MachineTime>,
     pub(crate) held: ArcSwapOption<ReadRing>,
+    pub(crate) observers: Observers,
     store: S,
-    seal: RootSeal,
+    seal: Box<dyn AnySeal>,
+    signer: Option<Box<dyn AnySigner>>,
+    revocations: Option<Revocations>,
+    existing: Option<ExistingKey>,
     rows: RowAuthenticator,
     /// When rows were sealed anew, by the machine's time.
     resealed_at: Mutex<Option<Duration>>,
@@ -81,23 +108,46 @@ pub(crate) struct RingKeeper<S> {
 
 impl<S: RingStore> RingKeeper<S> {
     pub(crate) fn new(
-        issuer: String,
-        (algorithm, schedule, lifetime): (Algorithm, Schedule, Duration),
+        settings: Settings,
         root: &RootSecrets,
         store: S,
+        parties: Parties,
         time: Arc<dyn MachineTime>,
     ) -> Self {
-        let (seal, rows) = (RootSeal::new(root, &issuer), RowAuthenticator::new(root, &issuer));
-        let held = ArcSwapOption::empty();
-        let resealed_at = Mutex::new(None);
-        Self { issuer, algorithm, schedule, lifetime, time, held, store, seal, rows, resealed_at }
+        let rows = RowAuthenticator::new(root, &settings.issuer);
+        let Parties { seal, signer, revocations, existing, observers } = parties;
+        let seal = seal.unwrap_or_else(|| Box::new(RootSeal::new(root, &settings.issuer)));
+        let (held, resealed_at) = (ArcSwapOption::empty(), Mutex::new(None));
+        Self {
+            settings,
+            time,
+            held,
+            observers,
+            store,
+            seal,
+            signer,
+            revocations,
+            existing,
+            rows,
+            resealed_at,
+        }
     }
 
     /// Reads the ring, and does what is wanted and due.
-    pub(crate) async fn read(&self, mut wanted: Wanted) -> Result<Arc<ReadRing>, RingError> {
+    pub(crate) async fn read(&self, wanted: Wanted) -> Result<Arc<ReadRing>, RingError> {
+        let before = self.held.load_full();
+        let read = self.try_to_read(wanted).await;
+        match &read {
+            Ok(read) => self.observers.tell_read(before.as_deref(), read),
+            Err(error) => self.observers.tell_failed(error),
+        }
+        read
+    }
+
+    async fn try_to_read(&self, mut wanted: Wanted) -> Result<Arc<ReadRing>, RingError> {
         for _ in 0..ATTEMPTS {
             let elapsed = self.time.elapsed();
-            let LoadedRing { now, ring } = self.store.load(&self.issuer).await?;
+            let LoadedRing { now, ring } = self.store.load(&self.settings.issuer).await?;
             // Before anything is decided by it.
             self.check_clock(now, elapsed)?;
             let (version, stored) = match ring {
@@ -106,32 +156,58 @@ impl<S: RingStore> RingKeeper<S> {
                     return Err(RingError::Gone);
                 }
                 None => {
-                    let (longest_lifetime, keys, mac) = (self.lifetime, Vec::new(), Vec::new());
+                    let (longest_lifetime, keys, mac) =
+                        (self.settings.lifetime, Vec::new(), Vec::new());
                     (None, StoredRing { longest_lifetime, keys, mac })
                 }
                 // A ring that lost its keys is not a new one.
                 Some((_, stored)) if stored.keys.is_empty() => return Err(RingError::NoKeys),
                 Some((version, stored)) => (Some(version), stored),
             };
-            let Some(changed) = self.changed(&stored, &mut wanted, version, now)? else {
+            let Some(change) = self.change(&stored, &mut wanted, version, now).await? else {
                 let version = version.ok_or(RingError::NoKeys)?;
-                let read = Arc::new(self.take(version, &stored, now, elapsed)?);
+                let read = Arc::new(self.take(version, stored, now, elapsed).await?);
                 return Ok(self.hold_newest(read));
             };
-            match self.store.swap(&self.issuer, version, &changed).await? {
-                // What was wanted is done once.
-                Swap::Done => wanted = Wanted::Due,
-                Swap::Lost => {}
+            match self.store.swap(&self.settings.issuer, version, &change.ring).await? {
+                Swap::Done => {
+                    // What was wanted is done once.
+                    wanted = Wanted::Due;
+                    self.delete_at_signer(&change.erased_at_signer).await;
+                }
+                // Not where nobody knows what became of it: the ring may have it.
+                Swap::Lost => self.delete_at_signer(&change.made_at_signer).await,
             }
         }
         Err(RingError::Contended)
     }
 
-    /// Whether rows may be sealed anew, under the first root secret: now and then, since instances on neighbouring lists of
-    /// root secrets would else undo each other's work at each reading.
-    fn may_reseal(&self) -> bool {
-        let resealed_at = *self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        resealed_at.is_none_or(|at| self.time.elapsed().saturating_sub(at) >= RESEAL)
+    /// What was read last, if it is not too old to go by.
+    pub(crate) fn usable(&self) -> Result<Arc<ReadRing>, IssuerNotReady> {
+        let ring = self.held.load_full().ok_or(IssuerNotReady::Unread)?;
+        let (age, limit) = (ring.age(&*self.time), self.settings.schedule.stale_after());
+        if age > limit { Err(IssuerNotReady::Stale { age, limit }) } else { Ok(ring) }
+    }
+
+    /// What new keys are sealed with.
+    pub(crate) fn seal_id(&self) -> &str {
+        self.seal.seal_id()
+    }
+
+    /// Has the signer sign, and looks at what it answers: what would not verify never leaves.
+    pub(crate) async fn sign_there(
+        &self,
+        key: &RemoteKey,
+        input: &[u8],
+    ) -> Result<Vec<u8>, MintError> {
+        let signer = self.signer.as_ref().ok_or(MintError::NoKey)?;
+        let signing = signer.sign(key.name(), key.algorithm(), input);
+        let signature = match timeout(SIGNER_LIMIT, signing).await {
+            Ok(answered) => answered?,
+            Err(_) => return Err(SignerError::new("it did not answer within 5 s").into()),
+        };
+        let signature = signature.into_jose(key.algorithm());
+        signature.filter(|it| key.is_signed(input, it)).ok_or(MintError::NotSigned)
     }
 
     /// Holds this, unless what is held was read later: of two readings at once, the older may end last.
@@ -145,7 +221,7 @@ impl<S: RingStore> RingKeeper<S> {
 
     /// The store's clock was read between `elapsed` and now.
     fn check_clock(&self, now: RingTime, elapsed: Duration) -> Result<(), RingError> {
-        let skew = self.schedule.skew_allowed();
+        let skew = self.settings.schedule.skew_allowed();
         let took = self.time.elapsed().saturating_sub(elapsed);
         if took > SLOW {
             return Err(RingError::Slow { took });
@@ -155,165 +231,23 @@ impl<S: RingStore> RingKeeper<S> {
         if off > skew { Err(RingError::Clock { off, skew }) } else { Ok(()) }
     }
 
-    /// What the ring has to become. `None`: it is as it should be.
-    fn changed(
-        &self,
-        stored: &StoredRing,
-        wanted: &mut Wanted,
-        version: Option<RingVersion>,
-        now: RingTime,
-    ) -> Result<Option<StoredRing>, RingError> {
-        // Before anything else is believed of them.
-        let are_current = self.authenticated(stored, version)?;
-        let times: Vec<_> = stored.keys.iter().map(|row| row.times).collect();
-        let longest_lifetime = stored.longest_lifetime.max(self.lifetime);
-        let mut withdrawn = wanted.withdrawn(&stored.keys)?;
-        withdrawn.extend(self.withdrawn_before(&stored.keys));
-        let plan = Plan::of(&times, &withdrawn, &self.schedule, longest_lifetime, now);
-        let is_behind = |(row, is_current): (&KeyRow, &IsCurrent)| {
-            *is_current == IsCurrent(false)
-                || row.sealed.as_ref().is_some_and(|it| it.seal_id != self.seal.id())
-        };
-        let reseals = stored.keys.iter().zip(&are_current).any(is_behind) && self.may_reseal();
-        let forgotten = self.forgotten(&plan.kept, longest_lifetime, now);
-        if plan.is_nothing(&times)
-            && longest_lifetime == stored.longest_lifetime
-            && !reseals
-            && version.is_some()
-            && forgotten.is_empty()
-        {
-            return Ok(None);
-        }
-        if reseals {
-            let mut resealed_at = self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
-            *resealed_at = Some(self.time.elapsed());
-        }
-        let mut keys = Vec::new();
-        for (at, (row, times)) in stored.keys.iter().zip(&plan.kept).enumerate() {
-            if !forgotten.contains(&at) {
-                keys.push(self.kept(row, *times, reseals)?);
+    /// Has the signer delete keys that no row names any longer. What fails is left behind there.
+    async fn delete_at_signer(&self, names: &[String]) {
+        let Some(signer) = &self.signer else { return };
+        for name in names {
+            if let Err(error) = signer.delete(name).await {
+                let name = name.clone();
+                self.observers.notify(&IssuerEvent::LeftAtSigner { name, error });
             }
         }
-        for times in plan.made {
-            keys.push(self.make(times)?);
-        }
-        if keys.len() > MAX_KEYS {
-            return Err(RingError::TooManyKeys { found: keys.len() });
-        }
-        let next = version.map_or(1, |version| version.0.saturating_add(1));
-        let mac = self.rows.authenticate_ring(next, longest_lifetime, &mut keys);
-        Ok(Some(StoredRing { longest_lifetime, keys, mac }))
     }
 
-    /// Whether the MAC of each row is made with the first root secret. A ring that is about to be made has no rows.
-    fn authenticated(
-        &self,
-        stored: &StoredRing,
-        version: Option<RingVersion>,
-    ) -> Result<Vec<IsCurrent>, RingError> {
-        let StoredRing { longest_lifetime, keys, mac } = stored;
-        if keys.len() > MAX_KEYS {
-            return Err(RingError::TooManyKeys { found: keys.len() });
-        }
-        let are_current = keys.iter().map(|row| self.rows.check(row)).collect::<Result<_, _>>()?;
-        if let Some(version) = version {
-            self.rows.check_ring(version.0, *longest_lifetime, keys, mac)?;
-        }
-        Ok(are_current)
+    /// Whether rows may be sealed anew, under the first root secret: now and then, since instances on neighbouring lists of
+    /// root secrets would else undo each other's work at each reading.
+    fn may_reseal(&self) -> bool {
+        let resealed_at = *self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        resealed_at.is_none_or(|at| self.time.elapsed().saturating_sub(at) >= change::RESEAL)
     }
-
-    /// A row that stays, with these times; its private part, where that is kept, sealed anew if it is time.
-    fn kept(&self, row: &KeyRow, times: KeyTimes, reseals: bool) -> Result<KeyRow, RingError> {
-        let mut sealed = row.sealed.clone().filter(|_| times.is_private_kept);
-        if let Some(old) = sealed.take_if(|old| reseals && old.seal_id != self.seal.id()) {
-            let whose = whose(&self.issuer, &row.key_id, &row.algorithm);
-            sealed = Some(self.seal.seal(&self.seal.open(&old, whose)?, whose));
-        }
-        Ok(KeyRow { sealed, times, ..row.clone() })
-    }
-
-    /// Keys that this instance knows to be withdrawn, whatever the store says: it may have gone back to a backup.
-    fn withdrawn_before(&self, keys: &[KeyRow]) -> Vec<usize> {
-        let Some(held) = self.held.load_full() else { return Vec::new() };
-        let is_withdrawn = |row: &KeyRow| {
-            let held = held.keys.iter().find(|key| key.id == row.key_id);
-            held.is_some_and(|key| key.times.withdrawn_at.is_some())
-        };
-        (0..keys.len()).filter(|at| is_withdrawn(&keys[*at])).collect()
-    }
-
-    /// Keys whose rows are dropped: no token of them can pass, and what they were is long ago, or there are many.
-    fn forgotten(&self, keys: &[KeyTimes], lifetime: Duration, now: RingTime) -> Vec<usize> {
-        let end = |times: &KeyTimes| match times.withdrawn_at {
-            Some(at) => Some(self.schedule.verifies_until(at, lifetime)),
-            None => times.verifies_until,
-        };
-        let mut over: Vec<_> = keys.iter().enumerate().collect();
-        over.retain(|(_, times)| end(times).is_some_and(|end| end <= now));
-        over.sort_by_key(|(_, times)| end(times));
-        let surplus = over.len().saturating_sub(MAX_HISTORY);
-        let is_old = |times: &KeyTimes| end(times).is_some_and(|end| end.after(HISTORY) <= now);
-        let dropped = over.iter().enumerate().filter(|(age, (_, it))| *age < surplus || is_old(it));
-        dropped.map(|(_, (at, _))| *at).collect()
-    }
-
-    /// A new key with these times.
-    fn make(&self, times: KeyTimes) -> Result<KeyRow, RingError> {
-        let (key, private) = SigningKey::generate(self.algorithm)?;
-        let (key_id, algorithm) = (key.id().to_owned(), self.algorithm.name().to_owned());
-        let sealed = self.seal.seal(&private, whose(&self.issuer, &key_id, &algorithm));
-        let public_jwk = key.public_jwk().unwrap_or_default().to_owned();
-        Ok(KeyRow { key_id, algorithm, public_jwk, sealed: Some(sealed), times, mac: Vec::new() })
-    }
-
-    /// The ring as this instance holds it.
-    fn take(
-        &self,
-        version: RingVersion,
-        stored: &StoredRing,
-        now: RingTime,
-        elapsed: Duration,
-    ) -> Result<ReadRing, RingError> {
-        let mut rows: Vec<_> = stored.keys.iter().collect();
-        // The same order on every instance, so the same bytes.
-        rows.sort_by(|a, b| (a.times.signs_from, &a.key_id).cmp(&(b.times.signs_from, &b.key_id)));
-        let keys = rows.iter().map(|row| self.hold(row)).collect::<Result<_, _>>()?;
-        rows.retain(|row| row.times.is_published(now));
-        let published = PublishedKeys::of(rows.iter().map(|row| row.public_jwk.as_str()));
-        let key_set = published.key_set().ok_or_else(|| {
-            let is_none =
-                |row: &&&KeyRow| PublishedKeys::of([&*row.public_jwk]).key_set().is_none();
-            let key_id = rows.iter().find(is_none).map(|row| row.key_id.clone());
-            RingError::PublicPart { key_id: key_id.unwrap_or_default() }
-        })?;
-        Ok(ReadRing { version, keys, published, key_set, now, elapsed, wall: self.time.wall() })
-    }
-
-    fn hold(&self, row: &KeyRow) -> Result<HeldKey, RingError> {
-        let KeyRow { key_id, algorithm, public_jwk, sealed, times, .. } = row;
-        let signing = match sealed {
-            None => None,
-            Some(sealed) => {
-                let private = self.seal.open(sealed, whose(&self.issuer, key_id, algorithm))?;
-                let known = SigningKey::ALGORITHMS.into_iter().find(|it| it.name() == algorithm);
-                let known = known.ok_or_else(|| RingError::NewerAlgorithm {
-                    key_id: key_id.clone(),
-                    algorithm: algorithm.clone(),
-                })?;
-                let key = SigningKey::read(known, &private, Some(key_id))?;
-                if key.id() != key_id || key.public_jwk() != Some(public_jwk) {
-                    return Err(RingError::PublicPart { key_id: key_id.clone() });
-                }
-                let header = TokenHeader::new(key.algorithm(), key_id);
-                Some((key, header))
-            }
-        };
-        Ok(HeldKey { id: key_id.clone(), times: *times, signing })
-    }
-}
-
-fn whose<'a>(issuer: &'a str, key_id: &'a str, algorithm: &'a str) -> SealedFor<'a> {
-    SealedFor { issuer, key_id, algorithm }
 }
 
 #[cfg(test)]

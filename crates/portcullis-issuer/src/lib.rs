@@ -8,7 +8,14 @@
 //! 4. Private keys are sealed at rest, and rows authenticated, by [root secrets](RootSecrets). A copy of the store signs
 //!    nothing, and who can write to it adds no key.
 //!
-//! **This crate is not complete.** A ring is kept in memory or in a file so far, and no route publishes it.
+//! # Features
+//!
+//! | feature | what it gives |
+//! | --- | --- |
+//! | `tracing` (on by default) | an event for what happens to the ring |
+//! | `metrics` | `TokenIssuer::record_metrics` |
+// The pages on the web say of each item which feature it needs (`make docs-rs`).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 mod issuer;
 mod keeper;
 mod key;
@@ -16,7 +23,8 @@ mod machine;
 pub mod ring;
 mod root;
 mod row;
-mod seal;
+pub mod seal;
+pub mod signer;
 pub mod store;
 mod token;
 
@@ -25,12 +33,11 @@ mod token;
 mod readme {}
 
 pub use self::issuer::{
-    BuildError, Complete, IssuerFault, KeyStatus, RingStatus, TokenIssuer, TokenIssuerBuilder,
-    WantsAlgorithm, WantsAudiences, WantsLifetime, WantsRing, WantsRootSecrets,
+    BuildError, Complete, IssuerFault, KeyStatus, PublicationFault, RingStatus, TokenIssuer,
+    TokenIssuerBuilder, WantsAlgorithm, WantsAudiences, WantsLifetime, WantsRing, WantsRootSecrets,
 };
-pub use self::keeper::{PublishedKeys, RingError};
-pub use self::key::KeyError;
+pub use self::keeper::{IssuerEvent, IssuerNotReady, PublishedKeys, RingError};
+pub use self::key::{ExistingKey, ExistingKeyFault, KeyError};
 pub use self::root::{RootFault, RootSecrets};
-pub use self::row::{ForeignRing, ForeignRow, KeyRow};
-pub use self::seal::{Sealed, SealedFor, UnsealError};
+pub use self::row::{ForeignRing, ForeignRow, KeyRow, PrivatePart};
 pub use self::token::{AccessToken, MintError, Minted, NoClaims, RESERVED_CLAIMS};

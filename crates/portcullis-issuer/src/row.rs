@@ -15,14 +15,41 @@ pub struct KeyRow {
     pub key_id: String,
     /// What it signs with, by its name in a header (RFC 7518 §3.1).
     pub algorithm: String,
-    /// Its public part, as JSON: a JWK without private members (RFC 7517).
+    /// Its public part, as JSON: a JWK without private members (RFC 7517). Empty: it is a shared secret.
     pub public_jwk: String,
     /// Its private part. `None`: it is erased.
-    pub sealed: Option<Sealed>,
+    pub private: Option<PrivatePart>,
     /// What it does when.
     pub times: KeyTimes,
     /// What shows that all of this was written by who has the root secret.
     pub mac: Vec<u8>,
+}
+
+/// The private part of a key, as it stands in a store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PrivatePart {
+    /// It stands here, sealed.
+    Sealed(Sealed),
+    /// It never leaves a [`Signer`](crate::signer::Signer), which knows it by this name.
+    AtSigner {
+        /// The name.
+        name: String,
+    },
+}
+
+impl KeyRow {
+    /// Whether it is a shared secret, which has no public part.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.public_jwk.is_empty()
+    }
+
+    /// Its private part, where that is sealed here.
+    pub(crate) fn sealed(&self) -> Option<&Sealed> {
+        match &self.private {
+            Some(PrivatePart::Sealed(sealed)) => Some(sealed),
+            Some(PrivatePart::AtSigner { .. }) | None => None,
+        }
+    }
 }
 
 /// Shows neither private part nor MAC.
@@ -111,7 +138,7 @@ impl RowAuthenticator {
 
     /// All of a row but its MAC. What is not there is told apart from what is empty.
     fn text(&self, row: &KeyRow) -> Vec<u8> {
-        let KeyRow { key_id, algorithm, public_jwk, sealed, times, mac: _ } = row;
+        let KeyRow { key_id, algorithm, public_jwk, private, times, mac: _ } = row;
         let KeyTimes {
             published_at,
             signs_from,
@@ -122,9 +149,12 @@ impl RowAuthenticator {
         } = times;
         let time = |time: RingTime| time.as_millis().to_be_bytes();
         let optional = |at: &Option<RingTime>| at.map(|at| time(at).to_vec()).unwrap_or_default();
-        let (seal_id, bytes) = match sealed {
-            Some(sealed) => (sealed.seal_id.as_bytes(), sealed.bytes.as_slice()),
-            None => (&[][..], &[][..]),
+        let (form, id, bytes) = match private {
+            None => (0, &[][..], &[][..]),
+            Some(PrivatePart::Sealed(Sealed { seal_id, bytes })) => {
+                (1, seal_id.as_bytes(), bytes.as_slice())
+            }
+            Some(PrivatePart::AtSigner { name }) => (2, name.as_bytes(), &[][..]),
         };
         fields([
             &b"portcullis key row 1"[..],
@@ -132,8 +162,8 @@ impl RowAuthenticator {
             key_id.as_bytes(),
             algorithm.as_bytes(),
             public_jwk.as_bytes(),
-            &[u8::from(sealed.is_some())],
-            seal_id,
+            &[form],
+            id,
             bytes,
             &time(*published_at),
             &time(*signs_from),
@@ -209,7 +239,10 @@ mod tests {
             key_id: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".to_owned(),
             algorithm: "ES256".to_owned(),
             public_jwk: "{\"kty\":\"EC\"}".to_owned(),
-            sealed: Some(Sealed { seal_id: "s".to_owned(), bytes: vec![1, 2, 3] }),
+            private: Some(PrivatePart::Sealed(Sealed {
+                seal_id: "s".to_owned(),
+                bytes: vec![1, 2, 3],
+            })),
             times: KeyTimes {
                 published_at: at(0),
                 signs_from: at(1),
@@ -232,14 +265,24 @@ mod tests {
     fn no_part_of_a_row_can_be_changed_without_the_root_secret() {
         let rows = of(&[OLD], ISSUER);
         assert_eq!(rows.check(&authentic()), Ok(IsCurrent(true)));
-        let changes: [fn(&mut KeyRow); 16] = [
+        fn sealed(row: &mut KeyRow) -> &mut Sealed {
+            match &mut row.private {
+                Some(PrivatePart::Sealed(sealed)) => sealed,
+                other => panic!("{other:?}"),
+            }
+        }
+        let changes: [fn(&mut KeyRow); 17] = [
             |row| row.key_id.push('x'),
             |row| row.algorithm = "ES384".to_owned(),
             |row| row.public_jwk.push(' '),
-            |row| row.sealed = None,
-            |row| row.sealed = Some(Sealed { seal_id: String::new(), bytes: Vec::new() }),
-            |row| row.sealed.as_mut().expect("sealed").seal_id.push('t'),
-            |row| row.sealed.as_mut().expect("sealed").bytes.push(4),
+            |row| row.private = None,
+            |row| *sealed(row) = Sealed { seal_id: String::new(), bytes: Vec::new() },
+            |row| sealed(row).seal_id.push('t'),
+            |row| sealed(row).bytes.push(4),
+            |row| {
+                sealed(row).bytes.clear();
+                row.private = Some(PrivatePart::AtSigner { name: "s".to_owned() });
+            },
             |row| row.times.published_at = RingTime::from_millis(1),
             |row| row.times.signs_from = row.times.published_at,
             |row| row.times.signs_until = None,

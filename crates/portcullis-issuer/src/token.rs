@@ -9,7 +9,9 @@ use portcullis::{Algorithm, UnixTime};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::key::{KeyError, SigningKey};
+use crate::keeper::IssuerNotReady;
+use crate::key::KeyError;
+use crate::signer::SignerError;
 
 /// The claims that an issuer writes itself. An application's own claims cannot have one of these names.
 pub const RESERVED_CLAIMS: [&str; 26] = [
@@ -47,6 +49,9 @@ const MAX_TEXT: usize = 1024;
 
 /// The most bytes of claims: a policy takes tokens of 16 KiB unless it is told otherwise, and base64url needs a third more.
 const MAX_PAYLOAD: usize = 10 * 1024;
+
+/// How long a signature is at most, encoded: that of an RSA key of 4096 bits.
+const MAX_SIGNATURE: usize = 684;
 
 /// What an access token says of whom, besides what its issuer says of all: issuer, audience, times and id.
 ///
@@ -190,15 +195,14 @@ impl TokenTerms {
         Self { beginning, lifetime }
     }
 
-    /// Writes and signs a token that is issued at `now` and does not outlive `not_after`, for which its key is published.
-    pub(crate) fn mint<C: Serialize>(
+    /// Writes a token that is issued at `now` and does not outlive `not_after`, for which its key is published.
+    pub(crate) fn write<C: Serialize>(
         &self,
         what: &AccessToken<C>,
-        key: &SigningKey,
         header: &TokenHeader,
         now: UnixTime,
         not_after: Option<UnixTime>,
-    ) -> Result<Minted, MintError> {
+    ) -> Result<Unsigned, MintError> {
         let expires_at = now.saturating_add(self.lifetime);
         let expires_at = not_after.map_or(expires_at, |end| end.min(expires_at));
         if expires_at <= now {
@@ -218,16 +222,29 @@ impl TokenTerms {
         if payload.len() > MAX_PAYLOAD {
             return Err(MintError::TooLong { length: payload.len() });
         }
-        let length = header.0.len() + 1 + payload.len().div_ceil(3) * 4 + 1 + 700;
+        let length = header.0.len() + 1 + payload.len().div_ceil(3) * 4 + 1 + MAX_SIGNATURE;
         let mut token = String::with_capacity(length);
         token.push_str(&header.0);
         token.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(&payload, &mut token);
-        let mut signature = Vec::new();
-        key.sign(token.as_bytes(), &mut signature)?;
-        token.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(&signature, &mut token);
-        Ok(Minted { token, token_id, expires_at })
+        Ok(Unsigned(Minted { token, token_id, expires_at }))
+    }
+}
+
+/// A token up to its second dot.
+pub(crate) struct Unsigned(Minted);
+
+impl Unsigned {
+    /// What is to be signed (RFC 7515 §5.1).
+    pub(crate) fn input(&self) -> &[u8] {
+        self.0.token.as_bytes()
+    }
+
+    pub(crate) fn signed(self, signature: &[u8]) -> Minted {
+        let Self(mut minted) = self;
+        minted.token.push('.');
+        BASE64_URL_SAFE_NO_PAD.encode_string(signature, &mut minted.token);
+        minted
     }
 }
 
@@ -334,30 +351,50 @@ pub enum MintError {
     },
     /// The key will not be published for long enough.
     KeyIsOver,
-    /// No key signs: the ring was not read, or the machine's clock went back.
+    /// No key signs: the machine's clock went back.
     NoKey,
-    /// The ring was not read for too long: since then, a key may have been withdrawn.
-    Stale {
-        /// How long ago it was read.
-        age: Duration,
-        /// For how long it may be gone by.
-        limit: Duration,
-    },
+    /// The issuer cannot go by its ring.
+    NotReady(IssuerNotReady),
     /// The key cannot sign.
     Key(KeyError),
+    /// The key is at a [`Signer`](crate::signer::Signer), which is waited for: call
+    /// [`mint`](crate::TokenIssuer::mint).
+    Waits,
+    /// The signer did not sign.
+    Signer(SignerError),
+    /// What the signer signed is not a signature of its key.
+    NotSigned,
 }
 
 impl MintError {
     /// Whether it is for want of a store, a clock or a key, and not of what was asked for: a 503.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::KeyIsOver | Self::NoKey | Self::Stale { .. } | Self::Key(_) => true,
-            Self::Text { .. }
+            Self::KeyIsOver
+            | Self::NoKey
+            | Self::NotReady(_)
+            | Self::Key(_)
+            | Self::Signer(_)
+            | Self::NotSigned => true,
+            Self::Waits
+            | Self::Text { .. }
             | Self::Scope
             | Self::NotAnObject
             | Self::Reserved { .. }
             | Self::TooLong { .. } => false,
         }
+    }
+}
+
+impl From<IssuerNotReady> for MintError {
+    fn from(error: IssuerNotReady) -> Self {
+        Self::NotReady(error)
+    }
+}
+
+impl From<SignerError> for MintError {
+    fn from(error: SignerError) -> Self {
+        Self::Signer(error)
     }
 }
 
@@ -390,12 +427,14 @@ impl fmt::Display for MintError {
             Self::KeyIsOver => f.write_str(
                 "the signing key will not be published until the token expires: the ring was not read for too long",
             ),
-            Self::NoKey => f.write_str("no key of the ring signs now: it was not read, or the clock went back"),
-            Self::Stale { age, limit } => write!(
-                f,
-                "the ring was read {age:?} ago, and may be used for {limit:?}: its store cannot be asked"
-            ),
+            Self::NoKey => f.write_str("no key of the ring signs now: the clock went back"),
+            Self::NotReady(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
+            Self::Waits => f.write_str("the key is at a signer, which is waited for: call `mint` instead of `mint_now`"),
+            Self::Signer(error) => error.fmt(f),
+            Self::NotSigned => f.write_str(
+                "what the signer answered is not a signature of its key for the token: see which key and algorithm it signs with",
+            ),
         }
     }
 }

@@ -2,14 +2,19 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use portcullis::{Algorithm, Secret};
+use portcullis::{Algorithm, Revocations, Secret};
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
+use super::publication::{Publication, PublicationFault};
 use super::{LONGEST_LIFETIME, TokenIssuer};
-use crate::keeper::{RingError, RingKeeper, Wanted};
-use crate::key::SigningKey;
+use crate::keeper::{IssuerEvent, Parties, RingError, RingKeeper, Settings, Wanted, keep_fresh};
+use crate::key::{ExistingKey, SigningKey};
 use crate::machine::{Machine, MachineTime};
 use crate::ring::{Schedule, ScheduleFault};
 use crate::root::{RootFault, RootSecrets};
+use crate::seal::Seal;
+use crate::signer::Signer;
 use crate::store::RingStore;
 
 /// Makes a [`TokenIssuer`]. What has no default is asked for in turn: algorithm, audiences, lifetime, root secrets, ring.
@@ -48,6 +53,9 @@ pub struct Complete<S> {
     root: Result<RootSecrets, Vec<RootFault>>,
     store: S,
     schedule: Schedule,
+    parties: Parties,
+    metadata: Map<String, Value>,
+    is_refreshed_by_hand: bool,
     time: Arc<dyn MachineTime>,
 }
 
@@ -64,6 +72,9 @@ impl TokenIssuerBuilder<WantsAlgorithm> {
 
     /// What new keys sign with: ES256, ES384, EdDSA or Ed25519 (two names of one algorithm, of which most verifiers know
     /// only the first), RS256 or PS256 (2048 bits).
+    ///
+    /// Or HS256, with a secret that nothing publishes: only who has the ring, or is given the secret, can verify, and can
+    /// sign, too.
     pub fn algorithm(self, algorithm: Algorithm) -> TokenIssuerBuilder<WantsAudiences> {
         TokenIssuerBuilder { issuer: self.issuer, state: WantsAudiences(algorithm) }
     }
@@ -107,8 +118,18 @@ impl TokenIssuerBuilder<WantsRing> {
     /// Where the ring is kept, for all instances of the issuer.
     pub fn ring<S: RingStore>(self, store: S) -> TokenIssuerBuilder<Complete<S>> {
         let WantsRing(algorithm, audiences, lifetime, root) = self.state;
-        let (schedule, time) = (Schedule::default(), Arc::new(Machine::new()));
-        let state = Complete { algorithm, audiences, lifetime, root, store, schedule, time };
+        let state = Complete {
+            algorithm,
+            audiences,
+            lifetime,
+            root,
+            store,
+            schedule: Schedule::default(),
+            parties: Parties::default(),
+            metadata: Map::new(),
+            is_refreshed_by_hand: false,
+            time: Arc::new(Machine::new()),
+        };
         TokenIssuerBuilder { issuer: self.issuer, state }
     }
 }
@@ -119,6 +140,65 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
     /// If you do not call it: the defaults of [`Schedule`], 30 days for each.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.state.schedule = schedule;
+        self
+    }
+
+    /// What private keys are sealed with, where a KMS or an HSM is to hold the key that they are sealed with.
+    ///
+    /// If you do not call it: keys that come of the root secrets.
+    pub fn seal(mut self, seal: impl Seal) -> Self {
+        self.state.parties.seal = Some(Box::new(seal));
+        self
+    }
+
+    /// What makes new keys, and signs with them, where private keys are never to leave a KMS or an HSM.
+    ///
+    /// If you do not call it: keys are made here, and sign here.
+    pub fn signer(mut self, signer: impl Signer) -> Self {
+        self.state.parties.signer = Some(Box::new(signer));
+        self
+    }
+
+    /// Where withdrawn keys are revoked, so that policies which enforce it refuse their tokens with the next request. A key
+    /// that the list names is withdrawn, whatever the store says: a backup does not bring it back.
+    ///
+    /// If you do not call it: tokens of a withdrawn key pass until verifiers fetch the keys anew.
+    pub fn revocations(mut self, revocations: Revocations) -> Self {
+        self.state.parties.revocations = Some(revocations);
+        self
+    }
+
+    /// Begins with a key that signs already, where there is no ring yet: see [`ExistingKey`].
+    ///
+    /// If you do not call it: with a new one.
+    pub fn existing_key(mut self, key: ExistingKey) -> Self {
+        self.state.parties.existing = Some(key);
+        self
+    }
+
+    /// Says something more of the issuer in its [metadata](TokenIssuer::answer_metadata) (RFC 8414 §2), such as its
+    /// `token_endpoint`. Said again under one name, the last counts.
+    ///
+    /// If you do not call it: they say its identifier, and where its keys are.
+    pub fn metadata(mut self, member: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.state.metadata.insert(member.into(), value.into());
+        self
+    }
+
+    /// Tells `observer` what happens. Called again, all are told. It must not block.
+    ///
+    /// If you do not call it: nobody is, but for `tracing`.
+    pub fn on_event(mut self, observer: impl Fn(&IssuerEvent) + Send + Sync + 'static) -> Self {
+        self.state.parties.observers.add(observer);
+        self
+    }
+
+    /// Reads the ring when [`TokenIssuer::refresh`] is called, and not by itself: for tests, and for programs that run no
+    /// tokio.
+    ///
+    /// If you do not call it: a task of the tokio runtime that builds the issuer reads it.
+    pub fn refreshed_by_hand(mut self) -> Self {
+        self.state.is_refreshed_by_hand = true;
         self
     }
 
@@ -134,14 +214,27 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
     ///
     /// Every fault of what was said, at once; or the ring cannot be had.
     pub async fn build(self) -> Result<TokenIssuer<S>, BuildError> {
-        let Complete { algorithm, audiences, lifetime, root, store, schedule, time } = self.state;
+        let Complete {
+            algorithm,
+            audiences,
+            lifetime,
+            root,
+            store,
+            schedule,
+            parties,
+            metadata,
+            is_refreshed_by_hand,
+            time,
+        } = self.state;
         let mut faults = Vec::new();
         if self.issuer.is_empty() {
             faults.push(IssuerFault::NoIssuer);
         }
-        // Without a public part, verifiers would need the secret.
-        if !SigningKey::published_algorithms().any(|published| published == algorithm) {
+        if !SigningKey::ALGORITHMS.contains(&algorithm) {
             faults.push(IssuerFault::Algorithm { algorithm });
+        }
+        if algorithm == Algorithm::HS256 && parties.signer.is_some() {
+            faults.push(IssuerFault::SecretAtSigner);
         }
         if audiences.is_empty() || audiences.iter().any(String::is_empty) {
             faults.push(IssuerFault::Audiences);
@@ -152,19 +245,35 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
             faults.extend(schedule.fault_for(lifetime).map(IssuerFault::Schedule));
         }
         faults.extend(schedule.faults().into_iter().map(IssuerFault::Schedule));
+        if parties.existing.as_ref().is_some_and(|key| !key.has_good_id()) {
+            faults.push(IssuerFault::KeyId);
+        }
+        let runtime = Handle::try_current();
+        if runtime.is_err() && !is_refreshed_by_hand {
+            faults.push(IssuerFault::NoRuntime);
+        }
+        let publication = Publication::new(&self.issuer, metadata);
+        let publication = publication.map_err(|it| faults.push(IssuerFault::Publication(it)));
         let root = root.map_err(|found| faults.extend(found.into_iter().map(IssuerFault::Root)));
-        let (true, Ok(root)) = (faults.is_empty(), root) else {
+        let (true, Ok(root), Ok(publication)) = (faults.is_empty(), root, publication) else {
             return Err(BuildError::Faults(faults));
         };
-        let settings = (algorithm, schedule, lifetime);
-        let keeper = RingKeeper::new(self.issuer, settings, &root, store, time);
-        let issuer = TokenIssuer::new(keeper, audiences);
+        let settings = Settings { issuer: self.issuer, algorithm, schedule, lifetime };
+        let keeper = RingKeeper::new(settings, &root, store, parties, time);
+        let issuer = TokenIssuer::new(keeper, audiences, publication);
         // What it issues has to pass. Asked before anything is written.
         if let Err(refused) = issuer.policy_builder().build() {
             let fault = IssuerFault::Policy { reason: refused.to_string() };
             return Err(BuildError::Faults(vec![fault]));
         }
-        issuer.0.keeper.read(Wanted::First).await.map_err(BuildError::Ring)?;
+        let keeper = &issuer.0.keeper;
+        let ring = keeper.read(Wanted::First).await.map_err(BuildError::Ring)?;
+        keeper.tell_of_existing();
+        // It is tried again, and observers are told.
+        let _ = keeper.revoke_withdrawn(&ring).await;
+        if let (Ok(runtime), false) = (runtime, is_refreshed_by_hand) {
+            runtime.spawn(keep_fresh(Arc::downgrade(keeper), schedule.reload_every()));
+        }
         Ok(issuer)
     }
 }
@@ -206,7 +315,7 @@ impl core::error::Error for BuildError {}
 pub enum IssuerFault {
     /// It has no identifier.
     NoIssuer,
-    /// It cannot publish keys of this algorithm.
+    /// A ring does not sign with this algorithm.
     Algorithm {
         /// Which.
         algorithm: Algorithm,
@@ -222,6 +331,14 @@ pub enum IssuerFault {
     Schedule(ScheduleFault),
     /// A root secret is refused.
     Root(RootFault),
+    /// What it says of itself cannot be published.
+    Publication(PublicationFault),
+    /// The existing key has no id that a token could name, or too long a one.
+    KeyId,
+    /// A shared secret cannot be at a signer.
+    SecretAtSigner,
+    /// Nothing would read the ring.
+    NoRuntime,
     /// A policy for its tokens is refused.
     Policy {
         /// Why.
@@ -237,7 +354,10 @@ impl fmt::Display for IssuerFault {
             ),
             Self::Algorithm { algorithm } => write!(
                 f,
-                "{algorithm} has no keys that an issuer could publish: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256"
+                "a ring does not sign with {algorithm}: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256, HS256"
+            ),
+            Self::SecretAtSigner => f.write_str(
+                "HS256 signs with a secret that services share, and a signer keeps its keys: choose another algorithm, or leave the signer out",
             ),
             Self::Audiences => f.write_str(
                 "there is no audience, or an empty one: say what the services call themselves",
@@ -249,6 +369,13 @@ impl fmt::Display for IssuerFault {
             ),
             Self::Schedule(fault) => write!(f, "schedule: {fault}"),
             Self::Root(fault) => fault.fmt(f),
+            Self::Publication(fault) => fault.fmt(f),
+            Self::KeyId => {
+                f.write_str("the id of the existing key has 0 bytes or more than 1024: say what tokens call it")
+            }
+            Self::NoRuntime => f.write_str(
+                "there is no tokio runtime that could read the ring in the background: build the issuer inside of one, or say `refreshed_by_hand` and call `refresh` about once a minute",
+            ),
             Self::Policy { reason } => write!(f, "its own tokens would not pass: {reason}"),
         }
     }

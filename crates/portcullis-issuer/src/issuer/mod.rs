@@ -1,24 +1,33 @@
 //! The issuer: what it is made of, and what it does.
 mod builder;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod publication;
 mod source;
+mod status;
 
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis::{Issuer, Keys, Policy, PolicyBuilder, TokenType, UnixTime};
+use portcullis::{Algorithm, Issuer, Keys, Policy, PolicyBuilder, TokenType, UnixTime};
 use serde::Serialize;
 
 pub use self::builder::{
     BuildError, Complete, IssuerFault, TokenIssuerBuilder, WantsAlgorithm, WantsAudiences,
     WantsLifetime, WantsRing, WantsRootSecrets,
 };
+use self::publication::Publication;
+pub use self::publication::PublicationFault;
 use self::source::RingKeys;
-use crate::keeper::{PublishedKeys, ReadRing, RingError, RingKeeper, Wanted};
+pub use self::status::{KeyStatus, RingStatus};
+use crate::keeper::{
+    HeldSigner, IssuerNotReady, PublishedKeys, RingError, RingKeeper, SigningPart, Wanted,
+};
 use crate::key::SigningKey;
-use crate::ring::{KeyTimes, Phase, RingTime};
-use crate::store::{RingStore, RingVersion};
-use crate::token::{AccessToken, MintError, Minted, TokenTerms};
+use crate::store::RingStore;
+use crate::token::{AccessToken, MintError, Minted, TokenTerms, Unsigned};
 
 /// Issues access tokens, with keys that follow each other by themselves.
 ///
@@ -40,7 +49,7 @@ use crate::token::{AccessToken, MintError, Minted, TokenTerms};
 ///     .ring(MemoryRing::new()) // in production, a store that is kept
 ///     .build()
 ///     .await?;
-/// let minted = issuer.mint(&AccessToken::of_user("alice", "web"))?;
+/// let minted = issuer.mint(&AccessToken::of_user("alice", "web")).await?;
 ///
 /// let policy = issuer.policy_builder().build()?;
 /// let token = policy.verify_token_now(&minted.token)?;
@@ -48,13 +57,17 @@ use crate::token::{AccessToken, MintError, Minted, TokenTerms};
 /// # Ok(()) }
 /// ```
 ///
-/// Clones are one issuer.
+/// It reads its ring in the background, about once in a [`reload`](crate::ring::Schedule::reload), on the tokio runtime
+/// that it was built in, and for as long as it or a clone of it is there. Clones are one issuer.
 pub struct TokenIssuer<S>(Arc<Inner<S>>);
 
 struct Inner<S> {
     keeper: Arc<RingKeeper<S>>,
     audiences: Vec<String>,
     terms: TokenTerms,
+    publication: Publication,
+    /// How many tokens it minted.
+    minted: AtomicU64,
 }
 
 impl TokenIssuer<()> {
@@ -65,26 +78,70 @@ impl TokenIssuer<()> {
 }
 
 impl<S: RingStore> TokenIssuer<S> {
-    fn new(keeper: RingKeeper<S>, audiences: Vec<String>) -> Self {
-        let terms = TokenTerms::new(&keeper.issuer, &audiences, keeper.lifetime);
-        Self(Arc::new(Inner { keeper: Arc::new(keeper), audiences, terms }))
+    fn new(keeper: RingKeeper<S>, audiences: Vec<String>, publication: Publication) -> Self {
+        let settings = &keeper.settings;
+        let terms = TokenTerms::new(&settings.issuer, &audiences, settings.lifetime);
+        let minted = AtomicU64::new(0);
+        let keeper = Arc::new(keeper);
+        Self(Arc::new(Inner { keeper, audiences, terms, publication, minted }))
     }
 
-    /// Writes and signs an access token. It does not wait: the store is not asked.
+    /// Its identifier (`iss`).
+    pub fn id(&self) -> &str {
+        &self.0.keeper.settings.issuer
+    }
+
+    /// Writes and signs an access token. The store is not asked. It waits for a [signer](crate::signer::Signer), up to 5 s,
+    /// and otherwise for nothing.
     ///
     /// # Errors
     ///
-    /// What is to stand in it cannot, or the ring was not read for too long: [`MintError::is_unavailable`] tells the
-    /// second, which is a 503.
-    pub fn mint<C: Serialize>(&self, what: &AccessToken<C>) -> Result<Minted, MintError> {
+    /// What is to stand in it cannot, the ring was not read for too long, or the signer cannot be asked:
+    /// [`MintError::is_unavailable`] tells the last two, which are a 503.
+    pub async fn mint<C: Serialize>(&self, what: &AccessToken<C>) -> Result<Minted, MintError> {
+        let (signing, unsigned) = self.unsigned(what)?;
+        let signature = match &signing.signer {
+            HeldSigner::Here(key) => key.sign(unsigned.input())?,
+            HeldSigner::AtSigner(key) => self.0.keeper.sign_there(key, unsigned.input()).await?,
+        };
+        Ok(self.done(unsigned, &signature))
+    }
+
+    /// As [`mint`](Self::mint), for who cannot wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of `mint`, and [`MintError::Waits`] where the private key is at a [signer](crate::signer::Signer).
+    pub fn mint_now<C: Serialize>(&self, what: &AccessToken<C>) -> Result<Minted, MintError> {
+        let (signing, unsigned) = self.unsigned(what)?;
+        match &signing.signer {
+            HeldSigner::Here(key) => {
+                let signature = key.sign(unsigned.input())?;
+                Ok(self.done(unsigned, &signature))
+            }
+            HeldSigner::AtSigner(_) => Err(MintError::Waits),
+        }
+    }
+
+    /// A token up to its second dot, and what signs it.
+    fn unsigned<C: Serialize>(
+        &self,
+        what: &AccessToken<C>,
+    ) -> Result<(Arc<SigningPart>, Unsigned), MintError> {
         let keeper = &self.0.keeper;
-        let ring = self.held()?;
+        let ring = keeper.usable()?;
         let now = ring.now(&*keeper.time);
-        let (held, key, header) = ring.signing(now).ok_or(MintError::NoKey)?;
-        let not_after = held.times.verifies_until.map(|end| keeper.schedule.last_expiry(end));
-        let not_after = not_after.map(|end| UnixTime(end.as_millis() / 1000));
+        let (row, signing) = ring.signing(now).ok_or(MintError::NoKey)?;
+        let end = row.times.verifies_until.map(|end| keeper.settings.schedule.last_expiry(end));
+        let not_after = end.map(|end| UnixTime(end.as_millis() / 1000));
         let now = UnixTime(now.as_millis() / 1000);
-        self.0.terms.mint(what, key, header, now, not_after)
+        let unsigned = self.0.terms.write(what, &signing.header, now, not_after)?;
+        Ok((Arc::clone(signing), unsigned))
+    }
+
+    fn done(&self, unsigned: Unsigned, signature: &[u8]) -> Minted {
+        self.0.minted.fetch_add(1, Ordering::Relaxed);
+        unsigned.signed(signature)
     }
 
     /// The public keys, as verifiers fetch them.
@@ -92,30 +149,20 @@ impl<S: RingStore> TokenIssuer<S> {
     /// # Errors
     ///
     /// The ring was not read for too long: a 503. An older set could have a key that was withdrawn since.
-    pub fn key_set(&self) -> Result<PublishedKeys, MintError> {
-        self.held().map(|ring| ring.published.clone())
+    pub fn key_set(&self) -> Result<PublishedKeys, IssuerNotReady> {
+        self.0.keeper.usable().map(|ring| ring.published.clone())
+    }
+
+    /// Whether it can mint: its ring was read lately enough, and a key signs. For a readiness probe.
+    pub fn is_ready(&self) -> bool {
+        let keeper = &self.0.keeper;
+        keeper.usable().is_ok_and(|ring| ring.signing(ring.now(&*keeper.time)).is_some())
     }
 
     /// What was read last, however old it is: for who operates the issuer. `None`: nothing was.
     pub fn status(&self) -> Option<RingStatus> {
         let keeper = &self.0.keeper;
-        let ring = keeper.held.load_full()?;
-        let now = ring.now(&*keeper.time);
-        let keys = ring.keys.iter().map(|key| KeyStatus {
-            key_id: key.id.clone(),
-            phase: key.times.phase(now),
-            times: key.times,
-        });
-        let age = ring.age(&*keeper.time);
-        Some(RingStatus { version: ring.version, now, age, keys: keys.collect() })
-    }
-
-    /// What was read last, if it is not too old to go by.
-    fn held(&self) -> Result<Arc<ReadRing>, MintError> {
-        let keeper = &self.0.keeper;
-        let ring = keeper.held.load_full().ok_or(MintError::NoKey)?;
-        let (age, limit) = (ring.age(&*keeper.time), keeper.schedule.stale_after());
-        if age > limit { Err(MintError::Stale { age, limit }) } else { Ok(ring) }
+        keeper.held.load().as_ref().map(|ring| RingStatus::of(ring, keeper))
     }
 
     /// A policy for this issuer's own tokens, in this process: its keys come from the ring, and nothing is fetched.
@@ -124,46 +171,76 @@ impl<S: RingStore> TokenIssuer<S> {
     /// Algorithm and lifetime are what the ring's instances made them with, also before other settings. Add to it what a
     /// service needs besides; maximum lifetime and leeway are said already.
     pub fn policy_builder(&self) -> PolicyBuilder {
-        let keeper = &self.0.keeper;
-        let issuer = Issuer::new(keeper.issuer.as_str())
+        let issuer = Issuer::new(self.id())
             // Each key of the ring says its own, and those of before other settings go on.
-            .algorithms(SigningKey::published_algorithms())
+            .algorithms(self.algorithms())
             .keys(self.keys())
             .audiences(self.0.audiences.iter().map(String::as_str))
             .token_types([TokenType::AccessToken]);
         Policy::builder()
             .issuer(issuer)
             .max_lifetime(LONGEST_LIFETIME)
-            .leeway(keeper.schedule.leeway_of_verifiers())
+            .leeway(self.0.keeper.settings.schedule.leeway_of_verifiers())
     }
 
-    /// This issuer's keys, for a policy of one's own in this process.
+    /// This issuer's keys, for a policy of one's own in this process. Shared secrets are among them, where its ring has any.
     pub fn keys(&self) -> Keys {
-        Keys::source(RingKeys::new(Arc::clone(&self.0.keeper)))
+        let ring = || RingKeys::new(Arc::clone(&self.0.keeper));
+        let keys = Keys::source(ring());
+        if self.has_secrets() { keys.and(Keys::secret_source(ring())) } else { keys }
+    }
+
+    /// What its keys sign with, by its settings and what the ring has of before.
+    fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        let has_secrets = self.has_secrets();
+        let all = SigningKey::ALGORITHMS.into_iter();
+        all.filter(move |algorithm| has_secrets || *algorithm != Algorithm::HS256)
+    }
+
+    fn has_secrets(&self) -> bool {
+        let keeper = &self.0.keeper;
+        let held = keeper.held.load();
+        keeper.settings.algorithm == Algorithm::HS256
+            || held.iter().any(|ring| ring.keys.iter().any(|key| key.row.is_secret()))
     }
 
     /// Reads the ring and does what is due: publishes the next key in time, and erases what is over. Any instance may,
     /// at any time, and the others take over what it did.
     ///
-    /// Call it once in a [`Schedule::reload`](crate::ring::Schedule::reload).
+    /// The issuer does it by itself, unless it was told to be [refreshed by
+    /// hand](TokenIssuerBuilder::refreshed_by_hand).
     ///
     /// # Errors
     ///
-    /// The ring cannot be had. What was read before serves until it is [too old](crate::ring::Schedule::stale).
+    /// The ring cannot be had. What was read before serves until it is [too old](crate::ring::Schedule::stale). Or a key is
+    /// withdrawn, and could not be [revoked](TokenIssuerBuilder::revocations).
     pub async fn refresh(&self) -> Result<(), RingError> {
-        self.0.keeper.read(Wanted::Due).await.map(drop)
+        self.read(Wanted::Due).await
     }
 
-    /// Takes the key of this id out of the key set, and signs with the one that stands by: verifiers have that.
-    ///
-    /// Nothing happens where it is withdrawn already. Tokens of the key pass at verifiers until they fetch the keys anew.
+    /// Has the next key sign as soon as it safely can: when every instance has read that it will, and every verifier has it.
+    /// That is some minutes from now as a rule, and a day at most by the default [`Schedule`](crate::ring::Schedule). The
+    /// key that signs now is published until its tokens are over: no token is refused.
     ///
     /// # Errors
     ///
-    /// There is no such key ([`RingError::UnknownKey`]). Or the ring cannot be had: say it again. It may have been done.
+    /// The ring cannot be had. Look at the [status](Self::status) before you say it again: it may have been done.
+    pub async fn rotate(&self) -> Result<(), RingError> {
+        self.read(Wanted::Turn).await
+    }
+
+    /// Takes the key of this id out of the key set, and signs with the one that stands by: verifiers have that. Then the
+    /// key is revoked, where the issuer knows a [list of revocations](TokenIssuerBuilder::revocations).
+    ///
+    /// Nothing happens where it is withdrawn already. Tokens of the key pass until verifiers fetch the keys anew; at those
+    /// that enforce the list for [`Revocable::Key`](portcullis::Revocable::Key), with no further request.
+    ///
+    /// # Errors
+    ///
+    /// There is no such key ([`RingError::UnknownKey`]). The ring cannot be had: say it again, it may have been done. Or the
+    /// key is withdrawn, and not revoked yet ([`RingError::NotRevoked`]).
     pub async fn withdraw(&self, key_id: &str) -> Result<(), RingError> {
-        let wanted = Wanted::Compromised { key_ids: vec![key_id.to_owned()] };
-        self.0.keeper.read(wanted).await.map(drop)
+        self.read(Wanted::Compromised { key_ids: vec![key_id.to_owned()] }).await
     }
 
     /// Takes all keys out of the key set that are there now, and makes new ones: where the store and a root secret are in
@@ -173,9 +250,14 @@ impl<S: RingStore> TokenIssuer<S> {
     /// # Errors
     ///
     /// The ring cannot be had. Look at the [status](Self::status) before you say it again: it may have been done, and
-    /// would be done to the new keys.
+    /// would be done to the new keys. Or the keys are withdrawn, and not revoked yet ([`RingError::NotRevoked`]).
     pub async fn withdraw_all(&self) -> Result<(), RingError> {
-        self.0.keeper.read(Wanted::AllCompromised).await.map(drop)
+        self.read(Wanted::AllCompromised).await
+    }
+
+    async fn read(&self, wanted: Wanted) -> Result<(), RingError> {
+        let ring = self.0.keeper.read(wanted).await?;
+        self.0.keeper.revoke_withdrawn(&ring).await
     }
 }
 
@@ -188,36 +270,10 @@ impl<S> Clone for TokenIssuer<S> {
 impl<S> fmt::Debug for TokenIssuer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenIssuer")
-            .field("issuer", &self.0.keeper.issuer)
-            .field("algorithm", &self.0.keeper.algorithm)
+            .field("issuer", &self.0.keeper.settings.issuer)
+            .field("algorithm", &self.0.keeper.settings.algorithm)
             .finish_non_exhaustive()
     }
-}
-
-/// A ring as an instance holds it.
-#[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RingStatus {
-    /// How often it was changed.
-    pub version: RingVersion,
-    /// The ring's clock.
-    pub now: RingTime,
-    /// How long ago it was read.
-    pub age: Duration,
-    /// Its keys, in the order in which they sign.
-    pub keys: Vec<KeyStatus>,
-}
-
-/// What a key of a ring does.
-#[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeyStatus {
-    /// Its id.
-    pub key_id: String,
-    /// What it does now.
-    pub phase: Phase,
-    /// What it does when.
-    pub times: KeyTimes,
 }
 
 /// The longest that an access token may live: whoever has one uses it for as long.

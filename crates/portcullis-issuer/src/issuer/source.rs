@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis::KeySet;
-use portcullis::keys::{KeyFuture, KeyQuery, KeySource, KeysUnavailable};
+use portcullis::keys::{KeyFuture, KeyQuery, KeySource, KeysUnavailable, SecretSet, SecretSource};
 
 use crate::keeper::{RingKeeper, Wanted};
 use crate::store::RingStore;
@@ -12,7 +12,7 @@ use crate::store::RingStore;
 /// How often the store is asked at most for a key that is not there: anybody can send a token that names one.
 const COOL_DOWN: Duration = Duration::from_secs(5);
 
-/// The keys of a ring, for a policy in the same process.
+/// The keys of a ring, for a policy in the same process: those that have a public part, and shared secrets.
 pub(super) struct RingKeys<S> {
     keeper: Arc<RingKeeper<S>>,
     asked: Arc<Mutex<Asked>>,
@@ -34,19 +34,19 @@ impl<S> RingKeys<S> {
 }
 
 impl<S: RingStore> RingKeys<S> {
+    fn description(&self) -> String {
+        format!("the ring of the issuer {}", self.keeper.settings.issuer)
+    }
+
     fn is_stale(&self) -> bool {
-        let limit = self.keeper.schedule.stale_after();
-        self.keeper.held.load().as_ref().is_none_or(|it| it.age(&*self.keeper.time) > limit)
+        self.keeper.usable().is_err()
     }
 }
 
 impl<S: RingStore> KeySource for RingKeys<S> {
     /// What is too old is not used: a key may have been withdrawn since.
     fn keys(&self) -> KeySet {
-        match self.keeper.held.load_full() {
-            Some(ring) if !self.is_stale() => ring.key_set.clone(),
-            _ => KeySet::empty(),
-        }
+        self.keeper.usable().map_or_else(|_| KeySet::empty(), |ring| ring.key_set.clone())
     }
 
     fn seek(&self, _: &KeyQuery<'_>) -> Option<KeyFuture> {
@@ -67,7 +67,22 @@ impl<S: RingStore> KeySource for RingKeys<S> {
     }
 
     fn describe(&self) -> String {
-        format!("the ring of the issuer {}", self.keeper.issuer)
+        self.description()
+    }
+}
+
+impl<S: RingStore> SecretSource for RingKeys<S> {
+    /// What is too old is not used: a secret may have been withdrawn since.
+    fn secrets(&self) -> SecretSet {
+        self.keeper.usable().map_or_else(|_| SecretSet::empty(), |ring| ring.secrets.clone())
+    }
+
+    fn seek(&self, query: &KeyQuery<'_>) -> Option<KeyFuture> {
+        KeySource::seek(self, query)
+    }
+
+    fn describe(&self) -> String {
+        self.description()
     }
 }
 
@@ -77,6 +92,8 @@ fn unavailable() -> KeysUnavailable {
 
 impl<S> fmt::Debug for RingKeys<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RingKeys").field("issuer", &self.keeper.issuer).finish_non_exhaustive()
+        f.debug_struct("RingKeys")
+            .field("issuer", &self.keeper.settings.issuer)
+            .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use portcullis::{Algorithm, Clock, Error, Secret};
 
 use super::*;
 use crate::machine::MachineTime;
-use crate::ring::{Schedule, ScheduleFault};
+use crate::ring::{Phase, RingTime, Schedule, ScheduleFault};
 use crate::root::RootFault;
 use crate::store::{MemoryRing, StoreError};
 
@@ -62,7 +62,8 @@ impl World {
             .lifetime(LIFETIME)
             .root_secrets([Secret::new(ROOT)])
             .ring(self.store.clone());
-        builder.time(self.time.clone()).build().await.expect("an issuer")
+        let builder = builder.time(self.time.clone()).refreshed_by_hand();
+        builder.build().await.expect("an issuer")
     }
 
     fn policy(&self, issuer: &TokenIssuer<MemoryRing>) -> Policy {
@@ -85,7 +86,7 @@ fn signing_key(issuer: &TokenIssuer<MemoryRing>) -> String {
 async fn what_one_instance_mints_passes_at_every_other() {
     let world = World::new();
     let (one, other) = (world.issuer().await, world.issuer().await);
-    let minted = one.mint(&alice()).expect("a token");
+    let minted = one.mint_now(&alice()).expect("a token");
     let token = world.policy(&other).verify_token_now(&minted.token).expect("a good token");
     assert_eq!(token.subject(), Some("alice"));
     assert_eq!(token.expires_at(), UnixTime(NOW + 900));
@@ -108,7 +109,7 @@ async fn in_ten_rotations_no_token_is_refused_before_its_time() {
         }
         issuer.refresh().await.expect("a ring");
         other.refresh().await.expect("a ring");
-        let minted = issuer.mint(&alice()).expect("a token");
+        let minted = issuer.mint_now(&alice()).expect("a token");
         let id = signing_key(&issuer);
         if signed_by.last() != Some(&id) {
             signed_by.push(id);
@@ -128,10 +129,10 @@ async fn after_an_emergency_tokens_of_the_key_are_refused_where_the_ring_was_rea
     let world = World::new();
     let (issuer, other) = (world.issuer().await, world.issuer().await);
     let policy = world.policy(&other);
-    let before = issuer.mint(&alice()).expect("a token");
+    let before = issuer.mint_now(&alice()).expect("a token");
     issuer.withdraw(&signing_key(&issuer)).await.expect("done");
     // With the key that the other instance knows already.
-    let after = issuer.mint(&alice()).expect("a token");
+    let after = issuer.mint_now(&alice()).expect("a token");
     assert!(policy.verify_token_now(&after.token).is_ok());
     other.refresh().await.expect("a ring");
     assert!(matches!(policy.verify_token_now(&before.token), Err(Error::Key(_))));
@@ -144,10 +145,10 @@ async fn a_key_that_an_instance_does_not_know_yet_is_looked_for_once() {
     let (issuer, other) = (world.issuer().await, world.issuer().await);
     let policy = world.policy(&other);
     issuer.withdraw_all().await.expect("done");
-    let minted = issuer.mint(&alice()).expect("a token");
+    let minted = issuer.mint_now(&alice()).expect("a token");
     assert!(policy.verify_token(&minted.token).await.is_ok(), "it is read for the token");
     issuer.withdraw_all().await.expect("done");
-    let minted = issuer.mint(&alice()).expect("a token");
+    let minted = issuer.mint_now(&alice()).expect("a token");
     assert!(policy.verify_token(&minted.token).await.is_err(), "and not again at once");
     world.set(Duration::from_secs(5));
     assert!(policy.verify_token(&minted.token).await.is_ok());
@@ -160,7 +161,7 @@ async fn a_key_that_could_not_be_looked_for_is_unavailable_and_not_unknown() {
     let (issuer, other) = (world.issuer().await, world.issuer().await);
     let policy = world.policy(&other);
     issuer.withdraw_all().await.expect("done");
-    let minted = issuer.mint(&alice()).expect("a token");
+    let minted = issuer.mint_now(&alice()).expect("a token");
     world.store.set_fault(Some(StoreError::new("connection refused")));
     for _ in 0..3 {
         let error = policy.verify_token(&minted.token).await.expect_err("nobody can tell");
@@ -179,12 +180,13 @@ async fn without_its_store_an_instance_goes_on_for_a_bounded_time() {
     world.store.set_fault(Some(StoreError::new("connection refused")));
     world.set(Duration::from_secs(600));
     assert!(issuer.refresh().await.is_err());
-    let minted = issuer.mint(&alice()).expect("a token");
+    let minted = issuer.mint_now(&alice()).expect("a token");
     assert!(policy.verify_token(&minted.token).await.is_ok() && issuer.key_set().is_ok());
     world.set(Duration::from_secs(601));
-    let refused = issuer.mint(&alice()).expect_err("too old");
+    let refused = issuer.mint_now(&alice()).expect_err("too old");
     assert!(refused.is_unavailable(), "{refused}");
-    assert_eq!(issuer.key_set().err(), Some(refused));
+    assert_eq!(issuer.key_set().err().map(MintError::NotReady), Some(refused));
+    assert!(!issuer.is_ready());
     // Unavailable is not invalid.
     let error = policy.verify_token(&minted.token).await.expect_err("nobody can tell");
     assert_eq!(error.reason(), "keys_unavailable");
@@ -196,7 +198,7 @@ async fn without_its_store_an_instance_goes_on_for_a_bounded_time() {
 #[tokio::test]
 async fn every_fault_of_an_issuer_is_told_at_once() {
     let refused = TokenIssuer::builder("")
-        .algorithm(Algorithm::HS256)
+        .algorithm(Algorithm::HS512)
         .audiences([""])
         .lifetime(Duration::from_secs(48 * 60 * 60))
         .root_secrets([])
@@ -261,7 +263,8 @@ async fn tokens_of_other_settings_of_the_same_issuer_pass() {
     let builder = |algorithm, minutes: u64| {
         let builder = TokenIssuer::builder(ISSUER).algorithm(algorithm).audiences([AUDIENCE]);
         let builder = builder.lifetime(Duration::from_secs(60 * minutes));
-        builder.root_secrets([Secret::new(ROOT)]).ring(world.store.clone()).time(world.time.clone())
+        let builder = builder.root_secrets([Secret::new(ROOT)]).ring(world.store.clone());
+        builder.time(world.time.clone()).refreshed_by_hand()
     };
     let others = [
         builder(Algorithm::EdDSA, 15).build().await.expect("an issuer"),
@@ -270,14 +273,14 @@ async fn tokens_of_other_settings_of_the_same_issuer_pass() {
     ];
     for other in &others {
         for (mints, verifies) in [(&before, other), (other, &before)] {
-            let minted = mints.mint(&alice()).expect("a token");
+            let minted = mints.mint_now(&alice()).expect("a token");
             let verified = world.policy(verifies).verify_token_now(&minted.token);
             assert!(verified.is_ok(), "{other:?} {verified:?}");
         }
     }
     // And of a key that was made by other settings.
     others[0].withdraw_all().await.expect("done");
-    let minted = others[0].mint(&alice()).expect("a token");
+    let minted = others[0].mint_now(&alice()).expect("a token");
     before.refresh().await.expect("a ring");
     assert!(world.policy(&before).verify_token_now(&minted.token).is_ok());
 }
@@ -296,4 +299,148 @@ async fn an_issuer_that_is_refused_leaves_no_ring() {
     assert!(refused.is_err());
     let ring = store.load("https://id.example/.well-known/openid-configuration").await;
     assert_eq!(ring.expect("a store").ring, None);
+}
+
+/// Shared secrets: the same ring, and nothing of them is published.
+#[tokio::test]
+async fn tokens_of_a_shared_secret_pass_at_who_has_the_ring_and_turn_as_others_do() {
+    let world = World::new();
+    let build = async || {
+        let builder = TokenIssuer::builder(ISSUER)
+            .algorithm(Algorithm::HS256)
+            .audiences([AUDIENCE])
+            .lifetime(LIFETIME)
+            .root_secrets([Secret::new(ROOT)])
+            .ring(world.store.clone());
+        let builder = builder.time(world.time.clone()).refreshed_by_hand();
+        builder.build().await.expect("an issuer")
+    };
+    let (one, other) = (build().await, build().await);
+    let policy = world.policy(&other);
+    assert_eq!(&*one.key_set().expect("a set").body, r#"{"keys":[]}"#);
+    let mut tokens = Vec::new();
+    for minutes in 0..60 {
+        world.set(Duration::from_secs(60 * minutes));
+        one.refresh().await.expect("a ring");
+        other.refresh().await.expect("a ring");
+        if minutes == 24 {
+            one.rotate().await.expect("turned");
+        }
+        tokens.push(one.mint_now(&alice()).expect("a token"));
+        let now = UnixTime(NOW + 60 * i64::try_from(minutes).expect("few"));
+        tokens.retain(|minted: &Minted| minted.expires_at > now);
+        for minted in &tokens {
+            assert!(policy.verify_token(&minted.token).await.is_ok(), "{minutes}");
+        }
+    }
+    // One that stands by was young: a day.
+    world.set(Duration::from_secs(25 * 60 * 60));
+    one.refresh().await.expect("a ring");
+    assert_eq!(one.status().expect("a ring").keys[1].phase, Phase::Signing);
+    // Over: its private part is not kept longer than its tokens pass.
+    let (_, ring) = world.store.load(ISSUER).await.expect("a store").ring.expect("a ring");
+    assert_eq!(ring.keys.iter().filter(|row| row.private.is_some()).count(), 2);
+    // An emergency: refused with the next request, where the ring was read.
+    let before = one.mint_now(&alice()).expect("a token");
+    other.refresh().await.expect("a ring");
+    assert!(policy.verify_token(&before.token).await.is_ok());
+    one.withdraw(&signing_key(&one)).await.expect("done");
+    other.refresh().await.expect("a ring");
+    assert!(policy.verify_token(&before.token).await.is_err());
+}
+
+/// What was verified and remembered, too.
+#[tokio::test]
+async fn a_remembered_token_of_a_withdrawn_key_is_refused_with_the_next_request() {
+    let world = World::new();
+    let (issuer, other) = (world.issuer().await, world.issuer().await);
+    let policy = world.policy(&other);
+    let minted = issuer.mint_now(&alice()).expect("a token");
+    for _ in 0..2 {
+        assert!(policy.verify_token(&minted.token).await.is_ok());
+    }
+    issuer.withdraw(&signing_key(&issuer)).await.expect("done");
+    other.refresh().await.expect("a ring");
+    assert!(policy.verify_token(&minted.token).await.is_err());
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_is_refused_with_the_next_request_where_revocations_are_enforced() {
+    let world = World::new();
+    let revocations = portcullis::Revocations::in_memory();
+    let builder = TokenIssuer::builder(ISSUER)
+        .algorithm(Algorithm::ES256)
+        .audiences([AUDIENCE])
+        .lifetime(LIFETIME)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(world.store.clone())
+        .revocations(revocations.clone());
+    let builder = builder.time(world.time.clone()).refreshed_by_hand();
+    let issuer = builder.build().await.expect("an issuer");
+    // It does not read the ring in the meantime.
+    let other = world.issuer().await;
+    let enforced = revocations.enforce([portcullis::Revocable::Key]);
+    let clock = PolicyClock(world.time.clone());
+    let policy = other.policy_builder().clock(clock).revocations(enforced).build();
+    let policy = policy.expect("a policy");
+    let minted = issuer.mint_now(&alice()).expect("a token");
+    assert!(policy.verify_token(&minted.token).await.is_ok());
+    issuer.withdraw(&signing_key(&issuer)).await.expect("done");
+    let refused = policy.verify_token(&minted.token).await.expect_err("revoked");
+    assert_eq!(refused.reason(), "revoked");
+    let minted = issuer.mint_now(&alice()).expect("a token");
+    assert!(policy.verify_token(&minted.token).await.is_ok(), "of the key that stood by");
+}
+
+/// Nobody calls `refresh`.
+#[tokio::test(start_paused = true)]
+async fn an_issuer_reads_its_ring_by_itself_for_as_long_as_it_is_there() {
+    let world = World::new();
+    let reads = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&reads);
+    let builder = TokenIssuer::builder(ISSUER)
+        .algorithm(Algorithm::ES256)
+        .audiences([AUDIENCE])
+        .lifetime(LIFETIME)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(world.store.clone())
+        .on_event(move |_| *count.lock().expect("no panic") += 1);
+    let issuer = builder.time(world.time.clone()).build().await.expect("an issuer");
+    let other = world.issuer().await;
+    let key = signing_key(&issuer);
+    other.withdraw(&key).await.expect("done");
+    assert_eq!(signing_key(&issuer), key, "not read yet");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_ne!(signing_key(&issuer), key);
+    drop(issuer);
+    world.store.set_fault(Some(StoreError::new("connection refused")));
+    let told = *reads.lock().expect("no panic");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(*reads.lock().expect("no panic"), told, "nothing reads it any more");
+}
+
+#[test]
+fn without_a_runtime_an_issuer_says_what_would_read_its_ring() {
+    let builder = || {
+        TokenIssuer::builder(ISSUER)
+            .algorithm(Algorithm::ES256)
+            .audiences([AUDIENCE])
+            .lifetime(LIFETIME)
+            .root_secrets([Secret::new(ROOT)])
+            .ring(MemoryRing::new())
+    };
+    let built = futures_lite(builder().build()).expect_err("no runtime");
+    assert!(matches!(&built, BuildError::Faults(faults) if *faults == [IssuerFault::NoRuntime]));
+    let issuer = futures_lite(builder().refreshed_by_hand().build()).expect("an issuer");
+    assert!(issuer.is_ready());
+}
+
+/// Polls what never waits, as an executor that is not tokio would.
+fn futures_lite<T>(future: impl Future<Output = T>) -> T {
+    let mut future = core::pin::pin!(future);
+    let mut context = core::task::Context::from_waker(core::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        core::task::Poll::Ready(done) => done,
+        core::task::Poll::Pending => panic!("it waits"),
+    }
 }

@@ -1,11 +1,43 @@
 use core::fmt;
 use core::time::Duration;
 
+use portcullis::revocation::RevokeError;
+
 use crate::key::KeyError;
 use crate::ring::MAX_KEYS;
 use crate::row::{ForeignRing, ForeignRow};
-use crate::seal::UnsealError;
+use crate::seal::SealError;
+use crate::signer::SignerError;
 use crate::store::StoreError;
+
+/// Why an instance cannot go by the ring that it holds: a 503.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum IssuerNotReady {
+    /// It was not read yet.
+    Unread,
+    /// It was not read for too long: since then, a key may have been withdrawn.
+    Stale {
+        /// How long ago it was read.
+        age: Duration,
+        /// For how long it may be gone by.
+        limit: Duration,
+    },
+}
+
+impl fmt::Display for IssuerNotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread => f.write_str("the ring of signing keys was not read yet"),
+            Self::Stale { age, limit } => write!(
+                f,
+                "the ring of signing keys was read {age:?} ago, and may be used for {limit:?}: its store cannot be asked"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for IssuerNotReady {}
 
 /// Why an instance cannot have its ring.
 #[non_exhaustive]
@@ -15,8 +47,22 @@ pub enum RingError {
     Store(StoreError),
     /// A row is not of who has the root secrets.
     Foreign(ForeignRow),
-    /// A private part cannot be had.
-    Unseal(UnsealError),
+    /// A private part cannot be sealed, or had.
+    Seal(SealError),
+    /// A signer cannot make a key.
+    Signer(SignerError),
+    /// A key is at a signer, and this instance has none.
+    NoSigner {
+        /// The id of the key.
+        key_id: String,
+    },
+    /// A key was withdrawn, and could not be revoked.
+    NotRevoked {
+        /// The id of the key.
+        key_id: String,
+        /// Why.
+        error: RevokeError,
+    },
     /// There is a ring, and its keys are gone.
     NoKeys,
     /// There was a ring, and the store has none.
@@ -81,9 +127,9 @@ impl From<ForeignRing> for RingError {
     }
 }
 
-impl From<UnsealError> for RingError {
-    fn from(error: UnsealError) -> Self {
-        Self::Unseal(error)
+impl From<SealError> for RingError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
     }
 }
 
@@ -98,7 +144,16 @@ impl fmt::Display for RingError {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Foreign(error) => error.fmt(f),
-            Self::Unseal(error) => error.fmt(f),
+            Self::Seal(error) => error.fmt(f),
+            Self::Signer(error) => error.fmt(f),
+            Self::NoSigner { key_id } => write!(
+                f,
+                "the private part of the signing key `{key_id}` is at a signer, and this instance has none: give it the one that made the key (`TokenIssuerBuilder::signer`)"
+            ),
+            Self::NotRevoked { key_id, error } => write!(
+                f,
+                "the signing key `{key_id}` is withdrawn from the ring, and could not be revoked, which each instance tries again with each reading: {error}"
+            ),
             Self::NoKeys => f.write_str(
                 "the ring of the issuer is there, and its keys are gone: restore them from a backup; to begin anew, delete the ring as well, and every token is refused",
             ),

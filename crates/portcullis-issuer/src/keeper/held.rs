@@ -4,20 +4,54 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use base64::prelude::*;
-use portcullis::KeySet;
+use portcullis::keys::SecretSet;
+use portcullis::routes::PublicDocument;
+use portcullis::{Algorithm, KeySet, Secret};
 
-use crate::key::SigningKey;
+use super::{RingError, RingKeeper};
+use crate::key::{KeyError, RemoteKey, SigningKey};
 use crate::machine::MachineTime;
-use crate::ring::{KeyTimes, Phase, RingTime};
-use crate::store::RingVersion;
+use crate::ring::{Phase, RingTime};
+use crate::row::{KeyRow, PrivatePart};
+use crate::store::{RingStore, RingVersion, StoredRing};
 use crate::token::TokenHeader;
+
+const NO_KEYS: &str = r#"{"keys":[]}"#;
 
 /// A key of a ring that was read.
 pub(crate) struct HeldKey {
-    pub(crate) id: String,
-    pub(crate) times: KeyTimes,
+    pub(crate) row: KeyRow,
     /// Where its private part is kept.
-    pub(crate) signing: Option<(SigningKey, TokenHeader)>,
+    signing: Option<Arc<SigningPart>>,
+}
+
+/// What signs, and the header of what it signs.
+pub(crate) struct SigningPart {
+    pub(crate) signer: HeldSigner,
+    pub(crate) header: TokenHeader,
+}
+
+/// Where a private part is.
+pub(crate) enum HeldSigner {
+    Here(SigningKey),
+    AtSigner(RemoteKey),
+}
+
+impl HeldKey {
+    /// A shared secret, to verify with.
+    fn secret(&self) -> Option<Secret> {
+        match &self.signing.as_ref()?.signer {
+            HeldSigner::Here(key) => key.secret(),
+            HeldSigner::AtSigner(_) => None,
+        }
+    }
+
+    /// Whether `row` is of the same key, with the same private part.
+    fn is_of(&self, row: &KeyRow) -> bool {
+        let KeyRow { key_id, algorithm, public_jwk, private, times: _, mac: _ } = &self.row;
+        (key_id, algorithm, public_jwk, private)
+            == (&row.key_id, &row.algorithm, &row.public_jwk, &row.private)
+    }
 }
 
 /// The public keys of an issuer, as a JWK set (RFC 7517 §5). The bytes are the same on all instances. Clones are cheap.
@@ -38,8 +72,19 @@ impl PublishedKeys {
         Self { body: body.into(), etag: etag.into() }
     }
 
+    /// As it is sent.
+    fn document(&self) -> PublicDocument {
+        let body = self.body.as_bytes().to_vec();
+        let document = PublicDocument::new("application/jwk-set+json", body);
+        document.with_entity_tag(self.etag.trim_matches('"'))
+    }
+
     /// To verify with. `None`: one of them is not a key.
     pub(super) fn key_set(&self) -> Option<KeySet> {
+        // Of shared secrets alone.
+        if *self.body == *NO_KEYS {
+            return Some(KeySet::empty());
+        }
         KeySet::from_jwks(&*self.body).ok().filter(|keys| keys.skipped().is_empty())
     }
 }
@@ -49,8 +94,13 @@ pub(crate) struct ReadRing {
     pub(crate) version: RingVersion,
     pub(crate) keys: Vec<HeldKey>,
     pub(crate) published: PublishedKeys,
+    /// The same, as it is sent.
+    pub(crate) document: PublicDocument,
     /// The same, to verify with.
     pub(crate) key_set: KeySet,
+    /// Shared secrets, to verify with.
+    pub(crate) secrets: SecretSet,
+    pub(crate) longest_lifetime: Duration,
     /// The store's clock, and the machine's at the same moment.
     pub(super) now: RingTime,
     pub(super) elapsed: Duration,
@@ -68,9 +118,107 @@ impl ReadRing {
         time.elapsed().saturating_sub(self.elapsed).max(time.wall().since(self.wall))
     }
 
-    /// The key that signs.
-    pub(crate) fn signing(&self, now: RingTime) -> Option<(&HeldKey, &SigningKey, &TokenHeader)> {
-        let mut signing = self.keys.iter().filter(|key| key.times.phase(now) == Phase::Signing);
-        signing.find_map(|held| held.signing.as_ref().map(|(key, header)| (held, key, header)))
+    /// By how much the machine's clock was behind the store's, in seconds; below 0 where it was ahead.
+    pub(crate) fn offset(&self) -> f64 {
+        let seconds = |after: RingTime, before: RingTime| after.since(before).as_secs_f64();
+        seconds(self.now, self.wall) - seconds(self.wall, self.now)
     }
+
+    /// The key that signs.
+    pub(crate) fn signing(&self, now: RingTime) -> Option<(&KeyRow, &Arc<SigningPart>)> {
+        let is_signing = |key: &&HeldKey| key.row.times.phase(now) == Phase::Signing;
+        let mut signing = self.keys.iter().filter(is_signing);
+        signing.find_map(|held| Some((&held.row, held.signing.as_ref()?)))
+    }
+}
+
+impl<S: RingStore> RingKeeper<S> {
+    /// The ring as this instance holds it.
+    pub(super) async fn take(
+        &self,
+        version: RingVersion,
+        stored: StoredRing,
+        now: RingTime,
+        elapsed: Duration,
+    ) -> Result<ReadRing, RingError> {
+        let StoredRing { longest_lifetime, keys: mut rows, mac: _ } = stored;
+        // The same order on every instance, so the same bytes.
+        rows.sort_by(|a, b| (a.times.signs_from, &a.key_id).cmp(&(b.times.signs_from, &b.key_id)));
+        let published = rows.iter().filter(|row| row.times.is_published(now) && !row.is_secret());
+        let published = PublishedKeys::of(published.map(|row| row.public_jwk.as_str()));
+        let before = self.held.load_full();
+        let key_set = match &before {
+            Some(before) if before.published == published => before.key_set.clone(),
+            _ => published.key_set().ok_or_else(|| not_a_key(&rows, now))?,
+        };
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in rows {
+            let before = before.iter().flat_map(|before| &before.keys);
+            // Opened and read once: what seals may be far away.
+            let signing = match before.into_iter().find(|held| held.is_of(&row)) {
+                Some(held) => held.signing.clone(),
+                None => self.signing(&row).await?.map(Arc::new),
+            };
+            keys.push(HeldKey { row, signing });
+        }
+        let secrets = keys.iter().filter(|key| key.row.times.is_published(now));
+        let secrets = SecretSet::new(secrets.filter_map(HeldKey::secret));
+        let secrets = secrets.map_err(|_| KeyError::Private { algorithm: Algorithm::HS256 })?;
+        let (wall, document) = (self.time.wall(), published.document());
+        Ok(ReadRing {
+            version,
+            keys,
+            published,
+            document,
+            key_set,
+            secrets,
+            longest_lifetime,
+            now,
+            elapsed,
+            wall,
+        })
+    }
+
+    /// What signs for a row, where its private part is kept.
+    async fn signing(&self, row: &KeyRow) -> Result<Option<SigningPart>, RingError> {
+        let KeyRow { key_id, algorithm, public_jwk, private, .. } = row;
+        let Some(private) = private else { return Ok(None) };
+        let known = SigningKey::ALGORITHMS.into_iter().find(|it| it.name() == algorithm);
+        let newer =
+            || RingError::NewerAlgorithm { key_id: key_id.clone(), algorithm: algorithm.clone() };
+        let (known, signer, found) = match private {
+            PrivatePart::Sealed(sealed) => {
+                let opened = self.seal.opened(sealed, self.whose(key_id, algorithm)).await?;
+                let known = known.ok_or_else(newer)?;
+                let key = SigningKey::read(known, &opened, Some(key_id))?;
+                let found = key.public_jwk().unwrap_or_default().to_owned();
+                (known, HeldSigner::Here(key), found)
+            }
+            PrivatePart::AtSigner { name } if self.signer.is_some() => {
+                let known = known.ok_or_else(newer)?;
+                let key = RemoteKey::of_jwk(known, name.clone(), public_jwk, key_id)?;
+                let found = key.public_jwk().to_owned();
+                (known, HeldSigner::AtSigner(key), found)
+            }
+            PrivatePart::AtSigner { .. } => {
+                return Err(RingError::NoSigner { key_id: key_id.clone() });
+            }
+        };
+        if found != *public_jwk {
+            return Err(RingError::PublicPart { key_id: key_id.clone() });
+        }
+        let header = TokenHeader::new(known, key_id);
+        Ok(Some(SigningPart { signer, header }))
+    }
+}
+
+/// Names the key whose public part is not one.
+fn not_a_key(rows: &[KeyRow], now: RingTime) -> RingError {
+    let is_none = |row: &&KeyRow| {
+        row.times.is_published(now)
+            && !row.is_secret()
+            && PublishedKeys::of([&*row.public_jwk]).key_set().is_none()
+    };
+    let key_id = rows.iter().find(is_none).map(|row| row.key_id.clone());
+    RingError::PublicPart { key_id: key_id.unwrap_or_default() }
 }

@@ -1,12 +1,12 @@
 use std::sync::Mutex;
 
-use portcullis::Secret;
+use portcullis::{Revocable, Secret};
 
 use super::*;
 use crate::ring::ScheduleFault;
-use crate::row::ForeignRing;
-use crate::seal::UnsealError;
-use crate::store::{MemoryRing, StoreError};
+use crate::row::{ForeignRing, PrivatePart};
+use crate::seal::{Seal, SealError, Sealed, SealedFor};
+use crate::store::{MemoryRing, RingVersion, StoreError};
 
 const ISSUER: &str = "https://id.example";
 const OLD: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";
@@ -65,14 +65,26 @@ impl Fleet {
         lifetime: Duration,
         schedule: Schedule,
     ) -> RingKeeper<MemoryRing> {
+        self.keeper_beside(secrets, lifetime, schedule, Parties::default())
+    }
+
+    fn keeper_beside(
+        &self,
+        secrets: &[&str],
+        lifetime: Duration,
+        schedule: Schedule,
+        parties: Parties,
+    ) -> RingKeeper<MemoryRing> {
         let root = RootSecrets::new(secrets.iter().map(|text| Secret::new(*text)));
-        RingKeeper::new(
-            ISSUER.to_owned(),
-            (Algorithm::ES256, schedule, lifetime),
-            &root.expect("good secrets"),
-            self.store.clone(),
-            self.time.clone(),
-        )
+        let (issuer, algorithm) = (ISSUER.to_owned(), Algorithm::ES256);
+        let settings = Settings { issuer, algorithm, schedule, lifetime };
+        let (store, time) = (self.store.clone(), self.time.clone());
+        RingKeeper::new(settings, &root.expect("good secrets"), store, parties, time)
+    }
+
+    /// One that does something besides.
+    fn keeper_with_parties(&self, parties: Parties) -> RingKeeper<MemoryRing> {
+        self.keeper_beside(&[OLD], LIFETIME, Schedule::default(), parties)
     }
 
     fn keeper(&self) -> RingKeeper<MemoryRing> {
@@ -98,8 +110,24 @@ fn compromised(keeper: &RingKeeper<MemoryRing>, key_id: &str) -> Result<Arc<Read
     now(keeper.read(Wanted::Compromised { key_ids: vec![key_id.to_owned()] }))
 }
 
+fn changed(
+    keeper: &RingKeeper<MemoryRing>,
+    stored: &StoredRing,
+    wanted: &mut Wanted,
+    version: Option<RingVersion>,
+) -> change::Change {
+    now(keeper.change(stored, wanted, version, NOW)).expect("good").expect("a change")
+}
+
+fn sealed(row: &mut KeyRow) -> &mut Sealed {
+    match &mut row.private {
+        Some(PrivatePart::Sealed(sealed)) => sealed,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn signs(ring: &ReadRing, at: RingTime) -> String {
-    ring.signing(at).expect("a key that signs").0.id.clone()
+    ring.signing(at).expect("a key that signs").0.key_id.clone()
 }
 
 #[test]
@@ -140,7 +168,7 @@ fn keys_follow_each_other_over_a_year_without_a_gap_and_without_a_leftover() {
         if signed.last() != Some(&id) {
             signed.push(id);
         }
-        let private = fleet.stored().keys.iter().filter(|row| row.sealed.is_some()).count();
+        let private = fleet.stored().keys.iter().filter(|row| row.private.is_some()).count();
         assert!((2..=3).contains(&private), "{private}");
     }
     assert_eq!(signed.len(), 13);
@@ -156,9 +184,8 @@ fn who_loses_a_race_takes_what_the_other_made() {
     let loaded = now(fleet.store.load(ISSUER)).expect("a store");
     assert_eq!(loaded.ring, None);
     let empty = StoredRing { longest_lifetime: LIFETIME, keys: Vec::new(), mac: Vec::new() };
-    let offers = keepers.each_ref().map(|keeper| {
-        keeper.changed(&empty, &mut Wanted::First, None, NOW).expect("good").expect("a change")
-    });
+    let offers =
+        keepers.each_ref().map(|keeper| changed(keeper, &empty, &mut Wanted::First, None).ring);
     let swaps = offers.each_ref().map(|ring| now(fleet.store.swap(ISSUER, None, ring)));
     assert_eq!(swaps, [Ok(Swap::Done), Ok(Swap::Lost), Ok(Swap::Lost)]);
     let rings =
@@ -177,7 +204,7 @@ fn in_an_emergency_the_standby_signs_and_the_compromised_key_is_published_no_lon
     assert!(before.published.body.contains(&signs(&after, NOW)), "verifiers have it already");
     assert!(!after.published.body.contains(&id));
     let row = fleet.stored().keys.into_iter().find(|row| row.key_id == id).expect("its row");
-    assert_eq!(row.sealed, None);
+    assert_eq!(row.private, None);
     // Once is enough, whoever says it again.
     let version = after.version;
     assert_eq!(compromised(&other, &id).expect("a ring").version, version);
@@ -193,7 +220,7 @@ fn where_all_keys_are_compromised_new_ones_are_made_once() {
     let after = now(keeper.read(Wanted::AllCompromised)).expect("a ring");
     assert_eq!(after.version, RingVersion(2));
     assert_eq!((after.keys.len(), after.key_set.len()), (4, 2));
-    assert!(before.keys.iter().all(|key| !after.published.body.contains(&key.id)));
+    assert!(before.keys.iter().all(|key| !after.published.body.contains(&key.row.key_id)));
 }
 
 #[test]
@@ -223,8 +250,8 @@ fn whoever_writes_to_the_store_adds_no_key_and_moves_no_time() {
         |ring| ring.keys[0].times.verifies_until = None,
         |ring| ring.keys[0].public_jwk = ring.keys[1].public_jwk.clone(),
         |ring| {
-            let sealed = ring.keys[0].sealed.take();
-            ring.keys[0].sealed = core::mem::replace(&mut ring.keys[1].sealed, sealed);
+            let private = ring.keys[0].private.take();
+            ring.keys[0].private = core::mem::replace(&mut ring.keys[1].private, private);
         },
         |ring| {
             let key = ring.keys[0].clone();
@@ -261,7 +288,7 @@ type Change<'a> = &'a dyn Fn(&mut KeyRow);
 
 #[test]
 fn a_key_that_cannot_be_had_is_named() {
-    let (fleet, sealing) = (Fleet::new(), Fleet::new().keeper().seal);
+    let fleet = Fleet::new();
     let keeper = fleet.keeper();
     let signing = signs(&due(&keeper).expect("a ring"), NOW);
     let (key_id, algorithm) = (signing.clone(), "ML-DSA-44".to_owned());
@@ -270,13 +297,15 @@ fn a_key_that_cannot_be_had_is_named() {
     };
     let no_key = |row: &mut KeyRow| row.public_jwk = r#"{"kty":"EC"}"#.to_owned();
     let newer = |row: &mut KeyRow| {
-        let whose = whose(ISSUER, &row.key_id, &algorithm);
-        (row.sealed, row.algorithm) = (Some(sealing.seal(b"key", whose)), algorithm.clone());
+        let whose = SealedFor { issuer: ISSUER, key_id: &row.key_id, algorithm: &algorithm };
+        let bytes = now(keeper.seal.sealed(b"key", whose)).expect("sealed");
+        sealed(row).bytes = bytes;
+        row.algorithm.clone_from(&algorithm);
     };
-    let broken = |row: &mut KeyRow| row.sealed.as_mut().expect("sealed").bytes[20] ^= 1;
+    let broken = |row: &mut KeyRow| sealed(row).bytes[20] ^= 1;
     let erased = |row: &mut KeyRow| {
         no_key(row);
-        (row.sealed, row.times.signs_until) = (None, Some(NOW.before(DAY)));
+        (row.private, row.times.signs_until) = (None, Some(NOW.before(DAY)));
         (row.times.is_private_kept, row.times.verifies_until) = (false, Some(NOW.after(DAY)));
     };
     let whole = fleet.stored();
@@ -287,7 +316,7 @@ fn a_key_that_cannot_be_had_is_named() {
             &newer,
             RingError::NewerAlgorithm { key_id: key_id.clone(), algorithm: algorithm.clone() },
         ),
-        (&broken, RingError::Unseal(UnsealError::Broken { key_id: key_id.clone() })),
+        (&broken, RingError::Seal(SealError::Broken { key_id: key_id.clone() })),
     ];
     for (change, error) in cases {
         rewritten(&fleet, |ring| of_its_key(ring, change));
@@ -315,10 +344,9 @@ fn the_root_secret_is_replaced_while_instances_on_neighbouring_lists_go_on() {
         assert_eq!(due(&other).expect("a ring").version, version);
         assert_eq!(due(&one).expect("a ring").version, version);
     }
-    let row = &fleet.stored().keys[0];
-    let seal_id = &row.sealed.as_ref().expect("a private part").seal_id;
+    let mut ring = fleet.stored();
     let last = fleet.keeper_with(&[NEW], LIFETIME);
-    assert_eq!(seal_id, last.seal.id());
+    assert_eq!(sealed(&mut ring.keys[0]).seal_id, last.seal.seal_id());
 }
 
 #[test]
@@ -444,7 +472,7 @@ fn a_backup_does_not_bring_a_compromised_key_back_where_it_is_known_to_be_one() 
     let ring = due(&keeper).expect("a ring");
     assert!(!ring.published.body.contains(&id));
     let row = fleet.stored().keys.into_iter().find(|row| row.key_id == id).expect("its row");
-    assert!(row.times.withdrawn_at.is_some() && row.sealed.is_none());
+    assert!(row.times.withdrawn_at.is_some() && row.private.is_none());
 }
 
 #[test]
@@ -456,10 +484,7 @@ fn who_loses_a_race_withdraws_no_key_that_the_other_made() {
     // What the loser meant was what it saw.
     let stored = fleet.stored();
     let mut wanted = Wanted::AllCompromised;
-    other
-        .changed(&stored, &mut wanted, Some(RingVersion(1)), NOW)
-        .expect("good")
-        .expect("a change");
+    changed(&other, &stored, &mut wanted, Some(RingVersion(1)));
     let made = now(one.read(Wanted::AllCompromised)).expect("a ring");
     let after = now(other.read(wanted)).expect("a ring");
     assert_eq!(signs(&after, NOW), signs(&made, NOW));
@@ -533,4 +558,153 @@ fn a_ring_has_room_for_the_shortest_interval_that_is_permitted() {
         most = most.max(keeper.held.load_full().expect("a ring").key_set.len());
     }
     assert!((15..=20).contains(&most), "{most}");
+}
+
+/// Revokes, and lets everything of this kind pass or fail as it is told.
+fn beside_a_list() -> (Revocations, Parties) {
+    let revocations = Revocations::in_memory();
+    let parties = Parties { revocations: Some(revocations.clone()), ..Parties::default() };
+    (revocations, parties)
+}
+
+fn key(key_id: &str) -> portcullis::Revocation {
+    let (issuer, key_id) = (ISSUER.to_owned(), key_id.to_owned());
+    portcullis::Revocation::Key { issuer, key_id, until: None }
+}
+
+/// As where the process ends between the two.
+#[test]
+fn a_key_that_was_withdrawn_is_revoked_by_whoever_reads_the_ring_next() {
+    let fleet = Fleet::new();
+    let (revocations, parties) = beside_a_list();
+    let (ends, goes_on) = (fleet.keeper(), fleet.keeper_with_parties(parties));
+    let id = signs(&due(&ends).expect("a ring"), NOW);
+    due(&goes_on).expect("a ring");
+    // Withdrawn, and nothing more.
+    compromised(&ends, &id).expect("a ring");
+    assert!(!revocations.is_revoked(&key(&id)));
+    let ring = now(goes_on.read(Wanted::Due)).expect("a ring");
+    now(goes_on.revoke_withdrawn(&ring)).expect("revoked");
+    assert!(revocations.is_revoked(&key(&id)));
+    assert_eq!(revocations.stats().entries(Revocable::Key), 1);
+    // A list that lost what it had is told again.
+    let (lost, parties) = beside_a_list();
+    let other = fleet.keeper_with_parties(parties);
+    now(other.revoke_withdrawn(&due(&other).expect("a ring"))).expect("revoked");
+    assert!(lost.is_revoked(&key(&id)));
+}
+
+#[test]
+fn a_key_that_the_list_names_is_withdrawn_whatever_a_backup_says() {
+    let fleet = Fleet::new();
+    let (revocations, parties) = beside_a_list();
+    let id = signs(&due(&fleet.keeper()).expect("a ring"), NOW);
+    now(revocations.revoke(&key(&id))).expect("revoked");
+    // It never saw that the key was withdrawn.
+    let ring = due(&fleet.keeper_with_parties(parties)).expect("a ring");
+    assert!(!ring.published.body.contains(&id));
+    assert_ne!(signs(&ring, NOW), id);
+}
+
+/// Seals in no way that keeps anything secret, and may fail.
+struct Plain {
+    id: &'static str,
+    is_away: Arc<Mutex<bool>>,
+    unsealed: Arc<Mutex<usize>>,
+}
+
+impl Seal for Plain {
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    async fn seal(&self, private: &[u8], whose: SealedFor<'_>) -> Result<Vec<u8>, SealError> {
+        if *self.is_away.lock().expect("no panic") {
+            return Err(SealError::unavailable(whose, "the KMS is away"));
+        }
+        Ok([private, self.id.as_bytes()].concat())
+    }
+
+    async fn unseal(
+        &self,
+        sealed: &Sealed,
+        whose: SealedFor<'_>,
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, SealError> {
+        *self.unsealed.lock().expect("no panic") += 1;
+        if *self.is_away.lock().expect("no panic") {
+            return Err(SealError::unavailable(whose, "the KMS is away"));
+        }
+        let private = sealed.bytes.strip_suffix(sealed.seal_id.as_bytes());
+        Ok(private.ok_or_else(|| SealError::broken(whose))?.to_vec().into())
+    }
+}
+
+#[test]
+fn a_seal_of_the_programs_own_is_asked_once_for_each_key_and_its_keys_are_sealed_anew() {
+    let fleet = Fleet::new();
+    let (is_away, unsealed) = (Arc::new(Mutex::new(false)), Arc::new(Mutex::new(0)));
+    let keeper = |id| {
+        let seal = Plain { id, is_away: is_away.clone(), unsealed: unsealed.clone() };
+        fleet.keeper_with_parties(Parties { seal: Some(Box::new(seal)), ..Parties::default() })
+    };
+    let old = keeper("projects/p/keys/1");
+    let first = signs(&due(&old).expect("a ring"), NOW);
+    assert!(fleet.stored().keys.iter_mut().all(|row| sealed(row).seal_id == "projects/p/keys/1"));
+    for _ in 0..10 {
+        due(&old).expect("a ring");
+    }
+    assert_eq!(*unsealed.lock().expect("no panic"), 2, "two keys");
+    // Away: what was opened serves on, and an instance that starts says why it cannot.
+    *is_away.lock().expect("no panic") = true;
+    assert_eq!(signs(&due(&old).expect("a ring"), NOW), first);
+    let refused = due(&keeper("projects/p/keys/1")).err();
+    assert!(matches!(refused, Some(RingError::Seal(SealError::Unavailable { .. }))), "{refused:?}");
+    *is_away.lock().expect("no panic") = false;
+    due(&keeper("projects/p/keys/2")).expect("a ring");
+    assert!(fleet.stored().keys.iter_mut().all(|row| sealed(row).seal_id == "projects/p/keys/2"));
+}
+
+#[test]
+fn what_happens_to_a_ring_is_told_once_for_each_instance() {
+    let fleet = Fleet::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut parties = Parties::default();
+    let list = Arc::clone(&told);
+    parties.observers.add(move |event| list.lock().expect("no panic").push(event.clone()));
+    let keeper = fleet.keeper_with_parties(parties);
+    let told = || std::mem::take(&mut *told.lock().expect("no panic"));
+    let ring = due(&keeper).expect("a ring");
+    let [first, second] = [0, 1].map(|at| ring.keys[at].row.key_id.clone());
+    let appeared = |key_id: &String, signs_from| {
+        let key_id = key_id.clone();
+        IssuerEvent::KeyAppeared { key_id, signs_from }
+    };
+    let begin = NOW.before(Duration::from_secs(30));
+    let events = [
+        appeared(&first, begin),
+        appeared(&second, begin.after(30 * DAY)),
+        IssuerEvent::KeySigns { key_id: first.clone() },
+    ];
+    assert_eq!(told(), events);
+    due(&keeper).expect("a ring");
+    assert_eq!(told(), []);
+    // By another instance.
+    compromised(&fleet.keeper(), &first).expect("a ring");
+    let ring = due(&keeper).expect("a ring");
+    let third = ring.keys.last().expect("a key").row.clone();
+    let events = told();
+    assert!(events.contains(&IssuerEvent::KeyWithdrawn { key_id: first }), "{events:?}");
+    assert!(events.contains(&IssuerEvent::KeySigns { key_id: second }), "{events:?}");
+    assert!(events.contains(&appeared(&third.key_id, third.times.signs_from)), "{events:?}");
+    assert_eq!(events.len(), 3, "{events:?}");
+    let fault = StoreError::new("connection refused");
+    fleet.store.set_fault(Some(fault.clone()));
+    for _ in 0..3 {
+        assert!(due(&keeper).is_err());
+    }
+    assert_eq!(told(), [IssuerEvent::Failed(RingError::Store(fault))], "once");
+    fleet.store.set_fault(None);
+    due(&keeper).expect("a ring");
+    assert_eq!(told(), [IssuerEvent::Recovered]);
+    assert_eq!(keeper.observers.failures(), 3);
 }

@@ -1,5 +1,7 @@
-//! A key that signs: its private part in memory, its public part as a JWK, and its id.
+//! A key that signs: its private part, here or at a signer, its public part as a JWK, and its id.
+mod existing;
 mod jwk;
+mod remote;
 
 use core::fmt;
 
@@ -14,10 +16,12 @@ use aws_lc_rs::signature::{
 };
 use aws_lc_rs::{digest, hmac};
 use base64::prelude::*;
-use portcullis::Algorithm;
+use portcullis::{Algorithm, Encoding, Secret};
 use zeroize::Zeroizing;
 
+pub use self::existing::{ExistingKey, ExistingKeyFault};
 use self::jwk::PublicKey;
+pub(crate) use self::remote::RemoteKey;
 
 /// Bits of a new RSA key: RFC 7518 §3.3 asks for 2048 and more, and each doubling makes a signature five times dearer.
 const RSA_SIZE: KeySize = KeySize::Rsa2048;
@@ -40,7 +44,7 @@ enum Private {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     // In a box, since it is by far the largest.
-    Secret(Box<hmac::Key>),
+    Secret(Box<hmac::Key>, Zeroizing<Vec<u8>>),
 }
 
 /// What an algorithm's keys are.
@@ -77,11 +81,6 @@ impl SigningKey {
         Algorithm::HS256,
     ];
 
-    /// Those of them whose keys have a public part.
-    pub(crate) fn published_algorithms() -> impl Iterator<Item = Algorithm> {
-        Self::ALGORITHMS.into_iter().filter(|algorithm| *algorithm != Algorithm::HS256)
-    }
-
     /// Makes a new key, and what is to be sealed of it.
     pub(crate) fn generate(algorithm: Algorithm) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
         let private = match Kind::of(algorithm)? {
@@ -100,8 +99,8 @@ impl SigningKey {
         Self::read(algorithm, &private, None).map(|key| (key, private))
     }
 
-    /// Reads a private key: PKCS#8 (RFC 5958), or the bytes of a shared secret, whose id is `key_id` or else at random.
-    /// The id of a key pair is the thumbprint of its public part (RFC 7638), so that it can be no other key's.
+    /// Reads a private key: PKCS#8 (RFC 5958), or the bytes of a shared secret. Its id is `key_id`, or else that of a key
+    /// pair the thumbprint of its public part (RFC 7638), so that it can be no other key's, and that of a secret at random.
     pub(crate) fn read(
         algorithm: Algorithm,
         private: &[u8],
@@ -115,17 +114,17 @@ impl SigningKey {
                 if !RSA_BITS.contains(&bits) {
                     return Err(KeyError::RsaSize { bits });
                 }
-                let public = PublicKey::rsa(algorithm, pair.public_key().as_ref());
+                let public = PublicKey::rsa(algorithm, pair.public_key().as_ref(), key_id);
                 (Private::Rsa { pair, encoding }, public.ok_or(KeyError::Private { algorithm })?)
             }
             Kind::Ecdsa(signing) => {
                 let pair = EcdsaKeyPair::from_pkcs8(signing, private).map_err(rejected)?;
-                let public = PublicKey::ec(algorithm, pair.public_key().as_ref());
+                let public = PublicKey::ec(algorithm, pair.public_key().as_ref(), key_id);
                 (Private::Ecdsa(pair), public.ok_or(KeyError::Private { algorithm })?)
             }
             Kind::Ed25519 => {
                 let pair = Ed25519KeyPair::from_pkcs8(private).map_err(rejected)?;
-                let public = PublicKey::okp(algorithm, pair.public_key().as_ref());
+                let public = PublicKey::okp(algorithm, pair.public_key().as_ref(), key_id);
                 (Private::Ed25519(pair), public)
             }
             Kind::Secret => {
@@ -134,7 +133,10 @@ impl SigningKey {
                     None => random_id()?,
                 };
                 (
-                    Private::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, private))),
+                    Private::Secret(
+                        Box::new(hmac::Key::new(hmac::HMAC_SHA256, private)),
+                        Zeroizing::new(private.to_vec()),
+                    ),
                     PublicKey::none(key_id),
                 )
             }
@@ -157,22 +159,27 @@ impl SigningKey {
         self.public.jwk()
     }
 
+    /// A shared secret, to verify with. `None`: it is a key pair.
+    pub(crate) fn secret(&self) -> Option<Secret> {
+        let Private::Secret(_, bytes) = &self.private else { return None };
+        let text = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let secret = Secret::encoded(text, Encoding::Base64url);
+        Some(secret.id(self.id()).algorithm(self.algorithm))
+    }
+
     /// Signs a token's text up to its second dot (RFC 7515 §5.1). An ECDSA signature is `r` and `s`, each as long as
     /// the curve's order (RFC 7518 §3.4).
-    pub(crate) fn sign(&self, input: &[u8], signature: &mut Vec<u8>) -> Result<(), KeyError> {
-        signature.clear();
-        match &self.private {
+    pub(crate) fn sign(&self, input: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Ok(match &self.private {
             Private::Rsa { pair, encoding } => {
-                signature.resize(pair.public_modulus_len(), 0);
-                pair.sign(*encoding, &SystemRandom::new(), input, signature)?;
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*encoding, &SystemRandom::new(), input, &mut signature)?;
+                signature
             }
-            Private::Ecdsa(pair) => {
-                signature.extend(pair.sign(&SystemRandom::new(), input)?.as_ref());
-            }
-            Private::Ed25519(pair) => signature.extend(pair.sign(input).as_ref()),
-            Private::Secret(key) => signature.extend(hmac::sign(key, input).as_ref()),
-        }
-        Ok(())
+            Private::Ecdsa(pair) => pair.sign(&SystemRandom::new(), input)?.as_ref().to_vec(),
+            Private::Ed25519(pair) => pair.sign(input).as_ref().to_vec(),
+            Private::Secret(key, _) => hmac::sign(key, input).as_ref().to_vec(),
+        })
     }
 }
 
@@ -220,6 +227,11 @@ pub enum KeyError {
         /// How many bits it has.
         bits: usize,
     },
+    /// A signer made a key that is not one for this algorithm.
+    OfSigner {
+        /// Which.
+        algorithm: Algorithm,
+    },
     /// The crypto library failed, as it does without memory or randomness.
     Crypto,
 }
@@ -235,7 +247,7 @@ impl fmt::Display for KeyError {
         match self {
             Self::Algorithm { algorithm } => write!(
                 f,
-                "{algorithm} is not an algorithm that a ring signs with: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256"
+                "{algorithm} is not an algorithm that a ring signs with: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256, HS256"
             ),
             Self::Private { algorithm } => write!(
                 f,
@@ -246,6 +258,10 @@ impl fmt::Display for KeyError {
                 "an RSA key of {bits} bits: {} to {} are accepted",
                 RSA_BITS.start(),
                 RSA_BITS.end()
+            ),
+            Self::OfSigner { algorithm } => write!(
+                f,
+                "the signer made a key whose public part is not one for {algorithm}: it has to be a SubjectPublicKeyInfo in DER, of the type and curve of that algorithm"
             ),
             Self::Crypto => {
                 f.write_str("the crypto library failed: it has no memory or no randomness")

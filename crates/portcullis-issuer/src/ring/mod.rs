@@ -22,7 +22,7 @@ mod schedule;
 mod time;
 
 pub use self::keys::{KeyTimes, Phase};
-pub use self::plan::Plan;
+pub use self::plan::{Asked, Plan};
 pub use self::schedule::{Schedule, ScheduleFault};
 pub use self::time::RingTime;
 

@@ -5,6 +5,16 @@ use super::keys::{KeyTimes, signing};
 use super::schedule::Schedule;
 use super::time::RingTime;
 
+/// What is asked for besides what is due.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// The places of keys that are in other hands.
+    pub withdrawn: &'a [usize],
+    /// Whether the key that stands by is to sign as soon as it safely can: when every instance has read that it will, and
+    /// every verifier has it.
+    pub turns: bool,
+}
+
 /// What a ring becomes by one change: all of it, or nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
@@ -15,21 +25,28 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What is due of `keys` at `now`, where those at the places of `withdrawn` are in other hands. `lifetime` is the
-    /// longest of an access token of any instance.
+    /// What is due of `keys` at `now`, and what is asked for besides. `lifetime` is the longest of an access token of any
+    /// instance.
     ///
     /// A ring without keys is a new one: its first key signs at once, since no verifier has a key set of it.
     #[must_use]
     pub fn of(
         keys: &[KeyTimes],
-        withdrawn: &[usize],
+        asked: Asked<'_>,
         schedule: &Schedule,
         lifetime: Duration,
         now: RingTime,
     ) -> Self {
         let mut plan = Self { kept: keys.to_vec(), made: Vec::new() };
-        for index in withdrawn {
+        for index in asked.withdrawn {
             plan.kept.get_mut(*index).into_iter().for_each(|key| withdraw(key, now));
+        }
+        if asked.turns
+            && let Some(next) = plan.standby(now)
+        {
+            let next = &mut plan.kept[next];
+            let safe = schedule.read_at(now).max(schedule.known_at(next.published_at));
+            next.signs_from = next.signs_from.min(safe);
         }
         plan.complete(schedule, lifetime, now);
         plan.end(schedule, lifetime, now);
@@ -95,8 +112,8 @@ impl Plan {
             let after = begins.iter().map(|other| other.signs_from);
             let next = after.filter(|begin| *begin > key.signs_from).min();
             // What was over stays over.
-            if key.signs_until.is_none_or(|until| until > now) {
-                key.signs_until = next;
+            if key.signs_until.is_none_or(|until| until > now) && key.signs_until != next {
+                (key.signs_until, key.verifies_until) = (next, None);
             }
             if let Some(until) = key.signs_until {
                 let verifies = schedule.verifies_until(until, lifetime);

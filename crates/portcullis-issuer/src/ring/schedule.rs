@@ -138,6 +138,11 @@ impl Schedule {
         now.after(self.publish_ahead)
     }
 
+    /// When every instance that still signs has read what is written now, on the clock of each.
+    pub(super) fn read_at(&self, now: RingTime) -> RingTime {
+        now.after(self.stale).after(self.two_clocks())
+    }
+
     /// The shortest interval for tokens that live as long as `lifetime`: with a shorter one, more than 16 keys that sign no
     /// longer would be published at once.
     fn shortest_interval(&self, lifetime: Duration) -> Duration {
@@ -203,6 +208,11 @@ impl Schedule {
     /// By how much a clock may be off.
     pub(crate) fn skew_allowed(&self) -> Duration {
         self.skew
+    }
+
+    /// How often an instance reads the ring.
+    pub(crate) fn reload_every(&self) -> Duration {
+        self.reload
     }
 
     /// For how long what was read may be signed and published by.

@@ -61,6 +61,7 @@ fn times() -> impl Strategy<Value = Times> {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Read,
+    Turn,
     Compromised(Index),
     AllCompromised,
 }
@@ -70,6 +71,7 @@ fn events() -> impl Strategy<Value = Vec<(u32, Event)>> {
     let gap = prop_oneof![8 => 0..40_u32, 2 => 0..400_u32, 1 => 0..5_000_u32];
     let event = prop_oneof![
         30 => Just(Event::Read),
+        2 => Just(Event::Turn),
         1 => any::<Index>().prop_map(Event::Compromised),
         1 => Just(Event::AllCompromised),
     ];
@@ -91,14 +93,15 @@ fn history(schedules: &[Schedule], lifetime: Duration, events: &[(u32, Event)]) 
         now += i64::from(*gap);
         let schedule = &schedules[number % schedules.len()];
         let withdrawn = match event {
-            Event::Read => Vec::new(),
+            Event::Read | Event::Turn => Vec::new(),
             Event::Compromised(_) if keys.is_empty() => Vec::new(),
             Event::Compromised(index) => vec![index.index(keys.len())],
             Event::AllCompromised => (0..keys.len()).collect(),
         };
-        let Plan { kept, made } = Plan::of(&keys, &withdrawn, schedule, lifetime, at(now));
+        let asked = Asked { withdrawn: &withdrawn, turns: matches!(event, Event::Turn) };
+        let Plan { kept, made } = Plan::of(&keys, asked, schedule, lifetime, at(now));
         keys = [kept, made].concat();
-        let again = Plan::of(&keys, &[], schedule, lifetime, at(now));
+        let again = Plan::of(&keys, Asked::default(), schedule, lifetime, at(now));
         assert!(again.is_nothing(&keys), "nothing is due twice: {keys:#?} {again:#?}");
         reads.push(Read { at: now, keys: keys.clone() });
     }
@@ -228,7 +231,8 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 fn changed(keys: &[KeyTimes], withdrawn: &[usize], now: i64) -> Vec<KeyTimes> {
-    let plan = Plan::of(keys, withdrawn, &Schedule::default(), LIFETIME, at(now));
+    let asked = Asked { withdrawn, turns: false };
+    let plan = Plan::of(keys, asked, &Schedule::default(), LIFETIME, at(now));
     [plan.kept, plan.made].concat()
 }
 
@@ -312,7 +316,7 @@ fn a_key_that_is_not_there_changes_nothing() {
 fn other_settings_change_nothing_of_keys_that_are_there() {
     let keys = changed(&[], &[], NOW);
     let other = Schedule::default().interval(Duration::from_secs(3 * 24 * 60 * 60));
-    let plan = Plan::of(&keys, &[], &other, LIFETIME, at(NOW + DAY));
+    let plan = Plan::of(&keys, Asked::default(), &other, LIFETIME, at(NOW + DAY));
     assert!(plan.is_nothing(&keys));
 }
 
@@ -320,7 +324,7 @@ fn other_settings_change_nothing_of_keys_that_are_there() {
 fn a_longer_lifetime_keeps_a_key_for_longer_and_a_shorter_one_never_for_less() {
     let keys = changed(&[], &[], NOW);
     let end = |lifetime| {
-        let plan = Plan::of(&keys, &[], &Schedule::default(), lifetime, at(NOW));
+        let plan = Plan::of(&keys, Asked::default(), &Schedule::default(), lifetime, at(NOW));
         plan.kept[0].verifies_until.expect("there is a successor")
     };
     assert_eq!(end(4 * LIFETIME).since(end(LIFETIME)), 3 * LIFETIME);
@@ -364,4 +368,30 @@ fn an_emergency_at_any_moment_finds_a_key_that_verifiers_have() {
         let published_at = signing.expect("one signs").published_at;
         assert!(at(now).since(published_at) >= known, "{step} {after:#?}");
     }
+}
+
+#[test]
+fn a_turn_by_hand_waits_until_every_instance_has_read_it_and_every_verifier_has_the_key() {
+    let keys = changed(&[], &[], NOW);
+    let turn = |keys: &[KeyTimes], now| {
+        let asked = Asked { withdrawn: &[], turns: true };
+        let plan = Plan::of(keys, asked, &Schedule::default(), LIFETIME, at(now));
+        [plan.kept, plan.made].concat()
+    };
+    // The one that stands by is known: ten minutes without the store, and two clocks.
+    let now = NOW + 10 * DAY;
+    let turned = turn(&keys, now);
+    let signs_from = at(now + 630 * 1000);
+    assert_eq!(phases(&turned, now), [Phase::Signing, Phase::Standby, Phase::Standby]);
+    assert_eq!((turned[0].signs_until, turned[1].signs_from), (Some(signs_from), signs_from));
+    let end = signs_from.after(LIFETIME + Duration::from_secs(120));
+    assert_eq!(turned[0].verifies_until, Some(end), "and no longer");
+    // Said again, it is the same one, not the next.
+    assert_eq!(turn(&turned, now + 1000), turned);
+    // A young one waits for its day.
+    let young = turn(&keys, NOW + 1000);
+    assert_eq!(young[1].signs_from, at(NOW + DAY));
+    // One that signs soon anyhow is not put off.
+    let soon = NOW + 30 * DAY - 60_000;
+    assert_eq!(turn(&changed(&keys, &[], soon), soon), changed(&keys, &[], soon));
 }

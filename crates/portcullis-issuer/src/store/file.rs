@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use crate::ring::{KeyTimes, RingTime};
-use crate::row::KeyRow;
+use crate::row::{KeyRow, PrivatePart};
 use crate::seal::Sealed;
 
 /// The most bytes of a file that is read: a ring has some 2 KiB for each key, and 64 keys at most.
@@ -164,6 +164,7 @@ struct Key {
     public_jwk: String,
     seal_id: Option<String>,
     sealed: Option<String>,
+    signer_key: Option<String>,
     published_at: i64,
     signs_from: i64,
     signs_until: Option<i64>,
@@ -205,12 +206,20 @@ impl Key {
             is_private_kept,
         } = row.times;
         let millis = |at: Option<RingTime>| at.map(RingTime::as_millis);
+        let (seal_id, sealed, signer_key) = match &row.private {
+            Some(PrivatePart::Sealed(Sealed { seal_id, bytes })) => {
+                (Some(seal_id.clone()), Some(BASE64_URL_SAFE_NO_PAD.encode(bytes)), None)
+            }
+            Some(PrivatePart::AtSigner { name }) => (None, None, Some(name.clone())),
+            None => (None, None, None),
+        };
         Self {
             key_id: row.key_id.clone(),
             algorithm: row.algorithm.clone(),
             public_jwk: row.public_jwk.clone(),
-            seal_id: row.sealed.as_ref().map(|sealed| sealed.seal_id.clone()),
-            sealed: row.sealed.as_ref().map(|it| BASE64_URL_SAFE_NO_PAD.encode(&it.bytes)),
+            seal_id,
+            sealed,
+            signer_key,
             published_at: published_at.as_millis(),
             signs_from: signs_from.as_millis(),
             signs_until: millis(signs_until),
@@ -223,9 +232,12 @@ impl Key {
 
     fn into_row(self) -> Option<KeyRow> {
         let bytes = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
-        let sealed = match (self.seal_id, self.sealed) {
-            (Some(seal_id), Some(text)) => Some(Sealed { seal_id, bytes: bytes(&text)? }),
-            (None, None) => None,
+        let private = match (self.seal_id, self.sealed, self.signer_key) {
+            (Some(seal_id), Some(text), None) => {
+                Some(PrivatePart::Sealed(Sealed { seal_id, bytes: bytes(&text)? }))
+            }
+            (None, None, Some(name)) => Some(PrivatePart::AtSigner { name }),
+            (None, None, None) => None,
             _ => return None,
         };
         let time = RingTime::from_millis;
@@ -241,7 +253,7 @@ impl Key {
             key_id: self.key_id,
             algorithm: self.algorithm,
             public_jwk: self.public_jwk,
-            sealed,
+            private,
             times,
             mac: bytes(&self.mac)?,
         })
@@ -307,8 +319,14 @@ mod tests {
             key_id: format!("k{number}"),
             algorithm: "ES256".to_owned(),
             public_jwk: "{\"kty\":\"EC\"}".to_owned(),
-            sealed: (number.is_multiple_of(2))
-                .then(|| Sealed { seal_id: "s".to_owned(), bytes: vec![0, 255, number as u8] }),
+            private: match number % 3 {
+                0 => {
+                    let (seal_id, bytes) = ("s".to_owned(), vec![0, 255, number as u8]);
+                    Some(PrivatePart::Sealed(Sealed { seal_id, bytes }))
+                }
+                1 => Some(PrivatePart::AtSigner { name: format!("projects/p/keys/{number}") }),
+                _ => None,
+            },
             times: KeyTimes {
                 published_at: at(0),
                 signs_from: at(1),

@@ -2,6 +2,7 @@ use portcullis::{Clock, Issuer, KeySet, Policy, Requirement, TokenType, Verified
 use serde_json::json;
 
 use super::*;
+use crate::key::SigningKey;
 
 const ISSUER: &str = "https://id.example";
 const AUDIENCE: &str = "https://orders.example";
@@ -24,7 +25,9 @@ fn terms() -> TokenTerms {
 fn mint<C: Serialize>(what: &AccessToken<C>) -> Result<(Minted, SigningKey), MintError> {
     let (key, _) = SigningKey::generate(Algorithm::ES256).expect("a key");
     let header = TokenHeader::new(key.algorithm(), key.id());
-    terms().mint(what, &key, &header, NOW, None).map(|minted| (minted, key))
+    let unsigned = terms().write(what, &header, NOW, None)?;
+    let signature = key.sign(unsigned.input())?;
+    Ok((unsigned.signed(&signature), key))
 }
 
 /// By a policy that takes RFC 9068 tokens of this issuer alone.
@@ -145,7 +148,10 @@ fn a_token_does_not_outlive_its_key_in_the_key_set() {
     let (key, _) = SigningKey::generate(Algorithm::EdDSA).expect("a key");
     let header = TokenHeader::new(key.algorithm(), key.id());
     let what = AccessToken::of_service("billing");
-    let mint = |end| terms().mint(&what, &key, &header, NOW, Some(UnixTime(NOW.0 + end)));
+    let mint = |end| {
+        let unsigned = terms().write(&what, &header, NOW, Some(UnixTime(NOW.0 + end)));
+        unsigned.map(|unsigned| unsigned.signed(b"signature"))
+    };
     assert_eq!(mint(60).map(|minted| minted.expires_at), Ok(UnixTime(NOW.0 + 60)));
     assert_eq!(mint(10_000).map(|minted| minted.expires_at), Ok(UnixTime(NOW.0 + 900)));
     assert_eq!(mint(0).err(), Some(MintError::KeyIsOver));

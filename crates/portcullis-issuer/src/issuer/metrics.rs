@@ -1,0 +1,49 @@
+//! What operators count (feature `metrics`).
+use metrics::{counter, gauge};
+
+use super::TokenIssuer;
+use crate::store::RingStore;
+
+impl<S: RingStore> TokenIssuer<S> {
+    /// Records how the issuer does, with the recorder of the `metrics` crate: call it before each scrape.
+    ///
+    /// | name | kind | what it says |
+    /// |---|---|---|
+    /// | `portcullis_issuer_ready` | gauge | 1 where it can mint, else 0 |
+    /// | `portcullis_issuer_tokens_total` | counter | tokens that this instance minted |
+    /// | `portcullis_issuer_ring_failures_total` | counter | how often this instance could not read the ring |
+    /// | `portcullis_issuer_ring_age_seconds` | gauge | how long ago it was read |
+    /// | `portcullis_issuer_ring_version` | gauge | how often it was changed, as this instance knows it |
+    /// | `portcullis_issuer_clock_offset_seconds` | gauge | by how much this machine's clock is behind the store's |
+    /// | `portcullis_issuer_signing_key_age_seconds` | gauge | for how long the key that signs has done so |
+    /// | `portcullis_issuer_next_change_seconds` | gauge | in how long the ring changes next |
+    /// | `portcullis_issuer_keys_under_old_seal` | gauge | how many private keys are sealed with what is no longer the first |
+    ///
+    /// Each has the label `issuer`. What to alert on stands in the guide.
+    pub fn record_metrics(&self) {
+        let issuer = || self.id().to_owned();
+        let is_ready = if self.is_ready() { 1.0 } else { 0.0 };
+        gauge!("portcullis_issuer_ready", "issuer" => issuer()).set(is_ready);
+        let minted = self.0.minted.load(core::sync::atomic::Ordering::Relaxed);
+        counter!("portcullis_issuer_tokens_total", "issuer" => issuer()).absolute(minted);
+        let failures = self.0.keeper.observers.failures();
+        counter!("portcullis_issuer_ring_failures_total", "issuer" => issuer()).absolute(failures);
+        let Some(status) = self.status() else { return };
+        let age = status.age.as_secs_f64();
+        gauge!("portcullis_issuer_ring_age_seconds", "issuer" => issuer()).set(age);
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2⁵³ changes")]
+        let version = status.version.0 as f64;
+        gauge!("portcullis_issuer_ring_version", "issuer" => issuer()).set(version);
+        let offset = self.0.keeper.held.load().as_ref().map_or(0.0, |ring| ring.offset());
+        gauge!("portcullis_issuer_clock_offset_seconds", "issuer" => issuer()).set(offset);
+        let signs_since = status.signing().map(|key| status.now.since(key.times.signs_from));
+        let signs_since = signs_since.unwrap_or_default().as_secs_f64();
+        gauge!("portcullis_issuer_signing_key_age_seconds", "issuer" => issuer()).set(signs_since);
+        let next = status.next_change().map(|at| at.since(status.now)).unwrap_or_default();
+        gauge!("portcullis_issuer_next_change_seconds", "issuer" => issuer())
+            .set(next.as_secs_f64());
+        let behind = status.keys.iter().filter(|key| !key.is_sealed_anew).count();
+        let behind = u32::try_from(behind).unwrap_or(u32::MAX);
+        gauge!("portcullis_issuer_keys_under_old_seal", "issuer" => issuer()).set(behind);
+    }
+}

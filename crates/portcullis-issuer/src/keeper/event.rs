@@ -1,0 +1,167 @@
+//! What operators see of an issuer.
+use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use portcullis::revocation::RevokeError;
+
+use super::{ReadRing, RingError};
+use crate::ring::{Phase, RingTime};
+use crate::signer::SignerError;
+
+/// What happened to an issuer, as one instance sees it. It names keys by their public ids, and nobody.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum IssuerEvent {
+    /// A key is in the ring that was not.
+    KeyAppeared {
+        /// Its id.
+        key_id: String,
+        /// When it signs.
+        signs_from: RingTime,
+    },
+    /// Another key signs than before.
+    KeySigns {
+        /// Its id.
+        key_id: String,
+    },
+    /// A key was withdrawn, by whichever instance.
+    KeyWithdrawn {
+        /// Its id.
+        key_id: String,
+    },
+    /// The ring cannot be read. Said once, until it can be, or for another reason.
+    Failed(RingError),
+    /// The ring can be read again.
+    Recovered,
+    /// A key was withdrawn, and could not be revoked: it is tried again with each reading.
+    NotRevoked {
+        /// Its id.
+        key_id: String,
+        /// Why.
+        error: RevokeError,
+    },
+    /// A signer did not delete a key that signs no longer: delete it there.
+    LeftAtSigner {
+        /// What the signer calls it.
+        name: String,
+        /// Why.
+        error: SignerError,
+    },
+    /// The existing key that the program names is not in the ring, which was there already.
+    NotTakenOver {
+        /// Its id.
+        key_id: String,
+    },
+}
+
+impl fmt::Display for IssuerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyAppeared { key_id, signs_from } => {
+                write!(f, "the signing key `{key_id}` is published, and signs from {signs_from} on")
+            }
+            Self::KeySigns { key_id } => write!(f, "the key `{key_id}` signs from now on"),
+            Self::KeyWithdrawn { key_id } => write!(f, "the signing key `{key_id}` was withdrawn"),
+            Self::Failed(error) => write!(f, "the ring of signing keys cannot be read: {error}"),
+            Self::Recovered => f.write_str("the ring of signing keys can be read again"),
+            Self::NotRevoked { key_id, error } => write!(
+                f,
+                "the signing key `{key_id}` was withdrawn and is not revoked yet, which is tried again: {error}"
+            ),
+            Self::LeftAtSigner { name, error } => write!(
+                f,
+                "the signer still has the key `{name}`, which signs no longer: delete it there ({error})"
+            ),
+            Self::NotTakenOver { key_id } => write!(
+                f,
+                "the existing key `{key_id}` is not in the ring, which was there before: its time is over, or the ring was made without it; in the first case, take it out of the program"
+            ),
+        }
+    }
+}
+
+impl IssuerEvent {
+    #[cfg(feature = "tracing")]
+    fn trace(&self) {
+        match self {
+            Self::KeyAppeared { .. } | Self::KeySigns { .. } | Self::Recovered => {
+                tracing::info!("{self}");
+            }
+            Self::KeyWithdrawn { .. } | Self::LeftAtSigner { .. } | Self::NotTakenOver { .. } => {
+                tracing::warn!("{self}");
+            }
+            Self::Failed(_) | Self::NotRevoked { .. } => tracing::error!("{self}"),
+        }
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    fn trace(&self) {}
+}
+
+type Observer = dyn Fn(&IssuerEvent) + Send + Sync;
+
+/// Who is told, and what was told last.
+#[derive(Default)]
+pub(crate) struct Observers {
+    all: Vec<Arc<Observer>>,
+    has_failed: AtomicBool,
+    /// How often the ring could not be read.
+    failures: AtomicU64,
+}
+
+impl Observers {
+    pub(crate) fn add(&mut self, observer: impl Fn(&IssuerEvent) + Send + Sync + 'static) {
+        self.all.push(Arc::new(observer));
+    }
+
+    pub(crate) fn notify(&self, event: &IssuerEvent) {
+        event.trace();
+        for observer in &self.all {
+            // It is not ours: a panic ends neither the others nor the reading. The panic hook has said so.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
+        }
+    }
+
+    pub(super) fn tell_failed(&self, error: &RingError) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if !self.has_failed.swap(true, Ordering::Relaxed) {
+            self.notify(&IssuerEvent::Failed(error.clone()));
+        }
+    }
+
+    /// What differs from before.
+    pub(super) fn tell_read(&self, before: Option<&ReadRing>, read: &ReadRing) {
+        if self.has_failed.swap(false, Ordering::Relaxed) {
+            self.notify(&IssuerEvent::Recovered);
+        }
+        let signing = |ring: &ReadRing| ring.signing(ring.now).map(|(row, _)| row.key_id.clone());
+        for key in &read.keys {
+            let (key_id, times) = (&key.row.key_id, &key.row.times);
+            let known =
+                before.and_then(|before| before.keys.iter().find(|it| it.row.key_id == *key_id));
+            let was_withdrawn = known.is_some_and(|known| known.row.times.withdrawn_at.is_some());
+            if times.withdrawn_at.is_some() {
+                if before.is_some() && !was_withdrawn {
+                    self.notify(&IssuerEvent::KeyWithdrawn { key_id: key_id.clone() });
+                }
+            } else if known.is_none() && times.phase(read.now) != Phase::Gone {
+                let (key_id, signs_from) = (key_id.clone(), times.signs_from);
+                self.notify(&IssuerEvent::KeyAppeared { key_id, signs_from });
+            }
+        }
+        let now = signing(read);
+        if now != before.and_then(signing)
+            && let Some(key_id) = now
+        {
+            self.notify(&IssuerEvent::KeySigns { key_id });
+        }
+    }
+
+    /// How often the ring could not be read.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+}
