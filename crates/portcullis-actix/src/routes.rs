@@ -7,6 +7,8 @@ use futures_core::Stream;
 use portcullis::routes::{
     BackChannelLogout, BoundedBody, ProtectedResource, Readiness, Reply, RevocationAdmin,
 };
+#[cfg(feature = "issuer")]
+use portcullis_issuer::{TokenIssuer, store::RingStore};
 
 use crate::rejection::Rejection;
 use crate::request::ActixRequest;
@@ -133,6 +135,39 @@ pub fn protected_resource(resource: ProtectedResource) -> impl HttpServiceFactor
         let response = respond(resource.answer(&ActixRequest(&request)));
         async move { response }
     })
+}
+
+/// The documents of an issuer of one's own: its public keys (RFC 7517) and its metadata (RFC 8414), at the paths where
+/// clients look for them. They belong to the app itself and not to a scope, since the paths begin there. See
+/// [`TokenIssuer::answer_key_set`] and [`TokenIssuer::answer_metadata`].
+///
+/// They need no token: leave them outside the middleware. Why the keys cannot be told, an
+/// [`IssuerNotReady`](portcullis_issuer::IssuerNotReady), stands in the extensions of a response of 503.
+///
+/// ```
+/// use actix_web::App;
+/// use portcullis_issuer::TokenIssuer;
+/// use portcullis_issuer::store::FileRing;
+///
+/// # fn app(issuer: TokenIssuer<FileRing>) {
+/// let app = App::new()
+///     .service(portcullis_actix::issuer_documents(issuer.clone()));
+/// # let _ = app; }
+/// ```
+#[cfg(feature = "issuer")]
+pub fn issuer_documents<R: RingStore>(issuer: TokenIssuer<R>) -> impl HttpServiceFactory + 'static {
+    let metadata = issuer.metadata_path().map(|path| {
+        let issuer = issuer.clone();
+        web::resource(path).to(move |request: HttpRequest| {
+            let response = respond(issuer.answer_metadata(&ActixRequest(&request)));
+            async move { response }
+        })
+    });
+    let key_set = web::resource(issuer.key_set_path()).to(move |request: HttpRequest| {
+        let response = respond(issuer.answer_key_set(&ActixRequest(&request)));
+        async move { response }
+    });
+    (key_set, metadata.into_iter().collect::<Vec<_>>())
 }
 
 /// Reads no more than there is room for.

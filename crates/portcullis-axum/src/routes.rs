@@ -13,6 +13,8 @@ use http_body::{Body as _, Frame};
 use portcullis::routes::{
     BackChannelLogout, BoundedBody, ProtectedResource, Readiness, Reply, RevocationAdmin,
 };
+#[cfg(feature = "issuer")]
+use portcullis_issuer::{TokenIssuer, store::RingStore};
 
 use crate::request::AxumRequest;
 
@@ -139,6 +141,52 @@ where
     let route =
         any(async move |request: Request| respond(resource.answer(&AxumRequest::from(&request))));
     Router::new().route(&path, route)
+}
+
+/// The documents of an issuer of one's own: its public keys (RFC 7517) and its metadata (RFC 8414), at the paths where
+/// clients look for them. A router to merge with that of the whole host, since the paths begin there. See
+/// [`TokenIssuer::answer_key_set`] and [`TokenIssuer::answer_metadata`].
+///
+/// They need no token: leave it outside the layer. Why the keys cannot be told, an
+/// [`IssuerNotReady`](portcullis_issuer::IssuerNotReady), stands in the extensions of a response of 503.
+///
+/// ```
+/// use axum::Router;
+/// use portcullis_axum::{Policy, VerifyLayer};
+/// use portcullis_issuer::TokenIssuer;
+/// use portcullis_issuer::store::FileRing;
+///
+/// fn app(
+///     api: Router,
+///     policy: Policy,
+///     issuer: TokenIssuer<FileRing>,
+/// ) -> Router {
+///     api.layer(VerifyLayer::new(policy))
+///         .merge(portcullis_axum::issuer_documents(issuer))
+/// }
+/// # let _ = app;
+/// ```
+#[cfg(feature = "issuer")]
+pub fn issuer_documents<R, S>(issuer: TokenIssuer<R>) -> Router<S>
+where
+    R: RingStore,
+    S: Clone + Send + Sync + 'static,
+{
+    let router = match issuer.metadata_path() {
+        Some(path) => {
+            let issuer = issuer.clone();
+            let route = any(async move |request: Request| {
+                respond(issuer.answer_metadata(&AxumRequest::from(&request)))
+            });
+            Router::new().route(path, route)
+        }
+        None => Router::new(),
+    };
+    let path = issuer.key_set_path().to_owned();
+    let route = any(async move |request: Request| {
+        respond(issuer.answer_key_set(&AxumRequest::from(&request)))
+    });
+    router.route(&path, route)
 }
 
 /// Reads no more than there is room for.
