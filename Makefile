@@ -84,8 +84,10 @@ features:
 	$(CARGO) check --locked -p portcullis --no-default-features
 	$(foreach feature,$(FEATURES),$(CARGO) check --locked -p portcullis --no-default-features --features $(feature) &&) true
 	$(CARGO) check --locked -p portcullis-redis --no-default-features
+	$(CARGO) check --locked -p portcullis-issuer --no-default-features
+	$(CARGO) check --locked -p portcullis-issuer --no-default-features --features metrics
 	$(foreach adapter,portcullis-axum portcullis-actix,$(CARGO) check --locked -p $(adapter) --no-default-features &&) true
-	$(foreach adapter,portcullis-axum portcullis-actix,$(foreach feature,$(FEATURES),$(CARGO) check --locked -p $(adapter) --no-default-features --features $(feature) &&)) true
+	$(foreach adapter,portcullis-axum portcullis-actix,$(foreach feature,$(FEATURES) issuer,$(CARGO) check --locked -p $(adapter) --no-default-features --features $(feature) &&)) true
 	$(foreach feature,$(JSONWEBTOKEN_FEATURES),$(CARGO) check --locked -p portcullis-jsonwebtoken --no-default-features --features $(feature) &&) true
 	$(foreach feature,$(TESTKIT_FEATURES),$(CARGO) check --locked -p portcullis-testkit --no-default-features --features $(feature) &&) true
 

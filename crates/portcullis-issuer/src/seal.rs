@@ -101,7 +101,8 @@ pub(crate) fn fields<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 ///         }
 ///         let context = whose.associated_data();
 ///         let private = self.client.decrypt(&sealed.bytes, &context).await;
-///         private.map(Zeroizing::new).map_err(|error| SealError::unavailable(whose, error))
+///         let private = private.map(Zeroizing::new);
+///         private.map_err(|error| SealError::unavailable(whose, error))
 ///     }
 /// }
 /// # let _ = Kms { client: Client, key: String::new() };

@@ -29,10 +29,13 @@ use spki::der::{Decode, Reader, SliceReader};
 /// struct Kms(Client);
 ///
 /// impl Signer for Kms {
-///     async fn create(&self, algorithm: Algorithm) -> Result<SignerKey, SignerError> {
+///     async fn create(
+///         &self,
+///         algorithm: Algorithm,
+///     ) -> Result<SignerKey, SignerError> {
 ///         let spec = match algorithm {
 ///             Algorithm::ES256 => "ECC_NIST_P256",
-///             _ => return Err(SignerError::new("this program makes keys for ES256")),
+///             _ => return Err(SignerError::new("not for this algorithm")),
 ///         };
 ///         // What names the key there, and its public part as the KMS gives it.
 ///         let made = self.0.create_key(spec).await;

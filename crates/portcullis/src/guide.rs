@@ -23,6 +23,7 @@ page!(keys, "../docs/guide/keys.md");
 page!(requirements, "../docs/guide/requirements.md");
 page!(errors, "../docs/guide/errors.md");
 page!(testing, "../docs/guide/testing.md");
+page!(issuing, "../docs/guide/issuing.md");
 page!(migrating, "../docs/guide/migrating.md");
 page!(cookies, "../docs/guide/cookies.md");
 page!(cors, "../docs/guide/cors.md");

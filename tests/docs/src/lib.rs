@@ -19,6 +19,9 @@ mod guide {
     #[doc = include_str!("../../../docs/guide/grpc.md")]
     mod grpc {}
 
+    #[doc = include_str!("../../../docs/guide/issuing.md")]
+    mod issuing {}
+
     #[doc = include_str!("../../../docs/guide/keys.md")]
     mod keys {}
 

@@ -34,7 +34,8 @@ impl<S: RingStore> TokenIssuer<S> {
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2⁵³ changes")]
         let version = status.version.0 as f64;
         gauge!("portcullis_issuer_ring_version", "issuer" => issuer()).set(version);
-        let offset = self.0.keeper.held.load().as_ref().map_or(0.0, |ring| ring.offset());
+        let offset = i32::try_from(status.clock_offset).unwrap_or(i32::MAX);
+        let offset = f64::from(offset) / 1000.0;
         gauge!("portcullis_issuer_clock_offset_seconds", "issuer" => issuer()).set(offset);
         let signs_since = status.signing().map(|key| status.now.since(key.times.signs_from));
         let signs_since = signs_since.unwrap_or_default().as_secs_f64();

@@ -16,6 +16,10 @@ pub struct RingStatus {
     pub now: RingTime,
     /// How long ago it was read.
     pub age: Duration,
+    /// By how many milliseconds this machine's clock was behind the ring's when it was read; below 0 where it was ahead.
+    pub clock_offset: i64,
+    /// How often this instance could not read it.
+    pub failures: u64,
     /// Its keys, in the order in which they sign.
     pub keys: Vec<KeyStatus>,
 }
@@ -56,7 +60,14 @@ impl RingStatus {
             }
         };
         let keys = ring.keys.iter().map(|key| status(&key.row)).collect();
-        Self { version: ring.version, now, age: ring.age(&*keeper.time), keys }
+        Self {
+            version: ring.version,
+            now,
+            age: ring.age(&*keeper.time),
+            clock_offset: ring.clock_offset(),
+            failures: keeper.observers.failures(),
+            keys,
+        }
     }
 
     /// The key that signs now.

@@ -118,10 +118,9 @@ impl ReadRing {
         time.elapsed().saturating_sub(self.elapsed).max(time.wall().since(self.wall))
     }
 
-    /// By how much the machine's clock was behind the store's, in seconds; below 0 where it was ahead.
-    pub(crate) fn offset(&self) -> f64 {
-        let seconds = |after: RingTime, before: RingTime| after.since(before).as_secs_f64();
-        seconds(self.now, self.wall) - seconds(self.wall, self.now)
+    /// By how many milliseconds the machine's clock was behind the store's; below 0 where it was ahead.
+    pub(crate) fn clock_offset(&self) -> i64 {
+        self.now.as_millis().saturating_sub(self.wall.as_millis())
     }
 
     /// The key that signs.
