@@ -37,6 +37,8 @@ run() { "$cargo" run --quiet --locked --release "$@"; }
     echo
     run -p portcullis-benches --bin counts || echo 'Some path costs more than recorded.'
     echo
+    run --manifest-path benches/peers/Cargo.toml -p minting
+    echo
     run --manifest-path benches/peers/Cargo.toml -p driver
     echo
     benches/servers/run.sh
