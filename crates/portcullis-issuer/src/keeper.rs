@@ -5,13 +5,13 @@ mod event;
 mod fresh;
 mod held;
 mod outbox;
+mod within;
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use portcullis::{Algorithm, Revocations};
-use tokio::time::timeout;
 
 pub use self::error::{IssuerNotReady, RingError};
 pub use self::event::IssuerEvent;
@@ -19,6 +19,7 @@ pub(crate) use self::event::Observers;
 pub(crate) use self::fresh::keep_fresh;
 pub use self::held::PublishedKeys;
 pub(crate) use self::held::{HeldSigner, ReadRing, SigningPart};
+use self::within::within;
 use crate::key::{ExistingKey, RemoteKey};
 use crate::machine::MachineTime;
 use crate::ring::{RingTime, Schedule};
@@ -26,17 +27,21 @@ use crate::root::RootSecrets;
 use crate::row::{KeyRow, RowAuthenticator};
 use crate::seal::{AnySeal, RootSeal};
 use crate::signer::{AnySigner, SignerError};
-use crate::store::{LoadedRing, RingStore, StoredRing, Swap};
+use crate::store::{LoadedRing, RingStore, StoreError, StoredRing, Swap};
 use crate::token::MintError;
 
 /// How often a change is offered anew where others change the ring at the same time. Each time one of them is done.
 const ATTEMPTS: usize = 16;
 
-/// The longest that a store may take: what it says is old by then.
+/// The longest that a store may take: what it says is old by then. One that never answers would keep the ring from being
+/// read again.
 const SLOW: Duration = Duration::from_secs(10);
 
 /// How long a signer may take to sign. A request waits for it.
 const SIGNER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a seal or a signer may take for anything else. No request waits for it.
+const KMS_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a ring is changed for, by the ids of keys: places differ from one reading to the next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -104,6 +109,8 @@ pub(crate) struct RingKeeper<S> {
     rows: RowAuthenticator,
     /// When rows were sealed anew, by the machine's time.
     resealed_at: Mutex<Option<Duration>>,
+    /// By how much the machine's clock was off when the ring was read last, where that is too much.
+    clock_off: ArcSwapOption<Duration>,
 }
 
 impl<S: RingStore> RingKeeper<S> {
@@ -130,6 +137,7 @@ impl<S: RingStore> RingKeeper<S> {
             existing,
             rows,
             resealed_at,
+            clock_off: ArcSwapOption::empty(),
         }
     }
 
@@ -147,7 +155,8 @@ impl<S: RingStore> RingKeeper<S> {
     async fn try_to_read(&self, mut wanted: Wanted) -> Result<Arc<ReadRing>, RingError> {
         for _ in 0..ATTEMPTS {
             let elapsed = self.time.elapsed();
-            let LoadedRing { now, ring } = self.store.load(&self.settings.issuer).await?;
+            let loading = self.store.load(&self.settings.issuer);
+            let LoadedRing { now, ring } = within(SLOW, loading, StoreError::late).await?;
             // Before anything is decided by it.
             self.check_clock(now, elapsed)?;
             let (version, stored) = match ring {
@@ -169,7 +178,8 @@ impl<S: RingStore> RingKeeper<S> {
                 let read = Arc::new(self.take(version, stored, now, elapsed).await?);
                 return Ok(self.hold_newest(read));
             };
-            match self.store.swap(&self.settings.issuer, version, &change.ring).await? {
+            let swap = self.store.swap(&self.settings.issuer, version, &change.ring);
+            match within(SLOW, swap, StoreError::late).await? {
                 Swap::Done => {
                     // What was wanted is done once.
                     wanted = Wanted::Due;
@@ -189,6 +199,14 @@ impl<S: RingStore> RingKeeper<S> {
         if age > limit { Err(IssuerNotReady::Stale { age, limit }) } else { Ok(ring) }
     }
 
+    /// The same, to sign by: not where the machine's clock was off when the ring was read last.
+    pub(crate) fn usable_to_sign(&self) -> Result<Arc<ReadRing>, IssuerNotReady> {
+        match self.clock_off.load().as_deref() {
+            Some(off) => Err(IssuerNotReady::Clock { off: *off }),
+            None => self.usable(),
+        }
+    }
+
     /// What new keys are sealed with.
     pub(crate) fn seal_id(&self) -> &str {
         self.seal.seal_id()
@@ -202,10 +220,7 @@ impl<S: RingStore> RingKeeper<S> {
     ) -> Result<Vec<u8>, MintError> {
         let signer = self.signer.as_ref().ok_or(MintError::NoKey)?;
         let signing = signer.sign(key.name(), key.algorithm(), input);
-        let signature = match timeout(SIGNER_LIMIT, signing).await {
-            Ok(answered) => answered?,
-            Err(_) => return Err(SignerError::new("it did not answer within 5 s").into()),
-        };
+        let signature = within(SIGNER_LIMIT, signing, SignerError::late).await?;
         let signature = signature.into_jose(key.algorithm());
         signature.filter(|it| key.is_signed(input, it)).ok_or(MintError::NotSigned)
     }
@@ -228,14 +243,17 @@ impl<S: RingStore> RingKeeper<S> {
         }
         let wall = self.time.wall();
         let off = wall.before(took).since(now).max(now.since(wall));
-        if off > skew { Err(RingError::Clock { off, skew }) } else { Ok(()) }
+        // Neither may be trusted then, and verifiers would refuse what is signed by the wrong one.
+        let is_off = off > skew;
+        self.clock_off.store(is_off.then(|| Arc::new(off)));
+        if is_off { Err(RingError::Clock { off, skew }) } else { Ok(()) }
     }
 
     /// Has the signer delete keys that no row names any longer. What fails is left behind there.
     async fn delete_at_signer(&self, names: &[String]) {
         let Some(signer) = &self.signer else { return };
         for name in names {
-            if let Err(error) = signer.delete(name).await {
+            if let Err(error) = within(KMS_LIMIT, signer.delete(name), SignerError::late).await {
                 let name = name.clone();
                 self.observers.notify(&IssuerEvent::LeftAtSigner { name, error });
             }

@@ -2,6 +2,7 @@
 use core::fmt;
 use core::future::{Future, ready};
 use core::pin::Pin;
+use core::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::prelude::*;
@@ -275,6 +276,11 @@ impl SealError {
     /// It does not open.
     pub fn broken(whose: SealedFor<'_>) -> Self {
         Self::Broken { key_id: whose.key_id.to_owned() }
+    }
+
+    /// What seals did not answer in time.
+    pub(crate) fn late(whose: SealedFor<'_>, limit: Duration) -> Self {
+        Self::unavailable(whose, format!("it did not answer within {limit:?}"))
     }
 
     /// What seals cannot be asked, for this reason, which stands in logs.

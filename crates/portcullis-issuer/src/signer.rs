@@ -2,6 +2,7 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
+use core::time::Duration;
 
 use portcullis::Algorithm;
 use spki::der::asn1::UintRef;
@@ -196,6 +197,11 @@ pub struct SignerError {
 }
 
 impl SignerError {
+    /// It did not answer in time.
+    pub(crate) fn late(limit: Duration) -> Self {
+        Self::new(format!("it did not answer within {limit:?}"))
+    }
+
     /// It cannot, for this reason.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into() }

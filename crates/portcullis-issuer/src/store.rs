@@ -80,6 +80,11 @@ pub struct StoreError {
 }
 
 impl StoreError {
+    /// The store did not answer in time.
+    pub(crate) fn late(limit: Duration) -> Self {
+        Self::new(format!("it did not answer within {limit:?}"))
+    }
+
     /// The store cannot be asked, for this reason.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into() }

@@ -87,9 +87,24 @@ async fn a_signer_that_fails_or_takes_too_long_is_unavailable() {
     kms.set_away(false);
     kms.set_latency(Duration::from_secs(6));
     let refused = issuer.mint(&alice()).await.expect_err("too long");
-    assert_eq!(refused, MintError::Signer(SignerError::new("it did not answer within 5 s")));
+    assert_eq!(refused, MintError::Signer(SignerError::new("it did not answer within 5s")));
     kms.set_latency(Duration::from_secs(4));
     assert!(issuer.mint(&alice()).await.is_ok());
+}
+
+/// It never answers. The ring goes on as it was.
+#[tokio::test(start_paused = true)]
+async fn a_signer_that_hangs_holds_up_no_reading_for_long() {
+    let (store, kms) = (MemoryRing::new(), Kms::default());
+    let issuer = issuer(&store, kms.clone()).await;
+    let signing = issuer.status().and_then(|it| it.signing().cloned()).expect("a key that signs");
+    kms.set_latency(Duration::from_secs(3600));
+    let begin = tokio::time::Instant::now();
+    let refused = issuer.withdraw(&signing.key_id).await.expect_err("no key can be made");
+    assert_eq!(refused, RingError::Signer(SignerError::new("it did not answer within 10s")));
+    assert!(begin.elapsed() < Duration::from_secs(11));
+    kms.set_latency(Duration::ZERO);
+    issuer.withdraw(&signing.key_id).await.expect("withdrawn");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 use core::fmt;
 use core::time::Duration;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use portcullis::{Algorithm, Revocations, Secret};
@@ -249,7 +250,9 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
             faults.push(IssuerFault::KeyId);
         }
         let runtime = Handle::try_current();
-        if runtime.is_err() && !is_refreshed_by_hand {
+        // It panics where the runtime was built without timers.
+        let has_time = || catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
+        if !is_refreshed_by_hand && (runtime.is_err() || !has_time()) {
             faults.push(IssuerFault::NoRuntime);
         }
         let publication = Publication::new(&self.issuer, metadata);
@@ -374,7 +377,7 @@ impl fmt::Display for IssuerFault {
                 f.write_str("the id of the existing key has 0 bytes or more than 1024: say what tokens call it")
             }
             Self::NoRuntime => f.write_str(
-                "there is no tokio runtime that could read the ring in the background: build the issuer inside of one, or say `refreshed_by_hand` and call `refresh` about once a minute",
+                "there is no tokio runtime with timers that could read the ring in the background: build the issuer inside of one (`enable_all`), or say `refreshed_by_hand` and call `refresh` about once a minute",
             ),
             Self::Policy { reason } => write!(f, "its own tokens would not pass: {reason}"),
         }

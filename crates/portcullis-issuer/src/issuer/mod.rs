@@ -129,7 +129,7 @@ impl<S: RingStore> TokenIssuer<S> {
         what: &AccessToken<C>,
     ) -> Result<(Arc<SigningPart>, Unsigned), MintError> {
         let keeper = &self.0.keeper;
-        let ring = keeper.usable()?;
+        let ring = keeper.usable_to_sign()?;
         let now = ring.now(&*keeper.time);
         let (row, signing) = ring.signing(now).ok_or(MintError::NoKey)?;
         let end = row.times.verifies_until.map(|end| keeper.settings.schedule.last_expiry(end));
@@ -153,10 +153,10 @@ impl<S: RingStore> TokenIssuer<S> {
         self.0.keeper.usable().map(|ring| ring.published.clone())
     }
 
-    /// Whether it can mint: its ring was read lately enough, and a key signs. For a readiness probe.
+    /// Whether it can mint: its ring was read lately enough, by a clock that is right, and a key signs. For a readiness probe.
     pub fn is_ready(&self) -> bool {
         let keeper = &self.0.keeper;
-        keeper.usable().is_ok_and(|ring| ring.signing(ring.now(&*keeper.time)).is_some())
+        keeper.usable_to_sign().is_ok_and(|ring| ring.signing(ring.now(&*keeper.time)).is_some())
     }
 
     /// What was read last, however old it is: for who operates the issuer. `None`: nothing was.

@@ -6,7 +6,7 @@ use super::*;
 use crate::machine::MachineTime;
 use crate::ring::{Phase, RingTime, Schedule, ScheduleFault};
 use crate::root::RootFault;
-use crate::store::{MemoryRing, StoreError};
+use crate::store::{LoadedRing, MemoryRing, RingVersion, StoreError, StoredRing, Swap};
 
 const ISSUER: &str = "https://id.example";
 const AUDIENCE: &str = "https://orders.example";
@@ -419,6 +419,45 @@ async fn an_issuer_reads_its_ring_by_itself_for_as_long_as_it_is_there() {
     assert_eq!(*reads.lock().expect("no panic"), told, "nothing reads it any more");
 }
 
+/// One that never answers keeps nobody waiting for it.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_given_up_and_asked_again() {
+    #[derive(Clone)]
+    struct Hanging(MemoryRing, Arc<Mutex<bool>>);
+    impl RingStore for Hanging {
+        async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+            if *self.1.lock().expect("no panic") {
+                std::future::pending::<()>().await;
+            }
+            self.0.load(issuer).await
+        }
+        async fn swap(
+            &self,
+            issuer: &str,
+            from: Option<RingVersion>,
+            ring: &StoredRing,
+        ) -> Result<Swap, StoreError> {
+            self.0.swap(issuer, from, ring).await
+        }
+    }
+    let hangs = Arc::new(Mutex::new(false));
+    let builder = TokenIssuer::builder(ISSUER)
+        .algorithm(Algorithm::ES256)
+        .audiences([AUDIENCE])
+        .lifetime(LIFETIME)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(Hanging(MemoryRing::new(), hangs.clone()));
+    let issuer = builder.refreshed_by_hand().build().await.expect("an issuer");
+    *hangs.lock().expect("no panic") = true;
+    let begin = tokio::time::Instant::now();
+    let error = RingError::Store(StoreError::new("it did not answer within 10s"));
+    assert_eq!(issuer.refresh().await.err(), Some(error));
+    assert!(begin.elapsed() <= Duration::from_secs(11));
+    assert!(issuer.mint_now(&alice()).is_ok(), "by what was read");
+    *hangs.lock().expect("no panic") = false;
+    issuer.refresh().await.expect("a ring");
+}
+
 #[test]
 fn without_a_runtime_an_issuer_says_what_would_read_its_ring() {
     let builder = || {
@@ -433,6 +472,12 @@ fn without_a_runtime_an_issuer_says_what_would_read_its_ring() {
     assert!(matches!(&built, BuildError::Faults(faults) if *faults == [IssuerFault::NoRuntime]));
     let issuer = futures_lite(builder().refreshed_by_hand().build()).expect("an issuer");
     assert!(issuer.is_ready());
+    // One without timers would end the task that reads, and nobody would hear of it.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let built = runtime.block_on(builder().build()).expect_err("no timers");
+    assert!(matches!(&built, BuildError::Faults(faults) if *faults == [IssuerFault::NoRuntime]));
+    let issuer = runtime.block_on(builder().refreshed_by_hand().build()).expect("an issuer");
+    assert!(issuer.is_ready());
 }
 
 /// Polls what never waits, as an executor that is not tokio would.
@@ -443,4 +488,21 @@ fn futures_lite<T>(future: impl Future<Output = T>) -> T {
         core::task::Poll::Ready(done) => done,
         core::task::Poll::Pending => panic!("it waits"),
     }
+}
+
+/// Neither clock may be the right one.
+#[tokio::test]
+async fn an_instance_whose_clock_is_off_publishes_and_does_not_sign() {
+    let world = World::new();
+    let issuer = world.issuer().await;
+    assert!(issuer.is_ready());
+    world.store.set_now(world.time.wall().after(Duration::from_secs(16)));
+    assert!(matches!(issuer.refresh().await, Err(RingError::Clock { .. })));
+    let off = Duration::from_secs(16);
+    let refused = issuer.mint_now(&alice()).expect_err("it may be wrong");
+    assert_eq!(refused, MintError::NotReady(IssuerNotReady::Clock { off }));
+    assert!(refused.is_unavailable() && !issuer.is_ready() && issuer.key_set().is_ok());
+    world.store.set_now(world.time.wall());
+    issuer.refresh().await.expect("a ring");
+    assert!(issuer.is_ready() && issuer.mint_now(&alice()).is_ok());
 }

@@ -2,13 +2,16 @@
 use core::time::Duration;
 use std::sync::PoisonError;
 
-use portcullis::Revocation;
+use portcullis::{Algorithm, Revocation};
+use zeroize::Zeroizing;
 
-use super::{IssuerEvent, RingError, RingKeeper, Wanted};
+use super::within::within;
+use super::{IssuerEvent, KMS_LIMIT, RingError, RingKeeper, Wanted};
 use crate::key::{KeyError, RemoteKey, SigningKey};
 use crate::ring::{Asked, KeyTimes, MAX_KEYS, Plan, RingTime};
 use crate::row::{IsCurrent, KeyRow, PrivatePart};
-use crate::seal::{Sealed, SealedFor};
+use crate::seal::{SealError, Sealed, SealedFor};
+use crate::signer::SignerError;
 use crate::store::{RingStore, RingVersion, StoredRing};
 
 /// How long a row is kept after the last token of its key expired.
@@ -135,7 +138,7 @@ impl<S: RingStore> RingKeeper<S> {
             && old.seal_id != self.seal.seal_id()
         {
             let whose = self.whose(&row.key_id, &row.algorithm);
-            let opened = self.seal.opened(old, whose).await?;
+            let opened = self.opened(old, whose).await?;
             private = Some(self.sealed(&opened, whose).await?);
         }
         Ok(KeyRow { private, times, ..row.clone() })
@@ -187,7 +190,8 @@ impl<S: RingStore> RingKeeper<S> {
             let (key, private) = generate(algorithm).await?;
             return self.sealed_row(&key, &private, times).await;
         };
-        let made = signer.create(algorithm).await.map_err(RingError::Signer)?;
+        let made = within(KMS_LIMIT, signer.create(algorithm), SignerError::late).await;
+        let made = made.map_err(RingError::Signer)?;
         let key = match RemoteKey::of_der(algorithm, made.name.clone(), &made.public_key_der) {
             Ok(key) => key,
             Err(fault) => {
@@ -218,8 +222,18 @@ impl<S: RingStore> RingKeeper<S> {
     }
 
     async fn sealed(&self, private: &[u8], whose: SealedFor<'_>) -> Result<PrivatePart, RingError> {
-        let bytes = self.seal.sealed(private, whose).await?;
+        let sealing = self.seal.sealed(private, whose);
+        let bytes = within(KMS_LIMIT, sealing, |limit| SealError::late(whose, limit)).await?;
         Ok(PrivatePart::Sealed(Sealed { seal_id: self.seal.seal_id().to_owned(), bytes }))
+    }
+
+    pub(super) async fn opened(
+        &self,
+        sealed: &Sealed,
+        whose: SealedFor<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let opening = self.seal.opened(sealed, whose);
+        within(KMS_LIMIT, opening, |limit| SealError::late(whose, limit)).await
     }
 
     pub(super) fn whose<'a>(&'a self, key_id: &'a str, algorithm: &'a str) -> SealedFor<'a> {
@@ -238,9 +252,7 @@ impl<S: RingStore> RingKeeper<S> {
 }
 
 /// A new key pair. Where that takes long (RSA: half a second), nobody else waits for it.
-async fn generate(
-    algorithm: portcullis::Algorithm,
-) -> Result<(SigningKey, zeroize::Zeroizing<Vec<u8>>), KeyError> {
+async fn generate(algorithm: Algorithm) -> Result<(SigningKey, Zeroizing<Vec<u8>>), KeyError> {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         return SigningKey::generate(algorithm);
     };

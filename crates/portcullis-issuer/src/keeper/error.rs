@@ -16,6 +16,11 @@ use crate::store::StoreError;
 pub enum IssuerNotReady {
     /// It was not read yet.
     Unread,
+    /// The machine's clock was off when it was read last: it publishes, and does not sign.
+    Clock {
+        /// By how much.
+        off: Duration,
+    },
     /// It was not read for too long: since then, a key may have been withdrawn.
     Stale {
         /// How long ago it was read.
@@ -29,6 +34,10 @@ impl fmt::Display for IssuerNotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unread => f.write_str("the ring of signing keys was not read yet"),
+            Self::Clock { off } => write!(
+                f,
+                "the clock of this machine is off by {off:?} from that of the store of signing keys: set it, by NTP"
+            ),
             Self::Stale { age, limit } => write!(
                 f,
                 "the ring of signing keys was read {age:?} ago, and may be used for {limit:?}: its store cannot be asked"

@@ -1,8 +1,9 @@
 //! What operators see of an issuer.
 use core::fmt;
+use core::mem::{discriminant, replace};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis::revocation::RevokeError;
 
@@ -107,7 +108,8 @@ type Observer = dyn Fn(&IssuerEvent) + Send + Sync;
 #[derive(Default)]
 pub(crate) struct Observers {
     all: Vec<Arc<Observer>>,
-    has_failed: AtomicBool,
+    /// Why the ring could not be read last, if it could not.
+    failed: Mutex<Option<RingError>>,
     /// How often the ring could not be read.
     failures: AtomicU64,
 }
@@ -127,14 +129,20 @@ impl Observers {
 
     pub(super) fn tell_failed(&self, error: &RingError) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        if !self.has_failed.swap(true, Ordering::Relaxed) {
+        let before = self.set_failed(Some(error.clone()));
+        // The same in other words, such as another time that the store took, is no news.
+        if before.as_ref().map(discriminant) != Some(discriminant(error)) {
             self.notify(&IssuerEvent::Failed(error.clone()));
         }
     }
 
+    fn set_failed(&self, failed: Option<RingError>) -> Option<RingError> {
+        replace(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner), failed)
+    }
+
     /// What differs from before.
     pub(super) fn tell_read(&self, before: Option<&ReadRing>, read: &ReadRing) {
-        if self.has_failed.swap(false, Ordering::Relaxed) {
+        if self.set_failed(None).is_some() {
             self.notify(&IssuerEvent::Recovered);
         }
         let signing = |ring: &ReadRing| ring.signing(ring.now).map(|(row, _)| row.key_id.clone());

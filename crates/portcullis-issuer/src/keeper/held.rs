@@ -187,7 +187,7 @@ impl<S: RingStore> RingKeeper<S> {
             || RingError::NewerAlgorithm { key_id: key_id.clone(), algorithm: algorithm.clone() };
         let (known, signer, found) = match private {
             PrivatePart::Sealed(sealed) => {
-                let opened = self.seal.opened(sealed, self.whose(key_id, algorithm)).await?;
+                let opened = self.opened(sealed, self.whose(key_id, algorithm)).await?;
                 let known = known.ok_or_else(newer)?;
                 let key = SigningKey::read(known, &opened, Some(key_id))?;
                 let found = key.public_jwk().unwrap_or_default().to_owned();

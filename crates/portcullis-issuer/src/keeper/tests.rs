@@ -704,7 +704,14 @@ fn what_happens_to_a_ring_is_told_once_for_each_instance() {
     }
     assert_eq!(told(), [IssuerEvent::Failed(RingError::Store(fault))], "once");
     fleet.store.set_fault(None);
+    fleet.store.set_now(NOW.after(DAY));
+    for _ in 0..2 {
+        assert!(due(&keeper).is_err());
+    }
+    let events = told();
+    assert!(matches!(events[..], [IssuerEvent::Failed(RingError::Clock { .. })]), "{events:?}");
+    fleet.store.set_now(NOW);
     due(&keeper).expect("a ring");
     assert_eq!(told(), [IssuerEvent::Recovered]);
-    assert_eq!(keeper.observers.failures(), 3);
+    assert_eq!(keeper.observers.failures(), 5);
 }
