@@ -31,4 +31,6 @@ pub use self::time::RingTime;
 pub(crate) const MAX_KEYS: usize = 64;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
