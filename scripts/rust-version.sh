@@ -1,32 +1,36 @@
 #!/usr/bin/env bash
-# Whether every dependency of the published crates is content with the Rust version that they state: `make rust-version`.
+# Whether every dependency of each library and command is content with the Rust version that the crate states: `make rust-version`.
 # That our own code is, the lint `incompatible_msrv` looks after.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 "${CARGO:-cargo}" metadata --locked --format-version 1 --all-features | python3 -c '
-import json, sys
+import json, os, sys
 
 metadata = json.load(sys.stdin)
 version = lambda text: tuple(int(part) for part in (text + ".0.0").split(".")[:3])
 packages = {package["id"]: package for package in metadata["packages"]}
 needs = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-published = [package for package in metadata["packages"] if package["source"] is None and package["publish"] is None]
-stated = {package["rust_version"] for package in published}
-if len(stated) != 1:
-    sys.exit(f"the published crates state several Rust versions: {stated}")
-stated = stated.pop()
+crates = os.path.join(metadata["workspace_root"], "crates", "")
+# Those that are not published yet as well: what they need is no surprise then.
+ours = [package for package in metadata["packages"] if package["manifest_path"].startswith(crates)]
 
-todo, seen = [package["id"] for package in published], set()
-while todo:
-    node = needs[todo.pop()]
-    if node["id"] not in seen:
-        seen.add(node["id"])
-        kinds = lambda dep: {kind["kind"] for kind in dep["dep_kinds"]}
-        todo += [dep["pkg"] for dep in node["deps"] if kinds(dep) != {"dev"}]
-newer = [package for package in map(packages.get, seen) if version(package["rust_version"] or "1") > version(stated)]
-for package in newer:
-    print("{name} {version} needs Rust {rust_version}".format(**package), file=sys.stderr)
-if newer:
-    sys.exit(f"the published crates state Rust {stated}")
-print(f"{len(seen)} crates are content with Rust {stated}.")
+failed, seen_at = False, {}
+for crate in ours:
+    stated, todo, seen = crate["rust_version"], [crate["id"]], set()
+    while todo:
+        node = needs[todo.pop()]
+        if node["id"] not in seen:
+            seen.add(node["id"])
+            kinds = lambda dep: {kind["kind"] for kind in dep["dep_kinds"]}
+            todo += [dep["pkg"] for dep in node["deps"] if kinds(dep) != {"dev"}]
+    seen_at.setdefault(stated, set()).update(seen)
+    for package in map(packages.get, seen):
+        if version(package["rust_version"] or "1") > version(stated):
+            print("{name} {version} needs Rust {rust_version}".format(**package), file=sys.stderr)
+            print("{} states Rust {}".format(crate["name"], stated), file=sys.stderr)
+            failed = True
+if failed:
+    sys.exit(1)
+for stated, seen in sorted(seen_at.items()):
+    print(f"{len(seen)} crates are content with Rust {stated}.")
 '
