@@ -5,7 +5,7 @@ export RUSTDOCFLAGS = -D warnings
 # Features that change what portcullis itself can do, which the adapters forward; each is also checked alone.
 FEATURES = config explain lookup metrics openapi remote-jwks status-list tracing
 JSONWEBTOKEN_FEATURES = v10 v11 v12
-TESTKIT_FEATURES = axum actix key-server tower
+TESTKIT_FEATURES = axum actix key-server ring-store tower
 # The benchmarks beside others and the fuzzer.
 OTHER_WORKSPACES = benches/peers benches/servers fuzz
 # Features of serde_json that another crate of a program may turn on.

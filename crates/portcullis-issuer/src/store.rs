@@ -38,13 +38,13 @@ pub struct LoadedRing {
 /// What became of a change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Swap {
-    /// The ring is as it was offered, and its version is one more.
+    /// The ring is as it was offered, and its version is one more. That of a first ring is 1.
     Done,
     /// Somebody else changed the ring first. Nothing happened.
     Lost,
 }
 
-/// Keeps rings. Implement it for a store of your own.
+/// Keeps rings. Implement it for a store of your own, and hold it to this by `ring_store::conforms` of `portcullis-testkit`.
 ///
 /// 1. `load` reads the ring of one moment, and the store's clock of the same.
 /// 2. `swap` changes all of a ring, or nothing; and of two that are made for one version, one at most is done.

@@ -27,6 +27,8 @@
 //!   whether a table of routes has the app's. They stand in the same modules.
 //! - `key_server` has a key server on loopback, honest until told to fail in one of the many ways
 //!   that key servers do: the feature `key-server`, off by default.
+//! - `ring_store` holds a store of your own for an issuer's keys to what such a store promises: the feature
+//!   `ring-store`, off by default.
 //!
 //! Nothing here sleeps or opens a connection, but for the key server, which listens on loopback and
 //! is slow if told to. All but the keys (and with them the signatures), and the server's ports and
@@ -68,6 +70,7 @@
 //! | `actix` | `actix::assert_protected` and its like. Adds 79 crates: `actix-web` |
 //! | `tower` | `tower::assert_protected` and its like. Adds none |
 //! | `key-server` | `key_server::KeyServer`, which answers as it is told. Adds 28 crates: `hyper`, `tokio`, `rustls`, `rcgen`, `flate2` |
+//! | `ring-store` | `ring_store::conforms`, for a store of signing keys. Adds 37 crates: `portcullis-issuer`, `tokio` |
 //!
 //! # What a key costs
 //!
@@ -101,6 +104,8 @@ pub mod axum;
 pub mod key_server;
 #[cfg(any(feature = "actix", feature = "tower"))]
 mod protected;
+#[cfg(feature = "ring-store")]
+pub mod ring_store;
 #[cfg(any(feature = "actix", feature = "tower"))]
 mod routes;
 #[cfg(feature = "tower")]
