@@ -5,6 +5,7 @@ export RUSTDOCFLAGS = -D warnings
 # Features that change what portcullis itself can do, which the adapters forward; each is also checked alone.
 FEATURES = config explain lookup metrics openapi remote-jwks status-list tracing
 JSONWEBTOKEN_FEATURES = v10 v11 v12
+SQLX_FEATURES = postgres sqlite
 TESTKIT_FEATURES = axum actix key-server ring-store tower
 # The benchmarks beside others and the fuzzer.
 OTHER_WORKSPACES = benches/peers benches/servers fuzz
@@ -89,6 +90,8 @@ features:
 	$(foreach adapter,portcullis-axum portcullis-actix,$(CARGO) check --locked -p $(adapter) --no-default-features &&) true
 	$(foreach adapter,portcullis-axum portcullis-actix,$(foreach feature,$(FEATURES) issuer,$(CARGO) check --locked -p $(adapter) --no-default-features --features $(feature) &&)) true
 	$(foreach feature,$(JSONWEBTOKEN_FEATURES),$(CARGO) check --locked -p portcullis-jsonwebtoken --no-default-features --features $(feature) &&) true
+	$(CARGO) check --locked -p portcullis-sqlx --no-default-features
+	$(foreach feature,$(SQLX_FEATURES),$(CARGO) check --locked -p portcullis-sqlx --no-default-features --features $(feature) &&) true
 	$(foreach feature,$(TESTKIT_FEATURES),$(CARGO) check --locked -p portcullis-testkit --no-default-features --features $(feature) &&) true
 
 # The tests of the fleet against Redis 6.2 and Valkey, too, which Debian does not have: before a release.
