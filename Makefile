@@ -15,7 +15,7 @@ SERDE_JSON_FEATURES = arbitrary_precision raw_value
 # For how long `make fuzz` gives inputs to each target.
 SECONDS_EACH = 600
 
-.PHONY: demo test fmt locks lint deny docs docs-rs unit features serde-json fleet-servers api pictures bench counts tools interop-tools fleet-tools browser-tools counts-tools \
+.PHONY: demo test fmt locks lint deny docs docs-rs unit features serde-json fleet-servers api pictures bench counts tools interop-tools fleet-tools store-tools browser-tools counts-tools \
 	release-check release-tools powerset minimal-versions rust-version semver advisories publish-dry-run fuzz
 
 demo: tools
@@ -23,7 +23,7 @@ demo: tools
 	@echo
 	@echo 'To leave it running and try for yourself: cargo run --release -p quickstart'
 
-test: tools interop-tools fleet-tools browser-tools fmt locks lint docs unit serde-json features
+test: tools interop-tools fleet-tools store-tools browser-tools fmt locks lint docs unit serde-json features
 	@echo 'make test: all passed'
 
 # The crypto library is C and assembly.
@@ -38,6 +38,10 @@ interop-tools:
 # A Redis server, which tests/fleet starts its own of.
 fleet-tools:
 	@scripts/need.sh redis-server
+
+# PostgreSQL and PgBouncer, which tests/stores starts its own of.
+store-tools:
+	@tests/stores/install.sh
 
 # Chromium and what drives it, which tests/browser starts its own of.
 browser-tools:
@@ -74,7 +78,7 @@ unit: export PORTCULLIS_INTEROP = required
 unit: export PORTCULLIS_BROWSER = required
 # For how long keys rotate under load.
 unit: export PORTCULLIS_SOAK_SECONDS = 60
-unit: interop-tools fleet-tools browser-tools
+unit: interop-tools fleet-tools store-tools browser-tools
 	$(CARGO) test --locked --workspace $(addprefix --features portcullis/,$(FEATURES))
 
 serde-json:

@@ -1,0 +1,8 @@
+//! What stores of rings promise, with real databases and what happens to them.
+#![expect(clippy::unwrap_used, reason = "a test may fail by it")]
+
+mod conformance;
+mod life;
+mod postgres;
+mod processes;
+mod sqlite;
