@@ -4,6 +4,7 @@ export RUSTDOCFLAGS = -D warnings
 
 # Features that change what portcullis itself can do, which the adapters forward; each is also checked alone.
 FEATURES = config explain lookup metrics openapi remote-jwks status-list tracing
+WORKSPACE_FEATURES = $(addprefix portcullis/,$(FEATURES)) portcullis-axum/issuer portcullis-actix/issuer portcullis-issuer/metrics
 JSONWEBTOKEN_FEATURES = v10 v11 v12
 SQLX_FEATURES = postgres sqlite
 TESTKIT_FEATURES = axum actix key-server ring-store tower
@@ -61,11 +62,11 @@ locks:
 	$(foreach workspace,$(OTHER_WORKSPACES),$(CARGO) update --quiet --workspace --locked --manifest-path $(workspace)/Cargo.toml &&) true
 
 lint:
-	$(CARGO) clippy --locked --workspace --all-targets $(addprefix --features portcullis/,$(FEATURES)) -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets $(addprefix --features ,$(WORKSPACE_FEATURES)) -- -D warnings
 	$(CARGO) clippy --locked -p portcullis-benches --bench instructions -- -D warnings
 
 docs:
-	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features portcullis/,$(FEATURES))
+	$(CARGO) doc --locked --workspace --no-deps $(addprefix --features ,$(WORKSPACE_FEATURES))
 
 # The pages of the published crates as they stand on the web.
 docs-rs: export CARGO := $(CARGO)
@@ -79,7 +80,7 @@ unit: export PORTCULLIS_BROWSER = required
 # For how long keys rotate under load.
 unit: export PORTCULLIS_SOAK_SECONDS = 60
 unit: interop-tools fleet-tools store-tools browser-tools
-	$(CARGO) test --locked --workspace $(addprefix --features portcullis/,$(FEATURES))
+	$(CARGO) test --locked --workspace $(addprefix --features ,$(WORKSPACE_FEATURES))
 
 serde-json:
 	$(foreach feature,$(SERDE_JSON_FEATURES),$(CARGO) test --locked -p portcullis-serde-json-features --features $(feature) &&) true
