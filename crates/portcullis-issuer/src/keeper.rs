@@ -106,7 +106,7 @@ pub(crate) struct RingKeeper<S> {
     signer: Option<Box<dyn AnySigner>>,
     revocations: Option<Revocations>,
     existing: Option<ExistingKey>,
-    rows: RowAuthenticator,
+    pub(crate) rows: RowAuthenticator,
     /// When rows were sealed anew, by the machine's time.
     resealed_at: Mutex<Option<Duration>>,
     /// By how much the machine's clock was off when the ring was read last, where that is too much.
@@ -155,8 +155,7 @@ impl<S: RingStore> RingKeeper<S> {
     async fn try_to_read(&self, mut wanted: Wanted) -> Result<Arc<ReadRing>, RingError> {
         for _ in 0..ATTEMPTS {
             let elapsed = self.time.elapsed();
-            let loading = self.store.load(&self.settings.issuer);
-            let LoadedRing { now, ring } = within(SLOW, loading, StoreError::late).await?;
+            let LoadedRing { now, ring } = load(&self.store, &self.settings.issuer).await?;
             // Before anything is decided by it.
             self.check_clock(now, elapsed)?;
             let (version, stored) = match ring {
@@ -266,6 +265,11 @@ impl<S: RingStore> RingKeeper<S> {
         let resealed_at = *self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
         resealed_at.is_none_or(|at| self.time.elapsed().saturating_sub(at) >= change::RESEAL)
     }
+}
+
+/// What stands in a store, if that answers in time.
+pub(crate) async fn load<S: RingStore>(store: &S, issuer: &str) -> Result<LoadedRing, StoreError> {
+    within(SLOW, store.load(issuer), StoreError::late).await
 }
 
 #[cfg(test)]

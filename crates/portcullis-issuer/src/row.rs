@@ -4,9 +4,11 @@ use core::time::Duration;
 
 use aws_lc_rs::hmac;
 
-use crate::ring::{KeyTimes, RingTime};
+use crate::keeper::RingError;
+use crate::ring::{KeyTimes, MAX_KEYS, RingTime};
 use crate::root::RootSecrets;
-use crate::seal::{Sealed, fields};
+use crate::seal::{Sealed, fields, root_seal_ids};
+use crate::store::{RingVersion, StoredRing};
 
 /// A key as it stands in a store.
 #[derive(Clone, Eq, PartialEq)]
@@ -52,6 +54,11 @@ impl KeyRow {
     }
 }
 
+/// Puts rows into the order in which their keys sign: the same on every instance.
+pub(crate) fn in_order(rows: &mut [KeyRow]) {
+    rows.sort_by(|a, b| (a.times.signs_from, &a.key_id).cmp(&(b.times.signs_from, &b.key_id)));
+}
+
 /// Shows neither private part nor MAC.
 impl fmt::Debug for KeyRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,6 +76,7 @@ pub(crate) struct RowAuthenticator {
     issuer: Box<str>,
     keys: Vec<hmac::Key>,
     ring_keys: Vec<hmac::Key>,
+    seal_ids: Vec<String>,
 }
 
 impl RowAuthenticator {
@@ -78,7 +86,41 @@ impl RowAuthenticator {
             let keys = keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
             keys.collect()
         };
-        Self { issuer: issuer.into(), keys: keys("row"), ring_keys: keys("ring") }
+        let seal_ids = root_seal_ids(root, issuer);
+        Self { issuer: issuer.into(), keys: keys("row"), ring_keys: keys("ring"), seal_ids }
+    }
+
+    /// Checks a ring of this version: `None` is one that is about to be made, and has no rows. Says of each row which root
+    /// secret made its MAC.
+    ///
+    /// # Errors
+    ///
+    /// A row, or the ring, is of somebody else, or there are too many.
+    pub(crate) fn check_all(
+        &self,
+        stored: &StoredRing,
+        version: Option<RingVersion>,
+    ) -> Result<Vec<MadeBy>, RingError> {
+        let StoredRing { longest_lifetime, keys, mac } = stored;
+        if keys.len() > MAX_KEYS {
+            return Err(RingError::TooManyKeys { found: keys.len() });
+        }
+        let made_by = keys.iter().map(|row| self.check(row)).collect::<Result<_, _>>()?;
+        if let Some(version) = version {
+            self.check_ring(version.0, *longest_lifetime, keys, mac)?;
+        }
+        Ok(made_by)
+    }
+
+    /// Names what the first root secret seals with.
+    pub(crate) fn seal_id(&self) -> Option<&str> {
+        self.seal_ids.first().map(String::as_str)
+    }
+
+    /// Which root secret a private part is sealed with. `None`: none of them, or it is not sealed here.
+    pub(crate) fn sealed_by(&self, row: &KeyRow) -> Option<usize> {
+        let sealed = row.sealed()?;
+        self.seal_ids.iter().position(|id| *id == sealed.seal_id)
     }
 
     /// Puts the MAC of the first root secret into rows, and gives that of the ring which they are.
@@ -125,15 +167,15 @@ impl RowAuthenticator {
         row.mac = hmac::sign(&self.keys[0], &self.text(row)).as_ref().to_vec();
     }
 
-    /// Whether the first root secret made the row's MAC. Another one of the list may have, before a rotation.
+    /// Which root secret made the row's MAC. It need not be the first, before a rotation is over.
     ///
     /// # Errors
     ///
     /// None of them made it.
-    pub(crate) fn check(&self, row: &KeyRow) -> Result<IsCurrent, ForeignRow> {
+    pub(crate) fn check(&self, row: &KeyRow) -> Result<MadeBy, ForeignRow> {
         let text = self.text(row);
         let made = self.keys.iter().position(|key| hmac::verify(key, &text, &row.mac).is_ok());
-        made.map(|at| IsCurrent(at == 0)).ok_or_else(|| ForeignRow { key_id: shown(&row.key_id) })
+        made.map(MadeBy).ok_or_else(|| ForeignRow { key_id: shown(&row.key_id) })
     }
 
     /// All of a row but its MAC. What is not there is told apart from what is empty.
@@ -175,9 +217,9 @@ impl RowAuthenticator {
     }
 }
 
-/// Whether the first root secret authenticated a row.
+/// The root secret that authenticated a row, by its place in their list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct IsCurrent(pub(crate) bool);
+pub(crate) struct MadeBy(pub(crate) usize);
 
 /// The keys of a ring are not those that it was written with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -264,7 +306,7 @@ mod tests {
     #[test]
     fn no_part_of_a_row_can_be_changed_without_the_root_secret() {
         let rows = of(&[OLD], ISSUER);
-        assert_eq!(rows.check(&authentic()), Ok(IsCurrent(true)));
+        assert_eq!(rows.check(&authentic()), Ok(MadeBy(0)));
         fn sealed(row: &mut KeyRow) -> &mut Sealed {
             match &mut row.private {
                 Some(PrivatePart::Sealed(sealed)) => sealed,
@@ -319,8 +361,8 @@ mod tests {
         let foreign = Err(ForeignRow { key_id: row.key_id.clone() });
         assert_eq!(of(&[OLD], "https://id.example.org").check(&row), foreign);
         assert_eq!(of(&[NEW], ISSUER).check(&row), foreign);
-        assert_eq!(of(&[NEW, OLD], ISSUER).check(&row), Ok(IsCurrent(false)));
-        assert_eq!(of(&[OLD, NEW], ISSUER).check(&row), Ok(IsCurrent(true)));
+        assert_eq!(of(&[NEW, OLD], ISSUER).check(&row), Ok(MadeBy(1)));
+        assert_eq!(of(&[OLD, NEW], ISSUER).check(&row), Ok(MadeBy(0)));
     }
 
     #[test]

@@ -177,19 +177,24 @@ struct SealingKey {
 }
 
 impl SealingKey {
-    fn new(id: &RootKey, key: &RootKey) -> Self {
-        // Eight bytes tell four secrets apart, and say nothing of them: they are of a key of their own.
-        let id = BASE64_URL_SAFE_NO_PAD.encode(&id.as_bytes()[..8]);
+    fn new(id: String, key: &RootKey) -> Self {
         let key = RandomizedNonceKey::new(&AES_256_GCM, key.as_bytes());
         Self { id, key: key.expect("AES-256 takes 32 bytes") }
     }
 }
 
+/// What names the sealing key of each root secret.
+pub(crate) fn root_seal_ids(root: &RootSecrets, issuer: &str) -> Vec<String> {
+    // Eight bytes tell four secrets apart, and say nothing of them: they are of a key of their own.
+    let id = |id: &RootKey| BASE64_URL_SAFE_NO_PAD.encode(&id.as_bytes()[..8]);
+    root.keys("seal id", issuer).iter().map(id).collect()
+}
+
 impl RootSeal {
     pub(crate) fn new(root: &RootSecrets, issuer: &str) -> Self {
-        let ids = root.keys("seal id", issuer);
+        let ids = root_seal_ids(root, issuer);
         let keys = root.keys("seal", issuer);
-        Self(ids.iter().zip(&keys).map(|(id, key)| SealingKey::new(id, key)).collect())
+        Self(ids.into_iter().zip(&keys).map(|(id, key)| SealingKey::new(id, key)).collect())
     }
 
     fn seal_now(&self, private: &[u8], whose: SealedFor<'_>) -> Vec<u8> {

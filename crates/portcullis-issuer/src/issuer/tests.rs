@@ -6,7 +6,9 @@ use super::*;
 use crate::machine::MachineTime;
 use crate::ring::{Phase, RingTime, Schedule, ScheduleFault};
 use crate::root::RootFault;
-use crate::store::{LoadedRing, MemoryRing, RingVersion, StoreError, StoredRing, Swap};
+use crate::row::{ForeignRing, ForeignRow};
+use crate::store::{FileRing, LoadedRing, MemoryRing, RingVersion, StoreError, StoredRing, Swap};
+use crate::{RingError, RootSecrets};
 
 const ISSUER: &str = "https://id.example";
 const AUDIENCE: &str = "https://orders.example";
@@ -505,4 +507,106 @@ async fn an_instance_whose_clock_is_off_publishes_and_does_not_sign() {
     world.store.set_now(world.time.wall());
     issuer.refresh().await.expect("a ring");
     assert!(issuer.is_ready() && issuer.mint_now(&alice()).is_ok());
+}
+
+const NEW_ROOT: &str = "u9KXr4MZQy7hBtDfN1vCjEaPgS6oLw3k-new";
+
+fn root(texts: &[&str]) -> RootSecrets {
+    RootSecrets::new(texts.iter().map(|text| Secret::new(*text))).expect("good secrets")
+}
+
+#[tokio::test]
+async fn who_only_reads_the_store_sees_what_an_instance_does() {
+    let world = World::new();
+    let absent = RingStatus::read(&world.store, ISSUER, Some(&root(&[ROOT]))).await;
+    assert_eq!(absent, Ok(None));
+    let issuer = world.issuer().await;
+    world.set(Duration::from_secs(60));
+    issuer.rotate().await.expect("a ring");
+    let read = RingStatus::read(&world.store, ISSUER, Some(&root(&[ROOT]))).await;
+    let status = issuer.status().expect("a ring");
+    // The store's clock is stopped, and the machine's is not.
+    let read = read.expect("rows").map(|read| RingStatus { clock_offset: 0, ..read });
+    assert_eq!(read, Some(status.clone()));
+    assert!(status.is_authentic && status.keys.iter().all(|key| !key.is_under_old_root()));
+    assert!(status.keys.iter().all(|key| key.row_root == Some(0) && key.seal_root == Some(0)));
+}
+
+#[tokio::test]
+async fn what_was_not_authenticated_is_said_to_be_so() {
+    let world = World::new();
+    let issuer = world.issuer().await;
+    let read = RingStatus::read(&world.store, ISSUER, None).await.expect("rows").expect("a ring");
+    assert!(!read.is_authentic);
+    assert!(read.keys.iter().all(|key| (key.row_root, key.seal_root) == (None, None)));
+    assert!(read.keys.iter().all(|key| !key.is_sealed_anew && !key.is_under_old_root()));
+    let times = |status: &RingStatus| status.keys.iter().map(|key| key.times).collect::<Vec<_>>();
+    assert_eq!(times(&read), times(&issuer.status().expect("a ring")));
+}
+
+#[tokio::test]
+async fn a_foreign_ring_has_no_status_and_an_old_root_secret_is_told() {
+    let world = World::new();
+    let issuer = world.issuer().await;
+    let key_id = issuer.status().expect("a ring").keys[0].key_id.clone();
+    let read =
+        async |texts: &[&str]| RingStatus::read(&world.store, ISSUER, Some(&root(texts))).await;
+    let error = read(&[NEW_ROOT]).await.expect_err("foreign");
+    assert!(matches!(error, RingError::Foreign(ForeignRow { .. })), "{error}");
+    let status = read(&[NEW_ROOT, ROOT]).await.expect("authentic").expect("a ring");
+    assert!(status.keys.iter().all(|key| key.is_under_old_root() && !key.is_sealed_anew));
+    world.store.tamper(ISSUER, |_, ring| ring.keys.retain(|row| row.key_id != key_id));
+    assert_eq!(read(&[ROOT]).await, Err(RingError::ForeignRing(ForeignRing)));
+    world.store.tamper(ISSUER, |_, ring| ring.keys.clear());
+    assert_eq!(read(&[ROOT]).await, Err(RingError::NoKeys));
+}
+
+/// A file that goes by the time of a test.
+struct FileOfThen(FileRing, MemoryRing);
+
+impl RingStore for FileOfThen {
+    async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+        self.1.load(issuer).await
+    }
+
+    async fn swap(
+        &self,
+        issuer: &str,
+        from: Option<RingVersion>,
+        ring: &StoredRing,
+    ) -> Result<Swap, StoreError> {
+        self.0.swap(issuer, from, ring).await?;
+        self.1.swap(issuer, from, ring).await
+    }
+}
+
+/// For the snapshots of the command: three turns, of which one was an emergency.
+#[tokio::test]
+#[ignore = "writes the ring of the tests of portcullis-cli anew"]
+async fn write_the_ring_of_the_command() {
+    let world = World::new();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../portcullis-cli/tests/ring/ring.json");
+    let _ = std::fs::remove_file(path);
+    let store = FileOfThen(FileRing::open(path).expect("a folder"), world.store.clone());
+    let builder = TokenIssuer::builder(ISSUER)
+        .algorithm(Algorithm::ES256)
+        .audiences([AUDIENCE])
+        .lifetime(LIFETIME)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(store);
+    let builder = builder.time(world.time.clone()).refreshed_by_hand();
+    let issuer = builder.build().await.expect("an issuer");
+    let day = Duration::from_secs(24 * 60 * 60);
+    let at = async |days: u32, minutes: u32| {
+        world.set(days * day + minutes * Duration::from_secs(60));
+        issuer.refresh().await.expect("a ring");
+    };
+    at(29, 1).await;
+    at(30, 3).await;
+    at(40, 0).await;
+    let signing = issuer.status().and_then(|ring| Some(ring.signing()?.key_id.clone()));
+    issuer.withdraw(&signing.expect("a key that signs")).await.expect("done");
+    at(69, 1).await;
+    at(70, 3).await;
+    let _ = std::fs::remove_file(format!("{path}.lock"));
 }

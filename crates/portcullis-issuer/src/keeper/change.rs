@@ -9,7 +9,7 @@ use super::within::within;
 use super::{IssuerEvent, KMS_LIMIT, RingError, RingKeeper, Wanted};
 use crate::key::{KeyError, RemoteKey, SigningKey};
 use crate::ring::{Asked, KeyTimes, MAX_KEYS, Plan, RingTime};
-use crate::row::{IsCurrent, KeyRow, PrivatePart};
+use crate::row::{KeyRow, MadeBy, PrivatePart};
 use crate::seal::{SealError, Sealed, SealedFor};
 use crate::signer::SignerError;
 use crate::store::{RingStore, RingVersion, StoredRing};
@@ -42,7 +42,7 @@ impl<S: RingStore> RingKeeper<S> {
         now: RingTime,
     ) -> Result<Option<Change>, RingError> {
         // Before anything else is believed of them.
-        let are_current = self.authenticated(stored, version)?;
+        let made_by = self.rows.check_all(stored, version)?;
         let times: Vec<_> = stored.keys.iter().map(|row| row.times).collect();
         let longest_lifetime = stored.longest_lifetime.max(self.settings.lifetime);
         let mut withdrawn = wanted.withdrawn(&stored.keys)?;
@@ -54,11 +54,11 @@ impl<S: RingStore> RingKeeper<S> {
             let is_needed = row.is_secret() && times.is_published(now);
             times.is_private_kept |= is_needed && row.times.is_private_kept;
         }
-        let is_behind = |(row, is_current): (&KeyRow, &IsCurrent)| {
-            *is_current == IsCurrent(false)
+        let is_behind = |(row, made_by): (&KeyRow, &MadeBy)| {
+            *made_by != MadeBy(0)
                 || row.sealed().is_some_and(|it| it.seal_id != self.seal.seal_id())
         };
-        let reseals = stored.keys.iter().zip(&are_current).any(is_behind) && self.may_reseal();
+        let reseals = stored.keys.iter().zip(&made_by).any(is_behind) && self.may_reseal();
         let forgotten = self.forgotten(&plan.kept, longest_lifetime, now);
         if plan.is_nothing(&times)
             && longest_lifetime == stored.longest_lifetime
@@ -106,23 +106,6 @@ impl<S: RingStore> RingKeeper<S> {
         let mac = self.rows.authenticate_ring(next, longest_lifetime, &mut keys);
         let ring = StoredRing { longest_lifetime, keys, mac };
         Ok(Some(Change { ring, made_at_signer, erased_at_signer }))
-    }
-
-    /// Whether the MAC of each row is made with the first root secret. A ring that is about to be made has no rows.
-    fn authenticated(
-        &self,
-        stored: &StoredRing,
-        version: Option<RingVersion>,
-    ) -> Result<Vec<IsCurrent>, RingError> {
-        let StoredRing { longest_lifetime, keys, mac } = stored;
-        if keys.len() > MAX_KEYS {
-            return Err(RingError::TooManyKeys { found: keys.len() });
-        }
-        let are_current = keys.iter().map(|row| self.rows.check(row)).collect::<Result<_, _>>()?;
-        if let Some(version) = version {
-            self.rows.check_ring(version.0, *longest_lifetime, keys, mac)?;
-        }
-        Ok(are_current)
     }
 
     /// A row that stays, with these times; its private part, where that is kept, sealed anew if it is time.

@@ -12,7 +12,7 @@ use super::{RingError, RingKeeper};
 use crate::key::{KeyError, RemoteKey, SigningKey};
 use crate::machine::MachineTime;
 use crate::ring::{Phase, RingTime};
-use crate::row::{KeyRow, PrivatePart};
+use crate::row::{KeyRow, PrivatePart, in_order};
 use crate::store::{RingStore, RingVersion, StoredRing};
 use crate::token::TokenHeader;
 
@@ -142,7 +142,7 @@ impl<S: RingStore> RingKeeper<S> {
     ) -> Result<ReadRing, RingError> {
         let StoredRing { longest_lifetime, keys: mut rows, mac: _ } = stored;
         // The same order on every instance, so the same bytes.
-        rows.sort_by(|a, b| (a.times.signs_from, &a.key_id).cmp(&(b.times.signs_from, &b.key_id)));
+        in_order(&mut rows);
         let published = rows.iter().filter(|row| row.times.is_published(now) && !row.is_secret());
         let published = PublishedKeys::of(published.map(|row| row.public_jwk.as_str()));
         let before = self.held.load_full();

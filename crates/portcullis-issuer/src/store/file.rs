@@ -26,13 +26,15 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// owner may read it. A second process that opens it is refused, for as long as this one, or a clone of it, is there.
 ///
 /// A file that is not there is an issuer's first start. Whoever deletes it makes every token void.
+///
+/// To look at the rings of a service that runs, take [`FileRing::read_only`].
 #[derive(Clone)]
 pub struct FileRing(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    /// Held by this process.
-    _lock: File,
+    /// Held by this process. `None`: it only reads.
+    lock: Option<File>,
     /// One change at a time.
     writing: Mutex<()>,
 }
@@ -60,7 +62,22 @@ impl FileRing {
             Err(TryLockError::WouldBlock) => return Err(FileRingError::Taken { path }),
             Err(TryLockError::Error(error)) => return Err(FileRingError::io(&lock_path, &error)),
         }
-        Ok(Self(Arc::new(Inner { path, _lock: lock, writing: Mutex::new(()) })))
+        Ok(Self(Arc::new(Inner { path, lock: Some(lock), writing: Mutex::new(()) })))
+    }
+
+    /// Reads this file, also while another process has it: each change replaces the file as a whole. It refuses to change
+    /// anything, and needs no more than to read the file.
+    pub fn read_only(path: impl Into<PathBuf>) -> Self {
+        Self(Arc::new(Inner { path: path.into(), lock: None, writing: Mutex::new(()) }))
+    }
+
+    /// The issuers that have a ring in the file, in the order of their names. None, where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is not a file of rings.
+    pub fn issuers(&self) -> Result<Vec<String>, StoreError> {
+        self.read().map(|rings| rings.into_keys().collect())
     }
 
     fn read(&self) -> Result<BTreeMap<String, Ring>, StoreError> {
@@ -106,6 +123,9 @@ impl FileRing {
         from: Option<RingVersion>,
         ring: &StoredRing,
     ) -> Result<Swap, StoreError> {
+        if self.0.lock.is_none() {
+            return Err(StoreError::new("the file was opened to be read, and not to be changed"));
+        }
         let _one_at_a_time = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rings = self.read()?;
         let current = rings.get(issuer).map(|ring| RingVersion(ring.version));
@@ -394,6 +414,24 @@ mod tests {
         assert_eq!(refused, FileRingError::Taken { path: path.clone() });
         drop(clone);
         assert!(FileRing::open(&path).is_ok());
+    }
+
+    #[test]
+    fn who_only_reads_needs_no_turn_and_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let reader = FileRing::read_only(&path);
+        assert_eq!((kept(&reader), reader.issuers()), (None, Ok(Vec::new())));
+        let store = FileRing::open(&path).expect("a file");
+        for issuer in [ISSUER, "https://a.example"] {
+            assert_eq!(now(store.swap(issuer, None, &ring(2))), Ok(Swap::Done));
+        }
+        assert_eq!(kept(&reader), kept(&store));
+        let issuers = vec!["https://a.example".to_owned(), ISSUER.to_owned()];
+        assert_eq!(reader.issuers(), Ok(issuers));
+        let refused = now(reader.swap(ISSUER, Some(RingVersion(1)), &ring(3)));
+        assert!(refused.is_err_and(|error| error.reason.contains("opened to be read")));
+        assert_eq!(kept(&reader), Some((RingVersion(1), ring(2))));
     }
 
     #[cfg(unix)]
