@@ -17,12 +17,15 @@ ours = [package for package in metadata["packages"] if package["manifest_path"].
 failed, seen_at = False, {}
 for crate in ours:
     stated, todo, seen = crate["rust_version"], [crate["id"]], set()
+    # Behind a feature whose documentation says which Rust it needs.
+    later = ((crate["metadata"] or {}).get("rust-version") or {}).get("later", [])
     while todo:
         node = needs[todo.pop()]
         if node["id"] not in seen:
             seen.add(node["id"])
             kinds = lambda dep: {kind["kind"] for kind in dep["dep_kinds"]}
-            todo += [dep["pkg"] for dep in node["deps"] if kinds(dep) != {"dev"}]
+            of_feature = lambda dep: node["id"] == crate["id"] and packages[dep["pkg"]]["name"] in later
+            todo += [dep["pkg"] for dep in node["deps"] if kinds(dep) != {"dev"} and not of_feature(dep)]
     seen_at.setdefault(stated, set()).update(seen)
     for package in map(packages.get, seen):
         if version(package["rust_version"] or "1") > version(stated):

@@ -1,4 +1,5 @@
-//! The command `portcullis`: why a token is refused, what a policy accepts, what a provider's key set holds.
+//! The command `portcullis`: why a token is refused, what a policy accepts, what a provider's key set holds, which key an
+//! issuer signs with.
 //!
 //! Whatever comes from a token, a file or a server is text of strangers: it is shown escaped. A token is
 //! never shown whole, and its signature not at all.
@@ -13,6 +14,9 @@ mod output;
 mod part;
 mod pasted;
 mod policy;
+mod ring;
+mod root;
+mod store;
 mod table;
 mod time;
 
@@ -36,12 +40,14 @@ struct Options {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  The token is accepted, the policy has no faults, the key set can be used
+  0  The token is accepted, the policy has no faults, the key set can be used,
+     a key of the ring signs, what was asked for is done
   1  The token is refused or cannot be decoded, the policy has faults (check),
-     the key set cannot be used
+     the key set cannot be used, no key of the ring signs, the ring is not of
+     who has the root secret
   2  The command line is wrong, a file cannot be read, the policy has faults
-     (explain)
-  3  Keys or revocations could not be fetched, so nobody can tell";
+     (explain), a secret is refused
+  3  Keys, revocations or a ring could not be fetched, so nobody can tell";
 
 #[derive(Subcommand)]
 enum Command {
@@ -50,6 +56,7 @@ enum Command {
     Decode(decode::Options),
     Keys(keys::Options),
     Mint(mint::Options),
+    Ring(ring::Options),
     Schema(manual::SchemaOptions),
     Completions(manual::CompletionsOptions),
     Man(manual::ManOptions),
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
         Command::Decode(options) => decode::run(&options, &output),
         Command::Keys(options) => keys::run(options, &output),
         Command::Mint(options) => mint::run(&options, &output),
+        Command::Ring(options) => ring::run(options, &output),
         Command::Schema(_) => Ok(manual::schema(&output)),
         Command::Completions(options) => Ok(manual::completions(&options, &output)),
         Command::Man(options) => manual::man(&options, &output),

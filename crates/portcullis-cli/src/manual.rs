@@ -33,8 +33,8 @@ pub(crate) struct CompletionsOptions {
 /// To read it: `portcullis man | man -l -`. To install all pages: `portcullis man --out /usr/local/share/man/man1`.
 #[derive(clap::Args)]
 pub(crate) struct ManOptions {
-    /// Print the page of this command, such as `explain` [default: the page of portcullis itself]
-    command: Option<String>,
+    /// Print the page of this command, such as `explain` or `ring status` [default: the page of portcullis itself]
+    command: Vec<String>,
 
     /// Write the pages of all commands into this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
@@ -63,14 +63,14 @@ pub(crate) fn man(options: &ManOptions, output: &Output) -> Result<Exit, Failure
     }
     // Gives each command its full name.
     command.build();
-    let command = match &options.command {
-        None => command,
-        Some(name) => command.find_subcommand(name).cloned().ok_or_else(|| {
+    let mut found = &command;
+    for name in &options.command {
+        found = found.find_subcommand(name).ok_or_else(|| {
             Failure::fault(format!("there is no command {name:?}: `portcullis --help` lists them"))
-        })?,
-    };
+        })?;
+    }
     let mut page = Vec::new();
-    Man::new(command).render(&mut page).map_err(|error| Failure::fault(error.to_string()))?;
+    Man::new(found.clone()).render(&mut page).map_err(|error| Failure::fault(error.to_string()))?;
     output.whole(&page);
     Ok(Exit::Good)
 }

@@ -36,6 +36,21 @@ pub(crate) fn instant(seconds: i64) -> String {
     utc(seconds).map_or_else(|| seconds.to_string(), |date| format!("{seconds} ({date})"))
 }
 
+/// `2027-01-15T08:00:00.25Z`.
+pub(crate) fn utc_of_millis(millis: i64) -> Option<String> {
+    Timestamp::from_millisecond(millis).ok().map(|time| time.to_string())
+}
+
+/// `18 days`: in the largest unit of which there are two, rounded.
+pub(crate) fn about(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 3] = [(24 * 60 * 60, "days"), (60 * 60, "h"), (60, "min")];
+    let millis = duration.as_millis();
+    let rounded = |unit: u128| (millis + unit * 500) / (unit * 1000);
+    let unit = UNITS.into_iter().find(|(unit, _)| millis >= unit * 2000);
+    let (unit, name) = unit.unwrap_or((1, "s"));
+    format!("{} {name}", rounded(unit))
+}
+
 /// `1 h 30 min`, as the library says it.
 pub(crate) fn duration(seconds: u64) -> String {
     in_words(Duration::from_secs(seconds)).to_string()
@@ -56,6 +71,22 @@ mod tests {
         assert_eq!(time("2027-01-15T08:00:00Z"), Ok(1_800_000_000));
         assert_eq!(time("2027-01-15T09:00:00+01:00"), Ok(1_800_000_000));
         assert!(time("2027-01-15T08:00:00").is_err());
+    }
+
+    #[test]
+    fn about_how_long_is_told_in_one_unit() {
+        for (millis, expected) in [
+            (0, "0 s"),
+            (119_000, "119 s"),
+            (120_000, "2 min"),
+            (7_199_000, "120 min"),
+            (7_200_000, "2 h"),
+            (86_399_999, "24 h"),
+            (172_800_000, "2 days"),
+            (30 * 86_400_000 - 1, "30 days"),
+        ] {
+            assert_eq!(about(Duration::from_millis(millis)), expected);
+        }
     }
 
     #[test]

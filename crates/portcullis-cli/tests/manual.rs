@@ -15,7 +15,7 @@ fn completions_know_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran = run(&["completions", shell]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        for word in ["decode", "explain", "deny-warnings", "policy-out"] {
+        for word in ["decode", "explain", "compromised", "deny-warnings", "policy-out"] {
             assert!(ran.stdout.contains(word), "{shell}: {word}");
         }
     }
@@ -30,13 +30,17 @@ fn there_is_a_manual_page_of_each_command() {
     let page = run(&["man", "explain"]);
     assert!(page.code == 0 && page.stdout.contains(".TH portcullis-explain 1"), "{page:?}");
     assert!(page.stdout.contains("\\-\\-policy"), "{page:?}");
+    let page = run(&["man", "ring", "status"]);
+    assert!(page.code == 0 && page.stdout.contains(".TH portcullis-ring-status 1"), "{page:?}");
     assert_eq!(run(&["man", "explian"]).code, 2);
+    assert_eq!(run(&["man", "ring", "explain"]).code, 2);
 
     let folder = tempfile::tempdir().unwrap();
     let ran = portcullis(folder.path(), &["man", "--out", "man/man1"], "");
     assert!(ran.code == 0 && ran.stdout.is_empty(), "{ran:?}");
-    for page in ["portcullis.1", "portcullis-check.1", "portcullis-decode.1", "portcullis-man.1"] {
-        assert!(folder.path().join("man/man1").join(page).is_file(), "{page}");
+    for page in ["", "-check", "-decode", "-man", "-ring", "-ring-status"] {
+        let page = format!("portcullis{page}.1");
+        assert!(folder.path().join("man/man1").join(&page).is_file(), "{page}");
     }
 }
 

@@ -78,11 +78,24 @@ fn help_says_what_there_is_and_how_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     settings().bind(|| {
         assert_snapshot!("help", portcullis(folder.path(), &["--help"], "").snapshot());
-        for command in
-            ["check", "completions", "decode", "explain", "keys", "man", "mint", "schema"]
-        {
-            let ran = portcullis(folder.path(), &[command, "--help"], "");
-            assert_snapshot!(format!("help-{command}"), ran.snapshot());
+        let commands = [
+            "check",
+            "completions",
+            "decode",
+            "explain",
+            "keys",
+            "man",
+            "mint",
+            "ring",
+            "ring compromised",
+            "ring rotate",
+            "ring status",
+            "schema",
+        ];
+        for command in commands {
+            let arguments: Vec<_> = command.split(' ').chain(["--help"]).collect();
+            let ran = portcullis(folder.path(), &arguments, "");
+            assert_snapshot!(format!("help-{}", command.replace(' ', "-")), ran.snapshot());
         }
     });
     assert_eq!(portcullis(folder.path(), &["chekc"], "").code, 2);

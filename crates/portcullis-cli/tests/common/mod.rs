@@ -21,6 +21,11 @@ impl Ran {
         format!("{}{}", self.stdout, self.stderr)
     }
 
+    /// What is said on standard error, in one line.
+    pub(crate) fn remark(&self) -> String {
+        self.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     pub(crate) fn snapshot(&self) -> String {
         format!("exit code {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
