@@ -16,6 +16,7 @@ mod pasted;
 mod policy;
 mod ring;
 mod root;
+mod secret;
 mod store;
 mod table;
 mod time;
@@ -57,6 +58,7 @@ enum Command {
     Keys(keys::Options),
     Mint(mint::Options),
     Ring(ring::Options),
+    Secret(secret::Options),
     Schema(manual::SchemaOptions),
     Completions(manual::CompletionsOptions),
     Man(manual::ManOptions),
@@ -96,6 +98,7 @@ fn main() -> ExitCode {
         Command::Keys(options) => keys::run(options, &output),
         Command::Mint(options) => mint::run(&options, &output),
         Command::Ring(options) => ring::run(options, &output),
+        Command::Secret(options) => secret::run(&options, &output),
         Command::Schema(_) => Ok(manual::schema(&output)),
         Command::Completions(options) => Ok(manual::completions(&options, &output)),
         Command::Man(options) => manual::man(&options, &output),

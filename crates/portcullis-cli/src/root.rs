@@ -38,6 +38,17 @@ pub(crate) enum Written {
     Hex,
 }
 
+impl Written {
+    /// As a policy file names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Base64url => "base64url",
+            Self::Hex => "hex",
+        }
+    }
+}
+
 impl From<Written> for Encoding {
     fn from(written: Written) -> Self {
         match written {

@@ -91,6 +91,8 @@ fn help_says_what_there_is_and_how_it_ends() {
             "ring rotate",
             "ring status",
             "schema",
+            "secret",
+            "secret rotate",
         ];
         for command in commands {
             let arguments: Vec<_> = command.split(' ').chain(["--help"]).collect();
