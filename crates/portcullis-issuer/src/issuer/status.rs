@@ -95,7 +95,7 @@ impl RingStatus {
             now,
             age: ring.age(&*keeper.time),
             clock_offset: ring.clock_offset(),
-            failures: keeper.observers.failures(),
+            failures: keeper.observers.failures().map(|(_, count)| count).sum(),
             longest_lifetime: ring.longest_lifetime,
             is_authentic: true,
             keys: ring.keys.iter().map(|key| status(&key.row)).collect(),

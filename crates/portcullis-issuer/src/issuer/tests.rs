@@ -610,3 +610,39 @@ async fn write_the_ring_of_the_command() {
     at(70, 3).await;
     let _ = std::fs::remove_file(format!("{path}.lock"));
 }
+
+/// A minute's work of each instance.
+#[tokio::test]
+async fn a_reading_of_what_is_as_it_should_be_asks_the_store_once() {
+    #[derive(Clone)]
+    struct Counting(MemoryRing, Arc<Mutex<[usize; 2]>>);
+    impl RingStore for Counting {
+        async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+            self.1.lock().expect("no panic")[0] += 1;
+            self.0.load(issuer).await
+        }
+        async fn swap(
+            &self,
+            issuer: &str,
+            from: Option<RingVersion>,
+            ring: &StoredRing,
+        ) -> Result<Swap, StoreError> {
+            self.1.lock().expect("no panic")[1] += 1;
+            self.0.swap(issuer, from, ring).await
+        }
+    }
+    let asked = Arc::new(Mutex::new([0, 0]));
+    let builder = TokenIssuer::builder(ISSUER)
+        .algorithm(Algorithm::ES256)
+        .audiences([AUDIENCE])
+        .lifetime(LIFETIME)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(Counting(MemoryRing::new(), asked.clone()));
+    let issuer = builder.refreshed_by_hand().build().await.expect("an issuer");
+    assert_eq!(*asked.lock().expect("no panic"), [2, 1], "made, and read");
+    for _ in 0..10 {
+        issuer.refresh().await.expect("a ring");
+        issuer.mint_now(&alice()).expect("a token");
+    }
+    assert_eq!(*asked.lock().expect("no panic"), [12, 1]);
+}

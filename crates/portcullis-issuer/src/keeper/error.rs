@@ -118,6 +118,40 @@ pub enum RingError {
     Contended,
 }
 
+impl RingError {
+    /// All that [`reason`](Self::reason) may say.
+    pub const REASONS: [&str; 7] =
+        ["store", "clock", "seal", "signer", "foreign", "keys", "revocation"];
+
+    /// What kind of trouble it is, in a word that stays the same: for metrics.
+    ///
+    /// | reason | |
+    /// | --- | --- |
+    /// | `store` | the store cannot be asked, or takes too long |
+    /// | `clock` | the machine's clock is not the store's |
+    /// | `seal` | a private key cannot be sealed, or does not open |
+    /// | `signer` | a signer cannot be asked, or is not there |
+    /// | `foreign` | who wrote a row, or the ring, has not the root secrets, or changed it |
+    /// | `keys` | keys are gone, too many, unknown, or cannot be made or read |
+    /// | `revocation` | a withdrawn key could not be revoked |
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Store(_) | Self::Slow { .. } | Self::Contended => "store",
+            Self::Clock { .. } => "clock",
+            Self::Seal(_) => "seal",
+            Self::Signer(_) | Self::NoSigner { .. } => "signer",
+            Self::Foreign(_) | Self::ForeignRing(_) | Self::PublicPart { .. } => "foreign",
+            Self::NoKeys
+            | Self::Gone
+            | Self::UnknownKey { .. }
+            | Self::TooManyKeys { .. }
+            | Self::Key(_)
+            | Self::NewerAlgorithm { .. } => "keys",
+            Self::NotRevoked { .. } => "revocation",
+        }
+    }
+}
+
 impl From<StoreError> for RingError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)

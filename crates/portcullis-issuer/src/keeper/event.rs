@@ -110,8 +110,8 @@ pub(crate) struct Observers {
     all: Vec<Arc<Observer>>,
     /// Why the ring could not be read last, if it could not.
     failed: Mutex<Option<RingError>>,
-    /// How often the ring could not be read.
-    failures: AtomicU64,
+    /// How often the ring could not be read, for each [reason](RingError::REASONS).
+    failures: [AtomicU64; RingError::REASONS.len()],
 }
 
 impl Observers {
@@ -128,7 +128,10 @@ impl Observers {
     }
 
     pub(super) fn tell_failed(&self, error: &RingError) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        let mut reasons = RingError::REASONS.iter().zip(&self.failures);
+        if let Some((_, count)) = reasons.find(|(reason, _)| **reason == error.reason()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         let before = self.set_failed(Some(error.clone()));
         // The same in other words, such as another time that the store took, is no news.
         if before.as_ref().map(discriminant) != Some(discriminant(error)) {
@@ -168,8 +171,9 @@ impl Observers {
         }
     }
 
-    /// How often the ring could not be read.
-    pub(crate) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+    /// How often the ring could not be read, by reason.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.failures.iter().map(|count| count.load(Ordering::Relaxed));
+        RingError::REASONS.into_iter().zip(counts)
     }
 }

@@ -713,5 +713,6 @@ fn what_happens_to_a_ring_is_told_once_for_each_instance() {
     fleet.store.set_now(NOW);
     due(&keeper).expect("a ring");
     assert_eq!(told(), [IssuerEvent::Recovered]);
-    assert_eq!(keeper.observers.failures(), 5);
+    let failures: Vec<_> = keeper.observers.failures().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(failures, [("store", 3), ("clock", 2)]);
 }
