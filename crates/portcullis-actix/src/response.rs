@@ -2,7 +2,7 @@ use core::convert::Infallible;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{self as bodies, BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
@@ -25,6 +25,8 @@ pub(crate) fn response<'a>(
     }
     match unsent_length {
         Some(length) => builder.body(Unsent { length }),
+        // It must not say that it is empty (RFC 9110 §8.6), which over HTTP/2 actix-web says of an empty body.
+        None if code == 304 => builder.body(bodies::None::new()),
         None => builder.body(body.to_vec()),
     }
 }

@@ -207,14 +207,14 @@ async fn read(mut pieces: Body, mut body: BoundedBody) -> BoundedBody {
 
 fn respond<E: Clone + Send + Sync + 'static>(reply: Reply<E>) -> Response {
     let response = reply.into_response::<Body>();
-    if response.status() == StatusCode::NO_CONTENT {
+    if [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status()) {
         return response.map(|_| Body::new(NoContent));
     }
     response
 }
 
-/// The body of 204, which must not say how long it is (RFC 9110 §8.6). Over HTTP/2, axum says so of every
-/// body of which it knows.
+/// The body of 204, which must not say how long it is, and of 304, which must not say that it is empty (RFC 9110 §8.6).
+/// Over HTTP/2, axum says so of every body of which it knows.
 struct NoContent;
 
 impl http_body::Body for NoContent {
