@@ -1,16 +1,18 @@
-//! Peers that are not ours: what Portcullis fetches and verifies here was made by others.
+//! Peers that are not ours: what Portcullis fetches and verifies here was made by others, or others verify what it made.
 //!
-//! [`Provider`] is a real OpenID Provider in a process of its own, [`Mint`] a library that signs.
-//! Both need a [`Tool`], and a test leaves out what it cannot do without one.
+//! [`Provider`] is a real OpenID Provider in a process of its own, [`Mint`] a library that signs,
+//! [`Verifier`] one that verifies. All need a [`Tool`], and a test leaves out what it cannot do without one.
 mod browser;
 mod mint;
 mod provider;
 mod tool;
+mod verify;
 
 pub use self::browser::Browser;
 pub use self::mint::{Mint, Minted};
 pub use self::provider::{Hits, JwksMode, Logouts, OldKeys, Provider};
 pub use self::tool::{Missing, Tool};
+pub use self::verify::{Refused, Verifier};
 
 use core::time::Duration;
 use std::path::PathBuf;
