@@ -646,3 +646,153 @@ async fn a_reading_of_what_is_as_it_should_be_asks_the_store_once() {
     }
     assert_eq!(*asked.lock().expect("no panic"), [12, 1]);
 }
+
+impl World {
+    /// At this instant of the ring's clock.
+    fn set_at(&self, at: RingTime) {
+        self.set(at.since(RingTime::from_millis(NOW * 1000)));
+    }
+
+    /// An instance reads the ring by a clock that is ahead of the store's by as much as is allowed; or behind it.
+    async fn read_off(&self, issuer: &TokenIssuer<MemoryRing>, seconds: i64) {
+        let wall = self.time.wall().as_millis();
+        self.store.set_now(RingTime::from_millis(wall + 1000 * seconds));
+        issuer.refresh().await.expect("a ring");
+        self.store.set_now(self.time.wall());
+    }
+}
+
+/// A verifier that keeps what an instance publishes now, and does not ask again. Its clock is behind by so many seconds.
+fn verifier(world: &World, issuer: &TokenIssuer<MemoryRing>, behind: i64) -> Policy {
+    #[derive(Debug)]
+    struct Behind(PolicyClock, i64);
+    impl Clock for Behind {
+        fn now(&self) -> UnixTime {
+            UnixTime(self.0.now().0 - self.1)
+        }
+    }
+    let keys = issuer.key_set().expect("a set").body;
+    let trusted = Issuer::new(ISSUER)
+        .algorithms([Algorithm::ES256])
+        .keys(portcullis::KeySet::from_jwks(&*keys).expect("keys"))
+        .audience(AUDIENCE);
+    let policy = Policy::builder().issuer(trusted);
+    let clock = Behind(PolicyClock(world.time.clone()), behind);
+    policy.clock(clock).build().expect("a policy")
+}
+
+/// Dex 2759: a new key signed at once, and whoever had fetched the keys a second before refused its tokens.
+#[tokio::test]
+async fn the_first_token_after_a_turn_passes_where_the_keys_were_fetched_before_it() {
+    let cached = Duration::from_secs(12 * 60 * 60 + 10 * 60 + 30);
+    for ago in [Duration::from_secs(1), cached] {
+        for is_compromised in [false, true] {
+            let world = World::new();
+            let issuer = world.issuer().await;
+            let before = signing_key(&issuer);
+            let turn = issuer.status().expect("a ring").next_change().expect("the turn");
+            // An instance does what is due while nobody turns anything.
+            world.set_at(turn.before(Duration::from_secs(24 * 60 * 60)));
+            issuer.refresh().await.expect("a ring");
+            world.set_at(turn.before(ago));
+            issuer.refresh().await.expect("a ring");
+            let policy = verifier(&world, &issuer, 0);
+            world.set_at(turn);
+            issuer.refresh().await.expect("a ring");
+            let after = signing_key(&issuer);
+            assert_ne!(after, before, "it is the first");
+            if is_compromised {
+                // At that very moment, so that the youngest key has to sign.
+                issuer.withdraw(&after).await.expect("withdrawn");
+                assert!(![&before, &after].contains(&&signing_key(&issuer)));
+            }
+            let minted = issuer.mint_now(&alice()).expect("a token");
+            let verified = policy.verify_token_now(&minted.token);
+            assert!(verified.is_ok(), "{ago:?} {is_compromised} {verified:?}");
+        }
+    }
+}
+
+/// Dex 36, 829: a key was gone while its tokens were not.
+#[tokio::test]
+async fn the_last_token_of_a_key_passes_to_its_end_between_the_slowest_and_the_fastest_clock() {
+    let world = World::new();
+    let (slow, fast) = (world.issuer().await, world.issuer().await);
+    let (old, turn) = (signing_key(&slow), slow.status().expect("a ring").next_change());
+    let turn = turn.expect("the turn");
+    let seconds = Duration::from_secs;
+    // On its clock, a second before the turn, which was a while ago.
+    world.set_at(turn.after(seconds(14)));
+    world.read_off(&slow, -15).await;
+    assert_eq!(signing_key(&slow), old);
+    let minted = slow.mint_now(&alice()).expect("a token");
+    fast.refresh().await.expect("a ring");
+    assert_ne!(signing_key(&fast), old);
+
+    // A verifier that is behind takes it for as long as its leeway lets it, with keys of an instance that is ahead.
+    let end = RingTime::from_millis(minted.expires_at.0 * 1000).after(seconds(30 + 15));
+    world.set_at(end.before(seconds(1)));
+    world.read_off(&fast, 15).await;
+    let policy = verifier(&world, &fast, 15);
+    let verified = policy.verify_token_now(&minted.token);
+    assert!(verified.is_ok(), "{verified:?}");
+    world.set_at(end);
+    let refused = policy.verify_token_now(&minted.token).expect_err("over");
+    assert_eq!(refused.reason(), "expired", "by its time, and not for want of a key");
+    // And is not published for ever.
+    world.set_at(end.after(seconds(2 * 60)));
+    fast.refresh().await.expect("a ring");
+    assert!(!fast.key_set().expect("a set").body.contains(&old));
+}
+
+/// Duende 1234, 764: another interval after a restart left an installation without a key, or made many.
+#[tokio::test]
+async fn settings_that_change_with_every_start_leave_no_gap_and_no_token_is_refused() {
+    let hours = |count: u32| count * Duration::from_secs(60 * 60);
+    let settings = [
+        (Algorithm::ES256, 3 * 24, 1),
+        (Algorithm::EdDSA, 20 * 24, 24),
+        (Algorithm::ES256, 30 * 24, 1),
+        (Algorithm::EdDSA, 2 * 24, 12),
+        (Algorithm::ES384, 90 * 24, 24),
+    ];
+    let world = World::new();
+    let build = async |step: u32| {
+        let (algorithm, interval, lifetime) = settings[step as usize % settings.len()];
+        let builder = TokenIssuer::builder(ISSUER).algorithm(algorithm).audiences([AUDIENCE]);
+        let builder = builder.lifetime(hours(lifetime)).root_secrets([Secret::new(ROOT)]);
+        let builder = builder.ring(world.store.clone());
+        let builder = builder.schedule(Schedule::new().interval(hours(interval)));
+        let builder = builder.time(world.time.clone()).refreshed_by_hand();
+        builder.build().await.expect("an issuer")
+    };
+    let mut before = build(0).await;
+    let (mut young, mut signed) = (Vec::<Minted>::new(), Vec::new());
+    for step in 0..1000 {
+        world.set(step * hours(12));
+        // The one of before goes on beside it for a while.
+        let issuer = build(step).await;
+        before.refresh().await.expect("a ring");
+        assert_eq!(before.key_set(), issuer.key_set(), "{step}");
+        let status = issuer.status().expect("a ring");
+        let signing = status.signing().expect("one signs");
+        assert_eq!(signing_key(&before), signing.key_id, "{step}");
+        if signed.last() != Some(&signing.key_id) {
+            let ahead = signing.times.signs_from.since(signing.times.published_at);
+            assert!(signed.is_empty() || ahead >= hours(24), "{step} {signing:?}");
+            signed.push(signing.key_id.clone());
+        }
+        assert!(status.keys.len() <= 24, "{step} {}", status.keys.len());
+        let now = UnixTime(world.time.wall().as_millis() / 1000);
+        young.retain(|minted| minted.expires_at > now);
+        young.extend([&before, &issuer].map(|it| it.mint_now(&alice()).expect("a token")));
+        for minted in &young {
+            for policy in [world.policy(&before), world.policy(&issuer)] {
+                let verified = policy.verify_token_now(&minted.token);
+                assert!(verified.is_ok(), "{step} {verified:?}");
+            }
+        }
+        before = issuer;
+    }
+    assert!(signed.len() >= 5, "{}", signed.len());
+}

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use portcullis::{Revocable, Secret};
 
 use super::*;
-use crate::ring::ScheduleFault;
+use crate::ring::{Phase, ScheduleFault};
 use crate::row::{ForeignRing, PrivatePart};
 use crate::seal::{Seal, SealError, Sealed, SealedFor};
 use crate::store::{MemoryRing, RingVersion, StoreError};
@@ -715,4 +715,38 @@ fn what_happens_to_a_ring_is_told_once_for_each_instance() {
     assert_eq!(told(), [IssuerEvent::Recovered]);
     let failures: Vec<_> = keeper.observers.failures().filter(|(_, count)| *count > 0).collect();
     assert_eq!(failures, [("store", 3), ("clock", 2)]);
+}
+
+/// Rauthy: where a key signed for over 90 days, the one that signs was cleaned up.
+#[test]
+fn what_is_forgotten_cannot_sign_or_verify_however_long_keys_sign() {
+    for days in [2, 45, 100, 400] {
+        let fleet = Fleet::new();
+        let keeper = fleet.keeper_of(&[OLD], LIFETIME, Schedule::new().interval(days * DAY));
+        let mut forgotten = 0;
+        for step in 0..60 * 20_u32 {
+            let elapsed = days * DAY / 20 * step;
+            let now = NOW.after(elapsed);
+            let before = step.checked_sub(1).map(|_| fleet.stored().keys).unwrap_or_default();
+            fleet.set_time(elapsed);
+            let ring = due(&keeper).expect("a ring");
+            if step % 170 == 0 {
+                compromised(&keeper, &signs(&ring, now)).expect("a ring");
+            }
+            let after = fleet.stored().keys;
+            for row in before {
+                if after.iter().any(|it| it.key_id == row.key_id) {
+                    continue;
+                }
+                forgotten += 1;
+                let phase = row.times.phase(now);
+                assert!(matches!(phase, Phase::Gone | Phase::Withdrawn), "{days} {step} {row:?}");
+                // No token of it passes where nobody heard that it was withdrawn.
+                let end = keeper.ends(&row.times, LIFETIME).expect("it ended");
+                assert!(end <= now, "{days} {step} {row:?}");
+            }
+            signs(&keeper.held.load_full().expect("a ring"), now);
+        }
+        assert!(forgotten > 30, "{days}: {forgotten} of 60 keys");
+    }
 }
