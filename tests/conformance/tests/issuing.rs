@@ -336,6 +336,11 @@ async fn a_key_set_that_is_too_old_is_not_sent_and_metadata_are() {
         let answer = doors.ask("too old", &request).await;
         assert_eq!(answer, Answer::new(503, unavailable, []));
     }
+    // What is asked of the route and not of the keys has its answer all the same.
+    for (method, status) in [("OPTIONS", 204), ("POST", 405)] {
+        let answer = doors.ask(method, &Request::new(method, KEY_SET)).await;
+        assert_eq!(answer.status, status, "{method}");
+    }
     assert_eq!(doors.get(METADATA).await.status, 200, "they say nothing of keys");
     // An instance that reads it again sends it again. The next answer may be too old again.
     doors.store.set_fault(None);

@@ -64,6 +64,9 @@ pub struct PublishedKeys {
 }
 
 impl PublishedKeys {
+    /// RFC 7517 §8.5.2.
+    pub(crate) const TYPE: &'static str = "application/jwk-set+json";
+
     pub(super) fn of<'a>(jwks: impl IntoIterator<Item = &'a str>) -> Self {
         let jwks: Vec<_> = jwks.into_iter().collect();
         let body = format!(r#"{{"keys":[{}]}}"#, jwks.join(","));
@@ -75,7 +78,7 @@ impl PublishedKeys {
     /// As it is sent.
     fn document(&self) -> PublicDocument {
         let body = self.body.as_bytes().to_vec();
-        let document = PublicDocument::new("application/jwk-set+json", body);
+        let document = PublicDocument::new(Self::TYPE, body);
         document.with_entity_tag(self.etag.trim_matches('"'))
     }
 
