@@ -750,3 +750,22 @@ fn what_is_forgotten_cannot_sign_or_verify_however_long_keys_sign() {
         assert!(forgotten > 30, "{days}: {forgotten} of 60 keys");
     }
 }
+
+/// A store may give rows in any order, and another one to the next instance.
+#[test]
+fn the_order_of_rows_in_a_store_changes_no_byte_of_the_key_set() {
+    let fleet = Fleet::new();
+    let one = due(&fleet.keeper()).expect("a ring");
+    compromised(&fleet.keeper(), &signs(&one, NOW)).expect("a ring");
+    let one = due(&fleet.keeper()).expect("a ring");
+    for turn in 0..3 {
+        fleet.store.tamper(ISSUER, |_, ring| {
+            ring.keys.rotate_left(1);
+            if turn == 1 {
+                ring.keys.reverse();
+            }
+        });
+        let other = due(&fleet.keeper()).expect("a ring");
+        assert_eq!((&other.published, other.version), (&one.published, one.version), "{turn}");
+    }
+}
