@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::TokenIssuer;
-use crate::keeper::{IssuerNotReady, PublishedKeys};
+use crate::keeper::IssuerNotReady;
 use crate::store::RingStore;
 
 const KEY_SET: &str = "/.well-known/jwks.json";
@@ -82,11 +82,9 @@ impl<S: RingStore> TokenIssuer<S> {
     ///
     /// 503 where the ring was not read for too long: an older set could have a key that was withdrawn since.
     pub fn answer_key_set(&self, request: &impl RequestView) -> Reply<IssuerNotReady> {
-        match (self.0.keeper.usable(), request.method()) {
-            (Ok(ring), _) => ring.document.answer(request),
-            (Err(error), "GET" | "HEAD") => Reply::unavailable(error),
-            // How it may be asked for, whatever it is.
-            (Err(_), _) => PublicDocument::new(PublishedKeys::TYPE, "").answer(request),
+        match self.0.keeper.usable() {
+            Ok(ring) => ring.document.answer(request),
+            Err(error) => PublicDocument::unavailable(request, error),
         }
     }
 

@@ -65,7 +65,7 @@ pub struct PublishedKeys {
 
 impl PublishedKeys {
     /// RFC 7517 §8.5.2.
-    pub(crate) const TYPE: &'static str = "application/jwk-set+json";
+    const TYPE: &'static str = "application/jwk-set+json";
 
     pub(super) fn of<'a>(jwks: impl IntoIterator<Item = &'a str>) -> Self {
         let jwks: Vec<_> = jwks.into_iter().collect();

@@ -43,6 +43,19 @@ impl PublicDocument {
         Self { etag: etag.filter(|_| is_plain && !tag.is_empty()), ..self }
     }
 
+    /// Answers a request for a document that cannot be told now, for this reason: 503 for nobody's cache, to be asked again
+    /// in a second. Methods other than GET and HEAD are answered as ever.
+    pub fn unavailable<E>(request: &impl RequestView, error: E) -> Reply<E> {
+        match request.method() {
+            // Scripts may know that it is not for good.
+            "GET" | "HEAD" => Reply::new(StatusCode::SERVICE_UNAVAILABLE)
+                .retry_after(HeaderValue::from_static("1"))
+                .with_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*")
+                .because(error),
+            _ => Self::new("", "").answer(request),
+        }
+    }
+
     /// Answers a request for the document. It never fails: `E` is what the route fails with otherwise.
     pub fn answer<E>(&self, request: &impl RequestView) -> Reply<E> {
         match request.method() {

@@ -47,12 +47,6 @@ impl<E> Reply<E> {
         Self::new(StatusCode::NOT_FOUND)
     }
 
-    /// 503 for nobody's cache, to be asked again in a second: what would have to be told cannot be told now.
-    pub fn unavailable(error: E) -> Self {
-        let reply = Self::new(StatusCode::SERVICE_UNAVAILABLE).because(error);
-        reply.retry_after(HeaderValue::from_static("1"))
-    }
-
     /// Which methods there are (RFC 9110 §15.5.6).
     pub(super) fn allowing(mut self, methods: &'static str) -> Self {
         self.headers.insert(ALLOW, HeaderValue::from_static(methods));
