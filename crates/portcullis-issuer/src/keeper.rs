@@ -8,17 +8,18 @@ mod outbox;
 mod within;
 
 use core::time::Duration;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use portcullis::{Algorithm, Revocations};
+use tokio::runtime::Handle;
 
 pub use self::error::{IssuerNotReady, RingError};
 pub use self::event::IssuerEvent;
 pub(crate) use self::event::Observers;
 pub(crate) use self::fresh::keep_fresh;
 pub use self::held::PublishedKeys;
-pub(crate) use self::held::{HeldSigner, ReadRing, SigningPart};
+pub(crate) use self::held::{HeldKey, HeldSigner, ReadRing, SigningPart};
 use self::within::within;
 use crate::key::{ExistingKey, RemoteKey};
 use crate::machine::MachineTime;
@@ -52,10 +53,12 @@ pub(crate) enum Wanted {
     Due,
     /// The next key signs as soon as it safely can.
     Turn,
-    /// These keys are withdrawn.
-    Compromised { key_ids: Vec<String> },
+    /// This key is withdrawn.
+    Compromised { key_id: String },
     /// All keys are withdrawn that are there when it is first looked: not those that another made for the same reason.
     AllCompromised,
+    /// Those keys, once it was looked.
+    These { key_ids: Vec<String> },
 }
 
 impl Wanted {
@@ -63,14 +66,18 @@ impl Wanted {
     fn withdrawn(&mut self, keys: &[KeyRow]) -> Result<Vec<usize>, RingError> {
         if *self == Self::AllCompromised {
             let key_ids = keys.iter().map(|row| row.key_id.clone()).collect();
-            *self = Self::Compromised { key_ids };
+            *self = Self::These { key_ids };
         }
-        let Self::Compromised { key_ids } = self else { return Ok(Vec::new()) };
-        let place = |key_id: &String| {
-            let at = keys.iter().position(|row| row.key_id == *key_id);
-            at.ok_or_else(|| RingError::UnknownKey { key_id: crate::row::shown(key_id) })
-        };
-        key_ids.iter().map(place).collect()
+        let place = |key_id: &String| keys.iter().position(|row| row.key_id == *key_id);
+        match self {
+            Self::Compromised { key_id } => {
+                let unknown = || RingError::UnknownKey { key_id: crate::row::shown(key_id) };
+                Ok(vec![place(key_id).ok_or_else(unknown)?])
+            }
+            // One that was forgotten meanwhile is nobody's.
+            Self::These { key_ids } => Ok(key_ids.iter().filter_map(place).collect()),
+            Self::First | Self::Due | Self::Turn | Self::AllCompromised => Ok(Vec::new()),
+        }
     }
 }
 
@@ -102,10 +109,19 @@ pub(crate) struct RingKeeper<S> {
     pub(crate) held: ArcSwapOption<ReadRing>,
     pub(crate) observers: Observers,
     store: S,
-    seal: Box<dyn AnySeal>,
+    root_seal: RootSeal,
+    /// `None`: the other.
+    seal: Option<Box<dyn AnySeal>>,
     signer: Option<Box<dyn AnySigner>>,
     revocations: Option<Revocations>,
-    existing: Option<ExistingKey>,
+    /// Until the ring is there.
+    existing: Mutex<Option<ExistingKey>>,
+    /// Keys that were opened before a change, until they are held.
+    opened: Mutex<Vec<HeldKey>>,
+    /// Keys at the signer that no row names any longer.
+    to_delete: Mutex<Vec<String>>,
+    /// What the store's clock said when it said something that cannot be, and the machine's time at that moment.
+    jumped: Mutex<Option<(RingTime, Duration)>>,
     pub(crate) rows: RowAuthenticator,
     /// When rows were sealed anew, by the machine's time.
     resealed_at: Mutex<Option<Duration>>,
@@ -123,7 +139,7 @@ impl<S: RingStore> RingKeeper<S> {
     ) -> Self {
         let rows = RowAuthenticator::new(root, &settings.issuer);
         let Parties { seal, signer, revocations, existing, observers } = parties;
-        let seal = seal.unwrap_or_else(|| Box::new(RootSeal::new(root, &settings.issuer)));
+        let root_seal = RootSeal::new(root, &settings.issuer);
         let (held, resealed_at) = (ArcSwapOption::empty(), Mutex::new(None));
         Self {
             settings,
@@ -131,13 +147,40 @@ impl<S: RingStore> RingKeeper<S> {
             held,
             observers,
             store,
+            root_seal,
             seal,
             signer,
             revocations,
-            existing,
+            existing: Mutex::new(existing),
+            opened: Mutex::default(),
+            to_delete: Mutex::default(),
+            jumped: Mutex::default(),
             rows,
             resealed_at,
             clock_off: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Reads the ring, does what is wanted and due, revokes what is withdrawn, and has the signer delete what is over: in that
+    /// order. Where a tokio runtime runs, it goes on to its end, though nobody waits for it any more: else a key could be left
+    /// at a signer, or a withdrawn one not be revoked.
+    pub(crate) async fn go_through(self: &Arc<Self>, wanted: Wanted) -> Result<(), RingError> {
+        let keeper = Arc::clone(self);
+        let all = async move {
+            let ring = keeper.read(wanted).await;
+            let revoked = match &ring {
+                Ok(ring) => keeper.revoke_withdrawn(ring).await,
+                Err(_) => Ok(()),
+            };
+            keeper.delete_at_signer().await;
+            ring.and(revoked)
+        };
+        match Handle::try_current() {
+            Err(_) => all.await,
+            Ok(runtime) => runtime.spawn(all).await.unwrap_or_else(|_| {
+                self.observers.tell_failed(&RingError::Interrupted);
+                Err(RingError::Interrupted)
+            }),
         }
     }
 
@@ -158,6 +201,7 @@ impl<S: RingStore> RingKeeper<S> {
             let LoadedRing { now, ring } = load(&self.store, &self.settings.issuer).await?;
             // Before anything is decided by it.
             self.check_clock(now, elapsed)?;
+            self.check_jump(now, elapsed)?;
             let (version, stored) = match ring {
                 // Only an instance that starts makes one: who had a ring knows that there was one.
                 None if wanted != Wanted::First || self.held.load().is_some() => {
@@ -178,14 +222,21 @@ impl<S: RingStore> RingKeeper<S> {
                 return Ok(self.hold_newest(read));
             };
             let swap = self.store.swap(&self.settings.issuer, version, &change.ring);
-            match within(SLOW, swap, StoreError::late).await? {
-                Swap::Done => {
+            match within(SLOW, swap, StoreError::late).await {
+                Ok(Swap::Done) => {
                     // What was wanted is done once.
                     wanted = Wanted::Due;
-                    self.delete_at_signer(&change.erased_at_signer).await;
+                    self.locked(&self.to_delete).extend(change.erased_at_signer);
                 }
-                // Not where nobody knows what became of it: the ring may have it.
-                Swap::Lost => self.delete_at_signer(&change.made_at_signer).await,
+                Ok(Swap::Lost) => self.locked(&self.to_delete).extend(change.made_at_signer),
+                Err(error) => {
+                    // The ring may have them, or may not.
+                    let why = || SignerError::new("nobody knows whether the ring names it");
+                    for name in change.made_at_signer.into_iter().chain(change.erased_at_signer) {
+                        self.observers.notify(&IssuerEvent::LeftAtSigner { name, error: why() });
+                    }
+                    return Err(error.into());
+                }
             }
         }
         Err(RingError::Contended)
@@ -206,9 +257,18 @@ impl<S: RingStore> RingKeeper<S> {
         }
     }
 
+    /// What seals new keys.
+    fn seal(&self) -> &dyn AnySeal {
+        self.seal.as_deref().unwrap_or(&self.root_seal)
+    }
+
     /// What new keys are sealed with.
     pub(crate) fn seal_id(&self) -> &str {
-        self.seal.seal_id()
+        self.seal().seal_id()
+    }
+
+    fn locked<'m, T>(&self, mutex: &'m Mutex<T>) -> MutexGuard<'m, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has the signer sign, and looks at what it answers: what would not verify never leaves.
@@ -248,12 +308,40 @@ impl<S: RingStore> RingKeeper<S> {
         if is_off { Err(RingError::Clock { off, skew }) } else { Ok(()) }
     }
 
+    /// The store's clock goes on as the machine's does, since the ring was read last. A jump is believed when the next reading
+    /// agrees with it: so the clock of a machine that keeps the ring itself does not move the ring by a slip, and one that
+    /// slept goes on a reading later.
+    fn check_jump(&self, now: RingTime, elapsed: Duration) -> Result<(), RingError> {
+        let skew = self.settings.schedule.skew_allowed();
+        let apart = |then: RingTime, at: Duration| {
+            let expected = then.after(elapsed.saturating_sub(at));
+            expected.since(now).max(now.since(expected))
+        };
+        let Some(held) = self.held.load_full() else { return Ok(()) };
+        let mut jumped = self.locked(&self.jumped);
+        let off = apart(held.now, held.elapsed);
+        if off <= skew {
+            *jumped = None;
+            return Ok(());
+        }
+        // Until a ring is held that was read after the jump.
+        if jumped.is_some_and(|(then, at)| apart(then, at) <= skew) {
+            return Ok(());
+        }
+        *jumped = Some((now, elapsed));
+        self.clock_off.store(Some(Arc::new(off)));
+        Err(RingError::Clock { off, skew })
+    }
+
     /// Has the signer delete keys that no row names any longer. What fails is left behind there.
-    async fn delete_at_signer(&self, names: &[String]) {
-        let Some(signer) = &self.signer else { return };
+    async fn delete_at_signer(&self) {
+        let names = core::mem::take(&mut *self.locked(&self.to_delete));
         for name in names {
-            if let Err(error) = within(KMS_LIMIT, signer.delete(name), SignerError::late).await {
-                let name = name.clone();
+            let deleted = match &self.signer {
+                Some(signer) => within(KMS_LIMIT, signer.delete(&name), SignerError::late).await,
+                None => Err(SignerError::new("this instance has no signer")),
+            };
+            if let Err(error) = deleted {
                 self.observers.notify(&IssuerEvent::LeftAtSigner { name, error });
             }
         }
@@ -262,7 +350,7 @@ impl<S: RingStore> RingKeeper<S> {
     /// Whether rows may be sealed anew, under the first root secret: now and then, since instances on neighbouring lists of
     /// root secrets would else undo each other's work at each reading.
     fn may_reseal(&self) -> bool {
-        let resealed_at = *self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let resealed_at = *self.locked(&self.resealed_at);
         resealed_at.is_none_or(|at| self.time.elapsed().saturating_sub(at) >= change::RESEAL)
     }
 }

@@ -45,6 +45,14 @@ impl KeyRow {
         self.public_jwk.is_empty()
     }
 
+    /// What a signer calls its private part, where that is there.
+    pub(crate) fn name_at_signer(&self) -> Option<String> {
+        match &self.private {
+            Some(PrivatePart::AtSigner { name }) => Some(name.clone()),
+            Some(PrivatePart::Sealed(_)) | None => None,
+        }
+    }
+
     /// Its private part, where that is sealed here.
     pub(crate) fn sealed(&self) -> Option<&Sealed> {
         match &self.private {

@@ -197,6 +197,11 @@ impl RootSeal {
         Self(ids.into_iter().zip(&keys).map(|(id, key)| SealingKey::new(id, key)).collect())
     }
 
+    /// Whether one of these keys has this id.
+    pub(crate) fn has(&self, seal_id: &str) -> bool {
+        self.0.iter().any(|key| key.id == seal_id)
+    }
+
     fn seal_now(&self, private: &[u8], whose: SealedFor<'_>) -> Vec<u8> {
         let SealingKey { key, .. } = &self.0[0];
         let mut bytes = private.to_vec();

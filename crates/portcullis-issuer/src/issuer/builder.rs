@@ -74,8 +74,8 @@ impl TokenIssuerBuilder<WantsAlgorithm> {
     /// What new keys sign with: ES256, ES384, EdDSA or Ed25519 (two names of one algorithm, of which most verifiers know
     /// only the first), RS256 or PS256 (2048 bits).
     ///
-    /// Or HS256, with a secret that nothing publishes: only who has the ring, or is given the secret, can verify, and can
-    /// sign, too.
+    /// Or HS256, with secrets that nothing publishes: only the processes that share the ring can verify, and all of them can
+    /// sign. For verifiers elsewhere, take one of the others.
     pub fn algorithm(self, algorithm: Algorithm) -> TokenIssuerBuilder<WantsAudiences> {
         TokenIssuerBuilder { issuer: self.issuer, state: WantsAudiences(algorithm) }
     }
@@ -270,10 +270,12 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
             return Err(BuildError::Faults(vec![fault]));
         }
         let keeper = &issuer.0.keeper;
-        let ring = keeper.read(Wanted::First).await.map_err(BuildError::Ring)?;
+        match keeper.go_through(Wanted::First).await {
+            // It was read. The rest is tried again, and observers are told.
+            Ok(()) | Err(RingError::NotRevoked { .. }) => {}
+            Err(error) => return Err(BuildError::Ring(error)),
+        }
         keeper.tell_of_existing();
-        // It is tried again, and observers are told.
-        let _ = keeper.revoke_withdrawn(&ring).await;
         if let (Ok(runtime), false) = (runtime, is_refreshed_by_hand) {
             runtime.spawn(keep_fresh(Arc::downgrade(keeper), schedule.reload_every()));
         }

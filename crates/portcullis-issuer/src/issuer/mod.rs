@@ -240,7 +240,7 @@ impl<S: RingStore> TokenIssuer<S> {
     /// There is no such key ([`RingError::UnknownKey`]). The ring cannot be had: say it again, it may have been done. Or the
     /// key is withdrawn, and not revoked yet ([`RingError::NotRevoked`]).
     pub async fn withdraw(&self, key_id: &str) -> Result<(), RingError> {
-        self.read(Wanted::Compromised { key_ids: vec![key_id.to_owned()] }).await
+        self.read(Wanted::Compromised { key_id: key_id.to_owned() }).await
     }
 
     /// Takes all keys out of the key set that are there now, and makes new ones: where the store and a root secret are in
@@ -256,8 +256,7 @@ impl<S: RingStore> TokenIssuer<S> {
     }
 
     async fn read(&self, wanted: Wanted) -> Result<(), RingError> {
-        let ring = self.0.keeper.read(wanted).await?;
-        self.0.keeper.revoke_withdrawn(&ring).await
+        self.0.keeper.go_through(wanted).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use portcullis::KeySet;
 use portcullis::keys::{KeyFuture, KeyQuery, KeySource, KeysUnavailable, SecretSet, SecretSource};
 
-use crate::keeper::{RingKeeper, Wanted};
+use crate::keeper::{RingError, RingKeeper, Wanted};
 use crate::store::RingStore;
 
 /// How often the store is asked at most for a key that is not there: anybody can send a token that names one.
@@ -60,7 +60,11 @@ impl<S: RingStore> KeySource for RingKeys<S> {
         *asked = Asked { at: Some(now), is_read: false };
         let (keeper, asked) = (Arc::clone(&self.keeper), Arc::clone(&self.asked));
         Some(Box::pin(async move {
-            keeper.read(Wanted::Due).await.map_err(|_| unavailable())?;
+            match keeper.go_through(Wanted::Due).await {
+                // It was read.
+                Ok(()) | Err(RingError::NotRevoked { .. }) => {}
+                Err(_) => return Err(unavailable()),
+            }
             asked.lock().unwrap_or_else(PoisonError::into_inner).is_read = true;
             Ok(())
         }))

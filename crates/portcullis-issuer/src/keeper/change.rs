@@ -1,14 +1,14 @@
 //! What becomes of a ring.
 use core::time::Duration;
-use std::sync::PoisonError;
 
-use portcullis::{Algorithm, Revocation};
+use portcullis::{Algorithm, KeySet, Revocation};
 use zeroize::Zeroizing;
 
+use super::held::check_published;
 use super::within::within;
-use super::{IssuerEvent, KMS_LIMIT, RingError, RingKeeper, Wanted};
+use super::{HeldKey, IssuerEvent, KMS_LIMIT, RingError, RingKeeper, Wanted};
 use crate::key::{KeyError, RemoteKey, SigningKey};
-use crate::ring::{Asked, KeyTimes, MAX_KEYS, Plan, RingTime};
+use crate::ring::{Asked, KeyTimes, MAX_KEYS, Phase, Plan, RingTime};
 use crate::row::{KeyRow, MadeBy, PrivatePart};
 use crate::seal::{SealError, Sealed, SealedFor};
 use crate::signer::SignerError;
@@ -47,19 +47,18 @@ impl<S: RingStore> RingKeeper<S> {
         let longest_lifetime = stored.longest_lifetime.max(self.settings.lifetime);
         let mut withdrawn = wanted.withdrawn(&stored.keys)?;
         withdrawn.extend(self.withdrawn_before(&stored.keys));
+        let is_emergency = withdrawn.iter().any(|at| times[*at].withdrawn_at.is_none());
         let asked = Asked { withdrawn: &withdrawn, turns: *wanted == Wanted::Turn };
-        let mut plan = Plan::of(&times, asked, &self.settings.schedule, longest_lifetime, now);
-        for (times, row) in plan.kept.iter_mut().zip(&stored.keys) {
-            // It also verifies.
-            let is_needed = row.is_secret() && times.is_published(now);
-            times.is_private_kept |= is_needed && row.times.is_private_kept;
-        }
+        let schedule = &self.settings.schedule;
+        let plan = Plan::of(&times, asked, schedule, longest_lifetime, now);
+        let plan = keeping_secrets(plan, &stored.keys, now);
         let is_behind = |(row, made_by): (&KeyRow, &MadeBy)| {
-            *made_by != MadeBy(0)
-                || row.sealed().is_some_and(|it| it.seal_id != self.seal.seal_id())
+            *made_by != MadeBy(0) || row.sealed().is_some_and(|it| it.seal_id != self.seal_id())
         };
-        let reseals = stored.keys.iter().zip(&made_by).any(is_behind) && self.may_reseal();
-        let forgotten = self.forgotten(&plan.kept, longest_lifetime, now);
+        let is_behind = stored.keys.iter().zip(&made_by).any(is_behind);
+        // An emergency waits for nothing that it can do without.
+        let reseals = is_behind && !is_emergency && self.may_reseal();
+        let forgotten = self.forgotten(&plan, longest_lifetime, now);
         if plan.is_nothing(&times)
             && longest_lifetime == stored.longest_lifetime
             && !reseals
@@ -68,9 +67,26 @@ impl<S: RingStore> RingKeeper<S> {
         {
             return Ok(None);
         }
+        // Who cannot go by a ring does not change it: what it made of it, others could not go by.
+        self.open_all(&stored.keys, &withdrawn, now).await?;
         if reseals {
-            let mut resealed_at = self.resealed_at.lock().unwrap_or_else(PoisonError::into_inner);
-            *resealed_at = Some(self.time.elapsed());
+            *self.locked(&self.resealed_at) = Some(self.time.elapsed());
+        }
+        let (made, plan) = match self.make_all(plan, stored, version, now).await? {
+            (made, plan) if made.len() == plan.made.len() => (made, plan),
+            (made, plan) => {
+                let times = made.iter().map(|row| row.times).collect();
+                let plan = plan.with(times, schedule, longest_lifetime, now);
+                (made, keeping_secrets(plan, &stored.keys, now))
+            }
+        };
+        if plan.is_nothing(&times)
+            && longest_lifetime == stored.longest_lifetime
+            && !reseals
+            && version.is_some()
+            && forgotten.is_empty()
+        {
+            return Ok(None);
         }
         let (mut keys, mut erased_at_signer) = (Vec::new(), Vec::new());
         for (at, (row, times)) in stored.keys.iter().zip(&plan.kept).enumerate() {
@@ -80,27 +96,14 @@ impl<S: RingStore> RingKeeper<S> {
                 erased_at_signer.push(name.clone());
             }
             if !forgotten.contains(&at) {
-                keys.push(self.kept(row, *times, reseals).await?);
+                keys.push(self.kept(row, *times, reseals).await);
             }
         }
-        if keys.len() + plan.made.len() > MAX_KEYS {
-            return Err(RingError::TooManyKeys { found: keys.len() + plan.made.len() });
-        }
-        let mut made_at_signer = Vec::new();
-        // The first key of a new ring is one that signs already, where there is one.
-        let mut existing = self.existing.as_ref().filter(|_| version.is_none());
-        for times in plan.made {
-            let row = match existing.take() {
-                Some(existing) => {
-                    let (key, private) = existing.read()?;
-                    self.sealed_row(&key, &private, times).await?
-                }
-                None => self.make(times).await?,
-            };
-            if let Some(PrivatePart::AtSigner { name }) = &row.private {
-                made_at_signer.push(name.clone());
-            }
-            keys.push(row);
+        let made_at_signer = made.iter().filter_map(KeyRow::name_at_signer).collect();
+        keys.extend(made);
+        if keys.len() > MAX_KEYS {
+            self.locked(&self.to_delete).extend(made_at_signer);
+            return Err(RingError::TooManyKeys { found: keys.len() });
         }
         let next = version.map_or(1, |version| version.0.saturating_add(1));
         let mac = self.rows.authenticate_ring(next, longest_lifetime, &mut keys);
@@ -108,23 +111,62 @@ impl<S: RingStore> RingKeeper<S> {
         Ok(Some(Change { ring, made_at_signer, erased_at_signer }))
     }
 
-    /// A row that stays, with these times; its private part, where that is kept, sealed anew if it is time.
-    async fn kept(
+    /// The rows of the keys that a plan has made. One that cannot be made is left out, where the ring is good without: the next
+    /// reading tries again.
+    async fn make_all(
         &self,
-        row: &KeyRow,
-        times: KeyTimes,
-        reseals: bool,
-    ) -> Result<KeyRow, RingError> {
+        plan: Plan,
+        stored: &StoredRing,
+        version: Option<RingVersion>,
+        now: RingTime,
+    ) -> Result<(Vec<KeyRow>, Plan), RingError> {
+        // The first key of a new ring is one that signs already, where there is one.
+        let mut existing = self.locked(&self.existing).clone().filter(|_| version.is_none());
+        let one_signs = plan.kept.iter().any(|key| key.phase(now) == Phase::Signing);
+        let mut made: Vec<KeyRow> = Vec::new();
+        for times in &plan.made {
+            let row = match existing.take() {
+                Some(existing) => {
+                    let (key, private) = existing.read()?;
+                    self.sealed_row(&key, &private, *times).await
+                }
+                None => self.make(*times, stored.keys.iter().chain(&made)).await,
+            };
+            match row {
+                Ok(row) => made.push(row),
+                Err(error) if one_signs => self.observers.notify(&IssuerEvent::NotMade { error }),
+                Err(error) => {
+                    let names = made.iter().filter_map(KeyRow::name_at_signer);
+                    self.locked(&self.to_delete).extend(names);
+                    return Err(error);
+                }
+            }
+        }
+        Ok((made, plan))
+    }
+
+    /// A row that stays, with these times; its private part, where that is kept, sealed anew if it is time and can be done.
+    async fn kept(&self, row: &KeyRow, times: KeyTimes, reseals: bool) -> KeyRow {
         let mut private = row.private.clone().filter(|_| times.is_private_kept);
         if let Some(PrivatePart::Sealed(old)) = &private
             && reseals
-            && old.seal_id != self.seal.seal_id()
+            && old.seal_id != self.seal_id()
         {
-            let whose = self.whose(&row.key_id, &row.algorithm);
-            let opened = self.opened(old, whose).await?;
-            private = Some(self.sealed(&opened, whose).await?);
+            match self.sealed_anew(old, self.whose(&row.key_id, &row.algorithm)).await {
+                Ok(anew) => private = Some(anew),
+                Err(error) => self.observers.notify(&IssuerEvent::NotMade { error }),
+            }
         }
-        Ok(KeyRow { private, times, ..row.clone() })
+        KeyRow { private, times, ..row.clone() }
+    }
+
+    async fn sealed_anew(
+        &self,
+        old: &Sealed,
+        whose: SealedFor<'_>,
+    ) -> Result<PrivatePart, RingError> {
+        let opened = self.opened(old, whose).await?;
+        self.sealed(&opened, whose).await
     }
 
     /// Keys that this instance knows to be withdrawn, or revoked, whatever the store says: it may have gone back to a
@@ -135,15 +177,22 @@ impl<S: RingStore> RingKeeper<S> {
             let mut held = held.iter().flat_map(|held| &held.keys);
             let held = held.find(|key| key.row.key_id == row.key_id);
             held.is_some_and(|key| key.row.times.withdrawn_at.is_some())
-                || self.revocations.as_ref().is_some_and(|list| list.is_revoked(&self.of_key(row)))
+                || self
+                    .revocations
+                    .as_ref()
+                    .is_some_and(|list| self.names_of(row).iter().any(|name| list.is_revoked(name)))
         };
         (0..keys.len()).filter(|at| is_withdrawn(&keys[*at])).collect()
     }
 
-    /// What revokes a key.
-    pub(super) fn of_key(&self, row: &KeyRow) -> Revocation {
-        let (issuer, key_id) = (self.settings.issuer.clone(), row.key_id.clone());
-        Revocation::Key { issuer, key_id, until: None }
+    /// What revokes a key: by its id, and by its thumbprint, under which verifiers may have it that know it otherwise.
+    pub(super) fn names_of(&self, row: &KeyRow) -> Vec<Revocation> {
+        let set = KeySet::from_jwk(&row.public_jwk).ok();
+        let thumbprint = set.and_then(|set| Some(set.iter().next()?.thumbprint()?.to_owned()));
+        let thumbprint = thumbprint.filter(|thumbprint| *thumbprint != row.key_id);
+        let names = [row.key_id.clone()].into_iter().chain(thumbprint);
+        let issuer = || self.settings.issuer.clone();
+        names.map(|key_id| Revocation::Key { issuer: issuer(), key_id, until: None }).collect()
     }
 
     /// Until when a token of a key may pass at who has not heard that it was withdrawn.
@@ -154,8 +203,10 @@ impl<S: RingStore> RingKeeper<S> {
         }
     }
 
-    /// Keys whose rows are dropped: no token of them can pass, and what they were is long ago, or there are many.
-    fn forgotten(&self, keys: &[KeyTimes], lifetime: Duration, now: RingTime) -> Vec<usize> {
+    /// Keys whose rows are dropped: no token of them can pass, and what they were is long ago, or there are many. And where
+    /// there is no room else, those that were withdrawn first.
+    fn forgotten(&self, plan: &Plan, lifetime: Duration, now: RingTime) -> Vec<usize> {
+        let Plan { kept: keys, made } = plan;
         let end = |times: &KeyTimes| self.ends(times, lifetime);
         let mut over: Vec<_> = keys.iter().enumerate().collect();
         over.retain(|(_, times)| end(times).is_some_and(|end| end <= now));
@@ -163,11 +214,38 @@ impl<S: RingStore> RingKeeper<S> {
         let surplus = over.len().saturating_sub(MAX_HISTORY);
         let is_old = |times: &KeyTimes| end(times).is_some_and(|end| end.after(HISTORY) <= now);
         let dropped = over.iter().enumerate().filter(|(age, (_, it))| *age < surplus || is_old(it));
-        dropped.map(|(_, (at, _))| *at).collect()
+        let mut dropped: Vec<_> = dropped.map(|(_, (at, _))| *at).collect();
+        let many = (keys.len() - dropped.len() + made.len()).saturating_sub(MAX_KEYS);
+        let mut withdrawn: Vec<_> = (0..keys.len()).filter(|at| !dropped.contains(at)).collect();
+        withdrawn.retain(|at| keys[*at].withdrawn_at.is_some_and(|at| at < now));
+        withdrawn.sort_by_key(|at| keys[*at].withdrawn_at);
+        dropped.extend(withdrawn.into_iter().take(many));
+        dropped
+    }
+
+    /// Opens what is sealed, and looks at what is published, but for keys that are withdrawn.
+    async fn open_all(
+        &self,
+        keys: &[KeyRow],
+        withdrawn: &[usize],
+        now: RingTime,
+    ) -> Result<(), RingError> {
+        let left = keys.iter().enumerate().filter(|(at, _)| !withdrawn.contains(at));
+        let left: Vec<_> = left.map(|(_, row)| row).collect();
+        check_published(&left, now)?;
+        for row in left {
+            let signing = self.signing_once(row).await?;
+            self.locked(&self.opened).push(HeldKey::new(row.clone(), signing));
+        }
+        Ok(())
     }
 
     /// A new key with these times.
-    async fn make(&self, times: KeyTimes) -> Result<KeyRow, RingError> {
+    async fn make(
+        &self,
+        times: KeyTimes,
+        keys: impl Iterator<Item = &KeyRow> + Clone,
+    ) -> Result<KeyRow, RingError> {
         let algorithm = self.settings.algorithm;
         let Some(signer) = &self.signer else {
             let (key, private) = generate(algorithm).await?;
@@ -175,21 +253,36 @@ impl<S: RingStore> RingKeeper<S> {
         };
         let made = within(KMS_LIMIT, signer.create(algorithm), SignerError::late).await;
         let made = made.map_err(RingError::Signer)?;
-        let key = match RemoteKey::of_der(algorithm, made.name.clone(), &made.public_key_der) {
-            Ok(key) => key,
-            Err(fault) => {
-                self.delete_at_signer(&[made.name]).await;
-                return Err(fault.into());
-            }
-        };
-        Ok(KeyRow {
+        let private = PrivatePart::AtSigner { name: made.name.clone() };
+        // One that it gave before is in use.
+        if keys.clone().any(|row| row.private.as_ref() == Some(&private)) {
+            return Err(KeyError::OfSigner { algorithm }.into());
+        }
+        let key = RemoteKey::of_der(algorithm, made.name.clone(), &made.public_key_der);
+        let row = key.map(|key| KeyRow {
             key_id: key.id().to_owned(),
             algorithm: algorithm.name().to_owned(),
             public_jwk: key.public_jwk().to_owned(),
-            private: Some(PrivatePart::AtSigner { name: made.name }),
+            private: Some(private),
             times,
             mac: Vec::new(),
-        })
+        });
+        // What is not a key for our own verification is for nobody's.
+        let is_good = |row: &KeyRow| {
+            check_published(&[row], times.published_at).is_ok()
+                && keys.clone().all(|other| other.key_id != row.key_id)
+        };
+        match row {
+            Ok(row) if is_good(&row) => Ok(row),
+            Ok(_) => {
+                self.locked(&self.to_delete).push(made.name);
+                Err(KeyError::OfSigner { algorithm }.into())
+            }
+            Err(fault) => {
+                self.locked(&self.to_delete).push(made.name);
+                Err(fault.into())
+            }
+        }
     }
 
     async fn sealed_row(
@@ -205,9 +298,9 @@ impl<S: RingStore> RingKeeper<S> {
     }
 
     async fn sealed(&self, private: &[u8], whose: SealedFor<'_>) -> Result<PrivatePart, RingError> {
-        let sealing = self.seal.sealed(private, whose);
+        let sealing = self.seal().sealed(private, whose);
         let bytes = within(KMS_LIMIT, sealing, |limit| SealError::late(whose, limit)).await?;
-        Ok(PrivatePart::Sealed(Sealed { seal_id: self.seal.seal_id().to_owned(), bytes }))
+        Ok(PrivatePart::Sealed(Sealed { seal_id: self.seal_id().to_owned(), bytes }))
     }
 
     pub(super) async fn opened(
@@ -215,7 +308,10 @@ impl<S: RingStore> RingKeeper<S> {
         sealed: &Sealed,
         whose: SealedFor<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let opening = self.seal.opened(sealed, whose);
+        // What was sealed before there was another seal opens as ever.
+        let is_of_root = self.root_seal.has(&sealed.seal_id);
+        let seal = if is_of_root { &self.root_seal } else { self.seal() };
+        let opening = seal.opened(sealed, whose);
         within(KMS_LIMIT, opening, |limit| SealError::late(whose, limit)).await
     }
 
@@ -223,15 +319,25 @@ impl<S: RingStore> RingKeeper<S> {
         SealedFor { issuer: &self.settings.issuer, key_id, algorithm }
     }
 
-    /// Says that an existing key was not taken over, where the ring is there and does not have it.
+    /// Says that an existing key was not taken over, where the ring is there and does not have it. It is not needed any more.
     pub(crate) fn tell_of_existing(&self) {
-        let (Some(existing), Some(held)) = (&self.existing, self.held.load_full()) else { return };
+        let existing = self.locked(&self.existing).take();
+        let (Some(existing), Some(held)) = (existing, self.held.load_full()) else { return };
         let Ok((key, _)) = existing.read() else { return };
         if !held.keys.iter().any(|held| held.row.key_id == key.id()) {
             let key_id = key.id().to_owned();
             self.observers.notify(&IssuerEvent::NotTakenOver { key_id });
         }
     }
+}
+
+/// The private part of a shared secret is kept for as long as its tokens pass, since it also verifies.
+fn keeping_secrets(mut plan: Plan, rows: &[KeyRow], now: RingTime) -> Plan {
+    for (times, row) in plan.kept.iter_mut().zip(rows) {
+        let is_needed = row.is_secret() && times.is_published(now);
+        times.is_private_kept |= is_needed && row.times.is_private_kept;
+    }
+    plan
 }
 
 /// A new key pair. Where that takes long (RSA: half a second), nobody else waits for it.

@@ -116,6 +116,8 @@ pub enum RingError {
     },
     /// Others changed the ring each time.
     Contended,
+    /// The reading ended in the middle: the runtime ended, or a store, a seal or a signer of the program's own panicked.
+    Interrupted,
 }
 
 impl RingError {
@@ -136,7 +138,7 @@ impl RingError {
     /// | `revocation` | a withdrawn key could not be revoked |
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Store(_) | Self::Slow { .. } | Self::Contended => "store",
+            Self::Store(_) | Self::Slow { .. } | Self::Contended | Self::Interrupted => "store",
             Self::Clock { .. } => "clock",
             Self::Seal(_) => "seal",
             Self::Signer(_) | Self::NoSigner { .. } => "signer",
@@ -221,6 +223,9 @@ impl fmt::Display for RingError {
             Self::Clock { off, skew } => write!(
                 f,
                 "the clock of this machine is off by {off:?} from that of the store, and {skew:?} are allowed: set it, by NTP"
+            ),
+            Self::Interrupted => f.write_str(
+                "the reading of the ring ended in the middle: a store, a seal or a signer of the program's own panicked, or the runtime ended",
             ),
             Self::Contended => f.write_str("other instances changed the ring each time that this one tried: try again"),
         }

@@ -10,6 +10,7 @@ use portcullis::revocation::RevokeError;
 use super::{ReadRing, RingError};
 use crate::ring::{Phase, RingTime};
 use crate::signer::SignerError;
+use crate::store::RingVersion;
 
 /// What happened to an issuer, as one instance sees it. It names keys by their public ids, and nobody.
 #[non_exhaustive]
@@ -43,6 +44,19 @@ pub enum IssuerEvent {
         /// Why.
         error: RevokeError,
     },
+    /// A key that is due could not be made, or one not be sealed anew. The ring is as good as without, also in an emergency, and
+    /// the next reading tries again.
+    NotMade {
+        /// Why.
+        error: RingError,
+    },
+    /// The store has an older ring than it had, or another one: a backup was restored, or somebody put it there.
+    WentBack {
+        /// How often the ring was changed that this instance knew.
+        from: RingVersion,
+        /// How often the one was changed that is there now.
+        to: RingVersion,
+    },
     /// A signer did not delete a key that signs no longer: delete it there.
     LeftAtSigner {
         /// What the signer calls it.
@@ -71,6 +85,16 @@ impl fmt::Display for IssuerEvent {
                 f,
                 "the signing key `{key_id}` was withdrawn and is not revoked yet, which is tried again: {error}"
             ),
+            Self::NotMade { error } => {
+                write!(
+                    f,
+                    "a signing key that is due could not be made, or not be sealed anew, which is tried again: {error}"
+                )
+            }
+            Self::WentBack { from: RingVersion(from), to: RingVersion(to) } => write!(
+                f,
+                "the store has the ring of change {to}, and had that of change {from}: a backup was restored, or somebody put it there; withdraw again what was withdrawn since"
+            ),
             Self::LeftAtSigner { name, error } => write!(
                 f,
                 "the signer still has the key `{name}`, which signs no longer: delete it there ({error})"
@@ -93,7 +117,10 @@ impl IssuerEvent {
             Self::KeyWithdrawn { .. } | Self::LeftAtSigner { .. } | Self::NotTakenOver { .. } => {
                 tracing::warn!("{self}");
             }
-            Self::Failed(_) | Self::NotRevoked { .. } => tracing::error!("{self}"),
+            Self::Failed(_)
+            | Self::NotMade { .. }
+            | Self::WentBack { .. }
+            | Self::NotRevoked { .. } => tracing::error!("{self}"),
         }
     }
 
@@ -147,6 +174,10 @@ impl Observers {
     pub(super) fn tell_read(&self, before: Option<&ReadRing>, read: &ReadRing) {
         if self.set_failed(None).is_some() {
             self.notify(&IssuerEvent::Recovered);
+        }
+        if let Some(before) = before.filter(|before| read.version < before.version) {
+            let (from, to) = (before.version, read.version);
+            self.notify(&IssuerEvent::WentBack { from, to });
         }
         let signing = |ring: &ReadRing| ring.signing(ring.now).map(|(row, _)| row.key_id.clone());
         for key in &read.keys {

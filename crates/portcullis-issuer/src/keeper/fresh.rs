@@ -12,10 +12,8 @@ pub(crate) async fn keep_fresh<S: RingStore>(keeper: Weak<RingKeeper<S>>, reload
     loop {
         tokio::time::sleep(about(reload)).await;
         let Some(keeper) = keeper.upgrade() else { return };
-        // Observers are told what fails.
-        if let Ok(ring) = keeper.read(Wanted::Due).await {
-            let _ = keeper.revoke_withdrawn(&ring).await;
-        }
+        // Observers are told what fails, and that a store or a seal of the program's own panicked.
+        let _ = keeper.go_through(Wanted::Due).await;
     }
 }
 

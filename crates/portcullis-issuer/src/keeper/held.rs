@@ -19,6 +19,7 @@ use crate::token::TokenHeader;
 const NO_KEYS: &str = r#"{"keys":[]}"#;
 
 /// A key of a ring that was read.
+#[derive(Clone)]
 pub(crate) struct HeldKey {
     pub(crate) row: KeyRow,
     /// Where its private part is kept.
@@ -38,6 +39,10 @@ pub(crate) enum HeldSigner {
 }
 
 impl HeldKey {
+    pub(super) fn new(row: KeyRow, signing: Option<Arc<SigningPart>>) -> Self {
+        Self { row, signing }
+    }
+
     /// A shared secret, to verify with.
     fn secret(&self) -> Option<Secret> {
         match &self.signing.as_ref()?.signer {
@@ -151,18 +156,17 @@ impl<S: RingStore> RingKeeper<S> {
         let before = self.held.load_full();
         let key_set = match &before {
             Some(before) if before.published == published => before.key_set.clone(),
-            _ => published.key_set().ok_or_else(|| not_a_key(&rows, now))?,
+            _ => {
+                check_published(&rows.iter().collect::<Vec<_>>(), now)?;
+                published.key_set().ok_or(RingError::NoKeys)?
+            }
         };
         let mut keys = Vec::with_capacity(rows.len());
         for row in rows {
-            let before = before.iter().flat_map(|before| &before.keys);
-            // Opened and read once: what seals may be far away.
-            let signing = match before.into_iter().find(|held| held.is_of(&row)) {
-                Some(held) => held.signing.clone(),
-                None => self.signing(&row).await?.map(Arc::new),
-            };
+            let signing = self.signing_once(&row).await?;
             keys.push(HeldKey { row, signing });
         }
+        self.locked(&self.opened).clear();
         let secrets = keys.iter().filter(|key| key.row.times.is_published(now));
         let secrets = SecretSet::new(secrets.filter_map(HeldKey::secret));
         let secrets = secrets.map_err(|_| KeyError::Private { algorithm: Algorithm::HS256 })?;
@@ -179,6 +183,23 @@ impl<S: RingStore> RingKeeper<S> {
             elapsed,
             wall,
         })
+    }
+
+    /// What signs for a row, opened and read once: what seals may be far away.
+    pub(super) async fn signing_once(
+        &self,
+        row: &KeyRow,
+    ) -> Result<Option<Arc<SigningPart>>, RingError> {
+        let held = self.held.load_full();
+        let mut held = held.iter().flat_map(|held| &held.keys);
+        if let Some(held) = held.find(|held| held.is_of(row)) {
+            return Ok(held.signing.clone());
+        }
+        let opened = self.locked(&self.opened).iter().find(|opened| opened.is_of(row)).cloned();
+        match opened {
+            Some(opened) => Ok(opened.signing),
+            None => Ok(self.signing(row).await?.map(Arc::new)),
+        }
     }
 
     /// What signs for a row, where its private part is kept.
@@ -214,13 +235,18 @@ impl<S: RingStore> RingKeeper<S> {
     }
 }
 
-/// Names the key whose public part is not one.
-fn not_a_key(rows: &[KeyRow], now: RingTime) -> RingError {
-    let is_none = |row: &&KeyRow| {
+/// Whether the public part of each key that is published is one. Names the first that is not.
+pub(super) fn check_published(rows: &[&KeyRow], now: RingTime) -> Result<(), RingError> {
+    let is_none = |row: &&&KeyRow| {
         row.times.is_published(now)
             && !row.is_secret()
             && PublishedKeys::of([&*row.public_jwk]).key_set().is_none()
     };
-    let key_id = rows.iter().find(is_none).map(|row| row.key_id.clone());
-    RingError::PublicPart { key_id: key_id.unwrap_or_default() }
+    let Some(row) = rows.iter().find(is_none) else { return Ok(()) };
+    let (key_id, algorithm) = (row.key_id.clone(), row.algorithm.clone());
+    if SigningKey::ALGORITHMS.into_iter().any(|known| known.name() == algorithm) {
+        Err(RingError::PublicPart { key_id })
+    } else {
+        Err(RingError::NewerAlgorithm { key_id, algorithm })
+    }
 }

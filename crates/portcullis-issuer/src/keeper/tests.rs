@@ -107,7 +107,7 @@ fn due(keeper: &RingKeeper<MemoryRing>) -> Result<Arc<ReadRing>, RingError> {
 }
 
 fn compromised(keeper: &RingKeeper<MemoryRing>, key_id: &str) -> Result<Arc<ReadRing>, RingError> {
-    now(keeper.read(Wanted::Compromised { key_ids: vec![key_id.to_owned()] }))
+    now(keeper.read(Wanted::Compromised { key_id: key_id.to_owned() }))
 }
 
 fn changed(
@@ -298,7 +298,7 @@ fn a_key_that_cannot_be_had_is_named() {
     let no_key = |row: &mut KeyRow| row.public_jwk = r#"{"kty":"EC"}"#.to_owned();
     let newer = |row: &mut KeyRow| {
         let whose = SealedFor { issuer: ISSUER, key_id: &row.key_id, algorithm: &algorithm };
-        let bytes = now(keeper.seal.sealed(b"key", whose)).expect("sealed");
+        let bytes = now(keeper.seal().sealed(b"key", whose)).expect("sealed");
         sealed(row).bytes = bytes;
         row.algorithm.clone_from(&algorithm);
     };
@@ -346,7 +346,7 @@ fn the_root_secret_is_replaced_while_instances_on_neighbouring_lists_go_on() {
     }
     let mut ring = fleet.stored();
     let last = fleet.keeper_with(&[NEW], LIFETIME);
-    assert_eq!(sealed(&mut ring.keys[0]).seal_id, last.seal.seal_id());
+    assert_eq!(sealed(&mut ring.keys[0]).seal_id, last.seal_id());
 }
 
 #[test]
@@ -768,4 +768,145 @@ fn the_order_of_rows_in_a_store_changes_no_byte_of_the_key_set() {
         let other = due(&fleet.keeper()).expect("a ring");
         assert_eq!((&other.published, other.version), (&one.published, one.version), "{turn}");
     }
+}
+
+/// For longer than a key signs, too.
+#[test]
+fn while_no_key_can_be_made_the_one_that_signs_goes_on_and_nothing_is_written() {
+    let fleet = Fleet::new();
+    let is_away = Arc::new(Mutex::new(false));
+    let seal =
+        Plain { id: "projects/p/keys/1", is_away: is_away.clone(), unsealed: Arc::default() };
+    let not_made = Arc::new(Mutex::new(0));
+    let mut parties = Parties { seal: Some(Box::new(seal)), ..Parties::default() };
+    let count = Arc::clone(&not_made);
+    parties.observers.add(move |event| {
+        if matches!(event, IssuerEvent::NotMade { .. }) {
+            *count.lock().expect("no panic") += 1;
+        }
+    });
+    let keeper = fleet.keeper_with_parties(parties);
+    let ring = due(&keeper).expect("a ring");
+    let second = ring.keys[1].row.key_id.clone();
+    *is_away.lock().expect("no panic") = true;
+    for days in 1..100 {
+        fleet.set_time(days * DAY);
+        let ring = due(&keeper).expect("a ring");
+        let now = NOW.after(days * DAY);
+        // The key that was there took over, and has no end.
+        assert_eq!(signs(&ring, now) == second, days >= 30, "{days}");
+        assert!(ring.version <= RingVersion(4), "{days} {:?}", ring.version);
+    }
+    assert!(*not_made.lock().expect("no panic") > 60);
+    *is_away.lock().expect("no panic") = false;
+    let ring = due(&keeper).expect("a ring");
+    assert_eq!(signs(&ring, NOW.after(99 * DAY)), second);
+    fleet.set_time(100 * DAY);
+    let ring = due(&keeper).expect("a ring");
+    assert_ne!(signs(&ring, NOW.after(100 * DAY)), second, "the next one, after its day");
+}
+
+#[test]
+fn a_ring_without_room_forgets_what_was_withdrawn_first() {
+    let fleet = Fleet::new();
+    let keeper = fleet.keeper_with(&[OLD], DAY);
+    due(&keeper).expect("a ring");
+    // Within a day, so that the tokens of none are over.
+    for minute in 1..=100 {
+        fleet.set_time(Duration::from_secs(60 * minute));
+        now(keeper.read(Wanted::AllCompromised)).expect("a ring");
+        assert!(fleet.stored().keys.len() <= 64, "{minute}");
+    }
+    let ring = due(&keeper).expect("a ring");
+    assert_eq!(ring.key_set.len(), 2);
+}
+
+/// As where the machine that keeps the ring itself sets its clock, and sets it back.
+#[test]
+fn a_clock_that_jumps_for_one_reading_moves_nothing() {
+    let fleet = Fleet::new();
+    let keeper = fleet.keeper();
+    let before = due(&keeper).expect("a ring");
+    let stored = fleet.stored();
+    let jump = |elapsed: u64, ahead| {
+        let elapsed = Duration::from_secs(elapsed);
+        fleet.time.set(elapsed, ahead);
+        fleet.store.set_now(NOW.after(elapsed).after(ahead));
+        due(&keeper)
+    };
+    assert!(matches!(jump(60, 365 * DAY), Err(RingError::Clock { .. })));
+    assert_eq!(fleet.stored(), stored);
+    assert_eq!(jump(120, Duration::ZERO).expect("right again").version, before.version);
+    assert!(matches!(jump(180, 365 * DAY), Err(RingError::Clock { .. })));
+    assert!(matches!(jump(240, 40 * DAY), Err(RingError::Clock { .. })), "another jump");
+    // A machine that slept: the second reading agrees.
+    let ring = jump(300, 40 * DAY).expect("it is so");
+    assert_eq!(signs(&ring, ring.now), before.keys[1].row.key_id);
+}
+
+/// Made by a clock that was ahead for long enough to be believed.
+#[test]
+fn a_ring_that_was_made_in_the_future_is_of_today() {
+    let fleet = Fleet::new();
+    let keeper = fleet.keeper();
+    due(&keeper).expect("a ring");
+    fleet.set_time(40 * DAY);
+    due(&fleet.keeper()).expect("a ring");
+    fleet.set_time(Duration::ZERO);
+    let ring = due(&fleet.keeper()).expect("a ring");
+    signs(&ring, NOW);
+    let standby = ring.keys.iter().filter(|key| key.row.times.phase(NOW) == Phase::Standby);
+    assert!(standby.count() >= 1, "one stands by that verifiers can fetch");
+}
+
+#[test]
+fn a_key_that_verifiers_know_by_another_name_is_revoked_by_its_thumbprint_too() {
+    let fleet = Fleet::new();
+    let (revocations, mut parties) = beside_a_list();
+    let pem = include_str!("../../tests/keys/p256-pkcs8.pem");
+    let existing = ExistingKey::from_pem(Algorithm::ES256, pem).expect("a key");
+    parties.existing = Some(existing.clone().with_key_id("2019-07"));
+    let thumbprint = existing.read().expect("a key").0.id().to_owned();
+    let keeper = fleet.keeper_with_parties(parties);
+    assert_eq!(signs(&due(&keeper).expect("a ring"), NOW), "2019-07");
+    let ring = compromised(&keeper, "2019-07").expect("a ring");
+    now(keeper.revoke_withdrawn(&ring)).expect("revoked");
+    assert!(revocations.is_revoked(&key("2019-07")) && revocations.is_revoked(&key(&thumbprint)));
+    // And the other way: who revokes by thumbprint withdraws it.
+    let fleet = Fleet::new();
+    let (revocations, mut parties) = beside_a_list();
+    parties.existing = Some(existing.with_key_id("2019-07"));
+    let keeper = fleet.keeper_with_parties(parties);
+    due(&keeper).expect("a ring");
+    now(revocations.revoke(&key(&thumbprint))).expect("revoked");
+    assert_ne!(signs(&due(&keeper).expect("a ring"), NOW), "2019-07");
+}
+
+#[test]
+fn a_seal_that_is_new_to_a_ring_takes_over_what_the_root_secrets_sealed() {
+    let fleet = Fleet::new();
+    let first = signs(&due(&fleet.keeper()).expect("a ring"), NOW);
+    let seal = Plain { id: "projects/p/keys/1", is_away: Arc::default(), unsealed: Arc::default() };
+    let keeper =
+        fleet.keeper_with_parties(Parties { seal: Some(Box::new(seal)), ..Parties::default() });
+    assert_eq!(signs(&due(&keeper).expect("a ring"), NOW), first);
+    assert!(fleet.stored().keys.iter_mut().all(|row| sealed(row).seal_id == "projects/p/keys/1"));
+}
+
+#[test]
+fn a_store_that_goes_back_is_told() {
+    let fleet = Fleet::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut parties = Parties::default();
+    let list = Arc::clone(&told);
+    parties.observers.add(move |event| list.lock().expect("no panic").push(event.clone()));
+    let keeper = fleet.keeper_with_parties(parties);
+    let id = signs(&due(&keeper).expect("a ring"), NOW);
+    let backup = fleet.stored();
+    compromised(&keeper, &id).expect("a ring");
+    compromised(&keeper, &signs(&due(&keeper).expect("a ring"), NOW)).expect("a ring");
+    fleet.store.tamper(ISSUER, |version, ring| (*version, *ring) = (RingVersion(1), backup));
+    due(&keeper).expect("a ring");
+    let (from, to) = (RingVersion(3), RingVersion(2));
+    assert!(told.lock().expect("no panic").contains(&IssuerEvent::WentBack { from, to }));
 }

@@ -70,12 +70,17 @@ impl ExistingKey {
         Self::of(algorithm, Form::Jwk(&jwk), key_id)
     }
 
-    /// Of a secret that services share: for HS256. Who verifies with it goes on to.
+    /// Of a secret that services share: for HS256. It has to have an [id](Secret::id); tokens without a `kid` pass, too.
+    ///
+    /// Who verifies with it goes on to until the ring's next key signs, 30 days later by default. Let that be a key pair, by
+    /// [another algorithm](crate::TokenIssuerBuilder::algorithm): the next secret would be known to the instances of the
+    /// issuer alone.
     ///
     /// # Errors
     ///
-    /// It cannot be read, is easy to guess, a public key, or shorter than 32 bytes (RFC 7518 §3.2).
+    /// It cannot be read, has no [id](Secret::id), is easy to guess, a public key, or shorter than 32 bytes (RFC 7518 §3.2).
     pub fn from_secret(secret: &Secret) -> Result<Self, ExistingKeyFault> {
+        let key_id = secret.key_id().ok_or(ExistingKeyFault::NoId)?.to_owned();
         let revealed = secret.reveal().map_err(ExistingKeyFault::Secret)?;
         let (algorithm, found) = (Algorithm::HS256, revealed.as_bytes().len());
         if found < SECRET_LENGTH {
@@ -87,13 +92,13 @@ impl ExistingKey {
             }));
         }
         let private = Zeroizing::new(revealed.as_bytes().to_vec());
-        Ok(Self { algorithm, private, key_id: secret.key_id().map(str::to_owned) })
+        Ok(Self { algorithm, private, key_id: Some(key_id) })
     }
 
     /// What the `kid` of tokens calls it: 1 to 1024 bytes.
     ///
-    /// If you do not call it: the `kid` of a JWK, the id of a [`Secret`], or else a thumbprint (RFC 7638), and of a secret
-    /// something at random. Tokens without a `kid` pass under whichever.
+    /// If you do not call it: the `kid` of a JWK, the id of a [`Secret`], or else a thumbprint (RFC 7638). Tokens without a
+    /// `kid` pass under whichever.
     pub fn with_key_id(self, key_id: impl Into<String>) -> Self {
         Self { key_id: Some(key_id.into()), ..self }
     }
@@ -254,6 +259,8 @@ pub enum ExistingKeyFault {
     },
     /// It is not a key for the algorithm.
     Key(KeyError),
+    /// A secret has no id.
+    NoId,
     /// It is not a secret that may be shared.
     Secret(SecretFault),
 }
@@ -275,6 +282,9 @@ impl fmt::Display for ExistingKeyFault {
                 "the existing key says another algorithm in `alg` than {algorithm}: take over what it signed with so far, new keys may sign with another"
             ),
             Self::Key(error) => write!(f, "the existing key: {error}"),
+            Self::NoId => f.write_str(
+                "the existing secret has no id: give it one by `Secret::id`, such as the year and month it was made in",
+            ),
             Self::Secret(fault) => write!(f, "the existing secret: {fault}"),
         }
     }

@@ -53,6 +53,20 @@ impl Plan {
         plan
     }
 
+    /// The same without the keys of `made` that could not be made: nothing ends for what does not begin.
+    #[must_use]
+    pub(crate) fn with(
+        mut self,
+        made: Vec<KeyTimes>,
+        schedule: &Schedule,
+        lifetime: Duration,
+        now: RingTime,
+    ) -> Self {
+        self.made = made;
+        self.end(schedule, lifetime, now);
+        self
+    }
+
     /// Whether it changes nothing of `keys`.
     pub fn is_nothing(&self, keys: &[KeyTimes]) -> bool {
         self.made.is_empty() && self.kept == keys
@@ -69,6 +83,10 @@ impl Plan {
 
     /// Sees to it that one key signs, on the clock of every instance, and another stands by.
     fn complete(&mut self, schedule: &Schedule, lifetime: Duration, now: RingTime) {
+        // What was made by a clock that was ahead, and is right again: it is in the ring now.
+        for key in self.kept.iter_mut().filter(|key| key.published_at > now) {
+            key.published_at = now;
+        }
         let begin = schedule.on_every_clock(now);
         if signing(&self.kept, now).is_none() {
             // The one that stands by, since verifiers have it; after what was before, where that was just now.
