@@ -17,7 +17,8 @@ use crate::ring::{KeyTimes, RingTime};
 use crate::row::{KeyRow, PrivatePart};
 use crate::seal::Sealed;
 
-/// The most bytes of a file that is read: a ring has some 2 KiB for each key, and 64 keys at most.
+/// The most bytes of a file that is read, and so of one that is written: a ring has some 2 KiB for each key, and 64 keys at
+/// most.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Rings in one file, for one process: a service without a database.
@@ -26,6 +27,8 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// owner may read it. A second process that opens it is refused, for as long as this one, or a clone of it, is there.
 ///
 /// A file that is not there is an issuer's first start. Whoever deletes it makes every token void.
+///
+/// It has at most 1 MiB, which is enough for some dozens of issuers. A change that would make it larger is refused.
 ///
 /// To look at the rings of a service that runs, take [`FileRing::read_only`].
 #[derive(Clone)]
@@ -101,13 +104,13 @@ impl FileRing {
     }
 
     /// All of it or nothing, whenever the machine stops.
-    fn write(&self, rings: &BTreeMap<String, Ring>) -> io::Result<()> {
+    fn write(&self, text: &[u8]) -> io::Result<()> {
         let path = &self.0.path;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         // Beside it, under a name that nobody knows beforehand, for its owner alone; gone again where this fails.
         let mut new = NamedTempFile::with_suffix_in(".new", folder)?;
-        new.write_all(&serde_json::to_vec(rings)?)?;
+        new.write_all(text)?;
         new.as_file().sync_all()?;
         new.persist(path).map_err(|error| error.error)?;
         // The name is of the folder.
@@ -134,8 +137,17 @@ impl FileRing {
         }
         let version = current.map_or(1, |version| version.0.saturating_add(1));
         rings.insert(issuer.to_owned(), Ring::of(version, ring));
-        let written = self.write(&rings);
-        written.map_err(|error| StoreError::new(format!("the file cannot be written: {error}")))?;
+        let unwritten =
+            |error: io::Error| StoreError::new(format!("the file cannot be written: {error}"));
+        let text = serde_json::to_vec(&rings).map_err(|error| unwritten(error.into()))?;
+        if text.len() as u64 > MAX_BYTES {
+            // Nobody could read it again.
+            return Err(StoreError::new(format!(
+                "with this change the file would be larger than 1 MiB, and was left as it is; it has the rings of {} issuers: give some of them a file of their own, or take a database",
+                rings.len()
+            )));
+        }
+        self.write(&text).map_err(unwritten)?;
         Ok(Swap::Done)
     }
 }
@@ -464,6 +476,37 @@ mod tests {
         fs::remove_file(&path).expect("a link");
         assert_eq!(now(store.swap(ISSUER, None, &ring(1))), Ok(Swap::Done));
         assert_eq!(fs::read(&other).expect("a file"), b"kept");
+    }
+
+    #[test]
+    fn a_file_never_grows_beyond_what_can_be_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let store = FileRing::open(&path).expect("a file");
+        now(store.swap(ISSUER, None, &ring(2))).expect("a store");
+        // To the byte.
+        let of_length = |length: usize| {
+            let mut ring = ring(1);
+            ring.keys[0].public_jwk = "x".repeat(length);
+            ring
+        };
+        let rings = BTreeMap::from([(ISSUER, Ring::of(2, &of_length(0)))]);
+        let room = 1024 * 1024 - serde_json::to_vec(&rings).expect("JSON").len();
+        let before = fs::read(&path).expect("a file");
+        let refused = now(store.swap(ISSUER, Some(RingVersion(1)), &of_length(room + 1)));
+        let told = refused.expect_err("too large").reason;
+        assert!(told.contains("larger than 1 MiB") && told.contains("take a database"), "{told}");
+        assert_eq!(fs::read(&path).expect("a file"), before);
+        let largest = of_length(room);
+        assert_eq!(now(store.swap(ISSUER, Some(RingVersion(1)), &largest)), Ok(Swap::Done));
+        assert_eq!(fs::metadata(&path).expect("a file").len(), MAX_BYTES);
+        assert_eq!(kept(&store), Some((RingVersion(2), largest)));
+        // Full of what others have.
+        let refused = now(store.swap("https://b.example", None, &ring(1)));
+        let told = refused.expect_err("too large").reason;
+        assert!(told.contains("the rings of 2 issuers"), "{told}");
+        assert_eq!(now(store.swap(ISSUER, Some(RingVersion(2)), &ring(1))), Ok(Swap::Done));
+        assert_eq!(now(store.swap("https://b.example", None, &ring(1))), Ok(Swap::Done));
     }
 
     /// As it is after the machine stopped, or somebody wrote into it.
