@@ -1,9 +1,9 @@
 use core::fmt;
-use core::future::{Future, ready};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use base64::prelude::*;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
+use tokio::runtime::Handle;
 
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use crate::ring::{KeyTimes, RingTime};
@@ -80,13 +81,30 @@ impl FileRing {
     ///
     /// It cannot be read, or is not a file of rings.
     pub fn issuers(&self) -> Result<Vec<String>, StoreError> {
-        self.read().map(|rings| rings.into_keys().collect())
+        self.0.read().map(|rings| rings.into_keys().collect())
     }
 
+    /// Does this where it keeps no task of the program waiting: a disk may take seconds. Without a runtime, there is none that
+    /// waits. What was begun is done also where nobody waits for it any more, and holds the file until then.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Ok(runtime) = Handle::try_current() else { return work(&self.0) };
+        let inner = Arc::clone(&self.0);
+        let done = runtime.spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(StoreError::new("the runtime ends, and nothing was done")),
+        })
+    }
+}
+
+impl Inner {
     fn read(&self) -> Result<BTreeMap<String, Ring>, StoreError> {
         let unreadable =
             |error: io::Error| StoreError::new(format!("the file cannot be read: {error}"));
-        let file = match File::open(&self.0.path) {
+        let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             Err(error) => return Err(unreadable(error)),
@@ -105,7 +123,7 @@ impl FileRing {
 
     /// All of it or nothing, whenever the machine stops.
     fn write(&self, text: &[u8]) -> io::Result<()> {
-        let path = &self.0.path;
+        let path = &self.path;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         // Beside it, under a name that nobody knows beforehand, for its owner alone; gone again where this fails.
@@ -120,16 +138,22 @@ impl FileRing {
         Ok(())
     }
 
-    fn swap_now(
+    fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+        let now = SystemTime::now().into();
+        let ring = self.read()?.remove(issuer).map(Ring::into_stored).transpose()?;
+        Ok(LoadedRing { now, ring })
+    }
+
+    fn swap(
         &self,
         issuer: &str,
         from: Option<RingVersion>,
         ring: &StoredRing,
     ) -> Result<Swap, StoreError> {
-        if self.0.lock.is_none() {
+        if self.lock.is_none() {
             return Err(StoreError::new("the file was opened to be read, and not to be changed"));
         }
-        let _one_at_a_time = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rings = self.read()?;
         let current = rings.get(issuer).map(|ring| RingVersion(ring.version));
         if current != from {
@@ -153,22 +177,19 @@ impl FileRing {
 }
 
 impl RingStore for FileRing {
-    fn load(&self, issuer: &str) -> impl Future<Output = Result<LoadedRing, StoreError>> + Send {
-        let now = SystemTime::now().into();
-        let loaded = self.read().and_then(|mut rings| {
-            let ring = rings.remove(issuer).map(Ring::into_stored).transpose()?;
-            Ok(LoadedRing { now, ring })
-        });
-        ready(loaded)
+    async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+        let issuer = issuer.to_owned();
+        self.work(move |inner| inner.load(&issuer)).await
     }
 
-    fn swap(
+    async fn swap(
         &self,
         issuer: &str,
         from: Option<RingVersion>,
         ring: &StoredRing,
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send {
-        ready(self.swap_now(issuer, from, ring))
+    ) -> Result<Swap, StoreError> {
+        let (issuer, ring) = (issuer.to_owned(), ring.clone());
+        self.work(move |inner| inner.swap(&issuer, from, &ring)).await
     }
 }
 
@@ -339,7 +360,10 @@ impl core::error::Error for FileRingError {}
 
 #[cfg(test)]
 mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
     use std::fs;
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -476,6 +500,47 @@ mod tests {
         fs::remove_file(&path).expect("a link");
         assert_eq!(now(store.swap(ISSUER, None, &ring(1))), Ok(Swap::Done));
         assert_eq!(fs::read(&other).expect("a file"), b"kept");
+    }
+
+    fn once<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// With the one thread for what blocks held, nothing is done at once.
+    #[test]
+    fn a_slow_disk_keeps_no_task_of_the_program_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let store = FileRing::open(&path).expect("a file");
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+        runtime.expect("a runtime").block_on(async {
+            let (release, held) = mpsc::channel::<()>();
+            let holder = tokio::task::spawn_blocking(move || held.recv());
+            let stored = ring(1);
+            let (mut swap, mut load) =
+                (pin!(store.swap(ISSUER, None, &stored)), pin!(store.load(ISSUER)));
+            assert_eq!(once(swap.as_mut()), Poll::Pending);
+            assert_eq!(once(load.as_mut()), Poll::Pending);
+            assert!(!path.exists());
+            drop(release);
+            assert!(holder.await.expect("no panic").is_err());
+            assert_eq!(swap.await, Ok(Swap::Done));
+            let loaded = load.await.expect("a store").ring;
+            assert_eq!(loaded, Some((RingVersion(1), ring(1))));
+        });
+        // What was done holds the file no longer.
+        drop(store);
+        assert!(FileRing::open(&path).is_ok());
+    }
+
+    #[test]
+    fn no_runtime_is_needed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = FileRing::open(folder.path().join("ring.json")).expect("a file");
+        let stored = ring(1);
+        assert_eq!(once(store.swap(ISSUER, None, &stored)), Poll::Ready(Ok(Swap::Done)));
+        let Poll::Ready(Ok(loaded)) = once(store.load(ISSUER)) else { panic!("at once") };
+        assert_eq!(loaded.ring, Some((RingVersion(1), stored)));
     }
 
     #[test]
