@@ -146,7 +146,7 @@ struct Opened<'a> {
 impl Meant {
     fn open(&self, access: Access) -> Result<Opened<'_>, Failure> {
         let store = store::open(&self.store, access)?;
-        let issuer = store.issuer(&self.store.ring, self.issuer.as_deref())?;
+        let issuer = store.issuer(&self.store.place(), self.issuer.as_deref())?;
         Ok(Opened { meant: self, store, issuer })
     }
 }
@@ -156,7 +156,7 @@ impl Opened<'_> {
     async fn read(&self) -> Result<RingStatus, Failure> {
         let root = self.meant.root.read()?;
         let read = RingStatus::read(&self.store, &self.issuer, root.as_ref()).await;
-        let status = read.map_err(|error| self.store.failure(&self.meant.store.ring, &error))?;
+        let status = read.map_err(|error| self.store.failure(&self.meant.store.place(), &error))?;
         status.ok_or_else(|| {
             Failure::fault(format!(
                 "there is no ring of the issuer `{}` in this store: a service that starts makes one",

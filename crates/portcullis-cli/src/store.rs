@@ -23,7 +23,7 @@ pub(crate) struct StoreOptions {
     /// Where the ring is kept: a file, postgres://… or sqlite:FILE, or env:NAME for an environment variable that says it. An
     /// address with a password belongs into a variable
     #[arg(long, value_name = "RING")]
-    pub(crate) ring: String,
+    ring: String,
 
     /// What the names of the tables begin with, if the service says so [default: `portcullis_`]
     #[arg(long, value_name = "PREFIX")]
@@ -32,6 +32,34 @@ pub(crate) struct StoreOptions {
     /// The schema of the tables, if the service says so (PostgreSQL)
     #[arg(long, value_name = "SCHEMA")]
     table_schema: Option<String>,
+}
+
+/// What stands in front of the name of a variable.
+const VARIABLE: &str = "env:";
+
+impl StoreOptions {
+    /// What messages call the place of the ring. What a variable says is not shown, and neither is a password.
+    pub(crate) fn place(&self) -> String {
+        if has_password(&self.ring) {
+            return "(not shown, as it looks like an address with a password)".to_owned();
+        }
+        match self.ring.strip_prefix(VARIABLE) {
+            Some(name) => format!("{VARIABLE}{}", shown(name)),
+            None => self.ring.clone(),
+        }
+    }
+}
+
+/// Whether it looks like an address with a password: `user:password@host`, or `password=` as libpq and others write it.
+/// Rather once too often: what is hidden is only the name of a file.
+fn has_password(address: &str) -> bool {
+    let has_user_part = address.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    let address = address.to_ascii_lowercase();
+    let is_assigned = |name: &str| {
+        let mut found = address.match_indices(name);
+        found.any(|(at, _)| address[at + name.len()..].trim_start().starts_with('='))
+    };
+    has_user_part || ["password", "passwd", "pwd"].into_iter().any(is_assigned)
 }
 
 /// A store of rings, by what `--ring` says.
@@ -60,22 +88,30 @@ enum Address {
 
 impl Address {
     /// An address may have a password in it, and so may stand in a variable.
-    fn of(ring: &str) -> Result<Self, Failure> {
-        let text = match ring.strip_prefix("env:") {
+    fn of(options: &StoreOptions) -> Result<Self, Failure> {
+        let variable = options.ring.strip_prefix(VARIABLE);
+        let text = match variable {
             Some(name) => std::env::var(name).map_err(|_| {
-                let name = shown(name);
-                Failure::fault(format!("--ring: the variable {name} is not set, or is not text"))
+                let place = options.place();
+                Failure::fault(format!("--ring {place}: the variable is not set, or is not text"))
             })?,
-            None => ring.to_owned(),
+            None => options.ring.clone(),
         };
         Ok(if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             Self::Postgres(text)
         } else if text.starts_with("sqlite:") {
             Self::Sqlite(text)
         } else if let Some((scheme, _)) = text.split_once("://") {
+            // Another text than a scheme may be the part of a connection string with the password.
+            let is_scheme = scheme.chars().all(|char| char.is_ascii_alphanumeric());
+            let what = if variable.is_none() && is_scheme {
+                format!("`{}://`", shown(scheme))
+            } else {
+                "such an address".to_owned()
+            };
             return Err(Failure::fault(format!(
-                "--ring: there is no store for `{}://`: give a file, postgres://… or sqlite:FILE",
-                shown(scheme)
+                "--ring {}: there is no store for {what}: give a file, postgres://… or sqlite:FILE",
+                options.place()
             )));
         } else {
             Self::Path(text)
@@ -86,14 +122,14 @@ impl Address {
 /// Opens the store that `--ring` names. A database is asked with the first reading.
 pub(crate) fn open(options: &StoreOptions, access: Access) -> Result<Store, Failure> {
     let names = [&options.table_prefix, &options.table_schema];
-    match Address::of(&options.ring)? {
+    match Address::of(options)? {
         Address::Path(_) if names.iter().any(|name| name.is_some()) => {
             Err(Failure::fault("--table-prefix and --table-schema are for a ring in a database"))
         }
         Address::Sqlite(_) if options.table_schema.is_some() => {
             Err(Failure::fault("--table-schema is for a ring in PostgreSQL"))
         }
-        Address::Path(path) => open_file(&path, access).map(Store::File),
+        Address::Path(path) => open_file(&path, &options.place(), access).map(Store::File),
         Address::Postgres(address) => open_postgres(&address, options),
         Address::Sqlite(address) => open_sqlite(&address, options, access),
     }
@@ -157,11 +193,12 @@ fn without_feature(database: &str) -> Failure {
     ))
 }
 
-fn open_file(path: &str, access: Access) -> Result<FileRing, Failure> {
-    let fault = |text: String| Failure::fault(format!("--ring {path}: {text}"));
+/// The path may be what a variable says, and is not shown.
+fn open_file(path: &str, place: &str, access: Access) -> Result<FileRing, Failure> {
+    let fault = |text: String| Failure::fault(format!("--ring {place}: {text}"));
     if !Path::new(path).is_file() {
         return Err(fault(
-            "there is no such file: give the one that the service opens by `FileRing::open`"
+            "there is no such file: give the one that the service opens by `FileRing::open`, or an address that begins with postgres:// or sqlite:"
                 .to_owned(),
         ));
     }
@@ -175,7 +212,10 @@ fn open_file(path: &str, access: Access) -> Result<FileRing, Failure> {
             "the service that runs has this file, and it is for one process: stop the service, say this again, and start it; or call `rotate`, `withdraw` or `withdraw_all` of its `TokenIssuer`"
                 .to_owned(),
         ),
-        other => Failure::fault(other.to_string()),
+        FileRingError::Unreadable { kind, .. } => fault(format!(
+            "the file, or the `.lock` beside it, cannot be opened: {kind}; see that its folder may be written to"
+        )),
+        _ => fault("the file cannot be opened".to_owned()),
     })
 }
 
@@ -197,7 +237,7 @@ fn check_owner(path: &Path) -> Result<(), String> {
 
 impl Store {
     /// The issuer that is meant: the one that was named, or else the only one of a file.
-    pub(crate) fn issuer(&self, ring: &str, named: Option<&str>) -> Result<String, Failure> {
+    pub(crate) fn issuer(&self, place: &str, named: Option<&str>) -> Result<String, Failure> {
         let file = match self {
             Self::File(file) => file,
             #[cfg(feature = "store")]
@@ -209,13 +249,13 @@ impl Store {
                 });
             }
         };
-        let issuers = file.issuers().map_err(|error| self.failure(ring, &error.into()))?;
+        let issuers = file.issuers().map_err(|error| self.failure(place, &error.into()))?;
         let fault = |text: &str| {
             let list: Vec<_> = issuers.iter().map(|issuer| format!("`{issuer}`")).collect();
-            Failure::fault(format!("--ring {ring}: {text}: {}", list.join(", ")))
+            Failure::fault(format!("--ring {place}: {text}: {}", list.join(", ")))
         };
         match (named, issuers.as_slice()) {
-            (_, []) => Err(Failure::fault(format!("--ring {ring}: the file has no ring"))),
+            (_, []) => Err(Failure::fault(format!("--ring {place}: the file has no ring"))),
             (None, [only]) => Ok(only.clone()),
             (None, _) => {
                 Err(fault("several issuers have a ring in this file; name one by --issuer"))
@@ -239,7 +279,7 @@ impl Store {
     }
 
     /// How the command ends where the ring cannot be had.
-    pub(crate) fn failure(&self, ring: &str, error: &RingError) -> Failure {
+    pub(crate) fn failure(&self, place: &str, error: &RingError) -> Failure {
         let exit = match error {
             RingError::Store(_) if self.is_for_one_process() => Exit::Fault,
             RingError::Store(_)
@@ -255,9 +295,8 @@ impl Store {
             }
             _ => "",
         };
-        // An address may have a password in it.
         let place =
-            if self.is_for_one_process() { format!("--ring {ring}: ") } else { String::new() };
+            if self.is_for_one_process() { format!("--ring {place}: ") } else { String::new() };
         Failure { exit, ..Failure::fault(format!("{place}{error}{more}")) }
     }
 }

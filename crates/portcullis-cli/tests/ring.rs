@@ -18,7 +18,7 @@ use portcullis_testkit::SigningKey;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use self::common::{Ran, portcullis, settings};
+use self::common::{Ran, portcullis, portcullis_with, settings};
 
 const ISSUER: &str = "https://id.example";
 const ROOT: &str = "b4Yq0YHhV0cW8g2mJm7Xn1dKzR5sT9uLpE3fQaC6iwo";
@@ -501,4 +501,57 @@ fn a_database_that_is_away_is_told_and_its_password_is_not() {
         assert!(!ran.all().contains("hunter2"), "{ran:?}");
     }
     assert!(!folder.path().join("nowhere.db").exists());
+}
+
+/// Whatever it says, and however it is mistyped. In one file are rings of two issuers, and another one is not of rings.
+#[test]
+fn what_a_variable_says_of_the_ring_is_not_shown() {
+    let ring = Ring::new();
+    let text = String::from_utf8(ring.content()).expect("JSON");
+    let of_two = text.replacen('{', "{\"https://a.example\":{\"version\":1,\"longest_lifetime_ms\":1,\"keys\":[],\"mac\":\"\"},", 1);
+    ring.write("hunter2-two", &of_two);
+    ring.write("hunter2-none", "{}");
+    ring.write("hunter2-broken", "-");
+    ring.write("hunter2-locked", &text);
+    std::fs::create_dir(ring.path().join("hunter2-locked.lock")).expect("room");
+    for value in [
+        "host=db user=x password=hunter2",
+        "host=db password=hunter2 options=a://b",
+        "postgres:/u:hunter2@h",
+        "redis://:hunter2@h",
+        "hunter2://h",
+        "hunter2.json",
+        "hunter2-two",
+        "hunter2-none",
+        "hunter2-broken",
+        "hunter2-locked",
+    ] {
+        for command in ["rotate", "status"] {
+            let arguments =
+                ["ring", command, "--ring", "env:RING_DB", "--root-secret", "new.secret"];
+            let ran = portcullis_with(("RING_DB", value), ring.path(), &arguments);
+            assert!(ran.code != 0 && ran.remark().contains("--ring env:RING_DB: "), "{ran:?}");
+            assert!(!ran.all().contains("hunter2"), "{value}: {ran:?}");
+        }
+    }
+    assert_eq!(std::fs::read(ring.path().join("hunter2-two")).unwrap(), of_two.as_bytes());
+}
+
+#[test]
+fn a_password_in_what_is_given_as_the_ring_is_not_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for address in [
+        "host=db user=x password=hunter2",
+        "host=db user=x PassWord = hunter2",
+        "Server=db;Pwd=hunter2",
+        "host=db password=hunter2 options=a://b",
+        "postgres:/u:hunter2@h",
+        "u:hunter2@h",
+        "mysql://u:hunter2@h/app",
+        "env:postgres://u:hunter2@h/app",
+    ] {
+        let ran = portcullis(folder.path(), &["ring", "status", "--ring", address], "");
+        assert!(ran.code == 2 && ran.remark().contains("not shown"), "{ran:?}");
+        assert!(!ran.all().contains("hunter2"), "{ran:?}");
+    }
 }

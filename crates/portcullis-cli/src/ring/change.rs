@@ -53,7 +53,7 @@ pub(super) async fn run(
     if let Asked::Turn = asked {
         settings.check_turn(&before)?;
     }
-    let failure = |error: &RingError| opened.store.failure(&opened.meant.store.ring, error);
+    let failure = |error: &RingError| opened.store.failure(&opened.meant.store.place(), error);
     let issuer = TokenIssuer::builder(&opened.issuer)
         .algorithm(settings.algorithm)
         // It mints nothing.

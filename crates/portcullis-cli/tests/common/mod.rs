@@ -39,6 +39,17 @@ pub(crate) fn portcullis(folder: &Path, arguments: &[&str], input: impl AsRef<[u
     run(command, folder, arguments, input)
 }
 
+/// As [`portcullis`], with this environment variable.
+pub(crate) fn portcullis_with(
+    (name, value): (&str, &str),
+    folder: &Path,
+    arguments: &[&str],
+) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.env_remove("COLUMNS").env_remove("NO_COLOR").env(name, value);
+    run(command, folder, arguments, "")
+}
+
 /// As [`portcullis`], for lines of so many columns.
 pub(crate) fn portcullis_in(
     columns: &str,

@@ -1,9 +1,9 @@
 use core::fmt;
-use core::future::{Future, ready};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -11,13 +11,15 @@ use std::time::SystemTime;
 use base64::prelude::*;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
+use tokio::runtime::Handle;
 
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use crate::ring::{KeyTimes, RingTime};
 use crate::row::{KeyRow, PrivatePart};
 use crate::seal::Sealed;
 
-/// The most bytes of a file that is read: a ring has some 2 KiB for each key, and 64 keys at most.
+/// The most bytes of a file that is read, and so of one that is written: a ring has some 2 KiB for each key, and 64 keys at
+/// most.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Rings in one file, for one process: a service without a database.
@@ -26,6 +28,8 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// owner may read it. A second process that opens it is refused, for as long as this one, or a clone of it, is there.
 ///
 /// A file that is not there is an issuer's first start. Whoever deletes it makes every token void.
+///
+/// It has at most 1 MiB, which is enough for some dozens of issuers. A change that would make it larger is refused.
 ///
 /// To look at the rings of a service that runs, take [`FileRing::read_only`].
 #[derive(Clone)]
@@ -77,13 +81,30 @@ impl FileRing {
     ///
     /// It cannot be read, or is not a file of rings.
     pub fn issuers(&self) -> Result<Vec<String>, StoreError> {
-        self.read().map(|rings| rings.into_keys().collect())
+        self.0.read().map(|rings| rings.into_keys().collect())
     }
 
+    /// Does this where it keeps no task of the program waiting: a disk may take seconds. Without a runtime, there is none that
+    /// waits. What was begun is done also where nobody waits for it any more, and holds the file until then.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Ok(runtime) = Handle::try_current() else { return work(&self.0) };
+        let inner = Arc::clone(&self.0);
+        let done = runtime.spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(StoreError::new("the runtime ends, and nothing was done")),
+        })
+    }
+}
+
+impl Inner {
     fn read(&self) -> Result<BTreeMap<String, Ring>, StoreError> {
         let unreadable =
             |error: io::Error| StoreError::new(format!("the file cannot be read: {error}"));
-        let file = match File::open(&self.0.path) {
+        let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             Err(error) => return Err(unreadable(error)),
@@ -101,13 +122,13 @@ impl FileRing {
     }
 
     /// All of it or nothing, whenever the machine stops.
-    fn write(&self, rings: &BTreeMap<String, Ring>) -> io::Result<()> {
-        let path = &self.0.path;
+    fn write(&self, text: &[u8]) -> io::Result<()> {
+        let path = &self.path;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         // Beside it, under a name that nobody knows beforehand, for its owner alone; gone again where this fails.
         let mut new = NamedTempFile::with_suffix_in(".new", folder)?;
-        new.write_all(&serde_json::to_vec(rings)?)?;
+        new.write_all(text)?;
         new.as_file().sync_all()?;
         new.persist(path).map_err(|error| error.error)?;
         // The name is of the folder.
@@ -117,37 +138,10 @@ impl FileRing {
         Ok(())
     }
 
-    fn swap_now(
-        &self,
-        issuer: &str,
-        from: Option<RingVersion>,
-        ring: &StoredRing,
-    ) -> Result<Swap, StoreError> {
-        if self.0.lock.is_none() {
-            return Err(StoreError::new("the file was opened to be read, and not to be changed"));
-        }
-        let _one_at_a_time = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rings = self.read()?;
-        let current = rings.get(issuer).map(|ring| RingVersion(ring.version));
-        if current != from {
-            return Ok(Swap::Lost);
-        }
-        let version = current.map_or(1, |version| version.0.saturating_add(1));
-        rings.insert(issuer.to_owned(), Ring::of(version, ring));
-        let written = self.write(&rings);
-        written.map_err(|error| StoreError::new(format!("the file cannot be written: {error}")))?;
-        Ok(Swap::Done)
-    }
-}
-
-impl RingStore for FileRing {
-    fn load(&self, issuer: &str) -> impl Future<Output = Result<LoadedRing, StoreError>> + Send {
+    fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
         let now = SystemTime::now().into();
-        let loaded = self.read().and_then(|mut rings| {
-            let ring = rings.remove(issuer).map(Ring::into_stored).transpose()?;
-            Ok(LoadedRing { now, ring })
-        });
-        ready(loaded)
+        let ring = self.read()?.remove(issuer).map(Ring::into_stored).transpose()?;
+        Ok(LoadedRing { now, ring })
     }
 
     fn swap(
@@ -155,8 +149,47 @@ impl RingStore for FileRing {
         issuer: &str,
         from: Option<RingVersion>,
         ring: &StoredRing,
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send {
-        ready(self.swap_now(issuer, from, ring))
+    ) -> Result<Swap, StoreError> {
+        if self.lock.is_none() {
+            return Err(StoreError::new("the file was opened to be read, and not to be changed"));
+        }
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rings = self.read()?;
+        let current = rings.get(issuer).map(|ring| RingVersion(ring.version));
+        if current != from {
+            return Ok(Swap::Lost);
+        }
+        let version = current.map_or(1, |version| version.0.saturating_add(1));
+        rings.insert(issuer.to_owned(), Ring::of(version, ring));
+        let unwritten =
+            |error: io::Error| StoreError::new(format!("the file cannot be written: {error}"));
+        let text = serde_json::to_vec(&rings).map_err(|error| unwritten(error.into()))?;
+        if text.len() as u64 > MAX_BYTES {
+            // Nobody could read it again.
+            return Err(StoreError::new(format!(
+                "with this change the file would be larger than 1 MiB, and was left as it is; it has the rings of {} issuers: give some of them a file of their own, or take a database",
+                rings.len()
+            )));
+        }
+        self.write(&text).map_err(unwritten)?;
+        Ok(Swap::Done)
+    }
+}
+
+impl RingStore for FileRing {
+    async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+        let issuer = issuer.to_owned();
+        self.work(move |inner| inner.load(&issuer)).await
+    }
+
+    async fn swap(
+        &self,
+        issuer: &str,
+        from: Option<RingVersion>,
+        ring: &StoredRing,
+    ) -> Result<Swap, StoreError> {
+        let (issuer, ring) = (issuer.to_owned(), ring.clone());
+        self.work(move |inner| inner.swap(&issuer, from, &ring)).await
     }
 }
 
@@ -327,7 +360,10 @@ impl core::error::Error for FileRingError {}
 
 #[cfg(test)]
 mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
     use std::fs;
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -464,6 +500,78 @@ mod tests {
         fs::remove_file(&path).expect("a link");
         assert_eq!(now(store.swap(ISSUER, None, &ring(1))), Ok(Swap::Done));
         assert_eq!(fs::read(&other).expect("a file"), b"kept");
+    }
+
+    fn once<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// With the one thread for what blocks held, nothing is done at once.
+    #[test]
+    fn a_slow_disk_keeps_no_task_of_the_program_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let store = FileRing::open(&path).expect("a file");
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+        runtime.expect("a runtime").block_on(async {
+            let (release, held) = mpsc::channel::<()>();
+            let holder = tokio::task::spawn_blocking(move || held.recv());
+            let stored = ring(1);
+            let (mut swap, mut load) =
+                (pin!(store.swap(ISSUER, None, &stored)), pin!(store.load(ISSUER)));
+            assert_eq!(once(swap.as_mut()), Poll::Pending);
+            assert_eq!(once(load.as_mut()), Poll::Pending);
+            assert!(!path.exists());
+            drop(release);
+            assert!(holder.await.expect("no panic").is_err());
+            assert_eq!(swap.await, Ok(Swap::Done));
+            let loaded = load.await.expect("a store").ring;
+            assert_eq!(loaded, Some((RingVersion(1), ring(1))));
+        });
+        // What was done holds the file no longer.
+        drop(store);
+        assert!(FileRing::open(&path).is_ok());
+    }
+
+    #[test]
+    fn no_runtime_is_needed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = FileRing::open(folder.path().join("ring.json")).expect("a file");
+        let stored = ring(1);
+        assert_eq!(once(store.swap(ISSUER, None, &stored)), Poll::Ready(Ok(Swap::Done)));
+        let Poll::Ready(Ok(loaded)) = once(store.load(ISSUER)) else { panic!("at once") };
+        assert_eq!(loaded.ring, Some((RingVersion(1), stored)));
+    }
+
+    #[test]
+    fn a_file_never_grows_beyond_what_can_be_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let store = FileRing::open(&path).expect("a file");
+        now(store.swap(ISSUER, None, &ring(2))).expect("a store");
+        // To the byte.
+        let of_length = |length: usize| {
+            let mut ring = ring(1);
+            ring.keys[0].public_jwk = "x".repeat(length);
+            ring
+        };
+        let rings = BTreeMap::from([(ISSUER, Ring::of(2, &of_length(0)))]);
+        let room = 1024 * 1024 - serde_json::to_vec(&rings).expect("JSON").len();
+        let before = fs::read(&path).expect("a file");
+        let refused = now(store.swap(ISSUER, Some(RingVersion(1)), &of_length(room + 1)));
+        let told = refused.expect_err("too large").reason;
+        assert!(told.contains("larger than 1 MiB") && told.contains("take a database"), "{told}");
+        assert_eq!(fs::read(&path).expect("a file"), before);
+        let largest = of_length(room);
+        assert_eq!(now(store.swap(ISSUER, Some(RingVersion(1)), &largest)), Ok(Swap::Done));
+        assert_eq!(fs::metadata(&path).expect("a file").len(), MAX_BYTES);
+        assert_eq!(kept(&store), Some((RingVersion(2), largest)));
+        // Full of what others have.
+        let refused = now(store.swap("https://b.example", None, &ring(1)));
+        let told = refused.expect_err("too large").reason;
+        assert!(told.contains("the rings of 2 issuers"), "{told}");
+        assert_eq!(now(store.swap(ISSUER, Some(RingVersion(2)), &ring(1))), Ok(Swap::Done));
+        assert_eq!(now(store.swap("https://b.example", None, &ring(1))), Ok(Swap::Done));
     }
 
     /// As it is after the machine stopped, or somebody wrote into it.
