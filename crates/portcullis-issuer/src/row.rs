@@ -79,7 +79,8 @@ impl fmt::Debug for KeyRow {
 }
 
 /// Authenticates the rows of one issuer, and which of them are a ring: whoever can write to the store, and has no root
-/// secret, cannot add a key, change what one does, take one away, or put back what one did before.
+/// secret, cannot add a key, change what one does, take one away, or put back what one did before. It can put back a whole
+/// ring of before, which is authentic.
 pub(crate) struct RowAuthenticator {
     issuer: Box<str>,
     keys: Vec<hmac::Key>,

@@ -71,10 +71,12 @@ pub(crate) fn fields<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 /// #     async fn decrypt(&self, _: &[u8], _: &[u8]) -> Result<Vec<u8>, String> { Ok(Vec::new()) }
 /// # }
 ///
-/// /// A key of a KMS, which encrypts for a context.
+/// /// Keys of a KMS, which encrypt for a context. To replace one, have every
+/// /// instance accept the new one first, and seal with it after that.
 /// struct Kms {
 ///     client: Client,
 ///     key: String,
+///     accepted: Vec<String>,
 /// }
 ///
 /// impl Seal for Kms {
@@ -97,7 +99,7 @@ pub(crate) fn fields<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 ///         sealed: &Sealed,
 ///         whose: SealedFor<'_>,
 ///     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-///         if sealed.seal_id != self.key {
+///         if !self.accepted.contains(&sealed.seal_id) {
 ///             return Err(SealError::no_key(whose, &sealed.seal_id));
 ///         }
 ///         let context = whose.associated_data();
@@ -106,7 +108,7 @@ pub(crate) fn fields<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 ///         private.map_err(|error| SealError::unavailable(whose, error))
 ///     }
 /// }
-/// # let _ = Kms { client: Client, key: String::new() };
+/// # let _ = Kms { client: Client, key: String::new(), accepted: Vec::new() };
 /// ```
 pub trait Seal: Send + Sync + 'static {
     /// Names what [`seal`](Self::seal) seals with. It stands in rows and in messages. Keys that were sealed with another

@@ -167,8 +167,17 @@ pub struct Minted {
     pub token: String,
     /// Its id (`jti`).
     pub token_id: String,
+    /// When it was issued (`iat`).
+    pub issued_at: UnixTime,
     /// When it expires (`exp`).
     pub expires_at: UnixTime,
+}
+
+impl Minted {
+    /// For how many seconds it is good (`expires_in`, RFC 6749 §5.1).
+    pub fn expires_in(&self) -> u64 {
+        u64::try_from(self.expires_at.0 - self.issued_at.0).unwrap_or(0)
+    }
 }
 
 impl fmt::Debug for Minted {
@@ -227,7 +236,7 @@ impl TokenTerms {
         token.push_str(&header.0);
         token.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(&payload, &mut token);
-        Ok(Unsigned(Minted { token, token_id, expires_at }))
+        Ok(Unsigned(Minted { token, token_id, issued_at: now, expires_at }))
     }
 }
 

@@ -138,13 +138,16 @@ impl TokenIssuerBuilder<WantsRing> {
 impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
     /// When keys follow each other.
     ///
+    /// Keys that are there keep their times: another schedule holds for those that are made from then on.
+    ///
     /// If you do not call it: the defaults of [`Schedule`], 30 days for each.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.state.schedule = schedule;
         self
     }
 
-    /// What private keys are sealed with, where a KMS or an HSM is to hold the key that they are sealed with.
+    /// What private keys are sealed with, where a KMS or an HSM is to hold the key that they are sealed with. What the root
+    /// secrets sealed before is sealed anew with it, by and by. Have every instance able to open what one of them seals.
     ///
     /// If you do not call it: keys that come of the root secrets.
     pub fn seal(mut self, seal: impl Seal) -> Self {
@@ -186,9 +189,10 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
         self
     }
 
-    /// Tells `observer` what happens. Called again, all are told. It must not block.
+    /// Tells `observer` what happens. Called again, all are told. It must not block: to look at the issuer's status then,
+    /// have it wake a task.
     ///
-    /// If you do not call it: nobody is, but for `tracing`.
+    /// If you do not call it: only `tracing` is told, which always is (feature `tracing`).
     pub fn on_event(mut self, observer: impl Fn(&IssuerEvent) + Send + Sync + 'static) -> Self {
         self.state.parties.observers.add(observer);
         self

@@ -71,7 +71,8 @@ struct Inner<S> {
 }
 
 impl TokenIssuer<()> {
-    /// Starts an issuer of this identifier (`iss`), which is its address as a rule: `https://id.example`.
+    /// Starts an issuer of this identifier (`iss`), which is its address as a rule: `https://id.example`. A ring belongs to its
+    /// identifier: under another one, a store has another ring.
     pub fn builder(issuer: impl Into<String>) -> TokenIssuerBuilder<WantsAlgorithm> {
         TokenIssuerBuilder::new(issuer.into())
     }
@@ -183,7 +184,8 @@ impl<S: RingStore> TokenIssuer<S> {
             .leeway(self.0.keeper.settings.schedule.leeway_of_verifiers())
     }
 
-    /// This issuer's keys, for a policy of one's own in this process. Shared secrets are among them, where its ring has any.
+    /// This issuer's keys, for a policy of one's own in this process. Shared secrets are among them, where the issuer signs with
+    /// one or its ring has any when this is called.
     pub fn keys(&self) -> Keys {
         let ring = || RingKeys::new(Arc::clone(&self.0.keeper));
         let keys = Keys::source(ring());
@@ -229,8 +231,8 @@ impl<S: RingStore> TokenIssuer<S> {
         self.read(Wanted::Turn).await
     }
 
-    /// Takes the key of this id out of the key set, and signs with the one that stands by: verifiers have that. Then the
-    /// key is revoked, where the issuer knows a [list of revocations](TokenIssuerBuilder::revocations).
+    /// Takes the key of this id out of the key set, and signs with the one that stands by: verifiers have that, unless the
+    /// ring is younger than a day, or this is the second time within one. Then the key is revoked, where the issuer knows a [list of revocations](TokenIssuerBuilder::revocations).
     ///
     /// Nothing happens where it is withdrawn already. Tokens of the key pass until verifiers fetch the keys anew; at those
     /// that enforce the list for [`Revocable::Key`](portcullis::Revocable::Key), with no further request.
@@ -244,8 +246,8 @@ impl<S: RingStore> TokenIssuer<S> {
     }
 
     /// Takes all keys out of the key set that are there now, and makes new ones: where the store and a root secret are in
-    /// other hands. First have every instance list a new root secret in front of the old one, then call this, and then
-    /// drop the old one.
+    /// other hands. First have every instance list a new root secret in front of the old one, then call this, then have every
+    /// instance drop the old one, and then call it once more: until the last dropped it, who has it could write to the ring.
     ///
     /// # Errors
     ///

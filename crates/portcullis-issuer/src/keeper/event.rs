@@ -179,6 +179,8 @@ impl Observers {
             let (from, to) = (before.version, read.version);
             self.notify(&IssuerEvent::WentBack { from, to });
         }
+        // What an instance finds when it starts is not news.
+        let is_start = before.is_none() && read.version > RingVersion(1);
         let signing = |ring: &ReadRing| ring.signing(ring.now).map(|(row, _)| row.key_id.clone());
         for key in &read.keys {
             let (key_id, times) = (&key.row.key_id, &key.row.times);
@@ -189,13 +191,14 @@ impl Observers {
                 if before.is_some() && !was_withdrawn {
                     self.notify(&IssuerEvent::KeyWithdrawn { key_id: key_id.clone() });
                 }
-            } else if known.is_none() && times.phase(read.now) != Phase::Gone {
+            } else if known.is_none() && !is_start && times.phase(read.now) != Phase::Gone {
                 let (key_id, signs_from) = (key_id.clone(), times.signs_from);
                 self.notify(&IssuerEvent::KeyAppeared { key_id, signs_from });
             }
         }
         let now = signing(read);
-        if now != before.and_then(signing)
+        if !is_start
+            && now != before.and_then(signing)
             && let Some(key_id) = now
         {
             self.notify(&IssuerEvent::KeySigns { key_id });

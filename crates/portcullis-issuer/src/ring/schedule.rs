@@ -69,7 +69,9 @@ impl Schedule {
 
     /// The longest time for which any verifier keeps a key set without asking again.
     ///
-    /// If you do not call it: 12 hours. Portcullis keeps one for an hour at most, most libraries for 15 minutes or less.
+    /// If you do not call it: 12 hours. Portcullis keeps one for an hour at most, most libraries for 15 minutes or less. The
+    /// key set itself says that it may be kept for 5 minutes: with less than that here, have verifiers look for keys that they
+    /// do not know.
     pub fn verifier_cache(self, verifier_cache: Duration) -> Self {
         Self { verifier_cache, ..self }
     }

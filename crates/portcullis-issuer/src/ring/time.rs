@@ -37,10 +37,13 @@ impl RingTime {
     }
 }
 
-/// `1800000000.000`: seconds.
+/// As in RFC 3339, in UTC: `2027-01-15T08:00:00Z`. Beyond the year 9999, in seconds since 1970.
 impl fmt::Display for RingTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => time.fmt(f),
+            Err(_) => write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000),
+        }
     }
 }
 
