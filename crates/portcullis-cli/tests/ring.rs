@@ -2,6 +2,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -342,8 +343,10 @@ struct Hsm;
 
 impl Signer for Hsm {
     async fn create(&self, algorithm: Algorithm) -> Result<SignerKey, SignerError> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
         let public_key_der = SigningKey::generate(algorithm).public_der().unwrap_or_default();
-        Ok(SignerKey { name: "at-the-hsm".to_owned(), public_key_der })
+        let name = format!("at-the-hsm-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        Ok(SignerKey { name, public_key_der })
     }
 
     async fn sign(&self, _: &str, _: Algorithm, _: &[u8]) -> Result<Signature, SignerError> {

@@ -143,6 +143,35 @@ async fn who_cannot_go_by_a_ring_does_not_change_it() {
     good.refresh().await.expect("a ring");
 }
 
+/// As with a name that the program chose itself.
+#[tokio::test(start_paused = true)]
+async fn a_signer_that_gives_the_same_key_twice_is_told_so_and_keeps_it() {
+    struct Same(Kms, Mutex<Option<SignerKey>>);
+    impl Signer for Same {
+        async fn create(&self, algorithm: Algorithm) -> Result<SignerKey, SignerError> {
+            let made = self.0.create(algorithm).await?;
+            Ok(self.1.lock().expect("no panic").get_or_insert(made).clone())
+        }
+        async fn sign(
+            &self,
+            name: &str,
+            algorithm: Algorithm,
+            input: &[u8],
+        ) -> Result<Signature, SignerError> {
+            self.0.sign(name, algorithm, input).await
+        }
+        async fn delete(&self, name: &str) -> Result<(), SignerError> {
+            self.0.delete(name).await
+        }
+    }
+    let (store, kms) = (MemoryRing::new(), Kms::default());
+    let signer = Same(kms.clone(), Mutex::default());
+    let built = builder(&store, Algorithm::ES256).signer(signer).build().await;
+    let Err(BuildError::Ring(RingError::Key(refused))) = built else { panic!("{built:?}") };
+    assert_eq!(refused, KeyError::GivenBefore);
+    assert_eq!(store.load(ISSUER).await.expect("a store").ring, None);
+}
+
 /// An answer that is not a key of the curve would be published, and no instance could go by the ring any more.
 #[tokio::test(start_paused = true)]
 async fn a_key_of_a_signer_that_nobody_could_verify_with_never_gets_into_the_ring() {

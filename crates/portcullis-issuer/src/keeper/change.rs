@@ -256,7 +256,7 @@ impl<S: RingStore> RingKeeper<S> {
         let private = PrivatePart::AtSigner { name: made.name.clone() };
         // One that it gave before is in use.
         if keys.clone().any(|row| row.private.as_ref() == Some(&private)) {
-            return Err(KeyError::OfSigner { algorithm }.into());
+            return Err(KeyError::GivenBefore.into());
         }
         let key = RemoteKey::of_der(algorithm, made.name.clone(), &made.public_key_der);
         let row = key.map(|key| KeyRow {

@@ -209,7 +209,7 @@ impl fmt::Display for RingError {
             Self::ForeignRing(error) => error.fmt(f),
             Self::Slow { took } => write!(f, "the store took {took:?} to answer: try again"),
             Self::TooManyKeys { found } => {
-                write!(f, "the ring has {found} keys, and at most {MAX_KEYS} are read: keys follow each other, or are withdrawn, too often, or somebody else writes to the store")
+                write!(f, "the ring has {found} keys or more, and at most {MAX_KEYS} are read: keys follow each other, or are withdrawn, too often, or somebody else writes to the store")
             }
             Self::Key(error) => write!(f, "a signing key: {error}"),
             Self::PublicPart { key_id } => write!(

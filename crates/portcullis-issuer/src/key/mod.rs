@@ -232,6 +232,8 @@ pub enum KeyError {
         /// Which.
         algorithm: Algorithm,
     },
+    /// A signer gave a key that the ring has already.
+    GivenBefore,
     /// The crypto library failed, as it does without memory or randomness.
     Crypto,
 }
@@ -262,6 +264,9 @@ impl fmt::Display for KeyError {
             Self::OfSigner { algorithm } => write!(
                 f,
                 "the signer made a key whose public part is not one for {algorithm}: it has to be a SubjectPublicKeyInfo in DER, of the type and curve of that algorithm"
+            ),
+            Self::GivenBefore => f.write_str(
+                "the signer gave a key that the ring has already: it has to make another each time that it is asked",
             ),
             Self::Crypto => {
                 f.write_str("the crypto library failed: it has no memory or no randomness")
