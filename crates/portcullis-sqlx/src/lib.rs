@@ -68,6 +68,7 @@
 //! | a backup is restored | an instance that runs withdraws again what it knows to be withdrawn, and so does each that has a [list of revocations](portcullis_issuer::TokenIssuerBuilder::revocations) which names the key. Another that starts afterwards knows nothing of it: withdraw such keys again, by [`TokenIssuer::withdraw`](portcullis_issuer::TokenIssuer::withdraw) |
 //! | keys were deleted, and the row of their ring was not | [`RingError::NoKeys`](portcullis_issuer::RingError::NoKeys): nothing is made in their place |
 //! | somebody edits a row | it is a fault, and its key is not published |
+//! | somebody writes very long rows, or very many | it is a fault. At most 65 rows are read, and no value that is longer than what this crate writes |
 //! | the tables are of another release | a [`StoreError`](portcullis_issuer::store::StoreError) that says which version is there, which is needed, and what to do |
 //!
 //! # Releases side by side
@@ -86,6 +87,8 @@
 mod call;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod load;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod names;
 #[cfg(feature = "postgres")]

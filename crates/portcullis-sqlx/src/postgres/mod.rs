@@ -36,6 +36,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Row a
 
 use crate::call::{DEADLINE, Failure, within};
 use crate::columns::{self, KeyColumns, kept_version, lifetime_millis};
+use crate::load;
 use crate::names::{NameFault, Names};
 use crate::schema::Present;
 
@@ -61,16 +62,10 @@ const LOCK: i64 = i64::from_be_bytes(*b"portcull");
 /// than fails.
 const BEGIN_CHANGE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-/// One statement, so one moment. Rows repeat the ring for each key.
-const LOAD: &str = "\
-    SELECT s.version AS schema_version, s.compatible_from, pg_is_in_recovery() AS is_replica, \
-    floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now, \
-    r.version AS ring_version, r.longest_lifetime_ms, r.mac AS ring_mac, \
-    k.key_id, k.algorithm, k.public_jwk, k.seal_id, k.sealed, k.signer_key, k.published_at, k.signs_from, k.signs_until, \
-    k.verifies_until, k.withdrawn_at, k.is_private_kept, k.mac \
-    FROM portcullis_schema AS s \
-    LEFT JOIN portcullis_key_ring AS r ON r.issuer = $1 \
-    LEFT JOIN portcullis_keys AS k ON k.issuer = r.issuer";
+/// What is read beside a ring.
+const MORE: &str = "\
+    pg_is_in_recovery() AS is_replica, \
+    floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now, ";
 
 const VERSIONS: &str =
     "SELECT s.version AS schema_version, s.compatible_from FROM portcullis_schema AS s";
@@ -226,7 +221,11 @@ impl PostgresRing {
         issuer: &str,
     ) -> Result<LoadedRing, Failure> {
         let mut transaction = connection.begin_with("BEGIN READ ONLY").await?;
-        let rows = self.query(LOAD).bind(issuer).fetch_all(&mut *transaction).await;
+        let rows = self
+            .query(&load::statement(|column| format!("{column} = $1"), MORE))
+            .bind(issuer)
+            .fetch_all(&mut *transaction)
+            .await;
         let rows = match rows.map_err(Failure::from) {
             Err(failure) if failure.is_of_tables() => {
                 transaction.rollback().await?;
@@ -243,6 +242,7 @@ impl PostgresRing {
             )
             .into());
         }
+        load::check_read(&rows)?;
         let keys = rows.iter().filter_map(|row| columns::key::<PgRow>(row).transpose());
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let now = RingTime::from_millis(first.try_get("now")?);
@@ -275,6 +275,8 @@ impl PostgresRing {
     ) -> Result<Swap, Failure> {
         let Ok(from) = from.map(kept_version).transpose() else { return Ok(Swap::Lost) };
         let lifetime = lifetime_millis(ring.longest_lifetime)?;
+        let keys: Vec<_> = ring.keys.iter().map(KeyColumns::of).collect();
+        load::check_written(&ring.mac, &keys)?;
         let mut transaction = connection.begin_with(BEGIN_CHANGE).await?;
         // Not 0, which is for ever.
         let idle = self.deadline.as_millis().clamp(1, 1_000_000).to_string();
@@ -292,7 +294,6 @@ impl PostgresRing {
             return Ok(Swap::Lost);
         }
         self.query(DELETE_KEYS).bind(issuer).execute(&mut *transaction).await?;
-        let keys: Vec<_> = ring.keys.iter().map(KeyColumns::of).collect();
         self.insert(issuer, &keys).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(Swap::Done)

@@ -22,6 +22,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection, S
 
 use crate::call::{DEADLINE, Failure, within};
 use crate::columns::{self, KeyColumns, kept_version, lifetime_millis};
+use crate::load;
 use crate::names::{NameFault, Names};
 use crate::schema::Present;
 
@@ -36,16 +37,6 @@ const STEPS: [&str; 1] = [SCHEMA];
 
 /// What `PRAGMA synchronous` is at least.
 const FULL: i64 = 2;
-
-/// One statement, so one moment. Rows repeat the ring for each key.
-const LOAD: &str = "\
-    SELECT s.version AS schema_version, s.compatible_from, \
-    r.version AS ring_version, r.longest_lifetime_ms, r.mac AS ring_mac, \
-    k.key_id, k.algorithm, k.public_jwk, k.seal_id, k.sealed, k.signer_key, k.published_at, k.signs_from, k.signs_until, \
-    k.verifies_until, k.withdrawn_at, k.is_private_kept, k.mac \
-    FROM portcullis_schema AS s \
-    LEFT JOIN portcullis_key_ring AS r ON r.issuer = ?1 \
-    LEFT JOIN portcullis_keys AS k ON k.issuer = r.issuer";
 
 const VERSIONS: &str =
     "SELECT s.version AS schema_version, s.compatible_from FROM portcullis_schema AS s";
@@ -166,7 +157,11 @@ impl SqliteRing {
         check_durability(connection).await?;
         // Before the rows are read: what is decided by a ring is not decided for later than it.
         let now = SystemTime::now().into();
-        let rows = self.query(LOAD).bind(issuer).fetch_all(&mut *connection).await;
+        let rows = self
+            .query(&load::statement(is_issuer, ""))
+            .bind(issuer)
+            .fetch_all(&mut *connection)
+            .await;
         let rows = match rows.map_err(Failure::from) {
             Err(failure) if failure.is_of_tables() => {
                 return Err(self.explained(connection, failure).await);
@@ -175,6 +170,7 @@ impl SqliteRing {
         };
         let first = columns::first(&rows)?;
         columns::present(first)?.check()?;
+        load::check_read(&rows)?;
         let keys = rows.iter().filter_map(|row| columns::key::<SqliteRow>(row).transpose());
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         Ok(columns::head(first)?.with(now, keys)?)
@@ -203,6 +199,8 @@ impl SqliteRing {
     ) -> Result<Swap, Failure> {
         let Ok(from) = from.map(kept_version).transpose() else { return Ok(Swap::Lost) };
         let lifetime = lifetime_millis(ring.longest_lifetime)?;
+        let keys: Vec<_> = ring.keys.iter().map(KeyColumns::of).collect();
+        load::check_written(&ring.mac, &keys)?;
         check_durability(connection).await?;
         // At once the one who writes: who becomes it later than it read fails, however long it waits.
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -219,7 +217,7 @@ impl SqliteRing {
             return Ok(Swap::Lost);
         }
         self.query(DELETE_KEYS).bind(issuer).execute(&mut *transaction).await?;
-        for key in ring.keys.iter().map(KeyColumns::of) {
+        for key in keys {
             self.insert(issuer, key).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
@@ -254,6 +252,12 @@ type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 /// A text of this crate, whose names were checked.
 fn query<'q>(sql: impl Into<String>) -> Query<'q> {
     sqlx::query(AssertSqlSafe(sql.into()))
+}
+
+/// The rows of these tables are entries of their index, and to seek among them reads each that is met as a whole, however
+/// long it is. So that none is, all rows are looked at, of which there are few.
+fn is_issuer(column: &str) -> String {
+    format!("CASE WHEN octet_length({column}) = octet_length(?1) THEN {column} END = ?1")
 }
 
 /// Whether what is done on this connection is there after a crash: another one of the pool may have other settings.

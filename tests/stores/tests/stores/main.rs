@@ -3,6 +3,7 @@
 
 mod conformance;
 mod life;
+mod limits;
 mod postgres;
 mod processes;
 mod sqlite;
