@@ -164,7 +164,8 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
     }
 
     /// Where withdrawn keys are revoked, so that policies which enforce it refuse their tokens with the next request. A key
-    /// that the list names is withdrawn, whatever the store says: a backup does not bring it back.
+    /// that the list names is withdrawn, whatever the store says: a backup does not bring it back, and to lift it from the list
+    /// does not either.
     ///
     /// If you do not call it: tokens of a withdrawn key pass until verifiers fetch the keys anew.
     pub fn revocations(mut self, revocations: Revocations) -> Self {
@@ -199,7 +200,7 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
     }
 
     /// Reads the ring when [`TokenIssuer::refresh`] is called, and not by itself: for tests, and for programs that run no
-    /// tokio.
+    /// tokio. A tokio runtime in which it is called needs timers, where the store or a KMS has to be waited for.
     ///
     /// If you do not call it: a task of the tokio runtime that builds the issuer reads it.
     pub fn refreshed_by_hand(mut self) -> Self {
