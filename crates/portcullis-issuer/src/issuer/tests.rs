@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use portcullis::{Algorithm, Clock, Error, Secret};
 
 use super::*;
+use crate::keeper::IssuerEvent;
 use crate::machine::MachineTime;
 use crate::ring::{Phase, RingTime, Schedule, ScheduleFault};
 use crate::root::RootFault;
@@ -795,4 +796,100 @@ async fn settings_that_change_with_every_start_leave_no_gap_and_no_token_is_refu
         before = issuer;
     }
     assert!(signed.len() >= 5, "{}", signed.len());
+}
+
+/// A store that does something else than to answer, when it is told to.
+#[derive(Clone, Default)]
+struct Odd(MemoryRing, Arc<Mutex<Oddity>>);
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Oddity {
+    #[default]
+    Answers,
+    Panics,
+    /// It swaps, and answers a moment later.
+    IsSlow,
+}
+
+impl Odd {
+    fn set(&self, oddity: Oddity) {
+        *self.1.lock().expect("no panic") = oddity;
+    }
+
+    fn is(&self, oddity: Oddity) -> bool {
+        *self.1.lock().expect("no panic") == oddity
+    }
+
+    async fn issuer(
+        &self,
+        revocations: &portcullis::Revocations,
+        observer: impl Fn(&IssuerEvent) + Send + Sync + 'static,
+    ) -> TokenIssuer<Self> {
+        let builder = TokenIssuer::builder(ISSUER)
+            .algorithm(Algorithm::ES256)
+            .audiences([AUDIENCE])
+            .lifetime(LIFETIME)
+            .root_secrets([Secret::new(ROOT)])
+            .ring(self.clone())
+            .revocations(revocations.clone())
+            .on_event(observer);
+        builder.build().await.expect("an issuer")
+    }
+}
+
+impl RingStore for Odd {
+    async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+        assert!(!self.is(Oddity::Panics), "as it was told to");
+        self.0.load(issuer).await
+    }
+
+    async fn swap(
+        &self,
+        issuer: &str,
+        from: Option<RingVersion>,
+        ring: &StoredRing,
+    ) -> Result<Swap, StoreError> {
+        let swapped = self.0.swap(issuer, from, ring).await;
+        if self.is(Oddity::IsSlow) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        swapped
+    }
+}
+
+/// As where a client goes away, or a request has a timeout.
+#[tokio::test(start_paused = true)]
+async fn a_withdrawal_that_nobody_waits_for_goes_on_to_its_end() {
+    let (store, revocations) = (Odd::default(), portcullis::Revocations::in_memory());
+    let issuer = store.issuer(&revocations, |_| {}).await;
+    let status = issuer.status().expect("a ring");
+    let key_id = status.signing().expect("one signs").key_id.clone();
+    store.set(Oddity::IsSlow);
+    let waited = tokio::time::timeout(Duration::from_millis(10), issuer.withdraw(&key_id)).await;
+    assert!(waited.is_err(), "nobody waits");
+    assert_eq!(issuer.status().expect("a ring").signing().expect("one signs").key_id, key_id);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_ne!(issuer.status().expect("a ring").signing().expect("one signs").key_id, key_id);
+    let (issuer, until) = (ISSUER.to_owned(), None);
+    assert!(revocations.is_revoked(&portcullis::Revocation::Key { issuer, key_id, until }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_is_told_and_asked_again() {
+    let (store, revocations) = (Odd::default(), portcullis::Revocations::in_memory());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&told);
+    let issuer = store
+        .issuer(&revocations, move |event| list.lock().expect("no panic").push(event.clone()))
+        .await;
+    told.lock().expect("no panic").clear();
+    store.set(Oddity::Panics);
+    // In the background, and by hand.
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(issuer.refresh().await, Err(RingError::Interrupted));
+    assert_eq!(*told.lock().expect("no panic"), [IssuerEvent::Failed(RingError::Interrupted)]);
+    store.set(Oddity::Answers);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(told.lock().expect("no panic").last(), Some(&IssuerEvent::Recovered));
+    assert_eq!(issuer.status().expect("a ring").failures, 2);
 }

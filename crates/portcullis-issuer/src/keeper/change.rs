@@ -59,12 +59,14 @@ impl<S: RingStore> RingKeeper<S> {
         // An emergency waits for nothing that it can do without.
         let reseals = is_behind && !is_emergency && self.may_reseal();
         let forgotten = self.forgotten(&plan, longest_lifetime, now);
-        if plan.is_nothing(&times)
-            && longest_lifetime == stored.longest_lifetime
-            && !reseals
-            && version.is_some()
-            && forgotten.is_empty()
-        {
+        let is_as_it_should_be = |plan: &Plan| {
+            plan.is_nothing(&times)
+                && longest_lifetime == stored.longest_lifetime
+                && !reseals
+                && version.is_some()
+                && forgotten.is_empty()
+        };
+        if is_as_it_should_be(&plan) {
             return Ok(None);
         }
         // Who cannot go by a ring does not change it: what it made of it, others could not go by.
@@ -72,20 +74,10 @@ impl<S: RingStore> RingKeeper<S> {
         if reseals {
             *self.locked(&self.resealed_at) = Some(self.time.elapsed());
         }
-        let (made, plan) = match self.make_all(plan, stored, version, now).await? {
-            (made, plan) if made.len() == plan.made.len() => (made, plan),
-            (made, plan) => {
-                let times = made.iter().map(|row| row.times).collect();
-                let plan = plan.with(times, schedule, longest_lifetime, now);
-                (made, keeping_secrets(plan, &stored.keys, now))
-            }
-        };
-        if plan.is_nothing(&times)
-            && longest_lifetime == stored.longest_lifetime
-            && !reseals
-            && version.is_some()
-            && forgotten.is_empty()
-        {
+        let made = self.make_all(&plan, stored, version, now).await?;
+        let plan = plan.with(made.iter().map(|row| row.times), schedule, longest_lifetime, now);
+        let plan = keeping_secrets(plan, &stored.keys, now);
+        if is_as_it_should_be(&plan) {
             return Ok(None);
         }
         let (mut keys, mut erased_at_signer) = (Vec::new(), Vec::new());
@@ -115,11 +107,11 @@ impl<S: RingStore> RingKeeper<S> {
     /// reading tries again.
     async fn make_all(
         &self,
-        plan: Plan,
+        plan: &Plan,
         stored: &StoredRing,
         version: Option<RingVersion>,
         now: RingTime,
-    ) -> Result<(Vec<KeyRow>, Plan), RingError> {
+    ) -> Result<Vec<KeyRow>, RingError> {
         // The first key of a new ring is one that signs already, where there is one.
         let mut existing = self.locked(&self.existing).clone().filter(|_| version.is_none());
         let one_signs = plan.kept.iter().any(|key| key.phase(now) == Phase::Signing);
@@ -142,7 +134,7 @@ impl<S: RingStore> RingKeeper<S> {
                 }
             }
         }
-        Ok((made, plan))
+        Ok(made)
     }
 
     /// A row that stays, with these times; its private part, where that is kept, sealed anew if it is time and can be done.
@@ -233,10 +225,11 @@ impl<S: RingStore> RingKeeper<S> {
         let left = keys.iter().enumerate().filter(|(at, _)| !withdrawn.contains(at));
         let left: Vec<_> = left.map(|(_, row)| row).collect();
         check_published(&left, now)?;
+        let mut opened = Vec::new();
         for row in left {
-            let signing = self.signing_once(row).await?;
-            self.locked(&self.opened).push(HeldKey::new(row.clone(), signing));
+            opened.push(HeldKey::new(row.clone(), self.signing_once(row).await?));
         }
+        *self.locked(&self.opened) = opened;
         Ok(())
     }
 

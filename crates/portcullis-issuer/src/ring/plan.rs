@@ -53,16 +53,16 @@ impl Plan {
         plan
     }
 
-    /// The same without the keys of `made` that could not be made: nothing ends for what does not begin.
+    /// The same, where of the keys that have to be made these could be: nothing ends for what does not begin.
     #[must_use]
     pub(crate) fn with(
         mut self,
-        made: Vec<KeyTimes>,
+        made: impl Iterator<Item = KeyTimes>,
         schedule: &Schedule,
         lifetime: Duration,
         now: RingTime,
     ) -> Self {
-        self.made = made;
+        self.made = made.collect();
         self.end(schedule, lifetime, now);
         self
     }
