@@ -187,15 +187,23 @@ impl<S: RingStore> RingKeeper<S> {
     /// Reads the ring, and does what is wanted and due.
     pub(crate) async fn read(&self, wanted: Wanted) -> Result<Arc<ReadRing>, RingError> {
         let before = self.held.load_full();
-        let read = self.try_to_read(wanted).await;
+        let mut is_made = false;
+        let read = self.try_to_read(wanted, &mut is_made).await;
         match &read {
-            Ok(read) => self.observers.tell_read(before.as_deref(), read),
+            Ok(read) => self.observers.tell_read(before.as_deref(), read, is_made),
+            // It was read.
+            Err(RingError::UnknownKey { .. }) => {}
             Err(error) => self.observers.tell_failed(error),
         }
         read
     }
 
-    async fn try_to_read(&self, mut wanted: Wanted) -> Result<Arc<ReadRing>, RingError> {
+    /// `is_made`: whether there was no ring, and it made one.
+    async fn try_to_read(
+        &self,
+        mut wanted: Wanted,
+        is_made: &mut bool,
+    ) -> Result<Arc<ReadRing>, RingError> {
         for _ in 0..ATTEMPTS {
             let elapsed = self.time.elapsed();
             let LoadedRing { now, ring } = load(&self.store, &self.settings.issuer).await?;
@@ -224,6 +232,7 @@ impl<S: RingStore> RingKeeper<S> {
             let swap = self.store.swap(&self.settings.issuer, version, &change.ring);
             match within(SLOW, swap, StoreError::late).await {
                 Ok(Swap::Done) => {
+                    *is_made |= version.is_none();
                     // What was wanted is done once.
                     wanted = Wanted::Due;
                     self.locked(&self.to_delete).extend(change.erased_at_signer);

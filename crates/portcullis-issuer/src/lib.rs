@@ -16,6 +16,7 @@
 //! | `metrics` | `TokenIssuer::record_metrics` |
 // The pages on the web say of each item which feature it needs (`make docs-rs`).
 #![cfg_attr(docsrs, feature(doc_cfg))]
+mod debug_as_displayed;
 mod issuer;
 mod keeper;
 mod key;

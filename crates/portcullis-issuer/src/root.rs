@@ -7,6 +7,8 @@ use portcullis::Secret;
 use portcullis::keys::{RevealedSecret, SecretFault};
 use zeroize::Zeroizing;
 
+use crate::debug_as_displayed::debug_as_displayed;
+
 /// What every key that comes of a root secret has: the length of SHA-256, and of a key for AES-256.
 pub(crate) const KEY_LENGTH: usize = 32;
 
@@ -100,7 +102,7 @@ impl KeyType for Length {
 
 /// Why root secrets are refused. Never says anything of their content.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum RootFault {
     /// There is none, or there are too many.
     Count {
@@ -147,6 +149,8 @@ impl fmt::Display for RootFault {
 }
 
 impl core::error::Error for RootFault {}
+
+debug_as_displayed!(RootFault);
 
 #[cfg(test)]
 mod tests {

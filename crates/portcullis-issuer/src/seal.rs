@@ -8,6 +8,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::prelude::*;
 use zeroize::Zeroizing;
 
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::root::{RootKey, RootSecrets};
 
 /// What a key was sealed with, and what came of it.
@@ -256,7 +257,7 @@ impl Seal for RootSeal {
 
 /// Why a private key cannot be sealed, or had. It is never a reason to make another.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum SealError {
     /// None of the root secrets is the one that it was sealed with.
     NoKey {
@@ -320,6 +321,8 @@ impl fmt::Display for SealError {
 }
 
 impl core::error::Error for SealError {}
+
+debug_as_displayed!(SealError);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,8 @@ use portcullis::Algorithm;
 use spki::der::asn1::UintRef;
 use spki::der::{Decode, Reader, SliceReader};
 
+use crate::debug_as_displayed::debug_as_displayed;
+
 /// Makes keys that never leave it, and signs with them: a KMS or an HSM.
 ///
 /// Think of a [`Seal`](crate::seal::Seal) first, which asks a KMS once for each key. A signer is asked for every token: that
@@ -190,7 +192,7 @@ impl<S: Signer> AnySigner for S {
 
 /// A signer cannot do what it is asked.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct SignerError {
     /// Why, for logs. No secret.
     pub reason: String,
@@ -215,6 +217,8 @@ impl fmt::Display for SignerError {
 }
 
 impl core::error::Error for SignerError {}
+
+debug_as_displayed!(SignerError);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 pub use self::file::{FileRing, FileRingError};
 pub use self::memory::MemoryRing;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::ring::RingTime;
 use crate::row::KeyRow;
 
@@ -73,7 +74,7 @@ pub trait RingStore: Send + Sync + 'static {
 
 /// A store cannot be asked.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct StoreError {
     /// Why, for logs. No secret, and no data.
     pub reason: String,
@@ -98,3 +99,5 @@ impl fmt::Display for StoreError {
 }
 
 impl core::error::Error for StoreError {}
+
+debug_as_displayed!(StoreError);

@@ -9,6 +9,7 @@ use portcullis::{Algorithm, UnixTime};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::keeper::IssuerNotReady;
 use crate::key::KeyError;
 use crate::signer::SignerError;
@@ -335,7 +336,7 @@ fn member<T: Serialize + ?Sized>(
 
 /// Why there is no token. Says nothing of what would have stood in it.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum MintError {
     /// A claim is empty, or longer than 1 KiB.
     Text {
@@ -449,6 +450,8 @@ impl fmt::Display for MintError {
 }
 
 impl core::error::Error for MintError {}
+
+debug_as_displayed!(MintError);
 
 #[cfg(test)]
 mod tests;

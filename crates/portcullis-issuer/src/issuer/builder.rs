@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::publication::{Publication, PublicationFault};
 use super::{LONGEST_LIFETIME, TokenIssuer};
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::keeper::{IssuerEvent, Parties, RingError, RingKeeper, Settings, Wanted, keep_fresh};
 use crate::key::{ExistingKey, SigningKey};
 use crate::machine::{Machine, MachineTime};
@@ -310,18 +311,13 @@ impl fmt::Display for BuildError {
     }
 }
 
-/// As `Display`: a program that ends with it says why.
-impl fmt::Debug for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl core::error::Error for BuildError {}
+
+debug_as_displayed!(BuildError);
 
 /// What is wrong with an issuer that was described.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum IssuerFault {
     /// It has no identifier.
     NoIssuer,
@@ -392,3 +388,5 @@ impl fmt::Display for IssuerFault {
 }
 
 impl core::error::Error for IssuerFault {}
+
+debug_as_displayed!(IssuerFault);

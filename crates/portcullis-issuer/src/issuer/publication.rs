@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::TokenIssuer;
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::keeper::IssuerNotReady;
 use crate::store::RingStore;
 
@@ -105,7 +106,7 @@ impl<S: RingStore> TokenIssuer<S> {
 
 /// Why an issuer cannot publish what it says.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum PublicationFault {
     /// Its identifier is an address that clients read in different ways, or that has more than an address of an issuer may
     /// have.
@@ -132,6 +133,8 @@ impl fmt::Display for PublicationFault {
 }
 
 impl core::error::Error for PublicationFault {}
+
+debug_as_displayed!(PublicationFault);
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@ use core::time::Duration;
 
 use portcullis::revocation::RevokeError;
 
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::key::KeyError;
 use crate::ring::MAX_KEYS;
 use crate::row::{ForeignRing, ForeignRow};
@@ -12,7 +13,7 @@ use crate::store::StoreError;
 
 /// Why an instance cannot go by the ring that it holds: a 503.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub enum IssuerNotReady {
     /// It was not read yet.
     Unread,
@@ -48,9 +49,11 @@ impl fmt::Display for IssuerNotReady {
 
 impl core::error::Error for IssuerNotReady {}
 
+debug_as_displayed!(IssuerNotReady);
+
 /// Why an instance cannot have its ring.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum RingError {
     /// The store cannot be asked.
     Store(StoreError),
@@ -233,3 +236,5 @@ impl fmt::Display for RingError {
 }
 
 impl core::error::Error for RingError {}
+
+debug_as_displayed!(RingError);

@@ -171,7 +171,7 @@ impl Observers {
     }
 
     /// What differs from before.
-    pub(super) fn tell_read(&self, before: Option<&ReadRing>, read: &ReadRing) {
+    pub(super) fn tell_read(&self, before: Option<&ReadRing>, read: &ReadRing, is_made: bool) {
         if self.set_failed(None).is_some() {
             self.notify(&IssuerEvent::Recovered);
         }
@@ -180,7 +180,7 @@ impl Observers {
             self.notify(&IssuerEvent::WentBack { from, to });
         }
         // What an instance finds when it starts is not news.
-        let is_start = before.is_none() && read.version > RingVersion(1);
+        let is_start = before.is_none() && !is_made;
         let signing = |ring: &ReadRing| ring.signing(ring.now).map(|(row, _)| row.key_id.clone());
         for key in &read.keys {
             let (key_id, times) = (&key.row.key_id, &key.row.times);

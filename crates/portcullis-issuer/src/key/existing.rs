@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 use super::{KeyError, Kind, SECRET_LENGTH, SigningKey, pkcs8};
 
+use crate::debug_as_displayed::debug_as_displayed;
+
 /// A private key that signs already, for a new ring to begin with: so that moving to the ring logs nobody out.
 ///
 /// Tokens that are out go on to verify, and the ring's next key follows as any other does. It is taken over once, when the
@@ -49,7 +51,12 @@ impl ExistingKey {
         let (Some(block), None) = (keys.next(), keys.next()) else {
             return Err(ExistingKeyFault::Pem);
         };
-        if block.tag().starts_with("ENCRYPTED") {
+        // PKCS#8, or as OpenSSL encrypted the other forms (RFC 1421 §4.6.1.1).
+        let is_encrypted = |block: &pem::Pem| {
+            let kind = block.headers().get("Proc-Type");
+            block.tag().starts_with("ENCRYPTED") || kind.is_some_and(|it| it.contains("ENCRYPTED"))
+        };
+        if is_encrypted(block) {
             return Err(ExistingKeyFault::Encrypted);
         }
         Self::of(algorithm, Form::Der(block.contents()), None)
@@ -244,7 +251,7 @@ impl fmt::Debug for ExistingKey {
 
 /// Why an existing key cannot be taken over. Says nothing of it.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum ExistingKeyFault {
     /// It is not PEM with one private key.
     Pem,
@@ -291,3 +298,5 @@ impl fmt::Display for ExistingKeyFault {
 }
 
 impl core::error::Error for ExistingKeyFault {}
+
+debug_as_displayed!(ExistingKeyFault);

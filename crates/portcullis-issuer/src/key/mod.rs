@@ -21,7 +21,9 @@ use zeroize::Zeroizing;
 
 pub use self::existing::{ExistingKey, ExistingKeyFault};
 use self::jwk::PublicKey;
+
 pub(crate) use self::remote::RemoteKey;
+use crate::debug_as_displayed::debug_as_displayed;
 
 /// Bits of a new RSA key: RFC 7518 §3.3 asks for 2048 and more, and each doubling makes a signature five times dearer.
 const RSA_SIZE: KeySize = KeySize::Rsa2048;
@@ -210,7 +212,7 @@ impl fmt::Debug for SigningKey {
 
 /// Why a key cannot be made, read or used.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum KeyError {
     /// Rings do not sign with this algorithm.
     Algorithm {
@@ -253,7 +255,7 @@ impl fmt::Display for KeyError {
             ),
             Self::Private { algorithm } => write!(
                 f,
-                "it is not a private key for {algorithm}: take PKCS#8 (`-----BEGIN PRIVATE KEY-----`), of the type and curve of that algorithm"
+                "it is not a private key for {algorithm}: it has to be of the type and curve of that algorithm, and not encrypted"
             ),
             Self::RsaSize { bits } => write!(
                 f,
@@ -276,6 +278,8 @@ impl fmt::Display for KeyError {
 }
 
 impl core::error::Error for KeyError {}
+
+debug_as_displayed!(KeyError);
 
 #[cfg(test)]
 mod tests;

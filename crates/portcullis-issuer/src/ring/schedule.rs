@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use super::time::RingTime;
 
+use crate::debug_as_displayed::debug_as_displayed;
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -225,7 +227,7 @@ impl Schedule {
 
 /// An inequality that a [`Schedule`] does not meet.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum ScheduleFault {
     /// A verifier could meet a token of a key that it cannot have yet: an instance may publish an old set for as long
     /// as it goes without the store, a verifier may keep it for as long as it caches, and clocks differ.
@@ -308,3 +310,5 @@ impl fmt::Display for ScheduleFault {
 }
 
 impl core::error::Error for ScheduleFault {}
+
+debug_as_displayed!(ScheduleFault);

@@ -14,6 +14,7 @@ use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::ring::{KeyTimes, RingTime};
 use crate::row::{KeyRow, PrivatePart};
 use crate::seal::Sealed;
@@ -113,6 +114,11 @@ impl Inner {
         file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
         if text.len() as u64 > MAX_BYTES {
             return Err(StoreError::new("the file is larger than 1 MiB"));
+        }
+        if text.starts_with(b"SQLite format 3\0") {
+            return Err(StoreError::new(
+                "the file is an SQLite database: take `SqliteRing` of portcullis-sqlx, or in the command `sqlite:` before its name",
+            ));
         }
         serde_json::from_slice(&text).map_err(|error| {
             // What stands there is not told, but where.
@@ -315,7 +321,7 @@ impl Key {
 
 /// A file of rings cannot be taken.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum FileRingError {
     /// Another process has it.
     Taken {
@@ -357,6 +363,8 @@ impl fmt::Display for FileRingError {
 }
 
 impl core::error::Error for FileRingError {}
+
+debug_as_displayed!(FileRingError);
 
 #[cfg(test)]
 mod tests {
