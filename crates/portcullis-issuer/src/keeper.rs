@@ -120,8 +120,9 @@ pub(crate) struct RingKeeper<S> {
     opened: Mutex<Vec<HeldKey>>,
     /// Keys at the signer that no row names any longer.
     to_delete: Mutex<Vec<String>>,
-    /// What the store's clock said when it said something that cannot be, and the machine's time at that moment.
-    jumped: Mutex<Option<(RingTime, Duration)>>,
+    /// What the store's clock said when it said something that cannot be, the machine's time when it was asked, and how long it
+    /// took.
+    jumped: Mutex<Option<(RingTime, Duration, Duration)>>,
     pub(crate) rows: RowAuthenticator,
     /// When rows were sealed anew, by the machine's time.
     resealed_at: Mutex<Option<Duration>>,
@@ -207,6 +208,7 @@ impl<S: RingStore> RingKeeper<S> {
         for _ in 0..ATTEMPTS {
             let elapsed = self.time.elapsed();
             let LoadedRing { now, ring } = load(&self.store, &self.settings.issuer).await?;
+            let took = self.time.elapsed().saturating_sub(elapsed);
             // Before anything is decided by it.
             self.check_clock(now, elapsed)?;
             self.check_jump(now, elapsed)?;
@@ -226,7 +228,7 @@ impl<S: RingStore> RingKeeper<S> {
             };
             let Some(change) = self.change(&stored, &mut wanted, version, now).await? else {
                 let version = version.ok_or(RingError::NoKeys)?;
-                let read = Arc::new(self.take(version, stored, now, elapsed).await?);
+                let read = Arc::new(self.take(version, stored, now, (elapsed, took)).await?);
                 return Ok(self.hold_newest(read));
             };
             let swap = self.store.swap(&self.settings.issuer, version, &change.ring);
@@ -322,22 +324,24 @@ impl<S: RingStore> RingKeeper<S> {
     /// slept goes on a reading later.
     fn check_jump(&self, now: RingTime, elapsed: Duration) -> Result<(), RingError> {
         let skew = self.settings.schedule.skew_allowed();
-        let apart = |then: RingTime, at: Duration| {
+        let took = self.time.elapsed().saturating_sub(elapsed);
+        // Each was said at some moment while the store was asked.
+        let apart = |then: RingTime, at: Duration, took_then: Duration| {
             let expected = then.after(elapsed.saturating_sub(at));
-            expected.since(now).max(now.since(expected))
+            expected.before(took_then).since(now).max(now.since(expected.after(took)))
         };
         let Some(held) = self.held.load_full() else { return Ok(()) };
         let mut jumped = self.locked(&self.jumped);
-        let off = apart(held.now, held.elapsed);
+        let off = apart(held.now, held.elapsed, held.took);
         if off <= skew {
             *jumped = None;
             return Ok(());
         }
         // Until a ring is held that was read after the jump.
-        if jumped.is_some_and(|(then, at)| apart(then, at) <= skew) {
+        if jumped.is_some_and(|(then, at, took)| apart(then, at, took) <= skew) {
             return Ok(());
         }
-        *jumped = Some((now, elapsed));
+        *jumped = Some((now, elapsed, took));
         self.clock_off.store(Some(Arc::new(off)));
         Err(RingError::Clock { off, skew })
     }

@@ -17,6 +17,7 @@ const P256_SEC1: &str = include_str!("keys/p256-sec1.pem");
 const P256_PKCS8: &str = include_str!("keys/p256-pkcs8.pem");
 const P256_JWK: &str = include_str!("keys/p256.jwk");
 const P256_ENCRYPTED: &str = include_str!("keys/p256-encrypted.pem");
+const P256_SEC1_ENCRYPTED: &str = include_str!("keys/p256-sec1-encrypted.pem");
 const ED25519_PKCS8: &str = include_str!("keys/ed25519-pkcs8.pem");
 const ED25519_JWK: &str = include_str!("keys/ed25519.jwk");
 
@@ -124,6 +125,7 @@ fn what_is_not_a_private_key_for_the_algorithm_is_refused_and_not_shown() {
         (RS256, P256_PKCS8, private(RS256)),
         (ES256, ED25519_PKCS8, private(ES256)),
         (ES256, P256_ENCRYPTED, ExistingKeyFault::Encrypted),
+        (ES256, P256_SEC1_ENCRYPTED, ExistingKeyFault::Encrypted),
         (ES256, two.as_str(), ExistingKeyFault::Pem),
         (ES256, parameters_alone, ExistingKeyFault::Pem),
         (ES256, "", ExistingKeyFault::Pem),

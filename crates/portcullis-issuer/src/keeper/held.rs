@@ -109,9 +109,10 @@ pub(crate) struct ReadRing {
     /// Shared secrets, to verify with.
     pub(crate) secrets: SecretSet,
     pub(crate) longest_lifetime: Duration,
-    /// The store's clock, and the machine's at the same moment.
+    /// The store's clock, the machine's when it was asked, and how long it took.
     pub(super) now: RingTime,
     pub(super) elapsed: Duration,
+    pub(super) took: Duration,
     pub(super) wall: RingTime,
 }
 
@@ -146,7 +147,7 @@ impl<S: RingStore> RingKeeper<S> {
         version: RingVersion,
         stored: StoredRing,
         now: RingTime,
-        elapsed: Duration,
+        (elapsed, took): (Duration, Duration),
     ) -> Result<ReadRing, RingError> {
         let StoredRing { longest_lifetime, keys: mut rows, mac: _ } = stored;
         // The same order on every instance, so the same bytes.
@@ -181,6 +182,7 @@ impl<S: RingStore> RingKeeper<S> {
             longest_lifetime,
             now,
             elapsed,
+            took,
             wall,
         })
     }

@@ -853,6 +853,42 @@ fn a_clock_that_jumps_for_one_reading_moves_nothing() {
     assert_eq!(signs(&ring, ring.now), before.keys[1].row.key_id);
 }
 
+/// The clock is read at some moment while the store is asked, and that may take long under load.
+#[test]
+fn a_store_that_answers_late_has_not_jumped() {
+    #[derive(Clone)]
+    struct Late(MemoryRing, Arc<Stopped>);
+    impl RingStore for Late {
+        async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+            let elapsed = self.1.elapsed() + Duration::from_secs(8);
+            self.1.set(elapsed, Duration::ZERO);
+            self.0.set_now(NOW.after(elapsed));
+            let loaded = self.0.load(issuer).await;
+            self.1.set(elapsed + Duration::from_secs(1), Duration::ZERO);
+            loaded
+        }
+        async fn swap(
+            &self,
+            issuer: &str,
+            from: Option<RingVersion>,
+            ring: &StoredRing,
+        ) -> Result<Swap, StoreError> {
+            self.0.swap(issuer, from, ring).await
+        }
+    }
+    let fleet = Fleet::new();
+    let root = RootSecrets::new([Secret::new(OLD)]).expect("a good secret");
+    let schedule = Schedule::default().skew(Duration::from_secs(2));
+    let (issuer, algorithm) = (ISSUER.to_owned(), Algorithm::ES256);
+    let settings = Settings { issuer, algorithm, schedule, lifetime: LIFETIME };
+    let store = Late(fleet.store.clone(), fleet.time.clone());
+    let keeper = RingKeeper::new(settings, &root, store, Parties::default(), fleet.time.clone());
+    now(keeper.read(Wanted::First)).expect("a ring");
+    for _ in 0..3 {
+        now(keeper.read(Wanted::Due)).expect("the same");
+    }
+}
+
 /// Made by a clock that was ahead for long enough to be believed.
 #[test]
 fn a_ring_that_was_made_in_the_future_is_of_today() {

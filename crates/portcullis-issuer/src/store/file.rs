@@ -582,6 +582,17 @@ mod tests {
         assert_eq!(now(store.swap("https://b.example", None, &ring(1))), Ok(Swap::Done));
     }
 
+    /// As where its name is given without what says that it is a database.
+    #[test]
+    fn a_database_is_told_from_a_file_of_rings() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("orders.db");
+        fs::write(&path, b"SQLite format 3\0\x10\0").expect("a file");
+        let store = FileRing::open(&path).expect("a file");
+        let refused = now(store.load(ISSUER)).expect_err("not a ring").to_string();
+        assert!(refused.contains("`sqlite:`"), "{refused}");
+    }
+
     /// As it is after the machine stopped, or somebody wrote into it.
     #[test]
     fn a_file_that_is_not_whole_is_a_fault_and_not_a_first_start() {
