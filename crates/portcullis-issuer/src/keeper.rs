@@ -5,6 +5,7 @@ mod event;
 mod fresh;
 mod held;
 mod outbox;
+mod read_at;
 mod within;
 
 use core::time::Duration;
@@ -20,10 +21,11 @@ pub(crate) use self::event::Observers;
 pub(crate) use self::fresh::keep_fresh;
 pub use self::held::PublishedKeys;
 pub(crate) use self::held::{HeldKey, HeldSigner, ReadRing, SigningPart};
+use self::read_at::ReadAt;
 use self::within::within;
 use crate::key::{ExistingKey, RemoteKey};
 use crate::machine::MachineTime;
-use crate::ring::{RingTime, Schedule};
+use crate::ring::Schedule;
 use crate::root::RootSecrets;
 use crate::row::{KeyRow, RowAuthenticator};
 use crate::seal::{AnySeal, RootSeal};
@@ -120,9 +122,8 @@ pub(crate) struct RingKeeper<S> {
     opened: Mutex<Vec<HeldKey>>,
     /// Keys at the signer that no row names any longer.
     to_delete: Mutex<Vec<String>>,
-    /// What the store's clock said when it said something that cannot be, the machine's time when it was asked, and how long it
-    /// took.
-    jumped: Mutex<Option<(RingTime, Duration, Duration)>>,
+    /// When the store's clock last said what cannot be.
+    jumped: Mutex<Option<ReadAt>>,
     pub(crate) rows: RowAuthenticator,
     /// When rows were sealed anew, by the machine's time.
     resealed_at: Mutex<Option<Duration>>,
@@ -208,10 +209,10 @@ impl<S: RingStore> RingKeeper<S> {
         for _ in 0..ATTEMPTS {
             let elapsed = self.time.elapsed();
             let LoadedRing { now, ring } = load(&self.store, &self.settings.issuer).await?;
-            let took = self.time.elapsed().saturating_sub(elapsed);
+            let at = ReadAt::new(now, elapsed, &*self.time);
             // Before anything is decided by it.
-            self.check_clock(now, elapsed)?;
-            self.check_jump(now, elapsed)?;
+            self.check_clock(at)?;
+            self.check_jump(at)?;
             let (version, stored) = match ring {
                 // Only an instance that starts makes one: who had a ring knows that there was one.
                 None if wanted != Wanted::First || self.held.load().is_some() => {
@@ -228,7 +229,7 @@ impl<S: RingStore> RingKeeper<S> {
             };
             let Some(change) = self.change(&stored, &mut wanted, version, now).await? else {
                 let version = version.ok_or(RingError::NoKeys)?;
-                let read = Arc::new(self.take(version, stored, now, (elapsed, took)).await?);
+                let read = Arc::new(self.take(version, stored, at).await?);
                 return Ok(self.hold_newest(read));
             };
             let swap = self.store.swap(&self.settings.issuer, version, &change.ring);
@@ -298,21 +299,18 @@ impl<S: RingStore> RingKeeper<S> {
     /// Holds this, unless what is held was read later: of two readings at once, the older may end last.
     fn hold_newest(&self, read: Arc<ReadRing>) -> Arc<ReadRing> {
         self.held.rcu(|held| match held {
-            Some(held) if held.elapsed > read.elapsed => Some(Arc::clone(held)),
+            Some(held) if held.at.elapsed > read.at.elapsed => Some(Arc::clone(held)),
             _ => Some(Arc::clone(&read)),
         });
         self.held.load_full().unwrap_or(read)
     }
 
-    /// The store's clock was read between `elapsed` and now.
-    fn check_clock(&self, now: RingTime, elapsed: Duration) -> Result<(), RingError> {
-        let skew = self.settings.schedule.skew_allowed();
-        let took = self.time.elapsed().saturating_sub(elapsed);
-        if took > SLOW {
-            return Err(RingError::Slow { took });
+    /// The store answered in time, and its clock is the machine's.
+    fn check_clock(&self, at: ReadAt) -> Result<(), RingError> {
+        if at.took > SLOW {
+            return Err(RingError::Slow { took: at.took });
         }
-        let wall = self.time.wall();
-        let off = wall.before(took).since(now).max(now.since(wall));
+        let (off, skew) = (at.clock_off(), self.settings.schedule.skew_allowed());
         // Neither may be trusted then, and verifiers would refuse what is signed by the wrong one.
         let is_off = off > skew;
         self.clock_off.store(is_off.then(|| Arc::new(off)));
@@ -322,26 +320,19 @@ impl<S: RingStore> RingKeeper<S> {
     /// The store's clock goes on as the machine's does, since the ring was read last. A jump is believed when the next reading
     /// agrees with it: so the clock of a machine that keeps the ring itself does not move the ring by a slip, and one that
     /// slept goes on a reading later.
-    fn check_jump(&self, now: RingTime, elapsed: Duration) -> Result<(), RingError> {
-        let skew = self.settings.schedule.skew_allowed();
-        let took = self.time.elapsed().saturating_sub(elapsed);
-        // Each was said at some moment while the store was asked.
-        let apart = |then: RingTime, at: Duration, took_then: Duration| {
-            let expected = then.after(elapsed.saturating_sub(at));
-            expected.before(took_then).since(now).max(now.since(expected.after(took)))
-        };
+    fn check_jump(&self, at: ReadAt) -> Result<(), RingError> {
         let Some(held) = self.held.load_full() else { return Ok(()) };
+        let (off, skew) = (at.jumped_since(held.at), self.settings.schedule.skew_allowed());
         let mut jumped = self.locked(&self.jumped);
-        let off = apart(held.now, held.elapsed, held.took);
         if off <= skew {
             *jumped = None;
             return Ok(());
         }
         // Until a ring is held that was read after the jump.
-        if jumped.is_some_and(|(then, at, took)| apart(then, at, took) <= skew) {
+        if jumped.is_some_and(|jumped| at.jumped_since(jumped) <= skew) {
             return Ok(());
         }
-        *jumped = Some((now, elapsed, took));
+        *jumped = Some(at);
         self.clock_off.store(Some(Arc::new(off)));
         Err(RingError::Clock { off, skew })
     }

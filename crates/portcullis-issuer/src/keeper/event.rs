@@ -181,7 +181,8 @@ impl Observers {
         }
         // What an instance finds when it starts is not news.
         let is_start = before.is_none() && !is_made;
-        let signing = |ring: &ReadRing| ring.signing(ring.now).map(|(row, _)| row.key_id.clone());
+        let signing =
+            |ring: &ReadRing| ring.signing(ring.at.now).map(|(row, _)| row.key_id.clone());
         for key in &read.keys {
             let (key_id, times) = (&key.row.key_id, &key.row.times);
             let known =
@@ -191,7 +192,7 @@ impl Observers {
                 if before.is_some() && !was_withdrawn {
                     self.notify(&IssuerEvent::KeyWithdrawn { key_id: key_id.clone() });
                 }
-            } else if known.is_none() && !is_start && times.phase(read.now) != Phase::Gone {
+            } else if known.is_none() && !is_start && times.phase(read.at.now) != Phase::Gone {
                 let (key_id, signs_from) = (key_id.clone(), times.signs_from);
                 self.notify(&IssuerEvent::KeyAppeared { key_id, signs_from });
             }

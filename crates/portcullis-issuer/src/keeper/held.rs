@@ -8,7 +8,7 @@ use portcullis::keys::SecretSet;
 use portcullis::routes::PublicDocument;
 use portcullis::{Algorithm, KeySet, Secret};
 
-use super::{RingError, RingKeeper};
+use super::{ReadAt, RingError, RingKeeper};
 use crate::key::{KeyError, RemoteKey, SigningKey};
 use crate::machine::MachineTime;
 use crate::ring::{Phase, RingTime};
@@ -109,27 +109,23 @@ pub(crate) struct ReadRing {
     /// Shared secrets, to verify with.
     pub(crate) secrets: SecretSet,
     pub(crate) longest_lifetime: Duration,
-    /// The store's clock, the machine's when it was asked, and how long it took.
-    pub(super) now: RingTime,
-    pub(super) elapsed: Duration,
-    pub(super) took: Duration,
-    pub(super) wall: RingTime,
+    pub(super) at: ReadAt,
 }
 
 impl ReadRing {
     /// The ring's clock.
     pub(crate) fn now(&self, time: &dyn MachineTime) -> RingTime {
-        self.now.after(time.elapsed().saturating_sub(self.elapsed))
+        self.at.now.after(time.elapsed().saturating_sub(self.at.elapsed))
     }
 
     /// How long ago it was read. While a machine sleeps, its wall clock alone goes on.
     pub(crate) fn age(&self, time: &dyn MachineTime) -> Duration {
-        time.elapsed().saturating_sub(self.elapsed).max(time.wall().since(self.wall))
+        time.elapsed().saturating_sub(self.at.elapsed).max(time.wall().since(self.at.wall))
     }
 
     /// By how many milliseconds the machine's clock was behind the store's; below 0 where it was ahead.
     pub(crate) fn clock_offset(&self) -> i64 {
-        self.now.as_millis().saturating_sub(self.wall.as_millis())
+        self.at.now.as_millis().saturating_sub(self.at.wall.as_millis())
     }
 
     /// The key that signs.
@@ -146,10 +142,10 @@ impl<S: RingStore> RingKeeper<S> {
         &self,
         version: RingVersion,
         stored: StoredRing,
-        now: RingTime,
-        (elapsed, took): (Duration, Duration),
+        at: ReadAt,
     ) -> Result<ReadRing, RingError> {
         let StoredRing { longest_lifetime, keys: mut rows, mac: _ } = stored;
+        let now = at.now;
         // The same order on every instance, so the same bytes.
         in_order(&mut rows);
         let published = rows.iter().filter(|row| row.times.is_published(now) && !row.is_secret());
@@ -171,20 +167,8 @@ impl<S: RingStore> RingKeeper<S> {
         let secrets = keys.iter().filter(|key| key.row.times.is_published(now));
         let secrets = SecretSet::new(secrets.filter_map(HeldKey::secret));
         let secrets = secrets.map_err(|_| KeyError::Private { algorithm: Algorithm::HS256 })?;
-        let (wall, document) = (self.time.wall(), published.document());
-        Ok(ReadRing {
-            version,
-            keys,
-            published,
-            document,
-            key_set,
-            secrets,
-            longest_lifetime,
-            now,
-            elapsed,
-            took,
-            wall,
-        })
+        let document = published.document();
+        Ok(ReadRing { version, keys, published, document, key_set, secrets, longest_lifetime, at })
     }
 
     /// What signs for a row, opened and read once: what seals may be far away.

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use portcullis::{Revocable, Secret};
 
 use super::*;
-use crate::ring::{Phase, ScheduleFault};
+use crate::ring::{Phase, RingTime, ScheduleFault};
 use crate::row::{ForeignRing, PrivatePart};
 use crate::seal::{Seal, SealError, Sealed, SealedFor};
 use crate::store::{MemoryRing, RingVersion, StoreError};
@@ -850,7 +850,7 @@ fn a_clock_that_jumps_for_one_reading_moves_nothing() {
     assert!(matches!(jump(240, 40 * DAY), Err(RingError::Clock { .. })), "another jump");
     // A machine that slept: the second reading agrees.
     let ring = jump(300, 40 * DAY).expect("it is so");
-    assert_eq!(signs(&ring, ring.now), before.keys[1].row.key_id);
+    assert_eq!(signs(&ring, ring.at.now), before.keys[1].row.key_id);
 }
 
 /// The clock is read at some moment while the store is asked, and that may take long under load.
@@ -887,6 +887,40 @@ fn a_store_that_answers_late_has_not_jumped() {
     for _ in 0..3 {
         now(keeper.read(Wanted::Due)).expect("the same");
     }
+}
+
+/// The clocks are compared when the store answers, and what seals is asked after that.
+#[test]
+fn a_seal_that_answers_late_is_no_offset_of_the_clock() {
+    struct LateSeal(Arc<Stopped>);
+    impl Seal for LateSeal {
+        fn id(&self) -> &str {
+            "late"
+        }
+
+        async fn seal(&self, private: &[u8], _: SealedFor<'_>) -> Result<Vec<u8>, SealError> {
+            Ok(private.to_vec())
+        }
+
+        async fn unseal(
+            &self,
+            sealed: &Sealed,
+            _: SealedFor<'_>,
+        ) -> Result<zeroize::Zeroizing<Vec<u8>>, SealError> {
+            self.0.set(self.0.elapsed() + Duration::from_secs(8), Duration::ZERO);
+            Ok(sealed.bytes.clone().into())
+        }
+    }
+    let fleet = Fleet::new();
+    let keeper = || {
+        let seal = LateSeal(fleet.time.clone());
+        fleet.keeper_with_parties(Parties { seal: Some(Box::new(seal)), ..Parties::default() })
+    };
+    due(&keeper()).expect("a ring");
+    fleet.set_time(Duration::ZERO);
+    let ring = due(&keeper()).expect("the same");
+    assert!(ring.age(&*fleet.time) >= Duration::from_secs(16), "two keys were opened");
+    assert_eq!(ring.clock_offset(), 0);
 }
 
 /// Made by a clock that was ahead for long enough to be believed.
