@@ -8,6 +8,7 @@ use portcullis_issuer::store::{LoadedRing, RingVersion, StoreError, StoredRing};
 use portcullis_issuer::{KeyRow, PrivatePart};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
+use crate::call::Failure;
 use crate::schema::{self, Present};
 
 /// What a database has to have for these columns.
@@ -73,6 +74,20 @@ columns! {
             compatible_from: row.try_get("compatible_from")?,
         })
     }
+}
+
+/// The first row of a reading, whose tables this release can go by.
+pub(crate) fn checked<'r, R: Row>(rows: &'r [R]) -> Result<&'r R, Failure>
+where
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    bool: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let first = first(rows)?;
+    present(first)?.check()?;
+    Ok(first)
 }
 
 /// What every row of a reading begins with.

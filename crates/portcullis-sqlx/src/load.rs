@@ -1,11 +1,13 @@
-//! What a reading asks for, and how much of it is taken: whoever can write to the tables must not exhaust the memory of who
+//! What a reading asks for, what it comes to, and how much of it is taken: whoever can write to the tables must not exhaust the memory of who
 //! reads them.
 use core::fmt::Write as _;
 
-use portcullis_issuer::store::StoreError;
+use portcullis_issuer::ring::RingTime;
+use portcullis_issuer::store::{LoadedRing, StoreError};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::columns::KeyColumns;
+use crate::call::Failure;
+use crate::columns::{self, KeyColumns};
 
 /// The most rows that are taken. An issuer accepts 64 keys, and says of one more that there are too many.
 const MOST_ROWS: usize = 65;
@@ -61,12 +63,27 @@ pub(crate) fn statement(is_issuer: impl Fn(&str) -> String, more: &str) -> Strin
     )
 }
 
+/// The ring that the rows of a reading come to.
+pub(crate) fn ring<'r, R: Row>(rows: &'r [R], now: RingTime) -> Result<LoadedRing, Failure>
+where
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    bool: Decode<'r, R::Database> + Type<R::Database>,
+{
+    check_read(rows)?;
+    let keys = rows.iter().filter_map(|row| columns::key(row).transpose());
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    Ok(columns::head(columns::first(rows)?)?.with(now, keys)?)
+}
+
 /// Whether all values of these rows were taken.
 ///
 /// # Errors
 ///
 /// One of them is too long.
-pub(crate) fn check_read<'r, R: Row>(rows: &'r [R]) -> Result<(), crate::call::Failure>
+fn check_read<'r, R: Row>(rows: &'r [R]) -> Result<(), Failure>
 where
     &'static str: ColumnIndex<R>,
     String: Decode<'r, R::Database> + Type<R::Database>,

@@ -31,7 +31,6 @@ use core::time::Duration;
 use portcullis_issuer::ring::RingTime;
 use portcullis_issuer::store::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Row as _};
 
 use crate::call::{DEADLINE, Failure, within};
@@ -207,8 +206,7 @@ impl PostgresRing {
             sqlx::raw_sql(sql).execute(&mut *transaction).await?;
         }
         let rows = self.query(VERSIONS).fetch_all(&mut *transaction).await?;
-        let present = columns::present(columns::first(&rows)?)?;
-        present.check()?;
+        columns::checked(&rows)?;
         transaction.commit().await?;
         Ok(())
     }
@@ -234,19 +232,15 @@ impl PostgresRing {
             rows => rows?,
         };
         transaction.commit().await?;
-        let first = columns::first(&rows)?;
-        columns::present(first)?.check()?;
+        let first = columns::checked(&rows)?;
         if first.try_get("is_replica")? {
             return Err(StoreError::new(
                 "the server is a replica, which may be behind and takes no change: have the pool connect to the primary",
             )
             .into());
         }
-        load::check_read(&rows)?;
-        let keys = rows.iter().filter_map(|row| columns::key::<PgRow>(row).transpose());
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let now = RingTime::from_millis(first.try_get("now")?);
-        Ok(columns::head(first)?.with(now, keys)?)
+        load::ring(&rows, now)
     }
 
     /// Tables that lack what this release knows: their version says why.
@@ -256,13 +250,9 @@ impl PostgresRing {
         };
         let rows = self.query(VERSIONS).fetch_all(&mut *transaction).await;
         let Ok(rows) = rows else { return failure };
-        let first = match columns::first(&rows) {
-            Ok(first) => first,
-            Err(error) => return error.into(),
-        };
-        match columns::present(first).map(Present::check) {
-            Ok(Err(error)) => error.into(),
-            Ok(Ok(())) | Err(_) => failure,
+        match columns::checked(&rows) {
+            Err(why @ Failure::Store(_)) => why,
+            Ok(_) | Err(Failure::Sqlx(_)) => failure,
         }
     }
 
@@ -282,7 +272,7 @@ impl PostgresRing {
         let idle = self.deadline.as_millis().clamp(1, 1_000_000).to_string();
         let rows = self.query(VERSIONS_AND_SETTINGS).bind(idle);
         let rows = rows.fetch_all(&mut *transaction).await?;
-        columns::present(columns::first(&rows)?)?.check()?;
+        columns::checked(&rows)?;
         let change = match from {
             None => self.query(FIRST).bind(issuer).bind(lifetime).bind(&ring.mac),
             Some(version) => {

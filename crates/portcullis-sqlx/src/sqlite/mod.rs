@@ -17,7 +17,6 @@ use core::time::Duration;
 use std::time::SystemTime;
 
 use portcullis_issuer::store::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
-use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::call::{DEADLINE, Failure, within};
@@ -144,7 +143,7 @@ impl SqliteRing {
             sqlx::raw_sql(sql).execute(&mut *transaction).await?;
         }
         let rows = self.query(VERSIONS).fetch_all(&mut *transaction).await?;
-        columns::present(columns::first(&rows)?)?.check()?;
+        columns::checked(&rows)?;
         transaction.commit().await?;
         Ok(())
     }
@@ -168,25 +167,17 @@ impl SqliteRing {
             }
             rows => rows?,
         };
-        let first = columns::first(&rows)?;
-        columns::present(first)?.check()?;
-        load::check_read(&rows)?;
-        let keys = rows.iter().filter_map(|row| columns::key::<SqliteRow>(row).transpose());
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        Ok(columns::head(first)?.with(now, keys)?)
+        columns::checked(&rows)?;
+        load::ring(&rows, now)
     }
 
     /// Tables that lack what this release knows: their version says why.
     async fn explained(&self, connection: &mut SqliteConnection, failure: Failure) -> Failure {
         let rows = self.query(VERSIONS).fetch_all(&mut *connection).await;
         let Ok(rows) = rows else { return failure };
-        let first = match columns::first(&rows) {
-            Ok(first) => first,
-            Err(error) => return error.into(),
-        };
-        match columns::present(first).map(Present::check) {
-            Ok(Err(error)) => error.into(),
-            Ok(Ok(())) | Err(_) => failure,
+        match columns::checked(&rows) {
+            Err(why @ Failure::Store(_)) => why,
+            Ok(_) | Err(Failure::Sqlx(_)) => failure,
         }
     }
 
@@ -205,7 +196,7 @@ impl SqliteRing {
         // At once the one who writes: who becomes it later than it read fails, however long it waits.
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let rows = self.query(VERSIONS).fetch_all(&mut *transaction).await?;
-        columns::present(columns::first(&rows)?)?.check()?;
+        columns::checked(&rows)?;
         let change = match from {
             None => self.query(FIRST).bind(issuer).bind(lifetime).bind(&ring.mac),
             Some(version) => {
