@@ -265,17 +265,13 @@ impl<S: RingStore> RingKeeper<S> {
             check_published(&[row], times.published_at).is_ok()
                 && keys.clone().all(|other| other.key_id != row.key_id)
         };
-        match row {
-            Ok(row) if is_good(&row) => Ok(row),
-            Ok(_) => {
-                self.locked(&self.to_delete).push(made.name);
-                Err(KeyError::OfSigner { algorithm }.into())
-            }
-            Err(fault) => {
-                self.locked(&self.to_delete).push(made.name);
-                Err(fault.into())
-            }
-        }
+        let fault = match row {
+            Ok(row) if is_good(&row) => return Ok(row),
+            Ok(_) => KeyError::OfSigner { algorithm },
+            Err(fault) => fault,
+        };
+        self.locked(&self.to_delete).push(made.name);
+        Err(fault.into())
     }
 
     async fn sealed_row(
