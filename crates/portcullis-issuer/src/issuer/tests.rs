@@ -59,12 +59,7 @@ impl World {
     }
 
     async fn issuer(&self) -> TokenIssuer<MemoryRing> {
-        let builder = TokenIssuer::builder(ISSUER)
-            .algorithm(Algorithm::ES256)
-            .audiences([AUDIENCE])
-            .lifetime(LIFETIME)
-            .root_secrets([Secret::new(ROOT)])
-            .ring(self.store.clone());
+        let builder = builder_over(self.store.clone());
         let builder = builder.time(self.time.clone()).refreshed_by_hand();
         builder.build().await.expect("an issuer")
     }
@@ -73,6 +68,16 @@ impl World {
         let clock = PolicyClock(self.time.clone());
         issuer.policy_builder().clock(clock).build().expect("a policy")
     }
+}
+
+/// All that an issuer has to be told, and this store.
+fn builder_over<S: RingStore>(store: S) -> TokenIssuerBuilder<Complete<S>> {
+    TokenIssuer::builder(ISSUER)
+        .algorithm(Algorithm::ES256)
+        .audiences([AUDIENCE])
+        .lifetime(LIFETIME)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(store)
 }
 
 fn alice() -> AccessToken {
@@ -371,13 +376,7 @@ async fn a_remembered_token_of_a_withdrawn_key_is_refused_with_the_next_request(
 async fn a_withdrawn_key_is_refused_with_the_next_request_where_revocations_are_enforced() {
     let world = World::new();
     let revocations = portcullis::Revocations::in_memory();
-    let builder = TokenIssuer::builder(ISSUER)
-        .algorithm(Algorithm::ES256)
-        .audiences([AUDIENCE])
-        .lifetime(LIFETIME)
-        .root_secrets([Secret::new(ROOT)])
-        .ring(world.store.clone())
-        .revocations(revocations.clone());
+    let builder = builder_over(world.store.clone()).revocations(revocations.clone());
     let builder = builder.time(world.time.clone()).refreshed_by_hand();
     let issuer = builder.build().await.expect("an issuer");
     // It does not read the ring in the meantime.
@@ -401,13 +400,8 @@ async fn an_issuer_reads_its_ring_by_itself_for_as_long_as_it_is_there() {
     let world = World::new();
     let reads = Arc::new(Mutex::new(0));
     let count = Arc::clone(&reads);
-    let builder = TokenIssuer::builder(ISSUER)
-        .algorithm(Algorithm::ES256)
-        .audiences([AUDIENCE])
-        .lifetime(LIFETIME)
-        .root_secrets([Secret::new(ROOT)])
-        .ring(world.store.clone())
-        .on_event(move |_| *count.lock().expect("no panic") += 1);
+    let builder =
+        builder_over(world.store.clone()).on_event(move |_| *count.lock().expect("no panic") += 1);
     let issuer = builder.time(world.time.clone()).build().await.expect("an issuer");
     let other = world.issuer().await;
     let key = signing_key(&issuer);
@@ -444,12 +438,7 @@ async fn a_store_that_hangs_is_given_up_and_asked_again() {
         }
     }
     let hangs = Arc::new(Mutex::new(false));
-    let builder = TokenIssuer::builder(ISSUER)
-        .algorithm(Algorithm::ES256)
-        .audiences([AUDIENCE])
-        .lifetime(LIFETIME)
-        .root_secrets([Secret::new(ROOT)])
-        .ring(Hanging(MemoryRing::new(), hangs.clone()));
+    let builder = builder_over(Hanging(MemoryRing::new(), hangs.clone()));
     let issuer = builder.refreshed_by_hand().build().await.expect("an issuer");
     *hangs.lock().expect("no panic") = true;
     let begin = tokio::time::Instant::now();
@@ -463,14 +452,7 @@ async fn a_store_that_hangs_is_given_up_and_asked_again() {
 
 #[test]
 fn without_a_runtime_an_issuer_says_what_would_read_its_ring() {
-    let builder = || {
-        TokenIssuer::builder(ISSUER)
-            .algorithm(Algorithm::ES256)
-            .audiences([AUDIENCE])
-            .lifetime(LIFETIME)
-            .root_secrets([Secret::new(ROOT)])
-            .ring(MemoryRing::new())
-    };
+    let builder = || builder_over(MemoryRing::new());
     let built = futures_lite(builder().build()).expect_err("no runtime");
     assert!(matches!(&built, BuildError::Faults(faults) if *faults == [IssuerFault::NoRuntime]));
     let issuer = futures_lite(builder().refreshed_by_hand().build()).expect("an issuer");
@@ -589,12 +571,7 @@ async fn write_the_ring_of_the_command() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../portcullis-cli/tests/ring/ring.json");
     let _ = std::fs::remove_file(path);
     let store = FileOfThen(FileRing::open(path).expect("a folder"), world.store.clone());
-    let builder = TokenIssuer::builder(ISSUER)
-        .algorithm(Algorithm::ES256)
-        .audiences([AUDIENCE])
-        .lifetime(LIFETIME)
-        .root_secrets([Secret::new(ROOT)])
-        .ring(store);
+    let builder = builder_over(store);
     let builder = builder.time(world.time.clone()).refreshed_by_hand();
     let issuer = builder.build().await.expect("an issuer");
     let day = Duration::from_secs(24 * 60 * 60);
@@ -633,12 +610,7 @@ async fn a_reading_of_what_is_as_it_should_be_asks_the_store_once() {
         }
     }
     let asked = Arc::new(Mutex::new([0, 0]));
-    let builder = TokenIssuer::builder(ISSUER)
-        .algorithm(Algorithm::ES256)
-        .audiences([AUDIENCE])
-        .lifetime(LIFETIME)
-        .root_secrets([Secret::new(ROOT)])
-        .ring(Counting(MemoryRing::new(), asked.clone()));
+    let builder = builder_over(Counting(MemoryRing::new(), asked.clone()));
     let issuer = builder.refreshed_by_hand().build().await.expect("an issuer");
     assert_eq!(*asked.lock().expect("no panic"), [2, 1], "made, and read");
     for _ in 0..10 {
@@ -825,14 +797,8 @@ impl Odd {
         revocations: &portcullis::Revocations,
         observer: impl Fn(&IssuerEvent) + Send + Sync + 'static,
     ) -> TokenIssuer<Self> {
-        let builder = TokenIssuer::builder(ISSUER)
-            .algorithm(Algorithm::ES256)
-            .audiences([AUDIENCE])
-            .lifetime(LIFETIME)
-            .root_secrets([Secret::new(ROOT)])
-            .ring(self.clone())
-            .revocations(revocations.clone())
-            .on_event(observer);
+        let builder =
+            builder_over(self.clone()).revocations(revocations.clone()).on_event(observer);
         builder.build().await.expect("an issuer")
     }
 }
