@@ -1146,8 +1146,25 @@ fn durations_are_whole_seconds_with_their_unit() {
         assert!(!verify(NOW - seconds), "{text}");
     }
     for text in [
-        "", " ", "30", "s", "-1s", "1s ago", "-1d", "1d ago", "0.5s", "1d 500ms", "1mo", "1y",
-        "P1D", "1D", "∞",
+        "",
+        " ",
+        "30",
+        "s",
+        "-1s",
+        "1s ago",
+        "-1d",
+        "1d ago",
+        "0.5s",
+        "1d 500ms",
+        "1mo",
+        "1y",
+        "0mo",
+        "0y 1m",
+        "1h 0months",
+        "0years, 1d",
+        "P1D",
+        "1D",
+        "∞",
     ] {
         let found = refused_with(&format!("claims = {{ max_age = \"{text}\" }}"));
         assert_eq!(found, [("claims.max_age".to_owned(), ConfigProblem::Duration)], "{text}");

@@ -64,6 +64,11 @@ fn duration_of(text: &str) -> Option<Duration> {
     if let Ok(duration) = PARSER.parse_unsigned_duration(text) {
         return Some(duration);
     }
+    // None of either is the length of nothing, yet who writes it expects the unit to be known.
+    let mut words = text.split(|letter: char| !letter.is_alphabetic());
+    if words.any(|word| word.starts_with('y') || word.starts_with("mo")) {
+        return None;
+    }
     let span = PARSER.parse_span(text).ok()?;
     span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
 }
