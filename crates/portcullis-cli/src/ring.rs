@@ -170,7 +170,7 @@ async fn status(options: &StatusOptions, output: &Output) -> Result<Exit, Failur
     let opened = options.meant.open(Access::Read)?;
     let mut status = opened.read().await?;
     if let Some(at) = options.at {
-        status.now = portcullis_issuer::ring::RingTime::from_millis(at.saturating_mul(1000));
+        status.now = portcullis_issuer::StoreTime::from_millis(at.saturating_mul(1000));
         status.keys.iter_mut().for_each(|key| key.phase = key.times.phase(status.now));
     }
     let report = Report::new(&opened.issuer, &status, options.meant.root.count());

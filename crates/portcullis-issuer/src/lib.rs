@@ -27,6 +27,7 @@ mod row;
 pub mod seal;
 pub mod signer;
 pub mod store;
+mod time;
 mod token;
 
 #[cfg(doctest)]
@@ -41,4 +42,5 @@ pub use self::keeper::{IssuerEvent, IssuerNotReady, PublishedKeys, RingError};
 pub use self::key::{ExistingKey, ExistingKeyFault, KeyError};
 pub use self::root::{RootFault, RootSecrets};
 pub use self::row::{ForeignRing, ForeignRow, KeyRow, PrivatePart};
+pub use self::time::StoreTime;
 pub use self::token::{AccessToken, MintError, Minted, NoClaims, RESERVED_CLAIMS};

@@ -3,14 +3,14 @@ use core::fmt;
 use core::time::Duration;
 use std::time::{Instant, SystemTime};
 
-use crate::ring::RingTime;
+use crate::time::StoreTime;
 
 /// The clocks of the machine. Replaced in tests.
 pub(crate) trait MachineTime: fmt::Debug + Send + Sync {
     /// What has gone by since some moment, whatever becomes of the wall clock.
     fn elapsed(&self) -> Duration;
     /// The wall clock.
-    fn wall(&self) -> RingTime;
+    fn wall(&self) -> StoreTime;
 }
 
 /// The clocks of this machine.
@@ -28,7 +28,7 @@ impl MachineTime for Machine {
         self.0.elapsed()
     }
 
-    fn wall(&self) -> RingTime {
+    fn wall(&self) -> StoreTime {
         SystemTime::now().into()
     }
 }

@@ -5,10 +5,11 @@ use core::time::Duration;
 use aws_lc_rs::hmac;
 
 use crate::keeper::RingError;
-use crate::ring::{KeyTimes, MAX_KEYS, RingTime};
+use crate::ring::{KeyTimes, MAX_KEYS};
 use crate::root::RootSecrets;
 use crate::seal::{Sealed, fields, root_seal_ids};
 use crate::store::{RingVersion, StoredRing};
+use crate::time::StoreTime;
 
 /// A key as it stands in a store.
 #[derive(Clone, Eq, PartialEq)]
@@ -198,8 +199,8 @@ impl RowAuthenticator {
             withdrawn_at,
             is_private_kept,
         } = times;
-        let time = |time: RingTime| time.as_millis().to_be_bytes();
-        let optional = |at: &Option<RingTime>| at.map(|at| time(at).to_vec()).unwrap_or_default();
+        let time = |time: StoreTime| time.as_millis().to_be_bytes();
+        let optional = |at: &Option<StoreTime>| at.map(|at| time(at).to_vec()).unwrap_or_default();
         let (form, id, bytes) = match private {
             None => (0, &[][..], &[][..]),
             Some(PrivatePart::Sealed(Sealed { seal_id, bytes })) => {
@@ -285,7 +286,7 @@ mod tests {
     }
 
     fn row() -> KeyRow {
-        let at = |at: i64| RingTime::from_millis(1_800_000_000_000 + at);
+        let at = |at: i64| StoreTime::from_millis(1_800_000_000_000 + at);
         KeyRow {
             key_id: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".to_owned(),
             algorithm: "ES256".to_owned(),
@@ -334,7 +335,7 @@ mod tests {
                 sealed(row).bytes.clear();
                 row.private = Some(PrivatePart::AtSigner { name: "s".to_owned() });
             },
-            |row| row.times.published_at = RingTime::from_millis(1),
+            |row| row.times.published_at = StoreTime::from_millis(1),
             |row| row.times.signs_from = row.times.published_at,
             |row| row.times.signs_until = None,
             |row| row.times.verifies_until = None,

@@ -9,8 +9,8 @@ use core::time::Duration;
 pub use self::file::{FileRing, FileRingError};
 pub use self::memory::MemoryRing;
 use crate::debug_as_displayed::debug_as_displayed;
-use crate::ring::RingTime;
 use crate::row::KeyRow;
+use crate::time::StoreTime;
 
 /// How often a ring was changed. Whoever offers a change says which version it is made for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -31,7 +31,7 @@ pub struct StoredRing {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LoadedRing {
     /// The store's clock. Instances go by it, so that none decides by a clock of its own.
-    pub now: RingTime,
+    pub now: StoreTime,
     /// `None`: there never was a ring of this issuer. One whose keys were deleted is there, without keys.
     pub ring: Option<(RingVersion, StoredRing)>,
 }

@@ -2,7 +2,8 @@
 use core::num::TryFromIntError;
 use core::time::Duration;
 
-use portcullis_issuer::ring::{KeyTimes, RingTime};
+use portcullis_issuer::StoreTime;
+use portcullis_issuer::ring::KeyTimes;
 use portcullis_issuer::seal::Sealed;
 use portcullis_issuer::store::{LoadedRing, RingVersion, StoreError, StoredRing};
 use portcullis_issuer::{KeyRow, PrivatePart};
@@ -108,7 +109,7 @@ impl Head {
     /// The ring that rows come to.
     pub(crate) fn with(
         self,
-        now: RingTime,
+        now: StoreTime,
         keys: impl IntoIterator<Item = KeyColumns>,
     ) -> Result<LoadedRing, StoreError> {
         let Some((version, lifetime, mac)) = self.ring else {
@@ -146,7 +147,7 @@ impl KeyColumns {
             Some(PrivatePart::AtSigner { name }) => (None, None, Some(name)),
             None => (None, None, None),
         };
-        let millis = |at: Option<RingTime>| at.map(RingTime::as_millis);
+        let millis = |at: Option<StoreTime>| at.map(StoreTime::as_millis);
         Self {
             key_id,
             algorithm,
@@ -177,7 +178,7 @@ impl KeyColumns {
                 ));
             }
         };
-        let time = RingTime::from_millis;
+        let time = StoreTime::from_millis;
         let times = KeyTimes {
             published_at: time(self.published_at),
             signs_from: time(self.signs_from),

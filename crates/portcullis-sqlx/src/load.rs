@@ -2,7 +2,7 @@
 //! reads them.
 use core::fmt::Write as _;
 
-use portcullis_issuer::ring::RingTime;
+use portcullis_issuer::StoreTime;
 use portcullis_issuer::store::{LoadedRing, StoreError};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
@@ -64,7 +64,7 @@ pub(crate) fn statement(is_issuer: impl Fn(&str) -> String, more: &str) -> Strin
 }
 
 /// The ring that the rows of a reading come to.
-pub(crate) fn ring<'r, R: Row>(rows: &'r [R], now: RingTime) -> Result<LoadedRing, Failure>
+pub(crate) fn ring<'r, R: Row>(rows: &'r [R], now: StoreTime) -> Result<LoadedRing, Failure>
 where
     &'static str: ColumnIndex<R>,
     String: Decode<'r, R::Database> + Type<R::Database>,

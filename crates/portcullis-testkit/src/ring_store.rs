@@ -31,7 +31,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use portcullis_issuer::ring::{KeyTimes, RingTime};
+use portcullis_issuer::StoreTime;
+use portcullis_issuer::ring::KeyTimes;
 use portcullis_issuer::seal::Sealed;
 use portcullis_issuer::store::{RingStore, RingVersion, StoredRing, Swap};
 use portcullis_issuer::{KeyRow, PrivatePart};
@@ -148,7 +149,7 @@ fn same(kept: &StoredRing, written: &StoredRing, promise: &str) {
 /// A ring that shows, in all of its parts, which one it is.
 fn marked(mark: usize, keys: usize) -> StoredRing {
     let byte = mark.to_be_bytes()[size_of::<usize>() - 1];
-    let at = |more: i64| RingTime::from_millis(1_800_000_000_000 + more);
+    let at = |more: i64| StoreTime::from_millis(1_800_000_000_000 + more);
     let key = |number: usize| KeyRow {
         key_id: format!("key {number} of {mark}"),
         algorithm: "ES256".to_owned(),
@@ -176,11 +177,11 @@ fn marked(mark: usize, keys: usize) -> StoredRing {
 
 async fn clock<S: RingStore>(store: &S) {
     let promise = "the store's clock is that of the moment at which a ring is read";
-    let mut last = RingTime::from_millis(0);
+    let mut last = StoreTime::from_millis(0);
     for _ in 0..3 {
         let loaded = store.load(&issuer("clock")).await;
         let now = loaded.unwrap_or_else(|error| panic!("`load` fails: {error}")).now;
-        let machine = RingTime::from(SystemTime::now());
+        let machine = StoreTime::from(SystemTime::now());
         let off = now.since(machine).max(machine.since(now));
         assert!(off < OFF, "{promise}: it is off by {off:?} from the machine's");
         assert!(now >= last, "{promise}: it went back from {last} to {now}");
@@ -231,7 +232,7 @@ async fn bytes<S: RingStore>(store: &S) {
 
 /// Rings of every form of key.
 fn rings() -> Vec<StoredRing> {
-    let time = RingTime::from_millis;
+    let time = StoreTime::from_millis;
     let (epoch, last) = (time(0), time(i64::MAX));
     let now = time(1_800_000_000_123);
     let long = "x".repeat(500);
@@ -302,7 +303,7 @@ async fn whole_replacement<S: RingStore>(store: &S) {
     // A key of before, changed.
     let mut ring = marked(3, 2);
     ring.keys[0].private = None;
-    ring.keys[0].times.withdrawn_at = Some(RingTime::from_millis(1_800_000_000_000));
+    ring.keys[0].times.withdrawn_at = Some(StoreTime::from_millis(1_800_000_000_000));
     case.is(version, &ring, Swap::Done).await;
     case.has(8, &ring).await;
 }
@@ -461,7 +462,7 @@ mod tests {
             for key in &mut ring.keys {
                 if self.0 == Wrong::Seconds {
                     let millis = key.times.published_at.as_millis();
-                    key.times.published_at = RingTime::from_millis(millis / 1000 * 1000);
+                    key.times.published_at = StoreTime::from_millis(millis / 1000 * 1000);
                 }
                 if self.0 == Wrong::EmptyIsNothing {
                     key.private.take_if(|private| {
@@ -482,7 +483,7 @@ mod tests {
     impl RingStore for Store {
         async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
             let issuer = self.name(issuer);
-            let mut now = RingTime::from(SystemTime::now());
+            let mut now = StoreTime::from(SystemTime::now());
             if self.0 == Wrong::Clock {
                 now = now.before(Duration::from_secs(3600));
             }

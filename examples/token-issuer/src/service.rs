@@ -9,7 +9,8 @@ use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use portcullis_axum::portcullis::{BuildError, Clock, SystemClock};
 use portcullis_axum::{Verified, VerifyLayer};
-use portcullis_issuer::ring::{Phase, RingTime};
+use portcullis_issuer::StoreTime;
+use portcullis_issuer::ring::Phase;
 use portcullis_issuer::store::RingStore;
 use portcullis_issuer::{AccessToken, KeyStatus, TokenIssuer};
 use serde::{Deserialize, Serialize};
@@ -147,8 +148,8 @@ pub(crate) fn keys_in_words<S: RingStore>(issuer: &TokenIssuer<S>) -> String {
     status.keys.iter().map(line).collect()
 }
 
-fn in_words(key: &KeyStatus, now: RingTime) -> String {
-    let until = |time: RingTime| duration(time.since(now));
+fn in_words(key: &KeyStatus, now: StoreTime) -> String {
+    let until = |time: StoreTime| duration(time.since(now));
     let times = &key.times;
     match (key.phase, times.signs_until, times.verifies_until) {
         (Phase::Unpublished, ..) => format!("is published in {}", until(times.published_at)),

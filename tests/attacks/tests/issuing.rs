@@ -7,7 +7,8 @@ use std::time::Duration;
 use base64::prelude::*;
 use metrics_util::debugging::DebuggingRecorder;
 use portcullis::{Algorithm, Revocable, Revocations, Secret};
-use portcullis_issuer::ring::{Phase, RingTime};
+use portcullis_issuer::StoreTime;
+use portcullis_issuer::ring::Phase;
 use portcullis_issuer::seal::{Seal, SealError, Sealed, SealedFor};
 use portcullis_issuer::store::{MemoryRing, RingStore, StoreError, StoredRing};
 use portcullis_issuer::{
@@ -163,7 +164,7 @@ async fn who_can_write_to_the_store_has_no_key_of_his_published_or_used() {
         ("his whole ring", |ring, his| ring.clone_from(his)),
         ("the standby signs now", |ring, _| {
             for row in &mut ring.keys {
-                row.times.signs_from = RingTime::from_millis(0);
+                row.times.signs_from = StoreTime::from_millis(0);
             }
         }),
         ("keys that never end", |ring, _| {

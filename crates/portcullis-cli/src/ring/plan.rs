@@ -2,7 +2,8 @@
 use core::time::Duration;
 
 use portcullis::Algorithm;
-use portcullis_issuer::ring::{RingTime, Schedule};
+use portcullis_issuer::StoreTime;
+use portcullis_issuer::ring::Schedule;
 use portcullis_issuer::{KeyStatus, RingStatus};
 
 use crate::output::{Failure, shown};
@@ -129,7 +130,7 @@ fn interval(status: &RingStatus) -> Option<Duration> {
 fn published_ahead(status: &RingStatus) -> Option<(&KeyStatus, Duration)> {
     let keys = in_turn(status);
     let ahead = |key: &KeyStatus, before: &&KeyStatus| {
-        let begins: RingTime = before.times.signs_from;
+        let begins: StoreTime = before.times.signs_from;
         begins.since(key.times.published_at)
     };
     let all = keys

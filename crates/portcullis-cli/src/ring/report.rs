@@ -1,5 +1,6 @@
 //! What is told of a ring.
-use portcullis_issuer::ring::{Phase, RingTime};
+use portcullis_issuer::StoreTime;
+use portcullis_issuer::ring::Phase;
 use portcullis_issuer::{KeyStatus, RingStatus};
 use serde::Serialize;
 
@@ -28,8 +29,8 @@ struct Instant {
     utc: Option<String>,
 }
 
-impl From<RingTime> for Instant {
-    fn from(at: RingTime) -> Self {
+impl From<StoreTime> for Instant {
+    fn from(at: StoreTime) -> Self {
         let ms = at.as_millis();
         Self { ms, utc: utc_of_millis(ms) }
     }
@@ -82,7 +83,7 @@ struct Next<'a> {
     key_id: &'a str,
     happens: Happens,
     #[serde(skip)]
-    when: RingTime,
+    when: StoreTime,
 }
 
 #[derive(Clone, Copy, Serialize)]

@@ -1,14 +1,15 @@
 //! What a key does, in words.
 use portcullis_issuer::KeyStatus;
-use portcullis_issuer::ring::{Phase, RingTime};
+use portcullis_issuer::StoreTime;
+use portcullis_issuer::ring::Phase;
 
 use crate::time::{about, utc_of_millis};
 
 /// What a key does at this time, for how long it has, and for how long it will.
-pub(super) fn does(key: &KeyStatus, now: RingTime) -> String {
+pub(super) fn does(key: &KeyStatus, now: StoreTime) -> String {
     let times = &key.times;
-    let until = |at: RingTime| about(at.since(now));
-    let since = |at: RingTime| about(now.since(at));
+    let until = |at: StoreTime| about(at.since(now));
+    let since = |at: StoreTime| about(now.since(at));
     match key.phase {
         Phase::Unpublished => format!("is published in {}", until(times.published_at)),
         Phase::Standby => format!("stands by, signs in {}", until(times.signs_from)),
@@ -60,7 +61,7 @@ pub(super) fn private_part(key: &KeyStatus, is_authentic: bool) -> &'static str 
 }
 
 /// `in 18 days`, and `2027-02-02T08:00:00Z`.
-pub(super) fn moment(at: RingTime, now: RingTime) -> [String; 2] {
+pub(super) fn moment(at: StoreTime, now: StoreTime) -> [String; 2] {
     let date = utc_of_millis(at.as_millis() / 1000 * 1000);
     [format!("in {}", about(at.since(now))), date.unwrap_or_default()]
 }

@@ -3,10 +3,11 @@ use core::time::Duration;
 use std::time::SystemTime;
 
 use crate::keeper::{ReadRing, RingError, RingKeeper, load};
-use crate::ring::{KeyTimes, MAX_KEYS, Phase, RingTime};
+use crate::ring::{KeyTimes, MAX_KEYS, Phase};
 use crate::root::RootSecrets;
 use crate::row::{KeyRow, MadeBy, RowAuthenticator, in_order};
 use crate::store::{LoadedRing, RingStore, RingVersion, StoredRing};
+use crate::time::StoreTime;
 
 /// A ring as an instance holds it, or as it stands in its store.
 #[non_exhaustive]
@@ -15,7 +16,7 @@ pub struct RingStatus {
     /// How often it was changed.
     pub version: RingVersion,
     /// The ring's clock.
-    pub now: RingTime,
+    pub now: StoreTime,
     /// How long ago it was read.
     pub age: Duration,
     /// By how many milliseconds this machine's clock was behind the ring's when it was read; below 0 where it was ahead.
@@ -56,7 +57,7 @@ pub struct KeyStatus {
 }
 
 impl KeyStatus {
-    fn of(row: &KeyRow, now: RingTime, seal_id: Option<&str>, roots: [Option<usize>; 2]) -> Self {
+    fn of(row: &KeyRow, now: StoreTime, seal_id: Option<&str>, roots: [Option<usize>; 2]) -> Self {
         let [row_root, seal_root] = roots;
         let own_seal = row.sealed().map(|sealed| sealed.seal_id.clone());
         Self {
@@ -130,7 +131,7 @@ impl RingStatus {
         root: Option<&RootSecrets>,
     ) -> Result<Option<Self>, RingError> {
         let LoadedRing { now, ring } = load(store, issuer).await?;
-        let wall = RingTime::from(SystemTime::now());
+        let wall = StoreTime::from(SystemTime::now());
         let Some((version, mut stored)) = ring else { return Ok(None) };
         if stored.keys.is_empty() {
             return Err(RingError::NoKeys);
@@ -171,7 +172,7 @@ impl RingStatus {
     }
 
     /// When the ring changes next by itself: the next time of any of its keys that is yet to come.
-    pub fn next_change(&self) -> Option<RingTime> {
+    pub fn next_change(&self) -> Option<StoreTime> {
         let times =
             self.keys.iter().filter(|key| key.times.withdrawn_at.is_none()).flat_map(|key| {
                 let KeyTimes { signs_from, signs_until, verifies_until, .. } = key.times;

@@ -5,10 +5,11 @@ use portcullis::{Algorithm, Clock, Error, Secret};
 use super::*;
 use crate::keeper::IssuerEvent;
 use crate::machine::MachineTime;
-use crate::ring::{Phase, RingTime, Schedule, ScheduleFault};
+use crate::ring::{Phase, Schedule, ScheduleFault};
 use crate::root::RootFault;
 use crate::row::{ForeignRing, ForeignRow};
 use crate::store::{FileRing, LoadedRing, MemoryRing, RingVersion, StoreError, StoredRing, Swap};
+use crate::time::StoreTime;
 use crate::{RingError, RootSecrets};
 
 const ISSUER: &str = "https://id.example";
@@ -27,8 +28,8 @@ impl MachineTime for Time {
         *self.0.lock().expect("no panic")
     }
 
-    fn wall(&self) -> RingTime {
-        RingTime::from_millis(NOW * 1000).after(self.elapsed())
+    fn wall(&self) -> StoreTime {
+        StoreTime::from_millis(NOW * 1000).after(self.elapsed())
     }
 }
 
@@ -622,14 +623,14 @@ async fn a_reading_of_what_is_as_it_should_be_asks_the_store_once() {
 
 impl World {
     /// At this instant of the ring's clock.
-    fn set_at(&self, at: RingTime) {
-        self.set(at.since(RingTime::from_millis(NOW * 1000)));
+    fn set_at(&self, at: StoreTime) {
+        self.set(at.since(StoreTime::from_millis(NOW * 1000)));
     }
 
     /// An instance reads the ring by a clock that is ahead of the store's by as much as is allowed; or behind it.
     async fn read_off(&self, issuer: &TokenIssuer<MemoryRing>, seconds: i64) {
         let wall = self.time.wall().as_millis();
-        self.store.set_now(RingTime::from_millis(wall + 1000 * seconds));
+        self.store.set_now(StoreTime::from_millis(wall + 1000 * seconds));
         issuer.refresh().await.expect("a ring");
         self.store.set_now(self.time.wall());
     }
@@ -703,7 +704,7 @@ async fn the_last_token_of_a_key_passes_to_its_end_between_the_slowest_and_the_f
     assert_ne!(signing_key(&fast), old);
 
     // A verifier that is behind takes it for as long as its leeway lets it, with keys of an instance that is ahead.
-    let end = RingTime::from_millis(minted.expires_at.0 * 1000).after(seconds(30 + 15));
+    let end = StoreTime::from_millis(minted.expires_at.0 * 1000).after(seconds(30 + 15));
     world.set_at(end.before(seconds(1)));
     world.read_off(&fast, 15).await;
     let policy = verifier(&world, &fast, 15);

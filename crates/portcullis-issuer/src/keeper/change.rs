@@ -8,11 +8,12 @@ use super::held::check_published;
 use super::within::within;
 use super::{HeldKey, IssuerEvent, KMS_LIMIT, RingError, RingKeeper, Wanted};
 use crate::key::{KeyError, RemoteKey, SigningKey};
-use crate::ring::{Asked, KeyTimes, MAX_KEYS, Phase, Plan, RingTime};
+use crate::ring::{Asked, KeyTimes, MAX_KEYS, Phase, Plan};
 use crate::row::{KeyRow, MadeBy, PrivatePart};
 use crate::seal::{SealError, Sealed, SealedFor};
 use crate::signer::SignerError;
 use crate::store::{RingStore, RingVersion, StoredRing};
+use crate::time::StoreTime;
 
 /// How long a row is kept after the last token of its key expired.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -39,7 +40,7 @@ impl<S: RingStore> RingKeeper<S> {
         stored: &StoredRing,
         wanted: &mut Wanted,
         version: Option<RingVersion>,
-        now: RingTime,
+        now: StoreTime,
     ) -> Result<Option<Change>, RingError> {
         // Before anything else is believed of them.
         let made_by = self.rows.check_all(stored, version)?;
@@ -110,7 +111,7 @@ impl<S: RingStore> RingKeeper<S> {
         plan: &Plan,
         stored: &StoredRing,
         version: Option<RingVersion>,
-        now: RingTime,
+        now: StoreTime,
     ) -> Result<Vec<KeyRow>, RingError> {
         // The first key of a new ring is one that signs already, where there is one.
         let mut existing = self.locked(&self.existing).clone().filter(|_| version.is_none());
@@ -188,7 +189,7 @@ impl<S: RingStore> RingKeeper<S> {
     }
 
     /// Until when a token of a key may pass at who has not heard that it was withdrawn.
-    pub(super) fn ends(&self, times: &KeyTimes, lifetime: Duration) -> Option<RingTime> {
+    pub(super) fn ends(&self, times: &KeyTimes, lifetime: Duration) -> Option<StoreTime> {
         match times.withdrawn_at {
             Some(at) => Some(self.settings.schedule.verifies_until(at, lifetime)),
             None => times.verifies_until,
@@ -197,7 +198,7 @@ impl<S: RingStore> RingKeeper<S> {
 
     /// Keys whose rows are dropped: no token of them can pass, and what they were is long ago, or there are many. And where
     /// there is no room else, those that were withdrawn first.
-    fn forgotten(&self, plan: &Plan, lifetime: Duration, now: RingTime) -> Vec<usize> {
+    fn forgotten(&self, plan: &Plan, lifetime: Duration, now: StoreTime) -> Vec<usize> {
         let Plan { kept: keys, made } = plan;
         let end = |times: &KeyTimes| self.ends(times, lifetime);
         let mut over: Vec<_> = keys.iter().enumerate().collect();
@@ -220,7 +221,7 @@ impl<S: RingStore> RingKeeper<S> {
         &self,
         keys: &[KeyRow],
         withdrawn: &[usize],
-        now: RingTime,
+        now: StoreTime,
     ) -> Result<(), RingError> {
         let left = keys.iter().enumerate().filter(|(at, _)| !withdrawn.contains(at));
         let left: Vec<_> = left.map(|(_, row)| row).collect();
@@ -321,7 +322,7 @@ impl<S: RingStore> RingKeeper<S> {
 }
 
 /// The private part of a shared secret is kept for as long as its tokens pass, since it also verifies.
-fn keeping_secrets(mut plan: Plan, rows: &[KeyRow], now: RingTime) -> Plan {
+fn keeping_secrets(mut plan: Plan, rows: &[KeyRow], now: StoreTime) -> Plan {
     for (times, row) in plan.kept.iter_mut().zip(rows) {
         let is_needed = row.is_secret() && times.is_published(now);
         times.is_private_kept |= is_needed && row.times.is_private_kept;

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use portcullis::revocation::RevokeError;
 
 use super::{ReadRing, RingError};
-use crate::ring::{Phase, RingTime};
+use crate::ring::Phase;
 use crate::signer::SignerError;
 use crate::store::RingVersion;
+use crate::time::StoreTime;
 
 /// What happened to an issuer, as one instance sees it. It names keys by their public ids, and nobody.
 #[non_exhaustive]
@@ -21,7 +22,7 @@ pub enum IssuerEvent {
         /// Its id.
         key_id: String,
         /// When it signs.
-        signs_from: RingTime,
+        signs_from: StoreTime,
     },
     /// Another key signs than before.
     KeySigns {

@@ -11,9 +11,10 @@ use portcullis::{Algorithm, KeySet, Secret};
 use super::{ReadAt, RingError, RingKeeper};
 use crate::key::{KeyError, RemoteKey, SigningKey};
 use crate::machine::MachineTime;
-use crate::ring::{Phase, RingTime};
+use crate::ring::Phase;
 use crate::row::{KeyRow, PrivatePart, in_order};
 use crate::store::{RingStore, RingVersion, StoredRing};
+use crate::time::StoreTime;
 use crate::token::TokenHeader;
 
 const NO_KEYS: &str = r#"{"keys":[]}"#;
@@ -114,7 +115,7 @@ pub(crate) struct ReadRing {
 
 impl ReadRing {
     /// The ring's clock.
-    pub(crate) fn now(&self, time: &dyn MachineTime) -> RingTime {
+    pub(crate) fn now(&self, time: &dyn MachineTime) -> StoreTime {
         self.at.now.after(time.elapsed().saturating_sub(self.at.elapsed))
     }
 
@@ -129,7 +130,7 @@ impl ReadRing {
     }
 
     /// The key that signs.
-    pub(crate) fn signing(&self, now: RingTime) -> Option<(&KeyRow, &Arc<SigningPart>)> {
+    pub(crate) fn signing(&self, now: StoreTime) -> Option<(&KeyRow, &Arc<SigningPart>)> {
         let is_signing = |key: &&HeldKey| key.row.times.phase(now) == Phase::Signing;
         let mut signing = self.keys.iter().filter(is_signing);
         signing.find_map(|held| Some((&held.row, held.signing.as_ref()?)))
@@ -222,7 +223,7 @@ impl<S: RingStore> RingKeeper<S> {
 }
 
 /// Whether the public part of each key that is published is one. Names the first that is not.
-pub(super) fn check_published(rows: &[&KeyRow], now: RingTime) -> Result<(), RingError> {
+pub(super) fn check_published(rows: &[&KeyRow], now: StoreTime) -> Result<(), RingError> {
     let is_none = |row: &&&KeyRow| {
         row.times.is_published(now)
             && !row.is_secret()

@@ -2,24 +2,24 @@
 use core::time::Duration;
 
 use crate::machine::MachineTime;
-use crate::ring::RingTime;
+use crate::time::StoreTime;
 
 /// When a ring was read. The store's clock was looked at at some moment while the store was asked.
 #[derive(Clone, Copy)]
 pub(crate) struct ReadAt {
     /// The store's clock.
-    pub(super) now: RingTime,
+    pub(super) now: StoreTime,
     /// The machine's time when the store was asked.
     pub(super) elapsed: Duration,
     /// How long it took to answer.
     pub(super) took: Duration,
     /// The machine's clock when it had answered.
-    pub(super) wall: RingTime,
+    pub(super) wall: StoreTime,
 }
 
 impl ReadAt {
     /// The store was asked at `elapsed`, and just answered.
-    pub(super) fn new(now: RingTime, elapsed: Duration, time: &dyn MachineTime) -> Self {
+    pub(super) fn new(now: StoreTime, elapsed: Duration, time: &dyn MachineTime) -> Self {
         let took = time.elapsed().saturating_sub(elapsed);
         Self { now, elapsed, took, wall: time.wall() }
     }

@@ -3,17 +3,18 @@ use std::sync::Mutex;
 use portcullis::{Revocable, Secret};
 
 use super::*;
-use crate::ring::{Phase, RingTime, ScheduleFault};
+use crate::ring::{Phase, ScheduleFault};
 use crate::row::{ForeignRing, PrivatePart};
 use crate::seal::{Seal, SealError, Sealed, SealedFor};
 use crate::store::{MemoryRing, RingVersion, StoreError};
+use crate::time::StoreTime;
 
 const ISSUER: &str = "https://id.example";
 const OLD: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";
 const NEW: &str = "u9KXr4MZQy7hBtDfN1vCjEaPgS6oLw3k-new";
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// 2027-01-15.
-const NOW: RingTime = RingTime::from_millis(1_800_000_000_000);
+const NOW: StoreTime = StoreTime::from_millis(1_800_000_000_000);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A machine whose clocks stand still until they are set.
@@ -31,7 +32,7 @@ impl MachineTime for Stopped {
         self.0.lock().expect("no panic").0
     }
 
-    fn wall(&self) -> RingTime {
+    fn wall(&self) -> StoreTime {
         let (elapsed, ahead) = *self.0.lock().expect("no panic");
         NOW.after(elapsed).after(ahead)
     }
@@ -126,7 +127,7 @@ fn sealed(row: &mut KeyRow) -> &mut Sealed {
     }
 }
 
-fn signs(ring: &ReadRing, at: RingTime) -> String {
+fn signs(ring: &ReadRing, at: StoreTime) -> String {
     ring.signing(at).expect("a key that signs").0.key_id.clone()
 }
 
@@ -246,7 +247,7 @@ fn a_private_part_that_does_not_open_is_a_fault_and_no_reason_to_make_another() 
 #[test]
 fn whoever_writes_to_the_store_adds_no_key_and_moves_no_time() {
     let attacks: [fn(&mut StoredRing); 6] = [
-        |ring| ring.keys[1].times.signs_from = RingTime::from_millis(0),
+        |ring| ring.keys[1].times.signs_from = StoreTime::from_millis(0),
         |ring| ring.keys[0].times.verifies_until = None,
         |ring| ring.keys[0].public_jwk = ring.keys[1].public_jwk.clone(),
         |ring| {
@@ -429,7 +430,7 @@ fn a_store_whose_clock_is_off_for_a_moment_changes_nothing() {
     let keeper = fleet.keeper();
     due(&keeper).expect("a ring");
     let before = fleet.stored();
-    for at in [NOW.after(365 * DAY), NOW.before(365 * DAY), RingTime::from_millis(0)] {
+    for at in [NOW.after(365 * DAY), NOW.before(365 * DAY), StoreTime::from_millis(0)] {
         fleet.store.set_now(at);
         assert!(matches!(due(&keeper), Err(RingError::Clock { .. })));
         assert!(matches!(due(&fleet.keeper()), Err(RingError::Clock { .. })));

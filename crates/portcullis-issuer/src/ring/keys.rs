@@ -1,18 +1,18 @@
-use super::time::RingTime;
+use crate::time::StoreTime;
 
 /// The times of a key. What is not known yet is said with the key that comes next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyTimes {
     /// From when on it is in the key set.
-    pub published_at: RingTime,
+    pub published_at: StoreTime,
     /// From when on it signs.
-    pub signs_from: RingTime,
+    pub signs_from: StoreTime,
     /// When its successor signs. `None`: it has no successor yet.
-    pub signs_until: Option<RingTime>,
+    pub signs_until: Option<StoreTime>,
     /// Until when it is in the key set. `None`: it has no successor yet.
-    pub verifies_until: Option<RingTime>,
+    pub verifies_until: Option<StoreTime>,
     /// When it was taken out of the key set before its time: it may be in other hands.
-    pub withdrawn_at: Option<RingTime>,
+    pub withdrawn_at: Option<StoreTime>,
     /// Whether its private part is still there.
     pub is_private_kept: bool,
 }
@@ -36,7 +36,7 @@ pub enum Phase {
 
 impl KeyTimes {
     /// A key that is published from now on, and has no successor.
-    pub(super) fn new(published_at: RingTime, signs_from: RingTime) -> Self {
+    pub(super) fn new(published_at: StoreTime, signs_from: StoreTime) -> Self {
         Self {
             published_at,
             signs_from,
@@ -48,8 +48,8 @@ impl KeyTimes {
     }
 
     /// What the key does at this time.
-    pub fn phase(&self, now: RingTime) -> Phase {
-        let is_over = |end: Option<RingTime>| end.is_some_and(|end| end <= now);
+    pub fn phase(&self, now: StoreTime) -> Phase {
+        let is_over = |end: Option<StoreTime>| end.is_some_and(|end| end <= now);
         if self.withdrawn_at.is_some() {
             Phase::Withdrawn
         } else if now < self.published_at {
@@ -66,12 +66,12 @@ impl KeyTimes {
     }
 
     /// Whether it is in the key set at this time.
-    pub fn is_published(&self, now: RingTime) -> bool {
+    pub fn is_published(&self, now: StoreTime) -> bool {
         matches!(self.phase(now), Phase::Standby | Phase::Signing | Phase::Retired)
     }
 }
 
 /// The key that signs at this time, and can.
-pub(super) fn signing(keys: &[KeyTimes], now: RingTime) -> Option<usize> {
+pub(super) fn signing(keys: &[KeyTimes], now: StoreTime) -> Option<usize> {
     keys.iter().position(|key| key.phase(now) == Phase::Signing && key.is_private_kept)
 }

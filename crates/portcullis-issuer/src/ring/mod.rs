@@ -19,12 +19,10 @@
 mod keys;
 mod plan;
 mod schedule;
-mod time;
 
 pub use self::keys::{KeyTimes, Phase};
 pub use self::plan::{Asked, Plan};
 pub use self::schedule::{Schedule, ScheduleFault};
-pub use self::time::RingTime;
 
 /// The most keys of a ring: the one that signs, up to two that stand by, those that are over or withdrawn and whose tokens
 /// may still be about, and the latest of what was before.

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::keys::signing;
 use super::*;
+use crate::time::StoreTime;
 
 /// By how much the clock of each instance is off.
 const OFF: [i64; 3] = [-SKEW, 0, SKEW];
@@ -27,8 +28,8 @@ fn millis(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).expect("positive"))
 }
 
-fn at(now: i64) -> RingTime {
-    RingTime::from_millis(now)
+fn at(now: i64) -> StoreTime {
+    StoreTime::from_millis(now)
 }
 
 /// As tight as the inequalities allow.

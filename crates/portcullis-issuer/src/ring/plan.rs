@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use super::keys::{KeyTimes, signing};
 use super::schedule::Schedule;
-use super::time::RingTime;
+use crate::time::StoreTime;
 
 /// What is asked for besides what is due.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +35,7 @@ impl Plan {
         asked: Asked<'_>,
         schedule: &Schedule,
         lifetime: Duration,
-        now: RingTime,
+        now: StoreTime,
     ) -> Self {
         let mut plan = Self { kept: keys.to_vec(), made: Vec::new() };
         for index in asked.withdrawn {
@@ -60,7 +60,7 @@ impl Plan {
         made: impl Iterator<Item = KeyTimes>,
         schedule: &Schedule,
         lifetime: Duration,
-        now: RingTime,
+        now: StoreTime,
     ) -> Self {
         self.made = made.collect();
         self.end(schedule, lifetime, now);
@@ -73,7 +73,7 @@ impl Plan {
     }
 
     /// The key that signs next.
-    fn standby(&self, now: RingTime) -> Option<usize> {
+    fn standby(&self, now: StoreTime) -> Option<usize> {
         let stands_by = |(_, key): &(usize, &KeyTimes)| {
             key.withdrawn_at.is_none() && key.is_private_kept && key.signs_from > now
         };
@@ -82,7 +82,7 @@ impl Plan {
     }
 
     /// Sees to it that one key signs, on the clock of every instance, and another stands by.
-    fn complete(&mut self, schedule: &Schedule, lifetime: Duration, now: RingTime) {
+    fn complete(&mut self, schedule: &Schedule, lifetime: Duration, now: StoreTime) {
         // What was made by a clock that was ahead, and is right again: it is in the ring now.
         for key in self.kept.iter_mut().filter(|key| key.published_at > now) {
             key.published_at = now;
@@ -120,7 +120,7 @@ impl Plan {
     }
 
     /// Has each key end with what comes after it, and its private part be erased in time.
-    fn end(&mut self, schedule: &Schedule, lifetime: Duration, now: RingTime) {
+    fn end(&mut self, schedule: &Schedule, lifetime: Duration, now: StoreTime) {
         let mut begins: Vec<_> = self.kept.iter().chain(&self.made).copied().collect();
         begins.retain(|key| key.withdrawn_at.is_none());
         for key in self.kept.iter_mut().chain(&mut self.made) {
@@ -148,13 +148,13 @@ impl Plan {
 }
 
 /// Nobody signs with it any more, or verifies; also of one that is over, which a clock that goes back would bring back.
-fn withdraw(key: &mut KeyTimes, now: RingTime) {
+fn withdraw(key: &mut KeyTimes, now: StoreTime) {
     key.withdrawn_at.get_or_insert(now);
     key.is_private_kept = false;
 }
 
 /// Has it sign sooner than was said.
-fn advance(key: &mut KeyTimes, signs_from: RingTime) {
+fn advance(key: &mut KeyTimes, signs_from: StoreTime) {
     key.signs_from = signs_from;
     key.published_at = key.published_at.min(signs_from);
 }

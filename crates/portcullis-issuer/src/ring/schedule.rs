@@ -2,7 +2,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::time::RingTime;
+use crate::time::StoreTime;
 
 use crate::debug_as_displayed::debug_as_displayed;
 
@@ -138,12 +138,12 @@ impl Schedule {
     }
 
     /// When every verifier has a key that is published now.
-    pub(super) fn known_at(&self, now: RingTime) -> RingTime {
+    pub(super) fn known_at(&self, now: StoreTime) -> StoreTime {
         now.after(self.publish_ahead)
     }
 
     /// When every instance that still signs has read what is written now, on the clock of each.
-    pub(super) fn read_at(&self, now: RingTime) -> RingTime {
+    pub(super) fn read_at(&self, now: StoreTime) -> StoreTime {
         now.after(self.stale).after(self.two_clocks())
     }
 
@@ -164,33 +164,33 @@ impl Schedule {
     /// any instance: if its settings are others, the interval may be too short for it, and the key signs later.
     pub(super) fn successor_signs_from(
         &self,
-        before: RingTime,
-        now: RingTime,
+        before: StoreTime,
+        now: StoreTime,
         lifetime: Duration,
-    ) -> RingTime {
+    ) -> StoreTime {
         let interval = self.interval.max(self.shortest_interval(lifetime));
         before.after(interval).max(now.after(self.publish_ahead))
     }
 
     /// What is over on the clock of every instance: what begins at once begins then, so that one which is behind does
     /// not wait for it.
-    pub(super) fn on_every_clock(&self, now: RingTime) -> RingTime {
+    pub(super) fn on_every_clock(&self, now: StoreTime) -> StoreTime {
         now.before(self.two_clocks())
     }
 
     /// When no token of a key that signs no longer from `signs_until` on can pass by its times: the last, signed by the
     /// slowest clock, has passed the most lenient verifier. Until then the key is published, unless it was withdrawn.
-    pub(crate) fn verifies_until(&self, signs_until: RingTime, lifetime: Duration) -> RingTime {
+    pub(crate) fn verifies_until(&self, signs_until: StoreTime, lifetime: Duration) -> StoreTime {
         signs_until.after(lifetime).after(self.beyond_expiry())
     }
 
     /// When the private part of such a key is erased: when no instance can still sign with it.
-    pub(super) fn erased_at(&self, signs_until: RingTime) -> RingTime {
+    pub(super) fn erased_at(&self, signs_until: StoreTime) -> StoreTime {
         signs_until.after(self.two_clocks()).after(self.reload)
     }
 
     /// The last expiry of a token whose key is published until `verifies_until`.
-    pub(crate) fn last_expiry(&self, verifies_until: RingTime) -> RingTime {
+    pub(crate) fn last_expiry(&self, verifies_until: StoreTime) -> StoreTime {
         verifies_until.before(self.beyond_expiry())
     }
 

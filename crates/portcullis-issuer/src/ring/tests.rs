@@ -7,13 +7,14 @@ use proptest::sample::Index;
 
 use super::keys::signing;
 use super::*;
+use crate::time::StoreTime;
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn at(now: i64) -> RingTime {
-    RingTime::from_millis(now)
+fn at(now: i64) -> StoreTime {
+    StoreTime::from_millis(now)
 }
 
 /// Where all histories begin, so that clocks may be behind.

@@ -15,9 +15,10 @@ use tokio::runtime::Handle;
 
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use crate::debug_as_displayed::debug_as_displayed;
-use crate::ring::{KeyTimes, RingTime};
+use crate::ring::KeyTimes;
 use crate::row::{KeyRow, PrivatePart};
 use crate::seal::Sealed;
+use crate::time::StoreTime;
 
 /// The most bytes of a file that is read, and so of one that is written: a ring has some 2 KiB for each key, and 64 keys at
 /// most.
@@ -264,7 +265,7 @@ impl Key {
             withdrawn_at,
             is_private_kept,
         } = row.times;
-        let millis = |at: Option<RingTime>| at.map(RingTime::as_millis);
+        let millis = |at: Option<StoreTime>| at.map(StoreTime::as_millis);
         let (seal_id, sealed, signer_key) = match &row.private {
             Some(PrivatePart::Sealed(Sealed { seal_id, bytes })) => {
                 (Some(seal_id.clone()), Some(BASE64_URL_SAFE_NO_PAD.encode(bytes)), None)
@@ -299,7 +300,7 @@ impl Key {
             (None, None, None) => None,
             _ => return None,
         };
-        let time = RingTime::from_millis;
+        let time = StoreTime::from_millis;
         let times = KeyTimes {
             published_at: time(self.published_at),
             signs_from: time(self.signs_from),
@@ -378,7 +379,7 @@ mod tests {
     const ISSUER: &str = "https://id.example";
 
     fn ring(keys: usize) -> StoredRing {
-        let at = |at: i64| RingTime::from_millis(1_800_000_000_000 + at);
+        let at = |at: i64| StoreTime::from_millis(1_800_000_000_000 + at);
         let row = |number: usize| KeyRow {
             key_id: format!("k{number}"),
             algorithm: "ES256".to_owned(),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
-use crate::ring::RingTime;
+use crate::time::StoreTime;
 
 /// Rings in memory: for tests. Clones share them, as the instances of a fleet share a database.
 ///
@@ -16,7 +16,7 @@ pub struct MemoryRing(Arc<Mutex<Inner>>);
 struct Inner {
     rings: HashMap<String, (RingVersion, StoredRing)>,
     /// `None`: the machine's clock.
-    now: Option<RingTime>,
+    now: Option<StoreTime>,
     fault: Option<StoreError>,
     is_empty: bool,
 }
@@ -28,7 +28,7 @@ impl MemoryRing {
     }
 
     /// Stops the store's clock at this time, for tests.
-    pub fn set_now(&self, now: RingTime) {
+    pub fn set_now(&self, now: StoreTime) {
         self.with(|inner| inner.now = Some(now));
     }
 

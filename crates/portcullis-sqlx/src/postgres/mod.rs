@@ -28,7 +28,7 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
-use portcullis_issuer::ring::RingTime;
+use portcullis_issuer::StoreTime;
 use portcullis_issuer::store::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Row as _};
@@ -239,7 +239,7 @@ impl PostgresRing {
             )
             .into());
         }
-        let now = RingTime::from_millis(first.try_get("now")?);
+        let now = StoreTime::from_millis(first.try_get("now")?);
         load::ring(&rows, now)
     }
 

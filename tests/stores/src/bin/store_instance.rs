@@ -16,7 +16,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, BufRead as _};
 
-use portcullis_issuer::ring::RingTime;
+use portcullis_issuer::StoreTime;
 use portcullis_issuer::{RingError, TokenIssuer};
 use portcullis_stores_tests::{OLD, Ring, Stop, Stopping, builder, mint, quick, signer};
 use serde_json::json;
@@ -109,7 +109,7 @@ async fn answer(
             let issuer = built()?;
             let status = issuer.status().ok_or("no ring")?;
             let keys = status.keys.iter().map(|key| {
-                let millis = |at: RingTime| at.as_millis();
+                let millis = |at: StoreTime| at.as_millis();
                 json!({
                     "id": key.key_id,
                     "from": millis(key.times.signs_from),

@@ -1,11 +1,11 @@
 use core::fmt;
 use core::time::Duration;
 
-/// An instant of the ring's clock, which is that of its store: milliseconds since 1970.
+/// An instant of a store's clock, by which all instances go: milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct RingTime(i64);
+pub struct StoreTime(i64);
 
-impl RingTime {
+impl StoreTime {
     /// The instant that this many milliseconds after 1970 began is. One before 1970 counts as its beginning.
     pub const fn from_millis(millis: i64) -> Self {
         Self(if millis < 0 { 0 } else { millis })
@@ -38,7 +38,7 @@ impl RingTime {
 }
 
 /// As in RFC 3339, in UTC: `2027-01-15T08:00:00Z`. Beyond the year 9999, in seconds since 1970.
-impl fmt::Display for RingTime {
+impl fmt::Display for StoreTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(time) => time.fmt(f),
@@ -47,7 +47,7 @@ impl fmt::Display for RingTime {
     }
 }
 
-impl From<std::time::SystemTime> for RingTime {
+impl From<std::time::SystemTime> for StoreTime {
     /// Whole milliseconds, rounded down. A time before 1970 counts as its beginning.
     fn from(time: std::time::SystemTime) -> Self {
         let since = time.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
