@@ -1011,6 +1011,30 @@ mod lifts {
     }
 
     #[tokio::test]
+    async fn a_list_says_which_version_a_subject_needs_until_that_is_over_or_lifted() {
+        let clock = FixedClock::at(NOW);
+        let revocations = Revocations::options().clock(clock.clone()).in_memory();
+        let needed = |subject: &str| revocations.version_needed(NAME, subject);
+        assert_eq!(needed("alice"), None);
+        for (raised, expected) in [(7, 7), (5, 7), (8, 8)] {
+            revocations.revoke_versions_below(NAME, "alice", raised).await.expect("revoked");
+            assert_eq!(needed("alice"), Some(expected), "{raised}");
+        }
+        assert_eq!(needed("bob"), None);
+        assert_eq!(revocations.version_needed("https://other.example", "alice"), None);
+        let (issuer, subject) = (NAME.to_owned(), "alice".to_owned());
+        revocations
+            .lift(&Revocation::Version { issuer, subject, current: 0 })
+            .await
+            .expect("lifted");
+        assert_eq!(needed("alice"), None);
+        revocations.revoke_versions_below(NAME, "alice", 2).await.expect("revoked");
+        assert_eq!(needed("alice"), Some(2));
+        clock.set(NOW + 2 * 86_400);
+        assert_eq!(needed("alice"), None);
+    }
+
+    #[tokio::test]
     async fn what_was_lifted_65_535_times_stays_revoked() {
         let list = options().shared([1; 16], Duration::from_secs(60));
         list.record_contact(Moment::now());

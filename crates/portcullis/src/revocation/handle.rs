@@ -248,6 +248,18 @@ impl Revocations {
         self.list.is_revoked(revocation)
     }
 
+    /// The version that the tokens of a subject need, as far as this process knows: lower ones [are
+    /// revoked](Self::revoke_versions_below). `None`: none are.
+    pub fn version_needed(&self, issuer: &str, subject: &str) -> Option<u64> {
+        self.list.version_needed(issuer, subject)
+    }
+
+    /// Whether other processes write to the list, by [a store](crate::revocation::store::RevocationStore). If not, what is
+    /// revoked here is revoked in this process alone.
+    pub fn is_shared(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Lifts what was revoked by mistake: everything of this kind, issuer and name that was revoked up to now, as far
     /// as this process knows. It passes again in this process and wherever its store's entries are followed. Times and
     /// versions in `revocation` do not count.

@@ -380,6 +380,15 @@ impl RevocationList {
         inner.is_said(&key.digest(Of::Name { lifts }, kind, issuer, name), kind)
     }
 
+    /// The version that a subject's tokens need, if an entry says so that is not over.
+    pub(super) fn version_needed(&self, issuer: &str, subject: &str) -> Option<u64> {
+        let inner = &*self.0;
+        let (kind, key) = (Revocable::Version, inner.key.load());
+        let lifts = inner.lifts(&key, kind, issuer, subject);
+        let said = inner.said(kind, &key.digest(Of::Name { lifts }, kind, issuer, subject));
+        said.filter(|(_, ends)| *ends >= inner.now()).map(|(version, _)| version)
+    }
+
     /// The entry that says that what `revocation` names is no longer revoked.
     pub(super) fn lift(&self, revocation: &Revocation) -> Result<RevocationEntry, RevokeError> {
         let inner = &*self.0;
