@@ -6,7 +6,6 @@ mod fresh;
 mod held;
 mod outbox;
 mod read_at;
-mod within;
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +21,6 @@ pub(crate) use self::fresh::keep_fresh;
 pub use self::held::PublishedKeys;
 pub(crate) use self::held::{HeldKey, HeldSigner, ReadRing, SigningPart};
 use self::read_at::ReadAt;
-use self::within::within;
 use crate::key::{ExistingKey, RemoteKey};
 use crate::machine::MachineTime;
 use crate::ring::Schedule;
@@ -32,6 +30,7 @@ use crate::seal::{AnySeal, RootSeal};
 use crate::signer::{AnySigner, SignerError};
 use crate::store::{LoadedRing, RingStore, StoreError, StoredRing, Swap};
 use crate::token::MintError;
+use crate::within::within;
 
 /// How often a change is offered anew where others change the ring at the same time. Each time one of them is done.
 const ATTEMPTS: usize = 16;
@@ -267,6 +266,11 @@ impl<S: RingStore> RingKeeper<S> {
             Some(off) => Err(IssuerNotReady::Clock { off: *off }),
             None => self.usable(),
         }
+    }
+
+    /// Where what is withdrawn, or ended, is revoked.
+    pub(crate) fn revocations(&self) -> Option<&Revocations> {
+        self.revocations.as_ref()
     }
 
     /// What seals new keys.

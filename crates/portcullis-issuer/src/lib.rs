@@ -21,14 +21,18 @@ mod issuer;
 mod keeper;
 mod key;
 mod machine;
+mod refresh;
 pub mod ring;
 mod root;
 mod row;
 pub mod seal;
+pub mod session;
+mod sessions;
 pub mod signer;
 pub mod store;
 mod time;
 mod token;
+mod within;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -40,7 +44,15 @@ pub use self::issuer::{
 };
 pub use self::keeper::{IssuerEvent, IssuerNotReady, PublishedKeys, RingError};
 pub use self::key::{ExistingKey, ExistingKeyFault, KeyError};
+pub use self::refresh::RefreshToken;
 pub use self::root::{RootFault, RootSecrets};
 pub use self::row::{ForeignRing, ForeignRow, KeyRow, PrivatePart};
+pub use self::session::{EndReason, LifetimeFault, Lifetimes, SessionId};
+pub use self::sessions::{
+    Answer, BeginError, Begun, CompleteSessions, EndError, Login, LoginAttempt, PreparedLogin,
+    RefreshError, RefreshRefusal, RefreshRequest, Refreshed, Session, SessionEvent, Sessions,
+    SessionsBuildError, SessionsBuilder, SessionsFault, SessionsUnavailable, Unanswered,
+    WantsQuestion, WantsSessionLifetimes, WantsSessionStore,
+};
 pub use self::time::StoreTime;
 pub use self::token::{AccessToken, MintError, Minted, NoClaims, RESERVED_CLAIMS};

@@ -1,6 +1,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use portcullis::UnixTime;
+
 /// An instant of a store's clock, by which all instances go: milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct StoreTime(i64);
@@ -14,6 +16,11 @@ impl StoreTime {
     /// Milliseconds since 1970 began.
     pub const fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// In whole seconds, rounded down, as a token has it.
+    pub(crate) const fn as_unix(self) -> UnixTime {
+        UnixTime(self.0 / 1000)
     }
 
     /// This instant and `duration` more, rounded up to a whole millisecond.

@@ -46,7 +46,7 @@ pub const RESERVED_CLAIMS: [&str; 26] = [
 
 /// The most bytes of a subject, client, session, authentication context or method: they end up in look-ups and stores,
 /// and a policy takes ids of so many.
-const MAX_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT: usize = 1024;
 
 /// The most bytes of claims: a policy takes tokens of 16 KiB unless it is told otherwise, and base64url needs a third more.
 const MAX_PAYLOAD: usize = 10 * 1024;
@@ -185,6 +185,15 @@ impl fmt::Debug for Minted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Minted").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
+}
+
+/// What bounds the times of a token, besides the lifetime of all and its key.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct TokenTimes {
+    /// It is issued no later than this: what it says was true then.
+    pub(crate) issued_by: Option<UnixTime>,
+    /// It is over by then.
+    pub(crate) over_by: Option<UnixTime>,
 }
 
 /// What all tokens of an issuer have in common.

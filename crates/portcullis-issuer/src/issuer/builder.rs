@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
 use super::publication::{Publication, PublicationFault};
-use super::{LONGEST_LIFETIME, TokenIssuer};
+use super::{LONGEST_LIFETIME, SessionKeys, TokenIssuer};
 use crate::debug_as_displayed::debug_as_displayed;
 use crate::keeper::{IssuerEvent, Parties, RingError, RingKeeper, Settings, Wanted, keep_fresh};
 use crate::key::{ExistingKey, SigningKey};
@@ -210,7 +210,7 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
     }
 
     #[cfg(test)]
-    pub(super) fn time(mut self, time: Arc<dyn MachineTime>) -> Self {
+    pub(crate) fn time(mut self, time: Arc<dyn MachineTime>) -> Self {
         self.state.time = time;
         self
     }
@@ -267,9 +267,11 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
         let (true, Ok(root), Ok(publication)) = (faults.is_empty(), root, publication) else {
             return Err(BuildError::Faults(faults));
         };
+        let session_keys = SessionKeys::of(&root, &self.issuer);
         let settings = Settings { issuer: self.issuer, algorithm, schedule, lifetime };
         let keeper = RingKeeper::new(settings, &root, store, parties, time);
-        let issuer = TokenIssuer::new(keeper, audiences, publication);
+        let issuer =
+            TokenIssuer::new(keeper, session_keys, is_refreshed_by_hand, audiences, publication);
         // What it issues has to pass. Asked before anything is written.
         if let Err(refused) = issuer.policy_builder().build() {
             let fault = IssuerFault::Policy { reason: refused.to_string() };

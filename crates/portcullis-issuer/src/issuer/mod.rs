@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis::{Algorithm, Issuer, Keys, Policy, PolicyBuilder, TokenType, UnixTime};
+use portcullis::{Algorithm, Issuer, Keys, Policy, PolicyBuilder, TokenType};
 use serde::Serialize;
 
 pub use self::builder::{
@@ -26,8 +26,10 @@ use crate::keeper::{
     HeldSigner, IssuerNotReady, PublishedKeys, RingError, RingKeeper, SigningPart, Wanted,
 };
 use crate::key::SigningKey;
+use crate::root::{RootKey, RootSecrets};
 use crate::store::RingStore;
-use crate::token::{AccessToken, MintError, Minted, TokenTerms, Unsigned};
+use crate::time::StoreTime;
+use crate::token::{AccessToken, MintError, Minted, TokenTerms, TokenTimes, Unsigned};
 
 /// Issues access tokens, with keys that follow each other by themselves.
 ///
@@ -63,6 +65,8 @@ pub struct TokenIssuer<S>(Arc<Inner<S>>);
 
 struct Inner<S> {
     keeper: Arc<RingKeeper<S>>,
+    session_keys: SessionKeys,
+    is_refreshed_by_hand: bool,
     audiences: Vec<String>,
     terms: TokenTerms,
     publication: Publication,
@@ -79,12 +83,26 @@ impl TokenIssuer<()> {
 }
 
 impl<S: RingStore> TokenIssuer<S> {
-    fn new(keeper: RingKeeper<S>, audiences: Vec<String>, publication: Publication) -> Self {
+    fn new(
+        keeper: RingKeeper<S>,
+        session_keys: SessionKeys,
+        is_refreshed_by_hand: bool,
+        audiences: Vec<String>,
+        publication: Publication,
+    ) -> Self {
         let settings = &keeper.settings;
         let terms = TokenTerms::new(&settings.issuer, &audiences, settings.lifetime);
         let minted = AtomicU64::new(0);
         let keeper = Arc::new(keeper);
-        Self(Arc::new(Inner { keeper, audiences, terms, publication, minted }))
+        Self(Arc::new(Inner {
+            keeper,
+            session_keys,
+            is_refreshed_by_hand,
+            audiences,
+            terms,
+            publication,
+            minted,
+        }))
     }
 
     /// Its identifier (`iss`).
@@ -100,7 +118,16 @@ impl<S: RingStore> TokenIssuer<S> {
     /// What is to stand in it cannot, the ring was not read for too long, or the signer cannot be asked:
     /// [`MintError::is_unavailable`] tells the last two, which are a 503.
     pub async fn mint<C: Serialize>(&self, what: &AccessToken<C>) -> Result<Minted, MintError> {
-        let (signing, unsigned) = self.unsigned(what)?;
+        self.mint_within(what, TokenTimes::default()).await
+    }
+
+    /// As [`mint`](Self::mint), with times that are bounded further.
+    pub(crate) async fn mint_within<C: Serialize>(
+        &self,
+        what: &AccessToken<C>,
+        times: TokenTimes,
+    ) -> Result<Minted, MintError> {
+        let (signing, unsigned) = self.unsigned(what, times)?;
         let signature = match &signing.signer {
             HeldSigner::Here(key) => key.sign(unsigned.input())?,
             HeldSigner::AtSigner(key) => self.0.keeper.sign_there(key, unsigned.input()).await?,
@@ -114,7 +141,7 @@ impl<S: RingStore> TokenIssuer<S> {
     ///
     /// Those of `mint`, and [`MintError::Waits`] where the private key is at a [signer](crate::signer::Signer).
     pub fn mint_now<C: Serialize>(&self, what: &AccessToken<C>) -> Result<Minted, MintError> {
-        let (signing, unsigned) = self.unsigned(what)?;
+        let (signing, unsigned) = self.unsigned(what, TokenTimes::default())?;
         match &signing.signer {
             HeldSigner::Here(key) => {
                 let signature = key.sign(unsigned.input())?;
@@ -128,14 +155,15 @@ impl<S: RingStore> TokenIssuer<S> {
     fn unsigned<C: Serialize>(
         &self,
         what: &AccessToken<C>,
+        times: TokenTimes,
     ) -> Result<(Arc<SigningPart>, Unsigned), MintError> {
         let keeper = &self.0.keeper;
         let ring = keeper.usable_to_sign()?;
         let now = ring.now(&*keeper.time);
         let (row, signing) = ring.signing(now).ok_or(MintError::NoKey)?;
         let end = row.times.verifies_until.map(|end| keeper.settings.schedule.last_expiry(end));
-        let not_after = end.map(|end| UnixTime(end.as_millis() / 1000));
-        let now = UnixTime(now.as_millis() / 1000);
+        let not_after = end.map(StoreTime::as_unix).into_iter().chain(times.over_by).min();
+        let now = times.issued_by.map_or(now.as_unix(), |by| by.min(now.as_unix()));
         let unsigned = self.0.terms.write(what, &signing.header, now, not_after)?;
         Ok((Arc::clone(signing), unsigned))
     }
@@ -143,6 +171,25 @@ impl<S: RingStore> TokenIssuer<S> {
     fn done(&self, unsigned: Unsigned, signature: &[u8]) -> Minted {
         self.0.minted.fetch_add(1, Ordering::Relaxed);
         unsigned.signed(signature)
+    }
+
+    /// The time that it signs by.
+    pub(crate) fn now(&self) -> Result<StoreTime, IssuerNotReady> {
+        let keeper = &self.0.keeper;
+        Ok(keeper.usable_to_sign()?.now(&*keeper.time))
+    }
+
+    /// What sessions are kept with.
+    pub(crate) fn session_keys(&self) -> &SessionKeys {
+        &self.0.session_keys
+    }
+
+    pub(crate) fn keeper(&self) -> &RingKeeper<S> {
+        &self.0.keeper
+    }
+
+    pub(crate) fn is_refreshed_by_hand(&self) -> bool {
+        self.0.is_refreshed_by_hand
     }
 
     /// The public keys, as verifiers fetch them.
@@ -259,6 +306,20 @@ impl<S: RingStore> TokenIssuer<S> {
 
     async fn read(&self, wanted: Wanted) -> Result<(), RingError> {
         self.0.keeper.go_through(wanted).await
+    }
+}
+
+/// What sessions of an issuer are kept with: keys that come of the root secrets.
+pub(crate) struct SessionKeys {
+    /// What refresh tokens are authenticated by.
+    pub(crate) tokens: Vec<RootKey>,
+    /// What rows are authenticated by.
+    pub(crate) rows: Vec<RootKey>,
+}
+
+impl SessionKeys {
+    fn of(root: &RootSecrets, issuer: &str) -> Self {
+        Self { tokens: root.keys("refresh", issuer), rows: root.keys("session", issuer) }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use portcullis::{Algorithm, Clock, Error, Secret};
+use portcullis::{Algorithm, Clock, Error, Secret, UnixTime};
 
 use super::*;
 use crate::keeper::IssuerEvent;

@@ -5,7 +5,6 @@ use portcullis::{Algorithm, KeySet, Revocation};
 use zeroize::Zeroizing;
 
 use super::held::check_published;
-use super::within::within;
 use super::{HeldKey, IssuerEvent, KMS_LIMIT, RingError, RingKeeper, Wanted};
 use crate::key::{KeyError, RemoteKey, SigningKey};
 use crate::ring::{Asked, KeyTimes, MAX_KEYS, Phase, Plan};
@@ -14,6 +13,7 @@ use crate::seal::{SealError, Sealed, SealedFor};
 use crate::signer::SignerError;
 use crate::store::{RingStore, RingVersion, StoredRing};
 use crate::time::StoreTime;
+use crate::within::within;
 
 /// How long a row is kept after the last token of its key expired.
 const HISTORY: Duration = Duration::from_secs(90 * 24 * 60 * 60);

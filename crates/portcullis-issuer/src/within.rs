@@ -9,7 +9,7 @@ use tokio::time::timeout;
 /// What `asked` comes to, or `late` where that takes longer than `limit`.
 ///
 /// Only what has to be waited for needs a timer. Where no tokio runs, nothing is bounded.
-pub(super) async fn within<T, E>(
+pub(crate) async fn within<T, E>(
     limit: Duration,
     asked: impl Future<Output = Result<T, E>>,
     late: impl FnOnce(Duration) -> E,

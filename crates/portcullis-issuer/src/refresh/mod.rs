@@ -1,0 +1,12 @@
+//! Is this refresh token current, a retry, or a replay?
+mod decide;
+mod format;
+mod secret;
+
+pub(crate) use self::decide::{Decision, Over, Rule, Standing, Which, decide};
+pub use self::format::RefreshToken;
+pub(crate) use self::format::{MAX_PREFIX, NotOurs, PREFIX, Presented, RefreshFormat};
+pub(crate) use self::secret::{RefreshSecret, random_salt};
+
+#[cfg(test)]
+mod model;

@@ -1,0 +1,307 @@
+//! A refresh: read, decide, ask, issue, and only then change anything.
+use core::fmt;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use portcullis::{Revocation, Revocations};
+
+use super::error::{RefreshError, RefreshRefusal, SessionsUnavailable};
+use super::event::SessionEvent;
+use super::question::Answered;
+use super::session::Session;
+use super::{Inner, ReadSession};
+use crate::refresh::{
+    Decision, NotOurs, Over, Presented, RefreshToken, Standing, Which, decide, random_salt,
+};
+use crate::session::{EndReason, Previous, Rotation, SessionRow};
+use crate::store::Swap;
+use crate::token::Minted;
+
+/// How often a refresh looks again where others changed the session at the same time.
+const ATTEMPTS: usize = 3;
+
+/// A refresh token as it came, and who sent it. `Debug` does not show it.
+#[derive(Clone)]
+#[must_use]
+pub struct RefreshRequest<'r> {
+    pub(super) token: &'r str,
+    pub(super) client: &'r str,
+    pub(super) scopes: Option<Vec<String>>,
+}
+
+impl<'r> RefreshRequest<'r> {
+    /// A refresh token that came from this client: what its [login](super::LoginAttempt::succeeded) said.
+    pub fn new(token: &'r str, client: &'r str) -> Self {
+        Self { token, client, scopes: None }
+    }
+
+    /// The scopes of the access token, fewer than were granted (RFC 6749 §6). The next refresh may ask for all of them
+    /// again.
+    ///
+    /// If you do not call it: those that were granted.
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl fmt::Debug for RefreshRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshRequest").finish_non_exhaustive()
+    }
+}
+
+/// A session that goes on. `Debug` does not show its tokens.
+#[derive(Clone)]
+pub struct Refreshed {
+    /// Its access token.
+    pub access: Minted,
+    /// Its refresh token from now on. `None`: the one that came is good for some more time. Then give the client none: it
+    /// has that one, or a newer one by the time that your answer arrives, whose place this must not take.
+    pub refresh: Option<RefreshToken>,
+    /// The session.
+    pub session: Session,
+}
+
+impl fmt::Debug for Refreshed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refreshed").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// A session that a refresh token came of, and what may be said of it.
+struct Known<'r> {
+    read: &'r ReadSession,
+    row: &'r SessionRow,
+    session: Session,
+}
+
+impl Inner {
+    pub(super) async fn refresh(
+        &self,
+        request: &RefreshRequest<'_>,
+    ) -> Result<Refreshed, RefreshError> {
+        let presented = self.format.read(request.token).map_err(|NotOurs| {
+            // Before the store is asked.
+            RefreshError::Refused(RefreshRefusal::NotOurs)
+        })?;
+        for _ in 0..ATTEMPTS {
+            let read = self.read(presented.session).await?;
+            if let Some(refreshed) = self.go_on(&presented, request, &read).await? {
+                self.observers.tell_done();
+                return Ok(refreshed);
+            }
+        }
+        Err(SessionsUnavailable::Contended.into())
+    }
+
+    /// `None`: somebody changed the session since it was read.
+    async fn go_on(
+        &self,
+        presented: &Presented,
+        request: &RefreshRequest<'_>,
+        read: &ReadSession,
+    ) -> Result<Option<Refreshed>, RefreshError> {
+        let refused = |refusal| Err(RefreshError::Refused(refusal));
+        let Some(row) = &read.row else { return refused(RefreshRefusal::Unknown) };
+        let known = Known { read, row, session: self.known(row)? };
+        // Before anything else is said or done: with another's token, a client neither goes on nor ends anything.
+        if row.client != request.client {
+            return refused(RefreshRefusal::Client);
+        }
+        if row.binding.is_some() {
+            return refused(RefreshRefusal::Bound);
+        }
+        let is_listed = row.ended.is_none() && self.is_listed(row);
+        let which = which(row, presented);
+        let decision = match decide(&standing(read, row), which, read.now, &self.rule) {
+            // The list knows of an end that the store lost.
+            Decision::Refuse(over) => return refused(over.into()),
+            _ if is_listed => Decision::End(EndReason::Revoked),
+            // Nothing of a token would be left.
+            _ if read.now.as_unix() >= row.ends_at.as_unix() => {
+                return refused(RefreshRefusal::Expired);
+            }
+            decision => decision,
+        };
+        match decision {
+            Decision::Refuse(over) => refused(over.into()),
+            Decision::End(reason) => {
+                self.end_found(&known, presented, reason).await?;
+                refused(RefreshRefusal::Ended(reason))
+            }
+            Decision::Keep => self.again(&known, request, None).await,
+            Decision::Again => {
+                let previous = row.previous.ok_or(SessionsUnavailable::Foreign)?;
+                let successor = presented.secret.successor(&previous.salt, row.id);
+                if !is_hash(&row.current_hash, &successor.hash()) {
+                    return Err(SessionsUnavailable::Foreign.into());
+                }
+                let token = self.format.write(row.id, row.generation, &successor);
+                self.again(&known, request, Some(token)).await
+            }
+            Decision::Rotate => {
+                let generation = row.generation.checked_add(1);
+                // Further than a session lasts that rotates each second.
+                let generation = generation.ok_or(SessionsUnavailable::Contended)?;
+                self.rotate(&known, request, presented, generation, false).await
+            }
+            Decision::Fork => self.rotate(&known, request, presented, row.generation, true).await,
+        }
+    }
+
+    /// Answers with no change: as long as it is the session that was read, when everything else has succeeded.
+    async fn again(
+        &self,
+        known: &Known<'_>,
+        request: &RefreshRequest<'_>,
+        refresh: Option<RefreshToken>,
+    ) -> Result<Option<Refreshed>, RefreshError> {
+        let access = self.access(known, request).await?;
+        // Nothing is swapped, which would show that it did not end meanwhile.
+        let Known { read, row, session } = known;
+        let now = self.read(row.id).await?;
+        self.check_age(read.elapsed)?;
+        let is_same = now.row.as_ref().is_some_and(|it| it.version == row.version)
+            && now.subject_version == read.subject_version
+            && now.now < row.idle_until.min(row.ends_at)
+            && !self.is_listed(row);
+        Ok(is_same.then(|| Refreshed { access, refresh, session: session.clone() }))
+    }
+
+    /// Puts another token in the place of the current one, when everything else has succeeded.
+    async fn rotate(
+        &self,
+        known: &Known<'_>,
+        request: &RefreshRequest<'_>,
+        presented: &Presented,
+        generation: u32,
+        keeps_time: bool,
+    ) -> Result<Option<Refreshed>, RefreshError> {
+        let Known { read, row, session } = known;
+        let access = self.access(known, request).await?;
+        let salt = random_salt().map_err(SessionsUnavailable::from)?;
+        let successor = presented.secret.successor(&salt, row.id);
+        let rotation = Rotation {
+            generation,
+            current_hash: successor.hash(),
+            previous: Previous { hash: presented.secret.hash(), salt },
+            idle: session.idle(),
+            keeps_time,
+            mac: self.rows.mac(row),
+        };
+        self.check_age(read.elapsed)?;
+        let swap = self.store.rotate(&self.issuer_id, row.id, row.version, &rotation);
+        match self.stored(swap).await? {
+            Swap::Lost => Ok(None),
+            Swap::Done => {
+                let refresh = Some(self.format.write(row.id, generation, &successor));
+                Ok(Some(Refreshed { access, refresh, session: session.clone() }))
+            }
+        }
+    }
+
+    /// Asks the application, and issues an access token.
+    async fn access(
+        &self,
+        known: &Known<'_>,
+        request: &RefreshRequest<'_>,
+    ) -> Result<Minted, RefreshError> {
+        let Known { read, row, session } = known;
+        let granted = session.scopes();
+        let scopes = request.scopes.as_deref().unwrap_or(granted);
+        if !scopes.iter().all(|scope| granted.contains(scope)) {
+            return Err(RefreshError::Scope);
+        }
+        match self.answer(session).await? {
+            Answered::Fault(error) => Err(error.into()),
+            Answered::GoOn(claims) => {
+                Ok(self.mint(session, row.subject_version, scopes, claims, read.now).await?)
+            }
+            Answered::End(reason) => {
+                let event = SessionEvent::Ended { session: row.id, reason };
+                self.end_quietly(row, reason, &event).await?;
+                Err(RefreshError::Refused(RefreshRefusal::Ended(reason)))
+            }
+        }
+    }
+
+    /// Ends the session of a token that must not go on.
+    async fn end_found(
+        &self,
+        known: &Known<'_>,
+        presented: &Presented,
+        reason: EndReason,
+    ) -> Result<(), SessionsUnavailable> {
+        let Known { read, row, .. } = known;
+        let event = match reason {
+            EndReason::Replay | EndReason::LostRotation => SessionEvent::Replayed {
+                session: row.id,
+                reason,
+                presented: presented.generation,
+                current: row.generation,
+                age: read.now.since(row.rotated_at),
+            },
+            _ => SessionEvent::Ended { session: row.id, reason },
+        };
+        self.end_quietly(row, reason, &event).await
+    }
+
+    /// Ends a session whose client is told that its token is refused, whatever becomes of its access tokens: those are revoked
+    /// in the background, if not now.
+    async fn end_quietly(
+        &self,
+        row: &SessionRow,
+        reason: EndReason,
+        event: &SessionEvent,
+    ) -> Result<(), SessionsUnavailable> {
+        self.end_in_store(row.id, reason, event).await?;
+        let _ = self.revoke_session(row.id).await;
+        Ok(())
+    }
+
+    /// Whether the list of revocations names it: the store may have been put back to before its end.
+    fn is_listed(&self, row: &SessionRow) -> bool {
+        let is_revoked = |list: &Revocations| {
+            let (issuer, session) = (self.issuer_id.clone(), row.id.to_string());
+            list.is_revoked(&Revocation::Session { issuer, session, until: None })
+        };
+        self.revocations.as_ref().is_some_and(is_revoked)
+            || self.is_outdated(&row.subject, row.subject_version)
+    }
+}
+
+fn standing(read: &ReadSession, row: &SessionRow) -> Standing {
+    Standing {
+        ended: row.ended.map(|ended| ended.reason),
+        idle_until: row.idle_until,
+        ends_at: row.ends_at,
+        rotated_at: row.rotated_at,
+        generation: row.generation,
+        is_outdated: row.subject_version < read.subject_version,
+    }
+}
+
+fn which(row: &SessionRow, presented: &Presented) -> Which {
+    let hash = presented.secret.hash();
+    if is_hash(&row.current_hash, &hash) {
+        Which::Current
+    } else if row.previous.is_some_and(|previous| is_hash(&previous.hash, &hash)) {
+        Which::Previous
+    } else {
+        Which::Other { generation: presented.generation }
+    }
+}
+
+fn is_hash(kept: &[u8; 32], presented: &[u8; 32]) -> bool {
+    verify_slices_are_equal(kept, presented).is_ok()
+}
+
+impl From<Over> for RefreshRefusal {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Ended(reason) => Self::Ended(reason),
+            Over::Idle => Self::Idle,
+            Over::Expired => Self::Expired,
+        }
+    }
+}
