@@ -84,6 +84,8 @@
 )]
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod bounded;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod call;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
@@ -95,6 +97,8 @@ mod names;
 pub mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod schema;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sessions;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -105,8 +109,8 @@ mod readme {}
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::names::NameFault;
 #[cfg(feature = "postgres")]
-pub use self::postgres::PostgresRing;
+pub use self::postgres::{PostgresRing, PostgresSessions};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::schema::SCHEMA_VERSION;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::SqliteRing;
+pub use self::sqlite::{SqliteRing, SqliteSessions};

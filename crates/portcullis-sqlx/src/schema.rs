@@ -2,7 +2,7 @@
 use portcullis_issuer::store::StoreError;
 
 /// The version of the tables that this release makes, and needs.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// What the table of versions says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,17 +59,21 @@ mod tests {
 
     #[test]
     fn tables_of_a_later_release_serve_where_that_says_so() {
-        assert_eq!(told(1, 1), None);
         assert_eq!(told(2, 1), None);
-        let told = told(3, 2).expect("refused");
-        assert!(told.contains("version 3") && told.contains("need 2 or later"), "{told}");
-        assert!(told.contains("this one needs 1: run the release"), "{told}");
+        assert_eq!(told(2, 2), None);
+        assert_eq!(told(3, 2), None);
+        let told = told(4, 3).expect("refused");
+        assert!(told.contains("version 4") && told.contains("need 3 or later"), "{told}");
+        assert!(told.contains("this one needs 2: run the release"), "{told}");
     }
 
     #[test]
     fn tables_of_an_earlier_release_are_to_be_migrated() {
-        let told = told(0, 0).expect("refused");
-        assert!(told.contains("version 0") && told.contains("needs 1: call `migrate`"), "{told}");
+        for version in [0, 1] {
+            let told = told(version, version).expect("refused");
+            assert!(told.contains(&format!("version {version}")), "{told}");
+            assert!(told.contains("needs 2: call `migrate`"), "{told}");
+        }
     }
 
     #[test]

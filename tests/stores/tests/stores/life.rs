@@ -205,3 +205,24 @@ async fn an_instance_that_runs_withdraws_again_what_a_backup_brings_back() {
         assert_eq!(row.private, None::<PrivatePart>, "its private part is gone as well");
     }
 }
+
+/// The release before this one had no sessions.
+#[tokio::test]
+async fn tables_of_the_release_before_are_brought_to_this_one_and_keep_their_keys() {
+    for database in Database::each().await {
+        let ring = database.ring().await;
+        let made = issuer(ring.clone()).await.unwrap();
+        let signer_before = signer(&made);
+        database.sql("DROP TABLE portcullis_sessions").await;
+        database.sql("DROP TABLE portcullis_subjects").await;
+        database.sql("UPDATE portcullis_schema SET version = 1, compatible_from = 1").await;
+        let told = ring.load(ISSUER).await.unwrap_err().reason;
+        assert!(told.contains("version 1") && told.contains("call `migrate`"), "{told}");
+        ring.migrate().await.unwrap();
+        assert_eq!(signer(&issuer(ring).await.unwrap()), signer_before);
+        assert_eq!(database.number("SELECT version FROM portcullis_schema").await, 2);
+        let from = database.number("SELECT compatible_from FROM portcullis_schema").await;
+        assert_eq!(from, 1, "the release before goes on");
+        assert_eq!(database.number("SELECT count(*) FROM portcullis_sessions").await, 0);
+    }
+}

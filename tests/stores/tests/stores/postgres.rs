@@ -295,22 +295,22 @@ async fn a_change_is_on_the_disk_before_it_counts_also_where_the_database_asks_f
 
 #[tokio::test]
 async fn tables_of_a_later_release_serve_if_they_say_so_and_are_refused_if_not() {
-    assert_eq!(SCHEMA_VERSION, 1);
+    assert_eq!(SCHEMA_VERSION, 2);
     let pool = pool().await;
     let ring = PostgresRing::new(pool.clone());
     let running = issuer(ring.clone()).await.unwrap();
     let (version, stored) = ring.load(ISSUER).await.unwrap().ring.unwrap();
     run(&pool, "ALTER TABLE portcullis_keys ADD COLUMN newer text").await;
-    run(&pool, "UPDATE portcullis_schema SET version = 2").await;
+    run(&pool, "UPDATE portcullis_schema SET version = 3").await;
     running.refresh().await.unwrap();
     ring.migrate().await.unwrap();
     assert_eq!(ring.swap(ISSUER, Some(version), &stored).await, Ok(Swap::Done));
 
     // Also where what this release reads is gone.
-    run(&pool, "UPDATE portcullis_schema SET compatible_from = 2").await;
+    run(&pool, "UPDATE portcullis_schema SET compatible_from = 3").await;
     for _ in 0..2 {
         let told = refused(&ring).await;
-        assert!(told.contains("have version 2") && told.contains("run the release"), "{told}");
+        assert!(told.contains("have version 3") && told.contains("run the release"), "{told}");
         assert_eq!(ring.migrate().await.unwrap_err().reason, told);
         let swap = ring.swap(ISSUER, Some(version), &stored).await;
         assert_eq!(swap.unwrap_err().reason, told);

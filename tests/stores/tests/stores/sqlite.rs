@@ -139,12 +139,12 @@ async fn tables_of_another_release_are_told_with_what_to_do() {
     let (version, stored) = ring.load(ISSUER).await.unwrap().ring.unwrap();
 
     run("ALTER TABLE portcullis_keys ADD COLUMN newer TEXT").await;
-    run("UPDATE portcullis_schema SET version = 2").await;
+    run("UPDATE portcullis_schema SET version = 3").await;
     running.refresh().await.unwrap();
     ring.migrate().await.unwrap();
-    run("UPDATE portcullis_schema SET compatible_from = 2").await;
+    run("UPDATE portcullis_schema SET compatible_from = 3").await;
     let told = refused().await;
-    assert!(told.contains("have version 2") && told.contains("run the release"), "{told}");
+    assert!(told.contains("have version 3") && told.contains("run the release"), "{told}");
     assert_eq!(ring.migrate().await.unwrap_err().reason, told);
     assert_eq!(ring.swap(ISSUER, Some(version), &stored).await.unwrap_err().reason, told);
     run("ALTER TABLE portcullis_keys RENAME COLUMN sealed TO private").await;

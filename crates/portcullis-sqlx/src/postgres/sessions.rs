@@ -1,0 +1,202 @@
+use portcullis_issuer::session::{
+    Created, EndedAll, EndedSession, ListedAfter, NewSession, RaisedSubject, Rotation, SessionRead,
+    SessionRow, SessionStore, SessionVersion, SubjectRead,
+};
+use portcullis_issuer::store::{StoreError, Swap};
+use portcullis_issuer::{EndReason, SessionId, StoreTime};
+use sqlx::{Connection as _, PgConnection, Postgres, Row as _};
+
+use super::database::{Database, Query, SEEN, call};
+use super::told::told;
+use crate::call::Failure;
+use crate::sessions::{self, limit, millis, session_store};
+
+/// The store's clock, when it is looked at: after whatever the statement waited for.
+const NOW: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+/// A session that is not over.
+const IS_LIVE: &str = "t.ended_at IS NULL AND NOW < least(t.idle_until, t.ends_at)";
+
+/// A session that was over before `$2`.
+const WAS_OVER: &str = "(t.ended_at < $2 OR least(t.idle_until, t.ends_at) < $2)";
+
+const SUBJECT: &str = "\
+    SELECT SEEN coalesce(v.version, 0) AS subject_version FROM portcullis_schema AS s \
+    LEFT JOIN portcullis_subjects AS v ON v.issuer = $1 AND v.subject = $2";
+
+const READ: &str = "\
+    SELECT SEEN coalesce(v.version, 0) AS current_subject_version, SESSION FROM portcullis_schema AS s \
+    LEFT JOIN portcullis_sessions AS t ON t.issuer = $1 AND t.id = $2 \
+    LEFT JOIN portcullis_subjects AS v ON v.issuer = $1 AND v.subject = t.subject";
+
+/// The subject's row is locked until the transaction ends: a login, and a logout everywhere, are one after the other.
+const LOCK_SUBJECT: &str = "\
+    INSERT INTO portcullis_subjects AS v (issuer, subject, version) VALUES ($1, $2, 0) \
+    ON CONFLICT (issuer, subject) DO UPDATE SET version = v.version RETURNING version AS subject_version";
+
+const END: &str = "\
+    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = $3, version = version + 1 \
+    WHERE issuer = $1 AND id = $2 AND ended_at IS NULL RETURNING id";
+
+const END_OLDEST: &str = "\
+    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = $3, version = version + 1 \
+    WHERE issuer = $1 AND id IN (SELECT t.id FROM portcullis_sessions AS t \
+    WHERE t.issuer = $1 AND t.subject = $2 AND IS_LIVE \
+    ORDER BY t.created_at DESC, t.id DESC OFFSET $4) AND ended_at IS NULL RETURNING id";
+
+const INSERT: &str = "\
+    INSERT INTO portcullis_sessions (issuer, id, subject, client, created_at, ends_at, details, binding, mac, \
+    subject_version, version, generation, current_hash, previous_hash, salt, rotated_at, idle_until, ended_at, \
+    end_reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+
+/// One statement, with the settings of a change: each costs a round trip, and this is the one that every user waits for.
+const ROTATE: &str = "\
+    UPDATE portcullis_sessions AS t SET version = t.version + 1, generation = $4, current_hash = $5, \
+    previous_hash = $6, salt = $7, rotated_at = CASE WHEN $8 THEN t.rotated_at ELSE NOW END, \
+    idle_until = least(NOW + $9, t.ends_at), mac = $10 \
+    FROM (SELECT CASE current_setting('synchronous_commit') \
+    WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END AS is_set) AS settings \
+    WHERE t.issuer = $1 AND t.id = $2 AND t.version = $3 AND IS_LIVE \
+    AND coalesce(settings.is_set, '') IS NOT NULL";
+
+const RAISE: &str = "\
+    INSERT INTO portcullis_subjects AS v (issuer, subject, version, raised_at) \
+    VALUES ($1, $2, greatest(1, NOW), NOW) ON CONFLICT (issuer, subject) \
+    DO UPDATE SET version = greatest(v.version + 1, NOW), raised_at = NOW RETURNING version AS subject_version";
+
+const END_ALL: &str = "\
+    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = $3, version = version + 1 \
+    WHERE issuer = $1 AND subject = $2 AND ended_at IS NULL AND id IS DISTINCT FROM $4 RETURNING id";
+
+const SPARE: &str = "\
+    UPDATE portcullis_sessions SET subject_version = $4, version = version + 1 \
+    WHERE issuer = $1 AND subject = $2 AND id = $3 AND ended_at IS NULL";
+
+const LIST: &str = "\
+    SELECT SEEN SESSION FROM portcullis_schema AS s LEFT JOIN LATERAL \
+    (SELECT * FROM portcullis_sessions AS t WHERE t.issuer = $1 AND t.subject = $2 AND IS_LIVE \
+    AND ($3::bigint IS NULL OR (t.created_at, t.id) < ($3, $4)) \
+    ORDER BY t.created_at DESC, t.id DESC LIMIT $5) AS t ON true \
+    ORDER BY t.created_at DESC, t.id DESC";
+
+const ENDED: &str = "\
+    SELECT SEEN t.id, t.ended_at FROM portcullis_schema AS s LEFT JOIN LATERAL \
+    (SELECT id, ended_at FROM portcullis_sessions WHERE issuer = $1 AND ended_at >= $2 \
+    AND ($3::bigint IS NULL OR (ended_at, id) > ($3, $4)) ORDER BY ended_at, id LIMIT $5) AS t ON true \
+    ORDER BY t.ended_at, t.id";
+
+/// A subject that is longer than any that this crate writes is not read.
+const RAISED: &str = "\
+    SELECT SEEN t.subject, t.version AS subject_version, t.raised_at FROM portcullis_schema AS s LEFT JOIN LATERAL \
+    (SELECT subject, version, raised_at FROM portcullis_subjects WHERE issuer = $1 AND raised_at >= $2 \
+    AND octet_length(subject) <= 1024 \
+    AND ($3::bigint IS NULL OR (raised_at, subject) > ($3, $4)) ORDER BY raised_at, subject LIMIT $5) AS t \
+    ON true ORDER BY t.raised_at, t.subject";
+
+const PRUNE: &str = "\
+    WITH step AS (SELECT id FROM portcullis_sessions WHERE issuer = $1 AND ($3::bytea IS NULL OR id > $3) \
+    ORDER BY id LIMIT $4), \
+    gone AS (DELETE FROM portcullis_sessions AS t USING step WHERE t.issuer = $1 AND t.id = step.id AND WAS_OVER) \
+    SELECT id, count(*) OVER () AS looked_at FROM step ORDER BY id DESC LIMIT 1";
+
+const ERASE_SESSIONS: &str = "\
+    DELETE FROM portcullis_sessions AS t WHERE t.issuer = $1 AND t.subject = $3 AND WAS_OVER";
+
+const ERASE_SUBJECT: &str = "\
+    DELETE FROM portcullis_subjects AS v WHERE v.issuer = $1 AND v.subject = $3 \
+    AND coalesce(v.raised_at, 0) < $2 AND NOT EXISTS \
+    (SELECT FROM portcullis_sessions AS t WHERE t.issuer = $1 AND t.subject = $3)";
+
+const IS_ERASED: &str = "\
+    SELECT NOT EXISTS (SELECT FROM portcullis_sessions AS t WHERE t.issuer = $1 AND t.subject = $2) \
+    AND NOT EXISTS (SELECT FROM portcullis_subjects AS v WHERE v.issuer = $1 AND v.subject = $2) AS is_erased";
+
+/// Sessions in PostgreSQL, for any number of instances.
+///
+/// ```no_run
+/// use portcullis_sqlx::PostgresSessions;
+/// use sqlx::postgres::PgPoolOptions;
+///
+/// # async fn open() -> Result<PostgresSessions, Box<dyn std::error::Error>> {
+/// let pool = PgPoolOptions::new()
+///     .connect("postgres://orders@db.internal/orders")
+///     .await?;
+/// let sessions = PostgresSessions::new(pool).schema("auth")?;
+/// sessions.migrate().await?; // or SQL of your own: see `postgres::SCHEMA`
+/// # Ok(sessions) }
+/// ```
+///
+/// A refresh is one reading and one change. The change stays on the page of the session's row (a *HOT* update), and waits for
+/// nothing but the disk.
+///
+/// Clones are one store. A call that is cut short, by its deadline or because nobody waits for it any more, takes its
+/// connection with it: the pool makes another.
+#[derive(Clone)]
+pub struct PostgresSessions(Database);
+
+told!(
+    PostgresSessions,
+    keeps: "Keeps sessions in the database of this pool. Nothing is asked yet.",
+    deadline: "If you do not call it: 5 s. A login or a refresh waits for it, and is answered with 503 then. What took over 10 s is not gone by, so more than that is of no use."
+);
+
+session_store!(PostgresSessions, Postgres, PgConnection);
+
+impl PostgresSessions {
+    /// A text of this file, whose words in capitals stand for what is said above.
+    fn query<'q>(&self, sql: &str) -> Query<'q> {
+        let sql =
+            sql.replace("SEEN", SEEN).replace("SESSION ", &format!("{} ", sessions::selected()));
+        let sql = sql.replace("IS_LIVE", IS_LIVE).replace("WAS_OVER", WAS_OVER);
+        self.0.query(&sql.replace("NOW", NOW))
+    }
+
+    async fn rotate_on(
+        &self,
+        connection: &mut PgConnection,
+        issuer: &str,
+        id: SessionId,
+        from: SessionVersion,
+        to: &Rotation,
+    ) -> Result<Swap, Failure> {
+        let Ok(from) = i64::try_from(from.0) else { return Ok(Swap::Lost) };
+        let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let rotated = self
+            .query(ROTATE)
+            .bind(issuer)
+            .bind(&id.as_bytes()[..])
+            .bind(from)
+            .bind(i64::from(to.generation))
+            .bind(&to.current_hash[..])
+            .bind(&to.previous.hash[..])
+            .bind(&to.previous.salt[..])
+            .bind(to.keeps_time)
+            .bind(millis(to.idle))
+            .bind(&to.mac)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(if rotated.rows_affected() > 0 { Swap::Done } else { Swap::Lost })
+    }
+
+    /// Looks at a step, and deletes of it. The last that it looked at, if there may be more.
+    async fn prune_on(
+        &self,
+        connection: &mut PgConnection,
+        issuer: &str,
+        before: StoreTime,
+        after: Option<SessionId>,
+        most: usize,
+    ) -> Result<Option<SessionId>, Failure> {
+        let pruned = self
+            .query(PRUNE)
+            .bind(issuer)
+            .bind(before.as_millis())
+            .bind(after.map(|after| after.as_bytes().to_vec()))
+            .bind(limit(most));
+        let rows = pruned.fetch_all(connection).await?;
+        let looked_at = rows.first().map(|row| row.try_get::<i64, _>("looked_at")).transpose()?;
+        let last = sessions::ids(&rows)?.pop();
+        Ok(last.filter(|_| looked_at == Some(limit(most))))
+    }
+}

@@ -1,0 +1,8 @@
+//! Sessions in a database, whichever it is.
+mod columns;
+mod steps;
+
+pub(crate) use self::columns::{
+    SessionColumns, code, ended, ids, limit, millis, now, number, raised, selected, sessions,
+};
+pub(crate) use self::steps::session_store;

@@ -1,0 +1,138 @@
+use std::time::SystemTime;
+
+use portcullis_issuer::store::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
+use sqlx::SqliteConnection;
+
+use super::database::{Database, Query, SEEN, call};
+use super::told::told;
+use crate::call::Failure;
+use crate::columns::{KeyColumns, kept_version, lifetime_millis};
+use crate::load;
+
+const FIRST: &str = "\
+    INSERT INTO portcullis_key_ring (issuer, version, longest_lifetime_ms, mac) VALUES (?1, 1, ?2, ?3) \
+    ON CONFLICT DO NOTHING";
+
+const NEXT: &str = "\
+    UPDATE portcullis_key_ring SET version = version + 1, longest_lifetime_ms = ?2, mac = ?3 \
+    WHERE issuer = ?1 AND version = ?4";
+
+const DELETE_KEYS: &str = "DELETE FROM portcullis_keys WHERE issuer = ?1";
+
+const INSERT_KEY: &str = "\
+    INSERT INTO portcullis_keys (issuer, key_id, algorithm, public_jwk, seal_id, sealed, signer_key, published_at, \
+    signs_from, signs_until, verifies_until, withdrawn_at, is_private_kept, mac) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+
+/// Rings in SQLite, for the instances of one machine.
+///
+/// ```
+/// use portcullis_sqlx::SqliteRing;
+/// use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = std::env::temp_dir();
+/// # let file = folder.join(format!("portcullis-{}.db", std::process::id()));
+/// let options = SqliteConnectOptions::new()
+///     .filename(&file)
+///     .create_if_missing(true);
+/// let pool = SqlitePoolOptions::new().connect_with(options).await?;
+/// let ring = SqliteRing::new(pool);
+/// ring.migrate().await?;
+/// # std::fs::remove_file(file)?;
+/// # Ok(()) }
+/// ```
+///
+/// Clones are one store. The store's clock is the machine's.
+#[derive(Clone)]
+pub struct SqliteRing(Database);
+
+told!(
+    SqliteRing,
+    keeps: "Keeps rings in the database of this pool. Nothing is asked yet.",
+    deadline: "If you do not call it: 5 s. An instance reads its ring once a minute and goes by what it read for ten, so it can wait for the next time. What took over 10 s is not gone by, so more than that is of no use."
+);
+
+impl SqliteRing {
+    async fn load_on(
+        &self,
+        connection: &mut SqliteConnection,
+        issuer: &str,
+    ) -> Result<LoadedRing, Failure> {
+        // Before the rows are read: what is decided by a ring is not decided for later than it.
+        let now = SystemTime::now().into();
+        let reading = self.0.query(&load::statement(is_issuer, SEEN)).bind(issuer);
+        load::ring(&self.0.read(connection, reading).await?, now)
+    }
+
+    async fn swap_on(
+        &self,
+        connection: &mut SqliteConnection,
+        issuer: &str,
+        from: Option<RingVersion>,
+        ring: &StoredRing,
+    ) -> Result<Swap, Failure> {
+        let Ok(from) = from.map(kept_version).transpose() else { return Ok(Swap::Lost) };
+        let lifetime = lifetime_millis(ring.longest_lifetime)?;
+        let keys: Vec<_> = ring.keys.iter().map(KeyColumns::of).collect();
+        load::check_written(&ring.mac, &keys)?;
+        let mut transaction = self.0.change(connection).await?;
+        let change = match from {
+            None => self.0.query(FIRST).bind(issuer).bind(lifetime).bind(&ring.mac),
+            Some(version) => {
+                self.0.query(NEXT).bind(issuer).bind(lifetime).bind(&ring.mac).bind(version)
+            }
+        };
+        if change.execute(&mut *transaction).await?.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(Swap::Lost);
+        }
+        self.0.query(DELETE_KEYS).bind(issuer).execute(&mut *transaction).await?;
+        for key in keys {
+            self.insert(issuer, key).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(Swap::Done)
+    }
+
+    fn insert<'q>(&self, issuer: &'q str, key: KeyColumns) -> Query<'q> {
+        self.0
+            .query(INSERT_KEY)
+            .bind(issuer)
+            .bind(key.key_id)
+            .bind(key.algorithm)
+            .bind(key.public_jwk)
+            .bind(key.seal_id)
+            .bind(key.sealed)
+            .bind(key.signer_key)
+            .bind(key.published_at)
+            .bind(key.signs_from)
+            .bind(key.signs_until)
+            .bind(key.verifies_until)
+            .bind(key.withdrawn_at)
+            .bind(key.is_private_kept)
+            .bind(key.mac)
+    }
+}
+
+/// The rows of these tables are entries of their index, and to seek among them reads each that is met as a whole, however
+/// long it is. So that none is, all rows are looked at, of which there are few.
+fn is_issuer(column: &str) -> String {
+    format!("CASE WHEN octet_length({column}) = octet_length(?1) THEN {column} END = ?1")
+}
+
+impl RingStore for SqliteRing {
+    async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
+        call!(&self.0, |connection| self.load_on(connection, issuer).await?)
+    }
+
+    async fn swap(
+        &self,
+        issuer: &str,
+        from: Option<RingVersion>,
+        ring: &StoredRing,
+    ) -> Result<Swap, StoreError> {
+        call!(&self.0, |connection| self.swap_on(connection, issuer, from, ring).await?)
+    }
+}
