@@ -1,10 +1,11 @@
-//! Databases of a test's own, and issuers whose rings stand in them.
+//! Databases of a test's own, and issuers whose rings and sessions stand in them.
 mod cluster;
 mod database;
 mod door;
 mod issuer;
 mod process;
 mod ring;
+mod sessions;
 
 use core::time::Duration;
 
@@ -14,6 +15,7 @@ pub use self::door::Door;
 pub use self::issuer::{AUDIENCE, ISSUER, NEW, OLD, builder, issuer, mint, quick, signer};
 pub use self::process::Process;
 pub use self::ring::{Ring, Stop, Stopping};
+pub use self::sessions::{SessionsIn, StoppingSessions, login_issuer, sessions};
 
 /// Waits until something holds, for as long as a test may take for it.
 ///

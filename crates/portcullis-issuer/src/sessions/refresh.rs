@@ -126,8 +126,9 @@ impl Inner {
         match decision {
             Decision::Refuse(over) => refused(over.into()),
             Decision::End(reason) => {
-                self.end_found(&known, presented, reason).await?;
-                refused(RefreshRefusal::Ended(reason))
+                // Who ended it first says why.
+                let is_ended = self.end_found(&known, presented, reason).await?;
+                if is_ended { refused(RefreshRefusal::Ended(reason)) } else { Ok(None) }
             }
             Decision::Keep => self.again(&known, request, None).await,
             Decision::Again => {
@@ -225,13 +226,13 @@ impl Inner {
         }
     }
 
-    /// Ends the session of a token that must not go on.
+    /// Ends the session of a token that must not go on. Whether it was not ended before.
     async fn end_found(
         &self,
         known: &Known<'_>,
         presented: &Presented,
         reason: EndReason,
-    ) -> Result<(), SessionsUnavailable> {
+    ) -> Result<bool, SessionsUnavailable> {
         let Known { read, row, .. } = known;
         let event = match reason {
             EndReason::Replay | EndReason::LostRotation => SessionEvent::Replayed {
@@ -247,16 +248,16 @@ impl Inner {
     }
 
     /// Ends a session whose client is told that its token is refused, whatever becomes of its access tokens: those are revoked
-    /// in the background, if not now.
+    /// in the background, if not now. Whether it was not ended before.
     async fn end_quietly(
         &self,
         row: &SessionRow,
         reason: EndReason,
         event: &SessionEvent,
-    ) -> Result<(), SessionsUnavailable> {
-        self.end_in_store(row.id, reason, event).await?;
+    ) -> Result<bool, SessionsUnavailable> {
+        let is_ended = self.end_in_store(row.id, reason, event).await?;
         let _ = self.revoke_session(row.id).await;
-        Ok(())
+        Ok(is_ended)
     }
 
     /// Whether the list of revocations names it: the store may have been put back to before its end.

@@ -93,11 +93,12 @@ const RAISED: &str = "\
     AND ($3::bigint IS NULL OR (raised_at, subject) > ($3, $4)) ORDER BY raised_at, subject LIMIT $5) AS t \
     ON true ORDER BY t.raised_at, t.subject";
 
+const STEP: &str = "\
+    SELECT id FROM portcullis_sessions WHERE issuer = $1 AND ($2::bytea IS NULL OR id > $2) ORDER BY id LIMIT $3";
+
+/// Each by itself: a range, or a join, may be read as the whole table.
 const PRUNE: &str = "\
-    WITH step AS (SELECT id FROM portcullis_sessions WHERE issuer = $1 AND ($3::bytea IS NULL OR id > $3) \
-    ORDER BY id LIMIT $4), \
-    gone AS (DELETE FROM portcullis_sessions AS t USING step WHERE t.issuer = $1 AND t.id = step.id AND WAS_OVER) \
-    SELECT id, count(*) OVER () AS looked_at FROM step ORDER BY id DESC LIMIT 1";
+    DELETE FROM portcullis_sessions AS t WHERE t.issuer = $1 AND t.id = ANY($3) AND WAS_OVER";
 
 const ERASE_SESSIONS: &str = "\
     DELETE FROM portcullis_sessions AS t WHERE t.issuer = $1 AND t.subject = $3 AND WAS_OVER";
@@ -188,15 +189,12 @@ impl PostgresSessions {
         after: Option<SessionId>,
         most: usize,
     ) -> Result<Option<SessionId>, Failure> {
-        let pruned = self
-            .query(PRUNE)
-            .bind(issuer)
-            .bind(before.as_millis())
-            .bind(after.map(|after| after.as_bytes().to_vec()))
-            .bind(limit(most));
-        let rows = pruned.fetch_all(connection).await?;
-        let looked_at = rows.first().map(|row| row.try_get::<i64, _>("looked_at")).transpose()?;
-        let last = sessions::ids(&rows)?.pop();
-        Ok(last.filter(|_| looked_at == Some(limit(most))))
+        let after = after.map(|after| after.as_bytes().to_vec());
+        let step = self.query(STEP).bind(issuer).bind(after).bind(limit(most));
+        let step = sessions::ids(&step.fetch_all(&mut *connection).await?)?;
+        let ids: Vec<_> = step.iter().map(|id| id.as_bytes().to_vec()).collect();
+        let pruned = self.query(PRUNE).bind(issuer).bind(before.as_millis()).bind(ids);
+        pruned.execute(connection).await?;
+        Ok(step.last().copied().filter(|_| step.len() == most))
     }
 }

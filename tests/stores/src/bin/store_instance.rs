@@ -9,16 +9,31 @@
 //! - `until VERSION TASKS`: so many tasks read the ring, again and again, until it has this version;
 //! - `stop read`, `stop changed`: from now on it stops there for ever, and says `stopped`;
 //! - `mint`: a token; `verify TOKEN`: `accepted` or `refused`;
-//! - `show`: the ring as JSON.
+//! - `show`: the ring as JSON;
+//! - `sessions`: sessions of an issuer over the ring and the store in the database;
+//! - `begin`: a login: its refresh token and its access token;
+//! - `go-on TASKS TOKEN`: so many tasks refresh with this token at once: each different outcome once, which is another token,
+//!   `kept`, or why not;
+//! - `sign-out TOKEN`; `look`: revokes what others ended;
+//! - `check TOKEN`: `accepted` or `refused` by a policy that enforces the list of revocations of this process;
+//! - `stop before CALL`, `stop after CALL`: from now on it stops for ever at this call of the store of sessions, and says
+//!   `stopped`.
 //!
 //! It answers `done` where nothing else is to be said, or the first error.
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, BufRead as _};
 
+use portcullis::{Policy, Revocable, Revocations};
+use portcullis_issuer::{EndReason, RefreshError, RefreshRequest, Sessions};
+
 use portcullis_issuer::StoreTime;
 use portcullis_issuer::{RingError, TokenIssuer};
-use portcullis_stores_tests::{OLD, Ring, Stop, Stopping, builder, mint, quick, signer};
+use portcullis_stores_tests::{
+    OLD, Ring, SessionsIn, Stop, Stopping, StoppingSessions, builder, login_issuer, mint, quick,
+    sessions, signer,
+};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -40,6 +55,77 @@ where
         last = Ok(result.map_err(|error| error.to_string())?);
     }
     last.map_err(Into::into)
+}
+
+/// Logins of this process.
+struct Logins {
+    store: StoppingSessions,
+    sessions: Option<(Sessions, Policy)>,
+}
+
+impl Logins {
+    /// What is done, and what is said of it. `None`: it is not about logins.
+    async fn answer(&mut self, line: &str, ring: &Ring) -> Result<Option<String>, Box<dyn Error>> {
+        let words: Vec<_> = line.split(' ').collect();
+        if let ["sessions"] = words[..] {
+            let revocations = Revocations::in_memory();
+            let issuer = login_issuer(ring.clone(), revocations.clone()).await?;
+            let enforced = revocations.enforce([Revocable::Session, Revocable::Version]);
+            let enforced = enforced.version_claims(["subject_version"]);
+            let policy = issuer.policy_builder().revocations(enforced).build()?;
+            self.sessions = Some((sessions(&issuer, self.store.clone()).await?, policy));
+            return Ok(Some("done".to_owned()));
+        }
+        let Some((sessions, policy)) = &self.sessions else { return Ok(None) };
+        Ok(Some(match words[..] {
+            ["begin"] => {
+                let attempt = sessions.attempt("alice").await?;
+                let begun = sessions.begin(attempt.succeeded("web")).await?;
+                format!("{} {}", begun.refresh.as_str(), begun.access.token)
+            }
+            ["go-on", tasks, token] => go_on(sessions, tasks.parse()?, token).await,
+            ["sign-out", token] => {
+                sessions.sign_out(&RefreshRequest::new(token, "web")).await?;
+                "done".to_owned()
+            }
+            ["sign-out-everywhere"] => {
+                sessions.end_all("alice", None, EndReason::SignedOutEverywhere).await?;
+                "done".to_owned()
+            }
+            ["look"] => {
+                sessions.catch_up().await?;
+                "done".to_owned()
+            }
+            ["check", token] => {
+                let is_good = policy.verify_token_now(token).is_ok();
+                if is_good { "accepted" } else { "refused" }.to_owned()
+            }
+            ["stop", place @ ("before" | "after"), call] => {
+                self.store.stop(place == "after", call);
+                "done".to_owned()
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// The different outcomes of so many refreshes at once.
+async fn go_on(sessions: &Sessions, tasks: usize, token: &str) -> String {
+    let mut set = JoinSet::new();
+    for _ in 0..tasks {
+        let (sessions, token) = (sessions.clone(), token.to_owned());
+        set.spawn(async move {
+            match sessions.refresh(&RefreshRequest::new(&token, "web")).await {
+                Ok(refreshed) => refreshed
+                    .refresh
+                    .map_or_else(|| "kept".to_owned(), |token| token.as_str().to_owned()),
+                Err(RefreshError::Refused(refusal)) => refusal.name().to_owned(),
+                Err(error) => error.to_string().replace(' ', "-"),
+            }
+        });
+    }
+    let outcomes: BTreeSet<_> = set.join_all().await.into_iter().collect();
+    outcomes.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// What is done, and what is said of it.
@@ -136,9 +222,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new()?;
     let ring = runtime.block_on(Ring::open(&url));
     let (stopping, mut issuer) = (Stopping::new(ring.clone()), None);
+    let store = StoppingSessions::new(runtime.block_on(SessionsIn::open(&url)));
+    let mut logins = Logins { store, sessions: None };
     println!("connected");
     for line in lines {
-        let said = runtime.block_on(answer(&line?, &stopping, &mut issuer, &ring));
+        let line = line?;
+        let said = runtime.block_on(async {
+            match logins.answer(&line, &ring).await {
+                Ok(None) => answer(&line, &stopping, &mut issuer, &ring).await,
+                Ok(Some(said)) => Ok(said),
+                Err(error) => Err(error),
+            }
+        });
         println!("{}", said.unwrap_or_else(|error| error.to_string()));
     }
     Ok(())

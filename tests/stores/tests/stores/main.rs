@@ -5,5 +5,7 @@ mod conformance;
 mod life;
 mod limits;
 mod postgres;
+mod postgres_sessions;
 mod processes;
+mod sessions;
 mod sqlite;
