@@ -8,9 +8,10 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::any::AnySessionStore;
+use super::counts::Counts;
 use super::error::{EndError, SessionsUnavailable};
 use super::event::{Observers, SessionEvent};
-use super::outbox::keep_up;
+use super::outbox::{Look, keep_up};
 use super::question::{Answer, Question, Unanswered, boxed};
 use super::session::Session;
 use super::{Inner, Sessions};
@@ -239,10 +240,11 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
             reach: access + schedule.leeway_of_verifiers() + 2 * skew + MARGIN,
             revocations: keeper.revocations().cloned(),
             observers,
+            counts: Counts::default(),
             time: Arc::clone(&keeper.time),
             issuer: Box::new(self.issuer.clone()),
         };
-        match inner.revoke_since(inner.reach).await {
+        match inner.revoke_what_ended(Look::All).await {
             // It was read. The rest is tried again, and observers are told.
             Ok(()) | Err(EndError::NotRevoked(_)) => {}
             Err(EndError::Unavailable(error)) => {

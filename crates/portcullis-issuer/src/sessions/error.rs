@@ -40,6 +40,25 @@ pub enum SessionsUnavailable {
     Issuer(MintError),
 }
 
+impl SessionsUnavailable {
+    /// All that [`reason`](Self::reason) says.
+    pub const REASONS: [&'static str; 7] =
+        ["store", "slow", "clock", "foreign", "contended", "unanswered", "issuer"];
+
+    /// What is away, in metrics: lower case.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "store",
+            Self::Slow { .. } => "slow",
+            Self::Clock { .. } => "clock",
+            Self::Foreign => "foreign",
+            Self::Contended => "contended",
+            Self::Unanswered(_) => "unanswered",
+            Self::Issuer(_) => "issuer",
+        }
+    }
+}
+
 impl fmt::Display for SessionsUnavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,14 +169,18 @@ pub enum RefreshRefusal {
 }
 
 impl RefreshRefusal {
-    /// Its name in metrics: lower case, with underscores. That of a reason for which a session ends is the reason's.
-    pub fn name(self) -> &'static str {
+    /// All that [`kind`](Self::kind) says.
+    pub const NAMES: [&'static str; 7] =
+        ["not_ours", "unknown", "client", "bound", "ended", "idle", "expired"];
+
+    /// Its name in metrics, whatever a session ended for: lower case, with underscores.
+    pub fn kind(self) -> &'static str {
         match self {
             Self::NotOurs => "not_ours",
             Self::Unknown => "unknown",
             Self::Client => "client",
             Self::Bound => "bound",
-            Self::Ended(reason) => reason.name(),
+            Self::Ended(_) => "ended",
             Self::Idle => "idle",
             Self::Expired => "expired",
         }

@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use portcullis::revocation::RevokeError;
+
 use super::error::SessionsUnavailable;
 use crate::session::{EndReason, SessionId};
 
@@ -42,7 +44,7 @@ pub enum SessionEvent {
     /// second, until they are over. Said once, until it can be done.
     NotRevoked {
         /// Why.
-        reason: String,
+        error: RevokeError,
     },
     /// What had ended is revoked again.
     Revoked,
@@ -58,9 +60,9 @@ impl fmt::Display for SessionEvent {
             ),
             Self::Failed(error) => write!(f, "sessions cannot go on: {error}"),
             Self::Recovered => f.write_str("sessions go on again"),
-            Self::NotRevoked { reason } => write!(
+            Self::NotRevoked { error } => write!(
                 f,
-                "the access tokens of sessions that ended are not revoked yet, which is tried again: {reason}"
+                "the access tokens of sessions that ended are not revoked yet, which is tried again: {error}"
             ),
             Self::Revoked => {
                 f.write_str("the access tokens of all sessions that ended are revoked")
@@ -91,7 +93,6 @@ type Observer = dyn Fn(&SessionEvent) + Send + Sync;
 pub(super) struct Observers {
     all: Vec<Arc<Observer>>,
     has_failed: AtomicBool,
-    is_behind: AtomicBool,
 }
 
 impl Observers {
@@ -117,18 +118,6 @@ impl Observers {
         if self.has_failed.load(Ordering::Relaxed) && self.has_failed.swap(false, Ordering::Relaxed)
         {
             self.notify(&SessionEvent::Recovered);
-        }
-    }
-
-    pub(super) fn tell_not_revoked(&self, reason: String) {
-        if !self.is_behind.swap(true, Ordering::Relaxed) {
-            self.notify(&SessionEvent::NotRevoked { reason });
-        }
-    }
-
-    pub(super) fn tell_revoked(&self) {
-        if self.is_behind.load(Ordering::Relaxed) && self.is_behind.swap(false, Ordering::Relaxed) {
-            self.notify(&SessionEvent::Revoked);
         }
     }
 }

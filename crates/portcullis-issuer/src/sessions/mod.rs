@@ -1,6 +1,7 @@
 //! Sessions: how they begin, go on, and end, and in which order each step is taken.
 mod any;
 mod builder;
+mod counts;
 mod error;
 mod event;
 mod login;
@@ -13,6 +14,7 @@ use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use portcullis::Revocations;
 
@@ -21,10 +23,12 @@ pub use self::builder::{
     CompleteSessions, SessionsBuildError, SessionsBuilder, SessionsFault, WantsQuestion,
     WantsSessionLifetimes, WantsSessionStore,
 };
+use self::counts::Counts;
 pub use self::error::{BeginError, EndError, RefreshError, RefreshRefusal, SessionsUnavailable};
 use self::event::Observers;
 pub use self::event::SessionEvent;
 pub use self::login::{Begun, Login, LoginAttempt};
+use self::outbox::Look;
 pub use self::question::{Answer, Unanswered};
 use self::question::{Answered, Question};
 pub use self::refresh::{RefreshRequest, Refreshed};
@@ -122,6 +126,7 @@ struct Inner {
     reach: Duration,
     revocations: Option<Revocations>,
     observers: Observers,
+    counts: Counts,
     time: Arc<dyn MachineTime>,
 }
 
@@ -208,10 +213,11 @@ impl Sessions {
                     } else {
                         EndReason::TooMany
                     };
-                    self.0.observers.notify(&SessionEvent::Ended { session, reason });
+                    self.0.tell_ended(reason, &SessionEvent::Ended { session, reason });
                     // What fails is tried again in the background, and is no fault of this login.
                     let _ = self.0.revoke_session(session).await;
                 }
+                self.0.counts.begun.fetch_add(1, Ordering::Relaxed);
                 Ok(prepared.begun)
             }
         }
@@ -296,7 +302,7 @@ impl Sessions {
         ended: &EndedAll,
     ) -> Result<(), EndError> {
         for session in ended.sessions.iter().copied() {
-            self.0.observers.notify(&SessionEvent::Ended { session, reason });
+            self.0.tell_ended(reason, &SessionEvent::Ended { session, reason });
         }
         self.0.revoke_version(subject, ended.version).await?;
         for session in &ended.sessions {
@@ -345,7 +351,7 @@ impl Sessions {
     ///
     /// Something is away. It goes on there the next time.
     pub async fn catch_up(&self) -> Result<(), EndError> {
-        self.0.revoke_since(self.0.reach).await?;
+        self.0.revoke_what_ended(Look::All).await?;
         self.0.prune().await?;
         Ok(())
     }
@@ -382,23 +388,30 @@ impl Inner {
         asked: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, SessionsUnavailable> {
         let stored = within(SLOW, asked, StoreError::late).await;
-        let stored = stored.map_err(SessionsUnavailable::from);
-        if let Err(error) = &stored {
-            self.observers.tell_failed(error);
-        }
-        stored
+        stored.map_err(|error| self.away(error.into()))
+    }
+
+    /// Tells that something is away.
+    fn away(&self, error: SessionsUnavailable) -> SessionsUnavailable {
+        self.counts.unavailable(&error);
+        self.observers.tell_failed(&error);
+        error
+    }
+
+    /// Tells that a session ended here.
+    fn tell_ended(&self, reason: EndReason, event: &SessionEvent) {
+        self.counts.ended(reason);
+        self.observers.notify(event);
     }
 
     /// Whether the store's clock is that of the issuer, which signs by it, since the machine's time was `elapsed`.
     fn check_clock(&self, now: StoreTime, elapsed: Duration) -> Result<(), SessionsUnavailable> {
-        let issuer = self.issuer.now()?;
+        let issuer = self.issuer.now().map_err(|error| self.away(error.into()))?;
         let took = self.time.elapsed().saturating_sub(elapsed);
         let off = now.since(issuer).max(issuer.before(took).since(now));
         let skew = self.rule.skew;
         if off > skew {
-            let error = SessionsUnavailable::Clock { off, skew };
-            self.observers.tell_failed(&error);
-            return Err(error);
+            return Err(self.away(SessionsUnavailable::Clock { off, skew }));
         }
         Ok(())
     }
@@ -406,7 +419,7 @@ impl Inner {
     /// What was read at this time is still new enough to answer by.
     fn check_age(&self, elapsed: Duration) -> Result<(), SessionsUnavailable> {
         let took = self.time.elapsed().saturating_sub(elapsed);
-        if took > SLOW { Err(SessionsUnavailable::Slow { took }) } else { Ok(()) }
+        if took > SLOW { Err(self.away(SessionsUnavailable::Slow { took })) } else { Ok(()) }
     }
 
     async fn read(&self, id: SessionId) -> Result<ReadSession, SessionsUnavailable> {
@@ -421,10 +434,7 @@ impl Inner {
     /// A session that this crate wrote, and nobody else.
     fn known(&self, row: &SessionRow) -> Result<Session, SessionsUnavailable> {
         let session = Session::of(row).filter(|_| self.rows.is_authentic(row));
-        session.ok_or_else(|| {
-            self.observers.tell_failed(&SessionsUnavailable::Foreign);
-            SessionsUnavailable::Foreign
-        })
+        session.ok_or_else(|| self.away(SessionsUnavailable::Foreign))
     }
 
     async fn attempt(&self, subject: String) -> Result<LoginAttempt, BeginError> {
@@ -511,11 +521,7 @@ impl Inner {
     async fn answer(&self, session: &Session) -> Result<Answered, SessionsUnavailable> {
         let late = |limit: Duration| Unanswered::new(format!("it did not answer within {limit:?}"));
         let answered = within(ANSWER_LIMIT, (self.question)(session.clone()), late).await;
-        answered.map_err(|error| {
-            let error = SessionsUnavailable::from(error);
-            self.observers.tell_failed(&error);
-            error
-        })
+        answered.map_err(|error| self.away(error.into()))
     }
 
     /// Issues an access token of a session, by what was true at `now`.
@@ -538,7 +544,12 @@ impl Inner {
         }
         let over_by = Some(session.ends_at().as_unix());
         let times = TokenTimes { issued_by: Some(now.as_unix()), over_by };
-        self.issuer.mint(&token.claims(claims), times).await
+        let minted = self.issuer.mint(&token.claims(claims), times).await;
+        minted.inspect_err(|error| {
+            if error.is_unavailable() {
+                self.away(error.clone().into());
+            }
+        })
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<bool, EndError> {
@@ -558,7 +569,7 @@ impl Inner {
     ) -> Result<bool, SessionsUnavailable> {
         let is_ended = self.stored(self.store.end(&self.issuer_id, id, reason)).await?;
         if is_ended {
-            self.observers.notify(event);
+            self.tell_ended(reason, event);
         }
         Ok(is_ended)
     }

@@ -11,6 +11,7 @@ use portcullis::revocation::RevokeError;
 use tokio::time::sleep;
 
 use super::error::{EndError, SessionsUnavailable};
+use super::event::SessionEvent;
 use super::{Inner, SLOW};
 use crate::session::SessionId;
 
@@ -32,6 +33,14 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many rows are looked at in one go.
 const STEP: usize = 1000;
+
+/// How far back what ended is looked for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Look {
+    Lately,
+    /// As far as a token may be about.
+    All,
+}
 
 impl Inner {
     pub(super) async fn revoke_session(&self, id: SessionId) -> Result<(), EndError> {
@@ -57,18 +66,24 @@ impl Inner {
             return Ok(());
         }
         list.revoke(&what).await.map_err(|error: RevokeError| {
-            self.observers.tell_not_revoked(error.to_string());
+            if self.counts.fall_behind(self.time.elapsed()) {
+                self.observers.notify(&SessionEvent::NotRevoked { error: error.clone() });
+            }
             EndError::NotRevoked(error)
         })
     }
 
-    /// Revokes what ended within this time, as far as the list does not have it.
-    pub(super) async fn revoke_since(&self, reach: Duration) -> Result<(), EndError> {
+    /// Revokes what ended, as far as the list does not have it.
+    pub(super) async fn revoke_what_ended(&self, look: Look) -> Result<(), EndError> {
         if self.revocations.is_none() {
             return Ok(());
         }
+        let back = match look {
+            Look::Lately => LATELY,
+            Look::All => self.reach,
+        };
         // The store's clock may be off by the skew, and is asked a moment later.
-        let since = self.time.wall().before(reach + self.rule.skew + SLOW);
+        let since = self.time.wall().before(back + self.rule.skew + SLOW);
         let mut after = None;
         loop {
             let page = self.store.ended(&self.issuer_id, since, after, STEP);
@@ -94,7 +109,9 @@ impl Inner {
                 break;
             }
         }
-        self.observers.tell_revoked();
+        if look == Look::All && self.counts.catch_up() {
+            self.observers.notify(&SessionEvent::Revoked);
+        }
         Ok(())
     }
 
@@ -121,10 +138,12 @@ pub(super) async fn keep_up(sessions: Weak<Inner>) {
         let Some(sessions) = sessions.upgrade() else { return };
         let now = sessions.time.elapsed();
         let is_due = |last: Duration, every: Duration| now.saturating_sub(last) >= every;
-        let all = is_due(looked_at_all, ALL_EVERY);
-        let reach = if all { sessions.reach } else { LATELY };
+        // What could not be revoked may be older than what is looked at often.
+        let is_behind = sessions.counts.lag(now).is_some();
+        let all = is_behind || is_due(looked_at_all, ALL_EVERY);
+        let look = if all { Look::All } else { Look::Lately };
         // Told by whom it failed, and tried again.
-        if sessions.revoke_since(reach).await.is_ok() && all {
+        if sessions.revoke_what_ended(look).await.is_ok() && all {
             looked_at_all = now;
         }
         if is_due(pruned, PRUNE_EVERY) && sessions.prune().await.is_ok() {

@@ -4,6 +4,7 @@ use core::fmt;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use portcullis::{Revocation, Revocations};
 
+use super::counts::Outcome;
 use super::error::{RefreshError, RefreshRefusal, SessionsUnavailable};
 use super::event::SessionEvent;
 use super::question::Answered;
@@ -80,6 +81,15 @@ impl Inner {
         &self,
         request: &RefreshRequest<'_>,
     ) -> Result<Refreshed, RefreshError> {
+        let refreshed = self.refresh_now(request).await;
+        match &refreshed {
+            Ok(_) => self.observers.tell_done(),
+            Err(error) => self.counts.failed(error),
+        }
+        refreshed
+    }
+
+    async fn refresh_now(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
         let presented = self.format.read(request.token).map_err(|NotOurs| {
             // Before the store is asked.
             RefreshError::Refused(RefreshRefusal::NotOurs)
@@ -87,11 +97,10 @@ impl Inner {
         for _ in 0..ATTEMPTS {
             let read = self.read(presented.session).await?;
             if let Some(refreshed) = self.go_on(&presented, request, &read).await? {
-                self.observers.tell_done();
                 return Ok(refreshed);
             }
         }
-        Err(SessionsUnavailable::Contended.into())
+        Err(self.away(SessionsUnavailable::Contended).into())
     }
 
     /// `None`: somebody changed the session since it was read.
@@ -130,23 +139,26 @@ impl Inner {
                 let is_ended = self.end_found(&known, presented, reason).await?;
                 if is_ended { refused(RefreshRefusal::Ended(reason)) } else { Ok(None) }
             }
-            Decision::Keep => self.again(&known, request, None).await,
+            Decision::Keep => self.again(&known, request, Outcome::Kept, None).await,
             Decision::Again => {
-                let previous = row.previous.ok_or(SessionsUnavailable::Foreign)?;
+                let previous =
+                    row.previous.ok_or_else(|| self.away(SessionsUnavailable::Foreign))?;
                 let successor = presented.secret.successor(&previous.salt, row.id);
                 if !is_hash(&row.current_hash, &successor.hash()) {
-                    return Err(SessionsUnavailable::Foreign.into());
+                    return Err(self.away(SessionsUnavailable::Foreign).into());
                 }
                 let token = self.format.write(row.id, row.generation, &successor);
-                self.again(&known, request, Some(token)).await
+                self.again(&known, request, Outcome::Again, Some(token)).await
             }
             Decision::Rotate => {
                 let generation = row.generation.checked_add(1);
                 // Further than a session lasts that rotates each second.
                 let generation = generation.ok_or(SessionsUnavailable::Contended)?;
-                self.rotate(&known, request, presented, generation, false).await
+                self.rotate(&known, request, presented, generation, Outcome::Rotated).await
             }
-            Decision::Fork => self.rotate(&known, request, presented, row.generation, true).await,
+            Decision::Fork => {
+                self.rotate(&known, request, presented, row.generation, Outcome::Forked).await
+            }
         }
     }
 
@@ -155,6 +167,7 @@ impl Inner {
         &self,
         known: &Known<'_>,
         request: &RefreshRequest<'_>,
+        outcome: Outcome,
         refresh: Option<RefreshToken>,
     ) -> Result<Option<Refreshed>, RefreshError> {
         let access = self.access(known, request).await?;
@@ -166,7 +179,10 @@ impl Inner {
             && now.subject_version == read.subject_version
             && now.now < row.idle_until.min(row.ends_at)
             && !self.is_listed(row);
-        Ok(is_same.then(|| Refreshed { access, refresh, session: session.clone() }))
+        Ok(is_same.then(|| {
+            self.counts.went_on(outcome);
+            Refreshed { access, refresh, session: session.clone() }
+        }))
     }
 
     /// Puts another token in the place of the current one, when everything else has succeeded.
@@ -176,7 +192,7 @@ impl Inner {
         request: &RefreshRequest<'_>,
         presented: &Presented,
         generation: u32,
-        keeps_time: bool,
+        outcome: Outcome,
     ) -> Result<Option<Refreshed>, RefreshError> {
         let Known { read, row, session } = known;
         let access = self.access(known, request).await?;
@@ -187,7 +203,7 @@ impl Inner {
             current_hash: successor.hash(),
             previous: Previous { hash: presented.secret.hash(), salt },
             idle: session.idle(),
-            keeps_time,
+            keeps_time: matches!(outcome, Outcome::Forked),
             mac: self.rows.mac(row),
         };
         self.check_age(read.elapsed)?;
@@ -195,6 +211,7 @@ impl Inner {
         match self.stored(swap).await? {
             Swap::Lost => Ok(None),
             Swap::Done => {
+                self.counts.went_on(outcome);
                 let refresh = Some(self.format.write(row.id, generation, &successor));
                 Ok(Some(Refreshed { access, refresh, session: session.clone() }))
             }

@@ -1,10 +1,11 @@
 //! Sessions over a store in memory that fails, or lets others in, before or after each call.
 use core::future::Future;
 use core::time::Duration;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use portcullis::{Algorithm, Clock, Policy, Revocable, Revocations, Secret, UnixTime};
+use portcullis::revocation::store::{PublishFuture, RevocationEntry, RevocationStore};
+use portcullis::{Algorithm, Clock, Policy, Revocable, Revocation, Revocations, Secret, UnixTime};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -811,20 +812,56 @@ async fn what_another_process_ended_is_revoked_here_when_it_is_looked_for_and_at
     assert!(policy.verify_token_now(&begun.access.token).is_err());
 }
 
+/// A store of revocations that is away, or not.
+#[derive(Clone, Debug, Default)]
+struct Away(Arc<AtomicBool>);
+
+impl RevocationStore for Away {
+    fn publish(&self, _: RevocationEntry) -> PublishFuture {
+        let is_away = self.0.load(Ordering::Relaxed);
+        Box::pin(async move {
+            if is_away {
+                Err(portcullis::revocation::store::StoreError::new("away"))
+            } else {
+                Ok(())
+            }
+        })
+    }
+}
+
 #[tokio::test]
-async fn what_is_ended_while_no_revocation_finds_room_is_revoked_later() {
+async fn what_ended_while_the_store_of_revocations_was_away_is_revoked_once_it_is_back() {
     let world = World::new();
-    let revocations = Revocations::options().clock(world.time.clone()).capacity(1).in_memory();
-    revocations.revoke_token(ISSUER, "x", None).await.expect("revoked");
-    let world = World { revocations, ..world };
+    let away = Away::default();
+    let options = Revocations::options().clock(world.time.clone());
+    let list = options.shared([1; 16], seconds(60));
+    let world = World { revocations: Revocations::new(list, away.clone()), ..world };
     let sessions = world.sessions().await;
-    let begun = begin(&sessions).await;
-    let ended = sessions.end(begun.session.id(), EndReason::SignedOut).await;
+    let (one, other) = (begin(&sessions).await, begin(&sessions).await);
+    away.0.store(true, Ordering::Relaxed);
+    let ended = sessions.end(one.session.id(), EndReason::SignedOut).await;
     assert!(matches!(ended, Err(EndError::NotRevoked(_))), "{ended:?}");
-    let told = |event: &SessionEvent| matches!(event, SessionEvent::NotRevoked { .. });
-    assert!(world.events.lock().expect("no panic").iter().any(told));
-    assert!(refresh(&sessions, &begun.refresh).await.is_err());
-    assert!(sessions.catch_up().await.is_err(), "still no room");
+    let everywhere = sessions.end_all("alice", None, EndReason::SignedOutEverywhere).await;
+    assert!(matches!(everywhere, Err(EndError::NotRevoked(_))), "{everywhere:?}");
+    assert!(refresh(&sessions, &one.refresh).await.is_err(), "it ended all the same");
+    for _ in 0..3 {
+        world.advance(60);
+        assert!(sessions.catch_up().await.is_err(), "still away");
+    }
+    let is_revoked = |id: SessionId| {
+        let (issuer, session) = (ISSUER.to_owned(), id.to_string());
+        world.revocations.is_revoked(&Revocation::Session { issuer, session, until: None })
+    };
+    assert!(!is_revoked(one.session.id()));
+    away.0.store(false, Ordering::Relaxed);
+    sessions.catch_up().await.expect("back");
+    assert!(is_revoked(one.session.id()) && is_revoked(other.session.id()));
+    assert!(world.revocations.version_needed(ISSUER, "alice").is_some());
+    let told: Vec<_> = world.events.lock().expect("no panic").iter().cloned().collect();
+    let is_told = |event: &&SessionEvent| {
+        matches!(event, SessionEvent::NotRevoked { .. } | SessionEvent::Revoked)
+    };
+    assert_eq!(told.iter().filter(is_told).count(), 2, "once each: {told:?}");
 }
 
 #[tokio::test]

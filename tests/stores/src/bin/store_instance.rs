@@ -26,7 +26,7 @@ use std::fmt::Display;
 use std::io::{self, BufRead as _};
 
 use portcullis::{Policy, Revocable, Revocations};
-use portcullis_issuer::{EndReason, RefreshError, RefreshRequest, Sessions};
+use portcullis_issuer::{EndReason, RefreshError, RefreshRefusal, RefreshRequest, Sessions};
 
 use portcullis_issuer::StoreTime;
 use portcullis_issuer::{RingError, TokenIssuer};
@@ -119,7 +119,10 @@ async fn go_on(sessions: &Sessions, tasks: usize, token: &str) -> String {
                 Ok(refreshed) => refreshed
                     .refresh
                     .map_or_else(|| "kept".to_owned(), |token| token.as_str().to_owned()),
-                Err(RefreshError::Refused(refusal)) => refusal.name().to_owned(),
+                Err(RefreshError::Refused(RefreshRefusal::Ended(reason))) => {
+                    reason.name().to_owned()
+                }
+                Err(RefreshError::Refused(refusal)) => refusal.kind().to_owned(),
                 Err(error) => error.to_string().replace(' ', "-"),
             }
         });
