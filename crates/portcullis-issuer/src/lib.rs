@@ -1,19 +1,21 @@
-//! The issuing half of Portcullis: access tokens, signed with keys that follow each other by themselves.
+//! The issuing half of Portcullis: access tokens, signed with keys that follow each other by themselves, and sessions of
+//! users.
 //!
 //! 1. A [`TokenIssuer`] mints access tokens (RFC 9068) that a policy of its own accepts.
 //! 2. Its [`ring`] says which key signs when: each is published long before it signs, and until no token of it can pass.
 //!    One that stands by is always published, so that an emergency switches to a key that verifiers have.
 //! 3. Instances share a ring in a [`store`]. None leads: each may do what is due, and the store takes one change at a
 //!    time.
-//! 4. Private keys are sealed at rest, and rows authenticated, by [root secrets](RootSecrets). A copy of the store signs
+//! 4. [`Sessions`] keep users logged in, by refresh tokens that rotate: a copy of one is found out.
+//! 5. Private keys are sealed at rest, and rows authenticated, by [root secrets](RootSecrets). A copy of the store signs
 //!    nothing, and who can write to it adds no key.
 //!
 //! # Features
 //!
 //! | feature | what it gives |
 //! | --- | --- |
-//! | `tracing` (on by default) | an event for what happens to the ring |
-//! | `metrics` | `TokenIssuer::record_metrics` |
+//! | `tracing` (on by default) | an event for what happens to the ring and to sessions |
+//! | `metrics` | `TokenIssuer::record_metrics`, `Sessions::record_metrics` |
 // The pages on the web say of each item which feature it needs (`make docs-rs`).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 mod debug_as_displayed;

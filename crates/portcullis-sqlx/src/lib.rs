@@ -1,15 +1,17 @@
-//! Signing keys of [an issuer](portcullis_issuer) in PostgreSQL or SQLite, over sqlx.
+//! Signing keys and sessions of [an issuer](portcullis_issuer) in PostgreSQL or SQLite, over sqlx.
 //!
-//! 1. All instances of an issuer share one ring of keys, in a database that the service has already. None leads.
-//! 2. The pool is yours, and so are its TLS and its size. Rings need a connection for some milliseconds once a minute.
+//! 1. All instances of an issuer share one ring of keys and all sessions, in a database that the service has already. None
+//!    leads.
+//! 2. The pool is yours, and so are its TLS and its size. Rings need a connection for some milliseconds once a minute; each
+//!    login and each refresh needs one for as long as it takes.
 //! 3. A call has [a deadline](PostgresRing::deadline) for all that it does. A database that hangs does not hang the
 //!    service: instances sign by what they read last, for [ten minutes](portcullis_issuer::ring::Schedule::stale).
 //! 4. A change is whole, or did not happen, and is on the disk when it is done.
 //! 5. Tables are made by `migrate`, or by SQL of your own, and a release says of tables that it does not know what is to be
 //!    done.
 //!
-//! The database sees no private key: they are [sealed](portcullis_issuer::RootSecrets). Who can write to it cannot add
-//! a key, and can delete all of them.
+//! The database sees no private key: they are [sealed](portcullis_issuer::RootSecrets). Nor does it see a refresh token, of
+//! which it has hashes. Who can write to it cannot add a key or take over a session, and can delete all of them.
 //!
 //! # Example
 //!
@@ -53,8 +55,8 @@
 //!
 //! | feature | what it gives, and what it adds |
 //! | --- | --- |
-//! | `postgres` | [`PostgresRing`]. Adds `sqlx-postgres` |
-//! | `sqlite` | [`SqliteRing`]. Adds `sqlx-sqlite`, and builds SQLite, which is C |
+//! | `postgres` | [`PostgresRing`] and [`PostgresSessions`]. Adds `sqlx-postgres` |
+//! | `sqlite` | [`SqliteRing`] and [`SqliteSessions`]. Adds `sqlx-sqlite`, and builds SQLite, which is C |
 //!
 //! sqlx runs on tokio here. Its TLS is a feature of sqlx that your service turns on.
 //!
@@ -66,6 +68,7 @@
 //! | an instance is killed during a change | all of the change is there, or nothing |
 //! | the answer to a commit is lost | the call fails, and the change may be there: the next reading shows it |
 //! | a backup is restored | an instance that runs withdraws again what it knows to be withdrawn, and so does each that has a [list of revocations](portcullis_issuer::TokenIssuerBuilder::revocations) which names the key. Another that starts afterwards knows nothing of it: withdraw such keys again, by [`TokenIssuer::withdraw`](portcullis_issuer::TokenIssuer::withdraw) |
+//! | a failover or a backup lost rotations and ends of sessions | who comes with a token that is newer than the store knows loses the session; what the list of revocations names stays ended. What neither shows goes on: end all sessions of the issuer, if in doubt |
 //! | keys were deleted, and the row of their ring was not | [`RingError::NoKeys`](portcullis_issuer::RingError::NoKeys): nothing is made in their place |
 //! | somebody edits a row | it is a fault, and its key is not published |
 //! | somebody writes very long rows, or very many | it is a fault. At most 65 rows are read, and no value that is longer than what this crate writes |

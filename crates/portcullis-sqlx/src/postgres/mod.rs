@@ -10,10 +10,10 @@
 //!   by `PgConnectOptions::extra_float_digits(None)`, or list `extra_float_digits` in `ignore_startup_parameters`.
 //!
 //! An instance that hangs in the middle of a change is cut off by the server after the [deadline](PostgresRing::deadline), so
-//! that others can change the ring.
+//! that others can change what it was about to.
 //!
 //! Each change is on the disk of the server before it counts, also where `synchronous_commit` is `off`. A failover to a replica that
-//! lacks the last changes brings back keys that were withdrawn: with `synchronous_commit = remote_apply` and a synchronous
+//! lacks the last changes brings back keys that were withdrawn and sessions that ended, and ends sessions that rotated: with `synchronous_commit = remote_apply` and a synchronous
 //! replica, none is lost.
 //!
 //! # Rights
@@ -34,7 +34,8 @@ pub use self::sessions::PostgresSessions;
 
 /// The tables, as SQL, for migrations of one's own.
 ///
-/// Put a schema of yours in front of the names, or another prefix into them, and tell [`PostgresRing`] the same.
+/// Put a schema of yours in front of the names, or another prefix into them, and tell [`PostgresRing`] and
+/// [`PostgresSessions`] the same.
 pub const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("sessions.sql"));
 
 /// What the user of a service has to be granted, as SQL, for a user `token_issuer`.
