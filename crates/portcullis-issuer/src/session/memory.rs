@@ -178,8 +178,8 @@ impl OfIssuer {
         EndedAll { version, sessions }
     }
 
-    fn erase(&mut self, subject: &str, before: StoreTime) -> bool {
-        self.sessions.retain(|_, row| row.subject != subject || !was_over(row, before));
+    fn erase(&mut self, subject: &str, before: StoreTime, now: StoreTime) -> bool {
+        self.sessions.retain(|_, row| row.subject != subject || !was_over(row, before, now));
         let is_empty = self.sessions.values().all(|row| row.subject != subject);
         if is_empty && self.subjects.get(subject).is_some_and(|it| it.raised_at < before) {
             self.subjects.remove(subject);
@@ -196,9 +196,10 @@ fn is_over(row: &SessionRow, now: StoreTime) -> bool {
     row.ended.is_some() || now >= row.idle_until.min(row.ends_at)
 }
 
-/// Whether it was over before this time.
-fn was_over(row: &SessionRow, before: StoreTime) -> bool {
-    row.ended.is_some_and(|ended| ended.at < before) || row.idle_until.min(row.ends_at) < before
+/// Whether it was over before this time. One that goes on was not, though it may be over by a time that is to come.
+fn was_over(row: &SessionRow, before: StoreTime, now: StoreTime) -> bool {
+    let by_time = row.idle_until.min(row.ends_at);
+    is_over(row, now) && (row.ended.is_some_and(|ended| ended.at < before) || by_time < before)
 }
 
 impl SessionStore for MemorySessions {
@@ -326,11 +327,11 @@ impl SessionStore for MemorySessions {
         after: Option<SessionId>,
         limit: usize,
     ) -> impl Future<Output = Result<Option<SessionId>, StoreError>> + Send {
-        self.answer(issuer, |it, _| {
+        self.answer(issuer, |it, now| {
             let ids = it.sessions.keys().copied();
             let step: Vec<_> =
                 ids.filter(|id| after.is_none_or(|after| *id > after)).take(limit).collect();
-            it.sessions.retain(|id, row| !step.contains(id) || !was_over(row, before));
+            it.sessions.retain(|id, row| !step.contains(id) || !was_over(row, before, now));
             step.last().copied().filter(|_| step.len() == limit)
         })
     }
@@ -341,6 +342,6 @@ impl SessionStore for MemorySessions {
         subject: &str,
         before: StoreTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        self.answer(issuer, |it, _| it.erase(subject, before))
+        self.answer(issuer, |it, now| it.erase(subject, before, now))
     }
 }

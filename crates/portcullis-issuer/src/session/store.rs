@@ -11,9 +11,10 @@ use crate::time::StoreTime;
 /// A session that begins.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSession<'s> {
-    /// Its row, of version 1.
+    /// Its row, which is kept as it is. That of a login has version 1.
     pub row: &'s SessionRow,
-    /// The session that it takes the place of, which ends for [`NewLogin`](EndReason::NewLogin). `None`: of none.
+    /// The session that it takes the place of, of this subject or another, which ends for [`NewLogin`](EndReason::NewLogin).
+    /// One whose time is over may stay as it is. `None`: of none.
     pub replaces: Option<SessionId>,
     /// How many sessions its subject may have, this one included. The oldest of those beyond end for
     /// [`TooMany`](EndReason::TooMany).
@@ -188,7 +189,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Logs a subject out everywhere: raises its version to the store's clock in milliseconds, or to one more than it is
     /// where that is higher, and ends its sessions. `but` is spared, if it is of this subject and not ended: it becomes
-    /// of the new version.
+    /// of the new version. A session whose time is over may stay as it is.
     ///
     /// By the clock, no version comes again, not after a backup was restored and not after the subject was erased.
     ///
@@ -245,7 +246,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<RaisedSubject>, StoreError>> + Send;
 
     /// Looks at `limit` sessions after this one, in the order of their ids, and deletes those that were over before `before`.
-    /// The last that it looked at; `None`: there are no more.
+    /// One that is not over stays, though `before` may be a time to come. The last that it looked at; `None`: there are no
+    /// more.
     ///
     /// # Errors
     ///
@@ -259,7 +261,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<SessionId>, StoreError>> + Send;
 
     /// Deletes what there is of a subject: its sessions that were over before `before`, and, where that is all of them and its
-    /// version was not raised at `before` or later, that. Whether nothing is left.
+    /// version was not raised at `before` or later, that. A session that is not over stays, though `before` may be a time to
+    /// come. Whether nothing is left.
     ///
     /// # Errors
     ///
