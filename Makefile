@@ -7,7 +7,7 @@ FEATURES = config explain lookup metrics openapi remote-jwks status-list tracing
 WORKSPACE_FEATURES = $(addprefix portcullis/,$(FEATURES)) portcullis-axum/issuer portcullis-actix/issuer portcullis-issuer/metrics
 JSONWEBTOKEN_FEATURES = v10 v11 v12
 SQLX_FEATURES = postgres sqlite
-TESTKIT_FEATURES = axum actix key-server ring-store tower
+TESTKIT_FEATURES = axum actix key-server ring-store session-store tower
 # The benchmarks beside others and the fuzzer.
 OTHER_WORKSPACES = benches/peers benches/servers fuzz
 # Features of serde_json that another crate of a program may turn on.

@@ -36,5 +36,6 @@ shows portcullis_jsonwebtoken/v12/index.html v12
 shows portcullis_testkit/key_server/index.html key-server
 shows portcullis_testkit/axum/index.html axum
 shows portcullis_testkit/ring_store/index.html ring-store
+shows portcullis_testkit/session_store/index.html session-store
 shows portcullis_sqlx/struct.PostgresRing.html postgres
 shows portcullis_sqlx/struct.SqliteRing.html sqlite

@@ -28,7 +28,7 @@
 //! - `key_server` has a key server on loopback, honest until told to fail in one of the many ways
 //!   that key servers do: the feature `key-server`, off by default.
 //! - `ring_store` holds a store of your own for an issuer's keys to what such a store promises: the feature
-//!   `ring-store`, off by default.
+//!   `ring-store`, off by default. `session_store` does the same for a store of sessions: the feature `session-store`.
 //!
 //! Nothing here sleeps or opens a connection, but for the key server, which listens on loopback and
 //! is slow if told to. All but the keys (and with them the signatures), and the server's ports and
@@ -71,6 +71,7 @@
 //! | `tower` | `tower::assert_protected` and its like. Adds none |
 //! | `key-server` | `key_server::KeyServer`, which answers as it is told. Adds 28 crates: `hyper`, `tokio`, `rustls`, `rcgen`, `flate2` |
 //! | `ring-store` | `ring_store::conforms`, for a store of signing keys. Adds 37 crates: `portcullis-issuer`, `tokio` |
+//! | `session-store` | `session_store::conforms`, for a store of sessions. Adds 37 crates: `portcullis-issuer`, `tokio` |
 //!
 //! # What a key costs
 //!
@@ -108,6 +109,8 @@ mod protected;
 pub mod ring_store;
 #[cfg(any(feature = "actix", feature = "tower"))]
 mod routes;
+#[cfg(feature = "session-store")]
+pub mod session_store;
 #[cfg(feature = "tower")]
 pub mod tower;
 
