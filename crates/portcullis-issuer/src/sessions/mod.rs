@@ -328,20 +328,26 @@ impl Sessions {
         rows.iter().map(|row| self.0.known(row)).collect()
     }
 
-    /// Logs a subject out everywhere, and deletes what is kept of it. Whether nothing is left.
+    /// Logs a subject out everywhere, and deletes what is kept of it and no longer needed. Whether nothing is left.
     ///
-    /// Where the list of revocations is not shared with other processes, these learn what ended from the store: it stays until
-    /// the last access token is over, some 18 minutes by the usual lifetimes, and is deleted when this is called again then.
+    /// What just ended stays until the last access token is over, some 18 minutes by the usual lifetimes: other processes
+    /// learn of it from the store, and a login under way does not begin. Call it again then.
     ///
     /// # Errors
     ///
     /// Those of [`end`](Self::end). Nothing was deleted then.
     pub async fn erase(&self, subject: &str) -> Result<bool, EndError> {
-        self.end_all(subject, None, EndReason::AccountDisabled).await?;
-        let is_shared = self.0.revocations.as_ref().is_none_or(Revocations::is_shared);
-        let now = self.0.time.wall();
-        let before = if is_shared { now.after(LOGIN_LIMIT) } else { now.before(self.0.reach) };
-        Ok(self.0.stored(self.0.store.erase(&self.0.issuer_id, subject, before)).await?)
+        let before = self.0.time.wall().before(self.0.reach.max(LOGIN_LIMIT) + self.0.rule.skew);
+        if self.0.stored(self.0.store.erase(&self.0.issuer_id, subject, before)).await? {
+            return Ok(true);
+        }
+        // Again and again, it would never be long ago.
+        let read = self.0.stored(self.0.store.subject(&self.0.issuer_id, subject)).await?;
+        let live = self.0.stored(self.0.store.list(&self.0.issuer_id, subject, None, 1)).await?;
+        if read.version == 0 || !live.is_empty() {
+            self.end_all(subject, None, EndReason::AccountDisabled).await?;
+        }
+        Ok(false)
     }
 
     /// Revokes what ended, whoever ended it, and deletes what has been over for a day. It is done by itself, each second, unless

@@ -979,14 +979,23 @@ async fn a_subject_is_erased_once_no_token_of_it_is_about() {
     let world = World::new();
     let sessions = world.sessions().await;
     let begun = begin(&sessions).await;
+    let under_way = sessions.attempt("alice").await.expect("an attempt");
     assert_eq!(sessions.erase("alice").await, Ok(false), "other processes learn it from the store");
     assert!(refresh(&sessions, &begun.refresh).await.is_err());
-    world.advance(20 * 60);
-    // To erase is to end what there is: now, too.
-    let sessions = world.sessions().await;
-    sessions.erase("alice").await.expect("erased");
+    let login = sessions.begin(under_way.succeeded("web")).await;
+    assert_eq!(login.err(), Some(BeginError::LoggedOut), "nor does a login under way begin");
+    for _ in 0..17 {
+        world.advance(60);
+        assert_eq!(world.sessions().await.erase("alice").await, Ok(false), "not yet");
+    }
+    world.advance(120);
+    assert_eq!(world.sessions().await.erase("alice").await, Ok(true));
     let read = now(world.store.inner.read(ISSUER, begun.session.id())).expect("read");
-    assert_eq!(read.row, None);
+    assert_eq!((read.row, read.subject_version), (None, 0));
+    // Who comes by that name afterwards is somebody else.
+    let sessions = world.sessions().await;
+    let begun = begin(&sessions).await;
+    assert!(world.policy().await.verify_token_now(&begun.access.token).is_ok());
 }
 
 #[tokio::test]

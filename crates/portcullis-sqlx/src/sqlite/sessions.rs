@@ -17,8 +17,8 @@ const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 /// A session that is not over.
 const IS_LIVE: &str = "t.ended_at IS NULL AND NOW < min(t.idle_until, t.ends_at)";
 
-/// A session that was over before `?2`.
-const WAS_OVER: &str = "(t.ended_at < ?2 OR min(t.idle_until, t.ends_at) < ?2)";
+/// A session that was over before `?2`, and is over.
+const WAS_OVER: &str = "(t.ended_at < ?2 OR min(t.idle_until, t.ends_at) < min(?2, NOW))";
 
 const SUBJECT: &str = "\
     SELECT SEEN NOW AS now, coalesce(v.version, 0) AS subject_version FROM portcullis_schema AS s \
