@@ -24,6 +24,7 @@ page!(requirements, "../docs/guide/requirements.md");
 page!(errors, "../docs/guide/errors.md");
 page!(testing, "../docs/guide/testing.md");
 page!(issuing, "../docs/guide/issuing.md");
+page!(sessions, "../docs/guide/sessions.md");
 page!(migrating, "../docs/guide/migrating.md");
 page!(cookies, "../docs/guide/cookies.md");
 page!(cors, "../docs/guide/cors.md");

@@ -58,6 +58,9 @@ mod guide {
     #[doc = include_str!("../../../docs/guide/security_model.md")]
     mod security_model {}
 
+    #[doc = include_str!("../../../docs/guide/sessions.md")]
+    mod sessions {}
+
     #[doc = include_str!("../../../docs/guide/websockets.md")]
     mod websockets {}
 }
