@@ -90,9 +90,8 @@ impl fmt::Debug for Previous {
     }
 }
 
-/// What there is to know of a login, as a row keeps it.
+/// What there is to know of a login, as a row keeps it. What a later release adds, an earlier one goes without.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct SessionDetails {
     /// When the user authenticated, in seconds since 1970.
     pub(crate) authenticated_at: i64,

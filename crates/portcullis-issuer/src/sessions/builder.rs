@@ -221,10 +221,17 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
         if most == 0 {
             faults.push(SessionsFault::NoSessions);
         }
+        let runtime = Handle::try_current().ok().filter(|_| !self.issuer.is_refreshed_by_hand());
+        if runtime.is_none() && !self.issuer.is_refreshed_by_hand() {
+            faults.push(SessionsFault::NoRuntime);
+        }
         if !faults.is_empty() {
             return Err(SessionsBuildError::Faults(faults));
         }
         let skew = schedule.skew_allowed();
+        // Instances with other settings issue longer ones.
+        let held = keeper.held.load();
+        let longest = held.iter().map(|ring| ring.longest_lifetime).fold(access, Duration::max);
         let issuer_id = self.issuer.id().to_owned();
         let keys = self.issuer.session_keys();
         let inner = Inner {
@@ -237,7 +244,7 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
             rule: Rule { window, young: 2 * window, late, skew },
             lifetimes,
             most,
-            reach: access + schedule.leeway_of_verifiers() + 2 * skew + MARGIN,
+            reach: longest + schedule.leeway_of_verifiers() + 2 * skew + MARGIN,
             revocations: keeper.revocations().cloned(),
             observers,
             counts: Counts::default(),
@@ -252,9 +259,7 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
             }
         }
         let sessions = Sessions(Arc::new(inner));
-        if !self.issuer.is_refreshed_by_hand()
-            && let Ok(runtime) = Handle::try_current()
-        {
+        if let Some(runtime) = runtime {
             runtime.spawn(keep_up(Arc::downgrade(&sessions.0)));
         }
         Ok(sessions)
@@ -307,6 +312,8 @@ pub enum SessionsFault {
     Prefix,
     /// A subject could have no session.
     NoSessions,
+    /// Nothing would revoke what other processes ended.
+    NoRuntime,
 }
 
 impl fmt::Display for SessionsFault {
@@ -326,6 +333,9 @@ impl fmt::Display for SessionsFault {
                 "the prefix of refresh tokens is too long or has another character: up to {MAX_PREFIX} letters, digits, `_` and `-` are accepted"
             ),
             Self::NoSessions => f.write_str("a subject may have no session: say at least 1"),
+            Self::NoRuntime => f.write_str(
+                "there is no tokio runtime that could look for what ended in the background: build the sessions inside of one, or have the issuer be `refreshed_by_hand` and call `catch_up` each second",
+            ),
         }
     }
 }
