@@ -10,12 +10,13 @@
 //! - `stop read`, `stop changed`: from now on it stops there for ever, and says `stopped`;
 //! - `mint`: a token; `verify TOKEN`: `accepted` or `refused`;
 //! - `show`: the ring as JSON;
-//! - `sessions`: sessions of an issuer over the ring and the store in the database;
+//! - `sessions`, `sessions REDIS`: sessions of an issuer over the ring and the store in the database, which revokes in this
+//!   process, or in this Redis;
 //! - `begin`: a login: its refresh token and its access token;
 //! - `go-on TASKS TOKEN`: so many tasks refresh with this token at once: each different outcome once, which is another token,
 //!   `kept`, or why not;
 //! - `sign-out TOKEN`; `look`: revokes what others ended;
-//! - `check TOKEN`: `accepted` or `refused` by a policy that enforces the list of revocations of this process;
+//! - `check TOKEN`: `accepted`, `refused`, or `unknown`, by a policy that enforces the list of revocations;
 //! - `stop before CALL`, `stop after CALL`: from now on it stops for ever at this call of the store of sessions, and says
 //!   `stopped`.
 //!
@@ -25,8 +26,10 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, BufRead as _};
 
+use portcullis::error::RevocationError;
 use portcullis::{Policy, Revocable, Revocations};
 use portcullis_issuer::{EndReason, RefreshError, RefreshRefusal, RefreshRequest, Sessions};
+use portcullis_redis::RedisRevocations;
 
 use portcullis_issuer::StoreTime;
 use portcullis_issuer::{RingError, TokenIssuer};
@@ -67,8 +70,11 @@ impl Logins {
     /// What is done, and what is said of it. `None`: it is not about logins.
     async fn answer(&mut self, line: &str, ring: &Ring) -> Result<Option<String>, Box<dyn Error>> {
         let words: Vec<_> = line.split(' ').collect();
-        if let ["sessions"] = words[..] {
-            let revocations = Revocations::in_memory();
+        if let ["sessions", ref redis @ ..] = words[..] {
+            let revocations = match redis {
+                [url] => RedisRevocations::server(url)?.connect().await?,
+                _ => Revocations::in_memory(),
+            };
             let issuer = login_issuer(ring.clone(), revocations.clone()).await?;
             let enforced = revocations.enforce([Revocable::Session, Revocable::Version]);
             let enforced = enforced.version_claims(["subject_version"]);
@@ -96,10 +102,13 @@ impl Logins {
                 sessions.catch_up().await?;
                 "done".to_owned()
             }
-            ["check", token] => {
-                let is_good = policy.verify_token_now(token).is_ok();
-                if is_good { "accepted" } else { "refused" }.to_owned()
-            }
+            ["check", token] => match policy.verify_token_now(token) {
+                Ok(_) => "accepted".to_owned(),
+                Err(portcullis::Error::Revocation(RevocationError::Unavailable(_))) => {
+                    "unknown".to_owned()
+                }
+                Err(_) => "refused".to_owned(),
+            },
             ["stop", place @ ("before" | "after"), call] => {
                 self.store.stop(place == "after", call);
                 "done".to_owned()

@@ -1,7 +1,10 @@
 //! Sessions in processes of their own, at once, and killed at every step.
 use std::path::Path;
+use std::time::Duration;
 
-use portcullis_stores_tests::{Database, Process};
+use portcullis_fleet_tests::Server;
+use portcullis_redis::{RedisRevocations, StoreTerms};
+use portcullis_stores_tests::{Database, Process, eventually};
 
 /// How many tasks of each process do the same at once.
 const TASKS: usize = 64;
@@ -174,5 +177,86 @@ async fn what_a_killed_process_ended_is_revoked_by_the_others() {
             assert_eq!(started.ask(&format!("check {access}")).await, "refused");
             assert!(!started.ask(&format!("go-on 1 {token}")).await.starts_with("pcl_rt_"));
         }
+    }
+}
+
+/// A Redis that members of a fleet share, and the terms by which tokens here live.
+async fn redis() -> Server {
+    let server = Server::durable().await;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let terms = StoreTerms::new(day).recovery(Duration::from_millis(100));
+    RedisRevocations::server(&server.url()).unwrap().initialize(terms).await.unwrap();
+    server
+}
+
+async fn start_with(database: &Database, redis: &Server) -> Process {
+    let program = Path::new(env!("CARGO_BIN_EXE_store_instance"));
+    let mut process = Process::start(program, &database.url).await;
+    assert_eq!(process.ask(&format!("sessions {}", redis.url())).await, "done");
+    process
+}
+
+async fn eventually_says(process: &mut Process, line: &str, expected: &str) {
+    let what = format!("{expected}: {}", line.split(' ').next().unwrap_or_default());
+    eventually(&what, async || process.ask(line).await == expected).await;
+}
+
+#[tokio::test]
+async fn what_ends_at_one_process_of_a_fleet_is_refused_at_the_others() {
+    let database = Database::postgres().await;
+    database.ring().await;
+    for sign_out in ["sign-out TOKEN", "sign-out-everywhere"] {
+        let redis = redis().await;
+        let mut one = start_with(&database, &redis).await;
+        let mut others = [start_with(&database, &redis).await, start_with(&database, &redis).await];
+        let (token, access) = begin(&mut one).await;
+        let check = format!("check {access}");
+        for other in &mut others {
+            eventually_says(other, &check, "accepted").await;
+        }
+        assert_eq!(one.ask(&sign_out.replace("TOKEN", &token)).await, "done");
+        assert_eq!(one.ask(&check).await, "refused", "with the next request");
+        for other in &mut others {
+            eventually_says(other, &check, "refused").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_between_row_and_redis_leaves_it_to_the_others() {
+    let database = Database::postgres().await;
+    database.ring().await;
+    let redis = redis().await;
+    let mut one = start_with(&database, &redis).await;
+    let mut others = [start_with(&database, &redis).await, start_with(&database, &redis).await];
+    let (token, access) = begin(&mut one).await;
+    let check = format!("check {access}");
+    assert_eq!(one.ask("stop after end").await, "done");
+    assert_eq!(one.ask(&format!("sign-out {token}")).await, "stopped");
+    one.kill().await;
+    eventually_says(&mut others[1], &check, "accepted").await;
+    // Either of them looks, and both know.
+    assert_eq!(others[0].ask("look").await, "done");
+    for other in &mut others {
+        eventually_says(other, &check, "refused").await;
+    }
+}
+
+#[tokio::test]
+async fn what_ends_while_redis_is_away_is_refused_once_it_is_back() {
+    let database = Database::postgres().await;
+    database.ring().await;
+    let mut redis = redis().await;
+    let mut one = start_with(&database, &redis).await;
+    let mut other = start_with(&database, &redis).await;
+    let (token, access) = begin(&mut one).await;
+    redis.kill();
+    let said = one.ask(&format!("sign-out {token}")).await;
+    assert!(said.contains("ended, and its access tokens are not revoked yet"), "{said}");
+    assert_eq!(one.ask(&format!("go-on 1 {token}")).await, "signed_out");
+    redis.restart().await;
+    eventually_says(&mut other, "look", "done").await;
+    for process in [&mut one, &mut other] {
+        eventually_says(process, &format!("check {access}"), "refused").await;
     }
 }
