@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::body::{self, BodyFault, BoundedBody};
+use super::problem::Problem;
 use super::reply::Reply;
 use crate::admission::{Admission, Rejection};
 use crate::authorize::Requirement;
@@ -234,8 +235,8 @@ impl Administrator {
 
     fn problem(&self, error: AdminError) -> Reply<AdminError> {
         let (status, texts) = error.answer();
-        let body = self.admin.policy.rules().terms.presentation.problem(status, texts);
-        let reply = Reply::new(status).with_body("application/problem+json", body);
+        let (code, title, detail) = texts;
+        let reply = Problem { status, code, title, detail }.reply_of(&self.admin.policy);
         let reply = match &error {
             AdminError::Method => reply.allowing("GET, HEAD, POST"),
             AdminError::Revoke(RevokeError::Full { .. } | RevokeError::ShareUsedUp { .. }) => {

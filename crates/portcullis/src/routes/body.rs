@@ -13,7 +13,8 @@ pub struct BoundedBody {
 }
 
 impl BoundedBody {
-    pub(super) fn new(limit: usize) -> Self {
+    /// A body of at most so many bytes.
+    pub fn new(limit: usize) -> Self {
         Self { bytes: Vec::new(), limit, fault: None }
     }
 
@@ -34,7 +35,12 @@ impl BoundedBody {
         self.fault.get_or_insert(BodyFault::Broken);
     }
 
-    pub(super) fn read(&self) -> Result<&[u8], BodyFault> {
+    /// All of it.
+    ///
+    /// # Errors
+    ///
+    /// It was too large, or broke off.
+    pub fn read(&self) -> Result<&[u8], BodyFault> {
         match self.fault {
             Some(fault) => Err(fault),
             None => Ok(&self.bytes),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::body::{self, BodyFault, BoundedBody};
+use super::body::{BodyFault, BoundedBody};
+use super::form::{Form, FormError, RepeatedError};
 use super::reply::Reply;
 use crate::claims::StandardRule;
 use crate::debug_as_displayed::debug_as_displayed;
@@ -343,15 +344,14 @@ fn token(request: &impl RequestView, body: &BoundedBody) -> Result<String, Logou
     if request.method() != "POST" {
         return Err(LogoutError::Method);
     }
-    if !body::is_of_type(request, "application/x-www-form-urlencoded") {
-        return Err(LogoutError::MediaType);
-    }
-    let form = form_urlencoded::parse(body.read().map_err(LogoutError::Body)?);
-    let mut tokens = form.filter(|(name, _)| name == "logout_token").map(|(_, value)| value);
-    match (tokens.next(), tokens.next()) {
-        (Some(token), None) => Ok(token.into_owned()),
-        (None, _) => Err(LogoutError::NoToken),
-        (Some(_), Some(_)) => Err(LogoutError::SeveralTokens),
+    let form = Form::read(request, body).map_err(|error| match error {
+        FormError::MediaType => LogoutError::MediaType,
+        FormError::Body(fault) => LogoutError::Body(fault),
+    })?;
+    match form.parameter("logout_token") {
+        Ok(Some(token)) => Ok(token.to_owned()),
+        Ok(None) => Err(LogoutError::NoToken),
+        Err(RepeatedError) => Err(LogoutError::SeveralTokens),
     }
 }
 

@@ -10,18 +10,24 @@
 //! `portcullis-axum` and `portcullis-actix` have a function for each that makes a route of it. Whoever
 //! serves another framework reads the request's body into the [`BoundedBody`] of the route, and
 //! translates the [`Reply`].
+//!
+//! A route of one's own for no framework is made of the same parts: [`Form`], [`Reply`] and [`Problem`].
 mod admin;
 mod body;
 mod document;
+mod form;
 mod logout;
 mod metadata;
+mod problem;
 mod readiness;
 mod reply;
 
 pub use self::admin::{AdminError, Administrator, RevocationAdmin};
 pub use self::body::{BodyFault, BoundedBody};
 pub use self::document::PublicDocument;
+pub use self::form::{Form, FormError, RepeatedError};
 pub use self::logout::{BackChannelLogout, LogoutError, LogoutFault, LogoutTokenTypes};
+pub use self::problem::Problem;
 pub use self::readiness::{NotReady, Readiness};
 pub use self::reply::Reply;
 pub use crate::resource::{

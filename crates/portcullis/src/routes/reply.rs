@@ -15,24 +15,30 @@ pub struct Reply<E> {
 
 impl<E> Reply<E> {
     /// An answer for nobody's cache (RFC 9111 §5.2.2.5), unless a header says otherwise, without a body.
-    pub(super) fn new(status: StatusCode) -> Self {
+    pub fn new(status: StatusCode) -> Self {
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Self { status, headers, body: Bytes::new(), error: None }
     }
 
-    pub(super) fn because(mut self, error: E) -> Self {
+    /// With why the request failed.
+    #[must_use]
+    pub fn because(mut self, error: E) -> Self {
         self.error = Some(error);
         self
     }
 
-    pub(super) fn with_body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    /// With this body, of a type such as `application/json`.
+    #[must_use]
+    pub fn with_body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.body = body.into();
         self
     }
 
-    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+    /// With this header, in the place of those of its name.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.insert(name, HeaderValue::from_static(value));
         self
     }
@@ -42,24 +48,35 @@ impl<E> Reply<E> {
         self
     }
 
+    /// With this header, beside those of its name, as `Set-Cookie` is repeated.
+    #[must_use]
+    pub fn with_another_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
     /// 404 for nobody's cache: there is no such document.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND)
     }
 
     /// Which methods there are (RFC 9110 §15.5.6).
-    pub(super) fn allowing(mut self, methods: &'static str) -> Self {
+    #[must_use]
+    pub fn allowing(mut self, methods: &'static str) -> Self {
         self.headers.insert(ALLOW, HeaderValue::from_static(methods));
         self
     }
 
-    pub(super) fn retry_after(mut self, seconds: HeaderValue) -> Self {
+    /// When to try again (RFC 9110 §10.2.3), such as `1`: in a second.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: HeaderValue) -> Self {
         self.headers.insert(RETRY_AFTER, seconds);
         self
     }
 
     /// RFC 9110 §9.3.2: the response to HEAD has no body, and says how long it would be.
-    pub(super) fn without_body(mut self) -> Self {
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
         if !self.body.is_empty() {
             self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
             self.body = Bytes::new();
