@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::Policy;
 use crate::admission::Admission;
-use crate::source::{CookieError, TokenCookie};
+use crate::source::{CookieError, CookieLife, TokenCookie};
 use crate::verified::VerifiedToken;
 
 impl Admission {
@@ -32,6 +32,6 @@ impl TokenCookie {
     ) -> Result<String, CookieError> {
         // Without the leeway: a cookie must not outlive `exp`.
         let life = token.expires_at().saturating_since(policy.now());
-        self.hold(text, life.as_secs())
+        self.set_issued_cookie(text, CookieLife::Seconds(life.as_secs()))
     }
 }

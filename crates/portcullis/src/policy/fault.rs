@@ -11,6 +11,7 @@ use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
 use crate::resource::ResourcePolicyFault;
 use crate::revocation::RevocationFault;
 use crate::signature::{Algorithm, AlgorithmSet};
+use crate::source::OriginFault;
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusListsError;
 use crate::text::identifier_in;
@@ -444,11 +445,7 @@ impl fmt::Display for PolicyFault {
             ),
             Self::Revocations { place, fault } => write!(f, "{place}: {fault}"),
             Self::ProtectedResource { fault } => write!(f, "the protected resource: {fault}"),
-            Self::Origin { origin } => write!(
-                f,
-                "`{}` is not an origin: write scheme, host and port as browsers do, `https://app.example`",
-                origin.escape_debug()
-            ),
+            Self::Origin { origin } => OriginFault { origin: origin.clone() }.fmt(f),
             Self::Text { setting } => {
                 write!(
                     f,

@@ -151,8 +151,14 @@ impl TokenCookie {
         self.is_host_only() || self.name.starts_with("__Secure-")
     }
 
-    /// The value of a `Set-Cookie` header that sets it to `text` for so many seconds.
-    pub(crate) fn hold(&self, text: &str, life: u64) -> Result<String, CookieError> {
+    /// The value of a `Set-Cookie` header that sets it to a token that you issued yourself, for who has no
+    /// [`VerifiedToken`](crate::VerifiedToken) of it: nobody looks whether `text` is an access token.
+    ///
+    /// # Errors
+    ///
+    /// Name and text are over the 4096 bytes that browsers keep (RFC 6265bis §5.6), `text` has other characters than
+    /// letters, digits, `-`, `_` and `.`, or its life is over.
+    pub fn set_issued_cookie(&self, text: &str, life: CookieLife) -> Result<String, CookieError> {
         let alphabet =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if text.is_empty() || !text.bytes().all(alphabet) {
@@ -162,25 +168,46 @@ impl TokenCookie {
         if length > CookieError::LIMIT {
             return Err(CookieError::TooLong { length });
         }
-        if life == 0 { Err(CookieError::Expired) } else { Ok(self.field(text, life)) }
+        match life {
+            CookieLife::Seconds(0) => Err(CookieError::Expired),
+            CookieLife::Seconds(_) | CookieLife::UntilClosed => Ok(self.field(text, life)),
+        }
     }
 
     /// The value of a `Set-Cookie` header that takes it away.
     #[must_use]
     pub fn removal_cookie(&self) -> String {
-        self.field("", 0)
+        self.field("", CookieLife::Seconds(0))
     }
 
-    fn field(&self, value: &str, life: u64) -> String {
+    /// The most bytes of a token that it can be set to.
+    pub fn capacity(&self) -> usize {
+        CookieError::LIMIT.saturating_sub(self.name.len())
+    }
+
+    fn field(&self, value: &str, life: CookieLife) -> String {
         let Self { name, same_site, path, domain } = self;
         let same_site = same_site.unwrap_or_default();
         let path = path.as_deref().unwrap_or("/");
         let domain =
             domain.as_ref().map_or_else(String::new, |domain| format!("; Domain={domain}"));
+        let life = match life {
+            CookieLife::Seconds(life) => format!("; Max-Age={life}"),
+            CookieLife::UntilClosed => String::new(),
+        };
         format!(
-            "{name}={value}; Max-Age={life}; Path={path}{domain}; Secure; HttpOnly; SameSite={same_site:?}"
+            "{name}={value}{life}; Path={path}{domain}; Secure; HttpOnly; SameSite={same_site:?}"
         )
     }
+}
+
+/// How long a browser keeps a cookie.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CookieLife {
+    /// For so many seconds (`Max-Age`), also where it is closed meanwhile.
+    Seconds(u64),
+    /// Until it is closed.
+    UntilClosed,
 }
 
 /// RFC 6265 §4.1.1: a token of RFC 9110.
@@ -277,6 +304,27 @@ mod tests {
             cleared(token("__Host-token").same_site(SameSite::None).path("/")),
             Ok("__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=None".to_owned())
         );
+    }
+
+    #[test]
+    fn a_cookie_is_kept_for_so_long_or_until_the_browser_is_closed() {
+        let cookie = TokenCookie::new("__Host-token").expect("a name");
+        let set = |text: &str, life| cookie.set_issued_cookie(text, life);
+        let end = "; Path=/; Secure; HttpOnly; SameSite=Lax";
+        assert_eq!(
+            set("a.b-c_", CookieLife::Seconds(60)),
+            Ok(format!("__Host-token=a.b-c_; Max-Age=60{end}"))
+        );
+        assert_eq!(set("t", CookieLife::UntilClosed), Ok(format!("__Host-token=t{end}")));
+        assert_eq!(set("t", CookieLife::Seconds(0)), Err(CookieError::Expired));
+        for text in ["", "a b", "a;b", "a=b", "\u{e9}", "a\r\n"] {
+            assert_eq!(set(text, CookieLife::UntilClosed), Err(CookieError::NoToken), "{text}");
+        }
+        let most = "t".repeat(cookie.capacity());
+        assert!(set(&most, CookieLife::UntilClosed).is_ok());
+        let more = format!("{most}t");
+        let too_long = CookieError::TooLong { length: 4097 };
+        assert_eq!(set(&more, CookieLife::UntilClosed), Err(too_long));
     }
 
     #[test]

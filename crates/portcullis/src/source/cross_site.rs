@@ -1,15 +1,41 @@
 //! The defence of cookies against requests that another site made a browser send.
-use crate::error::CrossSiteError;
+use core::fmt;
 
 use super::TokenCookie;
+use super::origin::is_origin;
+use crate::debug_as_displayed::debug_as_displayed;
+use crate::error::CrossSiteError;
 use crate::request::{RequestView, single};
 
-/// Origins, besides the service's own, whose pages may use the cookie: `https://app.example`.
+/// Origins, besides the service's own, whose pages may use a cookie: `https://app.example`. The default is none.
+///
+/// A policy makes this check where a token came in a cookie: see
+/// [`PolicyBuilder::allowed_origins`](crate::PolicyBuilder::allowed_origins). It is here for routes that set a cookie, or
+/// take one that no policy knows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AllowedOrigins(pub(crate) Vec<Box<str>>);
+pub struct AllowedOrigins(pub(crate) Vec<Box<str>>);
 
 impl AllowedOrigins {
-    /// Asked only of a request whose token came in a cookie.
+    /// These origins as well.
+    ///
+    /// # Errors
+    ///
+    /// One is not written as browsers write an origin (RFC 6454 §6.2).
+    pub fn allow<O: Into<String>>(
+        mut self,
+        origins: impl IntoIterator<Item = O>,
+    ) -> Result<Self, OriginFault> {
+        for origin in origins {
+            let origin = origin.into();
+            if !is_origin(&origin) {
+                return Err(OriginFault { origin });
+            }
+            self.0.push(origin.into());
+        }
+        Ok(self)
+    }
+
+    /// Whether a request that carries this cookie, or is to be answered with it, comes from a page that may use it.
     ///
     /// What passes:
     ///
@@ -23,7 +49,11 @@ impl AllowedOrigins {
     ///
     /// A sibling subdomain (`same-site`) passes only if its origin is allowed. A client without
     /// either header is no browser: it can send the token in a header.
-    pub(crate) fn check(
+    ///
+    /// # Errors
+    ///
+    /// It does not, or nobody says so.
+    pub fn check(
         &self,
         request: &impl RequestView,
         cookie: &TokenCookie,
@@ -51,6 +81,27 @@ impl AllowedOrigins {
         }
     }
 }
+
+/// An allowed origin that no browser would send.
+#[derive(Clone, Eq, PartialEq)]
+pub struct OriginFault {
+    /// The origin.
+    pub origin: String,
+}
+
+impl fmt::Display for OriginFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` is not an origin: write scheme, host and port as browsers do, `https://app.example`",
+            self.origin.escape_debug()
+        )
+    }
+}
+
+impl core::error::Error for OriginFault {}
+
+debug_as_displayed!(OriginFault);
 
 /// Whether a page of `origin` is one of `host`'s own that the cookie can belong to (RFC 6454 §5).
 ///
@@ -109,6 +160,16 @@ mod tests {
         let request = request.body(()).expect("a request");
         let cookie = TokenCookie::unchecked(cookie.to_owned());
         AllowedOrigins(vec!["https://app.example".into()]).check(&request, &cookie)
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_would_send_is_refused() {
+        let allow = |origins| AllowedOrigins::default().allow(origins);
+        assert!(allow(["https://app.example", "http://localhost:3000"]).is_ok());
+        for origin in ["https://app.example/", "app.example", "https://APP.example", "*", "null"] {
+            let fault = allow(["https://app.example", origin]).err();
+            assert_eq!(fault, Some(OriginFault { origin: origin.to_owned() }));
+        }
     }
 
     #[test]

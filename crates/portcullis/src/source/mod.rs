@@ -10,8 +10,8 @@ mod origin;
 use crate::error::SourceError;
 
 pub(crate) use self::cookie::is_name as is_cookie_name;
-pub use self::cookie::{CookieError, SameSite, TokenCookie};
-pub(crate) use self::cross_site::AllowedOrigins;
+pub use self::cookie::{CookieError, CookieLife, SameSite, TokenCookie};
+pub use self::cross_site::{AllowedOrigins, OriginFault};
 pub(crate) use self::origin::is_origin;
 use crate::request::RequestView;
 
@@ -149,6 +149,24 @@ impl TokenSource {
 impl From<TokenCookie> for TokenSource {
     fn from(cookie: TokenCookie) -> Self {
         Self(Kind::Cookie { cookie, is_checked: true })
+    }
+}
+
+impl TokenCookie {
+    /// The token that a request carries in this cookie: text that nobody has looked at. An empty one is none.
+    ///
+    /// A policy that has the cookie as source looks by itself, and makes the
+    /// [cross-site check](AllowedOrigins::check) as well, which this does not.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or there are several: which one did whom mean?
+    pub fn token_in<'r>(&'r self, request: &'r impl RequestView) -> Result<&'r [u8], SourceError> {
+        let mut found = Single::default();
+        for token in cookie::values(request, self.name()) {
+            found.add(token, Some(self))?;
+        }
+        found.0.map(|presented| presented.token).ok_or(SourceError::Missing)
     }
 }
 
@@ -418,6 +436,15 @@ mod tests {
             look(&source, &[("cookie", "__Host-t=c"), ("cookie", "__Host-t=c")]),
             Err(SourceError::Several)
         );
+        let cookie = TokenCookie::new("__Host-t").expect("a name");
+        for (value, found) in [
+            ("a=1; __Host-t=c; b=2", Ok(&b"c"[..])),
+            ("__Host-t=; __Host-t=c", Ok(b"c")),
+            ("__Host-t=c; __Host-t=c", Err(SourceError::Several)),
+            ("__Host-t=", Err(SourceError::Missing)),
+        ] {
+            assert_eq!(cookie.token_in(&request(&[("cookie", value)])), found, "{value}");
+        }
         for none in
             ["__Host-t=", "__Host-t", "__host-t=c", "x__Host-t=c", "__Host-t =c; a=__Host-t=c"]
         {
