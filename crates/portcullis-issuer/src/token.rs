@@ -368,6 +368,13 @@ pub enum MintError {
         /// How many bytes.
         length: usize,
     },
+    /// The token is longer than the cookie takes that is to carry it.
+    TooLongForCookie {
+        /// How many bytes it has.
+        length: usize,
+        /// How many the cookie takes.
+        limit: usize,
+    },
     /// The key will not be published for long enough.
     KeyIsOver,
     /// No key signs: the machine's clock went back.
@@ -400,7 +407,8 @@ impl MintError {
             | Self::Scope
             | Self::NotAnObject
             | Self::Reserved { .. }
-            | Self::TooLong { .. } => false,
+            | Self::TooLong { .. }
+            | Self::TooLongForCookie { .. } => false,
         }
     }
 }
@@ -442,6 +450,10 @@ impl fmt::Display for MintError {
             Self::TooLong { length } => write!(
                 f,
                 "the claims have {length} bytes, and at most {MAX_PAYLOAD} are accepted: put less into the token"
+            ),
+            Self::TooLongForCookie { length, limit } => write!(
+                f,
+                "the access token has {length} bytes, and its cookie takes at most {limit}, since browsers drop a longer one: put less into the token"
             ),
             Self::KeyIsOver => f.write_str(
                 "the signing key will not be published until the token expires: the ring was not read for too long",

@@ -33,6 +33,7 @@ impl LoginAttempt {
             label: None,
             is_remembered: false,
             replaces: None,
+            token_limit: None,
         }
     }
 }
@@ -56,6 +57,8 @@ pub struct Login {
     pub(super) label: Option<String>,
     pub(super) is_remembered: bool,
     pub(super) replaces: Option<String>,
+    /// The longest access token that the client can keep.
+    pub(super) token_limit: Option<usize>,
 }
 
 impl Login {
@@ -117,6 +120,12 @@ impl Login {
     /// If you do not call it: no session ends.
     pub fn replaces(mut self, token: impl Into<String>) -> Self {
         self.replaces = Some(token.into());
+        self
+    }
+
+    /// A session whose access token has more bytes does not begin.
+    pub(crate) fn token_limit(mut self, bytes: usize) -> Self {
+        self.token_limit = Some(bytes);
         self
     }
 }

@@ -31,6 +31,7 @@ pub use self::login::{Begun, Login, LoginAttempt};
 use self::outbox::Look;
 pub use self::question::{Answer, Unanswered};
 use self::question::{Answered, Question};
+use self::refresh::within_limit;
 pub use self::refresh::{RefreshRequest, Refreshed};
 pub use self::session::Session;
 use crate::issuer::TokenIssuer;
@@ -230,6 +231,18 @@ impl Sessions {
     /// The token is refused, or something is away: see [`RefreshError`].
     pub async fn refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
         self.0.refresh(request).await
+    }
+
+    /// The session that a refresh token goes on with, without going on: nothing is issued, the application is not asked, and
+    /// the same token is right later. Who sends it holds the session now, which an access token does not show.
+    ///
+    /// A token that was rotated away ends its session, as by [`refresh`](Self::refresh).
+    ///
+    /// # Errors
+    ///
+    /// The token is refused, or something is away: see [`RefreshError`].
+    pub async fn session_of(&self, request: &RefreshRequest<'_>) -> Result<Session, RefreshError> {
+        self.0.session_of(request).await
     }
 
     /// Ends a session. Whether it was there, and not ended before.
@@ -513,7 +526,9 @@ impl Inner {
             Answered::End(reason) => return Err(BeginError::Refused(reason)),
             Answered::Fault(error) => return Err(error.into()),
             Answered::GoOn(claims) => {
-                self.mint(&session, row.subject_version, session.scopes(), claims, now).await?
+                let version = row.subject_version;
+                let access = self.mint(&session, version, session.scopes(), claims, now).await;
+                access.and_then(|access| within_limit(access, login.token_limit))?
             }
         };
         let replaced = login.replaces.and_then(|token| self.format.read(&token).ok());

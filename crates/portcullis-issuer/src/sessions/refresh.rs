@@ -15,7 +15,7 @@ use crate::refresh::{
 };
 use crate::session::{EndReason, Previous, Rotation, SessionRow};
 use crate::store::Swap;
-use crate::token::Minted;
+use crate::token::{MintError, Minted};
 
 /// How often a refresh looks again where others changed the session at the same time.
 const ATTEMPTS: usize = 3;
@@ -27,12 +27,14 @@ pub struct RefreshRequest<'r> {
     pub(super) token: &'r str,
     pub(super) client: &'r str,
     pub(super) scopes: Option<Vec<String>>,
+    /// The longest access token that the client can keep.
+    pub(super) token_limit: Option<usize>,
 }
 
 impl<'r> RefreshRequest<'r> {
     /// A refresh token that came from this client: what its [login](super::LoginAttempt::succeeded) said.
     pub fn new(token: &'r str, client: &'r str) -> Self {
-        Self { token, client, scopes: None }
+        Self { token, client, scopes: None, token_limit: None }
     }
 
     /// The scopes of the access token, fewer than were granted (RFC 6749 §6). The next refresh may ask for all of them
@@ -41,6 +43,12 @@ impl<'r> RefreshRequest<'r> {
     /// If you do not call it: those that were granted.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// An access token that has more bytes is not issued, and nothing is consumed.
+    pub(crate) fn token_limit(mut self, bytes: usize) -> Self {
+        self.token_limit = Some(bytes);
         self
     }
 }
@@ -103,13 +111,30 @@ impl Inner {
         Err(self.away(SessionsUnavailable::Contended).into())
     }
 
-    /// `None`: somebody changed the session since it was read.
-    async fn go_on(
+    pub(super) async fn session_of(
+        &self,
+        request: &RefreshRequest<'_>,
+    ) -> Result<Session, RefreshError> {
+        let presented = self.format.read(request.token);
+        let presented =
+            presented.map_err(|NotOurs| RefreshError::Refused(RefreshRefusal::NotOurs))?;
+        for _ in 0..ATTEMPTS {
+            let read = self.read(presented.session).await?;
+            if let Some((known, _)) = self.judge(&presented, request, &read).await? {
+                return Ok(known.session);
+            }
+        }
+        Err(self.away(SessionsUnavailable::Contended).into())
+    }
+
+    /// How a token that came goes on with its session: not by `Refuse` or `End`, which is an error here. `None`: somebody
+    /// changed the session since it was read.
+    async fn judge<'r>(
         &self,
         presented: &Presented,
         request: &RefreshRequest<'_>,
-        read: &ReadSession,
-    ) -> Result<Option<Refreshed>, RefreshError> {
+        read: &'r ReadSession,
+    ) -> Result<Option<(Known<'r>, Decision)>, RefreshError> {
         let refused = |refusal| Err(RefreshError::Refused(refusal));
         let Some(row) = &read.row else { return refused(RefreshRefusal::Unknown) };
         let known = Known { read, row, session: self.known(row)? };
@@ -139,6 +164,23 @@ impl Inner {
                 let is_ended = self.end_found(&known, presented, reason).await?;
                 if is_ended { refused(RefreshRefusal::Ended(reason)) } else { Ok(None) }
             }
+            decision => Ok(Some((known, decision))),
+        }
+    }
+
+    /// `None`: somebody changed the session since it was read.
+    async fn go_on(
+        &self,
+        presented: &Presented,
+        request: &RefreshRequest<'_>,
+        read: &ReadSession,
+    ) -> Result<Option<Refreshed>, RefreshError> {
+        let judged = self.judge(presented, request, read).await?;
+        let Some((known, decision)) = judged else { return Ok(None) };
+        let row = known.row;
+        match decision {
+            Decision::Refuse(over) => Err(RefreshError::Refused(over.into())),
+            Decision::End(reason) => Err(RefreshError::Refused(RefreshRefusal::Ended(reason))),
             Decision::Keep => self.again(&known, request, Outcome::Kept, None).await,
             Decision::Again => {
                 let previous =
@@ -233,7 +275,8 @@ impl Inner {
         match self.answer(session).await? {
             Answered::Fault(error) => Err(error.into()),
             Answered::GoOn(claims) => {
-                Ok(self.mint(session, row.subject_version, scopes, claims, read.now).await?)
+                let access = self.mint(session, row.subject_version, scopes, claims, read.now);
+                Ok(access.await.and_then(|access| within_limit(access, request.token_limit))?)
             }
             Answered::End(reason) => {
                 let event = SessionEvent::Ended { session: row.id, reason };
@@ -285,6 +328,15 @@ impl Inner {
         };
         self.revocations.as_ref().is_some_and(is_revoked)
             || self.is_outdated(&row.subject, row.subject_version)
+    }
+}
+
+/// An access token that its client can keep.
+pub(super) fn within_limit(access: Minted, limit: Option<usize>) -> Result<Minted, MintError> {
+    let length = access.token.len();
+    match limit {
+        Some(limit) if length > limit => Err(MintError::TooLongForCookie { length, limit }),
+        _ => Ok(access),
     }
 }
 

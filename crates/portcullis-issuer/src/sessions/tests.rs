@@ -1086,3 +1086,53 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn who_holds_a_session_now_is_told_it_and_nothing_changes() {
+    let world = World::new();
+    let sessions = world.sessions().await;
+    // The application and the signer are not asked.
+    let (begun, old, new) = rotated(&world, &sessions).await;
+    world.says(Err(Unanswered::new("away")));
+    let id = begun.session.id();
+    let session_of = async |token: &RefreshToken, client: &str| {
+        let session = sessions.session_of(&RefreshRequest::new(token.as_str(), client)).await;
+        session.map(|session| session.id())
+    };
+    let writes = world.store.writes.load(Ordering::Relaxed);
+    assert_eq!(session_of(&new, "web").await, Ok(id));
+    assert_eq!(session_of(&old, "web").await, Ok(id), "a retry");
+    assert_eq!(session_of(&new, "app").await.err(), refused(RefreshRefusal::Client));
+    world.advance(YOUNG);
+    assert_eq!(session_of(&new, "web").await, Ok(id), "one that is to rotate");
+    assert_eq!(world.store.writes.load(Ordering::Relaxed), writes);
+    // Two hold it.
+    assert_eq!(session_of(&old, "web").await.err(), ended(EndReason::Replay));
+    assert_eq!(session_of(&new, "web").await.err(), ended(EndReason::Replay));
+    assert_eq!(world.reasons(), [EndReason::Replay]);
+}
+
+#[tokio::test]
+async fn an_access_token_that_its_client_cannot_keep_is_not_issued_and_nothing_is_consumed() {
+    let world = World::new();
+    let sessions = world.sessions().await;
+    let length = begin(&sessions).await.access.token.len();
+    let too_long = |limit| MintError::TooLongForCookie { length, limit };
+    let login = async |limit| {
+        let attempt = sessions.attempt("alice").await.expect("an attempt");
+        sessions.begin(attempt.succeeded("web").token_limit(limit)).await
+    };
+    let writes = world.store.writes.load(Ordering::Relaxed);
+    let refused = login(length - 1).await.err();
+    assert_eq!(refused, Some(BeginError::Token(too_long(length - 1))));
+    assert_eq!(world.store.writes.load(Ordering::Relaxed), writes);
+    let begun = login(length).await.expect("a session");
+    world.advance(YOUNG);
+    let request = |limit| RefreshRequest::new(begun.refresh.as_str(), "web").token_limit(limit);
+    let writes = world.store.writes.load(Ordering::Relaxed);
+    let refused = sessions.refresh(&request(length - 1)).await.err();
+    assert_eq!(refused, Some(RefreshError::Token(too_long(length - 1))));
+    assert_eq!(world.store.writes.load(Ordering::Relaxed), writes);
+    let refreshed = sessions.refresh(&request(length)).await.expect("the same token is right");
+    assert!(refreshed.refresh.is_some());
+}
