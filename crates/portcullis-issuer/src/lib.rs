@@ -26,6 +26,7 @@ mod machine;
 mod refresh;
 pub mod ring;
 mod root;
+pub mod routes;
 mod row;
 pub mod seal;
 pub mod session;
@@ -48,6 +49,7 @@ pub use self::keeper::{IssuerEvent, IssuerNotReady, PublishedKeys, RingError};
 pub use self::key::{ExistingKey, ExistingKeyFault, KeyError};
 pub use self::refresh::RefreshToken;
 pub use self::root::{RootFault, RootSecrets};
+pub use self::routes::BrowserSessions;
 pub use self::row::{ForeignRing, ForeignRow, KeyRow, PrivatePart};
 pub use self::session::{EndReason, LifetimeFault, Lifetimes, SessionId};
 pub use self::sessions::{
