@@ -1,6 +1,7 @@
 //! Routes of sessions, for no framework: what they take, what they do, and what they answer.
 //!
 //! - [`BrowserSessions`] keeps a session's tokens in cookies: refresh, logout, and what a login answers.
+//! - [`NativeSessions`] hands them to programs: the token endpoint (RFC 6749) and that of revocation (RFC 7009).
 //!
 //! `portcullis-axum` and `portcullis-actix` have, with the feature `issuer`, a function for each that makes routes of it.
 //! Whoever serves another framework reads the request's body into the [`BoundedBody`](portcullis::routes::BoundedBody) of
@@ -12,8 +13,10 @@ mod browser;
 mod client;
 mod cookies;
 mod error;
+mod native;
 
 pub use self::browser::{BrowserLogin, BrowserSessions};
 pub use self::client::ClientFault;
 pub use self::cookies::SessionCookies;
 pub use self::error::SessionRouteError;
+pub use self::native::NativeSessions;
