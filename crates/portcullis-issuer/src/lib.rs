@@ -49,7 +49,7 @@ pub use self::keeper::{IssuerEvent, IssuerNotReady, PublishedKeys, RingError};
 pub use self::key::{ExistingKey, ExistingKeyFault, KeyError};
 pub use self::refresh::RefreshToken;
 pub use self::root::{RootFault, RootSecrets};
-pub use self::routes::{BrowserSessions, NativeSessions};
+pub use self::routes::{BrowserSessions, NativeSessions, OwnSessions};
 pub use self::row::{ForeignRing, ForeignRow, KeyRow, PrivatePart};
 pub use self::session::{EndReason, LifetimeFault, Lifetimes, SessionId};
 pub use self::sessions::{

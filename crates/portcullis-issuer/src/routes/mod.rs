@@ -2,6 +2,7 @@
 //!
 //! - [`BrowserSessions`] keeps a session's tokens in cookies: refresh, logout, and what a login answers.
 //! - [`NativeSessions`] hands them to programs: the token endpoint (RFC 6749) and that of revocation (RFC 7009).
+//! - [`OwnSessions`] lets users see their sessions and end them.
 //!
 //! `portcullis-axum` and `portcullis-actix` have, with the feature `issuer`, a function for each that makes routes of it.
 //! Whoever serves another framework reads the request's body into the [`BoundedBody`](portcullis::routes::BoundedBody) of
@@ -14,9 +15,11 @@ mod client;
 mod cookies;
 mod error;
 mod native;
+mod own;
 
 pub use self::browser::{BrowserLogin, BrowserSessions};
 pub use self::client::ClientFault;
 pub use self::cookies::SessionCookies;
 pub use self::error::SessionRouteError;
 pub use self::native::NativeSessions;
+pub use self::own::{OwnSessions, SessionOwner};
