@@ -68,7 +68,7 @@
 //! | `lookup` | a revocation source of your own that has to be waited for |
 //! | `metrics` | counters, a histogram and gauges |
 //! | `explain` | why a token is refused, step by step |
-//! | `issuer` | the public keys and the metadata of an issuer of your own, as routes |
+//! | `issuer` | the public keys and the metadata of an issuer of your own, and its sessions, as routes |
 //!
 //! # Other middleware
 //!
@@ -128,7 +128,11 @@ pub use self::middleware::{Require, RequireService, ResponseFuture, Verify, Veri
 pub use self::rejection::Rejection;
 pub use self::request::ActixRequest;
 #[cfg(feature = "issuer")]
-pub use self::routes::issuer_documents;
-pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};
+pub use self::routes::{
+    add_session_cookies, browser_sessions, issuer_documents, native_sessions, own_sessions,
+};
+pub use self::routes::{
+    back_channel_logout, protected_resource, readiness, respond, revocation_admin,
+};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

@@ -1,3 +1,6 @@
+#[cfg(feature = "issuer")]
+mod sessions;
+
 use core::future::poll_fn;
 use core::pin::Pin;
 
@@ -10,6 +13,8 @@ use portcullis::routes::{
 #[cfg(feature = "issuer")]
 use portcullis_issuer::{TokenIssuer, store::RingStore};
 
+#[cfg(feature = "issuer")]
+pub use self::sessions::{add_session_cookies, browser_sessions, native_sessions, own_sessions};
 use crate::rejection::Rejection;
 use crate::request::ActixRequest;
 use crate::response;
@@ -185,7 +190,9 @@ async fn read(mut payload: web::Payload, mut body: BoundedBody) -> BoundedBody {
     body
 }
 
-fn respond<E: Clone + Send + Sync + 'static>(reply: Reply<E>) -> HttpResponse {
+/// The response that says what a route of the core answers: for routes of your own. Why the request failed stands in its
+/// extensions.
+pub fn respond<E: Clone + Send + Sync + 'static>(reply: Reply<E>) -> HttpResponse {
     let mut response = response::response(reply.status(), reply.headers(), reply.body());
     if let Some(error) = reply.into_error() {
         response.extensions_mut().insert(error);

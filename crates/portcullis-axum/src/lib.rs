@@ -69,7 +69,7 @@
 //! | `lookup` | a revocation source of your own that has to be waited for |
 //! | `metrics` | counters, a histogram and gauges |
 //! | `explain` | why a token is refused, step by step |
-//! | `issuer` | the public keys and the metadata of an issuer of your own, as routes |
+//! | `issuer` | the public keys and the metadata of an issuer of your own, and its sessions, as routes |
 //!
 //! # Other layers
 //!
@@ -138,8 +138,10 @@ pub use self::extract::{Authorized, Caller, Verified};
 pub use self::layer::{Require, RequireLayer, ResponseFuture, Verify, VerifyLayer};
 pub use self::rejection::Rejection;
 pub use self::request::AxumRequest;
+pub use self::routes::{
+    back_channel_logout, protected_resource, readiness, respond, revocation_admin,
+};
 #[cfg(feature = "issuer")]
-pub use self::routes::issuer_documents;
-pub use self::routes::{back_channel_logout, protected_resource, readiness, revocation_admin};
+pub use self::routes::{browser_sessions, issuer_documents, native_sessions, own_sessions};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

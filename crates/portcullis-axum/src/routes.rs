@@ -1,3 +1,6 @@
+#[cfg(feature = "issuer")]
+mod sessions;
+
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -16,6 +19,8 @@ use portcullis::routes::{
 #[cfg(feature = "issuer")]
 use portcullis_issuer::{TokenIssuer, store::RingStore};
 
+#[cfg(feature = "issuer")]
+pub use self::sessions::{browser_sessions, native_sessions, own_sessions};
 use crate::request::AxumRequest;
 
 /// The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0), for a route: see
@@ -205,7 +210,9 @@ async fn read(mut pieces: Body, mut body: BoundedBody) -> BoundedBody {
     body
 }
 
-fn respond<E: Clone + Send + Sync + 'static>(reply: Reply<E>) -> Response {
+/// The response that says what a route of the core answers: for routes of your own. Why the request failed stands in its
+/// extensions.
+pub fn respond<E: Clone + Send + Sync + 'static>(reply: Reply<E>) -> Response {
     let response = reply.into_response::<Body>();
     if [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status()) {
         return response.map(|_| Body::new(NoContent));
