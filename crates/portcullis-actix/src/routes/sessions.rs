@@ -39,16 +39,22 @@ use crate::request::ActixRequest;
 ///     };
 ///     let begun = match begun.await {
 ///         Ok(begun) => begun,
-///         Err(BeginError::Unavailable(_)) => return HttpResponse::ServiceUnavailable().finish(),
+///         Err(BeginError::Unavailable(_)) => {
+///             return HttpResponse::ServiceUnavailable().finish();
+///         }
 ///         Err(_) => return HttpResponse::Unauthorized().finish(),
 ///     };
 ///     match login.cookies(&begun) {
 ///         Ok(cookies) => {
 ///             let mut response = HttpResponse::Ok().body("Welcome, Alice.");
-///             portcullis_actix::add_session_cookies(&cookies, response.headers_mut());
+///             let headers = response.headers_mut();
+///             portcullis_actix::add_session_cookies(&cookies, headers);
 ///             response
 ///         }
-///         Err(error) => portcullis_actix::respond(SessionRouteError::from(error).reply()),
+///         Err(error) => {
+///             let error = SessionRouteError::from(error);
+///             portcullis_actix::respond(error.reply())
+///         }
 ///     }
 /// }
 ///

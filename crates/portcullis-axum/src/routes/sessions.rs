@@ -40,7 +40,9 @@ use crate::request::AxumRequest;
 ///     };
 ///     let begun = match begun.await {
 ///         Ok(begun) => begun,
-///         Err(BeginError::Unavailable(_)) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+///         Err(BeginError::Unavailable(_)) => {
+///             return StatusCode::SERVICE_UNAVAILABLE.into_response();
+///         }
 ///         Err(_) => return StatusCode::UNAUTHORIZED.into_response(),
 ///     };
 ///     match login.cookies(&begun) {
@@ -49,7 +51,10 @@ use crate::request::AxumRequest;
 ///             cookies.add_to(response.headers_mut());
 ///             response
 ///         }
-///         Err(error) => portcullis_axum::respond(SessionRouteError::from(error).reply()),
+///         Err(error) => {
+///             let error = SessionRouteError::from(error);
+///             portcullis_axum::respond(error.reply())
+///         }
 ///     }
 /// }
 ///
