@@ -2,6 +2,7 @@
 mod change;
 mod plan;
 mod report;
+mod store;
 mod words;
 
 use std::io::{IsTerminal as _, stdin};
@@ -11,9 +12,10 @@ use portcullis_issuer::RingStatus;
 
 use self::change::{Asked, ScheduleSetting};
 use self::report::Report;
+use self::store::Store;
 use crate::output::{Failure, Output, shown};
 use crate::root::RootOptions;
-use crate::store::{self, Access, Store, StoreOptions};
+use crate::store::{Access, StoreOptions};
 use crate::time::time;
 use crate::{Exit, block_on};
 
