@@ -12,10 +12,10 @@ use portcullis_issuer::RingStatus;
 
 use self::change::{Asked, ScheduleSetting};
 use self::report::Report;
-use self::store::Store;
+use self::store::{Store, StoreOptions};
 use crate::output::{Failure, Output, shown};
 use crate::root::RootOptions;
-use crate::store::{Access, StoreOptions};
+use crate::store::Access;
 use crate::time::time;
 use crate::{Exit, block_on};
 

@@ -8,19 +8,34 @@ use portcullis_issuer::store::{
 };
 #[cfg(feature = "store")]
 use portcullis_sqlx::{PostgresRing, SqliteRing};
-#[cfg(feature = "store")]
-use sqlx::{
-    postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
-};
 
 use crate::Exit;
 use crate::output::Failure;
 #[cfg(not(feature = "store"))]
 use crate::store::without_feature;
-use crate::store::{Access, Address, StoreOptions};
-#[cfg(feature = "store")]
-use crate::store::{LONGEST, not_a_name, not_an_address};
+use crate::store::{Access, Address, Kept, Place, TableOptions};
+
+/// What `--ring` says the place of.
+const RING: Kept =
+    Kept { option: "--ring", what: "a ring", forms: "a file, postgres://… or sqlite:FILE" };
+
+/// Where a ring is kept, as the command line says.
+#[derive(clap::Args)]
+pub(super) struct StoreOptions {
+    /// Where the ring is kept: a file, postgres://… or sqlite:FILE, or env:NAME for an environment variable that says it. An
+    /// address with a password belongs into a variable
+    #[arg(long, value_name = "RING")]
+    ring: String,
+
+    #[command(flatten)]
+    tables: TableOptions,
+}
+
+impl StoreOptions {
+    pub(super) fn place(&self) -> Place<'_> {
+        Place::new(&RING, &self.ring)
+    }
+}
 
 /// A store of rings, by what `--ring` says.
 #[derive(Clone)]
@@ -34,59 +49,42 @@ pub(super) enum Store {
 
 /// Opens the store that `--ring` names. A database is asked with the first reading.
 pub(super) fn open(options: &StoreOptions, access: Access) -> Result<Store, Failure> {
-    let names = [&options.table_prefix, &options.table_schema];
-    match Address::of(options)? {
-        Address::Path(_) if names.iter().any(|name| name.is_some()) => {
-            Err(Failure::fault("--table-prefix and --table-schema are for a ring in a database"))
-        }
-        Address::Sqlite(_) if options.table_schema.is_some() => {
-            Err(Failure::fault("--table-schema is for a ring in PostgreSQL"))
-        }
-        Address::Path(path) => open_file(&path, &options.place(), access).map(Store::File),
+    let place = options.place();
+    let address = place.address()?;
+    options.tables.check(&address, &RING)?;
+    match address {
+        Address::Path(path) => open_file(&path, &place, access).map(Store::File),
         Address::Postgres(address) => open_postgres(&address, options),
         Address::Sqlite(address) => open_sqlite(&address, options, access),
     }
 }
 
 #[cfg(feature = "store")]
-fn open_postgres(address: &str, names: &StoreOptions) -> Result<Store, Failure> {
-    let options: PgConnectOptions = address.parse().map_err(|_| not_an_address("PostgreSQL"))?;
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(LONGEST);
-    let mut ring = PostgresRing::new(pool.connect_lazy_with(options));
-    if let Some(prefix) = &names.table_prefix {
-        ring = ring.table_prefix(prefix).map_err(|fault| not_a_name("prefix", &fault))?;
-    }
-    if let Some(schema) = &names.table_schema {
-        ring = ring.schema(schema).map_err(|fault| not_a_name("schema", &fault))?;
-    }
-    Ok(Store::Postgres(ring))
+fn open_postgres(address: &str, options: &StoreOptions) -> Result<Store, Failure> {
+    let ring = PostgresRing::new(options.place().postgres(address)?);
+    let ring = options.tables.prefixed(ring, PostgresRing::table_prefix)?;
+    options.tables.in_schema(ring, PostgresRing::schema).map(Store::Postgres)
 }
 
 #[cfg(feature = "store")]
-fn open_sqlite(address: &str, names: &StoreOptions, access: Access) -> Result<Store, Failure> {
-    let options: SqliteConnectOptions = address.parse().map_err(|_| not_an_address("SQLite"))?;
-    let options = options.create_if_missing(false).read_only(access == Access::Read);
-    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(LONGEST);
-    let mut ring = SqliteRing::new(pool.connect_lazy_with(options));
-    if let Some(prefix) = &names.table_prefix {
-        ring = ring.table_prefix(prefix).map_err(|fault| not_a_name("prefix", &fault))?;
-    }
-    Ok(Store::Sqlite(ring))
+fn open_sqlite(address: &str, options: &StoreOptions, access: Access) -> Result<Store, Failure> {
+    let ring = SqliteRing::new(options.place().sqlite(address, access)?);
+    options.tables.prefixed(ring, SqliteRing::table_prefix).map(Store::Sqlite)
 }
 
 #[cfg(not(feature = "store"))]
 fn open_postgres(_: &str, _: &StoreOptions) -> Result<Store, Failure> {
-    Err(without_feature("PostgreSQL"))
+    Err(without_feature(RING.option, "a ring in PostgreSQL"))
 }
 
 #[cfg(not(feature = "store"))]
 fn open_sqlite(_: &str, _: &StoreOptions, _: Access) -> Result<Store, Failure> {
-    Err(without_feature("SQLite"))
+    Err(without_feature(RING.option, "a ring in SQLite"))
 }
 
 /// The path may be what a variable says, and is not shown.
-fn open_file(path: &str, place: &str, access: Access) -> Result<FileRing, Failure> {
-    let fault = |text: String| Failure::fault(format!("--ring {place}: {text}"));
+fn open_file(path: &str, place: &Place<'_>, access: Access) -> Result<FileRing, Failure> {
+    let fault = |text: String| place.fault(text);
     if !Path::new(path).is_file() {
         return Err(fault(
             "there is no such file: give the one that the service opens by `FileRing::open`, or an address that begins with postgres:// or sqlite:"
@@ -128,7 +126,7 @@ fn check_owner(path: &Path) -> Result<(), String> {
 
 impl Store {
     /// The issuer that is meant: the one that was named, or else the only one of a file.
-    pub(super) fn issuer(&self, place: &str, named: Option<&str>) -> Result<String, Failure> {
+    pub(super) fn issuer(&self, place: &Place<'_>, named: Option<&str>) -> Result<String, Failure> {
         let file = match self {
             Self::File(file) => file,
             #[cfg(feature = "store")]
@@ -143,10 +141,10 @@ impl Store {
         let issuers = file.issuers().map_err(|error| self.failure(place, &error.into()))?;
         let fault = |text: &str| {
             let list: Vec<_> = issuers.iter().map(|issuer| format!("`{issuer}`")).collect();
-            Failure::fault(format!("--ring {place}: {text}: {}", list.join(", ")))
+            place.fault(format_args!("{text}: {}", list.join(", ")))
         };
         match (named, issuers.as_slice()) {
-            (_, []) => Err(Failure::fault(format!("--ring {place}: the file has no ring"))),
+            (_, []) => Err(place.fault("the file has no ring")),
             (None, [only]) => Ok(only.clone()),
             (None, _) => {
                 Err(fault("several issuers have a ring in this file; name one by --issuer"))
@@ -170,7 +168,7 @@ impl Store {
     }
 
     /// How the command ends where the ring cannot be had.
-    pub(super) fn failure(&self, place: &str, error: &RingError) -> Failure {
+    pub(super) fn failure(&self, place: &Place<'_>, error: &RingError) -> Failure {
         let exit = match error {
             RingError::Store(_) if self.is_for_one_process() => Exit::Fault,
             RingError::Store(_)
@@ -186,8 +184,7 @@ impl Store {
             }
             _ => "",
         };
-        let place =
-            if self.is_for_one_process() { format!("--ring {place}: ") } else { String::new() };
+        let place = if self.is_for_one_process() { format!("{place}: ") } else { String::new() };
         Failure { exit, ..Failure::fault(format!("{place}{error}{more}")) }
     }
 }
