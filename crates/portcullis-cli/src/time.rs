@@ -4,6 +4,8 @@ use core::time::Duration;
 use jiff::fmt::friendly::SpanParser;
 use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
 use portcullis::explain::in_words;
+use portcullis_issuer::StoreTime;
+use serde::Serialize;
 
 /// Seconds since 1970, from a number or a date.
 pub(crate) fn time(text: &str) -> Result<i64, String> {
@@ -39,6 +41,20 @@ pub(crate) fn instant(seconds: i64) -> String {
 /// `2027-01-15T08:00:00.25Z`.
 pub(crate) fn utc_of_millis(millis: i64) -> Option<String> {
     Timestamp::from_millisecond(millis).ok().map(|time| time.to_string())
+}
+
+/// A time of a store, exactly.
+#[derive(Serialize)]
+pub(crate) struct Instant {
+    ms: i64,
+    utc: Option<String>,
+}
+
+impl From<StoreTime> for Instant {
+    fn from(at: StoreTime) -> Self {
+        let ms = at.as_millis();
+        Self { ms, utc: utc_of_millis(ms) }
+    }
 }
 
 /// `18 days`: in the largest unit of which there are two, rounded.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::words::{does, moment, name, private_part};
 use crate::output::{Output, counted, shown};
-use crate::time::{duration, utc_of_millis};
+use crate::time::{Instant, duration};
 
 /// What a program is told of a ring.
 #[derive(Serialize)]
@@ -20,20 +20,6 @@ pub(super) struct Report<'a> {
     next: Vec<Next<'a>>,
     #[serde(skip)]
     root_secrets: usize,
-}
-
-/// A time, exactly.
-#[derive(Serialize)]
-struct Instant {
-    ms: i64,
-    utc: Option<String>,
-}
-
-impl From<StoreTime> for Instant {
-    fn from(at: StoreTime) -> Self {
-        let ms = at.as_millis();
-        Self { ms, utc: utc_of_millis(ms) }
-    }
 }
 
 #[derive(Serialize)]
