@@ -5,15 +5,14 @@ mod report;
 mod store;
 mod words;
 
-use std::io::{IsTerminal as _, stdin};
-
 use clap::Subcommand;
 use portcullis_issuer::RingStatus;
 
 use self::change::{Asked, ScheduleSetting};
 use self::report::Report;
 use self::store::{Store, StoreOptions};
-use crate::output::{Failure, Output, shown};
+use crate::confirm::Question;
+use crate::output::{Failure, Output};
 use crate::root::RootOptions;
 use crate::store::Access;
 use crate::time::time;
@@ -112,6 +111,12 @@ struct CompromisedOptions {
     schedule: Vec<ScheduleSetting>,
 }
 
+/// Asked before every token is refused.
+const EVERY_KEY: Question = Question {
+    all: "--all withdraws every key, and every token is refused",
+    happens: ["All keys of", "are withdrawn, and every token is refused"],
+};
+
 pub(crate) fn run(options: Options, output: &Output) -> Result<Exit, Failure> {
     // A connection to a database lives in one runtime.
     block_on(run_now(options, output))?
@@ -129,7 +134,7 @@ async fn run_now(options: Options, output: &Output) -> Result<Exit, Failure> {
             let asked = match key_id {
                 Some(key_id) => Asked::Withdrawn(key_id),
                 None => {
-                    confirm(&opened, yes)?;
+                    EVERY_KEY.ask(&opened.issuer, yes)?;
                     Asked::AllWithdrawn
                 }
             };
@@ -182,27 +187,4 @@ async fn status(options: &StatusOptions, output: &Output) -> Result<Exit, Failur
         report::print(&report, &status, output);
     }
     Ok(if status.signing().is_some() { Exit::Good } else { Exit::Refused })
-}
-
-/// Asks whether every token is to be refused.
-fn confirm(opened: &Opened<'_>, yes: bool) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    if !stdin().is_terminal() {
-        return Err(Failure::fault(
-            "--all withdraws every key, and every token is refused: give --yes if that is meant",
-        ));
-    }
-    eprintln!(
-        "All keys of {} are withdrawn, and every token is refused. Type the identifier of the issuer to go on:",
-        shown(&opened.issuer)
-    );
-    let mut typed = String::new();
-    let read = stdin().read_line(&mut typed);
-    read.map_err(|error| Failure::fault(format!("standard input: {error}")))?;
-    if typed.trim() == opened.issuer {
-        return Ok(());
-    }
-    Err(Failure::fault("that is not the identifier of the issuer: nothing was changed"))
 }
