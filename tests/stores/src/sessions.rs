@@ -76,6 +76,19 @@ impl SessionsIn {
         let pool = pool.connect_with(options.busy_timeout(PATIENT)).await.expect("a file");
         Self::Sqlite(SqliteSessions::new(pool).deadline(PATIENT))
     }
+
+    /// Ends all sessions of an issuer. How many it ended.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be asked, or has no such call.
+    pub async fn end_everything(&self, issuer: &str, reason: EndReason) -> Result<u64, StoreError> {
+        match self {
+            Self::Memory(_) => Err(StoreError::new("for databases")),
+            Self::Sqlite(inner) => inner.end_everything(issuer, reason).await,
+            Self::Postgres(inner) => inner.end_everything(issuer, reason).await,
+        }
+    }
 }
 
 by_way_of!(SessionsIn, |store, _name, call| match store {

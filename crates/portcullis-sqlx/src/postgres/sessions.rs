@@ -93,6 +93,17 @@ const RAISED: &str = "\
     AND ($3::bigint IS NULL OR (raised_at, subject) > ($3, $4)) ORDER BY raised_at, subject LIMIT $5) AS t \
     ON true ORDER BY t.raised_at, t.subject";
 
+const NOT_ENDED: &str = "\
+    SELECT id FROM portcullis_sessions WHERE issuer = $1 AND ($2::bytea IS NULL OR id > $2) AND ended_at IS NULL \
+    ORDER BY id LIMIT $3";
+
+/// What somebody else is changing is passed over: who waits for a row and has others may wait in a circle.
+const PASSING_OVER: &str = "FOR UPDATE SKIP LOCKED";
+
+const END_THESE: &str = "\
+    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = $3, version = version + 1 \
+    WHERE issuer = $1 AND id = ANY($2) AND ended_at IS NULL";
+
 const STEP: &str = "\
     SELECT id FROM portcullis_sessions WHERE issuer = $1 AND ($2::bytea IS NULL OR id > $2) ORDER BY id LIMIT $3";
 
@@ -178,6 +189,24 @@ impl PostgresSessions {
             .await?;
         transaction.commit().await?;
         Ok(if rotated.rows_affected() > 0 { Swap::Done } else { Swap::Lost })
+    }
+
+    /// Ends a step of the sessions that were not ended, and gives it.
+    async fn end_step_on(
+        &self,
+        connection: &mut PgConnection,
+        issuer: &str,
+        after: Option<SessionId>,
+        reason: EndReason,
+    ) -> Result<Vec<SessionId>, Failure> {
+        let after = after.map(|after| after.as_bytes().to_vec());
+        let step = self.query(&format!("{NOT_ENDED} {PASSING_OVER}"));
+        let step = step.bind(issuer).bind(after).bind(limit(sessions::END_STEP));
+        let step = sessions::ids(&step.fetch_all(&mut *connection).await?)?;
+        let ids: Vec<_> = step.iter().map(|id| id.as_bytes().to_vec()).collect();
+        let ended = self.query(END_THESE).bind(issuer).bind(ids).bind(sessions::code(reason));
+        ended.execute(connection).await?;
+        Ok(step)
     }
 
     /// Looks at a step, and deletes of it. The last that it looked at, if there may be more.

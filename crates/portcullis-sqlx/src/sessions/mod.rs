@@ -5,4 +5,4 @@ mod steps;
 pub(crate) use self::columns::{
     SessionColumns, code, ended, ids, limit, millis, now, number, raised, selected, sessions,
 };
-pub(crate) use self::steps::session_store;
+pub(crate) use self::steps::{END_STEP, session_store};

@@ -1,7 +1,10 @@
 //! The steps of each call, which are the same for both databases; what they say to it is not.
 
-/// What a store of sessions does: `$store` is a `Database` inside. Its file has the statements, `query`, `rotate_on` and
-/// `prune_on`.
+/// How many sessions are ended in one go, where all of an issuer's are: as many as are ended within a second.
+pub(crate) const END_STEP: usize = 1000;
+
+/// What a store of sessions does: `$store` is a `Database` inside. Its file has the statements, `query`, `rotate_on`,
+/// `end_step_on` and `prune_on`.
 macro_rules! session_store {
     ($store:ident, $database:ident, $connection:ident) => {
         impl $store {
@@ -43,6 +46,62 @@ macro_rules! session_store {
                     self.end_all_on(transaction, issuer, subject, but, reason).await
                 })
                 .await
+            }
+
+            /// Ends all sessions of an issuer, whoever they are of, as after a backup was restored. How many it ended.
+            ///
+            /// It goes through them by their ids. 1000 at a time are ended, each time in a transaction of its own, so that no more
+            /// are ever locked: instances go on meanwhile. Sessions that others are changing are passed over at first, and ended one by one
+            /// afterwards, so that nobody waits in a circle. One that begins meanwhile may be ended as well, and may not. Versions of
+            /// subjects stay.
+            ///
+            /// Instances that run [revoke](portcullis_issuer::Sessions::catch_up) what ended, by themselves.
+            ///
+            /// # Errors
+            ///
+            /// The database cannot be asked, or this release cannot go by its tables. What was ended until then stays ended: call
+            /// it again for the others.
+            pub async fn end_everything(
+                &self,
+                issuer: &str,
+                reason: EndReason,
+            ) -> Result<u64, StoreError> {
+                use $crate::sessions::END_STEP;
+                let mut count = 0;
+                let mut after = None;
+                loop {
+                    let step = call!(&self.0, |connection| {
+                        let mut transaction = self.0.change(connection).await?;
+                        let step =
+                            self.end_step_on(&mut transaction, issuer, after, reason).await?;
+                        transaction.commit().await?;
+                        step
+                    })?;
+                    count += u64::try_from(step.len()).unwrap_or(u64::MAX);
+                    after = step.last().copied();
+                    if step.len() < END_STEP {
+                        break;
+                    }
+                }
+                let mut after = None;
+                loop {
+                    let left = call!(&self.0, |connection| {
+                        let mut transaction = self.0.change(connection).await?;
+                        let left = self.query(NOT_ENDED).bind(issuer);
+                        let left = left.bind(after.map(|id: SessionId| id.as_bytes().to_vec()));
+                        let left = left.bind($crate::sessions::limit(END_STEP));
+                        let left = left.fetch_all(&mut *transaction).await?;
+                        transaction.commit().await?;
+                        $crate::sessions::ids(&left)?
+                    })?;
+                    for id in &left {
+                        count += u64::from(self.end(issuer, *id, reason).await?);
+                    }
+                    after = left.last().copied();
+                    if left.len() < END_STEP {
+                        return Ok(count);
+                    }
+                }
             }
 
             async fn create_on(

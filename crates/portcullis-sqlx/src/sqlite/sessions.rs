@@ -89,6 +89,14 @@ const RAISED: &str = "\
     AND (?3 IS NULL OR (raised_at, subject) > (?3, ?4)) ORDER BY raised_at, subject LIMIT ?5) AS t \
     ON true ORDER BY t.raised_at, t.subject";
 
+const NOT_ENDED: &str = "\
+    SELECT id FROM portcullis_sessions WHERE issuer = ?1 AND (?2 IS NULL OR id > ?2) AND ended_at IS NULL \
+    ORDER BY id LIMIT ?3";
+
+const END_THESE: &str = "\
+    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = ?3, version = version + 1 \
+    WHERE issuer = ?1 AND (?2 IS NULL OR id > ?2) AND id <= ?4 AND ended_at IS NULL";
+
 const STEP: &str = "\
     SELECT id FROM portcullis_sessions WHERE issuer = ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3";
 
@@ -174,6 +182,26 @@ impl SqliteSessions {
             .await?;
         transaction.commit().await?;
         Ok(if rotated.rows_affected() > 0 { Swap::Done } else { Swap::Lost })
+    }
+
+    /// Ends a step of the sessions that were not ended, and gives it.
+    async fn end_step_on(
+        &self,
+        connection: &mut SqliteConnection,
+        issuer: &str,
+        after: Option<SessionId>,
+        reason: EndReason,
+    ) -> Result<Vec<SessionId>, Failure> {
+        let after = after.map(|after| after.as_bytes().to_vec());
+        let step = self.query(NOT_ENDED);
+        let step = step.bind(issuer).bind(&after).bind(limit(sessions::END_STEP));
+        let step = sessions::ids(&step.fetch_all(&mut *connection).await?)?;
+        if let Some(last) = step.last() {
+            let ended = self.query(END_THESE).bind(issuer).bind(after);
+            let ended = ended.bind(sessions::code(reason)).bind(last.as_bytes().to_vec());
+            ended.execute(connection).await?;
+        }
+        Ok(step)
     }
 
     /// Looks at a step, and deletes of it. The last that it looked at, if there may be more.

@@ -1,4 +1,6 @@
 //! Sessions in PostgreSQL: what a refresh costs, replicas, failovers that lose commits, and transactions of one's own.
+use std::time::Duration;
+
 use portcullis::Revocations;
 use portcullis_issuer::session::SessionStore as _;
 use portcullis_issuer::store::MemoryRing;
@@ -290,6 +292,39 @@ async fn an_account_and_its_first_session_are_there_both_or_neither() {
         let begun = sessions.finish(prepared, created).await.unwrap();
         assert_eq!(refresh(&sessions, &begun.refresh).await.is_ok(), is_committed);
     }
+}
+
+/// Who waited for the one, and had the others, could wait for somebody who waits for one of those.
+#[tokio::test]
+async fn a_session_that_somebody_is_changing_keeps_none_of_the_others_from_ending() {
+    let cluster = Cluster::shared().await;
+    let pool = cluster.pool(&cluster.database().await).await;
+    let store = PostgresSessions::new(pool.clone()).deadline(Duration::from_secs(60));
+    store.migrate().await.unwrap();
+    let sessions = over(&pool, &Revocations::in_memory()).await;
+    for _ in 0..3 {
+        begin(&sessions).await;
+    }
+    let touch = "UPDATE portcullis_sessions SET version = version + 1 WHERE id";
+    let mut transaction = pool.begin().await.unwrap();
+    let first = format!("{touch} = (SELECT id FROM portcullis_sessions ORDER BY id LIMIT 1)");
+    sqlx::query(AssertSqlSafe(first)).execute(&mut *transaction).await.unwrap();
+
+    let ending =
+        tokio::spawn(
+            async move { store.end_everything(ISSUER, EndReason::Operator).await.unwrap() },
+        );
+    eventually("the others end", async || {
+        let ended = "SELECT count(*) FROM portcullis_sessions WHERE ended_at IS NOT NULL";
+        number(&pool, ended).await == 2
+    })
+    .await;
+    // It takes those as well, and waits for nobody.
+    let rest = format!("{touch} <> (SELECT id FROM portcullis_sessions ORDER BY id LIMIT 1)");
+    sqlx::query(AssertSqlSafe(rest)).execute(&mut *transaction).await.unwrap();
+    assert!(!ending.is_finished(), "it waits for the one");
+    transaction.commit().await.unwrap();
+    assert_eq!(ending.await.unwrap(), 3);
 }
 
 /// Who has all tables, as tokens.

@@ -3,8 +3,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis_fleet_tests::Server;
+use portcullis_issuer::EndReason;
 use portcullis_redis::{RedisRevocations, StoreTerms};
-use portcullis_stores_tests::{Database, Process, eventually};
+use portcullis_stores_tests::{Database, ISSUER, Process, SessionsIn, eventually};
 
 /// How many tasks of each process do the same at once.
 const TASKS: usize = 64;
@@ -258,5 +259,60 @@ async fn what_ends_while_redis_is_away_is_refused_once_it_is_back() {
     eventually_says(&mut other, "look", "done").await;
     for process in [&mut one, &mut other] {
         eventually_says(process, &format!("check {access}"), "refused").await;
+
+/// So many sessions of this issuer, each tenth of which was ended before.
+async fn fill(database: &Database, issuer: &str, count: u32) {
+    let (id, hash) = if database.url.starts_with("postgres:") {
+        ("decode(md5(n::text), 'hex')", "decode(repeat('00', 32), 'hex')")
+    } else {
+        ("randomblob(16)", "zeroblob(32)")
+    };
+    let sql = format!(
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) \
+         INSERT INTO portcullis_sessions SELECT '{issuer}', {id}, 'user ' || n / 3, 'web', n, 4000000000000, '{{}}', \
+         NULL, {hash}, 0, 1, 0, {hash}, NULL, NULL, n, 4000000000000, CASE WHEN n % 10 = 0 THEN n END, \
+         CASE WHEN n % 10 = 0 THEN 1 END FROM numbers"
+    );
+    database.sql(sql).await;
+}
+
+#[tokio::test]
+async fn all_sessions_of_an_issuer_end_in_steps_while_instances_go_on() {
+    const OTHER: &str = "https://other.example";
+    for database in Database::each().await {
+        let mut process = start(&database).await;
+        let (token, access) = begin(&mut process).await;
+        // Three steps: two that are full, and the rest.
+        fill(&database, ISSUER, 2500).await;
+        fill(&database, OTHER, 10).await;
+        let store = SessionsIn::open(&database.url).await;
+        let meanwhile = async {
+            for _ in 0..10 {
+                begin(&mut process).await;
+            }
+        };
+        let ended = store.end_everything(ISSUER, EndReason::Operator);
+        let (ended, ()) = tokio::join!(ended, meanwhile);
+        let ended = ended.unwrap();
+        // Whether those that began meanwhile are among them is not said.
+        assert!((2251..=2261).contains(&ended), "{ended}");
+        let count = async |what: &str| {
+            let sql = format!("SELECT count(*) FROM portcullis_sessions WHERE {what}");
+            database.number(sql).await
+        };
+        let operator = EndReason::Operator.code();
+        assert_eq!(count(&format!("end_reason = {operator}")).await, i64::try_from(ended).unwrap());
+        assert_eq!(count(&format!("issuer = '{ISSUER}' AND end_reason = 1")).await, 250);
+        assert_eq!(count(&format!("issuer = '{OTHER}' AND ended_at IS NULL")).await, 9);
+        // Each is changed once.
+        assert_eq!(count("version > 2").await, 0);
+
+        assert_eq!(all_go_on(std::slice::from_mut(&mut process), 1, &token).await, ["operator"]);
+        assert_eq!(process.ask("look").await, "done");
+        assert_eq!(process.ask(&format!("check {access}")).await, "refused");
+
+        let again = store.end_everything(ISSUER, EndReason::Operator).await.unwrap();
+        assert_eq!(again, 2261 - ended);
+        assert_eq!(store.end_everything(ISSUER, EndReason::Operator).await.unwrap(), 0);
     }
 }
