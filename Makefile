@@ -97,7 +97,7 @@ features:
 	$(foreach feature,$(JSONWEBTOKEN_FEATURES),$(CARGO) check --locked -p portcullis-jsonwebtoken --no-default-features --features $(feature) &&) true
 	$(CARGO) check --locked -p portcullis-sqlx --no-default-features
 	$(foreach feature,$(SQLX_FEATURES),$(CARGO) check --locked -p portcullis-sqlx --no-default-features --features $(feature) &&) true
-	$(CARGO) test --locked -p portcullis-cli --features store --test ring
+	$(CARGO) test --locked -p portcullis-cli --features store --test ring --test session
 	$(foreach feature,$(TESTKIT_FEATURES),$(CARGO) check --locked -p portcullis-testkit --no-default-features --features $(feature) &&) true
 
 # The tests of the fleet against Redis 6.2 and Valkey, too, which Debian does not have: before a release.

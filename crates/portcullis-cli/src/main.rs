@@ -1,5 +1,5 @@
 //! The command `portcullis`: why a token is refused, what a policy accepts, what a provider's key set holds, which key an
-//! issuer signs with.
+//! issuer signs with, why a session ended.
 //!
 //! Whatever comes from a token, a file or a server is text of strangers: it is shown escaped. A token is
 //! never shown whole, and its signature not at all.
@@ -18,6 +18,7 @@ mod policy;
 mod ring;
 mod root;
 mod secret;
+mod session;
 mod store;
 mod table;
 mod time;
@@ -43,13 +44,14 @@ struct Options {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  The token is accepted, the policy has no faults, the key set can be used,
-     a key of the ring signs, what was asked for is done
+     a key of the ring signs, the session goes on, what was asked for is done
   1  The token is refused or cannot be decoded, the policy has faults (check),
      the key set cannot be used, no key of the ring signs, the ring is not of
-     who has the root secret
+     who has the root secret, the session is over or is not there
   2  The command line is wrong, a file cannot be read, the policy has faults
      (explain), a secret is refused
-  3  Keys, revocations or a ring could not be fetched, so nobody can tell";
+  3  Keys, revocations, a ring or sessions could not be fetched, so nobody can
+     tell";
 
 #[derive(Subcommand)]
 enum Command {
@@ -60,6 +62,7 @@ enum Command {
     Mint(mint::Options),
     Ring(ring::Options),
     Secret(secret::Options),
+    Session(session::Options),
     Schema(manual::SchemaOptions),
     Completions(manual::CompletionsOptions),
     Man(manual::ManOptions),
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Command::Mint(options) => mint::run(&options, &output),
         Command::Ring(options) => ring::run(options, &output),
         Command::Secret(options) => secret::run(&options, &output),
+        Command::Session(options) => session::run(&options, &output),
         Command::Schema(_) => Ok(manual::schema(&output)),
         Command::Completions(options) => Ok(manual::completions(&options, &output)),
         Command::Man(options) => manual::man(&options, &output),

@@ -38,7 +38,9 @@ fn there_is_a_manual_page_of_each_command() {
     let folder = tempfile::tempdir().unwrap();
     let ran = portcullis(folder.path(), &["man", "--out", "man/man1"], "");
     assert!(ran.code == 0 && ran.stdout.is_empty(), "{ran:?}");
-    for page in ["", "-check", "-decode", "-man", "-ring", "-ring-status", "-secret-rotate"] {
+    for page in
+        ["", "-check", "-decode", "-man", "-ring", "-ring-status", "-secret-rotate", "-session-end"]
+    {
         let page = format!("portcullis{page}.1");
         assert!(folder.path().join("man/man1").join(&page).is_file(), "{page}");
     }

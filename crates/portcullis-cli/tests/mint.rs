@@ -93,6 +93,10 @@ fn help_says_what_there_is_and_how_it_ends() {
             "schema",
             "secret",
             "secret rotate",
+            "session",
+            "session end",
+            "session explain",
+            "session list",
         ];
         for command in commands {
             let arguments: Vec<_> = command.split(' ').chain(["--help"]).collect();
