@@ -542,6 +542,7 @@ fn what_a_variable_says_of_the_ring_is_not_shown() {
 
 #[test]
 fn a_password_in_what_is_given_as_the_ring_is_not_shown() {
+    let _turn = turn();
     let folder = tempfile::tempdir().expect("a folder");
     for address in [
         "host=db user=x password=hunter2",
