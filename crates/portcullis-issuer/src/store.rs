@@ -94,7 +94,7 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store of signing keys cannot be asked: {}", self.reason)
+        write!(f, "the store cannot be asked: {}", self.reason)
     }
 }
 

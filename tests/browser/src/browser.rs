@@ -105,6 +105,11 @@ impl Browser {
         result.json().clone()
     }
 
+    /// Goes back, as by the button.
+    pub(crate) async fn back(&self) {
+        self.driver.back().await.expect("a page");
+    }
+
     /// The names of the cookies that the page's server would get, `HttpOnly` or not.
     pub(crate) async fn cookies(&self) -> Vec<String> {
         let cookies = self.driver.get_all_cookies().await.expect("a running browser");

@@ -70,6 +70,39 @@ impl Stage {
         text(self.browser.run(script, vec![json!(method), json!(url), init]).await)
     }
 
+    /// Fetches so often at once, with credentials. Returns the statuses, as they came.
+    pub async fn fetch_at_once(&self, method: &str, url: &str, times: usize) -> Vec<String> {
+        let script = "
+            const answers = Array.from({ length: arguments[2] }, () =>
+                fetch(arguments[1], { method: arguments[0], credentials: 'include' }));
+            return (await Promise.all(answers)).map(answer => `${answer.status}`).join(' ');";
+        let statuses =
+            self.browser.run(script, vec![json!(method), json!(url), json!(times)]).await;
+        text(statuses).split(' ').map(str::to_owned).collect()
+    }
+
+    /// Fetches, with credentials, while the page goes on.
+    pub async fn fetch_meanwhile(&self, method: &str, url: &str) {
+        let script = "
+            window.meanwhile = fetch(arguments[1], { method: arguments[0], credentials: 'include' });";
+        self.browser.run(script, vec![json!(method), json!(url)]).await;
+    }
+
+    /// The status of what was fetched meanwhile.
+    pub async fn meanwhile(&self) -> String {
+        text(self.browser.run("return `${(await window.meanwhile).status}`;", vec![]).await)
+    }
+
+    /// Goes back, as by the button.
+    pub async fn go_back(&self) {
+        self.browser.back().await;
+    }
+
+    /// What the page says.
+    pub async fn page(&self) -> String {
+        text(self.browser.run("return document.body.innerText;", vec![]).await)
+    }
+
     /// Sends a form to an address, whose answer takes the page's place.
     pub async fn submit(&self, url: &str, enctype: &str, name: &str, value: &str) {
         let script = "

@@ -259,6 +259,8 @@ async fn what_ends_while_redis_is_away_is_refused_once_it_is_back() {
     eventually_says(&mut other, "look", "done").await;
     for process in [&mut one, &mut other] {
         eventually_says(process, &format!("check {access}"), "refused").await;
+    }
+}
 
 /// So many sessions of this issuer, each tenth of which was ended before.
 async fn fill(database: &Database, issuer: &str, count: u32) {
