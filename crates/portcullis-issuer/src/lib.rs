@@ -18,6 +18,7 @@
 //! | `metrics` | `TokenIssuer::record_metrics`, `Sessions::record_metrics` |
 // The pages on the web say of each item which feature it needs (`make docs-rs`).
 #![cfg_attr(docsrs, feature(doc_cfg))]
+pub mod dangerous;
 mod debug_as_displayed;
 mod issuer;
 mod keeper;
@@ -54,8 +55,8 @@ pub use self::row::{ForeignRing, ForeignRow, KeyRow, PrivatePart};
 pub use self::session::{EndReason, LifetimeFault, Lifetimes, SessionId};
 pub use self::sessions::{
     Answer, BeginError, Begun, CompleteSessions, EndError, Login, LoginAttempt, PreparedLogin,
-    RefreshError, RefreshRefusal, RefreshRequest, Refreshed, Session, SessionEvent, Sessions,
-    SessionsBuildError, SessionsBuilder, SessionsFault, SessionsUnavailable, Unanswered,
+    RefreshError, RefreshRefusal, RefreshRequest, Refreshed, RetryWindow, Session, SessionEvent,
+    Sessions, SessionsBuildError, SessionsBuilder, SessionsFault, SessionsUnavailable, Unanswered,
     WantsQuestion, WantsSessionLifetimes, WantsSessionStore,
 };
 pub use self::time::StoreTime;

@@ -23,7 +23,7 @@ use crate::store::RingStore;
 
 /// The retry window where nobody said otherwise: it carries a client whose requests take up to 6 s over a lost answer (see
 /// `refresh::model`).
-const WINDOW: Duration = Duration::from_secs(30);
+const WINDOW: RetryWindow = RetryWindow { window: Duration::from_secs(30), is_dangerous: false };
 
 /// The longest retry window. In it, two who hold one token are not told apart.
 const LONGEST_WINDOW: Duration = Duration::from_secs(60);
@@ -52,12 +52,35 @@ pub struct WantsSessionLifetimes(Box<dyn AnySessionStore>);
 /// The builder wants to know whom to ask whether a subject may go on.
 pub struct WantsQuestion(Box<dyn AnySessionStore>, Lifetimes);
 
+/// For how long a refresh token is good for a retry: a [`Duration`], or by [`dangerous`](crate::dangerous) a [longer
+/// one](crate::dangerous::long_retry_window).
+///
+/// ```compile_fail
+/// # use std::time::Duration;
+/// # use portcullis_issuer::RetryWindow;
+/// let window = Duration::from_secs(60);
+/// let any = RetryWindow { window, is_dangerous: true };
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct RetryWindow {
+    pub(crate) window: Duration,
+    /// It may be long beside the life of an access token.
+    pub(crate) is_dangerous: bool,
+}
+
+impl From<Duration> for RetryWindow {
+    fn from(window: Duration) -> Self {
+        Self { window, is_dangerous: false }
+    }
+}
+
 /// The builder knows all that has no default.
 pub struct CompleteSessions {
     store: Box<dyn AnySessionStore>,
     lifetimes: Lifetimes,
     question: Box<Question>,
-    window: Duration,
+    window: RetryWindow,
     late: Option<Duration>,
     prefix: String,
     most: usize,
@@ -80,7 +103,7 @@ impl fmt::Debug for CompleteSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CompleteSessions")
             .field("lifetimes", &self.lifetimes)
-            .field("window", &self.window)
+            .field("window", &self.window.window)
             .finish_non_exhaustive()
     }
 }
@@ -142,7 +165,7 @@ impl<S: RingStore> SessionsBuilder<S, WantsQuestion> {
 
 impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
     /// For how long a refresh token is good for a retry after it rotated: from 0 to 60 s, and at most a tenth of an access
-    /// token's life.
+    /// token's life, unless it is by [`dangerous::long_retry_window`](crate::dangerous::long_retry_window).
     ///
     /// An honest client is never refused if its requests take less than a fifth of the window: with two tabs or more, and an
     /// answer that is lost. Two who hold one token, and come further apart than the window, never both go on. Those who always
@@ -151,8 +174,8 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
     /// (OWASP ASVS 5.0, 10.4.5, to the letter).
     ///
     /// If you do not call it: 30 s.
-    pub fn retry_window(mut self, window: Duration) -> Self {
-        self.state.window = window;
+    pub fn retry_window(mut self, window: impl Into<RetryWindow>) -> Self {
+        self.state.window = window.into();
         self
     }
 
@@ -203,6 +226,7 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
     pub async fn build(self) -> Result<Sessions, SessionsBuildError> {
         let CompleteSessions { store, lifetimes, question, window, late, prefix, most, observers } =
             self.state;
+        let RetryWindow { window, is_dangerous } = window;
         let keeper = self.issuer.keeper();
         let access = keeper.settings.lifetime;
         let schedule = &keeper.settings.schedule;
@@ -210,7 +234,9 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
         if window > LONGEST_WINDOW {
             faults.push(SessionsFault::Window { window });
         }
-        faults.extend(lifetimes.faults(access, window).into_iter().map(SessionsFault::Lifetimes));
+        let mut unfit = lifetimes.faults(access, window);
+        unfit.retain(|fault| !is_dangerous || !matches!(fault, LifetimeFault::Window { .. }));
+        faults.extend(unfit.into_iter().map(SessionsFault::Lifetimes));
         if let Some(late) = late.filter(|late| *late <= window) {
             faults.push(SessionsFault::LateRetry { late, window });
         }

@@ -20,8 +20,8 @@ use portcullis::Revocations;
 
 use self::any::{AnyIssuer, AnySessionStore};
 pub use self::builder::{
-    CompleteSessions, SessionsBuildError, SessionsBuilder, SessionsFault, WantsQuestion,
-    WantsSessionLifetimes, WantsSessionStore,
+    CompleteSessions, RetryWindow, SessionsBuildError, SessionsBuilder, SessionsFault,
+    WantsQuestion, WantsSessionLifetimes, WantsSessionStore,
 };
 use self::counts::Counts;
 pub use self::error::{BeginError, EndError, RefreshError, RefreshRefusal, SessionsUnavailable};

@@ -19,9 +19,9 @@ use crate::session::{
 use crate::store::{MemoryRing, StoreError, Swap};
 use crate::{
     Answer, BeginError, Begun, CompleteSessions, EndError, EndReason, LifetimeFault, Lifetimes,
-    MintError, RefreshError, RefreshRefusal, RefreshRequest, RefreshToken, Refreshed, RootSecrets,
-    Session, SessionEvent, SessionId, Sessions, SessionsBuildError, SessionsBuilder, SessionsFault,
-    SessionsUnavailable, StoreTime, Unanswered,
+    MintError, RefreshError, RefreshRefusal, RefreshRequest, RefreshToken, Refreshed, RetryWindow,
+    RootSecrets, Session, SessionEvent, SessionId, Sessions, SessionsBuildError, SessionsBuilder,
+    SessionsFault, SessionsUnavailable, StoreTime, Unanswered, dangerous,
 };
 
 const ISSUER: &str = "https://id.example";
@@ -184,10 +184,14 @@ impl World {
     }
 
     async fn issuer(&self) -> TokenIssuer<MemoryRing> {
+        self.issuer_of(ACCESS).await
+    }
+
+    async fn issuer_of(&self, lifetime: Duration) -> TokenIssuer<MemoryRing> {
         let builder = TokenIssuer::builder(ISSUER)
             .algorithm(Algorithm::ES256)
             .audiences(["https://orders.example"])
-            .lifetime(ACCESS)
+            .lifetime(lifetime)
             .root_secrets([Secret::new(ROOT)])
             .ring(self.ring.clone())
             .revocations(self.revocations.clone())
@@ -1026,6 +1030,29 @@ async fn every_fault_of_sessions_is_told_at_once() {
         ])
     );
     assert_eq!(format!("{error:?}").lines().count(), 6);
+}
+
+#[tokio::test]
+async fn a_retry_window_that_is_long_beside_an_access_token_needs_leave_and_is_bounded_all_the_same()
+ {
+    let world = World::new();
+    let access = seconds(60);
+    let issuer = world.issuer_of(access).await;
+    let build = async |window: RetryWindow| {
+        let builder = Sessions::builder(&issuer).store(MemorySessions::new());
+        let builder = builder.lifetimes(Lifetimes::aal2()).ask(async |_| Ok(Answer::go_on()));
+        builder.retry_window(window).build().await.map(|_| ())
+    };
+    let refused = |fault| Err(SessionsBuildError::Faults(vec![fault]));
+
+    let window = seconds(7);
+    let fault = LifetimeFault::Window { window, access };
+    assert_eq!(build(window.into()).await, refused(SessionsFault::Lifetimes(fault)));
+    assert_eq!(build(dangerous::long_retry_window(window)).await, Ok(()));
+
+    let window = seconds(61);
+    let longest = build(dangerous::long_retry_window(window)).await;
+    assert_eq!(longest, refused(SessionsFault::Window { window }));
 }
 
 #[tokio::test]
