@@ -55,6 +55,7 @@ pub(crate) struct Flags {
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Framework {
     Axum,
+    Actix,
 }
 
 /// `90s`, `15m`, `1h 30m`.

@@ -1,11 +1,16 @@
-//! A service that logs its own users in, in axum.
+//! A service that logs its own users in, in axum and in actix-web.
 //!
 //! ```console
 //! cargo run -p first-party-login
 //! ```
 //!
 //! serves its pages at <http://127.0.0.1:3000>. Sign up, log in from two browsers, end one session from the other, change the
-//! password, log out everywhere. Stop the service and start it again: who was logged in still is.
+//! password, log out everywhere. Stop the service and start it again: who was logged in still is. Another framework serves the
+//! same:
+//!
+//! ```console
+//! cargo run -p first-party-login -- --framework actix
+//! ```
 //!
 //! Users, sessions and signing keys are in a SQLite file, `first-party-login.db` in the current folder. The root secret, with which
 //! keys are sealed, is in `first-party-login.root`. Both are made by the first start. Several instances share a PostgreSQL, a copy of
@@ -28,9 +33,10 @@
 //! curl $HERE/oauth/revoke -d client_id=native -d token=$REFRESH_TOKEN
 //! ```
 //!
-//! Read `service.rs` first, then `login.rs`. `axum_server.rs` says which path leads where, and nothing else.
+//! Read `service.rs` first, then `login.rs`. `axum_server.rs` and `actix_server.rs` say which path leads where, and nothing else.
 //! What a real service needs besides: TLS, a bound on how often somebody may guess (RFC 6819 §4.4.3.5), a list of passwords that leaked, and a
 //! way to come back for who forgot theirs.
+mod actix_server;
 mod answer;
 mod api;
 mod axum_server;
@@ -90,6 +96,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     listener.set_nonblocking(true)?;
     match flags.framework {
         Framework::Axum => axum_server::serve(listener, service).await?,
+        Framework::Actix => actix_server::serve(listener, service).await?,
     }
     Ok(())
 }

@@ -110,6 +110,21 @@ async fn sessions_outlive_the_process_on_sqlite() {
     }
 }
 
+/// Another framework, the same service: tokens and sessions of one are those of the other.
+#[tokio::test]
+async fn one_framework_goes_on_where_the_other_ended() {
+    let place = Place::sqlite("axum");
+    let server = place.start();
+    Client::new(&server.url).sign_up("alice").await;
+    let mut browser = Browser::new(&server.url);
+    browser.log_in("alice").await;
+    server.kill();
+    let server = place.with(&["--framework", "actix"]).start();
+    let mut browser = browser.at(&server.url);
+    assert!(browser.is_logged_in().await);
+    assert_eq!(browser.post("/session/refresh").await.status, 204);
+}
+
 /// A lost answer is told again. A token that was rotated away is found out, and then nobody has the session.
 async fn a_retry_is_answered_alike_and_a_replay_ends_the_session(place: Place) {
     let place = place.with(&["--retry-window", "3s", "--access-lifetime", "30s"]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-pub(crate) const FRAMEWORKS: [&str; 1] = ["axum"];
+pub(crate) const FRAMEWORKS: [&str; 2] = ["axum", "actix"];
 
 /// The longest that a test waits for something.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
