@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use self::client::{ACCESS, Browser, Client, PASSWORD, REFRESH, until};
-use self::server::{FRAMEWORKS, LONG, Place};
+use self::server::{FRAMEWORKS, LONG, Place, Redis};
 
 /// Everything of a user's session once, from the account to the end.
 async fn a_session_goes_from_sign_up_to_log_out(place: &Place) {
@@ -529,5 +529,43 @@ fn what_would_not_be_safe_is_refused_at_the_start() {
         let said = Place::sqlite(framework).with(&times).refuses_to_start();
         assert!(said.contains("a retry window of 5s"), "{said}");
         Place::sqlite(framework).with(&times).with(&["--test-times"]).start().kill();
+    }
+}
+
+#[tokio::test]
+async fn all_of_it_holds_on_postgresql() {
+    use portcullis_stores_tests::Cluster;
+    let cluster = Cluster::start().await;
+    for framework in FRAMEWORKS {
+        let place = async || Place::at(framework, cluster.url(&cluster.database().await));
+        a_session_goes_from_sign_up_to_log_out(&place().await).await;
+        sessions_outlive_the_process(&place().await).await;
+        another_password_ends_all_other_sessions(&place().await).await;
+        a_retry_is_answered_alike_and_a_replay_ends_the_session(place().await).await;
+    }
+}
+
+/// What one instance ends, the other refuses a moment later.
+#[tokio::test]
+async fn instances_share_what_ended_over_redis() {
+    let redis = Redis::start();
+    let place = |framework| Place::sqlite(framework).with(&["--redis", &redis.url]);
+    for framework in FRAMEWORKS {
+        a_session_goes_from_sign_up_to_log_out(&place(framework)).await;
+        sessions_outlive_the_process(&place(framework)).await;
+
+        let place = place(framework);
+        let (one, other) = (place.start(), place.start());
+        Client::new(&one.url).sign_up("alice").await;
+        let mut browser = Browser::new(&one.url);
+        browser.log_in("alice").await;
+        let mut there = browser.at(&other.url);
+        assert!(there.is_logged_in().await);
+        assert_eq!(browser.post("/session/logout-everywhere").await.status, 204);
+        until("the refusal by the other", async || {
+            (!there.at(&other.url).is_logged_in().await).then_some(())
+        })
+        .await;
+        assert_eq!(there.post("/session/refresh").await.status, 401);
     }
 }

@@ -1,9 +1,10 @@
 //! The real program, in a process of its own.
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -26,6 +27,11 @@ impl Place {
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let database = format!("sqlite:{}", folder.path().join("login.db").display());
         Self { framework, folder, database, more: Vec::new() }
+    }
+
+    /// This database.
+    pub(crate) fn at(framework: &'static str, database: String) -> Self {
+        Self { database, ..Self::sqlite(framework) }
     }
 
     pub(crate) fn with(mut self, flags: &[&str]) -> Self {
@@ -95,6 +101,39 @@ impl Server {
 }
 
 impl Drop for Server {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// A Redis of a test's own.
+pub(crate) struct Redis {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Redis {
+    pub(crate) fn start() -> Self {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = free.local_addr().expect("its address").port();
+        drop(free);
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("`redis-server` is needed: `make test` installs it");
+        let redis = Self { child, url: format!("redis://127.0.0.1:{port}") };
+        let begin = Instant::now();
+        while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(begin.elapsed() < LONG, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        redis
+    }
+}
+
+impl Drop for Redis {
     fn drop(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
