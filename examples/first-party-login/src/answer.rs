@@ -60,7 +60,8 @@ pub(crate) fn json(value: &impl Serialize) -> Answer {
 /// Problem details (RFC 9457).
 pub(crate) fn problem(refused: Refused) -> Answer {
     let (status, code, detail) = (refused.status(), refused.code(), refused.sentence());
-    let body = json!({ "status": status, "code": code, "detail": detail });
+    let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let body = json!({ "type": "about:blank", "title": title, "status": status, "detail": detail, "code": code });
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let kind = (CONTENT_TYPE, "application/problem+json");
     let mut answer = answer(status, &[kind, NO_STORE, NO_SNIFF], body);

@@ -92,6 +92,11 @@ impl Service {
             .metadata("token_endpoint", format!("{}/oauth/token", flags.issuer))
             .metadata("revocation_endpoint", format!("{}/oauth/revoke", flags.issuer))
             .metadata("grant_types_supported", vec!["refresh_token"])
+            // Clients are public: by default it would be a secret that they show (RFC 8414 §2).
+            .metadata("token_endpoint_auth_methods_supported", vec!["none"])
+            .metadata("revocation_endpoint_auth_methods_supported", vec!["none"])
+            // It has no authorization endpoint, and the member has to be there (RFC 8414 §2).
+            .metadata("response_types_supported", Vec::<String>::new())
             .build()
             .await;
         let issuer = built.map_err(|error| match error {
