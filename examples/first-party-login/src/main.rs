@@ -34,8 +34,8 @@
 //! ```
 //!
 //! Read `service.rs` first, then `login.rs`. `axum_server.rs` and `actix_server.rs` say which path leads where, and nothing else.
-//! What a real service needs besides: TLS, a bound on how often somebody may guess (RFC 6819 §4.4.3.5), a list of passwords that leaked, and a
-//! way to come back for who forgot theirs.
+//! What a real service needs besides: TLS, a bound on how often somebody may guess (RFC 6819 §4.4.3.5), a list of passwords
+//! that leaked, and a way to come back for who forgot theirs.
 mod actix_server;
 mod answer;
 mod api;

@@ -2,12 +2,12 @@
 mod client;
 mod server;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use self::client::{ACCESS, Browser, Client, PASSWORD, REFRESH, until};
-use self::server::{FRAMEWORKS, LONG, Place, Redis};
+use self::server::{FRAMEWORKS, Place, Redis};
 
 /// Everything of a user's session once, from the account to the end.
 async fn a_session_goes_from_sign_up_to_log_out(place: &Place) {
@@ -127,18 +127,25 @@ async fn one_framework_goes_on_where_the_other_ended() {
 
 /// A lost answer is told again. A token that was rotated away is found out, and then nobody has the session.
 async fn a_retry_is_answered_alike_and_a_replay_ends_the_session(place: Place) {
+    const WINDOW: Duration = Duration::from_secs(3);
     let place = place.with(&["--retry-window", "3s", "--access-lifetime", "30s"]);
     let server = place.start();
     let client = Client::new(&server.url);
     client.sign_up("alice").await;
     let first = client.log_in("alice").await;
     let rotated = until("another refresh token", async || {
+        let asked_at = Instant::now();
         let seen = client.refresh(&first.refresh).await;
         assert_eq!(seen.status, 200, "{seen:?}");
-        seen.json()["refresh_token"].as_str().map(|token| (token.to_owned(), Instant::now()))
+        seen.json()["refresh_token"].as_str().map(|token| (token.to_owned(), asked_at))
     });
-    let (second, rotated_at) = rotated.await;
+    let (second, asked_at) = rotated.await;
     assert_ne!(second, first.refresh);
+    let retry = client.refresh(&first.refresh).await;
+    // On a machine that was too slow for it, the window may be over.
+    if asked_at.elapsed() < WINDOW {
+        assert_eq!((retry.status, retry.text("refresh_token")), (200, second.clone()));
+    }
     let replay = until("the end of the window", async || {
         let seen = client.refresh(&first.refresh).await;
         if seen.status == 400 {
@@ -148,7 +155,6 @@ async fn a_retry_is_answered_alike_and_a_replay_ends_the_session(place: Place) {
         None
     });
     let replay = replay.await;
-    assert!(rotated_at.elapsed() < LONG);
     assert_eq!(replay.text("error"), "invalid_grant");
     assert_eq!(client.refresh(&second).await.text("error"), "invalid_grant");
     assert_eq!(client.get("/api/me", &first.access).await.status, 401);
@@ -476,7 +482,7 @@ async fn the_pages_work_without_a_script() {
 #[tokio::test]
 async fn an_access_token_that_is_over_is_followed_by_another() {
     for framework in FRAMEWORKS {
-        let flags = ["--test-times", "--retry-window", "1s", "--access-lifetime", "1s"];
+        let flags = ["--test-times", "--retry-window", "1s", "--access-lifetime", "5s"];
         let server = Place::sqlite(framework).with(&flags).start();
         Client::new(&server.url).sign_up("alice").await;
         let mut browser = Browser::new(&server.url);
@@ -507,6 +513,7 @@ async fn the_keys_are_published_and_their_secret_is_the_owners_alone() {
         let metadata = client.send("GET", metadata, &[], "").await.json();
         assert_eq!(metadata["issuer"], "https://login.example");
         assert_eq!(metadata["token_endpoint"], "https://login.example/oauth/token");
+        assert_eq!(metadata["token_endpoint_auth_methods_supported"], json!(["none"]));
         #[cfg(unix)]
         for file in ["login.db", "login.root"] {
             assert_eq!(server::mode(&place.folder.path().join(file)), 0o600, "{file}");
