@@ -22,6 +22,9 @@ SECONDS_EACH = 600
 demo: tools
 	$(CARGO) run --locked --release -p quickstart -- --check
 	@echo
+	@echo 'The life of a session, against the example first-party-login on SQLite:'
+	$(CARGO) run --locked --release -p first-party-login -- --check
+	@echo
 	@echo 'To leave it running and try for yourself: cargo run --release -p quickstart'
 
 test: tools interop-tools fleet-tools store-tools browser-tools fmt locks lint docs unit serde-json features

@@ -45,6 +45,14 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
     pub(crate) access_lifetime: Duration,
 
+    /// For demonstrations: signing keys follow each other each minute, and not after 30 days
+    #[arg(long)]
+    pub(crate) fast_keys: bool,
+
+    /// Start a service in a folder of its own, go through the life of a session, show what each step was answered, and end
+    #[arg(long)]
+    pub(crate) check: bool,
+
     /// For tests: the retry window may be as long as an access token lives, and verifiers accept an expired token for 2 s more
     /// and not for 30 s
     #[arg(long)]

@@ -21,6 +21,8 @@
 //! cargo run -p first-party-login -- --database env:DATABASE_URL --redis redis://127.0.0.1
 //! ```
 //!
+//! `--check` goes through the life of a session by itself, and shows what each step was answered.
+//!
 //! A program that keeps its tokens itself logs in by JSON:
 //!
 //! ```console
@@ -40,6 +42,7 @@ mod actix_server;
 mod answer;
 mod api;
 mod axum_server;
+mod check;
 mod database;
 mod flags;
 mod label;
@@ -79,13 +82,23 @@ async fn main() -> ExitCode {
     let levels = levels.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
     let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     tracing_subscriber::registry().with(log).with(levels).init();
-    match run(Flags::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let flags = Flags::parse();
+    let done = if flags.check { check().await } else { run(flags).await.map(|()| true) };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether the service answers as it should.
+async fn check() -> Result<bool, Box<dyn Error>> {
+    let report = check::run().await?;
+    println!("{report}");
+    Ok(report.is_good())
 }
 
 async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {

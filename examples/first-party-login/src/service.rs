@@ -75,7 +75,7 @@ impl Service {
             .into());
         }
         root_secret::make_if_missing(&root_secret).map_err(|error| format!("{at}: {error}"))?;
-        let schedule = Schedule::new();
+        let schedule = schedule(flags);
         let built = TokenIssuer::builder(&flags.issuer)
             .algorithm(Algorithm::ES256)
             // It is the service that takes its tokens, too.
@@ -84,11 +84,7 @@ impl Service {
             .root_secrets([Secret::file(&root_secret, Encoding::Base64url)])
             .ring(database.ring())
             .revocations(revocations.clone())
-            .schedule(match flags.test_times {
-                false => schedule,
-                // One machine, one clock.
-                true => schedule.skew(Duration::from_secs(1)).leeway(Duration::from_secs(2)),
-            })
+            .schedule(schedule)
             .metadata("token_endpoint", format!("{}/oauth/token", flags.issuer))
             .metadata("revocation_endpoint", format!("{}/oauth/revoke", flags.issuer))
             .metadata("grant_types_supported", vec!["refresh_token"])
@@ -120,6 +116,26 @@ impl Service {
         let passwords = Passwords::new().await?;
         Ok(Self { users, passwords, issuer, policy, sessions, browser, native, own })
     }
+}
+
+/// When signing keys follow each other.
+fn schedule(flags: &Flags) -> Schedule {
+    let seconds = Duration::from_secs;
+    let mut schedule = Schedule::new();
+    if flags.test_times || flags.fast_keys {
+        // One machine, one clock.
+        schedule = schedule.skew(seconds(1)).leeway(seconds(2));
+    }
+    if flags.fast_keys {
+        schedule = schedule
+            .interval(seconds(60)) // at least a 16th of the life of an access token, and some more
+            .publish_ahead(seconds(8)) // at least `stale` + `verifier_cache` + 2 × `skew`
+            .stale(seconds(4))
+            .reload(seconds(1))
+            .verifier_cache(seconds(2))
+            .margin(seconds(1));
+    }
+    schedule
 }
 
 const WAY_OUT: &str = "give the file with which the keys were made, by --root-secret FILE. \
