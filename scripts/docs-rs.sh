@@ -37,5 +37,7 @@ shows portcullis_testkit/key_server/index.html key-server
 shows portcullis_testkit/axum/index.html axum
 shows portcullis_testkit/ring_store/index.html ring-store
 shows portcullis_testkit/session_store/index.html session-store
-shows portcullis_sqlx/struct.PostgresRing.html postgres
-shows portcullis_sqlx/struct.SqliteRing.html sqlite
+shows portcullis_sqlx/postgres/struct.PostgresRing.html postgres
+shows portcullis_sqlx/postgres/struct.PostgresSessions.html postgres
+shows portcullis_sqlx/sqlite/struct.SqliteRing.html sqlite
+shows portcullis_sqlx/sqlite/struct.SqliteSessions.html sqlite
