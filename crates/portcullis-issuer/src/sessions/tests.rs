@@ -18,10 +18,10 @@ use crate::session::{
 };
 use crate::store::{MemoryRing, StoreError, Swap};
 use crate::{
-    Answer, BeginError, Begun, CompleteSessions, EndError, EndReason, LifetimeFault, Lifetimes,
-    MintError, RefreshError, RefreshRefusal, RefreshRequest, RefreshToken, Refreshed, RetryWindow,
-    RootSecrets, Session, SessionEvent, SessionId, Sessions, SessionsBuildError, SessionsBuilder,
-    SessionsFault, SessionsUnavailable, StoreTime, Unanswered, dangerous,
+    AccessToken, Answer, BeginError, Begun, CompleteSessions, EndError, EndReason, LifetimeFault,
+    Lifetimes, MintError, RefreshError, RefreshRefusal, RefreshRequest, RefreshToken, Refreshed,
+    RetryWindow, RootSecrets, Session, SessionEvent, SessionId, Sessions, SessionsBuildError,
+    SessionsBuilder, SessionsFault, SessionsUnavailable, StoreTime, Unanswered, dangerous,
 };
 
 const ISSUER: &str = "https://id.example";
@@ -653,6 +653,25 @@ async fn logging_out_everywhere_refuses_access_tokens_at_once_but_here() {
     let refreshed = refresh(&sessions, &here.refresh).await.expect("goes on");
     assert!(policy.verify_token_now(&refreshed.access.token).is_ok());
     assert!(policy.verify_token_now(&begin(&sessions).await.access.token).is_ok());
+}
+
+/// They have neither session nor version, and nobody has logged in with them.
+#[tokio::test]
+async fn tokens_of_services_pass_where_sessions_are_enforced_if_they_are_named() {
+    let world = World::new();
+    let issuer = world.issuer().await;
+    let billing = issuer.mint_now(&AccessToken::of_service("billing")).expect("a token");
+    let kinds = [Revocable::Session, Revocable::Version];
+    let enforced = || world.revocations.enforce(kinds).version_claims(["subject_version"]);
+    let policy = |enforced| {
+        let builder = issuer.policy_builder().clock(world.time.clone());
+        builder.revocations(enforced).build().expect("a policy")
+    };
+    assert!(policy(enforced()).verify_token_now(&billing.token).is_err());
+    let named = policy(enforced().service_clients(ISSUER, ["billing"]));
+    assert!(named.verify_token_now(&billing.token).is_ok());
+    let other = issuer.mint_now(&AccessToken::of_service("web")).expect("a token");
+    assert!(named.verify_token_now(&other.token).is_err());
 }
 
 #[tokio::test]
