@@ -60,6 +60,13 @@ pub(crate) enum Decision {
     Refuse(Over),
     /// The session ends.
     End(EndReason),
+    /// The session goes on.
+    GoOn(Way),
+}
+
+/// How a session goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
     /// The token is good as it is: nothing is written, and the client is given none. It has this one, or has a newer one by the
     /// time that the answer arrives.
     Keep,
@@ -99,10 +106,10 @@ pub(crate) fn decide(standing: &Standing, which: Which, now: StoreTime, rule: &R
     let age = age(standing.rotated_at, now, rule.skew);
     let is_within = |limit: Duration| age.is_some_and(|age| age < limit);
     match which {
-        Which::Current if is_within(rule.young) => Decision::Keep,
-        Which::Current => Decision::Rotate,
-        Which::Previous if is_within(rule.window) => Decision::Again,
-        Which::Previous if rule.late.is_some_and(is_within) => Decision::Fork,
+        Which::Current if is_within(rule.young) => Decision::GoOn(Way::Keep),
+        Which::Current => Decision::GoOn(Way::Rotate),
+        Which::Previous if is_within(rule.window) => Decision::GoOn(Way::Again),
+        Which::Previous if rule.late.is_some_and(is_within) => Decision::GoOn(Way::Fork),
         // The store knew it once, and lost what it knew: to a failover, or a backup that was restored.
         Which::Other { generation } if generation > standing.generation => {
             Decision::End(EndReason::LostRotation)
@@ -149,34 +156,35 @@ mod tests {
 
     #[test]
     fn what_becomes_of_a_token_by_its_age() {
-        use Decision::{Again, End, Fork, Keep, Rotate};
+        use Decision::{End, GoOn};
         use EndReason::{LostRotation, Replay};
+        use Way::{Again, Fork, Keep, Rotate};
         use Which::{Current, Other, Previous};
         let (older, newer) = (Other { generation: 2 }, Other { generation: 5 });
         let displaced = Other { generation: 4 };
         for (rule, age, which, expected) in [
-            (RULE, 0, Current, Keep),
-            (RULE, 59, Current, Keep),
-            (RULE, 60, Current, Rotate),
-            (RULE, 0, Previous, Again),
-            (RULE, 29, Previous, Again),
+            (RULE, 0, Current, GoOn(Keep)),
+            (RULE, 59, Current, GoOn(Keep)),
+            (RULE, 60, Current, GoOn(Rotate)),
+            (RULE, 0, Previous, GoOn(Again)),
+            (RULE, 29, Previous, GoOn(Again)),
             (RULE, 30, Previous, End(Replay)),
             (RULE, 0, older, End(Replay)),
             (RULE, 30, older, End(Replay)),
             (RULE, 0, displaced, End(Replay)),
             (RULE, 0, newer, End(LostRotation)),
             (RULE, 30, newer, End(LostRotation)),
-            (STRICT, 0, Current, Rotate),
+            (STRICT, 0, Current, GoOn(Rotate)),
             (STRICT, 0, Previous, End(Replay)),
             (STRICT, -30, Previous, End(Replay)),
-            (LATE, 30, Previous, Fork),
-            (LATE, 3599, Previous, Fork),
+            (LATE, 30, Previous, GoOn(Fork)),
+            (LATE, 3599, Previous, GoOn(Fork)),
             (LATE, 3600, Previous, End(Replay)),
             (LATE, 30, older, End(Replay)),
             // The clock went back.
-            (RULE, -30, Current, Keep),
-            (RULE, -30, Previous, Again),
-            (RULE, -31, Current, Rotate),
+            (RULE, -30, Current, GoOn(Keep)),
+            (RULE, -30, Previous, GoOn(Again)),
+            (RULE, -31, Current, GoOn(Rotate)),
             (RULE, -31, Previous, End(Replay)),
             (LATE, -31, Previous, End(Replay)),
         ] {

@@ -3,7 +3,7 @@ mod decide;
 mod format;
 mod secret;
 
-pub(crate) use self::decide::{Decision, Over, Rule, Standing, Which, decide};
+pub(crate) use self::decide::{Decision, Over, Rule, Standing, Way, Which, decide};
 pub use self::format::RefreshToken;
 pub(crate) use self::format::{MAX_PREFIX, NotOurs, PREFIX, Presented, RefreshFormat};
 pub(crate) use self::secret::{RefreshSecret, random_salt};

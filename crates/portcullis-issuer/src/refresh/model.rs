@@ -66,15 +66,15 @@ impl Row {
         match rule.decide(&self.standing(), self.which(token), at(now)) {
             Decision::Refuse(_) => (None, None),
             Decision::End(_) => (Some(Self { is_ended: true, version, ..self }), None),
-            Decision::Keep => (None, Some(token)),
-            Decision::Again => (None, Some(self.current)),
-            Decision::Rotate => {
+            Decision::GoOn(Way::Keep) => (None, Some(token)),
+            Decision::GoOn(Way::Again) => (None, Some(self.current)),
+            Decision::GoOn(Way::Rotate) => {
                 let current = (self.current.0 + 1, version);
                 let previous = Some(self.current);
                 let row = Self { current, previous, rotated_at: now, version, ..self };
                 (Some(row), Some(current))
             }
-            Decision::Fork => {
+            Decision::GoOn(Way::Fork) => {
                 let current = (self.current.0, version);
                 (Some(Self { current, version, ..self }), Some(current))
             }
@@ -339,7 +339,7 @@ fn an_honest_client_is_refused_where_it_is_told_again_what_it_came_with() {
 #[test]
 fn an_honest_client_is_refused_where_a_young_token_rotates() {
     let always = Otherwise(|standing: &Standing, which, now| match which {
-        Which::Current => Decision::Rotate,
+        Which::Current => Decision::GoOn(Way::Rotate),
         which => decide(standing, which, now, &ours(5)),
     });
     THREE_TABS.run(&always).expect_err("refused");
@@ -356,8 +356,8 @@ fn a_token_is_spent_twice_where_the_swap_does_not_look_at_the_version() {
 fn an_honest_client_is_refused_where_a_retry_displaces() {
     let displacing =
         Otherwise(|standing: &Standing, which, now| match decide(standing, which, now, &ours(5)) {
-            Decision::Keep => Decision::Rotate,
-            Decision::Again => Decision::Fork,
+            Decision::GoOn(Way::Keep) => Decision::GoOn(Way::Rotate),
+            Decision::GoOn(Way::Again) => Decision::GoOn(Way::Fork),
             decision => decision,
         });
     TWO_TABS.run(&displacing).expect_err("refused");
@@ -446,7 +446,7 @@ fn a_thief_who_was_in_the_window_once_is_found_afterwards() {
 #[test]
 fn a_thief_one_generation_behind_goes_on_where_the_predecessor_is_always_good() {
     let parent_always = Otherwise(|standing: &Standing, which, now| match which {
-        Which::Previous => Decision::Again,
+        Which::Previous => Decision::GoOn(Way::Again),
         which => decide(standing, which, now, &ours(2)),
     });
     assert_eq!(both_go_on(&parent_always, 2, false, 3), 3);

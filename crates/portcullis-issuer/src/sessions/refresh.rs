@@ -11,7 +11,7 @@ use super::question::Answered;
 use super::session::Session;
 use super::{Inner, ReadSession};
 use crate::refresh::{
-    Decision, NotOurs, Over, Presented, RefreshToken, Standing, Which, decide, random_salt,
+    Decision, NotOurs, Over, Presented, RefreshToken, Standing, Way, Which, decide, random_salt,
 };
 use crate::session::{EndReason, Previous, Rotation, SessionRow};
 use crate::store::Swap;
@@ -127,14 +127,13 @@ impl Inner {
         Err(self.away(SessionsUnavailable::Contended).into())
     }
 
-    /// How a token that came goes on with its session: not by `Refuse` or `End`, which is an error here. `None`: somebody
-    /// changed the session since it was read.
+    /// How the session of a token that came goes on. `None`: somebody changed the session since it was read.
     async fn judge<'r>(
         &self,
         presented: &Presented,
         request: &RefreshRequest<'_>,
         read: &'r ReadSession,
-    ) -> Result<Option<(Known<'r>, Decision)>, RefreshError> {
+    ) -> Result<Option<(Known<'r>, Way)>, RefreshError> {
         let refused = |refusal| Err(RefreshError::Refused(refusal));
         let Some(row) = &read.row else { return refused(RefreshRefusal::Unknown) };
         let known = Known { read, row, session: self.known(row)? };
@@ -164,7 +163,7 @@ impl Inner {
                 let is_ended = self.end_found(&known, presented, reason).await?;
                 if is_ended { refused(RefreshRefusal::Ended(reason)) } else { Ok(None) }
             }
-            decision => Ok(Some((known, decision))),
+            Decision::GoOn(way) => Ok(Some((known, way))),
         }
     }
 
@@ -176,13 +175,11 @@ impl Inner {
         read: &ReadSession,
     ) -> Result<Option<Refreshed>, RefreshError> {
         let judged = self.judge(presented, request, read).await?;
-        let Some((known, decision)) = judged else { return Ok(None) };
+        let Some((known, way)) = judged else { return Ok(None) };
         let row = known.row;
-        match decision {
-            Decision::Refuse(over) => Err(RefreshError::Refused(over.into())),
-            Decision::End(reason) => Err(RefreshError::Refused(RefreshRefusal::Ended(reason))),
-            Decision::Keep => self.again(&known, request, Outcome::Kept, None).await,
-            Decision::Again => {
+        match way {
+            Way::Keep => self.again(&known, request, Outcome::Kept, None).await,
+            Way::Again => {
                 let previous =
                     row.previous.ok_or_else(|| self.away(SessionsUnavailable::Foreign))?;
                 let successor = presented.secret.successor(&previous.salt, row.id);
@@ -192,13 +189,13 @@ impl Inner {
                 let token = self.format.write(row.id, row.generation, &successor);
                 self.again(&known, request, Outcome::Again, Some(token)).await
             }
-            Decision::Rotate => {
+            Way::Rotate => {
                 let generation = row.generation.checked_add(1);
                 // Further than a session lasts that rotates each second.
                 let generation = generation.ok_or(SessionsUnavailable::Contended)?;
                 self.rotate(&known, request, presented, generation, Outcome::Rotated).await
             }
-            Decision::Fork => {
+            Way::Fork => {
                 self.rotate(&known, request, presented, row.generation, Outcome::Forked).await
             }
         }
