@@ -105,6 +105,13 @@ impl Browser {
         result.json().clone()
     }
 
+    /// Opens a page in a tab of its own, whose steps are the next.
+    pub(crate) async fn open_tab(&self, url: &str) {
+        let tab = self.driver.new_tab().await.expect("a tab");
+        self.driver.switch_to_window(tab).await.expect("a tab");
+        self.open(url).await;
+    }
+
     /// Goes back, as by the button.
     pub(crate) async fn back(&self) {
         self.driver.back().await.expect("a page");

@@ -70,15 +70,39 @@ impl Stage {
         text(self.browser.run(script, vec![json!(method), json!(url), init]).await)
     }
 
-    /// Fetches so often at once, with credentials. Returns the statuses, as they came.
-    pub async fn fetch_at_once(&self, method: &str, url: &str, times: usize) -> Vec<String> {
+    /// Opens so many tabs with this page, which fetch when they are [told](Self::all_tabs_fetch). The steps below are those of
+    /// one more, with the same page.
+    pub async fn open_tabs(&self, url: &str, count: usize) {
+        let listen = "
+            window.others = new BroadcastChannel('tabs');
+            window.others.onmessage = async ({ data }) => {
+                if (!data.url) return;
+                const answer = await fetch(data.url, { method: data.method, credentials: 'include' });
+                window.others.postMessage({ status: answer.status });
+            };";
+        for _ in 0..count {
+            self.browser.open_tab(url).await;
+            self.browser.run(listen, vec![]).await;
+        }
+        self.browser.open_tab(url).await;
+    }
+
+    /// Has all tabs that were opened fetch at once. Returns the statuses.
+    pub async fn all_tabs_fetch(&self, method: &str, url: &str, count: usize) -> Vec<String> {
         let script = "
-            const answers = Array.from({ length: arguments[2] }, () =>
-                fetch(arguments[1], { method: arguments[0], credentials: 'include' }));
-            return (await Promise.all(answers)).map(answer => `${answer.status}`).join(' ');";
-        let statuses =
-            self.browser.run(script, vec![json!(method), json!(url), json!(times)]).await;
-        text(statuses).split(' ').map(str::to_owned).collect()
+            const [method, url, count] = arguments;
+            const others = new BroadcastChannel('tabs');
+            const statuses = [];
+            const all = new Promise(done => others.onmessage = ({ data }) => {
+                if (data.status && statuses.push(data.status) === count) done();
+            });
+            others.postMessage({ method, url });
+            await all;
+            others.close();
+            return statuses.join(' ');";
+        let arguments = vec![json!(method), json!(url), json!(count)];
+        let statuses = text(self.browser.run(script, arguments).await);
+        statuses.split(' ').map(str::to_owned).collect()
     }
 
     /// Fetches, with credentials, while the page goes on.

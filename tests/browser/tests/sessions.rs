@@ -30,7 +30,7 @@ const ME: &str = "https://api.app.example/me";
 
 /// How many tabs refresh at once, and how often.
 const TABS: usize = 16;
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 200;
 
 /// The service, and what a test does to it.
 #[derive(Clone)]
@@ -159,10 +159,11 @@ async fn logged_in(user: &str) -> Option<(Site, Stage)> {
 #[tokio::test]
 async fn sixteen_tabs_that_refresh_at_once_rotate_once_and_nobody_is_logged_out() {
     let Some((site, stage)) = logged_in("alice").await else { return };
+    stage.open_tabs(API, TABS).await;
     for round in 0..ROUNDS {
         let before = site.row().await;
         site.age();
-        let answers = stage.fetch_at_once("POST", REFRESH, TABS).await;
+        let answers = stage.all_tabs_fetch("POST", REFRESH, TABS).await;
         assert_eq!(answers, vec!["204"; TABS], "round {round}");
         let after = site.row().await;
         assert_eq!(after.version.0, before.version.0 + 1, "one write, round {round}");
@@ -170,6 +171,26 @@ async fn sixteen_tabs_that_refresh_at_once_rotate_once_and_nobody_is_logged_out(
         assert_eq!(after.ended, None, "round {round}");
     }
     assert_eq!(stage.fetch("GET", ME, json!({})).await, "200 alice");
+}
+
+/// Alice's refresh is on its way when bob logs in, and its answer arrives last.
+#[tokio::test]
+async fn a_late_answer_of_the_user_before_never_makes_it_the_next_ones_session() {
+    let Some((site, stage)) = logged_in("alice").await else { return };
+    site.age();
+    stage.fetch_meanwhile("POST", &format!("{REFRESH}?hold")).await;
+    site.held.notified().await;
+    assert_eq!(stage.fetch("POST", &format!("{LOGIN}?user=bob"), json!({})).await, "204");
+    assert_eq!(stage.fetch("GET", ME, json!({})).await, "200 bob");
+    site.release.notify_one();
+    assert_eq!(stage.meanwhile().await, "204");
+    // Her cookies, of a session that ended when he logged in: nobody is logged in, and she is not.
+    let seen = stage.fetch("GET", ME, json!({})).await;
+    assert!(!seen.contains("alice") && seen.starts_with("401"), "{seen}");
+    let seen = stage.fetch("POST", REFRESH, json!({})).await;
+    assert!(seen.starts_with("401"), "{seen}");
+    assert_eq!(stage.fetch("POST", &format!("{LOGIN}?user=bob"), json!({})).await, "204");
+    assert_eq!(stage.fetch("GET", ME, json!({})).await, "200 bob");
 }
 
 /// One answer is held while another tab rotates the token. Then it arrives.
