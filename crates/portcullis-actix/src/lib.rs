@@ -122,6 +122,8 @@ mod rejection;
 mod request;
 mod response;
 mod routes;
+#[cfg(feature = "issuer")]
+mod silent;
 
 pub use self::extract::{Authorized, Caller, Extraction, Optional, Verified};
 pub use self::middleware::{Require, RequireService, ResponseFuture, Verify, VerifyService};
@@ -134,5 +136,7 @@ pub use self::routes::{
 pub use self::routes::{
     back_channel_logout, protected_resource, readiness, respond, revocation_admin,
 };
+#[cfg(feature = "issuer")]
+pub use self::silent::silent_refresh;
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

@@ -133,6 +133,8 @@ mod layer;
 mod rejection;
 mod request;
 mod routes;
+#[cfg(feature = "issuer")]
+mod silent;
 
 pub use self::extract::{Authorized, Caller, Verified};
 pub use self::layer::{Require, RequireLayer, ResponseFuture, Verify, VerifyLayer};
@@ -143,5 +145,7 @@ pub use self::routes::{
 };
 #[cfg(feature = "issuer")]
 pub use self::routes::{browser_sessions, issuer_documents, native_sessions, own_sessions};
+#[cfg(feature = "issuer")]
+pub use self::silent::{SilentRefreshLayer, SilentlyRefreshed};
 #[doc(no_inline)]
 pub use portcullis::{self, Policy};

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use portcullis::error::SourceError;
 use portcullis::routes::{BoundedBody, Reply};
 use portcullis::source::{AllowedOrigins, CookieError, OriginFault, SameSite};
-use portcullis::{RequestView, TokenCookie};
+use portcullis::{RequestView, TokenCookie, UnixTime};
 
 use super::client::{self, ClientFault};
 use super::cookies::{CookiePair, SessionCookies};
 use super::error::{self, SessionRouteError};
 use crate::session::EndReason;
-use crate::sessions::{Begun, Login, LoginAttempt, RefreshRequest, Sessions};
+use crate::sessions::{
+    Begun, Login, LoginAttempt, RefreshError, RefreshRequest, Refreshed, Sessions,
+};
 
 /// The largest body. There need be none; some clients send `{}` or a form with nothing in it.
 const BODY: usize = 1024;
@@ -202,9 +204,8 @@ impl BrowserSessions {
     ) -> Reply<SessionRouteError> {
         let refreshed = async {
             let token = self.check(request, &body)?.ok_or(SessionRouteError::NO_COOKIE)?;
-            let refreshed = self.sessions.refresh(&self.request(token)).await?;
-            let (access, refresh) = (&refreshed.access, refreshed.refresh.as_ref());
-            Ok(self.cookies.set(&refreshed.session, access, refresh)?)
+            let refreshed = self.go_on(token).await?;
+            Ok(self.cookies_of(&refreshed)?)
         };
         answer(refreshed.await, request)
     }
@@ -280,6 +281,41 @@ impl BrowserSessions {
             Err(SourceError::Missing) => Ok(None),
             Err(error) => Err(SessionRouteError::Cookie(error)),
         }
+    }
+
+    /// The names of both cookies.
+    pub(super) fn cookie_names(&self) -> [&str; 2] {
+        [self.cookies.access.name(), self.cookies.refresh.name()]
+    }
+
+    /// The access token of a request, if there is one.
+    pub(super) fn access_token_in<'r>(
+        &'r self,
+        request: &'r impl RequestView,
+    ) -> Result<Option<&'r [u8]>, ()> {
+        match self.cookies.access.token_in(request) {
+            Ok(token) => Ok(Some(token)),
+            Err(SourceError::Missing) => Ok(None),
+            Err(_) => Err(()),
+        }
+    }
+
+    /// The refresh token of a request, if there is one and no more.
+    pub(super) fn refresh_token_in<'r>(&'r self, request: &'r impl RequestView) -> Option<&'r str> {
+        self.token(request).ok().flatten()
+    }
+
+    pub(super) async fn go_on(&self, token: &str) -> Result<Refreshed, RefreshError> {
+        self.sessions.refresh(&self.request(token)).await
+    }
+
+    pub(super) fn cookies_of(&self, refreshed: &Refreshed) -> Result<SessionCookies, CookieError> {
+        let (access, refresh) = (&refreshed.access, refreshed.refresh.as_ref());
+        self.cookies.set(&refreshed.session, access, refresh)
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.sessions.wall()
     }
 
     fn request<'r>(&'r self, token: &'r str) -> RefreshRequest<'r> {

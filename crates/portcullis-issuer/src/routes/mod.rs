@@ -3,6 +3,7 @@
 //! - [`BrowserSessions`] keeps a session's tokens in cookies: refresh, logout, and what a login answers.
 //! - [`NativeSessions`] hands them to programs: the token endpoint (RFC 6749) and that of revocation (RFC 7009).
 //! - [`OwnSessions`] lets users see their sessions and end them.
+//! - [`SilentRefresh`] goes on with a session while a page is served.
 //!
 //! `portcullis-axum` and `portcullis-actix` have, with the feature `issuer`, a function for each that makes routes of it.
 //! Whoever serves another framework reads the request's body into the [`BoundedBody`](portcullis::routes::BoundedBody) of
@@ -16,6 +17,7 @@ mod cookies;
 mod error;
 mod native;
 mod own;
+mod silent;
 
 pub use self::browser::{BrowserLogin, BrowserSessions};
 pub use self::client::ClientFault;
@@ -23,3 +25,4 @@ pub use self::cookies::SessionCookies;
 pub use self::error::SessionRouteError;
 pub use self::native::NativeSessions;
 pub use self::own::{OwnSessions, SessionOwner};
+pub use self::silent::{NewCookies, SilentRefresh, Silently};

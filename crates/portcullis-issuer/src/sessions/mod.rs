@@ -16,7 +16,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use portcullis::Revocations;
+use portcullis::{Revocations, UnixTime};
 
 use self::any::{AnyIssuer, AnySessionStore};
 pub use self::builder::{
@@ -373,6 +373,11 @@ impl Sessions {
         self.0.revoke_what_ended(Look::All).await?;
         self.0.prune().await?;
         Ok(())
+    }
+
+    /// The machine's clock.
+    pub(crate) fn wall(&self) -> UnixTime {
+        self.0.time.wall().as_unix()
     }
 
     /// The identifier of their issuer (`iss`).

@@ -1,0 +1,329 @@
+//! Pages of a server that go on with a session by themselves.
+use core::fmt;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::prelude::*;
+use http::HeaderMap;
+use portcullis::RequestView;
+use portcullis::routes::Reply;
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use super::browser::BrowserSessions;
+use super::cookies::SessionCookies;
+use super::error::SessionRouteError;
+use crate::sessions::{RefreshError, Refreshed};
+
+/// Goes on with a session while a page is served: for pages that the server makes, whose users click on links and run no
+/// script that refreshes.
+///
+/// It stands in front of the policy. A request whose access cookie is missing or over, and that has a refresh cookie, is looked
+/// at: its session [goes on](crate::Sessions::refresh), the policy and the handler see the new access token, and the response
+/// sets the cookies. Such a response is `Cache-Control: no-store`, whatever the handler said: a cache would give one user the
+/// session of another.
+///
+/// | request | what happens |
+/// | --- | --- |
+/// | `GET` or `HEAD` | looked at |
+/// | another method | left as it is: a form is refused, and its page is loaded anew. A refresh for a request that another site can cause by a form would be more than a page needs |
+/// | a page that the browser only fetches ahead (`Sec-Purpose: prefetch`) | left as it is |
+/// | an access cookie that is not over, or is no token | left as it is, for the policy to judge |
+/// | a session that does not go on | left as it is: the policy refuses it, and no cookie is cleared |
+/// | something is away | 503, as of the [route](BrowserSessions::refresh): whoever logged in is not sent to log in again |
+///
+/// Many requests at once with one refresh token ask the store once in a process, and the application once.
+///
+/// Its refresh cookie is `SameSite=Lax`, so that who follows a link from another site arrives logged in. Give the login and the
+/// routes the [same sessions](Self::browser).
+#[derive(Clone)]
+#[must_use]
+pub struct SilentRefresh {
+    browser: BrowserSessions,
+    flights: Arc<Mutex<Flights>>,
+}
+
+/// Refreshes on their way, by the hash of their token. By the token, and not by its session: who has an old one gets no answer
+/// that is for the current one.
+type Flights = HashMap<[u8; 32], Outcome>;
+
+type Outcome = Arc<OnceCell<Result<Refreshed, RefreshError>>>;
+
+/// Who waits for a refresh. The last one to leave, done or not, takes it off the list.
+struct Flight<'f> {
+    flights: &'f Mutex<Flights>,
+    key: [u8; 32],
+    outcome: Outcome,
+}
+
+impl<'f> Flight<'f> {
+    fn board(flights: &'f Mutex<Flights>, token: &str) -> Self {
+        let mut key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        let outcome = Arc::clone(locked(flights).entry(key).or_default());
+        Self { flights, key, outcome }
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut flights = locked(self.flights);
+        // That of the list, and this one: nobody else waits, and nobody boards meanwhile.
+        if Arc::strong_count(&self.outcome) == 2 {
+            flights.remove(&self.key);
+        }
+    }
+}
+
+fn locked(flights: &Mutex<Flights>) -> MutexGuard<'_, Flights> {
+    flights.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What becomes of a request, before the policy looks at it.
+#[derive(Debug)]
+pub enum Silently {
+    /// It goes on as it is.
+    Pass,
+    /// It goes on with other cookies, and its response sets them.
+    Refreshed(NewCookies),
+    /// It is answered with this: something is away.
+    Away(Reply<SessionRouteError>),
+}
+
+/// The cookies of a session that went on. `Debug` does not show them.
+pub struct NewCookies {
+    header: String,
+    cookies: SessionCookies,
+}
+
+impl NewCookies {
+    /// The `Cookie` header in the place of all that came.
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// What the response sets.
+    pub fn cookies(&self) -> &SessionCookies {
+        &self.cookies
+    }
+
+    /// Puts them into the headers of a response.
+    pub fn add_to(&self, headers: &mut HeaderMap) {
+        self.cookies.add_to(headers);
+    }
+}
+
+impl fmt::Debug for NewCookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewCookies").finish_non_exhaustive()
+    }
+}
+
+impl SilentRefresh {
+    /// For the sessions of a browser, whose refresh cookie is [lax](BrowserSessions::lax_refresh_cookie) from now on.
+    pub fn new(browser: BrowserSessions) -> Self {
+        Self { browser: browser.lax_refresh_cookie(), flights: Arc::default() }
+    }
+
+    /// The sessions with the cookies that this knows: for the login and the routes.
+    pub fn browser(&self) -> BrowserSessions {
+        self.browser.clone()
+    }
+
+    /// Looks at a request, and goes on with its session where that is due.
+    pub async fn look(&self, request: &impl RequestView) -> Silently {
+        let Some(token) = self.due(request) else { return Silently::Pass };
+        let refreshed = self.refresh(token).await;
+        match refreshed.map_err(SessionRouteError::from).and_then(|refreshed| {
+            let header = self.header(request, &refreshed);
+            Ok(NewCookies { header, cookies: self.browser.cookies_of(&refreshed)? })
+        }) {
+            Ok(cookies) => Silently::Refreshed(cookies),
+            // The policy says so, to whom it says it.
+            Err(SessionRouteError::Refresh(RefreshError::Refused(_))) => Silently::Pass,
+            Err(error) => Silently::Away(error.reply()),
+        }
+    }
+
+    /// The refresh token of a request whose session is to go on.
+    fn due<'r>(&'r self, request: &'r impl RequestView) -> Option<&'r str> {
+        let is_safe = matches!(request.method(), "GET" | "HEAD");
+        if !is_safe || is_fetched_ahead(request) {
+            return None;
+        }
+        match self.browser.access_token_in(request) {
+            // Two of them, for instance.
+            Err(()) => return None,
+            Ok(Some(token)) if !self.is_over(token) => return None,
+            Ok(_) => {}
+        }
+        self.browser.refresh_token_in(request)
+    }
+
+    /// Whether it says that it has expired. Who lies gets what the refresh cookie is good for.
+    fn is_over(&self, token: &[u8]) -> bool {
+        #[derive(Deserialize)]
+        struct Claims {
+            exp: i64,
+        }
+        let payload = token.split(|byte| *byte == b'.').nth(1);
+        let payload = payload.and_then(|payload| BASE64_URL_SAFE_NO_PAD.decode(payload).ok());
+        let claims = payload.and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
+        claims.is_some_and(|claims| claims.exp <= self.browser.now().0)
+    }
+
+    /// One for all who come with this token at once. Whoever began it may go away: another goes on with it.
+    async fn refresh(&self, token: &str) -> Result<Refreshed, RefreshError> {
+        let flight = Flight::board(&self.flights, token);
+        flight.outcome.get_or_init(|| self.browser.go_on(token)).await.clone()
+    }
+
+    /// All cookies of a request, those of the session as they are from now on.
+    fn header(&self, request: &impl RequestView, refreshed: &Refreshed) -> String {
+        let [access, refresh] = self.browser.cookie_names();
+        let came = request.header("cookie").filter_map(|value| core::str::from_utf8(value).ok());
+        let came = came.flat_map(|value| value.split(';')).map(str::trim);
+        let name = |pair: &str| pair.split_once('=').map_or("", |(name, _)| name).to_owned();
+        let is_kept = |pair: &&str| {
+            let name = name(pair);
+            let is_renewed = name == refresh && refreshed.refresh.is_some();
+            !pair.is_empty() && name != access && !is_renewed
+        };
+        let mut pairs: Vec<_> = came.filter(is_kept).map(str::to_owned).collect();
+        pairs.push(format!("{access}={}", refreshed.access.token));
+        if let Some(token) = &refreshed.refresh {
+            pairs.push(format!("{refresh}={}", token.as_str()));
+        }
+        pairs.join("; ")
+    }
+}
+
+impl fmt::Debug for SilentRefresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SilentRefresh").field("browser", &self.browser).finish_non_exhaustive()
+    }
+}
+
+/// Whether nobody looks at the page yet (`Sec-Purpose`, or `Purpose` of before).
+fn is_fetched_ahead(request: &impl RequestView) -> bool {
+    let says = |name| {
+        let mut values = request.header(name);
+        values.any(|value| value.windows(8).any(|part| part.eq_ignore_ascii_case(b"prefetch")))
+    };
+    says("sec-purpose") || says("purpose")
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::Request;
+    use portcullis::{Algorithm, Secret};
+    use tokio::sync::Semaphore;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::session::MemorySessions;
+    use crate::store::MemoryRing;
+    use crate::{Answer, Lifetimes, Sessions, TokenIssuer};
+
+    /// An application that answers when it is let, and how often it was asked.
+    struct World {
+        silent: SilentRefresh,
+        gate: Arc<Semaphore>,
+        asked: Arc<AtomicUsize>,
+        request: Request<()>,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let (gate, asked) = (Arc::new(Semaphore::new(1)), Arc::<AtomicUsize>::default());
+            let issuer = TokenIssuer::builder("https://login.example")
+                .algorithm(Algorithm::ES256)
+                .audiences(["https://login.example"])
+                .lifetime(Duration::from_secs(900))
+                .root_secrets([Secret::new("FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old")])
+                .ring(MemoryRing::new())
+                .refreshed_by_hand();
+            let (opened, count) = (Arc::clone(&gate), Arc::clone(&asked));
+            let sessions = Sessions::builder(&issuer.build().await.expect("an issuer"))
+                .store(MemorySessions::new())
+                .lifetimes(Lifetimes::aal1())
+                .ask(move |_| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    let opened = Arc::clone(&opened);
+                    async move {
+                        opened.acquire().await.expect("it is not closed").forget();
+                        Ok(Answer::go_on())
+                    }
+                });
+            let sessions = sessions.build().await.expect("sessions");
+            let attempt = sessions.attempt("alice").await.expect("an attempt");
+            let begun = sessions.begin(attempt.succeeded("web")).await.expect("a session");
+            asked.store(0, Ordering::Relaxed);
+            let cookie = format!("__Host-Http-refresh={}", begun.refresh.as_str());
+            let request = Request::get("/").header("cookie", cookie).body(()).expect("a request");
+            let browser = BrowserSessions::new(sessions, "web").expect("a client");
+            Self { silent: SilentRefresh::new(browser), gate, asked, request }
+        }
+
+        /// Has so many requests at once, and waits until the application was asked so often.
+        async fn start(&self, count: usize, asked: usize) -> Vec<tokio::task::JoinHandle<bool>> {
+            let look = || {
+                let (silent, request) = (self.silent.clone(), self.request.clone());
+                tokio::spawn(async move {
+                    matches!(silent.look(&request).await, Silently::Refreshed(_))
+                })
+            };
+            let tasks = (0..count).map(|_| look()).collect();
+            while self.asked.load(Ordering::Relaxed) < asked {
+                yield_now().await;
+            }
+            // All others come as far as they can.
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            tasks
+        }
+    }
+
+    #[tokio::test]
+    async fn of_many_requests_at_once_one_asks() {
+        let world = World::new().await;
+        let tasks = world.start(50, 1).await;
+        world.gate.add_permits(50);
+        for task in tasks {
+            assert!(task.await.expect("no panic"));
+        }
+        assert_eq!(world.asked.load(Ordering::Relaxed), 1);
+        assert!(locked(&world.silent.flights).is_empty(), "nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn where_the_one_who_asks_goes_away_another_asks() {
+        let world = World::new().await;
+        let mut tasks = world.start(3, 1).await;
+        tasks.remove(0).abort();
+        while world.asked.load(Ordering::Relaxed) < 2 {
+            yield_now().await;
+        }
+        world.gate.add_permits(3);
+        for task in tasks {
+            assert!(task.await.expect("no panic"));
+        }
+        assert_eq!(world.asked.load(Ordering::Relaxed), 2);
+        assert!(locked(&world.silent.flights).is_empty(), "nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn where_all_go_away_nothing_is_kept() {
+        let world = World::new().await;
+        for task in world.start(3, 1).await {
+            task.abort();
+            assert!(task.await.is_err());
+        }
+        assert!(locked(&world.silent.flights).is_empty());
+    }
+}

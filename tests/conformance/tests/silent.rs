@@ -1,0 +1,206 @@
+//! Pages whose sessions go on while they are served, through axum and actix-web over real sockets.
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use axum::Router;
+use axum::routing::any;
+use http::header::CACHE_CONTROL;
+use portcullis::{Algorithm, Policy, Revocations, Secret, TokenSource};
+use portcullis_axum::{Caller, SilentRefreshLayer, VerifyLayer};
+use portcullis_conformance::client::{self, Answer, Protocol, Request};
+use portcullis_conformance::doors::{Running, serve_actix, serve_axum};
+use portcullis_issuer::routes::SilentRefresh;
+use portcullis_issuer::session::{MemorySessions, SessionStore as _};
+use portcullis_issuer::store::{MemoryRing, StoreError};
+use portcullis_issuer::{
+    Answer as MayGoOn, BrowserSessions, EndReason, Lifetimes, RefreshToken, SessionId, Sessions,
+    StoreTime, TokenIssuer,
+};
+
+const ISSUER: &str = "https://login.example";
+const ACCESS: &str = "__Host-Http-access";
+const REFRESH: &str = "__Host-Http-refresh";
+/// What the handler says itself.
+const CACHEABLE: &str = "public, max-age=600";
+
+#[derive(Clone)]
+struct Pages {
+    silent: SilentRefresh,
+    policy: Policy,
+    sessions: Sessions,
+    store: MemorySessions,
+}
+
+impl Pages {
+    async fn new() -> Self {
+        let issuer = TokenIssuer::builder(ISSUER)
+            .algorithm(Algorithm::ES256)
+            .audiences([ISSUER])
+            .lifetime(Duration::from_secs(15 * 60))
+            .root_secrets([Secret::new("FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old")])
+            .ring(MemoryRing::new())
+            .revocations(Revocations::in_memory())
+            .refreshed_by_hand();
+        let issuer = issuer.build().await.expect("an issuer");
+        let store = MemorySessions::new();
+        let sessions = Sessions::builder(&issuer)
+            .store(store.clone())
+            .lifetimes(Lifetimes::aal1())
+            .ask(async |_| Ok(MayGoOn::go_on()));
+        let sessions = sessions.build().await.expect("sessions");
+        let browser = BrowserSessions::new(sessions.clone(), "web").expect("a client");
+        let source = TokenSource::from(browser.access_cookie());
+        let policy = issuer.policy_builder().sources([source]).build().expect("a policy");
+        Self { silent: SilentRefresh::new(browser), policy, sessions, store }
+    }
+
+    fn axum(&self) -> Router {
+        let page = any(async |caller: Caller| {
+            ([(CACHE_CONTROL, CACHEABLE)], caller.subject().unwrap_or_default().to_owned())
+        });
+        Router::new()
+            .route("/page", page)
+            .layer(VerifyLayer::new(self.policy.clone()))
+            .layer(SilentRefreshLayer::new(self.silent.clone()))
+    }
+
+    fn actix(&self, app: &mut web::ServiceConfig) {
+        let page = async |caller: portcullis_actix::Caller| {
+            let subject = caller.subject().unwrap_or_default().to_owned();
+            HttpResponse::Ok().insert_header(("cache-control", CACHEABLE)).body(subject)
+        };
+        app.service(
+            web::resource("/page")
+                .wrap(portcullis_actix::Verify::new(self.policy.clone()))
+                .wrap(portcullis_actix::silent_refresh(self.silent.clone()))
+                .to(page),
+        );
+    }
+
+    async fn begin(&self) -> (SessionId, RefreshToken, String) {
+        let attempt = self.sessions.attempt("alice").await.expect("an attempt");
+        let begun = self.sessions.begin(attempt.succeeded("web")).await.expect("a session");
+        (begun.session.id(), begun.refresh, begun.access.token)
+    }
+
+    /// A minute later, for this session.
+    fn age(&self, id: SessionId) {
+        self.store.tamper(ISSUER, id, |row| {
+            let before = row.rotated_at.as_millis() - 61_000;
+            row.rotated_at = StoreTime::from_millis(before);
+        });
+    }
+}
+
+/// Both frameworks, each with pages of its own.
+async fn doors() -> Vec<(&'static str, Pages, Running)> {
+    let listener = || TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let axum = Pages::new().await;
+    let axum_server = serve_axum(axum.axum(), listener()).expect("a server");
+    let actix = Pages::new().await;
+    let own = actix.clone();
+    let actix_server = serve_actix(move |app: &mut _| own.actix(app), listener());
+    vec![("axum", axum, axum_server), ("actix", actix, actix_server.expect("a server"))]
+}
+
+async fn ask(server: &Running, request: Request) -> Answer {
+    client::send(server.address(), Protocol::Http1, &request).await.expect("an answer")
+}
+
+fn page(cookies: &[(&str, &str)]) -> Request {
+    let cookies = cookies.iter().map(|(name, value)| format!("{name}={value}"));
+    Request::new("GET", "/page").header("cookie", cookies.collect::<Vec<_>>().join("; "))
+}
+
+fn cache(answer: &Answer) -> String {
+    let found = answer.headers.iter().filter(|(name, _)| name == "cache-control");
+    found
+        .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        .collect::<Vec<_>>()
+        .join("|")
+}
+
+/// The names of the cookies that an answer sets.
+fn set(answer: &Answer) -> Vec<String> {
+    let found = answer.headers.iter().filter(|(name, _)| name == "set-cookie");
+    let name = |value: &[u8]| String::from_utf8_lossy(value).split('=').next().map(str::to_owned);
+    let mut names: Vec<_> = found.filter_map(|(_, value)| name(value)).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A token that says it is over. Nobody signed it.
+fn expired() -> String {
+    // {"alg":"none"} and {"exp":1}
+    "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.AAAA".to_owned()
+}
+
+#[tokio::test]
+async fn a_page_goes_on_with_a_session_whose_access_token_is_over_or_missing() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, _) = pages.begin().await;
+        let refresh = refresh.as_str();
+        for cookies in [
+            &[(REFRESH, refresh)][..],
+            &[("theme", "dark"), (ACCESS, &expired()), (REFRESH, refresh)],
+        ] {
+            let answer = ask(&server, page(cookies)).await;
+            assert_eq!((answer.status, &*answer.body), (200, &b"alice"[..]), "{door}");
+            assert_eq!(set(&answer), [ACCESS], "{door}: it is young");
+            assert_eq!(cache(&answer), "no-store", "{door}: and not what the handler says");
+        }
+        pages.age(id);
+        let answer = ask(&server, page(&[(REFRESH, refresh)])).await;
+        assert_eq!((answer.status, set(&answer)), (200, vec![ACCESS.into(), REFRESH.into()]));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_due_is_left_as_it_is() {
+    for (door, pages, server) in doors().await {
+        let (_, refresh, access) = pages.begin().await;
+        let refresh = refresh.as_str();
+        let good = ask(&server, page(&[(ACCESS, &access), (REFRESH, refresh)])).await;
+        assert_eq!((good.status, &*good.body), (200, &b"alice"[..]), "{door}");
+        assert_eq!((set(&good), cache(&good)), (vec![], CACHEABLE.to_owned()), "{door}");
+
+        let mut post = page(&[(REFRESH, refresh)]).header("sec-fetch-site", "same-origin");
+        post.method = "POST";
+        let ahead = page(&[(REFRESH, refresh)]).header("sec-purpose", "prefetch;prerender");
+        let no_token = page(&[(ACCESS, "junk"), (REFRESH, refresh)]);
+        let two = page(&[(REFRESH, refresh), (REFRESH, refresh)]);
+        for request in [post, ahead, no_token, two, page(&[])] {
+            let answer = ask(&server, request.clone()).await;
+            assert_eq!((answer.status, set(&answer)), (401, vec![]), "{door}: {request:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_is_refused_by_the_policy_and_no_cookie_is_cleared() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, _) = pages.begin().await;
+        pages.sessions.end(id, EndReason::SignedOut).await.expect("ended");
+        for token in [refresh.as_str(), "junk"] {
+            let answer = ask(&server, page(&[(ACCESS, &expired()), (REFRESH, token)])).await;
+            assert_eq!((answer.status, set(&answer)), (401, vec![]), "{door}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_sessions_cannot_be_asked_a_page_is_503_and_nobody_is_logged_out() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, _) = pages.begin().await;
+        pages.store.set_fault(Some(StoreError::new("away")));
+        let answer = ask(&server, page(&[(REFRESH, refresh.as_str())])).await;
+        assert_eq!((answer.status, set(&answer)), (503, vec![]), "{door}");
+        assert_eq!(cache(&answer), "no-store");
+        pages.store.set_fault(None);
+        let row = pages.store.read(ISSUER, id).await.expect("a store").row.expect("a session");
+        assert_eq!((row.version.0, row.ended), (1, None));
+        let answer = ask(&server, page(&[(REFRESH, refresh.as_str())])).await;
+        assert_eq!(answer.status, 200, "{door}");
+    }
+}
