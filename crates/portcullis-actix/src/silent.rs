@@ -49,8 +49,8 @@ where
                 }
                 Silently::Away(reply) => Ok(request.into_response(respond(reply))),
                 Silently::Refreshed(cookies) => {
-                    // What came was text, and tokens are.
-                    if let Ok(value) = HeaderValue::from_str(cookies.header()) {
+                    // What came was a header, and tokens can be in one.
+                    if let Ok(value) = HeaderValue::from_bytes(cookies.header()) {
                         request.headers_mut().insert(COOKIE, value);
                     }
                     let mut response = next.call(request).await?.map_into_boxed_body();

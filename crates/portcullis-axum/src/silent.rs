@@ -84,8 +84,8 @@ where
                 Silently::Pass => inner.call(Request::from_parts(head, body)).await,
                 Silently::Away(reply) => Ok(respond(reply)),
                 Silently::Refreshed(cookies) => {
-                    // What came was text, and tokens are.
-                    if let Ok(mut value) = HeaderValue::try_from(cookies.header()) {
+                    // What came was a header, and tokens can be in one.
+                    if let Ok(mut value) = HeaderValue::from_bytes(cookies.header()) {
                         value.set_sensitive(true);
                         head.headers.insert(COOKIE, value);
                     }

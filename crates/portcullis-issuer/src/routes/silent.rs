@@ -93,13 +93,13 @@ pub enum Silently {
 
 /// The cookies of a session that went on. `Debug` does not show them.
 pub struct NewCookies {
-    header: String,
+    header: Vec<u8>,
     cookies: SessionCookies,
 }
 
 impl NewCookies {
     /// The `Cookie` header in the place of all that came.
-    pub fn header(&self) -> &str {
+    pub fn header(&self) -> &[u8] {
         &self.header
     }
 
@@ -179,23 +179,22 @@ impl SilentRefresh {
         flight.outcome.get_or_init(|| self.browser.go_on(token)).await.clone()
     }
 
-    /// All cookies of a request, those of the session as they are from now on.
-    fn header(&self, request: &impl RequestView, refreshed: &Refreshed) -> String {
+    /// All cookies of a request, byte for byte, but those of the session as they are from now on.
+    fn header(&self, request: &impl RequestView, refreshed: &Refreshed) -> Vec<u8> {
         let [access, refresh] = self.browser.cookie_names();
-        let came = request.header("cookie").filter_map(|value| core::str::from_utf8(value).ok());
-        let came = came.flat_map(|value| value.split(';')).map(str::trim);
-        let name = |pair: &str| pair.split_once('=').map_or("", |(name, _)| name).to_owned();
-        let is_kept = |pair: &&str| {
-            let name = name(pair);
-            let is_renewed = name == refresh && refreshed.refresh.is_some();
-            !pair.is_empty() && name != access && !is_renewed
+        let is_kept = |pair: &&[u8]| {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+            let is_renewed = name == refresh.as_bytes() && refreshed.refresh.is_some();
+            !pair.is_empty() && name != access.as_bytes() && !is_renewed
         };
-        let mut pairs: Vec<_> = came.filter(is_kept).map(str::to_owned).collect();
-        pairs.push(format!("{access}={}", refreshed.access.token));
+        let came = request.header("cookie").flat_map(|value| value.split(|byte| *byte == b';'));
+        let mut pairs: Vec<_> =
+            came.map(<[u8]>::trim_ascii).filter(is_kept).map(<[u8]>::to_vec).collect();
+        pairs.push(format!("{access}={}", refreshed.access.token).into_bytes());
         if let Some(token) = &refreshed.refresh {
-            pairs.push(format!("{refresh}={}", token.as_str()));
+            pairs.push(format!("{refresh}={}", token.as_str()).into_bytes());
         }
-        pairs.join("; ")
+        pairs.join(&b"; "[..])
     }
 }
 
