@@ -145,6 +145,15 @@ impl Database {
         Ok(transaction)
     }
 
+    /// Begins a change that is one statement. It has the settings of a change itself: each costs a round trip. What it is made
+    /// for was read just now, by tables that this release can go by.
+    pub(super) async fn change_at_once<'c>(
+        &self,
+        connection: &'c mut PgConnection,
+    ) -> Result<Transaction<'c, Postgres>, Failure> {
+        Ok(connection.begin_with(BEGIN_CHANGE).await?)
+    }
+
     /// Looks whether this release can go by the tables, and has the transaction be on the disk before it counts. `idle` is
     /// how long it may hang; `None`: as long as whoever began it said.
     async fn prepare(

@@ -4,12 +4,12 @@ use portcullis_issuer::session::{
 };
 use portcullis_issuer::store::{StoreError, Swap};
 use portcullis_issuer::{EndReason, SessionId, StoreTime};
-use sqlx::{Connection as _, PgConnection, Postgres, Row as _};
+use sqlx::{PgConnection, Postgres, Row as _};
 
 use super::database::{Database, Query, SEEN, call};
 use super::told::told;
 use crate::call::Failure;
-use crate::sessions::{self, limit, millis, session_store};
+use crate::sessions::{self, session_store};
 
 /// The store's clock, when it is looked at: after whatever the statement waited for.
 const NOW: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -155,42 +155,6 @@ told!(
 session_store!(PostgresSessions, Postgres, PgConnection);
 
 impl PostgresSessions {
-    /// A text of this file, whose words in capitals stand for what is said above.
-    fn query<'q>(&self, sql: &str) -> Query<'q> {
-        let sql =
-            sql.replace("SEEN", SEEN).replace("SESSION ", &format!("{} ", sessions::selected()));
-        let sql = sql.replace("IS_LIVE", IS_LIVE).replace("WAS_OVER", WAS_OVER);
-        self.0.query(&sql.replace("NOW", NOW))
-    }
-
-    async fn rotate_on(
-        &self,
-        connection: &mut PgConnection,
-        issuer: &str,
-        id: SessionId,
-        from: SessionVersion,
-        to: &Rotation,
-    ) -> Result<Swap, Failure> {
-        let Ok(from) = i64::try_from(from.0) else { return Ok(Swap::Lost) };
-        let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        let rotated = self
-            .query(ROTATE)
-            .bind(issuer)
-            .bind(&id.as_bytes()[..])
-            .bind(from)
-            .bind(i64::from(to.generation))
-            .bind(&to.current_hash[..])
-            .bind(&to.previous.hash[..])
-            .bind(&to.previous.salt[..])
-            .bind(to.keeps_time)
-            .bind(millis(to.idle))
-            .bind(&to.mac)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(if rotated.rows_affected() > 0 { Swap::Done } else { Swap::Lost })
-    }
-
     /// Ends a step of the sessions that were not ended, and gives it.
     async fn end_step_on(
         &self,
@@ -199,10 +163,8 @@ impl PostgresSessions {
         after: Option<SessionId>,
         reason: EndReason,
     ) -> Result<Vec<SessionId>, Failure> {
-        let after = after.map(|after| after.as_bytes().to_vec());
-        let step = self.query(&format!("{NOT_ENDED} {PASSING_OVER}"));
-        let step = step.bind(issuer).bind(after).bind(limit(sessions::END_STEP));
-        let step = sessions::ids(&step.fetch_all(&mut *connection).await?)?;
+        let not_ended = format!("{NOT_ENDED} {PASSING_OVER}");
+        let step = self.step_on(connection, &not_ended, issuer, after, sessions::END_STEP).await?;
         let ids: Vec<_> = step.iter().map(|id| id.as_bytes().to_vec()).collect();
         let ended = self.query(END_THESE).bind(issuer).bind(ids).bind(sessions::code(reason));
         ended.execute(connection).await?;
@@ -218,9 +180,7 @@ impl PostgresSessions {
         after: Option<SessionId>,
         most: usize,
     ) -> Result<Option<SessionId>, Failure> {
-        let after = after.map(|after| after.as_bytes().to_vec());
-        let step = self.query(STEP).bind(issuer).bind(after).bind(limit(most));
-        let step = sessions::ids(&step.fetch_all(&mut *connection).await?)?;
+        let step = self.step_on(connection, STEP, issuer, after, most).await?;
         let ids: Vec<_> = step.iter().map(|id| id.as_bytes().to_vec()).collect();
         let pruned = self.query(PRUNE).bind(issuer).bind(before.as_millis()).bind(ids);
         pruned.execute(connection).await?;

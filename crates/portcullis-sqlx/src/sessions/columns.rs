@@ -212,3 +212,8 @@ pub(crate) fn millis(duration: Duration) -> i64 {
 pub(crate) fn code(reason: EndReason) -> i64 {
     reason.code().into()
 }
+
+/// An id as it is compared with. `None`: with nothing.
+pub(crate) fn bytes(id: Option<SessionId>) -> Option<Vec<u8>> {
+    id.map(|id| id.as_bytes().to_vec())
+}

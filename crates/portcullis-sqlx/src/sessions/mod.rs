@@ -3,6 +3,6 @@ mod columns;
 mod steps;
 
 pub(crate) use self::columns::{
-    SessionColumns, code, ended, ids, limit, millis, now, number, raised, selected, sessions,
+    SessionColumns, bytes, code, ended, ids, limit, millis, now, number, raised, selected, sessions,
 };
 pub(crate) use self::steps::{END_STEP, session_store};

@@ -3,7 +3,7 @@
 /// How many sessions are ended in one go, where all of an issuer's are: as many as are ended within a second.
 pub(crate) const END_STEP: usize = 1000;
 
-/// What a store of sessions does: `$store` is a `Database` inside. Its file has the statements, `query`, `rotate_on`,
+/// What a store of sessions does: `$store` is a `Database` inside. Its file has the statements,
 /// `end_step_on` and `prune_on`.
 macro_rules! session_store {
     ($store:ident, $database:ident, $connection:ident) => {
@@ -102,6 +102,56 @@ macro_rules! session_store {
                         return Ok(count);
                     }
                 }
+            }
+
+            /// A text of the store's file, whose words in capitals stand for what is said there.
+            fn query<'q>(&self, sql: &str) -> Query<'q> {
+                let session = format!("{} ", $crate::sessions::selected());
+                let sql = sql.replace("SEEN", SEEN).replace("SESSION ", &session);
+                let sql = sql.replace("IS_LIVE", IS_LIVE).replace("WAS_OVER", WAS_OVER);
+                self.0.query(&sql.replace("NOW", NOW))
+            }
+
+            /// The next ids that a text selects.
+            async fn step_on(
+                &self,
+                connection: &mut $connection,
+                sql: &str,
+                issuer: &str,
+                after: Option<SessionId>,
+                most: usize,
+            ) -> Result<Vec<SessionId>, $crate::call::Failure> {
+                let step = self.query(sql).bind(issuer).bind($crate::sessions::bytes(after));
+                let step = step.bind($crate::sessions::limit(most));
+                $crate::sessions::ids(&step.fetch_all(connection).await?)
+            }
+
+            async fn rotate_on(
+                &self,
+                connection: &mut $connection,
+                issuer: &str,
+                id: SessionId,
+                from: SessionVersion,
+                to: &Rotation,
+            ) -> Result<Swap, $crate::call::Failure> {
+                let Ok(from) = i64::try_from(from.0) else { return Ok(Swap::Lost) };
+                let mut transaction = self.0.change_at_once(connection).await?;
+                let rotated = self
+                    .query(ROTATE)
+                    .bind(issuer)
+                    .bind(&id.as_bytes()[..])
+                    .bind(from)
+                    .bind(i64::from(to.generation))
+                    .bind(&to.current_hash[..])
+                    .bind(&to.previous.hash[..])
+                    .bind(&to.previous.salt[..])
+                    .bind(to.keeps_time)
+                    .bind($crate::sessions::millis(to.idle))
+                    .bind(&to.mac)
+                    .execute(&mut *transaction)
+                    .await?;
+                transaction.commit().await?;
+                Ok(if rotated.rows_affected() > 0 { Swap::Done } else { Swap::Lost })
             }
 
             async fn create_on(
@@ -335,7 +385,7 @@ macro_rules! session_store {
                         .bind(issuer)
                         .bind(subject)
                         .bind(after.map(|after| after.created_at.as_millis()))
-                        .bind(after.map(|after| after.id.as_bytes().to_vec()))
+                        .bind($crate::sessions::bytes(after.map(|after| after.id)))
                         .bind($crate::sessions::limit(most));
                     $crate::sessions::sessions(&self.0.read(connection, reading).await?)?
                 })
@@ -354,7 +404,7 @@ macro_rules! session_store {
                         .bind(issuer)
                         .bind(since.as_millis())
                         .bind(after.map(|after| after.at.as_millis()))
-                        .bind(after.map(|after| after.id.as_bytes().to_vec()))
+                        .bind($crate::sessions::bytes(after.map(|after| after.id)))
                         .bind($crate::sessions::limit(most));
                     $crate::sessions::ended(&self.0.read(connection, reading).await?)?
                 })

@@ -107,6 +107,14 @@ impl Database {
         Ok(transaction)
     }
 
+    /// Begins a change that is one statement.
+    pub(super) async fn change_at_once<'c>(
+        &self,
+        connection: &'c mut SqliteConnection,
+    ) -> Result<Transaction<'c, Sqlite>, Failure> {
+        self.change(connection).await
+    }
+
     /// Goes on in a transaction that somebody else began.
     pub(super) async fn enter(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
         self.check_tables(connection).await

@@ -9,7 +9,7 @@ use sqlx::{Row as _, Sqlite, SqliteConnection};
 use super::database::{Database, Query, SEEN, call};
 use super::told::told;
 use crate::call::Failure;
-use crate::sessions::{self, limit, millis, session_store};
+use crate::sessions::{self, session_store};
 
 /// The store's clock, which is the machine's.
 const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
@@ -148,42 +148,6 @@ told!(
 session_store!(SqliteSessions, Sqlite, SqliteConnection);
 
 impl SqliteSessions {
-    /// A text of this file, whose words in capitals stand for what is said above.
-    fn query<'q>(&self, sql: &str) -> Query<'q> {
-        let sql =
-            sql.replace("SEEN", SEEN).replace("SESSION ", &format!("{} ", sessions::selected()));
-        let sql = sql.replace("IS_LIVE", IS_LIVE).replace("WAS_OVER", WAS_OVER);
-        self.0.query(&sql.replace("NOW", NOW))
-    }
-
-    async fn rotate_on(
-        &self,
-        connection: &mut SqliteConnection,
-        issuer: &str,
-        id: SessionId,
-        from: SessionVersion,
-        to: &Rotation,
-    ) -> Result<Swap, Failure> {
-        let Ok(from) = i64::try_from(from.0) else { return Ok(Swap::Lost) };
-        let mut transaction = self.0.change(connection).await?;
-        let rotated = self
-            .query(ROTATE)
-            .bind(issuer)
-            .bind(&id.as_bytes()[..])
-            .bind(from)
-            .bind(i64::from(to.generation))
-            .bind(&to.current_hash[..])
-            .bind(&to.previous.hash[..])
-            .bind(&to.previous.salt[..])
-            .bind(to.keeps_time)
-            .bind(millis(to.idle))
-            .bind(&to.mac)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(if rotated.rows_affected() > 0 { Swap::Done } else { Swap::Lost })
-    }
-
     /// Ends a step of the sessions that were not ended, and gives it.
     async fn end_step_on(
         &self,
@@ -192,12 +156,9 @@ impl SqliteSessions {
         after: Option<SessionId>,
         reason: EndReason,
     ) -> Result<Vec<SessionId>, Failure> {
-        let after = after.map(|after| after.as_bytes().to_vec());
-        let step = self.query(NOT_ENDED);
-        let step = step.bind(issuer).bind(&after).bind(limit(sessions::END_STEP));
-        let step = sessions::ids(&step.fetch_all(&mut *connection).await?)?;
+        let step = self.step_on(connection, NOT_ENDED, issuer, after, sessions::END_STEP).await?;
         if let Some(last) = step.last() {
-            let ended = self.query(END_THESE).bind(issuer).bind(after);
+            let ended = self.query(END_THESE).bind(issuer).bind(sessions::bytes(after));
             let ended = ended.bind(sessions::code(reason)).bind(last.as_bytes().to_vec());
             ended.execute(connection).await?;
         }
@@ -213,12 +174,11 @@ impl SqliteSessions {
         after: Option<SessionId>,
         most: usize,
     ) -> Result<Option<SessionId>, Failure> {
-        let after = after.map(|after| after.as_bytes().to_vec());
-        let step = self.query(STEP).bind(issuer).bind(&after).bind(limit(most));
-        let step = sessions::ids(&step.fetch_all(&mut *connection).await?)?;
+        let step = self.step_on(connection, STEP, issuer, after, most).await?;
         let Some(last) = step.last().copied() else { return Ok(None) };
-        let pruned = self.query(PRUNE).bind(issuer).bind(before.as_millis()).bind(after);
-        pruned.bind(last.as_bytes().to_vec()).execute(connection).await?;
+        let pruned = self.query(PRUNE).bind(issuer).bind(before.as_millis());
+        let pruned = pruned.bind(sessions::bytes(after)).bind(last.as_bytes().to_vec());
+        pruned.execute(connection).await?;
         Ok(Some(last).filter(|_| step.len() == most))
     }
 }
