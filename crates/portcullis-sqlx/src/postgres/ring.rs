@@ -5,8 +5,9 @@ use sqlx::{PgConnection, Row as _};
 use super::database::{Database, Query, SEEN, call};
 use super::told::told;
 use crate::call::Failure;
-use crate::columns::{self, KeyColumns, kept_version, lifetime_millis};
+use crate::columns::{self, KeyColumns};
 use crate::load;
+use crate::ring::ring_store;
 
 const FIRST: &str = "\
     INSERT INTO portcullis_key_ring (issuer, version, longest_lifetime_ms, mac) VALUES ($1, 1, $2, $3) \
@@ -51,6 +52,8 @@ told!(
     deadline: "If you do not call it: 5 s. An instance reads its ring once a minute and goes by what it read for ten, so it can wait for the next time. What took over 10 s is not gone by, so more than that is of no use."
 );
 
+ring_store!(PostgresRing, PgConnection);
+
 impl PostgresRing {
     async fn load_on(
         &self,
@@ -63,32 +66,15 @@ impl PostgresRing {
         load::ring(&rows, now)
     }
 
-    async fn swap_on(
+    /// All keys at once.
+    async fn insert_all(
         &self,
         connection: &mut PgConnection,
         issuer: &str,
-        from: Option<RingVersion>,
-        ring: &StoredRing,
-    ) -> Result<Swap, Failure> {
-        let Ok(from) = from.map(kept_version).transpose() else { return Ok(Swap::Lost) };
-        let lifetime = lifetime_millis(ring.longest_lifetime)?;
-        let keys: Vec<_> = ring.keys.iter().map(KeyColumns::of).collect();
-        load::check_written(&ring.mac, &keys)?;
-        let mut transaction = self.0.change(connection).await?;
-        let change = match from {
-            None => self.0.query(FIRST).bind(issuer).bind(lifetime).bind(&ring.mac),
-            Some(version) => {
-                self.0.query(NEXT).bind(issuer).bind(lifetime).bind(&ring.mac).bind(version)
-            }
-        };
-        if change.execute(&mut *transaction).await?.rows_affected() == 0 {
-            transaction.rollback().await?;
-            return Ok(Swap::Lost);
-        }
-        self.0.query(DELETE_KEYS).bind(issuer).execute(&mut *transaction).await?;
-        self.insert(issuer, &keys).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(Swap::Done)
+        keys: Vec<KeyColumns>,
+    ) -> Result<(), Failure> {
+        self.insert(issuer, &keys).execute(connection).await?;
+        Ok(())
     }
 
     fn insert<'q>(&self, issuer: &'q str, keys: &[KeyColumns]) -> Query<'q> {
@@ -111,20 +97,5 @@ impl PostgresRing {
             .bind(column(keys, |key| key.withdrawn_at))
             .bind(column(keys, |key| key.is_private_kept))
             .bind(column(keys, |key| key.mac.clone()))
-    }
-}
-
-impl RingStore for PostgresRing {
-    async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
-        call!(&self.0, |connection| self.load_on(connection, issuer).await?)
-    }
-
-    async fn swap(
-        &self,
-        issuer: &str,
-        from: Option<RingVersion>,
-        ring: &StoredRing,
-    ) -> Result<Swap, StoreError> {
-        call!(&self.0, |connection| self.swap_on(connection, issuer, from, ring).await?)
     }
 }

@@ -6,8 +6,9 @@ use sqlx::SqliteConnection;
 use super::database::{Database, Query, SEEN, call};
 use super::told::told;
 use crate::call::Failure;
-use crate::columns::{KeyColumns, kept_version, lifetime_millis};
+use crate::columns::KeyColumns;
 use crate::load;
+use crate::ring::ring_store;
 
 const FIRST: &str = "\
     INSERT INTO portcullis_key_ring (issuer, version, longest_lifetime_ms, mac) VALUES (?1, 1, ?2, ?3) \
@@ -54,6 +55,8 @@ told!(
     deadline: "If you do not call it: 5 s. An instance reads its ring once a minute and goes by what it read for ten, so it can wait for the next time. What took over 10 s is not gone by, so more than that is of no use."
 );
 
+ring_store!(SqliteRing, SqliteConnection);
+
 impl SqliteRing {
     async fn load_on(
         &self,
@@ -66,34 +69,16 @@ impl SqliteRing {
         load::ring(&self.0.read(connection, reading).await?, now)
     }
 
-    async fn swap_on(
+    async fn insert_all(
         &self,
         connection: &mut SqliteConnection,
         issuer: &str,
-        from: Option<RingVersion>,
-        ring: &StoredRing,
-    ) -> Result<Swap, Failure> {
-        let Ok(from) = from.map(kept_version).transpose() else { return Ok(Swap::Lost) };
-        let lifetime = lifetime_millis(ring.longest_lifetime)?;
-        let keys: Vec<_> = ring.keys.iter().map(KeyColumns::of).collect();
-        load::check_written(&ring.mac, &keys)?;
-        let mut transaction = self.0.change(connection).await?;
-        let change = match from {
-            None => self.0.query(FIRST).bind(issuer).bind(lifetime).bind(&ring.mac),
-            Some(version) => {
-                self.0.query(NEXT).bind(issuer).bind(lifetime).bind(&ring.mac).bind(version)
-            }
-        };
-        if change.execute(&mut *transaction).await?.rows_affected() == 0 {
-            transaction.rollback().await?;
-            return Ok(Swap::Lost);
-        }
-        self.0.query(DELETE_KEYS).bind(issuer).execute(&mut *transaction).await?;
+        keys: Vec<KeyColumns>,
+    ) -> Result<(), Failure> {
         for key in keys {
-            self.insert(issuer, key).execute(&mut *transaction).await?;
+            self.insert(issuer, key).execute(&mut *connection).await?;
         }
-        transaction.commit().await?;
-        Ok(Swap::Done)
+        Ok(())
     }
 
     fn insert<'q>(&self, issuer: &'q str, key: KeyColumns) -> Query<'q> {
@@ -120,19 +105,4 @@ impl SqliteRing {
 /// long it is. So that none is, all rows are looked at, of which there are few.
 fn is_issuer(column: &str) -> String {
     format!("CASE WHEN octet_length({column}) = octet_length(?1) THEN {column} END = ?1")
-}
-
-impl RingStore for SqliteRing {
-    async fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
-        call!(&self.0, |connection| self.load_on(connection, issuer).await?)
-    }
-
-    async fn swap(
-        &self,
-        issuer: &str,
-        from: Option<RingVersion>,
-        ring: &StoredRing,
-    ) -> Result<Swap, StoreError> {
-        call!(&self.0, |connection| self.swap_on(connection, issuer, from, ring).await?)
-    }
 }
