@@ -3,11 +3,12 @@ use portcullis_issuer::store::{LoadedRing, RingStore, RingVersion, StoreError, S
 use sqlx::{PgConnection, Row as _};
 
 use super::database::{Database, Query, SEEN, call};
-use super::told::told;
+use super::told::told_of_schemas;
 use crate::call::Failure;
 use crate::columns::{self, KeyColumns};
 use crate::load;
 use crate::ring::ring_store;
+use crate::told::told;
 
 const FIRST: &str = "\
     INSERT INTO portcullis_key_ring (issuer, version, longest_lifetime_ms, mac) VALUES ($1, 1, $2, $3) \
@@ -47,10 +48,11 @@ const INSERT_KEYS: &str = "\
 pub struct PostgresRing(Database);
 
 told!(
-    PostgresRing,
+    PostgresRing, Database, sqlx::PgPool,
     keeps: "Keeps rings in the database of this pool. Nothing is asked yet.",
     deadline: "If you do not call it: 5 s. An instance reads its ring once a minute and goes by what it read for ten, so it can wait for the next time. What took over 10 s is not gone by, so more than that is of no use."
 );
+told_of_schemas!(PostgresRing);
 
 ring_store!(PostgresRing, PgConnection);
 

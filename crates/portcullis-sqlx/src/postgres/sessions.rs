@@ -7,9 +7,10 @@ use portcullis_issuer::{EndReason, SessionId, StoreTime};
 use sqlx::{PgConnection, Postgres, Row as _};
 
 use super::database::{Database, Query, SEEN, call};
-use super::told::told;
+use super::told::told_of_schemas;
 use crate::call::Failure;
 use crate::sessions::{self, session_store};
+use crate::told::told;
 
 /// The store's clock, when it is looked at: after whatever the statement waited for.
 const NOW: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -147,10 +148,11 @@ const IS_ERASED: &str = "\
 pub struct PostgresSessions(Database);
 
 told!(
-    PostgresSessions,
+    PostgresSessions, Database, sqlx::PgPool,
     keeps: "Keeps sessions in the database of this pool. Nothing is asked yet.",
     deadline: "If you do not call it: 5 s. A login or a refresh waits for it, and is answered with 503 then. What took over 10 s is not gone by, so more than that is of no use."
 );
+told_of_schemas!(PostgresSessions);
 
 session_store!(PostgresSessions, Postgres, PgConnection);
 

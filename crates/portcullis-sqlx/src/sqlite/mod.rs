@@ -15,7 +15,6 @@
 mod database;
 mod ring;
 mod sessions;
-mod told;
 
 pub use self::ring::SqliteRing;
 pub use self::sessions::SqliteSessions;

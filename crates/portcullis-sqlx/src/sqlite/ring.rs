@@ -4,11 +4,11 @@ use portcullis_issuer::store::{LoadedRing, RingStore, RingVersion, StoreError, S
 use sqlx::SqliteConnection;
 
 use super::database::{Database, Query, SEEN, call};
-use super::told::told;
 use crate::call::Failure;
 use crate::columns::KeyColumns;
 use crate::load;
 use crate::ring::ring_store;
+use crate::told::told;
 
 const FIRST: &str = "\
     INSERT INTO portcullis_key_ring (issuer, version, longest_lifetime_ms, mac) VALUES (?1, 1, ?2, ?3) \
@@ -50,7 +50,7 @@ const INSERT_KEY: &str = "\
 pub struct SqliteRing(Database);
 
 told!(
-    SqliteRing,
+    SqliteRing, Database, sqlx::SqlitePool,
     keeps: "Keeps rings in the database of this pool. Nothing is asked yet.",
     deadline: "If you do not call it: 5 s. An instance reads its ring once a minute and goes by what it read for ten, so it can wait for the next time. What took over 10 s is not gone by, so more than that is of no use."
 );

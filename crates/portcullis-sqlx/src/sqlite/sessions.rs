@@ -7,9 +7,9 @@ use portcullis_issuer::{EndReason, SessionId, StoreTime};
 use sqlx::{Row as _, Sqlite, SqliteConnection};
 
 use super::database::{Database, Query, SEEN, call};
-use super::told::told;
 use crate::call::Failure;
 use crate::sessions::{self, session_store};
+use crate::told::told;
 
 /// The store's clock, which is the machine's.
 const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
@@ -140,7 +140,7 @@ const IS_ERASED: &str = "\
 pub struct SqliteSessions(Database);
 
 told!(
-    SqliteSessions,
+    SqliteSessions, Database, sqlx::SqlitePool,
     keeps: "Keeps sessions in the database of this pool. Nothing is asked yet.",
     deadline: "If you do not call it: 5 s. A login or a refresh waits for it, and is answered with 503 then. What took over 10 s is not gone by, so more than that is of no use."
 );

@@ -1,12 +1,15 @@
-//! What each store of this database is told, in the same words.
+//! What each store is told, in the same words.
 
-/// The setters of a store, which is a [`Database`](super::database::Database) inside.
+/// The setters of a store, which is a `Database` of its module inside.
 macro_rules! told {
-    ($store:ident, keeps: $keeps:literal, deadline: $deadline:literal) => {
+    (
+        $store:ident, $database:ident, $pool:ty,
+        keeps: $keeps:literal, deadline: $deadline:literal
+    ) => {
         impl $store {
             #[doc = $keeps]
-            pub fn new(pool: sqlx::SqlitePool) -> Self {
-                Self($crate::sqlite::database::Database::new(pool))
+            pub fn new(pool: $pool) -> Self {
+                Self($database::new(pool))
             }
 
             /// What the names of the tables begin with: `key_ring`, `keys`, `sessions`, `subjects` and `schema` follow.
@@ -21,8 +24,8 @@ macro_rules! told {
                 Ok(self)
             }
 
-            /// How long a call may take in all: waiting for a connection, for others' changes, and each statement. Then it
-            /// fails.
+            /// How long a call may take in all: waiting for a connection, for others' changes, and each statement. Then it fails,
+            /// whatever the pool and the database do.
             ///
             #[doc = $deadline]
             pub fn deadline(mut self, deadline: core::time::Duration) -> Self {
@@ -31,15 +34,15 @@ macro_rules! told {
             }
 
             /// Makes the tables, or changes those of an earlier release: for rings and for sessions. Where they are as they
-            /// should be, nothing is done.
+            /// should be, nothing is done, and no right to create any is needed.
             ///
             /// Any number of processes may call it at once, as when they start. Instances of the release before go on with the
             /// new tables as long as these say that they may.
             ///
             /// # Errors
             ///
-            /// The file cannot be opened or written to, or the tables are of a later release that this one cannot go by. Nothing
-            /// was changed, unless the deadline was over.
+            /// The database cannot be asked or written to, its user may not create tables, or the tables are of a later release
+            /// that this one cannot go by. Nothing was changed, unless the deadline was over.
             pub async fn migrate(&self) -> Result<(), portcullis_issuer::store::StoreError> {
                 self.0.migrate().await
             }
@@ -56,4 +59,4 @@ macro_rules! told {
     };
 }
 
-pub(super) use told;
+pub(crate) use told;
