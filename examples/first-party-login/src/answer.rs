@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderValue, Response, StatusCode};
 use portcullis::routes::Reply;
+use portcullis_issuer::routes::SessionCookies;
 use serde::Serialize;
 use serde_json::json;
 
@@ -80,6 +81,12 @@ pub(crate) fn asset(kind: &'static str, body: &'static [u8]) -> Answer {
 /// What a route of the library answers.
 pub(crate) fn reply<E: Clone + Send + Sync + 'static>(reply: Reply<E>) -> Answer {
     reply.into_response()
+}
+
+/// With the cookies of a session that begins.
+pub(crate) fn with_session(mut answer: Answer, cookies: &SessionCookies) -> Answer {
+    cookies.add_to(answer.headers_mut());
+    answer
 }
 
 /// With the cookies of another answer.

@@ -1,8 +1,7 @@
 //! The API, in JSON.
 use portcullis::RequestView;
 use portcullis::request::ClientCertificate;
-use portcullis_issuer::Begun;
-use portcullis_issuer::routes::BrowserLogin;
+use portcullis_issuer::routes::{BrowserLogin, SessionCookies};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -60,11 +59,8 @@ impl Service {
             let LogIn { name, password, remember, client } = read(body)?;
             match client.as_deref() {
                 None | Some(WEB) => {
-                    let begun = self.log_in(&request, &login, &name, password, remember).await?;
-                    let cookies = login.cookies(&begun).map_err(|_| Refused::Fault)?;
-                    let mut answer = answer::done(204);
-                    cookies.add_to(answer.headers_mut());
-                    Ok(answer)
+                    let cookies = self.log_in(&request, &login, &name, password, remember).await?;
+                    Ok(answer::with_session(answer::done(204), &cookies))
                 }
                 Some(NATIVE) => {
                     let attempt = self.authenticate(&name, password).await?;
@@ -115,7 +111,7 @@ impl Service {
         }
     }
 
-    /// Begins the session of a browser.
+    /// Begins the session of a browser. Returns its cookies.
     pub(crate) async fn log_in(
         &self,
         request: &impl RequestView,
@@ -123,10 +119,11 @@ impl Service {
         name: &str,
         password: Password,
         remember: bool,
-    ) -> Result<Begun, Refused> {
+    ) -> Result<SessionCookies, Refused> {
         let attempt = self.authenticate(name, password).await?;
-        let login = login.succeeded(attempt).amr(["pwd"]).remember(remember);
-        Ok(self.sessions.begin(login.label(label_of(request))).await?)
+        let succeeded = login.succeeded(attempt).amr(["pwd"]).remember(remember);
+        let begun = self.sessions.begin(succeeded.label(label_of(request))).await?;
+        login.cookies(&begun).map_err(|_| Refused::Fault)
     }
 
     /// With another access token, where a browser asks: the one it has is refused from now on. What fails here, the page

@@ -222,15 +222,10 @@ impl Service {
             name = form.text("name");
             let password = form.password("password");
             self.sign_up(&name, password.clone()).await?;
-            let begun = self.log_in(request, &login, &name, password, false).await?;
-            login.cookies(&begun).map_err(|_| Refused::Fault)
+            self.log_in(request, &login, &name, password, false).await
         };
         match done.await {
-            Ok(cookies) => {
-                let mut answer = answer::see_other(HOME);
-                cookies.add_to(answer.headers_mut());
-                answer
-            }
+            Ok(cookies) => answer::with_session(answer::see_other(HOME), &cookies),
             Err(refused) => {
                 let frame = Frame::of_nobody().refused(refused);
                 answer::page(refused.status(), &SignUpPage { frame, name })
@@ -253,15 +248,10 @@ impl Service {
             name = form.text("name");
             remember = form.field("remember").is_some();
             let password = form.password("password");
-            let begun = self.log_in(request, &login, &name, password, remember).await?;
-            login.cookies(&begun).map_err(|_| Refused::Fault)
+            self.log_in(request, &login, &name, password, remember).await
         };
         match done.await {
-            Ok(cookies) => {
-                let mut answer = answer::see_other(HOME);
-                cookies.add_to(answer.headers_mut());
-                answer
-            }
+            Ok(cookies) => answer::with_session(answer::see_other(HOME), &cookies),
             Err(refused) => {
                 let frame = Frame::of_nobody().refused(refused);
                 answer::page(refused.status(), &LogInPage { frame, name, remember })
