@@ -266,7 +266,8 @@ impl Sessions {
         self.0.sign_out(request).await
     }
 
-    /// Ends a session of this subject, as its user signs out another device. Whether it was there, and not over.
+    /// Ends a session of this subject, as its user signs out another device. Whether it was there, and nothing had ended it
+    /// before.
     ///
     /// # Errors
     ///
