@@ -83,6 +83,8 @@
 // The pages on the web say of each item which feature it needs (`make docs-rs`).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(any(feature = "ring-store", feature = "session-store"))]
+mod alike;
 mod clock;
 #[cfg(any(feature = "actix", feature = "axum"))]
 mod covered;

@@ -38,6 +38,8 @@ use portcullis_issuer::store::{RingStore, RingVersion, StoredRing, Swap};
 use portcullis_issuer::{KeyRow, PrivatePart};
 use tokio::task::JoinSet;
 
+use crate::alike;
+
 /// How many changes are offered at once.
 const AT_ONCE: usize = 64;
 
@@ -310,22 +312,7 @@ async fn whole_replacement<S: RingStore>(store: &S) {
 
 async fn issuers<S: RingStore>(store: &S) {
     let promise = "the rings of two issuers do not meet";
-    let long = "i".repeat(1000);
-    let alike = [
-        "one",
-        "One",
-        "one/",
-        "one ",
-        " one",
-        "on_",
-        "on%",
-        "o'n\"e",
-        "one--",
-        "\u{f6}ne",
-        "o\u{308}ne",
-        "",
-        &long,
-    ];
+    let alike = alike::issuers();
     let cases: Vec<_> = alike.iter().map(|name| Case::new(store, name, promise)).collect();
     for (mark, case) in cases.iter().enumerate() {
         assert!(case.kept().await.is_none(), "{promise}: {:?} has another's ring", case.issuer);

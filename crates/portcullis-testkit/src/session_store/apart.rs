@@ -7,27 +7,13 @@ use portcullis_issuer::store::Swap;
 
 use super::found::are_listed;
 use super::{Case, DAY, EPOCH, INSTANCES, MANY, id, rotation};
+use crate::alike;
 
 pub(super) async fn issuers<S: SessionStore>(store: &S) {
     let promise = "the sessions of two issuers do not meet";
-    let long = "i".repeat(1000);
-    let alike = [
-        "one",
-        "One",
-        "one/",
-        "one ",
-        " one",
-        "on_",
-        "on%",
-        "o'n\"e",
-        "one--",
-        "\u{f6}ne",
-        "o\u{308}ne",
-        "",
-        &long,
-    ];
+    let alike = alike::issuers();
     let mut cases = Vec::new();
-    for (mark, name) in alike.into_iter().enumerate() {
+    for (mark, name) in alike.iter().enumerate() {
         let case = Case::new(store, name, promise).await;
         case.has_none(id(1)).await;
         // Of the same id and subject, and else of its own.
