@@ -11,6 +11,8 @@ macro_rules! session_store {
             /// Keeps a session that [begins](portcullis_issuer::Sessions::prepare), in a transaction of yours: one that makes the account,
             /// or that looks at the password.
             ///
+            /// With SQLite, begin it by `BEGIN IMMEDIATE`: one that writes only after it read may fail where another writes.
+            ///
             /// # Errors
             ///
             /// The database cannot be asked, or this release cannot go by its tables.
@@ -29,6 +31,8 @@ macro_rules! session_store {
 
             /// Logs a subject out everywhere, in a transaction of yours: one that changes its password, so that both are there or
             /// neither. Once that is committed, have [what ended revoked](portcullis_issuer::Sessions::revoke_ended).
+            ///
+            /// With SQLite, begin it by `BEGIN IMMEDIATE`: one that writes only after it read may fail where another writes.
             ///
             /// # Errors
             ///
