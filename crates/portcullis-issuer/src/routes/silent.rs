@@ -50,7 +50,7 @@ type Flights = HashMap<[u8; 32], Outcome>;
 
 type Outcome = Arc<OnceCell<Result<Refreshed, RefreshError>>>;
 
-/// Who waits for a refresh. The last one to leave, done or not, takes it off the list.
+/// Who waits for a refresh. It is off the list once it is done, or nobody waits for it any more: who comes later asks anew.
 struct Flight<'f> {
     flights: &'f Mutex<Flights>,
     key: [u8; 32],
@@ -69,8 +69,10 @@ impl<'f> Flight<'f> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let mut flights = locked(self.flights);
+        let listed = flights.get(&self.key).is_some_and(|it| Arc::ptr_eq(it, &self.outcome));
         // That of the list, and this one: nobody else waits, and nobody boards meanwhile.
-        if Arc::strong_count(&self.outcome) == 2 {
+        let is_last = Arc::strong_count(&self.outcome) == 2;
+        if listed && (self.outcome.initialized() || is_last) {
             flights.remove(&self.key);
         }
     }
@@ -314,6 +316,21 @@ mod tests {
         }
         assert_eq!(world.asked.load(Ordering::Relaxed), 2);
         assert!(locked(&world.silent.flights).is_empty(), "nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_it_is_done_asks_anew_though_others_have_not_left() {
+        let world = World::new().await;
+        let flights = &world.silent.flights;
+        let (first, second) = (Flight::board(flights, "token"), Flight::board(flights, "token"));
+        first.outcome.set(Err(RefreshError::Scope)).expect("it is not done");
+        drop(first);
+        let third = Flight::board(flights, "token");
+        assert!(second.outcome.initialized() && !third.outcome.initialized());
+        drop(second);
+        assert!(locked(flights).contains_key(&third.key), "another's flight stays");
+        drop(third);
+        assert!(locked(flights).is_empty(), "nothing is kept");
     }
 
     #[tokio::test]
