@@ -1,0 +1,5 @@
+//! Sessions in a real browser.
+//!
+//! Rows are made old between rounds, so that nothing waits for a window.
+mod scripts;
+mod site;
