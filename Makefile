@@ -47,9 +47,10 @@ fleet-tools:
 store-tools:
 	@tests/stores/install.sh
 
-# Chromium and what drives it, which tests/browser starts its own of.
+# Chromium and what drives it, and nginx as a cache, which tests/browser starts its own of.
 browser-tools:
 	@scripts/need.sh chromedriver chromium-driver
+	@scripts/need.sh /usr/sbin/nginx nginx
 
 # valgrind, and what runs the benchmark under it.
 counts-tools: export CARGO := $(CARGO)

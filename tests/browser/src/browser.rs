@@ -1,24 +1,12 @@
-use std::env;
-use std::ffi::OsStr;
-use std::io::{self, Write as _};
-use std::process::{Command, Stdio};
-use std::thread;
-
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
+use tokio::process::ChildStdout;
 use tokio::time::timeout;
 
-use crate::DEADLINE;
-
-/// Says whether a missing browser fails the tests. Not set: they are left out.
-const SETTING: &str = "PORTCULLIS_BROWSER";
-
-const DRIVER: &str = "chromedriver";
-
-const MISSING: &str = "Chromium with chromedriver is missing: run `make browser-tools`";
+use crate::process::Process;
+use crate::{DEADLINE, need};
 
 /// Whether the browser sends cookies with what a page asks of another site: a setting of its user's,
 /// whose default no test should lean on.
@@ -35,32 +23,21 @@ pub enum ThirdPartyCookies {
 pub(crate) struct Browser {
     // In this order: the processes end before their folder is removed.
     driver: WebDriver,
-    _process: Process,
+    _process: Driver,
     _folder: TempDir,
 }
 
 impl Browser {
-    /// Whether there is one. If not, says on stderr that the test is left out; where one is required, it fails.
+    /// Whether there is one. If not, the test is [left out](need::or_leave_out).
     #[must_use]
     pub(crate) fn or_leave_out() -> bool {
-        let mut version = Command::new(DRIVER);
-        version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        if version.status().is_ok_and(|status| status.success()) {
-            return true;
-        }
-        let thread = thread::current();
-        // Where tests run one after the other, it is the main thread.
-        let test = thread.name().filter(|name| *name != "main").unwrap_or("a test");
-        let message = leave_out(test, env::var_os(SETTING).as_deref());
-        // `eprintln!` would be captured, and a test that is left out passes: nobody would see it.
-        let _ = writeln!(io::stderr(), "{}", message.unwrap_or_else(|message| panic!("{message}")));
-        false
+        need::or_leave_out("chromedriver", "--version", "Chromium with chromedriver")
     }
 
     /// Starts one that finds hosts by these rules of Chromium's.
     pub(crate) async fn start(hosts: &str, third_party: ThirdPartyCookies) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let process = Process::start(&folder).await;
+        let process = Driver::start(&folder).await;
         let mut capabilities = DesiredCapabilities::chrome();
         for argument in [
             "--headless=new",
@@ -138,23 +115,19 @@ impl Drop for Browser {
 
 /// `chromedriver`.
 #[derive(Debug)]
-struct Process {
+struct Driver {
     port: u16,
-    /// Holds its standard input open, and with it all that it started.
-    child: Child,
+    _process: Process,
     /// Kept open: it writes more.
     _output: Lines<BufReader<ChildStdout>>,
 }
 
-impl Process {
-    /// What it started would outlive it: when the input ends, however the test did, all of it goes.
-    const SCRIPT: &str = "chromedriver --port=0 & exec >&-; read -r _; kill -KILL 0";
-
+impl Driver {
     async fn start(folder: &TempDir) -> Self {
         let started = async {
             loop {
-                if let Some(process) = Self::try_start(folder).await {
-                    return process;
+                if let Some(driver) = Self::try_start(folder).await {
+                    return driver;
                 }
             }
         };
@@ -163,61 +136,17 @@ impl Process {
 
     /// It takes one port twice, for IPv4 and IPv6, and ends where it gets it only once.
     async fn try_start(folder: &TempDir) -> Option<Self> {
-        let mut command = tokio::process::Command::new("sh");
-        command.args(["-c", Self::SCRIPT]).process_group(0);
-        // What it and the browser leave behind goes with the folder.
-        command.env("HOME", folder.path()).env("TMPDIR", folder.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.spawn().expect("a shell");
-        let mut output = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let (process, output) = Process::start("chromedriver", &["--port=0"], folder.path());
+        let mut output = BufReader::new(output).lines();
         let mut said = Vec::new();
         while let Some(line) = output.next_line().await.expect("text") {
             if let Some((_, port)) = line.split_once("started successfully on port ") {
                 let port = port.trim_end_matches('.').parse().expect("a port");
-                return Some(Self { port, child, _output: output });
+                return Some(Self { port, _process: process, _output: output });
             }
             said.push(line);
         }
         eprintln!("chromedriver ended: {said:?}");
         None
-    }
-}
-
-/// At once, before the folder is removed.
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(id) = self.child.id() {
-            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{id}")]).status();
-        }
-    }
-}
-
-/// What to say of a test that is left out, or of one that must not be.
-fn leave_out(test: &str, setting: Option<&OsStr>) -> Result<String, String> {
-    match setting.map(OsStr::as_encoded_bytes) {
-        None | Some(b"") => Ok(format!("left out: {test}: {MISSING}")),
-        Some(b"required") => Err(format!("{MISSING} ({SETTING} is `required`)")),
-        Some(_) => Err(format!("{SETTING} can only be `required`")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_a_browser_a_test_is_left_out_and_says_how_to_install_it() {
-        let message =
-            "left out: it_sends: Chromium with chromedriver is missing: run `make browser-tools`";
-        for setting in [None, Some(OsStr::new(""))] {
-            assert_eq!(leave_out("it_sends", setting), Ok(message.to_owned()));
-        }
-    }
-
-    #[test]
-    fn a_required_browser_is_not_left_out() {
-        for setting in ["required", "optional"] {
-            assert!(leave_out("it_sends", Some(OsStr::new(setting))).is_err());
-        }
     }
 }

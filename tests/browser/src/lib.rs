@@ -4,6 +4,9 @@
 //! answered. Names and ports are those of production, over TLS; the browser finds all of them on
 //! this machine, and nothing else.
 mod browser;
+mod cache;
+mod need;
+mod process;
 mod service;
 mod sites;
 mod stage;

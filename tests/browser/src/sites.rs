@@ -1,5 +1,6 @@
 //! Sites of others, and TLS for all.
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::http::header::SET_COOKIE;
 use axum::response::{Html, IntoResponse as _, Response};
 use serde::Deserialize;
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -43,8 +44,15 @@ pub(crate) async fn serve_pages() -> u16 {
     port
 }
 
-/// Ends TLS on a port, and hands on to another what comes.
-pub(crate) async fn serve_tls(to: u16) -> u16 {
+/// Where a server of this machine listens.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Port(u16),
+    Socket(PathBuf),
+}
+
+/// Ends TLS on a port, and hands on to a server what comes.
+pub(crate) async fn serve_tls(to: Place) -> u16 {
     let own = rcgen::generate_simple_self_signed(["*.example".to_owned()]).expect("a certificate");
     let key = own.signing_key.serialize_der().try_into().expect("a key");
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -57,11 +65,19 @@ pub(crate) async fn serve_tls(to: u16) -> u16 {
     let (listener, port) = listen().await;
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
+            let (acceptor, to) = (acceptor.clone(), to.clone());
             tokio::spawn(async move {
                 let mut client = acceptor.accept(client).await?;
-                let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await?;
-                copy_bidirectional(&mut client, &mut server).await
+                match to {
+                    Place::Port(port) => {
+                        let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+                        copy_bidirectional(&mut client, &mut server).await
+                    }
+                    Place::Socket(path) => {
+                        let mut server = UnixStream::connect(path).await?;
+                        copy_bidirectional(&mut client, &mut server).await
+                    }
+                }
             });
         }
     });

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::sites::{serve_pages, serve_tls};
+use crate::cache::Cache;
+use crate::sites::{Place, serve_pages, serve_tls};
 use crate::{Service, ThirdPartyCookies};
 
 /// A browser, the service, and the sites of others.
@@ -10,6 +11,7 @@ pub struct Stage {
     browser: Browser,
     /// The service at [`API`](crate::API).
     pub service: Service,
+    _cache: Option<Cache>,
 }
 
 impl Stage {
@@ -31,17 +33,39 @@ impl Stage {
         if !Browser::or_leave_out() {
             return None;
         }
+        Some(Self::of(cookies, service, None).await)
+    }
+
+    /// As [`or_leave_out`](Self::or_leave_out), with a cache between the browser and the service, which stores what it may
+    /// and gives it to everybody.
+    ///
+    /// # Panics
+    ///
+    /// There is no browser or no nginx where one is required, or it does not start.
+    pub async fn behind_a_cache_or_leave_out(service: Service) -> Option<Self> {
+        if !Browser::or_leave_out() || !Cache::or_leave_out() {
+            return None;
+        }
+        let cache = Cache::start(service.port()).await;
+        Some(Self::of(ThirdPartyCookies::Sent, service, Some(cache)).await)
+    }
+
+    async fn of(cookies: ThirdPartyCookies, service: Service, cache: Option<Cache>) -> Self {
+        let front = match &cache {
+            Some(cache) => Place::Socket(cache.socket()),
+            None => Place::Port(service.port()),
+        };
         let pages = serve_pages().await;
         // `http://dev.example` is the service without TLS.
         let hosts = format!(
             "MAP api.app.example:443 127.0.0.1:{}, MAP dev.example:80 127.0.0.1:{}, \
              MAP *.example:443 127.0.0.1:{}, MAP *.example:80 127.0.0.1:{pages}, \
              MAP * ~NOTFOUND, EXCLUDE localhost",
-            serve_tls(service.port()).await,
+            serve_tls(front).await,
             service.port(),
-            serve_tls(pages).await,
+            serve_tls(Place::Port(pages)).await,
         );
-        Some(Self { browser: Browser::start(&hosts, cookies).await, service })
+        Self { browser: Browser::start(&hosts, cookies).await, service, _cache: cache }
     }
 
     /// Opens a page, as if its address were typed in. The steps below are those of this page.
@@ -149,6 +173,14 @@ impl Stage {
             const link = Object.assign(document.createElement('a'), { href: arguments[0] });
             document.body.append(link);
             link.click();";
+        self.browser.run(script, vec![json!(url)]).await;
+    }
+
+    /// Has the page ask the browser to fetch another ahead.
+    pub async fn prefetch(&self, url: &str) {
+        let script = "
+            const link = Object.assign(document.createElement('link'), { rel: 'prefetch', href: arguments[0] });
+            document.head.append(link);";
         self.browser.run(script, vec![json!(url)]).await;
     }
 

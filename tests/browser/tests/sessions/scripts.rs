@@ -1,15 +1,27 @@
 //! Pages whose script refreshes: tabs that do so at once, answers that arrive late, and what other sites can cause.
-use portcullis_browser::{API, APP, BLOG, EVIL};
+use axum::Router;
+use axum::routing::get;
+use portcullis_axum::VerifyLayer;
+use portcullis_browser::{API, APP, BLOG, EVIL, Stage};
 use portcullis_issuer::EndReason;
 use portcullis_issuer::session::SessionStore as _;
 use portcullis_issuer::store::StoreError;
 use serde_json::json;
 
-use crate::site::{ISSUER, LOGIN, LOGOUT, ME, REFRESH, logged_in};
+use crate::site::{ISSUER, LOGIN, LOGOUT, ME, REFRESH, Site, log_in, me};
 
 /// How many tabs refresh at once, and how often.
 const TABS: usize = 16;
 const ROUNDS: usize = 200;
+
+/// A page of the service, and this user logged in.
+async fn logged_in(user: &str) -> Option<(Site, Stage)> {
+    let site = Site::new().await;
+    let pages = Router::new().route("/me", get(me)).layer(VerifyLayer::new(site.policy.clone()));
+    let stage = Stage::or_leave_out(site.service(pages).await).await?;
+    log_in(&stage, user).await;
+    Some((site, stage))
+}
 
 #[tokio::test]
 async fn sixteen_tabs_that_refresh_at_once_rotate_once_and_nobody_is_logged_out() {

@@ -9,8 +9,8 @@ use axum::http::header::CACHE_CONTROL;
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use portcullis::{Algorithm, Revocable, Revocations, Secret, TokenSource};
-use portcullis_axum::{AxumRequest, Caller, VerifyLayer};
+use portcullis::{Algorithm, Policy, Revocable, Revocations, Secret, TokenSource};
+use portcullis_axum::{AxumRequest, Caller};
 use portcullis_browser::{API, Service, Stage};
 use portcullis_issuer::session::{MemorySessions, SessionRow, SessionStore as _};
 use portcullis_issuer::store::MemoryRing;
@@ -30,7 +30,8 @@ pub(crate) const ME: &str = "https://api.app.example/me";
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) sessions: Sessions,
-    browser: BrowserSessions,
+    pub(crate) browser: BrowserSessions,
+    pub(crate) policy: Policy,
     pub(crate) store: MemorySessions,
     pub(crate) begun: Arc<Mutex<Vec<SessionId>>>,
     /// Lets answers go that are held.
@@ -40,7 +41,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) async fn service() -> (Self, Service) {
+    pub(crate) async fn new() -> Self {
         let revocations = Revocations::in_memory();
         let issuer = TokenIssuer::builder(ISSUER)
             .algorithm(Algorithm::ES256)
@@ -64,23 +65,29 @@ impl Site {
             .revocations(enforced.version_claims(["subject_version"]))
             .build()
             .expect("a policy");
-        let site = Self {
+        Self {
             sessions,
-            browser: browser.clone(),
+            browser,
+            policy,
             store,
             begun: Arc::default(),
             release: Arc::default(),
             held: Arc::default(),
-        };
+        }
+    }
+
+    /// The service, with these pages.
+    pub(crate) async fn service(&self, pages: Router) -> Service {
         let app = Router::new()
-            .route("/me", get(me))
-            .layer(VerifyLayer::new(policy))
             .route("/login", post(login))
             .route("/", get(async || Html("")))
-            .with_state(site.clone())
-            .nest("/session", portcullis_axum::browser_sessions(browser))
-            .layer(middleware::from_fn_with_state(site.clone(), hold));
-        (site, Service::axum(app).await)
+            // The browser asks for it when it likes, which is to refresh nothing.
+            .route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
+            .with_state(self.clone())
+            .merge(pages)
+            .nest("/session", portcullis_axum::browser_sessions(self.browser.clone()))
+            .layer(middleware::from_fn_with_state(self.clone(), hold));
+        Service::axum(app).await
     }
 
     /// The session that began last.
@@ -103,7 +110,7 @@ impl Site {
 }
 
 /// Not stored, as a page has to be that is not to be seen after a logout.
-async fn me(token: Caller) -> impl IntoResponse {
+pub(crate) async fn me(token: Caller) -> impl IntoResponse {
     ([(CACHE_CONTROL, "no-store")], token.subject().unwrap_or_default().to_owned())
 }
 
@@ -141,11 +148,8 @@ async fn hold(State(site): State<Site>, request: Request, next: Next) -> Respons
     response
 }
 
-/// A page of the service, and this user logged in.
-pub(crate) async fn logged_in(user: &str) -> Option<(Site, Stage)> {
-    let (site, service) = Site::service().await;
-    let stage = Stage::or_leave_out(service).await?;
+/// Logs a user in, in a page of the service.
+pub(crate) async fn log_in(stage: &Stage, user: &str) {
     stage.open(API).await;
     assert_eq!(stage.fetch("POST", &format!("{LOGIN}?user={user}"), json!({})).await, "204");
-    Some((site, stage))
 }
