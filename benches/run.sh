@@ -12,6 +12,7 @@ results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 scripts/need.sh redis-server
 scripts/need.sh wrk
+tests/stores/install.sh
 "$cargo" build --quiet --locked --release -p portcullis-fleet-tests --bins
 run() { "$cargo" run --quiet --locked --release "$@"; }
 
@@ -32,6 +33,10 @@ run() { "$cargo" run --quiet --locked --release "$@"; }
     run -p portcullis-benches --bin revocation
     echo
     run -p portcullis-fleet-tests --bin latency
+    echo
+    echo '## Sessions'
+    echo
+    run -p portcullis-stores-tests --example sessions
     echo
     echo '## Instructions'
     echo
