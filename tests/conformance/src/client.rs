@@ -224,32 +224,72 @@ pub async fn send_raw(
     bytes: &[u8],
     methods: &[&str],
 ) -> io::Result<Vec<Answer>> {
+    let mut stream = write(address, bytes).await?;
+    let mut buffer = Vec::new();
+    let mut answers = Vec::new();
+    for method in methods {
+        answers.push(read_raw(&mut stream, &mut buffer, method).await?);
+    }
+    if buffer.is_empty() { Ok(answers) } else { Err(bad("bytes after the last answer")) }
+}
+
+/// Sends a request over HTTP/1.1 that says it has more of a body, and nothing after it: by its length, or in chunks.
+///
+/// # Errors
+///
+/// There is no answer.
+pub async fn send_broken(
+    address: SocketAddr,
+    request: &Request,
+    is_chunked: bool,
+) -> io::Result<Answer> {
+    let Request { method, target, host, headers, body } = request;
+    let mut bytes = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n").into_bytes();
+    for (name, value) in headers {
+        bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    let length = body.len();
+    let announced = match is_chunked {
+        false => format!("content-length: {}\r\n\r\n", length + 1),
+        true => format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", length + 1),
+    };
+    bytes.extend([announced.as_bytes(), body].concat());
+    let mut stream = write(address, &bytes).await?;
+    stream.shutdown().await?;
+    read_raw(&mut stream, &mut Vec::new(), method).await
+}
+
+async fn write(address: SocketAddr, bytes: &[u8]) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     match stream.write_all(bytes).await {
         Err(error) if is_closed_early(&error) => {}
         written => written?,
     }
-    let mut buffer = Vec::new();
-    let mut answers = Vec::new();
-    for method in methods {
-        let head = loop {
-            if let Some(at) = buffer.windows(4).position(|end| end == b"\r\n\r\n") {
-                break at + 4;
-            }
-            fill(&mut stream, &mut buffer).await?;
-        };
-        let (mut answer, length) = read_head(&buffer[..head])?;
-        buffer.drain(..head);
-        if *method != "HEAD" {
-            while buffer.len() < length {
-                fill(&mut stream, &mut buffer).await?;
-            }
-            answer.body = buffer.drain(..length).collect();
+    Ok(stream)
+}
+
+/// The next answer, to a request of this method.
+async fn read_raw(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    method: &str,
+) -> io::Result<Answer> {
+    let head = loop {
+        if let Some(at) = buffer.windows(4).position(|end| end == b"\r\n\r\n") {
+            break at + 4;
         }
-        answers.push(answer);
+        fill(stream, buffer).await?;
+    };
+    let (mut answer, length) = read_head(&buffer[..head])?;
+    buffer.drain(..head);
+    if method != "HEAD" {
+        while buffer.len() < length {
+            fill(stream, buffer).await?;
+        }
+        answer.body = buffer.drain(..length).collect();
     }
-    if buffer.is_empty() { Ok(answers) } else { Err(bad("bytes after the last answer")) }
+    Ok(answer)
 }
 
 fn is_closed_early(error: &io::Error) -> bool {

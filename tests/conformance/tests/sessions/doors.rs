@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis::Revocations;
-use portcullis_conformance::client::{Answer, Protocol, Request, send};
+use portcullis_conformance::client::{Answer, Protocol, Request, send, send_broken};
 use portcullis_conformance::doors::{Running, serve_actix, serve_axum};
 use serde_json::Value;
 
@@ -18,6 +18,15 @@ pub(crate) struct Row {
     pub(crate) given: Given,
     pub(crate) request: Request,
     pub(crate) expected: Answer,
+    /// How its body breaks off, if it does.
+    pub(crate) broken: Option<Broken>,
+}
+
+/// What a request says of how long it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Broken {
+    Length,
+    Chunks,
 }
 
 impl Row {
@@ -30,6 +39,12 @@ impl Row {
     pub(crate) fn fault(mut self, fault: Fault) -> Self {
         self.given.fault = fault;
         self.what += &format!(", {fault:?}");
+        self
+    }
+
+    pub(crate) fn broken(mut self, broken: Broken) -> Self {
+        self.what += &format!(", broken, {broken:?}");
+        self.broken = Some(broken);
         self
     }
 
@@ -46,7 +61,7 @@ impl Row {
 
 pub(crate) fn row(client: &'static str, what: &str, request: Request, expected: &Answer) -> Row {
     let given = Given { client, ..Given::default() };
-    Row { what: what.to_owned(), given, request, expected: expected.clone() }
+    Row { what: what.to_owned(), given, request, expected: expected.clone(), broken: None }
 }
 
 /// How a request gets there.
@@ -89,8 +104,8 @@ impl Doors {
     ) {
         for (name, service, door) in &self.0 {
             let protocols = match door {
-                Door::Core => &Protocol::ALL[..1],
-                Door::Server(_) => &Protocol::ALL[..],
+                Door::Server(_) if row.broken.is_none() => &Protocol::ALL[..],
+                _ => &Protocol::ALL[..1],
             };
             for protocol in protocols {
                 let user = format!("user-{}", USERS.fetch_add(1, Ordering::Relaxed));
@@ -98,9 +113,19 @@ impl Doors {
                 let request = fill(&row.request, &tokens);
                 service.set(row.given.fault);
                 let answer = match door {
-                    Door::Core => Answer::of_core(service.ask_core(&request).await),
+                    Door::Core => {
+                        let is_broken = row.broken.is_some();
+                        Answer::of_core(service.ask_core_with(&request, is_broken).await)
+                    }
                     Door::Server(running) => {
-                        let answer = send(running.address(), *protocol, &request).await;
+                        let address = running.address();
+                        let answer = match row.broken {
+                            None => send(address, *protocol, &request).await,
+                            Some(broken) => {
+                                let is_chunked = matches!(broken, Broken::Chunks);
+                                send_broken(address, &request, is_chunked).await
+                            }
+                        };
                         answer.unwrap_or_else(|error| panic!("{}, {name}: {error}", row.what))
                     }
                 };

@@ -11,12 +11,12 @@ use portcullis_issuer::{
 use portcullis_testkit::TestIssuer;
 use serde_json::Value;
 
-use crate::answers::{answer, away, misconfigured, not_ended, with};
+use crate::answers::{answer, away, misconfigured, not_ended, problem, with};
 use crate::browsers::{
     both, browser_page, browser_refusals, cleared, login_rows, over, page, strangers,
 };
-use crate::doors::{Doors, fill, row};
-use crate::native::{form, native_refusals, oauth_error};
+use crate::doors::{Broken, Doors, fill, row};
+use crate::native::{GOOD, form, native_refusals, oauth_error};
 use crate::own::bearer;
 use crate::service::{
     EVERYWHERE, Fault, Given, Held, LOGIN, LOGOUT, OWN, REFRESH, REVOKE, Service, TOKEN, Tokens,
@@ -71,6 +71,34 @@ async fn what_goes_wrong_on_the_way_consumes_nothing() {
                 let refreshed = service.sessions.refresh(&request).await;
                 assert!(refreshed.is_ok_and(|it| it.refresh.is_some()), "{path} {fault:?}");
                 assert_eq!(service.count(&tokens.subject).await, 2);
+            };
+            doors.ask(&row, look).await;
+        }
+    }
+}
+
+/// All of what a route reads is there, and more was announced.
+#[tokio::test]
+async fn a_body_that_breaks_off_neither_goes_on_with_a_session_nor_ends_it() {
+    let doors = Doors::open().await;
+    let native = oauth_error(400, "invalid_request", "The body is too large, or broke off.");
+    let browser = problem(400, "Bad Request", "The body broke off.", "request-invalid");
+    let revocation = form(REVOKE, "client_id=app&token=REFRESH");
+    for (client, request, expected) in [
+        ("app", form(TOKEN, GOOD), &native),
+        ("app", revocation, &native),
+        ("web", browser_page(REFRESH).body("x"), &browser),
+        ("web", browser_page(LOGOUT).body("x"), &browser),
+        ("web", browser_page(EVERYWHERE).body("x"), &browser),
+    ] {
+        for broken in [Broken::Length, Broken::Chunks] {
+            let path = request.target.clone();
+            let row = row(client, &path, request.clone(), expected).held(Held::Due).broken(broken);
+            let look = async |service: &Service, tokens: &Tokens, _: &Answer| {
+                let request = RefreshRequest::new(&tokens.refresh, client);
+                let refreshed = service.sessions.refresh(&request).await;
+                assert!(refreshed.is_ok_and(|it| it.refresh.is_some()), "{path}");
+                assert_eq!(service.count(&tokens.subject).await, 2, "{path}");
             };
             doors.ask(&row, look).await;
         }

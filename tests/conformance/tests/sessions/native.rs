@@ -46,7 +46,7 @@ fn granted(refresh: bool, scope: &str) -> Answer {
     answer(200, &[("content-type", JSON)], &body.to_string())
 }
 
-const GOOD: &str = "grant_type=refresh_token&client_id=app&refresh_token=REFRESH";
+pub(crate) const GOOD: &str = "grant_type=refresh_token&client_id=app&refresh_token=REFRESH";
 
 /// What both endpoints refuse.
 pub(crate) fn native_refusals(path: &'static str, good: &'static str) -> Vec<Row> {

@@ -300,11 +300,23 @@ impl Service {
 
     /// What an adapter does, without one.
     pub(crate) async fn ask_core(&self, request: &Request) -> http::Response<Bytes> {
+        self.ask_core_with(request, false).await
+    }
+
+    /// As [`ask_core`](Self::ask_core), with a body that may break off where it ends.
+    pub(crate) async fn ask_core_with(
+        &self,
+        request: &Request,
+        is_broken: bool,
+    ) -> http::Response<Bytes> {
         let (head, body) = request.build(Protocol::Http1).into_parts();
         let bytes = body.collect().await.expect("bytes").to_bytes();
         let fill = |mut body: BoundedBody| {
             // Piece by piece, as it comes.
             let _ = bytes.chunks(1000).all(|piece| body.push(piece));
+            if is_broken {
+                body.break_off();
+            }
             body
         };
         let (browser, native) = (&self.browser, &self.native);
