@@ -106,7 +106,8 @@ impl Service {
         let browser = BrowserSessions::new(sessions.clone(), WEB)?;
         let native = NativeSessions::new(sessions.clone(), [NATIVE])?;
         // What ended is refused with the next request: a session by its id, and all of a user by the version.
-        let enforced = revocations.enforce([Revocable::Session, Revocable::Version]);
+        let enforced =
+            revocations.enforce([Revocable::Session, Revocable::Version, Revocable::Key]);
         let policy = issuer
             .policy_builder()
             .sources([TokenSource::bearer(), browser.access_cookie().into()])

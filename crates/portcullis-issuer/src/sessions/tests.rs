@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::issuer::TokenIssuer;
 use crate::machine::MachineTime;
 use crate::refresh::{RefreshFormat, RefreshSecret};
+use crate::ring::Phase;
 use crate::session::{
     Created, EndedAll, EndedSession, ListedAfter, MemorySessions, NewSession, RaisedSubject,
     Rotation, SessionRead, SessionRow, SessionStore, SessionVersion, SubjectRead,
@@ -217,7 +218,7 @@ impl World {
     }
 
     async fn policy(&self) -> Policy {
-        let kinds = [Revocable::Session, Revocable::Version];
+        let kinds = [Revocable::Session, Revocable::Version, Revocable::Key];
         let enforced = self.revocations.enforce(kinds).version_claims(["subject_version"]);
         let builder = self.issuer().await.policy_builder().clock(self.time.clone());
         builder.revocations(enforced).build().expect("a policy")
@@ -394,6 +395,48 @@ async fn what_is_no_refresh_token_of_ours_asks_nothing_and_ends_nothing() {
     }
     assert_eq!(world.store.as_it_is(), 0);
     refresh(&sessions, &begun.refresh).await.expect("goes on");
+}
+
+/// Only who has the root secret can write such a token, or somebody whose session is forgotten.
+#[tokio::test]
+async fn a_token_of_a_session_that_is_not_there_costs_one_reading() {
+    let world = World::new();
+    let sessions = world.sessions().await;
+    let begun = begin(&sessions).await;
+    let keys =
+        RootSecrets::new([Secret::new(ROOT)]).expect("a good secret").keys("refresh", ISSUER);
+    let format = RefreshFormat::new("pcl_rt_", &keys);
+    let (mut id, secret) = (*begun.session.id().as_bytes(), RefreshSecret::random());
+    id[0] ^= 1;
+    let token = format.write(SessionId::from_bytes(id), 0, &secret.expect("random bytes"));
+    world.store.as_it_is();
+    for _ in 0..100 {
+        assert_eq!(refresh(&sessions, &token).await.err(), refused(RefreshRefusal::Unknown));
+        assert_eq!(world.store.as_it_is(), 1);
+    }
+}
+
+/// An emergency: the key that signs is withdrawn.
+#[tokio::test]
+async fn a_stolen_signing_key_ends_no_session_and_its_access_tokens_are_refused() {
+    let world = World::new();
+    let (issuer, policy) = (world.issuer().await, world.policy().await);
+    let sessions = Sessions::builder(&issuer)
+        .store(world.store.clone())
+        .lifetimes(Lifetimes::aal2())
+        .ask(async |_| Ok(Answer::go_on()));
+    let sessions = sessions.build().await.expect("sessions");
+    let begun = begin(&sessions).await;
+    assert!(policy.verify_token(&begun.access.token).await.is_ok());
+    let status = issuer.status().expect("a ring");
+    let signs = status.keys.iter().find(|key| key.phase == Phase::Signing);
+    issuer.withdraw(&signs.expect("a key").key_id).await.expect("withdrawn");
+    let refused = policy.verify_token(&begun.access.token).await.expect_err("revoked");
+    assert_eq!(refused.reason(), "revoked");
+    let refreshed = refresh(&sessions, &begun.refresh).await.expect("goes on");
+    assert!(policy.verify_token(&refreshed.access.token).await.is_ok());
+    // And a refresh token is no access token, whoever signs.
+    assert!(policy.verify_token(begun.refresh.as_str()).await.is_err());
 }
 
 #[tokio::test]
