@@ -1,6 +1,6 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
-use actix_web::http::header::{COOKIE, HeaderValue};
+use actix_web::http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use actix_web::middleware::{Next, from_fn};
 use portcullis_issuer::routes::{SilentRefresh, Silently};
 
@@ -48,13 +48,16 @@ where
                     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
                 }
                 Silently::Away(reply) => Ok(request.into_response(respond(reply))),
-                Silently::Refreshed(cookies) => {
+                Silently::GoesOn(session) => {
                     // What came was a header, and tokens can be in one.
-                    if let Ok(value) = HeaderValue::from_bytes(cookies.header()) {
+                    if let Ok(value) = HeaderValue::from_bytes(session.header()) {
                         request.headers_mut().insert(COOKIE, value);
                     }
                     let mut response = next.call(request).await?.map_into_boxed_body();
-                    add_session_cookies(cookies.cookies(), response.headers_mut());
+                    let headers = response.headers_mut();
+                    let own: Vec<_> = headers.get_all(SET_COOKIE).cloned().collect();
+                    let cookies = session.cookies(own.iter().map(HeaderValue::as_bytes)).await;
+                    add_session_cookies(&cookies, headers);
                     Ok(response)
                 }
             }

@@ -83,15 +83,15 @@ where
             match looked {
                 Silently::Pass => inner.call(Request::from_parts(head, body)).await,
                 Silently::Away(reply) => Ok(respond(reply)),
-                Silently::Refreshed(cookies) => {
+                Silently::GoesOn(session) => {
                     // What came was a header, and tokens can be in one.
-                    if let Ok(mut value) = HeaderValue::from_bytes(cookies.header()) {
+                    if let Ok(mut value) = HeaderValue::from_bytes(session.header()) {
                         value.set_sensitive(true);
                         head.headers.insert(COOKIE, value);
                     }
                     let request = Request::from_parts(head, body);
                     let mut response: http::Response<Body> = inner.call(request).await?;
-                    cookies.add_to(response.headers_mut());
+                    session.add_to(response.headers_mut()).await;
                     Ok(response)
                 }
             }

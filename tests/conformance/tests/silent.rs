@@ -2,16 +2,19 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::ErrorForbidden;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, web};
 use axum::Router;
 use axum::routing::any;
-use http::header::CACHE_CONTROL;
-use portcullis::{Algorithm, Policy, Revocations, Secret, TokenSource};
+use portcullis::{Algorithm, Policy, Revocable, Revocations, Secret, TokenSource};
 use portcullis_axum::{Caller, SilentRefreshLayer, VerifyLayer};
 use portcullis_conformance::client::{self, Answer, Protocol, Request};
 use portcullis_conformance::doors::{Running, serve_actix, serve_axum};
 use portcullis_issuer::routes::SilentRefresh;
-use portcullis_issuer::session::{MemorySessions, SessionStore as _};
+use portcullis_issuer::session::{MemorySessions, SessionRow, SessionStore as _};
 use portcullis_issuer::store::{MemoryRing, StoreError};
 use portcullis_issuer::{
     Answer as MayGoOn, BrowserSessions, EndReason, Lifetimes, RefreshToken, SessionId, Sessions,
@@ -34,13 +37,14 @@ struct Pages {
 
 impl Pages {
     async fn new() -> Self {
+        let revocations = Revocations::in_memory();
         let issuer = TokenIssuer::builder(ISSUER)
             .algorithm(Algorithm::ES256)
             .audiences([ISSUER])
             .lifetime(Duration::from_secs(15 * 60))
             .root_secrets([Secret::new("FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old")])
             .ring(MemoryRing::new())
-            .revocations(Revocations::in_memory())
+            .revocations(revocations.clone())
             .refreshed_by_hand();
         let issuer = issuer.build().await.expect("an issuer");
         let store = MemorySessions::new();
@@ -51,32 +55,79 @@ impl Pages {
         let sessions = sessions.build().await.expect("sessions");
         let browser = BrowserSessions::new(sessions.clone(), "web").expect("a client");
         let source = TokenSource::from(browser.access_cookie());
-        let policy = issuer.policy_builder().sources([source]).build().expect("a policy");
+        let enforced = revocations.enforce([Revocable::Session, Revocable::Version]);
+        let policy = issuer
+            .policy_builder()
+            .sources([source])
+            .revocations(enforced.version_claims(["subject_version"]))
+            .build();
+        let policy = policy.expect("a policy");
         Self { silent: SilentRefresh::new(browser), policy, sessions, store }
     }
 
+    /// What the handler of a path does, and the headers of its answer.
+    async fn handle(&self, path: &str, session: &str) -> Vec<(&'static str, String)> {
+        let id: SessionId = session.parse().expect("a session");
+        let row = self.store.read(ISSUER, id).await.expect("a store").row.expect("a session");
+        let mut headers = vec![("x-version", row.version.0.to_string())];
+        match path {
+            "/login" => {
+                let cookie = format!("{ACCESS}=bob; Path=/; Secure; HttpOnly");
+                headers.extend([("set-cookie", "theme=dark".to_owned()), ("set-cookie", cookie)]);
+            }
+            "/log-out" => {
+                self.sessions.end(id, EndReason::SignedOut).await.expect("ended");
+            }
+            "/away" => self.store.set_fault(Some(StoreError::new("away"))),
+            _ => {
+                let names = ["cache-control", "cdn-cache-control", "x-accel-expires"];
+                headers.extend(names.map(|name| (name, CACHEABLE.to_owned())));
+            }
+        }
+        headers
+    }
+
     fn axum(&self) -> Router {
-        let page = any(async |caller: Caller, headers: http::HeaderMap| {
+        let pages = self.clone();
+        let page = any(async move |caller: Caller, request: axum::extract::Request| {
+            let path = request.uri().path();
+            let headers = pages.handle(path, &sid(caller.claims_json())).await;
             let subject = caller.subject().unwrap_or_default().to_owned();
-            let cookies = names(headers.get_all("cookie").iter().map(|it| it.as_bytes()));
-            ([(CACHE_CONTROL, CACHEABLE)], format!("{subject} {cookies}"))
+            let came = request.headers().get_all("cookie").iter();
+            let cookies = names(came.map(|it| it.as_bytes()));
+            let mut answer = http::Response::new(format!("{subject} {cookies}"));
+            for (name, value) in headers {
+                answer.headers_mut().append(name, value.parse().expect("a value"));
+            }
+            answer
         });
+        let fails = any(async || -> String { panic!("it fails") });
         Router::new()
-            .route("/page", page)
+            .route("/fails", fails)
+            .route("/{page}", page)
             .layer(VerifyLayer::new(self.policy.clone()))
             .layer(SilentRefreshLayer::new(self.silent.clone()))
     }
 
     fn actix(&self, app: &mut web::ServiceConfig) {
-        let page = async |caller: portcullis_actix::Caller, request: HttpRequest| {
-            let subject = caller.subject().unwrap_or_default().to_owned();
-            let cookies = names(request.headers().get_all("cookie").map(|it| it.as_bytes()));
-            let body = format!("{subject} {cookies}");
-            HttpResponse::Ok().insert_header(("cache-control", CACHEABLE)).body(body)
+        let pages = self.clone();
+        let page = move |caller: portcullis_actix::Caller, request: HttpRequest| {
+            let pages = pages.clone();
+            async move {
+                let headers = pages.handle(request.path(), &sid(caller.claims_json())).await;
+                let subject = caller.subject().unwrap_or_default().to_owned();
+                let cookies = names(request.headers().get_all("cookie").map(|it| it.as_bytes()));
+                let mut answer = HttpResponse::Ok();
+                for header in headers {
+                    answer.append_header(header);
+                }
+                answer.body(format!("{subject} {cookies}"))
+            }
         };
         app.service(
-            web::resource("/page")
+            web::resource("/{page}")
                 .wrap(portcullis_actix::Verify::new(self.policy.clone()))
+                .wrap(from_fn(fails))
                 .wrap(portcullis_actix::silent_refresh(self.silent.clone()))
                 .to(page),
         );
@@ -88,6 +139,10 @@ impl Pages {
         (begun.session.id(), begun.refresh, begun.access.token)
     }
 
+    async fn row(&self, id: SessionId) -> SessionRow {
+        self.store.read(ISSUER, id).await.expect("a store").row.expect("a session")
+    }
+
     /// A minute later, for this session.
     fn age(&self, id: SessionId) {
         self.store.tamper(ISSUER, id, |row| {
@@ -95,6 +150,23 @@ impl Pages {
             row.rotated_at = StoreTime::from_millis(before);
         });
     }
+}
+
+/// As a middleware of somebody's does, further in.
+async fn fails<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    match request.path() {
+        "/fails" => Err(ErrorForbidden("it fails")),
+        _ => next.call(request).await,
+    }
+}
+
+/// The session of a token that was verified.
+fn sid(claims: &str) -> String {
+    let claims: serde_json::Value = serde_json::from_str(claims).expect("JSON");
+    claims["sid"].as_str().expect("a session").to_owned()
 }
 
 /// The names of the cookies that a handler sees, and how many headers they are in.
@@ -121,8 +193,12 @@ async fn ask(server: &Running, request: Request) -> Answer {
 }
 
 fn page(cookies: &[(&str, &str)]) -> Request {
+    at("/page", cookies)
+}
+
+fn at(path: &str, cookies: &[(&str, &str)]) -> Request {
     let cookies = cookies.iter().map(|(name, value)| format!("{name}={value}"));
-    Request::new("GET", "/page").header("cookie", cookies.collect::<Vec<_>>().join("; "))
+    Request::new("GET", path).header("cookie", cookies.collect::<Vec<_>>().join("; "))
 }
 
 fn cache(answer: &Answer) -> String {
@@ -165,6 +241,9 @@ async fn a_page_goes_on_with_a_session_whose_access_token_is_over_or_missing() {
             assert_eq!((answer.status, &*answer.body), (200, body.as_bytes()), "{door}");
             assert_eq!(set(&answer), [ACCESS], "{door}: it is young");
             assert_eq!(cache(&answer), "no-store", "{door}: and not what the handler says");
+            for name in ["cdn-cache-control", "x-accel-expires"] {
+                assert_eq!(answer.header(name).count(), 0, "{door}: {name}");
+            }
         }
         pages.age(id);
         let answer = ask(&server, page(&[(REFRESH, refresh)])).await;
@@ -186,7 +265,8 @@ async fn what_is_not_due_is_left_as_it_is() {
         let ahead = page(&[(REFRESH, refresh)]).header("sec-purpose", "prefetch;prerender");
         let no_token = page(&[(ACCESS, "junk"), (REFRESH, refresh)]);
         let two = page(&[(REFRESH, refresh), (REFRESH, refresh)]);
-        for request in [post, ahead, no_token, two, page(&[])] {
+        let bearer = page(&[(REFRESH, refresh)]).header("authorization", "bearer x");
+        for request in [post, ahead, no_token, two, bearer, page(&[])] {
             let answer = ask(&server, request.clone()).await;
             assert_eq!((answer.status, set(&answer)), (401, vec![]), "{door}: {request:?}");
         }
@@ -214,9 +294,102 @@ async fn where_sessions_cannot_be_asked_a_page_is_503_and_nobody_is_logged_out()
         assert_eq!((answer.status, set(&answer)), (503, vec![]), "{door}");
         assert_eq!(cache(&answer), "no-store");
         pages.store.set_fault(None);
-        let row = pages.store.read(ISSUER, id).await.expect("a store").row.expect("a session");
+        let row = pages.row(id).await;
         assert_eq!((row.version.0, row.ended), (1, None));
         let answer = ask(&server, page(&[(REFRESH, refresh.as_str())])).await;
         assert_eq!(answer.status, 200, "{door}");
+    }
+}
+
+/// So it may take longer than the retry window.
+#[tokio::test]
+async fn a_refresh_token_rotates_when_its_page_was_made() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, _) = pages.begin().await;
+        pages.age(id);
+        let answer = ask(&server, page(&[(REFRESH, refresh.as_str())])).await;
+        assert_eq!(answer.header("x-version").collect::<Vec<_>>(), [b"1"], "{door}");
+        assert_eq!(set(&answer), [ACCESS, REFRESH], "{door}");
+        assert_eq!(pages.row(id).await.version.0, 2, "{door}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_costs_nobody_the_session() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, _) = pages.begin().await;
+        pages.age(id);
+        let cookies = [(REFRESH, refresh.as_str())];
+        let failed = client::send(server.address(), Protocol::Http1, &at("/fails", &cookies)).await;
+        // A panic ends the connection of one, an error is the answer of the other.
+        assert!(failed.is_ok_and(|it| it.status == 403) == (door == "actix"), "{door}");
+        assert_eq!(pages.row(id).await.version.0, 1, "{door}");
+        // It was long ago.
+        pages.age(id);
+        let answer = ask(&server, page(&cookies)).await;
+        assert_eq!((answer.status, set(&answer).len()), (200, 2), "{door}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_sets_a_cookie_of_the_session_has_the_last_word() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, _) = pages.begin().await;
+        pages.age(id);
+        let answer = ask(&server, at("/login", &[(REFRESH, refresh.as_str())])).await;
+        assert_eq!((answer.status, set(&answer)), (200, vec![ACCESS.into(), "theme".into()]));
+        assert!(answer.header("set-cookie").any(|it| it.starts_with(b"__Host-Http-access=bob")));
+        assert_eq!(
+            (cache(&answer), pages.row(id).await.version.0),
+            ("no-store".into(), 1),
+            "{door}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_its_page_is_made_gets_no_cookie() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, _) = pages.begin().await;
+        pages.age(id);
+        let answer = ask(&server, at("/log-out", &[(REFRESH, refresh.as_str())])).await;
+        assert_eq!((answer.status, set(&answer)), (200, vec![]), "{door}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_was_made_is_answered_though_its_token_cannot_rotate() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, _) = pages.begin().await;
+        pages.age(id);
+        let cookies = [(REFRESH, refresh.as_str())];
+        let answer = ask(&server, at("/away", &cookies)).await;
+        assert_eq!((answer.status, set(&answer)), (200, vec![ACCESS.to_owned()]), "{door}");
+        pages.store.set_fault(None);
+        let answer = ask(&server, page(&cookies)).await;
+        assert_eq!(
+            (answer.status, set(&answer).len()),
+            (200, 2),
+            "{door}: the same is right later"
+        );
+    }
+}
+
+/// As the one that changes the password, or the next user's after a page that came late.
+#[tokio::test]
+async fn an_access_token_that_was_revoked_is_made_anew_for_who_holds_a_session() {
+    for (door, pages, server) in doors().await {
+        let (id, refresh, access) = pages.begin().await;
+        let (_, _, other) = pages.begin().await;
+        pages
+            .sessions
+            .end_all("alice", Some(id), EndReason::CredentialsChanged)
+            .await
+            .expect("ended");
+        for revoked in [access, other] {
+            let answer =
+                ask(&server, page(&[(ACCESS, &revoked), (REFRESH, refresh.as_str())])).await;
+            assert_eq!((answer.status, set(&answer)), (200, vec![ACCESS.to_owned()]), "{door}");
+        }
     }
 }

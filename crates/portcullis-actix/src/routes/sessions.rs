@@ -1,6 +1,6 @@
 //! The routes of an issuer's sessions.
 use actix_web::dev::HttpServiceFactory;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, ResponseError, web};
 use portcullis_issuer::routes::SessionCookies;
 use portcullis_issuer::{BrowserSessions, NativeSessions, OwnSessions};
@@ -170,9 +170,10 @@ pub fn own_sessions(path: &str, own: OwnSessions) -> impl HttpServiceFactory + '
 }
 
 /// Adds the cookies of a session that began to the response of a login: see
-/// [`BrowserLogin::cookies`](portcullis_issuer::routes::BrowserLogin::cookies). `Cache-Control` is replaced.
+/// [`BrowserLogin::cookies`](portcullis_issuer::routes::BrowserLogin::cookies). What the response says of caches
+/// [gives way](SessionCookies::gives_way).
 pub fn add_session_cookies(cookies: &SessionCookies, headers: &mut HeaderMap) {
-    headers.remove(header::CACHE_CONTROL);
+    headers.retain(|name, _| !SessionCookies::gives_way(name.as_str()));
     for (name, value) in cookies.headers() {
         // Both versions of the `http` crate take the same names and values.
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(value))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis::error::SourceError;
 use portcullis::routes::{BoundedBody, Reply};
 use portcullis::source::{AllowedOrigins, CookieError, OriginFault, SameSite};
-use portcullis::{RequestView, TokenCookie, UnixTime};
+use portcullis::{RequestView, TokenCookie};
 
 use super::client::{self, ClientFault};
 use super::cookies::{CookiePair, SessionCookies};
@@ -309,13 +309,18 @@ impl BrowserSessions {
         self.sessions.refresh(&self.request(token)).await
     }
 
+    /// The same, with a refresh token that stays as it is for now.
+    pub(super) async fn go_on_for_now(&self, token: &str) -> Result<Refreshed, RefreshError> {
+        self.sessions.refresh(&self.request(token).defer_rotation()).await
+    }
+
     pub(super) fn cookies_of(&self, refreshed: &Refreshed) -> Result<SessionCookies, CookieError> {
         let (access, refresh) = (&refreshed.access, refreshed.refresh.as_ref());
         self.cookies.set(&refreshed.session, access, refresh)
     }
 
-    pub(super) fn now(&self) -> UnixTime {
-        self.sessions.wall()
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     fn request<'r>(&'r self, token: &'r str) -> RefreshRequest<'r> {

@@ -61,7 +61,8 @@ impl CookiePair {
 }
 
 /// The headers of an answer that sets the cookies of a session: a `Set-Cookie` for each, and `Cache-Control: no-store`, so
-/// that no cache gives one user the session of another. `Debug` does not show them.
+/// that no cache gives one user the session of another. What some caches go by instead
+/// [is taken away](Self::gives_way). `Debug` does not show them.
 #[derive(Clone)]
 #[must_use]
 pub struct SessionCookies(Vec<HeaderValue>);
@@ -77,14 +78,31 @@ impl SessionCookies {
         Self(values.collect())
     }
 
+    /// No cookie, and no cache all the same.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// All headers, names in lower case: `cache-control`, which replaces any other, and each `set-cookie`, which is added.
+    /// Of those that are there, take away what [gives way](Self::gives_way).
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let cookies = self.0.iter().map(|value| (SET_COOKIE.as_str(), value.as_bytes()));
         [(CACHE_CONTROL.as_str(), &b"no-store"[..])].into_iter().chain(cookies)
     }
 
-    /// Puts them into the headers of a response: `Cache-Control` in the place of what is there.
+    /// Whether a header of this name, in lower case, says how a response is cached, and so does not stay beside
+    /// `Cache-Control: no-store`: that itself, what is meant for some caches and counts more there (RFC 9213:
+    /// `CDN-Cache-Control` and others that end so), and what came before it, `Surrogate-Control` and nginx's `X-Accel-Expires`.
+    pub fn gives_way(name: &str) -> bool {
+        name.ends_with("cache-control") || matches!(name, "surrogate-control" | "x-accel-expires")
+    }
+
+    /// Puts them into the headers of a response, in the place of what [gives way](Self::gives_way).
     pub fn add_to(&self, headers: &mut HeaderMap) {
+        let giving_way = headers.keys().filter(|name| Self::gives_way(name.as_str())).cloned();
+        for name in giving_way.collect::<Vec<_>>() {
+            headers.remove(name);
+        }
         headers.insert(CACHE_CONTROL, NO_STORE);
         for value in &self.0 {
             headers.append(SET_COOKIE, value.clone());
@@ -128,11 +146,16 @@ mod tests {
     #[test]
     fn a_handlers_own_caching_gives_way_and_its_cookies_stay() {
         let mut headers = HeaderMap::new();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=600"));
+        let cached = HeaderValue::from_static("public, max-age=600");
+        let others = ["cdn-cache-control", "acme-cdn-cache-control", "surrogate-control"];
+        for name in others.into_iter().chain(["cache-control", "x-accel-expires"]) {
+            headers.insert(name, cached.clone());
+        }
         headers.insert(SET_COOKIE, HeaderValue::from_static("theme=dark"));
         CookiePair::new(SameSite::Lax).clear().add_to(&mut headers);
         assert_eq!(headers.get_all(CACHE_CONTROL).iter().collect::<Vec<_>>(), ["no-store"]);
         assert_eq!(headers.get_all(SET_COOKIE).iter().count(), 3);
         assert!(headers[SET_COOKIE] == "theme=dark");
+        assert_eq!(headers.keys_len(), 2);
     }
 }

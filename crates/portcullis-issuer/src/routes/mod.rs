@@ -25,4 +25,4 @@ pub use self::cookies::SessionCookies;
 pub use self::error::SessionRouteError;
 pub use self::native::NativeSessions;
 pub use self::own::{OwnSessions, SessionOwner};
-pub use self::silent::{NewCookies, SilentRefresh, Silently};
+pub use self::silent::{GoingOn, SilentRefresh, Silently};

@@ -285,8 +285,9 @@ impl Sessions {
     /// Logs a subject out everywhere, or everywhere but here: ends its sessions, and raises its version, which its access tokens
     /// name. How many sessions ended.
     ///
-    /// Access tokens of the session that is spared are refused as well, by policies that enforce
-    /// [`Revocable::Version`](portcullis::Revocable::Version): it refreshes once, and goes on.
+    /// The access token of the session that is spared is refused as well, by policies that enforce
+    /// [`Revocable::Version`](portcullis::Revocable::Version). Refresh it in the same answer, or let its page do so. A
+    /// [layer that refreshes](crate::routes::SilentRefresh) does it with the next page.
     ///
     /// # Errors
     ///
@@ -374,6 +375,12 @@ impl Sessions {
         self.0.revoke_what_ended(Look::All).await?;
         self.0.prune().await?;
         Ok(())
+    }
+
+    /// Whether the list of revocations names what an access token says of itself, whoever wrote that.
+    pub(crate) fn names(&self, session: Option<&str>, version: Option<(&str, u64)>) -> bool {
+        session.is_some_and(|session| self.0.is_revoked(session.to_owned()))
+            || version.is_some_and(|(subject, version)| self.0.is_outdated(subject, version))
     }
 
     /// The machine's clock.

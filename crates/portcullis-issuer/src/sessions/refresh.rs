@@ -2,7 +2,7 @@
 use core::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use portcullis::{Revocation, Revocations};
+use portcullis::Revocation;
 
 use super::counts::Outcome;
 use super::error::{RefreshError, RefreshRefusal, SessionsUnavailable};
@@ -29,12 +29,14 @@ pub struct RefreshRequest<'r> {
     pub(super) scopes: Option<Vec<String>>,
     /// The longest access token that the client can keep.
     pub(super) token_limit: Option<usize>,
+    /// Whether the refresh token is to stay as it is for now.
+    pub(super) defers_rotation: bool,
 }
 
 impl<'r> RefreshRequest<'r> {
     /// A refresh token that came from this client: what its [login](super::LoginAttempt::succeeded) said.
     pub fn new(token: &'r str, client: &'r str) -> Self {
-        Self { token, client, scopes: None, token_limit: None }
+        Self { token, client, scopes: None, token_limit: None, defers_rotation: false }
     }
 
     /// The scopes of the access token, fewer than were granted (RFC 6749 §6). The next refresh may ask for all of them
@@ -49,6 +51,12 @@ impl<'r> RefreshRequest<'r> {
     /// An access token that has more bytes is not issued, and nothing is consumed.
     pub(crate) fn token_limit(mut self, bytes: usize) -> Self {
         self.token_limit = Some(bytes);
+        self
+    }
+
+    /// Changes nothing, though the token is due for it: for who goes on again when the answer is made.
+    pub(crate) fn defer_rotation(mut self) -> Self {
+        self.defers_rotation = true;
         self
     }
 }
@@ -69,6 +77,8 @@ pub struct Refreshed {
     pub refresh: Option<RefreshToken>,
     /// The session.
     pub session: Session,
+    /// Whether another token would have taken the place of the one that came, if that had not been deferred.
+    pub(crate) is_due: bool,
 }
 
 impl fmt::Debug for Refreshed {
@@ -179,6 +189,10 @@ impl Inner {
         let row = known.row;
         match way {
             Way::Keep => self.again(&known, request, Outcome::Kept, None).await,
+            Way::Rotate | Way::Fork if request.defers_rotation => {
+                let kept = self.again(&known, request, Outcome::Kept, None).await?;
+                Ok(kept.map(|kept| Refreshed { is_due: true, ..kept }))
+            }
             Way::Again => {
                 let previous =
                     row.previous.ok_or_else(|| self.away(SessionsUnavailable::Foreign))?;
@@ -220,7 +234,7 @@ impl Inner {
             && !self.is_listed(row);
         Ok(is_same.then(|| {
             self.counts.went_on(outcome);
-            Refreshed { access, refresh, session: session.clone() }
+            Refreshed { access, refresh, session: session.clone(), is_due: false }
         }))
     }
 
@@ -252,7 +266,7 @@ impl Inner {
             Swap::Done => {
                 self.counts.went_on(outcome);
                 let refresh = Some(self.format.write(row.id, generation, &successor));
-                Ok(Some(Refreshed { access, refresh, session: session.clone() }))
+                Ok(Some(Refreshed { access, refresh, session: session.clone(), is_due: false }))
             }
         }
     }
@@ -319,12 +333,14 @@ impl Inner {
 
     /// Whether the list of revocations names it: the store may have been put back to before its end.
     fn is_listed(&self, row: &SessionRow) -> bool {
-        let is_revoked = |list: &Revocations| {
-            let (issuer, session) = (self.issuer_id.clone(), row.id.to_string());
-            list.is_revoked(&Revocation::Session { issuer, session, until: None })
-        };
-        self.revocations.as_ref().is_some_and(is_revoked)
-            || self.is_outdated(&row.subject, row.subject_version)
+        self.is_revoked(row.id.to_string()) || self.is_outdated(&row.subject, row.subject_version)
+    }
+
+    /// Whether the list of revocations names a session.
+    pub(super) fn is_revoked(&self, session: String) -> bool {
+        let issuer = self.issuer_id.clone();
+        let session = Revocation::Session { issuer, session, until: None };
+        self.revocations.as_ref().is_some_and(|list| list.is_revoked(&session))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, SET_COOKIE};
+use axum::http::header::SET_COOKIE;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use portcullis_axum::{SilentRefreshLayer, VerifyLayer};
@@ -45,10 +45,11 @@ async fn logged_in(user: &str) -> Option<(Site, Stage)> {
     let silent = SilentRefresh::new(site.browser.clone());
     site.browser = silent.browser();
     let made = Arc::<AtomicUsize>::default();
-    // For the cache of all users, and not for the browser's own.
+    // For the cache of all users, by both of its names, and not for the browser's own.
     let menu = async move || {
         let number = made.fetch_add(1, Ordering::Relaxed) + 1;
-        ([(CACHE_CONTROL, "public, s-maxage=600")], format!("menu {number}")).into_response()
+        let headers = [("cache-control", "public, s-maxage=600"), ("x-accel-expires", "600")];
+        (headers, format!("menu {number}")).into_response()
     };
     let pages = Router::new()
         .route("/me", get(me))
