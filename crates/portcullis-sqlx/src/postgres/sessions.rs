@@ -39,11 +39,14 @@ const END: &str = "\
     UPDATE portcullis_sessions SET ended_at = NOW, end_reason = $3, version = version + 1 \
     WHERE issuer = $1 AND id = $2 AND ended_at IS NULL RETURNING id";
 
-const END_OLDEST: &str = "\
-    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = $3, version = version + 1 \
-    WHERE issuer = $1 AND id IN (SELECT t.id FROM portcullis_sessions AS t \
-    WHERE t.issuer = $1 AND t.subject = $2 AND IS_LIVE \
-    ORDER BY t.created_at DESC, t.id DESC OFFSET $4) AND ended_at IS NULL RETURNING id";
+/// The one that the login takes the place of, and the oldest where there are too many. Who waits for rows and has others takes
+/// them by their ids, here and in `END_ALL`: else two may wait for each other.
+const END_REPLACED: &str = "\
+    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = CASE WHEN id = $5 THEN $6 ELSE $3 END, version = version + 1 \
+    WHERE issuer = $1 AND id = ANY(ARRAY(SELECT r.id FROM portcullis_sessions AS r \
+    WHERE r.issuer = $1 AND r.id = ANY(array_append(ARRAY(SELECT t.id FROM portcullis_sessions AS t \
+    WHERE t.issuer = $1 AND t.subject = $2 AND t.id IS DISTINCT FROM $5 AND IS_LIVE \
+    ORDER BY t.created_at DESC, t.id DESC OFFSET $4), $5)) ORDER BY r.id FOR UPDATE)) AND ended_at IS NULL RETURNING id";
 
 const INSERT: &str = "\
     INSERT INTO portcullis_sessions (issuer, id, subject, client, created_at, ends_at, details, binding, mac, \
@@ -65,9 +68,12 @@ const RAISE: &str = "\
     VALUES ($1, $2, greatest(1, NOW), NOW) ON CONFLICT (issuer, subject) \
     DO UPDATE SET version = greatest(v.version + 1, NOW), raised_at = NOW RETURNING version AS subject_version";
 
+/// Also the one that is spared is taken in its order.
 const END_ALL: &str = "\
     UPDATE portcullis_sessions SET ended_at = NOW, end_reason = $3, version = version + 1 \
-    WHERE issuer = $1 AND subject = $2 AND ended_at IS NULL AND id IS DISTINCT FROM $4 RETURNING id";
+    WHERE issuer = $1 AND id = ANY(ARRAY(SELECT t.id FROM portcullis_sessions AS t \
+    WHERE t.issuer = $1 AND t.subject = $2 AND t.ended_at IS NULL ORDER BY t.id FOR UPDATE)) \
+    AND ended_at IS NULL AND id IS DISTINCT FROM $4 RETURNING id";
 
 const SPARE: &str = "\
     UPDATE portcullis_sessions SET subject_version = $4, version = version + 1 \

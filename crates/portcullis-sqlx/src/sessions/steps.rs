@@ -172,18 +172,15 @@ macro_rules! session_store {
                 if version != columns.subject_version {
                     return Ok(Created::Outdated);
                 }
-                let mut ended = Vec::new();
-                if let Some(id) = replaces {
-                    ended.extend(self.end_on(connection, issuer, id, EndReason::NewLogin).await?);
-                }
-                let oldest = self
-                    .query(END_OLDEST)
+                let replaced = self
+                    .query(END_REPLACED)
                     .bind(issuer)
                     .bind(&row.subject)
                     .bind($crate::sessions::code(EndReason::TooMany))
-                    .bind($crate::sessions::limit(most.saturating_sub(1)));
-                let oldest = oldest.fetch_all(&mut *connection).await?;
-                ended.extend($crate::sessions::ids(&oldest)?);
+                    .bind($crate::sessions::limit(most.saturating_sub(1)))
+                    .bind(replaces.map(|id| id.as_bytes().to_vec()))
+                    .bind($crate::sessions::code(EndReason::NewLogin));
+                let ended = $crate::sessions::ids(&replaced.fetch_all(&mut *connection).await?)?;
                 self.insert(issuer, &columns).execute(&mut *connection).await?;
                 Ok(Created::Done { ended })
             }

@@ -38,11 +38,12 @@ const END: &str = "\
     UPDATE portcullis_sessions SET ended_at = NOW, end_reason = ?3, version = version + 1 \
     WHERE issuer = ?1 AND id = ?2 AND ended_at IS NULL RETURNING id";
 
-const END_OLDEST: &str = "\
-    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = ?3, version = version + 1 \
-    WHERE issuer = ?1 AND id IN (SELECT t.id FROM portcullis_sessions AS t \
-    WHERE t.issuer = ?1 AND t.subject = ?2 AND IS_LIVE \
-    ORDER BY t.created_at DESC, t.id DESC LIMIT -1 OFFSET ?4) AND ended_at IS NULL RETURNING id";
+/// The one that the login takes the place of, and the oldest where there are too many.
+const END_REPLACED: &str = "\
+    UPDATE portcullis_sessions SET ended_at = NOW, end_reason = CASE WHEN id = ?5 THEN ?6 ELSE ?3 END, version = version + 1 \
+    WHERE issuer = ?1 AND (id = ?5 OR id IN (SELECT t.id FROM portcullis_sessions AS t \
+    WHERE t.issuer = ?1 AND t.subject = ?2 AND t.id IS NOT ?5 AND IS_LIVE \
+    ORDER BY t.created_at DESC, t.id DESC LIMIT -1 OFFSET ?4)) AND ended_at IS NULL RETURNING id";
 
 const INSERT: &str = "\
     INSERT INTO portcullis_sessions (issuer, id, subject, client, created_at, ends_at, details, binding, mac, \

@@ -5,8 +5,8 @@ use portcullis::Revocations;
 use portcullis_issuer::session::SessionStore as _;
 use portcullis_issuer::store::MemoryRing;
 use portcullis_issuer::{
-    BeginError, Begun, EndReason, RefreshError, RefreshRefusal, RefreshRequest, RefreshToken,
-    Refreshed, SessionId, Sessions, StoreTime,
+    Answer, BeginError, Begun, EndReason, Lifetimes, RefreshError, RefreshRefusal, RefreshRequest,
+    RefreshToken, Refreshed, SessionId, Sessions, StoreTime,
 };
 use portcullis_sqlx::PostgresSessions;
 use portcullis_stores_tests::{Cluster, ISSUER, eventually, login_issuer, sessions};
@@ -291,6 +291,48 @@ async fn an_account_and_its_first_session_are_there_both_or_neither() {
         }
         let begun = sessions.finish(prepared, created).await.unwrap();
         assert_eq!(refresh(&sessions, &begun.refresh).await.is_ok(), is_committed);
+    }
+}
+
+/// Each login takes the place of the other's oldest session, and has one too many itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_log_in_over_each_other_do_not_wait_in_a_circle() {
+    let cluster = Cluster::shared().await;
+    let pool = cluster.pool(&cluster.database().await).await;
+    let store = PostgresSessions::new(pool.clone());
+    store.migrate().await.unwrap();
+    let issuer = login_issuer(MemoryRing::new(), Revocations::in_memory()).await.unwrap();
+    let sessions = Sessions::builder(&issuer)
+        .store(store)
+        .lifetimes(Lifetimes::aal1())
+        .ask(async |_| Ok(Answer::go_on()))
+        .sessions_per_subject(3);
+    let sessions = sessions.build().await.unwrap();
+    let log_in = async |sessions: Sessions, user: &'static str, over: Option<RefreshToken>| {
+        let login = sessions.attempt(user).await.unwrap().succeeded("web");
+        let login = match over {
+            Some(token) => login.replaces(token.as_str()),
+            None => login,
+        };
+        sessions.begin(login).await.expect("a session").refresh
+    };
+    let users = ["alice", "bob"];
+    let mut tokens = [Vec::new(), Vec::new()];
+    for (user, tokens) in users.into_iter().zip(&mut tokens) {
+        for _ in 0..3 {
+            tokens.push(log_in(sessions.clone(), user, None).await);
+        }
+    }
+    for _ in 0..40 {
+        let [alices, bobs] = tokens.each_mut().map(|tokens| tokens.remove(0));
+        let alice = log_in(sessions.clone(), "alice", Some(bobs));
+        let bob = log_in(sessions.clone(), "bob", Some(alices));
+        let (alice, bob) = tokio::join!(alice, bob);
+        tokens[0].push(alice);
+        tokens[1].push(bob);
+    }
+    for user in users {
+        assert!(!sessions.list(user, None, 100).await.unwrap().is_empty());
     }
 }
 
