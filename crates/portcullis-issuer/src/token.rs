@@ -304,7 +304,7 @@ impl ReservedClaims {
         ];
         for (claim, text) in texts {
             let Some(text) = text else { continue };
-            check_length(claim, text)?;
+            check_text(claim, text)?;
             member(payload, claim, text)?;
         }
         if let Some(version) = self.subject_version {
@@ -314,7 +314,7 @@ impl ReservedClaims {
             member(payload, "auth_time", &at)?;
         }
         if !self.amr.is_empty() {
-            self.amr.iter().try_for_each(|method| check_length("amr", method))?;
+            self.amr.iter().try_for_each(|method| check_text("amr", method))?;
             member(payload, "amr", &self.amr)?;
         }
         if !self.scopes.is_empty() {
@@ -327,9 +327,16 @@ impl ReservedClaims {
     }
 }
 
-fn check_length(claim: &'static str, text: &str) -> Result<(), MintError> {
+/// Databases take no NUL, and what follows one is not read by every program.
+pub(crate) fn check_text(claim: &'static str, text: &str) -> Result<(), MintError> {
     let length = text.len();
-    if (1..=MAX_TEXT).contains(&length) { Ok(()) } else { Err(MintError::Text { claim, length }) }
+    if !(1..=MAX_TEXT).contains(&length) {
+        Err(MintError::Text { claim, length })
+    } else if text.contains('\0') {
+        Err(MintError::Nul { claim })
+    } else {
+        Ok(())
+    }
 }
 
 fn member<T: Serialize + ?Sized>(
@@ -353,6 +360,11 @@ pub enum MintError {
         claim: &'static str,
         /// Its length in bytes.
         length: usize,
+    },
+    /// A text of the token has a NUL in it.
+    Nul {
+        /// The claim that it would be.
+        claim: &'static str,
     },
     /// A scope is not one: it is empty, or has a space or another character that RFC 6749 §3.3 leaves out.
     Scope,
@@ -404,6 +416,7 @@ impl MintError {
             | Self::NotSigned => true,
             Self::Waits
             | Self::Text { .. }
+            | Self::Nul { .. }
             | Self::Scope
             | Self::NotAnObject
             | Self::Reserved { .. }
@@ -437,6 +450,10 @@ impl fmt::Display for MintError {
             Self::Text { claim, length } => {
                 write!(f, "the claim `{claim}` has {length} bytes, and 1 to {MAX_TEXT} are accepted")
             }
+            Self::Nul { claim } => write!(
+                f,
+                "the claim `{claim}` has a NUL in it, which is taken for the end of a text elsewhere: leave it out"
+            ),
             Self::Scope => f.write_str(
                 "a scope is empty, or has a space or another character that RFC 6749 §3.3 leaves out: pass each scope by itself",
             ),

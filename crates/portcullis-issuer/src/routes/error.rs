@@ -136,7 +136,7 @@ impl SessionRouteError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "sessions-unavailable",
                 "Temporarily unavailable",
-                "Sessions cannot be asked for at the moment. Nothing was lost: try again.",
+                "Sessions cannot be asked for at the moment: try again.",
             ),
             Self::End(_) => problem(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -158,7 +158,7 @@ impl SessionRouteError {
     #[cfg(feature = "tracing")]
     fn trace(&self) {
         match self {
-            Self::Refresh(RefreshError::Scope | RefreshError::Token(_)) | Self::Unwritable(_) => {
+            Self::Refresh(RefreshError::Token(_)) | Self::Unwritable(_) => {
                 tracing::error!(error = %self, "a session does not go on");
             }
             // Sessions say so themselves: once, until they go on.

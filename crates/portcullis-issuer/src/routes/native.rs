@@ -281,7 +281,7 @@ fn texts(error: &SessionRouteError) -> (StatusCode, &'static str, &'static str) 
         Error::Refresh(RefreshError::Unavailable(_)) | Error::List(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
-            "Sessions cannot be asked for at the moment. Nothing was lost: try again.",
+            "Sessions cannot be asked for at the moment: try again.",
         ),
         Error::End(_) => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -154,8 +154,11 @@ impl SessionAuthenticator {
 mod tests {
     use portcullis::Secret;
 
+    use core::time::Duration;
+
     use super::*;
     use crate::root::RootSecrets;
+    use crate::session::Rotation;
 
     const OLD: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";
     const NEW: &str = "u9KXr4MZQy7hBtDfN1vCjEaPgS6oLw3k-new";
@@ -224,7 +227,15 @@ mod tests {
     #[test]
     fn debug_shows_neither_whose_it_is_nor_a_hash() {
         let previous = Some(Previous { hash: [3; 32], salt: [4; 16] });
-        let told = format!("{:?} {previous:?}", SessionRow { previous, ..row() });
+        let rotation = Rotation {
+            generation: 9,
+            current_hash: [2; 32],
+            previous: Previous { hash: [3; 32], salt: [4; 16] },
+            idle: Duration::from_secs(60),
+            keeps_time: false,
+            mac: vec![3; 32],
+        };
+        let told = format!("{:?} {previous:?} {rotation:?}", SessionRow { previous, ..row() });
         assert!(!told.contains("alice") && !told.contains("[2") && !told.contains('3'), "{told}");
     }
 }

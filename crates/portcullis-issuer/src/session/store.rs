@@ -1,4 +1,5 @@
 //! Where sessions are kept.
+use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
@@ -54,7 +55,7 @@ pub struct SubjectRead {
 }
 
 /// Another refresh token in the place of the current one.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Rotation {
     /// How often the session rotated then.
     pub generation: u32,
@@ -68,6 +69,17 @@ pub struct Rotation {
     pub keeps_time: bool,
     /// The row's MAC, under the first root secret.
     pub mac: Vec<u8>,
+}
+
+/// Shows no hash.
+impl fmt::Debug for Rotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rotation")
+            .field("generation", &self.generation)
+            .field("idle", &self.idle)
+            .field("keeps_time", &self.keeps_time)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What logging out everywhere came to.
@@ -100,8 +112,8 @@ pub struct RaisedSubject {
 }
 
 /// Does not show which.
-impl core::fmt::Debug for RaisedSubject {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for RaisedSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RaisedSubject").field("at", &self.at).finish_non_exhaustive()
     }
 }

@@ -207,7 +207,7 @@ impl fmt::Display for RefreshRefusal {
 pub enum RefreshError {
     /// The token is refused: a 401 for a browser, `invalid_grant` for other clients (RFC 6749 §5.2).
     Refused(RefreshRefusal),
-    /// A scope is asked for that was not granted: `invalid_scope`. Nothing was consumed.
+    /// A scope is asked for that was not granted, or twice: `invalid_scope`. Nothing was consumed.
     Scope,
     /// The application's claims cannot stand in a token: a fault of the program, and a 500. Nothing was consumed.
     Token(MintError),
@@ -219,7 +219,7 @@ impl fmt::Display for RefreshError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(refusal) => write!(f, "the refresh token is refused: {refusal}"),
-            Self::Scope => f.write_str("a scope is asked for that was not granted"),
+            Self::Scope => f.write_str("a scope is asked for that was not granted, or twice"),
             Self::Token(error) => error.fmt(f),
             Self::Unavailable(error) => error.fmt(f),
         }

@@ -43,7 +43,7 @@ use crate::session::{
 };
 use crate::store::{RingStore, StoreError};
 use crate::time::StoreTime;
-use crate::token::{AccessToken, MAX_TEXT, MintError, Minted, TokenTimes};
+use crate::token::{AccessToken, MintError, Minted, TokenTimes, check_text};
 use crate::within::within;
 
 /// The longest that a store may take, and that what it said is gone by. A request waits for it.
@@ -166,7 +166,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// The subject is empty or has more than 1024 bytes, or the store cannot be asked.
+    /// The subject is empty, has more than 1024 bytes or a NUL, or the store cannot be asked.
     pub async fn attempt(&self, subject: impl Into<String>) -> Result<LoginAttempt, BeginError> {
         self.0.attempt(subject.into()).await
     }
@@ -328,6 +328,8 @@ impl Sessions {
 
     /// The sessions of a subject that are not over, the newest first: a page of at most 100, after this one.
     ///
+    /// A session that was not written with any of the root secrets is left out: nobody goes on with it.
+    ///
     /// # Errors
     ///
     /// The store cannot be asked.
@@ -337,10 +339,17 @@ impl Sessions {
         after: Option<ListedAfter>,
         limit: usize,
     ) -> Result<Vec<Session>, SessionsUnavailable> {
-        let store = &self.0.store;
-        let rows = store.list(&self.0.issuer_id, subject, after, limit.min(MAX_PAGE));
-        let rows = self.0.stored(rows).await?;
-        rows.iter().map(|row| self.0.known(row)).collect()
+        let (limit, mut after) = (limit.min(MAX_PAGE), after);
+        let mut sessions = Vec::new();
+        loop {
+            let wanted = limit - sessions.len();
+            let rows = self.0.store.list(&self.0.issuer_id, subject, after, wanted);
+            let rows = self.0.stored(rows).await?;
+            sessions.extend(rows.iter().filter_map(|row| self.0.own(row)));
+            let last = rows.last().filter(|_| rows.len() == wanted && sessions.len() < limit);
+            let Some(last) = last else { return Ok(sessions) };
+            after = Some(ListedAfter { created_at: last.created_at, id: last.id });
+        }
     }
 
     /// Logs a subject out everywhere, and deletes what is kept of it and no longer needed. Whether nothing is left.
@@ -352,6 +361,7 @@ impl Sessions {
     ///
     /// Those of [`end`](Self::end). Nothing was deleted then.
     pub async fn erase(&self, subject: &str) -> Result<bool, EndError> {
+        self.0.check_store_clock().await?;
         let before = self.0.time.wall().before(self.0.reach.max(LOGIN_LIMIT) + self.0.rule.skew);
         if self.0.stored(self.0.store.erase(&self.0.issuer_id, subject, before)).await? {
             return Ok(true);
@@ -448,6 +458,19 @@ impl Inner {
         Ok(())
     }
 
+    /// Whether the store's clock is the machine's, by which something is about to be deleted, or taken for all that ended.
+    async fn check_store_clock(&self) -> Result<(), SessionsUnavailable> {
+        let before = self.time.wall();
+        // Nobody's: for its clock.
+        let now = self.stored(self.store.subject(&self.issuer_id, "")).await?.now;
+        let off = now.since(self.time.wall()).max(before.since(now));
+        let skew = self.rule.skew;
+        if off > skew {
+            return Err(self.away(SessionsUnavailable::Clock { off, skew }));
+        }
+        Ok(())
+    }
+
     /// What was read at this time is still new enough to answer by.
     fn check_age(&self, elapsed: Duration) -> Result<(), SessionsUnavailable> {
         let took = self.time.elapsed().saturating_sub(elapsed);
@@ -464,16 +487,17 @@ impl Inner {
     }
 
     /// A session that this crate wrote, and nobody else.
+    fn own(&self, row: &SessionRow) -> Option<Session> {
+        Session::of(row).filter(|_| self.rows.is_authentic(row))
+    }
+
+    /// The same, of a session that somebody wants to go on with.
     fn known(&self, row: &SessionRow) -> Result<Session, SessionsUnavailable> {
-        let session = Session::of(row).filter(|_| self.rows.is_authentic(row));
-        session.ok_or_else(|| self.away(SessionsUnavailable::Foreign))
+        self.own(row).ok_or_else(|| self.away(SessionsUnavailable::Foreign))
     }
 
     async fn attempt(&self, subject: String) -> Result<LoginAttempt, BeginError> {
-        let length = subject.len();
-        if !(1..=MAX_TEXT).contains(&length) {
-            return Err(MintError::Text { claim: "sub", length }.into());
-        }
+        check_text("sub", &subject)?;
         let elapsed = self.time.elapsed();
         let read = self.stored(self.store.subject(&self.issuer_id, &subject)).await?;
         self.check_age(elapsed)?;

@@ -80,7 +80,10 @@ impl Inner {
         }
         let back = match look {
             Look::Lately => LATELY,
-            Look::All => self.reach,
+            Look::All => {
+                self.check_store_clock().await?;
+                self.reach
+            }
         };
         // The store's clock may be off by the skew, and is asked a moment later.
         let since = self.time.wall().before(back + self.rule.skew + SLOW);
@@ -117,6 +120,7 @@ impl Inner {
 
     /// Deletes what has been over for longer than anybody asks about, and than a token of it lives.
     pub(super) async fn prune(&self) -> Result<(), SessionsUnavailable> {
+        self.check_store_clock().await?;
         let before = self.time.wall().before(KEPT.max(self.reach) + self.rule.skew);
         let mut after = None;
         loop {

@@ -280,7 +280,12 @@ impl Inner {
         let Known { read, row, session } = known;
         let granted = session.scopes();
         let scopes = request.scopes.as_deref().unwrap_or(granted);
-        if !scopes.iter().all(|scope| granted.contains(scope)) {
+        let is_granted =
+            |at: usize, scope| granted.contains(scope) && !scopes[..at].contains(scope);
+        // First how many, which bounds the rest.
+        let are_granted = scopes.len() <= granted.len()
+            && scopes.iter().enumerate().all(|(at, scope)| is_granted(at, scope));
+        if !are_granted {
             return Err(RefreshError::Scope);
         }
         match self.answer(session).await? {

@@ -474,6 +474,8 @@ async fn fewer_scopes_hold_for_one_access_token_and_others_are_refused() {
         let refreshed = sessions.refresh(&request).await.expect("refreshed");
         assert_eq!(scope(refreshed), Some(json!(expected)));
     }
+    let twice = sessions.refresh(&request().scopes(["read", "read"])).await;
+    assert_eq!(twice.err(), Some(RefreshError::Scope));
     for asked in ["admin", "rea", "read write", ""] {
         let asked = sessions.refresh(&request().scopes([asked])).await;
         assert_eq!(asked.err(), Some(RefreshError::Scope));
@@ -789,6 +791,72 @@ async fn the_oldest_sessions_of_a_subject_end_when_there_are_too_many() {
     assert_eq!(rest.iter().map(Session::id).collect::<Vec<_>>(), ids[1..]);
 }
 
+/// As after the last step of a root secret's change.
+#[tokio::test]
+async fn a_session_of_another_root_secret_is_left_out_of_the_list_and_hides_no_other() {
+    let world = World::new();
+    let sessions = world.sessions().await;
+    let mut own = Vec::new();
+    for foreign in [true, false, true, true, false] {
+        world.advance(1);
+        let id = begin(&sessions).await.session.id();
+        match foreign {
+            true => world.store.inner.tamper(ISSUER, id, |row| row.mac = vec![0; 32]),
+            false => own.insert(0, id),
+        }
+    }
+    for page in [1, 2, 3] {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let sessions = sessions.list("alice", after, page).await.expect("a list");
+            listed.extend(sessions.iter().map(Session::id));
+            if sessions.len() < page {
+                break;
+            }
+            after = sessions
+                .last()
+                .map(|last| ListedAfter { created_at: last.created_at(), id: last.id() });
+        }
+        assert_eq!(listed, own, "{page} at a time");
+    }
+}
+
+#[tokio::test]
+async fn a_subject_that_no_database_takes_is_refused_before_one_is_asked() {
+    let world = World::new();
+    let sessions = world.sessions().await;
+    world.store.as_it_is();
+    let error = sessions.attempt("ali\0ce").await.expect_err("refused");
+    assert_eq!(error, BeginError::Token(MintError::Nul { claim: "sub" }));
+    assert_eq!(world.store.as_it_is(), 0);
+    let login = sessions.attempt("alice").await.expect("an attempt").succeeded("we\0b");
+    let error = sessions.begin(login).await.expect_err("refused");
+    assert_eq!(error, BeginError::Token(MintError::Nul { claim: "client_id" }));
+    assert!(world.events.lock().expect("no panic").is_empty());
+}
+
+/// It would delete what others have yet to revoke, or miss what ended.
+#[tokio::test]
+async fn a_process_whose_clock_is_wrong_deletes_nothing_and_says_so() {
+    let world = World::new();
+    let sessions = world.sessions().await;
+    let begun = begin(&sessions).await;
+    sessions.end(begun.session.id(), EndReason::SignedOut).await.expect("ended");
+    let now = world.time.wall();
+    for wrong in [now.before(seconds(2 * 86_400)), now.after(seconds(86_400))] {
+        world.store.inner.set_now(wrong);
+        let failed = sessions.catch_up().await;
+        let is_clock =
+            matches!(failed, Err(EndError::Unavailable(SessionsUnavailable::Clock { .. })));
+        assert!(is_clock, "{failed:?}");
+        assert!(sessions.erase("alice").await.is_err());
+    }
+    world.store.inner.set_now(now);
+    sessions.catch_up().await.expect("caught up");
+    let row = world.store.read(ISSUER, begun.session.id()).await.expect("a store").row;
+    assert!(row.is_some(), "it is kept for a day");
+}
+
 #[tokio::test]
 async fn a_user_ends_sessions_of_their_own_alone() {
     let world = World::new();
@@ -1101,7 +1169,7 @@ async fn a_retry_window_that_is_long_beside_an_access_token_needs_leave_and_is_b
     let access = seconds(60);
     let issuer = world.issuer_of(access).await;
     let build = async |window: RetryWindow| {
-        let builder = Sessions::builder(&issuer).store(MemorySessions::new());
+        let builder = Sessions::builder(&issuer).store(world.store.clone());
         let builder = builder.lifetimes(Lifetimes::aal2()).ask(async |_| Ok(Answer::go_on()));
         builder.retry_window(window).build().await.map(|_| ())
     };

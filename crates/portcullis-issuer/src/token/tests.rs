@@ -125,6 +125,8 @@ fn a_text_that_no_policy_would_take_is_refused_before_it_is_signed() {
         (user().session(""), text("sid", 0)),
         (user().acr(long.as_str()), text("acr", 1025)),
         (user().amr(["pwd", ""]), text("amr", 0)),
+        (AccessToken::of_user("root\0", "web"), Some(MintError::Nul { claim: "sub" })),
+        (AccessToken::of_user("alice", "\0"), Some(MintError::Nul { claim: "client_id" })),
         (user().scopes([""]), Some(MintError::Scope)),
         (user().scopes(["a b"]), Some(MintError::Scope)),
         (user().scopes(["a\"b"]), Some(MintError::Scope)),

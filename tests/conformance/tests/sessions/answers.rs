@@ -37,7 +37,7 @@ pub(crate) fn several() -> Answer {
 }
 
 pub(crate) fn away() -> Answer {
-    let detail = "Sessions cannot be asked for at the moment. Nothing was lost: try again.";
+    let detail = "Sessions cannot be asked for at the moment: try again.";
     let answer = problem(503, "Service Unavailable", detail, "sessions-unavailable");
     with(answer, "retry-after", "1")
 }

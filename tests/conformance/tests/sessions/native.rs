@@ -106,7 +106,7 @@ pub(crate) fn token_rows() -> Vec<Row> {
     let away = oauth_error(
         503,
         "temporarily_unavailable",
-        "Sessions cannot be asked for at the moment. Nothing was lost: try again.",
+        "Sessions cannot be asked for at the moment: try again.",
     );
     let away = with(away, "retry-after", "1");
     let fault = oauth_error(500, "server_error", "No access token can be issued for this session.");
@@ -141,6 +141,8 @@ pub(crate) fn token_rows() -> Vec<Row> {
         scoped("write+read", &granted(false, "write read")),
         scoped("admin", &invalid_scope).held(Held::Due),
         scoped("read+admin", &invalid_scope),
+        scoped("read+read", &invalid_scope),
+        scoped(&vec!["read"; 2000].join("+"), &invalid_scope),
         scoped("read++write", &invalid_scope),
         scoped("+", &invalid_scope),
         scoped("read%22", &invalid_scope),
