@@ -195,8 +195,14 @@ impl Service {
 
 /// Whether a user can be called so.
 fn is_name(name: &str) -> bool {
-    let is_plain = name.trim() == name && !name.chars().any(char::is_control);
+    let is_plain = name.trim() == name && !name.chars().any(is_unseen);
     is_plain && (1..=LONGEST_NAME).contains(&name.chars().count())
+}
+
+/// What no name shows, and two names could differ by: control characters, and those that join, separate or turn text around.
+fn is_unseen(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn check_new(password: &Password) -> Result<(), Refused> {

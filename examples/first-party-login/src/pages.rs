@@ -184,7 +184,7 @@ impl Form {
 
     fn field(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(field, _)| field == name)?;
-        Some(self.0.swap_remove(at).1)
+        Some(self.0.remove(at).1)
     }
 
     fn text(&mut self, name: &str) -> String {

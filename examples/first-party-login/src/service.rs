@@ -2,7 +2,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use portcullis::{Algorithm, Encoding, Policy, Revocable, Revocations, Secret, TokenSource};
+use portcullis::{Algorithm, Encoding, Policy, Revocations, Secret, TokenSource};
 use portcullis_issuer::ring::Schedule;
 use portcullis_issuer::routes::{NativeSessions, OwnSessions};
 use portcullis_issuer::{
@@ -83,7 +83,7 @@ impl Service {
             .lifetime(flags.access_lifetime)
             .root_secrets([Secret::file(&root_secret, Encoding::Base64url)])
             .ring(database.ring())
-            .revocations(revocations.clone())
+            .revocations(revocations)
             .schedule(schedule)
             .metadata("token_endpoint", format!("{}/oauth/token", flags.issuer))
             .metadata("revocation_endpoint", format!("{}/oauth/revoke", flags.issuer))
@@ -105,13 +105,11 @@ impl Service {
         let sessions = sessions(flags, &issuer, &database, users.clone()).await?;
         let browser = BrowserSessions::new(sessions.clone(), WEB)?;
         let native = NativeSessions::new(sessions.clone(), [NATIVE])?;
-        // What ended is refused with the next request: a session by its id, and all of a user by the version.
-        let enforced =
-            revocations.enforce([Revocable::Session, Revocable::Version, Revocable::Key]);
         let policy = issuer
             .policy_builder()
             .sources([TokenSource::bearer(), browser.access_cookie().into()])
-            .revocations(enforced.version_claims(["subject_version"]))
+            // What ended is refused with the next request, and what a stolen key signed.
+            .revocations(sessions.enforced())
             .build()?;
         let own = OwnSessions::new(sessions.clone(), policy.clone());
         let passwords = Passwords::new().await?;

@@ -9,7 +9,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, web};
 use axum::Router;
 use axum::routing::any;
-use portcullis::{Algorithm, Policy, Revocable, Revocations, Secret, TokenSource};
+use portcullis::{Algorithm, Policy, Revocations, Secret, TokenSource};
 use portcullis_axum::{Caller, SilentRefreshLayer, VerifyLayer};
 use portcullis_conformance::client::{self, Answer, Protocol, Request};
 use portcullis_conformance::doors::{Running, serve_actix, serve_axum};
@@ -55,12 +55,8 @@ impl Pages {
         let sessions = sessions.build().await.expect("sessions");
         let browser = BrowserSessions::new(sessions.clone(), "web").expect("a client");
         let source = TokenSource::from(browser.access_cookie());
-        let enforced = revocations.enforce([Revocable::Session, Revocable::Version]);
-        let policy = issuer
-            .policy_builder()
-            .sources([source])
-            .revocations(enforced.version_claims(["subject_version"]))
-            .build();
+        let policy =
+            issuer.policy_builder().sources([source]).revocations(sessions.enforced()).build();
         let policy = policy.expect("a policy");
         Self { silent: SilentRefresh::new(browser), policy, sessions, store }
     }

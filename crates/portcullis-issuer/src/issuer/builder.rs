@@ -168,7 +168,10 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
     /// that the list names is withdrawn, whatever the store says: a backup does not bring it back, and to lift it from the list
     /// does not either.
     ///
-    /// If you do not call it: tokens of a withdrawn key pass until verifiers fetch the keys anew.
+    /// [`Sessions`](crate::Sessions) of the issuer revoke there what ends, and have a policy
+    /// [enforce](crate::Sessions::enforced) it.
+    ///
+    /// If you do not call it: tokens of a withdrawn key pass until verifiers fetch the keys anew, and no sessions are built.
     pub fn revocations(mut self, revocations: Revocations) -> Self {
         self.state.parties.revocations = Some(revocations);
         self

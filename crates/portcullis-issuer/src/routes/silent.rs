@@ -290,7 +290,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use http::Request;
-    use portcullis::{Algorithm, Secret};
+    use portcullis::{Algorithm, Revocations, Secret};
     use tokio::sync::Semaphore;
     use tokio::task::yield_now;
 
@@ -316,6 +316,7 @@ mod tests {
                 .lifetime(Duration::from_secs(900))
                 .root_secrets([Secret::new("FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old")])
                 .ring(MemoryRing::new())
+                .revocations(Revocations::in_memory())
                 .refreshed_by_hand();
             let (opened, count) = (Arc::clone(&gate), Arc::clone(&asked));
             let sessions = Sessions::builder(&issuer.build().await.expect("an issuer"))

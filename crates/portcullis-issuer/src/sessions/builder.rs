@@ -251,9 +251,13 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
         if runtime.is_none() && !self.issuer.is_refreshed_by_hand() {
             faults.push(SessionsFault::NoRuntime);
         }
-        if !faults.is_empty() {
-            return Err(SessionsBuildError::Faults(faults));
+        let revocations = keeper.revocations().cloned();
+        if revocations.is_none() {
+            faults.push(SessionsFault::NoRevocations);
         }
+        let Some(revocations) = revocations.filter(|_| faults.is_empty()) else {
+            return Err(SessionsBuildError::Faults(faults));
+        };
         let skew = schedule.skew_allowed();
         // Instances with other settings issue longer ones.
         let held = keeper.held.load();
@@ -271,7 +275,7 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
             lifetimes,
             most,
             reach: longest + schedule.leeway_of_verifiers() + 2 * skew + MARGIN,
-            revocations: keeper.revocations().cloned(),
+            revocations,
             observers,
             counts: Counts::default(),
             time: Arc::clone(&keeper.time),
@@ -340,6 +344,8 @@ pub enum SessionsFault {
     NoSessions,
     /// Nothing would revoke what other processes ended.
     NoRuntime,
+    /// Access tokens would go on where their session ended.
+    NoRevocations,
 }
 
 impl fmt::Display for SessionsFault {
@@ -361,6 +367,9 @@ impl fmt::Display for SessionsFault {
             Self::NoSessions => f.write_str("a subject may have no session: say at least 1"),
             Self::NoRuntime => f.write_str(
                 "there is no tokio runtime that could look for what ended in the background: build the sessions inside of one, or have the issuer be `refreshed_by_hand` and call `catch_up` each second",
+            ),
+            Self::NoRevocations => f.write_str(
+                "the issuer has no list of revocations, so that access tokens would go on after a logout: build it with `.revocations(Revocations::in_memory())`, or with the list that a fleet shares",
             ),
         }
     }

@@ -16,7 +16,8 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use portcullis::{Revocations, UnixTime};
+use portcullis::revocation::EnforcedRevocations;
+use portcullis::{Revocable, Revocations, UnixTime};
 
 use self::any::{AnyIssuer, AnySessionStore};
 pub use self::builder::{
@@ -71,11 +72,11 @@ const MAX_PAGE: usize = 100;
 /// ```
 /// use std::time::Duration;
 ///
-/// use portcullis::{Algorithm, Encoding, Secret};
+/// use portcullis::{Algorithm, Encoding, Revocations, Secret};
 /// use portcullis_issuer::session::MemorySessions;
 /// use portcullis_issuer::store::MemoryRing;
 /// use portcullis_issuer::{
-///     Answer, Lifetimes, RefreshRequest, Sessions, TokenIssuer,
+///     Answer, EndReason, Lifetimes, RefreshRequest, Sessions, TokenIssuer,
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -87,6 +88,7 @@ const MAX_PAGE: usize = 100;
 ///     .lifetime(Duration::from_secs(15 * 60))
 ///     .root_secrets([Secret::encoded(text, Encoding::Base64url)])
 ///     .ring(MemoryRing::new())
+///     .revocations(Revocations::in_memory()) // in a fleet: over Redis
 ///     .build()
 ///     .await?;
 /// let sessions = Sessions::builder(&issuer)
@@ -105,6 +107,12 @@ const MAX_PAGE: usize = 100;
 /// let request = RefreshRequest::new(begun.refresh.as_str(), "web");
 /// let refreshed = sessions.refresh(&request).await?;
 /// assert_eq!(refreshed.session.id(), begun.session.id());
+///
+/// // An API refuses the token once the session has ended.
+/// let policy =
+///     issuer.policy_builder().revocations(sessions.enforced()).build()?;
+/// sessions.end(begun.session.id(), EndReason::SignedOut).await?;
+/// assert!(policy.verify_token(&refreshed.access.token).await.is_err());
 /// # Ok(()) }
 /// ```
 ///
@@ -125,7 +133,7 @@ struct Inner {
     most: usize,
     /// For how long a token may be about that was issued for a session that ended, and a little more.
     reach: Duration,
-    revocations: Option<Revocations>,
+    revocations: Revocations,
     observers: Observers,
     counts: Counts,
     time: Arc<dyn MachineTime>,
@@ -154,7 +162,8 @@ impl fmt::Debug for PreparedLogin {
 }
 
 impl Sessions {
-    /// Starts sessions of this issuer: with its access tokens, its root secrets and its list of revocations.
+    /// Starts sessions of this issuer: with its access tokens, its root secrets and its
+    /// [list of revocations](crate::TokenIssuerBuilder::revocations), which it must have.
     pub fn builder<S: RingStore>(issuer: &TokenIssuer<S>) -> SessionsBuilder<S, WantsSessionStore> {
         SessionsBuilder::new(issuer.clone())
     }
@@ -398,6 +407,17 @@ impl Sessions {
         self.0.time.wall().as_unix()
     }
 
+    /// What a policy asks of the list of revocations, so that it refuses the access tokens of sessions that ended, of subjects
+    /// that were logged out everywhere, and of signing keys that were withdrawn: for
+    /// [`PolicyBuilder::revocations`](portcullis::PolicyBuilder::revocations). Without it, access tokens go on until they expire.
+    ///
+    /// A token of a service has no session. Name such clients, by
+    /// [`service_clients`](EnforcedRevocations::service_clients).
+    pub fn enforced(&self) -> EnforcedRevocations {
+        let kinds = [Revocable::Session, Revocable::Version, Revocable::Key];
+        self.0.revocations.enforce(kinds).version_claims(["subject_version"])
+    }
+
     /// The identifier of their issuer (`iss`).
     pub fn issuer(&self) -> &str {
         &self.0.issuer_id
@@ -513,8 +533,7 @@ impl Inner {
 
     /// Whether the list of revocations names a higher version.
     fn is_outdated(&self, subject: &str, version: u64) -> bool {
-        let list = self.revocations.as_ref();
-        let needed = list.and_then(|list| list.version_needed(&self.issuer_id, subject));
+        let needed = self.revocations.version_needed(&self.issuer_id, subject);
         needed.is_some_and(|needed| version < needed)
     }
 

@@ -54,7 +54,7 @@ impl Inner {
     }
 
     async fn revoke(&self, what: Revocation) -> Result<(), EndError> {
-        let Some(list) = &self.revocations else { return Ok(()) };
+        let list = &self.revocations;
         let is_there = match &what {
             // One entry stands for all versions.
             Revocation::Version { subject, current, .. } => {
@@ -75,9 +75,6 @@ impl Inner {
 
     /// Revokes what ended, as far as the list does not have it.
     pub(super) async fn revoke_what_ended(&self, look: Look) -> Result<(), EndError> {
-        if self.revocations.is_none() {
-            return Ok(());
-        }
         let back = match look {
             Look::Lately => LATELY,
             Look::All => {

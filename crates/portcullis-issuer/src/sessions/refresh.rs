@@ -345,7 +345,7 @@ impl Inner {
     pub(super) fn is_revoked(&self, session: String) -> bool {
         let issuer = self.issuer_id.clone();
         let session = Revocation::Session { issuer, session, until: None };
-        self.revocations.as_ref().is_some_and(|list| list.is_revoked(&session))
+        self.revocations.is_revoked(&session)
     }
 }
 

@@ -1163,6 +1163,25 @@ async fn every_fault_of_sessions_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn without_a_list_of_revocations_no_session_begins() {
+    let world = World::new();
+    let issuer = TokenIssuer::builder(ISSUER)
+        .algorithm(Algorithm::ES256)
+        .audiences(["https://orders.example"])
+        .lifetime(ACCESS)
+        .root_secrets([Secret::new(ROOT)])
+        .ring(world.ring.clone())
+        .time(Arc::new(world.time.clone()))
+        .refreshed_by_hand();
+    let issuer = issuer.build().await.expect("an issuer");
+    let sessions = Sessions::builder(&issuer).store(world.store.clone());
+    let sessions = sessions.lifetimes(Lifetimes::aal2()).ask(async |_| Ok(Answer::go_on()));
+    let error = sessions.build().await.expect_err("refused");
+    assert_eq!(error, SessionsBuildError::Faults(vec![SessionsFault::NoRevocations]));
+    assert!(format!("{error:?}").contains(".revocations(Revocations::in_memory())"));
+}
+
+#[tokio::test]
 async fn a_retry_window_that_is_long_beside_an_access_token_needs_leave_and_is_bounded_all_the_same()
  {
     let world = World::new();

@@ -18,6 +18,10 @@ async fn a_session_goes_from_sign_up_to_log_out(place: &Place) {
     let taken = client.post_json("/api/signup", &taken).await;
     assert_eq!((taken.status, taken.text("code")), (409, "name-taken".to_owned()));
 
+    // Nor one that looks alike.
+    let alike = json!({ "name": "ali\u{200b}ce", "password": "another password" });
+    assert_eq!(client.post_json("/api/signup", &alike).await.status, 400);
+
     // Who guesses learns nothing of who is here.
     let guess = async |name| {
         let guess = json!({ "name": name, "password": "another password" });

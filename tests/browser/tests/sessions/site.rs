@@ -9,7 +9,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use portcullis::{Algorithm, Policy, Revocable, Revocations, Secret, TokenSource};
+use portcullis::{Algorithm, Policy, Revocations, Secret, TokenSource};
 use portcullis_axum::{AxumRequest, Caller};
 use portcullis_browser::{API, Service, Stage};
 use portcullis_issuer::session::{MemorySessions, SessionRow, SessionStore as _};
@@ -58,11 +58,10 @@ impl Site {
             .ask(async |_| Ok(Answer::go_on()));
         let sessions = sessions.build().await.expect("sessions");
         let browser = BrowserSessions::new(sessions.clone(), "web").expect("a client");
-        let enforced = revocations.enforce([Revocable::Session, Revocable::Version]);
         let policy = issuer
             .policy_builder()
             .sources([TokenSource::from(browser.access_cookie())])
-            .revocations(enforced.version_claims(["subject_version"]))
+            .revocations(sessions.enforced())
             .build()
             .expect("a policy");
         Self {

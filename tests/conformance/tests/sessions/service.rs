@@ -9,8 +9,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use portcullis::routes::{BoundedBody, Reply};
 use portcullis::{
-    Algorithm, Policy, RequestView, Requirement, Revocable, Revocations, Secret, TokenSource,
-    UnixTime,
+    Algorithm, Policy, RequestView, Requirement, Revocations, Secret, TokenSource, UnixTime,
 };
 use portcullis_actix::ActixRequest;
 use portcullis_axum::AxumRequest;
@@ -145,11 +144,9 @@ impl Service {
         let sessions = sessions.build().await.expect("sessions");
         let browser = BrowserSessions::new(sessions.clone(), "web").expect("a client");
         let browser = browser.allowed_origins([APP]).expect("an origin");
-        let kinds = [Revocable::Session, Revocable::Version];
-        let enforced = revocations.enforce(kinds).version_claims(["subject_version"]);
         let policy = issuer
             .policy_builder()
-            .revocations(enforced)
+            .revocations(sessions.enforced())
             .sources([TokenSource::bearer(), browser.access_cookie().into()])
             .build()
             .expect("a policy");

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::routing::get;
-use portcullis::{Revocable, Revocations, TokenSource};
+use portcullis::{Revocations, TokenSource};
 use portcullis_axum::{Caller, SilentRefreshLayer, VerifyLayer};
 use portcullis_issuer::BrowserSessions;
 use portcullis_issuer::routes::SilentRefresh;
@@ -37,11 +37,10 @@ impl Pages {
         let store = SessionsIn::open(&database.url).await;
         let sessions = sessions(&issuer, store).await.expect("sessions");
         let browser = BrowserSessions::new(sessions.clone(), "web").expect("a client");
-        let enforced = revocations.enforce([Revocable::Session, Revocable::Version]);
         let policy = issuer
             .policy_builder()
             .sources([TokenSource::from(browser.access_cookie())])
-            .revocations(enforced.version_claims(["subject_version"]))
+            .revocations(sessions.enforced())
             .build()
             .expect("a policy");
         let app = Router::new()

@@ -27,7 +27,7 @@ use std::fmt::Display;
 use std::io::{self, BufRead as _};
 
 use portcullis::error::RevocationError;
-use portcullis::{Policy, Revocable, Revocations};
+use portcullis::{Policy, Revocations};
 use portcullis_issuer::{EndReason, RefreshError, RefreshRefusal, RefreshRequest, Sessions};
 use portcullis_redis::RedisRevocations;
 
@@ -75,11 +75,10 @@ impl Logins {
                 [url] => RedisRevocations::server(url)?.connect().await?,
                 _ => Revocations::in_memory(),
             };
-            let issuer = login_issuer(ring.clone(), revocations.clone()).await?;
-            let enforced = revocations.enforce([Revocable::Session, Revocable::Version]);
-            let enforced = enforced.version_claims(["subject_version"]);
-            let policy = issuer.policy_builder().revocations(enforced).build()?;
-            self.sessions = Some((sessions(&issuer, self.store.clone()).await?, policy));
+            let issuer = login_issuer(ring.clone(), revocations).await?;
+            let sessions = sessions(&issuer, self.store.clone()).await?;
+            let policy = issuer.policy_builder().revocations(sessions.enforced()).build()?;
+            self.sessions = Some((sessions, policy));
             return Ok(Some("done".to_owned()));
         }
         let Some((sessions, policy)) = &self.sessions else { return Ok(None) };
