@@ -1,7 +1,10 @@
 //! The clocks of the machine that an instance runs on.
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+
+use portcullis::{Clock, UnixTime};
 
 use crate::time::StoreTime;
 
@@ -30,5 +33,28 @@ impl MachineTime for Machine {
 
     fn wall(&self) -> StoreTime {
         SystemTime::now().into()
+    }
+}
+
+/// The clock of a test, in the place of both.
+#[derive(Debug)]
+pub(crate) struct Clocked {
+    clock: Arc<dyn Clock>,
+    since: UnixTime,
+}
+
+impl Clocked {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { since: clock.now(), clock }
+    }
+}
+
+impl MachineTime for Clocked {
+    fn elapsed(&self) -> Duration {
+        self.clock.now().saturating_since(self.since)
+    }
+
+    fn wall(&self) -> StoreTime {
+        self.clock.now().into()
     }
 }

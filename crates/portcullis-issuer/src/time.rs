@@ -54,6 +54,13 @@ impl fmt::Display for StoreTime {
     }
 }
 
+impl From<UnixTime> for StoreTime {
+    /// The moment at which that second begins.
+    fn from(time: UnixTime) -> Self {
+        Self::from_millis(time.0.saturating_mul(1000))
+    }
+}
+
 impl From<std::time::SystemTime> for StoreTime {
     /// Whole milliseconds, rounded down. A time before 1970 counts as its beginning.
     fn from(time: std::time::SystemTime) -> Self {

@@ -3,7 +3,7 @@ use core::time::Duration;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use portcullis::{Algorithm, Revocations, Secret};
+use portcullis::{Algorithm, Clock, Revocations, Secret};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
@@ -12,7 +12,7 @@ use super::{LONGEST_LIFETIME, SessionKeys, TokenIssuer};
 use crate::debug_as_displayed::debug_as_displayed;
 use crate::keeper::{IssuerEvent, Parties, RingError, RingKeeper, Settings, Wanted, keep_fresh};
 use crate::key::{ExistingKey, SigningKey};
-use crate::machine::{Machine, MachineTime};
+use crate::machine::{Clocked, Machine, MachineTime};
 use crate::ring::{Schedule, ScheduleFault};
 use crate::root::{RootFault, RootSecrets};
 use crate::seal::Seal;
@@ -59,6 +59,8 @@ pub struct Complete<S> {
     metadata: Map<String, Value>,
     is_refreshed_by_hand: bool,
     time: Arc<dyn MachineTime>,
+    /// The one of a test.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl<S> fmt::Debug for Complete<S> {
@@ -131,6 +133,7 @@ impl TokenIssuerBuilder<WantsRing> {
             metadata: Map::new(),
             is_refreshed_by_hand: false,
             time: Arc::new(Machine::new()),
+            clock: None,
         };
         TokenIssuerBuilder { issuer: self.issuer, state }
     }
@@ -212,6 +215,17 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
         self
     }
 
+    /// Goes by this clock, for tests of your own in which time passes: a `FixedClock` of `portcullis-testkit`. Give the stores
+    /// and the list of revocations the same. [Its policies](TokenIssuer::policy_builder) go by it, too.
+    ///
+    /// If you do not call it: by the machine's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        self.state.time = Arc::new(Clocked::new(Arc::clone(&clock)));
+        self.state.clock = Some(clock);
+        self
+    }
+
     #[cfg(test)]
     pub(crate) fn time(mut self, time: Arc<dyn MachineTime>) -> Self {
         self.state.time = time;
@@ -235,6 +249,7 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
             metadata,
             is_refreshed_by_hand,
             time,
+            clock,
         } = self.state;
         let mut faults = Vec::new();
         if self.issuer.is_empty() {
@@ -273,8 +288,8 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
         let session_keys = SessionKeys::of(&root, &self.issuer);
         let settings = Settings { issuer: self.issuer, algorithm, schedule, lifetime };
         let keeper = RingKeeper::new(settings, &root, store, parties, time);
-        let issuer =
-            TokenIssuer::new(keeper, session_keys, is_refreshed_by_hand, audiences, publication);
+        let by_hand = is_refreshed_by_hand;
+        let issuer = TokenIssuer::new(keeper, session_keys, by_hand, audiences, publication, clock);
         // What it issues has to pass. Asked before anything is written.
         if let Err(refused) = issuer.policy_builder().build() {
             let fault = IssuerFault::Policy { reason: refused.to_string() };

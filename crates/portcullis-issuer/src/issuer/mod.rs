@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis::{Algorithm, Issuer, Keys, Policy, PolicyBuilder, TokenType};
+use portcullis::{Algorithm, Clock, Issuer, Keys, Policy, PolicyBuilder, TokenType};
 use serde::Serialize;
 
 pub use self::builder::{
@@ -72,6 +72,8 @@ struct Inner<S> {
     publication: Publication,
     /// How many tokens it minted.
     minted: AtomicU64,
+    /// The one of a test.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl TokenIssuer<()> {
@@ -89,6 +91,7 @@ impl<S: RingStore> TokenIssuer<S> {
         is_refreshed_by_hand: bool,
         audiences: Vec<String>,
         publication: Publication,
+        clock: Option<Arc<dyn Clock>>,
     ) -> Self {
         let settings = &keeper.settings;
         let terms = TokenTerms::new(&settings.issuer, &audiences, settings.lifetime);
@@ -102,6 +105,7 @@ impl<S: RingStore> TokenIssuer<S> {
             terms,
             publication,
             minted,
+            clock,
         }))
     }
 
@@ -225,10 +229,14 @@ impl<S: RingStore> TokenIssuer<S> {
             .keys(self.keys())
             .audiences(self.0.audiences.iter().map(String::as_str))
             .token_types([TokenType::AccessToken]);
-        Policy::builder()
+        let builder = Policy::builder()
             .issuer(issuer)
             .max_lifetime(LONGEST_LIFETIME)
-            .leeway(self.0.keeper.settings.schedule.leeway_of_verifiers())
+            .leeway(self.0.keeper.settings.schedule.leeway_of_verifiers());
+        match &self.0.clock {
+            Some(clock) => builder.clock(Arc::clone(clock)),
+            None => builder,
+        }
     }
 
     /// This issuer's keys, for a policy of one's own in this process. Shared secrets are among them, where the issuer signs with

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use portcullis::Clock;
+
 use super::id::SessionId;
 use super::reason::EndReason;
 use super::row::{Ended, SessionRow, SessionVersion};
@@ -23,8 +25,10 @@ pub struct MemorySessions(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     issuers: BTreeMap<String, OfIssuer>,
-    /// `None`: the machine's clock.
+    /// At which time the store's clock stands.
     now: Option<StoreTime>,
+    /// `None`: the machine's.
+    clock: Option<Arc<dyn Clock>>,
     fault: Option<StoreError>,
 }
 
@@ -39,13 +43,32 @@ struct Subject {
     raised_at: StoreTime,
 }
 
+impl Inner {
+    fn now(&self) -> StoreTime {
+        let clock = || match &self.clock {
+            Some(clock) => clock.now().into(),
+            None => SystemTime::now().into(),
+        };
+        self.now.unwrap_or_else(clock)
+    }
+}
+
 impl MemorySessions {
     /// No session yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Stops the store's clock at this time, for tests.
+    /// Goes by this clock, for tests: give the issuer [the same](crate::TokenIssuerBuilder::clock).
+    ///
+    /// If you do not call it: by the machine's.
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|inner| inner.clock = Some(Arc::new(clock)));
+        self
+    }
+
+    /// Stops the store's clock at this time, for tests of what becomes of a wrong one.
     pub fn set_now(&self, now: StoreTime) {
         self.with(|inner| inner.now = Some(now));
     }
@@ -76,7 +99,7 @@ impl MemorySessions {
         ready(self.with(|inner| match &inner.fault {
             Some(fault) => Err(fault.clone()),
             None => {
-                let now = inner.now.unwrap_or_else(|| SystemTime::now().into());
+                let now = inner.now();
                 Ok(act(inner.issuers.entry(issuer.to_owned()).or_default(), now))
             }
         }))

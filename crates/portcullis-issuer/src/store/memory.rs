@@ -3,6 +3,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use portcullis::Clock;
+
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
 use crate::time::StoreTime;
 
@@ -15,10 +17,22 @@ pub struct MemoryRing(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     rings: HashMap<String, (RingVersion, StoredRing)>,
-    /// `None`: the machine's clock.
+    /// At which time the store's clock stands.
     now: Option<StoreTime>,
+    /// `None`: the machine's.
+    clock: Option<Arc<dyn Clock>>,
     fault: Option<StoreError>,
     is_empty: bool,
+}
+
+impl Inner {
+    fn now(&self) -> StoreTime {
+        let clock = || match &self.clock {
+            Some(clock) => clock.now().into(),
+            None => SystemTime::now().into(),
+        };
+        self.now.unwrap_or_else(clock)
+    }
 }
 
 impl MemoryRing {
@@ -27,7 +41,16 @@ impl MemoryRing {
         Self::default()
     }
 
-    /// Stops the store's clock at this time, for tests.
+    /// Goes by this clock, for tests: give the issuer [the same](crate::TokenIssuerBuilder::clock).
+    ///
+    /// If you do not call it: by the machine's.
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|inner| inner.clock = Some(Arc::new(clock)));
+        self
+    }
+
+    /// Stops the store's clock at this time, for tests of what becomes of a wrong one.
     pub fn set_now(&self, now: StoreTime) {
         self.with(|inner| inner.now = Some(now));
     }
@@ -57,7 +80,7 @@ impl RingStore for MemoryRing {
         ready(self.with(|inner| match &inner.fault {
             Some(fault) => Err(fault.clone()),
             None => Ok(LoadedRing {
-                now: inner.now.unwrap_or_else(|| SystemTime::now().into()),
+                now: inner.now(),
                 ring: inner.rings.get(issuer).filter(|_| !inner.is_empty).cloned(),
             }),
         }))

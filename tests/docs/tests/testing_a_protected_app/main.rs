@@ -44,6 +44,7 @@ mod first;
 mod handlers;
 mod keys;
 mod openapi;
+mod own_login;
 mod policies;
 mod policy_file;
 mod preset;
@@ -60,7 +61,7 @@ fn bare(code: &str) -> String {
 #[test]
 fn each_block_of_the_page_is_run_here() {
     const PAGE: &str = include_str!("../../../../docs/guide/testing.md");
-    const FILES: [&str; 13] = [
+    const FILES: [&str; 14] = [
         include_str!("main.rs"),
         include_str!("actix.rs"),
         include_str!("cookies.rs"),
@@ -68,6 +69,7 @@ fn each_block_of_the_page_is_run_here() {
         include_str!("handlers.rs"),
         include_str!("keys.rs"),
         include_str!("openapi.rs"),
+        include_str!("own_login.rs"),
         include_str!("policies.rs"),
         include_str!("policy_file.rs"),
         include_str!("preset.rs"),
