@@ -132,15 +132,20 @@ pub enum RootFault {
 
 impl fmt::Display for RootFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const WAY_OUT: &str = "make one with `openssl rand -base64 32 | tr '+/' '-_' | tr -d '=\\n'` and `Secret::encoded(text, Encoding::Base64url)`";
         match self {
             Self::Count { found } => write!(
                 f,
                 "there are {found} root secrets, and 1 to {MAX_SECRETS} are accepted: one, or two while you replace it"
             ),
+            // Nobody else is given it.
+            Self::Secret { at, fault: SecretFault::Weak(weakness) } => {
+                write!(f, "root secret {}: it {weakness}; {WAY_OUT}", at + 1)
+            }
             Self::Secret { at, fault } => write!(f, "root secret {}: {fault}", at + 1),
             Self::TooShort { at, found } => write!(
                 f,
-                "root secret {}: it has {found} bytes, and at least {MIN_LENGTH} are needed; make one with `openssl rand -base64 32 | tr '+/' '-_' | tr -d '=\\n'` and `Secret::encoded(text, Encoding::Base64url)`",
+                "root secret {}: it has {found} bytes, and at least {MIN_LENGTH} are needed; {WAY_OUT}",
                 at + 1
             ),
             Self::Twice { at } => write!(f, "root secret {}: it is the same as one before", at + 1),

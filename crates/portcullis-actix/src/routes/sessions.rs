@@ -20,41 +20,29 @@ use crate::request::ActixRequest;
 /// use actix_web::{App, HttpRequest, HttpResponse};
 /// use portcullis_actix::ActixRequest;
 /// use portcullis_issuer::routes::SessionRouteError;
-/// use portcullis_issuer::{BeginError, BrowserSessions, Sessions};
+/// use portcullis_issuer::{BrowserSessions, Sessions};
 ///
 /// async fn login(
 ///     sessions: Data<Sessions>,
 ///     browser: Data<BrowserSessions>,
 ///     request: HttpRequest,
 /// ) -> HttpResponse {
-///     // Not from another site.
-///     let login = match browser.check_login(&ActixRequest(&request)) {
-///         Ok(login) => login,
-///         Err(error) => return portcullis_actix::respond(error.reply()),
-///     };
-///     let begun = async {
+///     let cookies = async {
+///         // Not from another site.
+///         let login = browser.check_login(&ActixRequest(&request))?;
 ///         let attempt = sessions.attempt("alice").await?;
 ///         // Look at the password here.
-///         sessions.begin(login.succeeded(attempt)).await
+///         let begun = sessions.begin(login.succeeded(attempt)).await?;
+///         Ok::<_, SessionRouteError>(login.cookies(&begun)?)
 ///     };
-///     let begun = match begun.await {
-///         Ok(begun) => begun,
-///         Err(BeginError::Unavailable(_)) => {
-///             return HttpResponse::ServiceUnavailable().finish();
-///         }
-///         Err(_) => return HttpResponse::Unauthorized().finish(),
-///     };
-///     match login.cookies(&begun) {
+///     match cookies.await {
 ///         Ok(cookies) => {
 ///             let mut response = HttpResponse::Ok().body("Welcome, Alice.");
 ///             let headers = response.headers_mut();
 ///             portcullis_actix::add_session_cookies(&cookies, headers);
 ///             response
 ///         }
-///         Err(error) => {
-///             let error = SessionRouteError::from(error);
-///             portcullis_actix::respond(error.reply())
-///         }
+///         Err(error) => portcullis_actix::respond(error.reply()),
 ///     }
 /// }
 ///

@@ -17,44 +17,31 @@ use crate::request::AxumRequest;
 /// ```
 /// use axum::Router;
 /// use axum::extract::{Request, State};
-/// use axum::http::StatusCode;
 /// use axum::response::{IntoResponse, Response};
 /// use axum::routing::post;
 /// use portcullis_axum::AxumRequest;
 /// use portcullis_issuer::routes::SessionRouteError;
-/// use portcullis_issuer::{BeginError, BrowserSessions, Sessions};
+/// use portcullis_issuer::{BrowserSessions, Sessions};
 ///
 /// async fn login(
 ///     State((sessions, browser)): State<(Sessions, BrowserSessions)>,
 ///     request: Request,
 /// ) -> Response {
-///     // Not from another site.
-///     let login = match browser.check_login(&AxumRequest::from(&request)) {
-///         Ok(login) => login,
-///         Err(error) => return portcullis_axum::respond(error.reply()),
-///     };
-///     let begun = async {
+///     let cookies = async move {
+///         // Not from another site.
+///         let login = browser.check_login(&AxumRequest::from(&request))?;
 ///         let attempt = sessions.attempt("alice").await?;
 ///         // Look at the password here.
-///         sessions.begin(login.succeeded(attempt)).await
+///         let begun = sessions.begin(login.succeeded(attempt)).await?;
+///         Ok::<_, SessionRouteError>(login.cookies(&begun)?)
 ///     };
-///     let begun = match begun.await {
-///         Ok(begun) => begun,
-///         Err(BeginError::Unavailable(_)) => {
-///             return StatusCode::SERVICE_UNAVAILABLE.into_response();
-///         }
-///         Err(_) => return StatusCode::UNAUTHORIZED.into_response(),
-///     };
-///     match login.cookies(&begun) {
+///     match cookies.await {
 ///         Ok(cookies) => {
 ///             let mut response = "Welcome, Alice.".into_response();
 ///             cookies.add_to(response.headers_mut());
 ///             response
 ///         }
-///         Err(error) => {
-///             let error = SessionRouteError::from(error);
-///             portcullis_axum::respond(error.reply())
-///         }
+///         Err(error) => portcullis_axum::respond(error.reply()),
 ///     }
 /// }
 ///

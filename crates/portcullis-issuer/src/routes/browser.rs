@@ -48,44 +48,31 @@ const BODY: usize = 1024;
 ///
 /// Refusals are problem details (RFC 9457), write no cookie, and are `Cache-Control: no-store`, as every answer is.
 ///
-/// The login is a route of your own:
+/// The login is a route of your own. Each of its errors has a [reply](SessionRouteError::reply), and so have the cookies:
 ///
 /// ```
 /// # use portcullis::RequestView;
 /// # use portcullis::routes::Reply;
-/// # use portcullis_issuer::{BeginError, Sessions};
+/// # use portcullis_issuer::Sessions;
 /// use portcullis_issuer::BrowserSessions;
-/// use portcullis_issuer::routes::SessionRouteError;
+/// use portcullis_issuer::routes::{SessionCookies, SessionRouteError};
 ///
-/// # struct User { id: String }
-/// # async fn check_password(_: &str, _: &str) -> Option<User> { None }
-/// # fn failed(_: BeginError) -> Reply<SessionRouteError> { Reply::not_found() }
-/// # fn wrong_password() -> Reply<SessionRouteError> { Reply::not_found() }
+/// # async fn check_password(_: &str, _: &str) -> Option<()> { None }
 /// async fn login(
 ///     sessions: &Sessions,
 ///     browser: &BrowserSessions,
 ///     request: &impl RequestView,
-///     (name, password): (&str, &str),
-/// ) -> Reply<SessionRouteError> {
+///     (id, password): (&str, &str),
+/// ) -> Result<Option<SessionCookies>, SessionRouteError> {
 ///     // Not from another site, which would log the user into its own account.
-///     let login = match browser.check_login(request) {
-///         Ok(login) => login,
-///         Err(error) => return error.reply(),
-///     };
-///     let attempt = match sessions.attempt(name).await {
-///         Ok(attempt) => attempt,
-///         Err(error) => return failed(error),
-///     };
-///     if check_password(name, password).await.is_none() {
-///         return wrong_password();
+///     let login = browser.check_login(request)?;
+///     let attempt = sessions.attempt(id).await?;
+///     if check_password(id, password).await.is_none() {
+///         return Ok(None); // an answer of yours
 ///     }
-///     match sessions.begin(login.succeeded(attempt).remember(true)).await {
-///         Ok(begun) => match login.cookies(&begun) {
-///             Ok(cookies) => cookies.reply(),
-///             Err(error) => SessionRouteError::from(error).reply(),
-///         },
-///         Err(error) => failed(error),
-///     }
+///     let login_of_user = login.succeeded(attempt).remember(true);
+///     let begun = sessions.begin(login_of_user).await?;
+///     Ok(Some(login.cookies(&begun)?))
 /// }
 /// # let _ = |sessions: Sessions| BrowserSessions::new(sessions, "web");
 /// ```

@@ -9,7 +9,7 @@ use portcullis::routes::{BodyFault, FormError, Problem, Reply};
 use portcullis::source::CookieError;
 
 use crate::debug_as_displayed::debug_as_displayed;
-use crate::sessions::{EndError, RefreshError, SessionsUnavailable};
+use crate::sessions::{BeginError, EndError, RefreshError, SessionsUnavailable};
 
 /// Why a route of sessions did not do what was asked: for logs, and for the extensions of the response. It names nobody, and
 /// shows no token.
@@ -44,6 +44,8 @@ pub enum SessionRouteError {
     Page,
     /// There is no such session of the user.
     NoSuchSession,
+    /// A login of your own did not begin a session.
+    Begin(BeginError),
     /// The session does not go on.
     Refresh(RefreshError),
     /// The session is not over for everybody.
@@ -132,7 +134,18 @@ impl SessionRouteError {
                 "No such session",
                 "The user has no such session.",
             ),
-            Self::Refresh(RefreshError::Unavailable(_)) | Self::List(_) => problem(
+            // The same for all, and for a password that is wrong: who guesses learns nothing.
+            Self::Begin(BeginError::LoggedOut | BeginError::TooOld | BeginError::Refused(_)) => {
+                problem(
+                    StatusCode::UNAUTHORIZED,
+                    "login-refused",
+                    "Not logged in",
+                    "Nobody is logged in by that: try again.",
+                )
+            }
+            Self::Begin(BeginError::Unavailable(_))
+            | Self::Refresh(RefreshError::Unavailable(_))
+            | Self::List(_) => problem(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "sessions-unavailable",
                 "Temporarily unavailable",
@@ -144,26 +157,34 @@ impl SessionRouteError {
                 "Temporarily unavailable",
                 "The session may not have ended everywhere: try again.",
             ),
-            Self::Refresh(RefreshError::Scope | RefreshError::Token(_)) | Self::Unwritable(_) => {
-                problem(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "misconfigured",
-                    "Server misconfigured",
-                    "No access token can be issued for this session.",
-                )
-            }
+            Self::Begin(BeginError::Token(_))
+            | Self::Refresh(RefreshError::Scope | RefreshError::Token(_))
+            | Self::Unwritable(_) => problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "misconfigured",
+                "Server misconfigured",
+                "No access token can be issued for this session.",
+            ),
         }
     }
 
     #[cfg(feature = "tracing")]
     fn trace(&self) {
         match self {
-            Self::Refresh(RefreshError::Token(_)) | Self::Unwritable(_) => {
+            Self::Begin(BeginError::Token(_))
+            | Self::Refresh(RefreshError::Token(_))
+            | Self::Unwritable(_) => {
                 tracing::error!(error = %self, "a session does not go on");
             }
             // Sessions say so themselves: once, until they go on.
-            Self::Refresh(RefreshError::Unavailable(_)) | Self::End(_) | Self::List(_) => {
+            Self::Begin(BeginError::Unavailable(_))
+            | Self::Refresh(RefreshError::Unavailable(_))
+            | Self::End(_)
+            | Self::List(_) => {
                 tracing::debug!(error = %self, "sessions are not available");
+            }
+            Self::CrossSite(_) => {
+                tracing::info!(error = %self, "a request about a session was refused");
             }
             // Anybody can cause these, and as often as they like.
             _ => tracing::debug!(error = %self, "a request about a session was refused"),
@@ -188,7 +209,7 @@ impl fmt::Display for SessionRouteError {
         match self {
             Self::Method => f.write_str("the route does not have this method"),
             Self::CrossSite(_) => f.write_str(
-                "the request did not come from a page of the service: `allowed_origins` names the other origins that may send it",
+                "the request did not come from a page of the service: `allowed_origins` names the other origins that may send it, and a program that is no browser says `Sec-Fetch-Site: same-origin`",
             ),
             Self::Cookie(SourceError::Several) => {
                 f.write_str("the request carries more than one refresh cookie")
@@ -204,6 +225,7 @@ impl fmt::Display for SessionRouteError {
             ),
             Self::Page => f.write_str("the query does not say which page of the list is asked for"),
             Self::NoSuchSession => f.write_str("the user has no such session"),
+            Self::Begin(error) => error.fmt(f),
             Self::Refresh(error) => error.fmt(f),
             Self::End(error) => error.fmt(f),
             Self::List(error) => error.fmt(f),
@@ -222,6 +244,12 @@ impl From<FormError> for SessionRouteError {
             FormError::Body(fault) => Self::Body(fault),
             _ => Self::MediaType,
         }
+    }
+}
+
+impl From<BeginError> for SessionRouteError {
+    fn from(error: BeginError) -> Self {
+        Self::Begin(error)
     }
 }
 

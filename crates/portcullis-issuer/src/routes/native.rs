@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::client::{self, ClientFault};
 use super::error::SessionRouteError;
 use crate::refresh::RefreshToken;
-use crate::sessions::{Begun, RefreshError, RefreshRequest, Sessions};
+use crate::sessions::{BeginError, Begun, RefreshError, RefreshRequest, Sessions};
 use crate::token::Minted;
 
 /// The largest body. Of a form, the scopes may be long; a refresh token has some hundred bytes.
@@ -273,12 +273,16 @@ fn texts(error: &SessionRouteError) -> (StatusCode, &'static str, &'static str) 
         Error::Refresh(RefreshError::Scope) => {
             (StatusCode::BAD_REQUEST, "invalid_scope", "A scope was not granted.")
         }
-        Error::Refresh(RefreshError::Token(_)) | Error::Unwritable(_) => (
+        Error::Begin(BeginError::Token(_))
+        | Error::Refresh(RefreshError::Token(_))
+        | Error::Unwritable(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "server_error",
             "No access token can be issued for this session.",
         ),
-        Error::Refresh(RefreshError::Unavailable(_)) | Error::List(_) => (
+        Error::Begin(BeginError::Unavailable(_))
+        | Error::Refresh(RefreshError::Unavailable(_))
+        | Error::List(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
             "Sessions cannot be asked for at the moment: try again.",
@@ -293,6 +297,7 @@ fn texts(error: &SessionRouteError) -> (StatusCode, &'static str, &'static str) 
         | Error::CrossSite(_)
         | Error::Cookie(_)
         | Error::Page
-        | Error::NoSuchSession => invalid("The request is not a POST of a form."),
+        | Error::NoSuchSession
+        | Error::Begin(_) => invalid("The request is not a POST of a form."),
     }
 }

@@ -4,6 +4,8 @@ use core::str::FromStr;
 
 use aws_lc_rs::rand;
 use base64::prelude::*;
+use portcullis::VerifiedToken;
+use serde::Deserialize;
 
 use crate::key::KeyError;
 
@@ -20,6 +22,16 @@ impl SessionId {
     /// The session of these bytes, as a store keeps them.
     pub const fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
         Self(bytes)
+    }
+
+    /// The session that an access token is of (`sid`). `None`: it is of none, as the token of a service, or of somebody else's.
+    pub fn of(token: &VerifiedToken) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Claims {
+            sid: String,
+        }
+        let claims: Claims = serde_json::from_str(token.claims_json()).ok()?;
+        claims.sid.parse().ok()
     }
 
     /// Its bytes.

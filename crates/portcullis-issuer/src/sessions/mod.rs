@@ -228,6 +228,8 @@ impl Sessions {
                     let _ = self.0.revoke_session(session).await;
                 }
                 self.0.counts.begun.fetch_add(1, Ordering::Relaxed);
+                #[cfg(feature = "tracing")]
+                tracing::debug!("the session {} began", prepared.begun.session.id());
                 Ok(prepared.begun)
             }
         }

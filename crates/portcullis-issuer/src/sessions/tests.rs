@@ -265,6 +265,7 @@ async fn access_tokens_say_what_the_session_began_with_and_the_application_adds(
     for (minted, plan) in [(begun.access, "gold"), (refreshed.access, "silver")] {
         let token = policy.verify_token_now(&minted.token).expect("a good token");
         assert_eq!(token.subject(), Some("alice"));
+        assert_eq!(SessionId::of(&token), Some(begun.session.id()));
         let claims = json!({
             "client_id": "web", "sid": begun.session.id().to_string(), "subject_version": 0,
             "auth_time": NOW, "acr": "aal2", "amr": ["pwd", "otp"], "scope": "read write",
