@@ -465,7 +465,7 @@ impl fmt::Display for SecretFault {
         const WAY_OUT: &str = "make one with `openssl rand -base64 48`, and give its text to both sides as it is: here by `Secret::new(text)`, in a policy file without `encoding`";
         match self {
             Self::NoAlgorithm => f.write_str("the issuer lists no algorithm that a shared secret works with: list HS256, HS384 or HS512"),
-            Self::Encoding(Encoding::Base64url) => f.write_str("it is not base64url, which has letters, digits, `-` and `_` (standard base64 has `+` and `/`)"),
+            Self::Encoding(Encoding::Base64url) => f.write_str("it is not base64url, which has letters, digits, `-` and `_`, and no bits to spare at its end (standard base64 has `+` and `/`)"),
             Self::Encoding(Encoding::Hex) => f.write_str("it is not hexadecimal (digits and `a` to `f`, two for each byte)"),
             Self::Encoding(Encoding::Raw) => f.write_str("it is not as it must be"),
             Self::Stray(stray) => write!(f, "it {stray}, which would be part of the secret: remove that or, if it belongs to the secret, give the secret in hexadecimal, as `Secret::encoded(text, Encoding::Hex)`"),
