@@ -13,7 +13,7 @@ use portcullis_issuer::routes::SilentRefresh;
 use portcullis_issuer::store::StoreError;
 use serde_json::json;
 
-use crate::site::{LOGOUT, ME, Site, log_in, me};
+use crate::site::{LOGIN, LOGOUT, ME, Site, log_in, me};
 
 /// The same for all users. It says how often it was made.
 const MENU: &str = "https://api.app.example/menu";
@@ -107,6 +107,19 @@ async fn sixteen_tabs_that_load_a_page_at_once_rotate_once_and_nobody_is_logged_
         assert_eq!(after.ended, None, "round {round}");
         assert_eq!(cookies(&stage).await, [ACCESS, REFRESH], "round {round}");
     }
+}
+
+/// Alice's page is on its way when bob logs in, and arrives last: with her access cookie.
+#[tokio::test]
+async fn a_page_of_the_user_before_that_arrives_late_leaves_the_next_one_logged_in() {
+    let Some((site, stage)) = logged_in("alice").await else { return };
+    let_access_run_out(&stage).await;
+    stage.fetch_meanwhile("GET", &format!("{ME}?hold")).await;
+    site.held.notified().await;
+    assert_eq!(stage.fetch("POST", &format!("{LOGIN}?user=bob"), json!({})).await, "204");
+    site.release.notify_one();
+    assert_eq!(stage.meanwhile().await, "200");
+    assert_eq!(stage.fetch("GET", ME, json!({})).await, "200 bob");
 }
 
 #[tokio::test]
