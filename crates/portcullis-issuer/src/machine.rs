@@ -58,3 +58,20 @@ impl MachineTime for Clocked {
         self.clock.now().into()
     }
 }
+
+/// The clock of a store in memory: the machine's, that of a test, or one that stands.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryClock {
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) stands_at: Option<StoreTime>,
+}
+
+impl MemoryClock {
+    pub(crate) fn now(&self) -> StoreTime {
+        match (self.stands_at, &self.clock) {
+            (Some(now), _) => now,
+            (None, Some(clock)) => clock.now().into(),
+            (None, None) => SystemTime::now().into(),
+        }
+    }
+}

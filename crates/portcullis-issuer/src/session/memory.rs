@@ -2,7 +2,6 @@ use core::fmt;
 use core::future::{Future, Ready, ready};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use portcullis::Clock;
 
@@ -13,6 +12,7 @@ use super::store::{
     Created, EndedAll, EndedSession, ListedAfter, NewSession, RaisedSubject, Rotation, SessionRead,
     SessionStore, SubjectRead,
 };
+use crate::machine::MemoryClock;
 use crate::store::{StoreError, Swap};
 use crate::time::StoreTime;
 
@@ -25,10 +25,7 @@ pub struct MemorySessions(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     issuers: BTreeMap<String, OfIssuer>,
-    /// At which time the store's clock stands.
-    now: Option<StoreTime>,
-    /// `None`: the machine's.
-    clock: Option<Arc<dyn Clock>>,
+    clock: MemoryClock,
     fault: Option<StoreError>,
 }
 
@@ -43,16 +40,6 @@ struct Subject {
     raised_at: StoreTime,
 }
 
-impl Inner {
-    fn now(&self) -> StoreTime {
-        let clock = || match &self.clock {
-            Some(clock) => clock.now().into(),
-            None => SystemTime::now().into(),
-        };
-        self.now.unwrap_or_else(clock)
-    }
-}
-
 impl MemorySessions {
     /// No session yet.
     pub fn new() -> Self {
@@ -64,13 +51,13 @@ impl MemorySessions {
     /// If you do not call it: by the machine's.
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
-        self.with(|inner| inner.clock = Some(Arc::new(clock)));
+        self.with(|inner| inner.clock.clock = Some(Arc::new(clock)));
         self
     }
 
     /// Stops the store's clock at this time, for tests of what becomes of a wrong one.
     pub fn set_now(&self, now: StoreTime) {
-        self.with(|inner| inner.now = Some(now));
+        self.with(|inner| inner.clock.stands_at = Some(now));
     }
 
     /// Fails from now on, or works again, for tests.
@@ -99,7 +86,7 @@ impl MemorySessions {
         ready(self.with(|inner| match &inner.fault {
             Some(fault) => Err(fault.clone()),
             None => {
-                let now = inner.now();
+                let now = inner.clock.now();
                 Ok(act(inner.issuers.entry(issuer.to_owned()).or_default(), now))
             }
         }))

@@ -1,11 +1,11 @@
 use core::future::{Future, ready};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use portcullis::Clock;
 
 use super::{LoadedRing, RingStore, RingVersion, StoreError, StoredRing, Swap};
+use crate::machine::MemoryClock;
 use crate::time::StoreTime;
 
 /// Rings in memory: for tests. Clones share them, as the instances of a fleet share a database.
@@ -17,22 +17,9 @@ pub struct MemoryRing(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     rings: HashMap<String, (RingVersion, StoredRing)>,
-    /// At which time the store's clock stands.
-    now: Option<StoreTime>,
-    /// `None`: the machine's.
-    clock: Option<Arc<dyn Clock>>,
+    clock: MemoryClock,
     fault: Option<StoreError>,
     is_empty: bool,
-}
-
-impl Inner {
-    fn now(&self) -> StoreTime {
-        let clock = || match &self.clock {
-            Some(clock) => clock.now().into(),
-            None => SystemTime::now().into(),
-        };
-        self.now.unwrap_or_else(clock)
-    }
 }
 
 impl MemoryRing {
@@ -46,13 +33,13 @@ impl MemoryRing {
     /// If you do not call it: by the machine's.
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
-        self.with(|inner| inner.clock = Some(Arc::new(clock)));
+        self.with(|inner| inner.clock.clock = Some(Arc::new(clock)));
         self
     }
 
     /// Stops the store's clock at this time, for tests of what becomes of a wrong one.
     pub fn set_now(&self, now: StoreTime) {
-        self.with(|inner| inner.now = Some(now));
+        self.with(|inner| inner.clock.stands_at = Some(now));
     }
 
     /// Fails from now on, or works again, for tests.
@@ -80,7 +67,7 @@ impl RingStore for MemoryRing {
         ready(self.with(|inner| match &inner.fault {
             Some(fault) => Err(fault.clone()),
             None => Ok(LoadedRing {
-                now: inner.now(),
+                now: inner.clock.now(),
                 ring: inner.rings.get(issuer).filter(|_| !inner.is_empty).cloned(),
             }),
         }))
