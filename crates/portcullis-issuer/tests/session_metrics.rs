@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use portcullis::{Algorithm, Secret};
+use portcullis::{Algorithm, Revocations, Secret};
 use portcullis_issuer::session::MemorySessions;
 use portcullis_issuer::store::MemoryRing;
 use portcullis_issuer::{Answer, EndReason, Lifetimes, RefreshRequest, Sessions, TokenIssuer};
@@ -16,6 +16,7 @@ async fn sessions_are_counted_by_what_became_of_them() {
         .lifetime(Duration::from_secs(900))
         .root_secrets([Secret::new("FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old")])
         .ring(MemoryRing::new())
+        .revocations(Revocations::in_memory())
         .refreshed_by_hand();
     let sessions = Sessions::builder(&issuer.build().await.expect("an issuer"))
         .store(MemorySessions::new())
