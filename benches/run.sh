@@ -34,6 +34,12 @@ run() { "$cargo" run --quiet --locked --release "$@"; }
     echo
     run -p portcullis-fleet-tests --bin latency
     echo
+    echo '## Proofs of a key'
+    echo
+    run -p portcullis-benches --bin dpop
+    echo
+    run -p portcullis-fleet-tests --bin spend
+    echo
     echo '## Sessions'
     echo
     run -p portcullis-stores-tests --example sessions
@@ -43,6 +49,8 @@ run() { "$cargo" run --quiet --locked --release "$@"; }
     run -p portcullis-benches --bin counts || echo 'Some path costs more than recorded.'
     echo
     run --manifest-path benches/peers/Cargo.toml -p minting
+    echo
+    run --manifest-path benches/peers/Cargo.toml -p proofs
     echo
     run --manifest-path benches/peers/Cargo.toml -p driver
     echo

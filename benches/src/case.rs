@@ -265,7 +265,16 @@ impl Case {
 
     /// The same, made anew: it has seen none.
     pub fn unused(&self) -> Policy {
-        policy_of(&self.issuer, self.algorithm).build().expect("a policy")
+        self.unused_with(|policy| policy)
+    }
+
+    /// The same with other settings.
+    ///
+    /// # Panics
+    ///
+    /// If they do not make a policy.
+    pub fn unused_with(&self, change: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Policy {
+        change(policy_of(&self.issuer, self.algorithm)).build().expect("a policy")
     }
 
     /// A policy like [`policy`](Self::policy), which remembers, and asks a list.

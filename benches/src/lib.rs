@@ -6,8 +6,10 @@ pub mod call;
 pub mod case;
 pub mod refusal;
 pub mod rounds;
+pub mod sender;
 pub mod vectors;
 
 pub use crate::case::Case;
 pub use crate::refusal::Refused;
+pub use crate::sender::Client;
 pub use crate::vectors::{Vector, Vectors};

@@ -92,6 +92,9 @@ where
         match self.policy.start_verify(&ActixRequest(request.request())) {
             Verification::Done(Ok(admission)) => {
                 let needs = admission.response_needs();
+                if let Some(used) = admission.used_proof() {
+                    request.extensions_mut().insert(used);
+                }
                 request.extensions_mut().insert(admission);
                 ResponseFuture::calling(self.service.call(request), needs)
             }
@@ -293,6 +296,9 @@ where
                     match result {
                         Ok(admission) => {
                             let needs = admission.response_needs();
+                            if let Some(used) = admission.used_proof() {
+                                request.extensions_mut().insert(used);
+                            }
                             request.extensions_mut().insert(admission);
                             let future = service.call(request);
                             state.set(State::Calling { future, needs });

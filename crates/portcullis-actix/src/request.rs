@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 
 use actix_web::{HttpMessage, HttpRequest};
 use portcullis::RequestView;
-use portcullis::request::ClientCertificate;
+use portcullis::request::{ClientCertificate, UsedProof};
 
 /// A request of actix-web, as the policy sees it: for calls of [`Policy::verify`](portcullis::Policy::verify)
 /// and its like by hand, `policy.verify(&ActixRequest(&request))`.
@@ -56,6 +56,10 @@ impl RequestView for ActixRequest<'_> {
     fn client_certificate(&self) -> Option<ClientCertificate> {
         let of_request = self.0.extensions().get().cloned();
         of_request.or_else(|| self.0.conn_data().cloned())
+    }
+
+    fn used_proof(&self) -> Option<UsedProof> {
+        self.0.extensions().get().cloned()
     }
 }
 

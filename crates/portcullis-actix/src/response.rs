@@ -35,7 +35,8 @@ pub(crate) fn response<'a>(
 pub(crate) fn add(needs: ResponseNeeds, headers: &mut HeaderMap) {
     for (name, value) in needs.headers() {
         if !headers.contains_key(name) {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
+            headers.insert(HeaderName::from_static(name), value);
         }
     }
 }

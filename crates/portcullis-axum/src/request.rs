@@ -6,7 +6,7 @@ use axum::extract::{ConnectInfo, OriginalUri};
 use http::request::Parts;
 use http::{Extensions, Request};
 use portcullis::RequestView;
-use portcullis::request::ClientCertificate;
+use portcullis::request::{ClientCertificate, UsedProof};
 
 /// A request of axum, as the policy sees it: for calls of [`Policy::verify`](portcullis::Policy::verify)
 /// and its like by hand, `policy.verify(&AxumRequest::from(&request))`.
@@ -71,6 +71,10 @@ impl<R: RequestView> RequestView for AxumRequest<'_, R> {
 
     fn client_certificate(&self) -> Option<ClientCertificate> {
         self.request.client_certificate()
+    }
+
+    fn used_proof(&self) -> Option<UsedProof> {
+        self.request.used_proof()
     }
 }
 

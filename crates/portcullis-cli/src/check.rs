@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use portcullis::explain::{IssuerDescription, KeyOrigin, PolicyDescription};
+use portcullis::explain::{DpopDescription, IssuerDescription, KeyOrigin, PolicyDescription};
 use serde::Serialize;
 use serde_json::json;
 
@@ -132,6 +132,11 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
         sources => format!("asked of {}", sources.join(", ")),
     };
     rows.push(["  revocation".to_owned(), revocation]);
+    rows.push(["  bound tokens".to_owned(), "are refused: there is no table `[dpop]`".to_owned()]);
+    if let Some(dpop) = &policy.dpop {
+        rows.pop();
+        rows.extend(proof_rows(dpop));
+    }
     let details = if policy.presentation.details { "with its reason" } else { "by its code alone" };
     rows.push(["  a refusal is told".to_owned(), details.to_owned()]);
     output.table(["", ""], rows);
@@ -147,6 +152,31 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
         let issuer = issuer.as_ref().map(|id| format!("{}: ", shown(id))).unwrap_or_default();
         output.paragraph(&format!("{level} [{name}]: {issuer}{}", shown(message)));
     }
+}
+
+/// What is asked of tokens that are bound to a key, and of proofs of who has it.
+fn proof_rows(dpop: &DpopDescription) -> Vec<[String; 2]> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, text: String| rows.push([format!("  {name}"), text]);
+    row("bound tokens", "pass with the scheme DPoP and a proof".to_owned());
+    let unbound = if dpop.required { "are refused" } else { "pass as bearer tokens" };
+    row("others", unbound.to_owned());
+    row("proofs for", dpop.base_urls.join(" or "));
+    row("proofs signed by", dpop.algorithms.join(", "));
+    let made = if dpop.nonces {
+        "with a nonce of the last minutes".to_owned()
+    } else {
+        let (past, future) = (duration(dpop.past_s), duration(dpop.future_s));
+        format!("at most {past} ago, and at most {future} ahead")
+    };
+    row("proofs made", made);
+    let replays = match (dpop.replays.as_str(), dpop.is_shared) {
+        ("OfTheProgram", _) => "in a store that the program gives".to_owned(),
+        (_, false) => "in one process".to_owned(),
+        (name, true) => format!("in {name}"),
+    };
+    row("used proofs", format!("remembered {replays}"));
+    rows
 }
 
 fn rows(issuer: &IssuerDescription) -> Vec<[String; 2]> {
@@ -192,7 +222,7 @@ fn rows(issuer: &IssuerDescription) -> Vec<[String; 2]> {
 }
 
 /// Every lint, for `--allow`. What a policy file can weaken has one; the tests hold the two together.
-const LINTS: [&str; 29] = [
+const LINTS: [&str; 34] = [
     "allow-http",
     "anonymous",
     "any-tenant",
@@ -216,11 +246,16 @@ const LINTS: [&str; 29] = [
     "numeric-ids",
     "origin-without-tls",
     "prefer-header",
+    "proofs-made-ahead",
+    "proofs-never-read",
+    "proofs-of-one-process",
+    "proofs-without-tls",
     "several-issuers",
     "shared-secret-beside-key-pairs",
     "shared-secret-of-several",
     "slow-withdrawal",
     "token-in-query",
+    "unbound-tokens",
     "unlimited-lifetime",
 ];
 
@@ -237,6 +272,9 @@ fn lints(policy: &PolicyDescription) -> Vec<Lint> {
     lint_dangerous(policy, &mut say);
     lint_requests(policy, &mut say);
     lint_whole(policy, &mut say);
+    if let Some(dpop) = &policy.dpop {
+        lint_proofs(dpop, policy, &mut say);
+    }
     lints
 }
 
@@ -352,6 +390,44 @@ fn lint_whole(policy: &PolicyDescription, say: &mut Say<'_>) {
     }
     if policy.revocation.sources.is_empty() {
         say(Level::Note, "no-revocation", "no token can be revoked before it expires; revocation is added in code: `PolicyBuilder::revocations`".to_owned());
+    }
+}
+
+/// What proofs of a key are worth.
+fn lint_proofs(dpop: &DpopDescription, policy: &PolicyDescription, say: &mut Say<'_>) {
+    // RFC 9449 §11.2.
+    let lifetimes = policy.issuers.iter().map(|issuer| issuer.max_lifetime_s);
+    let longest = lifetimes.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)));
+    let limit = longest.flatten();
+    if !dpop.nonces && limit.is_none_or(|limit| limit > 3600) {
+        let lives = limit.map_or_else(
+            || "may live for ever".to_owned(),
+            |limit| format!("may live for {}", duration(limit)),
+        );
+        say(
+            Level::Warning,
+            "proofs-made-ahead",
+            format!(
+                "tokens {lives}, and whoever uses a client's key once can make proofs for all that time: set `dpop.nonces` to \"required\", or `claims.max_lifetime` to 1 h at most"
+            ),
+        );
+    }
+    // RFC 9449 §7.1: the scheme is one of `Authorization`.
+    if !policy.sources.iter().any(|source| source.starts_with("header `Authorization: Bearer`")) {
+        say(Level::Warning, "proofs-never-read", "tokens that are bound to a key come with the scheme DPoP in the header `Authorization`, and `sources` leaves that out: list \"bearer\", or leave out `[dpop]`".to_owned());
+    }
+    for base in dpop.base_urls.iter().filter(|base| base.starts_with("http://")) {
+        say(
+            Level::Warning,
+            "proofs-without-tls",
+            format!("proofs may be for {base}, without TLS: for development only; write `https`"),
+        );
+    }
+    if !dpop.is_shared {
+        say(Level::Note, "proofs-of-one-process", "used proofs are remembered in one process: of several instances, each takes a proof once; a store that they share is given in code, and named by `dpop.replay`".to_owned());
+    }
+    if !dpop.required {
+        say(Level::Note, "unbound-tokens", "tokens that are bound to no key pass as well, and a thief can use them: set `dpop.mode` to \"required\" once all clients have bound tokens".to_owned());
     }
 }
 

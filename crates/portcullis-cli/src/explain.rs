@@ -1,14 +1,18 @@
 //! Why a token is refused.
 use std::path::PathBuf;
 
-use portcullis::explain::{ClaimCheck, Explanation, Facts, IssuerFacts, Outcome, Stage, Trust};
+use portcullis::explain::{
+    ClaimCheck, Explanation, Facts, IssuerFacts, Outcome, ProofCheck, ProofFacts, Stage,
+    TokenFacts, Trust,
+};
 use portcullis::{Error, Policy, Requirement};
 use portcullis_testkit::FixedClock;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::input::TokenInput;
+use crate::input::{SentInput, TokenInput};
 use crate::output::{Failure, Output, counted, json_text, shown};
+use crate::request::{Request, path_of};
 use crate::time::{duration, instant, micros, time};
 use crate::{Exit, block_on, policy};
 
@@ -16,6 +20,9 @@ use crate::{Exit, block_on, policy};
 ///
 /// Prints each step of verification, also the steps after the one that refused the token. Then prints what the token
 /// says, the keys of its issuer, and each rule about claims with what the token has. The signature is never shown.
+///
+/// Is the token bound to a key (DPoP)? Then give the request: its headers `Authorization: DPoP …` and `DPoP: …`, or the whole
+/// `curl` command. Each check of the proof is printed, with both sides. The proof is not used, and can still be sent.
 ///
 /// Keys are fetched if the policy says so. Otherwise, nothing is sent anywhere.
 #[derive(clap::Args)]
@@ -30,6 +37,15 @@ pub(crate) struct Options {
     /// The time at which the token is judged, as seconds since 1970 or as 2026-12-31T12:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<i64>,
+
+    /// The address that the request with the proof was sent to, or its path [default: that of the request or command that is
+    /// given]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+
+    /// The method of that request [default: that of the request or command that is given, or GET]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
 
     /// A scope that a route asks for besides the policy. Can be given more than once
     #[arg(long, value_name = "SCOPE")]
@@ -50,8 +66,14 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         return Err(Failure::fault(format!("--scope: {fault}")));
     }
     let policy = policy::read(&options.policy, options.at.map(FixedClock::at))?;
-    let token = options.token.read(output)?;
-    let explanation = block_on(policy.explain(&token))?;
+    let sent = options.token.read_sent(output)?;
+    let explanation = match request_of(options, &sent, &policy, output)? {
+        None => block_on(policy.explain(&sent.token))?,
+        Some(request) => match block_on(policy.explain_request(&request))? {
+            Ok(explanation) => explanation,
+            Err(error) => return Ok(no_token(&error, output)),
+        },
+    };
     let forbidden = match (&scopes, explanation.verdict()) {
         (Some(scopes), Ok(token)) => scopes.check(token).err(),
         _ => None,
@@ -66,18 +88,91 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     Ok(match error.map(Error::reason) {
         None => Exit::Good,
         Some("keys_unavailable" | "revocation_unavailable") => Exit::Unavailable,
+        Some(_) if hangs_on_nonce(&explanation) => Exit::Unavailable,
         Some(_) => Exit::Refused,
     })
+}
+
+/// The request that a token came in, where the policy has rules for that.
+fn request_of(
+    options: &Options,
+    sent: &SentInput,
+    policy: &Policy,
+    output: &Output,
+) -> Result<Option<Request>, Failure> {
+    let SentInput { token, scheme, request } = sent;
+    let Some(dpop) = policy.describe().dpop else {
+        if !request.proofs.is_empty() {
+            output.remark("The policy has no table `[dpop]`: the proof is not looked at.");
+        }
+        return Ok(None);
+    };
+    let Some(url) = options.url.as_ref().or(request.target.as_ref()) else {
+        if !request.proofs.is_empty() {
+            return Err(Failure::fault(
+                "there is a proof with the token: say where the request was sent, by --url and --method, or give the whole request",
+            ));
+        }
+        return Ok(None);
+    };
+    let (path, is_below) = path_of(url, &dpop.base_urls);
+    if !is_below {
+        let bases = dpop.base_urls.join(", ");
+        output.remark(&shown(&format!(
+            "{url} is not below an address of the policy ({bases}): its path is judged as {path}"
+        )));
+    }
+    let method = options.method.as_ref().or(request.method.as_ref());
+    let scheme = match (scheme, request.proofs.is_empty()) {
+        (Some("dpop"), _) | (None, false) => "DPoP",
+        _ => "Bearer",
+    };
+    Ok(Some(Request {
+        method: method.map_or("GET", String::as_str).to_owned(),
+        path,
+        authorization: [scheme.as_bytes(), b" ", token].concat(),
+        proofs: request.proofs.clone(),
+    }))
+}
+
+/// A request in which the policy finds no token.
+fn no_token(error: &Error, output: &Output) -> Exit {
+    let (reason, message) = (error.reason(), error.to_string());
+    if output.json {
+        let error = json!({ "reason": reason, "message": message });
+        output.json(&json!({ "accepted": false, "error": error }));
+    } else {
+        output.verdict(false, &shown(&format!("refused ({reason}): {message}")));
+    }
+    Exit::Refused
+}
+
+/// Whether all that is left to know is whether the nonce of a proof was given out: only the service can tell.
+fn hangs_on_nonce(explanation: &Explanation) -> bool {
+    let is_of_nonce = explanation
+        .verdict()
+        .is_err_and(|error| ["nonce_old", "nonce_foreign"].contains(&error.reason()));
+    let facts = explanation.facts();
+    let proof = facts.proof.iter().flat_map(|proof| &proof.checks);
+    let mut unmet = proof.filter(|check| check.met == Some(false));
+    is_of_nonce && unmet.all(|check| check.check == "nonce")
 }
 
 fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, output: &Output) {
     let facts = explanation.facts();
     match (explanation.verdict(), forbidden) {
+        (Ok(_), None) if is_proven(facts) => {
+            output.verdict(true, "accepted, if the proof was not used before");
+        }
         (Ok(_), None) => output.verdict(true, "accepted"),
         (Ok(_), Some(error)) => {
             let text = format!("accepted by the policy, and not by the route: {error}");
             output.verdict(false, &shown(&text));
         }
+        (Err(_), _) if hangs_on_nonce(explanation) => output.verdict(
+            false,
+            "undecided: all else holds, and only the service knows which nonces it gave out",
+        ),
         (Err(error), _) => {
             output.verdict(false, &shown(&format!("refused ({}): {error}", error.reason())));
         }
@@ -113,10 +208,13 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
                 Some(false) => "NO",
                 None => "?",
             };
-            let has = has.as_deref().map_or("nothing".to_owned(), spaced);
+            let has = has.as_deref().map_or("nothing".to_owned(), |has| shortened(&spaced(has)));
             [rule.clone(), met.to_owned(), needs.clone(), has]
         });
         output.table(["claim", "met", "what it takes", "what the token has"], checks);
+    }
+    if let Some(proof) = &facts.proof {
+        print_proof(proof, output);
     }
     if !facts.revocation.is_empty() {
         output.line("");
@@ -140,7 +238,57 @@ fn print_token(facts: &Facts, output: &Output) {
         Trust::Signed => "What the token says, which its issuer signed and the policy refuses:",
         _ => "What the token says. UNVERIFIED: whoever sent it may have written it.",
     });
-    let token = &facts.token;
+    print_parts(&facts.token, output);
+}
+
+/// Whether a proof passed.
+fn is_proven(facts: &Facts) -> bool {
+    facts.proof.as_ref().is_some_and(|proof| proof.proof.is_some())
+}
+
+/// How the token came, and what its proof says.
+fn print_proof(proof: &ProofFacts, output: &Output) {
+    output.line("");
+    if let Some(proof) = &proof.proof {
+        output.paragraph("What the proof says, which whoever sent it wrote:");
+        print_parts(proof, output);
+        output.line("");
+    }
+    let checks = proof.checks.iter().map(|check| {
+        let ProofCheck { check, needs, has, met, .. } = check;
+        let met = match met {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "?",
+        };
+        let has = match (has, *check) {
+            (Some(has), _) => shortened(has),
+            (None, "use") => "not asked: nothing is used here".to_owned(),
+            (None, _) => "nothing".to_owned(),
+        };
+        [(*check).to_owned(), met.to_owned(), shortened(needs), has]
+    });
+    output.table(["proof", "met", "what it takes", "what came"], checks);
+}
+
+/// The beginnings of hashes, by which two of them are told apart (43 letters of base64url).
+fn shortened(text: &str) -> String {
+    const WHOLE: usize = 43;
+    const SHOWN: usize = 8;
+    let is_of_hash = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    let words = text.split_inclusive(|letter| !is_of_hash(letter));
+    let shown = words.map(|word| {
+        let hash = word.trim_end_matches(|letter| !is_of_hash(letter));
+        if hash.len() == WHOLE {
+            format!("{}…{}", &hash[..SHOWN], &word[WHOLE..])
+        } else {
+            word.to_owned()
+        }
+    });
+    shown.collect()
+}
+
+fn print_parts(token: &TokenFacts, output: &Output) {
     let mut rows = vec![[
         "  size".to_owned(),
         format!("{} bytes, {}", token.bytes, counted(token.parts, "part")),

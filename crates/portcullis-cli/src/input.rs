@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, stdin};
 use std::path::{Path, PathBuf};
 
-use crate::output::{Failure, MARK, Output};
+use crate::output::{Failure, MARK, Output, counted};
 use crate::pasted::{self, Found};
+use crate::request::Pasted;
 
 /// The most that is read. A policy takes tokens of 64 KiB at most.
 const MOST: u64 = 1024 * 1024;
@@ -28,9 +29,32 @@ pub(crate) struct TokenInput {
     from: Option<String>,
 }
 
+/// A token, and the request that it stood in.
+pub(crate) struct SentInput {
+    pub(crate) token: Vec<u8>,
+    /// The scheme before it, in lower case.
+    pub(crate) scheme: Option<&'static str>,
+    pub(crate) request: Pasted,
+}
+
 impl TokenInput {
     /// The token. Says on standard error what was done to find it.
     pub(crate) fn read(&self, output: &Output) -> Result<Vec<u8>, Failure> {
+        Ok(self
+            .read_with(output, |text| Pasted { rest: text.to_owned(), ..Pasted::default() })?
+            .token)
+    }
+
+    /// The token, and what belongs to its request. Says on standard error what was done to find it.
+    pub(crate) fn read_sent(&self, output: &Output) -> Result<SentInput, Failure> {
+        self.read_with(output, Pasted::read)
+    }
+
+    fn read_with(
+        &self,
+        output: &Output,
+        take: impl FnOnce(&str) -> Pasted,
+    ) -> Result<SentInput, Failure> {
         let (input, name) = match (&self.token, &self.file) {
             (Some(token), _) => (token.clone().into_bytes(), "the argument".to_owned()),
             (None, Some(path)) => (read_file(path)?, path.display().to_string()),
@@ -38,11 +62,18 @@ impl TokenInput {
         };
         let fault = |message: String| Failure::fault(format!("{name}: {message}"));
         let mut done = Vec::new();
+        let mut request = Pasted::default();
         let found = match text_of(&input, &mut done).map_err(fault)? {
-            Some(text) => pasted::find(&text, self.from.as_deref()).map_err(fault)?,
+            Some(text) => {
+                request = take(&text);
+                pasted::find(&request.rest, self.from.as_deref()).map_err(fault)?
+            }
             // Not a token, as whoever judges it will say.
             None => Found { token: input.trim_ascii().to_vec(), done: Vec::new() },
         };
+        if !request.proofs.is_empty() {
+            done.push(format!("took {} out of it", counted(request.proofs.len(), "proof")));
+        }
         done.extend(found.done);
         if self.token.as_deref().is_some_and(|argument| is_name_of_file(argument, &found.token)) {
             return Err(fault("this is the name of a file: give it by --file".to_owned()));
@@ -50,7 +81,9 @@ impl TokenInput {
         if !done.is_empty() {
             output.remark(&format!("{name}: {}", done.join(", ")));
         }
-        Ok(found.token)
+        let text = core::str::from_utf8(&found.token).unwrap_or_default();
+        let scheme = pasted::scheme_of(&request.rest, text).filter(|_| !text.is_empty());
+        Ok(SentInput { token: found.token, scheme, request })
     }
 }
 

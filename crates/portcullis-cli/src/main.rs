@@ -15,6 +15,7 @@ mod output;
 mod part;
 mod pasted;
 mod policy;
+mod request;
 mod ring;
 mod root;
 mod secret;
@@ -51,7 +52,7 @@ Exit codes:
   2  The command line is wrong, a file cannot be read, the policy has faults
      (explain), a secret is refused
   3  Keys, revocations, a ring or sessions could not be fetched, so nobody can
-     tell";
+     tell; or a nonce of a proof is known to the service alone";
 
 #[derive(Subcommand)]
 enum Command {

@@ -1,4 +1,6 @@
 //! Tokens for tests.
+mod proof;
+
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use portcullis::{Algorithm, SystemClock};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde_json::{Value, json};
 
+use self::proof::{Binding, ProofOptions};
 use crate::Exit;
 use crate::output::{Failure, Output, shown};
 use crate::time::{seconds, time};
@@ -55,6 +58,9 @@ pub(crate) struct Options {
     /// are: the next token is signed with the same key
     #[arg(long, value_name = "FOLDER")]
     policy_out: Option<PathBuf>,
+
+    #[command(flatten)]
+    proof: ProofOptions,
 }
 
 fn claim(text: &str) -> Result<(String, Value), String> {
@@ -69,7 +75,10 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         issuer = issuer.clock(FixedClock::at(at));
     }
     let key = match &options.policy_out {
-        Some(folder) => key_in(folder, options.alg)?,
+        Some(folder) => {
+            let name = format!("test-key-{}", options.alg.name().to_ascii_lowercase());
+            key_at(&folder.join(name), options.alg)?
+        }
         None => SigningKey::generate(options.alg),
     };
     let audience = match options.audience.as_slice() {
@@ -91,19 +100,30 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     for (name, value) in &options.claim {
         token = token.claim(name, value.clone());
     }
+    let binding = options.proof.binding(options.policy_out.as_deref())?;
+    if let Some(binding) = &binding {
+        token = token.bound_to(&binding.key);
+    }
     let token = token.mint();
+    let proof = binding.as_ref().map(|binding| binding.proof(&issuer, &token)).transpose()?;
+    let curl = binding.as_ref().zip(proof.as_ref()).map(|(one, proof)| one.curl(&token, proof));
 
     let policy = options.policy_out.as_ref().map(|folder| folder.join("policy.toml"));
     if let (Some(folder), Some(policy)) = (&options.policy_out, &policy) {
-        write_policy(folder, policy, options, &key)?;
+        write_policy(folder, policy, options, &key, binding.as_ref())?;
     }
     if output.json {
         let policy = policy.map(|path| path.display().to_string());
-        output.made_json(&json!({ "token": token, "policy": policy, "warning": WARNING }));
+        let mut made = json!({ "token": token, "policy": policy, "warning": WARNING });
+        if let (Some(proof), Some(curl)) = (proof, curl) {
+            made["proof"] = proof.into();
+            made["curl"] = curl.into();
+        }
+        output.made_json(&made);
         return Ok(Exit::Good);
     }
-    // On standard output there is the token and nothing else, for a pipe.
-    output.made(&token);
+    // On standard output there is the token, or the request, and nothing else, for a pipe.
+    output.made(curl.as_ref().unwrap_or(&token));
     match policy {
         Some(path) => {
             let path = shown(&path.display().to_string());
@@ -116,16 +136,16 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Good)
 }
 
-/// The key of a folder, made if it is not there.
-fn key_in(folder: &Path, algorithm: Algorithm) -> Result<SigningKey, Failure> {
-    let path = folder.join(format!("test-key-{}", algorithm.name().to_ascii_lowercase()));
+/// The key in a file, made if it is not there.
+fn key_at(path: &Path, algorithm: Algorithm) -> Result<SigningKey, Failure> {
     let fault = |path: &Path, error: &dyn core::fmt::Display| {
         Failure::fault(format!("{}: {error}", path.display()))
     };
+    let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder).map_err(|error| fault(folder, &error))?;
     if path.exists() {
-        check_private(&path)?;
-        let content = fs::read(&path).map_err(|error| fault(&path, &error))?;
+        check_private(path)?;
+        let content = fs::read(path).map_err(|error| fault(path, &error))?;
         let key = if is_hmac(algorithm) {
             Some(SigningKey::from_secret(algorithm, content))
         } else {
@@ -133,7 +153,7 @@ fn key_in(folder: &Path, algorithm: Algorithm) -> Result<SigningKey, Failure> {
         };
         return key.ok_or_else(|| {
             fault(
-                &path,
+                path,
                 &"not a private key of this algorithm: remove the file, and a new key is made",
             )
         });
@@ -145,7 +165,7 @@ fn key_in(folder: &Path, algorithm: Algorithm) -> Result<SigningKey, Failure> {
         key = SigningKey::from_secret(algorithm, text);
     }
     let content = key.private_der().or(key.secret().map(<[u8]>::to_vec)).unwrap_or_default();
-    write_private(&path, &content).map_err(|error| fault(&path, &error))?;
+    write_private(path, &content).map_err(|error| fault(path, &error))?;
     Ok(key)
 }
 
@@ -185,6 +205,7 @@ fn write_policy(
     policy: &Path,
     options: &Options,
     key: &SigningKey,
+    binding: Option<&Binding<'_>>,
 ) -> Result<(), Failure> {
     if policy.exists() {
         return Ok(());
@@ -207,7 +228,7 @@ fn write_policy(
     };
     // A string of JSON is one of TOML.
     let (issuer, audiences) = (json!(options.issuer), json!(options.audience));
-    let text = format!(
+    let mut text = format!(
         "# For tests only: made by `portcullis mint`, beside the private key that it trusts.\n\
          [[issuer]]\n\
          id         = {issuer}\n\
@@ -218,5 +239,8 @@ fn write_policy(
          [claims]\n\
          max_lifetime = \"1h\"\n"
     );
+    if let Some(binding) = binding {
+        text.push_str(&format!("\n[dpop]\nbase_urls = [{}]\n", json!(binding.base())));
+    }
     write(policy, &text)
 }

@@ -88,6 +88,25 @@ fn find_by_header(text: &str, name: Option<&str>) -> Result<Option<Found>, Strin
     Ok(Some(Found { token: token.token.clone().into_bytes(), done }))
 }
 
+/// Takes the first proof of who has a key (RFC 9449 §4.2) out of a text, by what it says that it is. Gives the text without it.
+pub(crate) fn take_proof(text: &str) -> Option<(String, String)> {
+    let is_proof = |one: &Candidate<'_>| {
+        let header = part::object(first_part(&one.token));
+        header.is_some_and(|header| header.get("typ").is_some_and(|typ| typ == "dpop+jwt"))
+    };
+    let Candidate { token, around: [before, behind], .. } =
+        candidates(text).into_iter().find(is_proof)?;
+    Some((format!("{before}{behind}"), token))
+}
+
+/// The scheme before a token, where one stands there, in lower case.
+pub(crate) fn scheme_of(text: &str, token: &str) -> Option<&'static str> {
+    let at = text.find(token.get(..16).unwrap_or(token))?;
+    let before = text[..at].trim_end();
+    let word = before.rsplit(|letter: char| !letter.is_alphanumeric()).next()?;
+    SCHEMES.into_iter().find(|scheme| word.eq_ignore_ascii_case(scheme))
+}
+
 fn several(all: &[Candidate<'_>], different: usize) -> String {
     /// A list of more helps nobody.
     const MOST: usize = 5;

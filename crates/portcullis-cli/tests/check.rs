@@ -208,7 +208,7 @@ max_lifetime = "15m"
 /// A lint, the keys of a policy file that it is about, and what stands in place of what in a file that has it.
 type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
-const ROWS: [Row; 30] = [
+const ROWS: [Row; 35] = [
     (
         "long-lifetime",
         &["dangerous.long_lifetime"],
@@ -358,6 +358,34 @@ const ROWS: [Row; 30] = [
             "[[issuer]]\nid = 'b'\naudiences = ['a']\nalgorithms = ['ES256']\nkeys = { jwks_file = 'jwks.json' }",
         )],
     ),
+    (
+        "proofs-made-ahead",
+        &["dpop.nonces", "claims.max_lifetime"],
+        &[("\"15m\"", "'61m'"), ("#claims", "[dpop]\nbase_urls = ['https://api.example']")],
+    ),
+    (
+        "proofs-never-read",
+        &["sources.cookie"],
+        &[
+            ("#top", "sources = [{ cookie = '__Host-a' }]"),
+            ("#claims", "[dpop]\nbase_urls = ['https://api.example']"),
+        ],
+    ),
+    (
+        "proofs-of-one-process",
+        &["dpop.replay"],
+        &[("#claims", "[dpop]\nbase_urls = ['https://api.example']")],
+    ),
+    (
+        "unbound-tokens",
+        &["dpop.mode"],
+        &[("#claims", "[dpop]\nbase_urls = ['https://api.example']\nreplay = 'redis'")],
+    ),
+    (
+        "proofs-without-tls",
+        &["dpop.base_urls"],
+        &[("#claims", "[dpop]\nbase_urls = ['http://localhost:3000']\nmode = 'required'")],
+    ),
 ];
 
 /// Keys of a policy file that weaken nothing, and why.
@@ -370,6 +398,8 @@ const HARMLESS: [(&str, &[&str]); 5] = [
             "presentation",
             "dangerous",
             "sources",
+            "dpop",
+            "dpop.window",
             "issuer.keys",
             "issuer.claims",
             "issuer.dangerous",
@@ -379,6 +409,7 @@ const HARMLESS: [(&str, &[&str]); 5] = [
         "lacks what the route needs",
         &[
             "refuse_brought_keys",
+            "dpop.algorithms",
             "issuer.keys.load_at_start",
             "issuer.keys.secrets.accept_until",
             "issuer.keys.secrets.algorithm",
@@ -409,6 +440,7 @@ const HARMLESS: [(&str, &[&str]); 5] = [
             "issuer.keys.secrets.file",
             "issuer.keys.secrets.env",
             "issuer.keys.secrets.encoding",
+            "dpop.nonce_secrets",
             "presentation.realm",
             "presentation.resource_metadata",
             "presentation.problem_base",
@@ -419,6 +451,8 @@ const HARMLESS: [(&str, &[&str]); 5] = [
         "costs time or room, and has bounds",
         &[
             "token_cache",
+            "dpop.window.past",
+            "dpop.window.future",
             "issuer.max_tenants",
             "issuer.known_tenants",
             "issuer.tenant_burst",
@@ -494,6 +528,9 @@ fn each_key_of_a_policy_file_has_a_lint_or_is_known_to_be_harmless() {
         zzz = 1
         [claims]
         zzz = 1
+        [dpop]
+        zzz = 1
+        window = { zzz = 1 }
         [[issuer]]
         zzz = 1
         keys = { discovery = true, secrets = [{ file = "a", zzz = 1 }], zzz = 1 }
@@ -516,4 +553,29 @@ fn each_key_of_a_policy_file_has_a_lint_or_is_known_to_be_harmless() {
     assert!(known.len() > 60, "{known:?}");
     let missing: Vec<_> = known.symmetric_difference(&told).collect();
     assert!(missing.is_empty(), "in one of both only: {missing:?}");
+}
+
+#[test]
+fn what_is_asked_of_proofs_is_told_in_plain_words() {
+    let trial = trial();
+    let dpop = |more: &str| {
+        let table =
+            format!("[dpop]\nbase_urls = ['https://api.example', 'https://example/api/']\n{more}");
+        trial.write("policy.toml", &GOOD.replace("#claims", &table));
+        trial.run(&["check", "policy.toml"], "")
+    };
+    let ran = dpop("window = { past = '2m' }");
+    settings().bind(|| assert_snapshot!("proofs", ran.snapshot()));
+    // A store that only the program of the policy has is no fault here.
+    let ran = dpop("mode = 'required'\nnonces = 'required'\nreplay = 'redis'");
+    for says in ["are refused", "with a nonce", "in a store that the program gives"] {
+        assert!(ran.code == 0 && ran.stdout.contains(says), "{says}: {ran:?}");
+    }
+    assert!(!ran.stdout.contains("proofs-"), "{ran:?}");
+    trial.write("nonce", "k7#pQ9z!wR4sX1vB6nM3cL8dF5gH2jT0");
+    let shared = "nonces = 'required'\nnonce_secrets = ['nonce']";
+    let ran = dpop(&format!("{shared}\nreplay = 'redis'"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = dpop(shared);
+    assert!(ran.code == 1 && ran.stderr.contains("dpop.nonce_secrets"), "{ran:?}");
 }

@@ -461,3 +461,130 @@ fn no_output_holds_claims_or_signature_as_they_came() {
         }
     }
 }
+
+/// A policy with proofs, and a request that it accepts.
+struct Proven {
+    trial: Trial,
+    token: String,
+    proof: String,
+}
+
+impl Proven {
+    fn new(dpop: &str) -> Self {
+        let trial = Trial::new();
+        let policy =
+            std::fs::read_to_string(trial.folder.path().join("policy.toml")).expect("a policy");
+        trial.write(
+            "policy.toml",
+            &format!("{policy}\n[dpop]\nbase_urls = ['https://api.example']\n{dpop}"),
+        );
+        let made = trial.mint(&["--json", "--dpop", "--url", "https://api.example/orders/7"]);
+        let made: Value = serde_json::from_str(&made).expect("JSON");
+        let text = |name: &str| made[name].as_str().expect("text").to_owned();
+        Self { token: text("token"), proof: text("proof"), trial }
+    }
+
+    fn head(&self) -> String {
+        format!("Authorization: DPoP {}\nDPoP: {}\n", self.token, self.proof)
+    }
+
+    fn explain(&self, input: &str, more: &[&str]) -> Ran {
+        self.trial.explain(input, more)
+    }
+}
+
+/// The checks that are not met.
+fn unmet(ran: &Ran) -> Vec<String> {
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
+    let checks = value["proof"]["checks"].as_array().unwrap_or_else(|| panic!("{ran:?}")).clone();
+    let unmet = checks.into_iter().filter(|check| check["met"] == false);
+    unmet.map(|check| check["check"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn each_check_of_a_proof_is_told_with_both_sides() {
+    let proven = Proven::new("");
+    let url = ["--url", "https://api.example/orders/7"];
+    let ran = proven.explain(&proven.head(), &url);
+    let mut settings = settings();
+    // What each run has of its own, as long as it is.
+    settings.add_filter(r"[\w-]{8}…", format!("[{}]…", "x".repeat(6)));
+    settings.add_filter(r"[\w-]{43}", format!("[{}]", "x".repeat(41)));
+    settings.add_filter(r#"[\w-]{22}""#, format!("[{}]\"", "x".repeat(20)));
+    settings.bind(|| assert_snapshot!("proof", ran.snapshot()));
+    assert_eq!(ran.code, 0);
+    for part in [&proven.token, &proven.proof] {
+        assert!(!ran.all().contains(part.rsplit('.').next().unwrap()), "a signature");
+    }
+    let ran = proven.explain(&proven.head(), &["--url", "/orders/8", "--method", "PUT"]);
+    assert_eq!(ran.code, 1);
+    let text = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for says in ["refused (bad_proof)", "htm NO \"PUT\" \"GET\"", "https://api.example/orders/8"] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    let json = [&url[..], &["--json"]].concat();
+    let good = proven.explain(&proven.head(), &json);
+    assert!(good.code == 0 && unmet(&good).is_empty(), "{good:?}");
+}
+
+#[test]
+fn a_request_is_taken_as_it_is_pasted() {
+    let proven = Proven::new("");
+    let Proven { token, proof, .. } = &proven;
+    let head = proven.head();
+    for (input, more, code, not_met) in [
+        (format!("GET /orders/7 HTTP/1.1\nHost: x\n{head}"), &[][..], 0, &[][..]),
+        (format!("POST /orders/7 HTTP/1.1\n{head}"), &[], 1, &["htm"]),
+        (format!("POST /orders/7 HTTP/1.1\n{head}"), &["--method", "GET"], 0, &[]),
+        (format!("{token}\n\n{proof}\n"), &["--url", "/orders/7"], 0, &[]),
+        (
+            format!("authorization: bearer {token}\ndpop: {proof}"),
+            &["--url", "/orders/7"],
+            1,
+            &["scheme"],
+        ),
+        (format!("{head}DPoP: {proof}\n"), &["--url", "/orders/7"], 1, &["headers"]),
+        (format!("Authorization: DPoP {token}\n"), &["--url", "/orders/7"], 1, &["headers"]),
+        (format!("Authorization: DPoP {token}\nDPoP: x"), &["--url", "/orders/7"], 1, &["form"]),
+    ] {
+        let ran = proven.explain(&input, &[more, &["--json"]].concat());
+        assert_eq!(ran.code, code, "{input}: {ran:?}");
+        let found = unmet(&ran);
+        assert!(not_met.iter().all(|name| found.iter().any(|own| own == name)), "{found:?}");
+        assert_eq!(found.is_empty(), not_met.is_empty(), "{found:?}");
+    }
+    let ran = proven.explain(&head, &[]);
+    assert!(ran.code == 2 && ran.remark().contains("--url"), "{ran:?}");
+    let ran = proven.explain(&head, &["--url", "https://other.example/orders/7"]);
+    assert!(ran.remark().contains("is not below an address of the policy"), "{ran:?}");
+    // A token alone has no proof.
+    let ran = proven.explain(token, &[]);
+    assert!(ran.code == 1 && ran.stdout.contains("refused (wrong_binding)"), "{ran:?}");
+    // Where the policy takes no proofs, nothing is said of one.
+    let plain = Trial::new();
+    let ran = plain.explain(&head, &["--url", "/orders/7"]);
+    assert!(ran.remark().contains("the proof is not looked at") && ran.code == 1, "{ran:?}");
+}
+
+#[test]
+fn a_nonce_is_known_to_the_service_alone() {
+    let proven = Proven::new("nonces = 'required'");
+    let url = ["--url", "/orders/7"];
+    let ran = proven.explain(&proven.head(), &url);
+    assert!(ran.code == 1 && ran.stdout.contains("refused (nonce_missing)"), "{ran:?}");
+    let made = proven.trial.mint(&[
+        "--json",
+        "--dpop",
+        "--url",
+        "https://api.example/orders/7",
+        "--nonce",
+        "aaaaaaaaaaaaaaaaaaaaaa",
+    ]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let curl = made["curl"].as_str().expect("a command");
+    let ran = proven.explain(curl, &[]);
+    assert!(ran.code == 3 && ran.stdout.starts_with("undecided"), "{ran:?}");
+    // What else is wrong is.
+    let ran = proven.explain(curl, &["--method", "PUT"]);
+    assert!(ran.code == 1 && ran.stdout.starts_with("refused"), "{ran:?}");
+}

@@ -60,6 +60,73 @@ fn claims_are_what_they_are_told_to_be() {
 }
 
 #[test]
+fn a_bound_token_and_its_proof_are_accepted_by_its_policy_for_that_request_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], input: &str| portcullis(folder.path(), arguments, input);
+    let url = "https://api.example/orders/7?x=1";
+    let mint =
+        ["mint", "--policy-out", ".", "--at", NOW, "--dpop", "--method", "POST", "--url", url];
+    let minted = run(&mint, "");
+    assert_eq!(minted.code, 0, "{minted:?}");
+    let curl = minted.stdout.trim_end();
+    assert!(curl.starts_with("curl -X 'POST' -H 'Authorization: DPoP ey"), "{curl}");
+    assert!(curl.ends_with(&format!(" '{url}'")) && curl.lines().count() == 1, "{curl}");
+    let explain = ["explain", "--policy", "policy.toml", "--at", NOW];
+    let ran = run(&explain, curl);
+    assert!(ran.code == 0 && ran.stdout.starts_with("accepted, if"), "{ran:?}");
+    for (more, code) in [
+        (&["--method", "GET"][..], 1),
+        (&["--url", "https://api.example/orders/8"], 1),
+        (&["--url", "/orders/7"], 0),
+    ] {
+        let ran = run(&[&explain[..], more].concat(), curl);
+        assert_eq!(ran.code, code, "{more:?}: {ran:?}");
+    }
+    // The next one is of the same key, and another proof.
+    let again = run(&mint, "").stdout;
+    assert_ne!(again.trim_end(), curl);
+    assert_eq!(run(&explain, &again).code, 0);
+    let value: Value =
+        serde_json::from_str(&run(&[&mint[..], &["--json"]].concat(), "").stdout).unwrap();
+    let curl = value["curl"].as_str().expect("a command");
+    for part in ["token", "proof"] {
+        assert!(curl.contains(value[part].as_str().expect("a token")), "{part}");
+    }
+    let nonce = run(&[&mint[..], &["--nonce", "abc-1", "--json"]].concat(), "");
+    let value: Value = serde_json::from_str(&nonce.stdout).unwrap();
+    let decoded = run(&["decode", "--json"], value["proof"].as_str().expect("a proof"));
+    assert!(decoded.stdout.contains("abc-1"), "{decoded:?}");
+}
+
+#[test]
+fn a_key_that_a_token_is_bound_to_is_made_once_and_kept_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = ["--dpop", "--url", "https://api.example/"];
+    let with_key = [&["mint", "--json", "--dpop-key", "client.key"][..], &url].concat();
+    let thumbprint = || {
+        let ran = portcullis(folder.path(), &with_key, "");
+        let value: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
+        let token = value["token"].as_str().expect("a token").to_owned();
+        let decoded = portcullis(folder.path(), &["decode", "--json"], token);
+        let value: Value = serde_json::from_str(&decoded.stdout).unwrap();
+        value.pointer("/claims/cnf/jkt").unwrap_or_else(|| panic!("{value}")).clone()
+    };
+    assert_eq!(thumbprint(), thumbprint());
+    assert!(folder.path().join("client.key").exists());
+    for (arguments, says) in [
+        (&["mint", "--dpop"][..], "--url"),
+        (&["mint", "--url", "https://a.example"], "--dpop"),
+        (&["mint", "--dpop", "--url", "api.example/x"], "https://api.example"),
+        (&["mint", "--dpop", "--url", "https://a.example/'; rm x"], "https://api.example"),
+        (&["mint", "--dpop", "--url", "https://a.example", "--method", "GE T"], "POST"),
+        (&["mint", "--dpop", "--url", "https://a.example", "--nonce", "a b"], "DPoP-Nonce"),
+    ] {
+        let ran = portcullis(folder.path(), arguments, "");
+        assert!(ran.code == 2 && ran.stderr.contains(says), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
 fn what_stands_in_the_folder_stays() {
     let trial = Trial::new();
     let read = |file| std::fs::read_to_string(trial.folder.path().join(file)).unwrap();

@@ -226,11 +226,17 @@ fn a_session_is_explained_however_it_stands() {
     kept.keep(&SessionRow { subject: "erin".to_owned(), idle_until, ended, ..row(5) });
     kept.sql("UPDATE portcullis_subjects SET version = 9, raised_at = 1 WHERE subject = 'erin'");
     kept.keep_of(OTHER, &row(6));
+    let key = Some([&[1][..], &[0x42; 32]].concat());
+    kept.keep(&SessionRow { binding: key, ..row(7) });
+    // Of a later release.
+    kept.keep(&SessionRow { binding: Some(vec![2; 33]), ..row(8) });
     of_now().bind(|| {
-        let standings = ["goes-on", "idle", "expired", "outdated", "ended", "not-there"];
+        let standings =
+            ["goes-on", "idle", "expired", "outdated", "ended", "not-there", "bound", "bound-anew"];
         for (standing, number) in standings.into_iter().zip(1..) {
             let ran = kept.explain(number);
-            assert_eq!(ran.code, i32::from(standing != "goes-on"), "{ran:?}");
+            let goes_on = standing == "goes-on" || standing.starts_with("bound");
+            assert_eq!(ran.code, i32::from(!goes_on), "{ran:?}");
             assert_snapshot!(format!("session-{standing}"), ran.snapshot());
             let arguments = ["explain", &id(number).to_string(), "--json"];
             assert_snapshot!(format!("session-{standing}-json"), kept.run(&arguments).snapshot());

@@ -5,6 +5,7 @@ use core::time::Duration;
 use aws_lc_rs::rand;
 use base64::prelude::*;
 use portcullis::authorize::is_scope;
+use portcullis::dpop::GoodProof;
 use portcullis::{Algorithm, UnixTime};
 use serde::Serialize;
 use serde_json::Value;
@@ -75,6 +76,8 @@ struct ReservedClaims {
     acr: Option<String>,
     amr: Vec<String>,
     scopes: Vec<String>,
+    /// The thumbprint of the key that it is bound to.
+    key: Option<String>,
 }
 
 /// No claims of the application's own.
@@ -142,6 +145,20 @@ impl<C> AccessToken<C> {
     /// If you do not call it: it has none.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.reserved.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Bound to the key of this proof (`cnf.jkt`, RFC 9449 §6.1): a policy takes it with a
+    /// [proof](portcullis::dpop::Dpop) of that key, and in no other way. Say so where you hand it out: its type is `DPoP`.
+    ///
+    /// If you do not call it: whoever has it may use it.
+    pub fn bound_to(self, proof: &GoodProof) -> Self {
+        self.bound_to_key(proof.thumbprint())
+    }
+
+    /// The same, by the thumbprint of a key.
+    pub(crate) fn bound_to_key(mut self, thumbprint: impl Into<String>) -> Self {
+        self.reserved.key = Some(thumbprint.into());
         self
     }
 
@@ -317,6 +334,10 @@ impl ReservedClaims {
             self.amr.iter().try_for_each(|method| check_text("amr", method))?;
             member(payload, "amr", &self.amr)?;
         }
+        if let Some(thumbprint) = &self.key {
+            check_text("cnf", thumbprint)?;
+            member(payload, "cnf", &Confirmation { jkt: thumbprint })?;
+        }
         if !self.scopes.is_empty() {
             if !self.scopes.iter().all(|scope| is_scope(scope)) {
                 return Err(MintError::Scope);
@@ -325,6 +346,12 @@ impl ReservedClaims {
         }
         Ok(())
     }
+}
+
+/// RFC 7800 §3.1, RFC 9449 §6.1.
+#[derive(Serialize)]
+struct Confirmation<'t> {
+    jkt: &'t str,
 }
 
 /// Databases take no NUL, and what follows one is not read by every program.

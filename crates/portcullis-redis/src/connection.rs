@@ -119,17 +119,8 @@ impl Connector {
         let address = self.find().await?;
         let mut redis = self.dial(&address, wait).await?;
         let info = info(&mut redis).await?;
-        if field(&info, "role") != Some("master") {
-            return Err(RedisError::Replica);
-        }
-        let policy = field(&info, "maxmemory_policy").unwrap_or("unknown");
-        if policy != "noeviction" {
-            return Err(RedisError::Evicts { policy: policy.to_owned() });
-        }
-        let bytes = |name| field(&info, name).and_then(|bytes| bytes.parse::<u64>().ok());
-        if let (Some(used), Some(most @ 1..)) = (bytes("used_memory"), bytes("maxmemory"))
-            && used >= most
-        {
+        is_master_that_keeps(&info)?;
+        if memory(&info).is_some_and(|(used, most)| used >= most) {
             return Err(RedisError::Memory);
         }
         let incarnation = incarnation(&info)?;
@@ -257,6 +248,23 @@ async fn info(redis: &mut MultiplexedConnection) -> Result<String, RedisError> {
 /// What a server's `INFO` says of something.
 fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
+}
+
+/// Whether a server takes writes and keeps them, by the sections `replication` and `memory`.
+pub(crate) fn is_master_that_keeps(info: &str) -> Result<(), RedisError> {
+    if field(info, "role") != Some("master") {
+        return Err(RedisError::Replica);
+    }
+    match field(info, "maxmemory_policy").unwrap_or("unknown") {
+        "noeviction" => Ok(()),
+        policy => Err(RedisError::Evicts { policy: policy.to_owned() }),
+    }
+}
+
+/// How much memory a server uses, and the most that it may, where there is a bound. Of the section `memory`.
+pub(crate) fn memory(info: &str) -> Option<(u64, u64)> {
+    let bytes = |name| field(info, name).and_then(|bytes| bytes.parse::<u64>().ok());
+    bytes("used_memory").zip(bytes("maxmemory")).filter(|(_, most)| *most > 0)
 }
 
 /// Of the sections `server` and `replication`.

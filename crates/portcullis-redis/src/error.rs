@@ -1,7 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
-/// Redis cannot be used for revocations, or not now.
+/// Redis cannot be used, or not now.
 #[non_exhaustive]
 #[derive(Clone, Eq, PartialEq)]
 pub enum RedisError {
@@ -50,7 +50,8 @@ pub enum RedisError {
     /// The store went back to an earlier state, or is another one, though it calls itself the same: all is read
     /// anew, and what was lost is given back.
     OtherHistory,
-    /// The server's clock is more than five minutes off: it drops what is over, and ahead of ours too early.
+    /// The server's clock is too far off: it drops what is over, and ahead of ours too early. For revocations, that is more
+    /// than five minutes; for used proofs, five seconds.
     Clock {
         /// Whether it is ahead of that of this process.
         is_ahead: bool,
@@ -59,6 +60,11 @@ pub enum RedisError {
     },
     /// The server's memory is full.
     Memory,
+    /// Seven eighths of the server's memory are used: what is left is not for used proofs, or revocations on the same server would
+    /// stop.
+    Scarce,
+    /// The server does not know the used proofs any more that were in it, or some of them. Another memory begins.
+    Forgotten,
     /// Another process lifted what is revoked here, and this one does not know of it yet: nobody would go by the
     /// revocation. Revoke again.
     Lifted,
@@ -81,6 +87,7 @@ impl RedisError {
             | Self::OtherServer
             | Self::OtherHistory
             | Self::Lifted
+            | Self::Forgotten
             | Self::Durability { .. } => false,
             Self::Address
             | Self::Certificates
@@ -93,6 +100,7 @@ impl RedisError {
             | Self::Full
             | Self::Clock { .. }
             | Self::Memory
+            | Self::Scarce
             | Self::OtherKey => true,
         }
     }
@@ -117,13 +125,13 @@ impl fmt::Display for RedisError {
             ),
             Self::Evicts { policy } => write!(
                 f,
-                "this Redis server drops keys when its memory is full (`maxmemory-policy {policy}`), and with them revocations: set `noeviction`"
+                "this Redis server drops keys when its memory is full (`maxmemory-policy {policy}`), and with them revocations or used proofs: set `noeviction`"
             ),
             Self::Uninitialized => f.write_str(
                 "there is no store of revocations: make it once with `initialize`; if there was one, the server lost its data",
             ),
             Self::Format => f.write_str(
-                "the store of revocations was made by another version: use that one, or another prefix",
+                "the store was made by another version: use that one, or another prefix",
             ),
             Self::OtherTerms { max_lifetime, leeway } => write!(
                 f,
@@ -146,7 +154,13 @@ impl fmt::Display for RedisError {
                 if *is_ahead { "ahead of" } else { "behind" }
             ),
             Self::Memory => f.write_str(
-                "the memory of this Redis server is full (`maxmemory`), so that it takes no writes: raise it, or give revocations a server of their own",
+                "the memory of this Redis server is full (`maxmemory`), so that it takes no writes: raise it, or give Portcullis a server of its own",
+            ),
+            Self::Scarce => f.write_str(
+                "seven eighths of the memory of this Redis server are used (`maxmemory`), and the rest is not for used proofs: raise it, or lower `capacity`",
+            ),
+            Self::Forgotten => f.write_str(
+                "this Redis server may have lost used proofs: those that were made before are refused, and clients make new ones",
             ),
             Self::Lifted => f.write_str(
                 "another process lifted a revocation of this name just now, and this one has yet to hear of it: revoke again",

@@ -1,4 +1,6 @@
-//! Revocations that a fleet shares, over Redis.
+//! What a fleet shares, over Redis: revocations, and used proofs of DPoP.
+//!
+//! [`RedisReplays`] has all about used proofs. The rest of this page is about revocations.
 //!
 //! Each process has the whole list in memory, and requests ask no server. What one process revokes, Redis acknowledges,
 //! and the others read it from a log within milliseconds. The guide's page on
@@ -100,12 +102,14 @@
 //! By [`cluster`](RedisRevocations::cluster) it asks for the slot as well: `+cluster|keyslot +cluster|slots`.
 // The pages on the web say of each item which feature it needs (`make docs-rs`).
 #![cfg_attr(docsrs, feature(doc_cfg))]
+mod access;
 mod address;
 mod connection;
 mod error;
 mod follower;
 mod own_revocations;
 mod protocol;
+mod replays;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -121,23 +125,17 @@ use portcullis::revocation::{RevocationEvent, RevocationOptions};
 use portcullis::{Clock, Revocations};
 use tokio::time::sleep;
 
-use self::address::Address;
-use self::connection::{Connector, Place};
+use self::access::{Access, shortest};
+use self::connection::Connector;
 pub use self::error::RedisError;
 use self::follower::{Follower, Session};
 use self::own_revocations::Own;
+pub use self::replays::{RedisReplays, UsedProofs};
 use self::store::{Keys, Layout, Offer, Terms, draw, random};
 use self::thread::Thread;
 use self::writer::Writer;
 
-/// The port of Redis.
-const PORT: u16 = 6379;
-
-/// The port of Sentinel.
-const SENTINEL_PORT: u16 = 26379;
-
 /// What is so where nobody said otherwise; the setters say why.
-const PREFIX: &str = "portcullis";
 const MAX_STALENESS: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -168,16 +166,9 @@ const LONGEST_STALENESS: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone)]
 #[must_use]
 pub struct RedisRevocations {
-    place: Place,
-    prefix: Option<String>,
-    /// Of which two different ones were said.
-    torn: Option<&'static str>,
-    root: Option<Vec<u8>>,
-    /// A chain and its key, as PEM.
-    client: Option<(Vec<u8>, Vec<u8>)>,
+    access: Access,
     max_staleness: Option<Duration>,
     heartbeat: Option<Duration>,
-    timeout: Option<Duration>,
     durability: u64,
     log_length: Option<usize>,
     options: RevocationOptions,
@@ -231,16 +222,11 @@ impl StoreTerms {
 }
 
 impl RedisRevocations {
-    fn new(place: Place) -> Self {
+    fn new(access: Access) -> Self {
         Self {
-            place,
-            prefix: None,
-            torn: None,
-            root: None,
-            client: None,
+            access,
             max_staleness: None,
             heartbeat: None,
-            timeout: None,
             durability: 0,
             log_length: None,
             options: RevocationOptions::new(),
@@ -253,7 +239,7 @@ impl RedisRevocations {
     ///
     /// It is no such address.
     pub fn server(url: &str) -> Result<Self, RedisError> {
-        Ok(Self::new(Place::Server(Address::read(url, PORT)?)))
+        Access::server(url).map(Self::new)
     }
 
     /// The master of that name, which one of these Sentinels knows. User, password, database and TLS of
@@ -267,9 +253,7 @@ impl RedisRevocations {
         name: impl Into<String>,
         server: &str,
     ) -> Result<Self, RedisError> {
-        let sentinels = addresses(sentinels, SENTINEL_PORT)?;
-        let server = Address::read(server, PORT)?;
-        Ok(Self::new(Place::Sentinel { sentinels, name: name.into(), server }))
+        Access::sentinel(sentinels, name.into(), server).map(Self::new)
     }
 
     /// A cluster, of which some nodes are named. All keys are in one slot.
@@ -278,18 +262,14 @@ impl RedisRevocations {
     ///
     /// One of them is no address.
     pub fn cluster<'u>(nodes: impl IntoIterator<Item = &'u str>) -> Result<Self, RedisError> {
-        Ok(Self::new(Place::Cluster { nodes: addresses(nodes, PORT)? }))
+        Access::cluster(nodes).map(Self::new)
     }
 
     /// What names of keys begin with, between braces.
     ///
     /// Said twice, and not alike, it is a fault. If you do not call it: `portcullis`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        let prefix = prefix.into();
-        if self.prefix.as_ref().is_some_and(|before| *before != prefix) {
-            self.torn = Some("`prefix` is set twice, to different values: leave one out");
-        }
-        self.prefix = Some(prefix);
+        self.access.prefix(prefix.into());
         self
     }
 
@@ -297,9 +277,7 @@ impl RedisRevocations {
     ///
     /// Called again, those of each call. If you do not call it: those that the operating system trusts.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        let all = self.root.get_or_insert_default();
-        all.extend_from_slice(b"\n");
-        all.extend(pem.into());
+        self.access.root_certificates(&pem.into());
         self
     }
 
@@ -312,12 +290,7 @@ impl RedisRevocations {
         chain: impl Into<Vec<u8>>,
         key: impl Into<Vec<u8>>,
     ) -> Self {
-        let client = (chain.into(), key.into());
-        if self.client.as_ref().is_some_and(|before| *before != client) {
-            self.torn =
-                Some("`client_certificate` is set twice, to different values: leave one out");
-        }
-        self.client = Some(client);
+        self.access.client_certificate(chain.into(), key.into());
         self
     }
 
@@ -345,7 +318,7 @@ impl RedisRevocations {
     ///
     /// Called again, the shortest. If you do not call it: 2 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = shortest(self.timeout, timeout);
+        self.access.timeout(timeout);
         self
     }
 
@@ -397,35 +370,17 @@ impl RedisRevocations {
     }
 
     fn answer_timeout(&self) -> Duration {
-        self.timeout.unwrap_or(TIMEOUT)
+        self.access.answer_timeout(TIMEOUT)
     }
 
     fn connector(&self, layout: &Layout) -> Result<Connector, RedisError> {
-        let needs_tls = match &self.place {
-            Place::Server(server) => server.is_tls,
-            Place::Sentinel { sentinels, server, .. } => {
-                server.is_tls || sentinels.iter().any(|sentinel| sentinel.is_tls)
-            }
-            Place::Cluster { nodes } => nodes.iter().any(|node| node.is_tls),
-        };
-        let client = self.client.as_ref().map(|(chain, key)| (&**chain, &**key));
-        let tls = || connection::tls(self.root.as_deref(), client);
-        let tls = if needs_tls { Some(tls()?) } else { None };
-        Ok(Connector {
-            place: self.place.clone(),
-            tls,
-            timeout: self.answer_timeout(),
-            key: layout.keys.meta.clone(),
-        })
+        self.access.connector(self.answer_timeout(), layout.keys.meta.clone())
     }
 
     fn layout(&self) -> Result<Layout, RedisError> {
-        let prefix = self.prefix.as_deref().unwrap_or(PREFIX);
         let log_length = self.log_length.unwrap_or(LOG_LENGTH);
-        let fault = if let Some(torn) = self.torn {
-            torn
-        } else if prefix.is_empty() || prefix.contains(['{', '}']) {
-            "`prefix` is a name without braces"
+        let fault = if let Some(fault) = self.access.fault() {
+            fault
         } else if self.beat_interval().is_zero() || self.answer_timeout().is_zero() {
             "`heartbeat` and `timeout` are longer than nothing"
         } else if self.longest_staleness() <= self.beat_interval() {
@@ -436,7 +391,7 @@ impl RedisRevocations {
             "`log_length` is at least 1"
         } else {
             return Ok(Layout {
-                keys: Keys::new(prefix),
+                keys: Keys::new(self.access.prefix_of_keys()),
                 log_length,
                 durability: self.durability,
                 timeout: self.answer_timeout(),
@@ -549,24 +504,11 @@ fn ended() -> RedisError {
     RedisError::Connection { reason: "the thread of revocations ended".to_owned() }
 }
 
-fn shortest(before: Option<Duration>, said: Duration) -> Option<Duration> {
-    Some(before.map_or(said, |before| before.min(said)))
-}
-
-fn addresses<'u>(
-    urls: impl IntoIterator<Item = &'u str>,
-    port: u16,
-) -> Result<Vec<Address>, RedisError> {
-    let addresses = urls.into_iter().map(|url| Address::read(url, port));
-    let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
-    if addresses.is_empty() { Err(RedisError::Address) } else { Ok(addresses) }
-}
-
 impl fmt::Debug for RedisRevocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisRevocations")
-            .field("place", &self.place)
-            .field("prefix", &self.prefix.as_deref().unwrap_or(PREFIX))
+            .field("place", &self.access.place)
+            .field("prefix", &self.access.prefix_of_keys())
             .finish_non_exhaustive()
     }
 }

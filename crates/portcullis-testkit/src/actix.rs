@@ -44,6 +44,7 @@ use actix_web::{App, Error, HttpResponse, test};
 use portcullis::RouteTable;
 
 use crate::covered;
+use crate::dpop::{self, DpopClient, address};
 use crate::openapi::{self, OpenApi};
 use crate::protected::{self, Answer, Assertion, Hints, Question};
 use crate::routes::{Credentials, Routes};
@@ -52,6 +53,8 @@ const HINTS: Hints = Hints {
     policy: "See that `.wrap(Verify::new(policy))` of its policy is around each of them.",
     requirement: "See that `.wrap(Require::…)` is around each of them, within `Verify`, or that its handler takes `Authorized<R>`.",
 };
+
+pub(crate) const PATH_HINT: &str = "`.wrap(Verify::new(policy))` has to be around whatever rewrites it, such as `NormalizePath`: of two `.wrap` the later one is the outer one";
 
 /// Asks each route of an actix-web app, a method and a path, once without a token and once with one
 /// that is none, with an empty body.
@@ -277,6 +280,147 @@ where
     .await;
 }
 
+/// Asks whether an actix-web app takes a token that is bound to a key with a proof of that key, and in no other way (DPoP, RFC 9449).
+///
+/// `client` has a key, and a token that may use the routes. `base` is the address under which clients know the service, as
+/// [`Dpop::at`](portcullis::dpop::Dpop::at) has it: a proof is for `base` and the path. Each listed route is asked
+///
+/// 1. with a good proof, which has to get in; where a nonce is asked for, with that nonce, once;
+/// 2. with the same proof again; as a bearer token, with a proof and without; without a proof; with two of them;
+/// 3. with each [`BadProof`](crate::BadProof), and where nonces are given out, without one and with another;
+/// 4. with another good proof.
+///
+/// The second and the third have to be answered with 401 and a challenge for `DPoP`. The handlers run for the others.
+///
+/// [`InProcessReplays`](portcullis::dpop::InProcessReplays) that have just begun refuse proofs that were made before, and for
+/// 10 s after. So let them have begun earlier, by
+/// [`started_at`](portcullis::dpop::InProcessReplays::started_at), or move a [`FixedClock`](crate::FixedClock) on by a
+/// minute once the policy is built.
+///
+/// # Panics
+///
+/// If a route does anything else: one message names all of it, and the way out. Also if the client has no token, the list is
+/// empty, or an entry is no method or path.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use portcullis::{Algorithm, Clock, SystemClock, UnixTime};
+/// use portcullis::dpop::{Dpop, InProcessReplays};
+/// use portcullis_actix::Verify;
+/// use portcullis_testkit::{DpopClient, SigningKey, TestIssuer, actix::assert_dpop};
+///
+/// # #[actix_web::main]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let an_hour_ago = UnixTime(SystemClock.now().0 - 3600);
+/// let dpop = Dpop::new(InProcessReplays::new().started_at(an_hour_ago))
+///     .at("https://shop.example");
+/// let policy = issuer.policy_builder().dpop(dpop).build().expect("a policy");
+/// let api = web::scope("/api").route("/orders", web::get().to(async || "orders"));
+/// let app = App::new().service(api.wrap(Verify::new(policy)));
+///
+/// let key = SigningKey::generate(Algorithm::ES256);
+/// let token = issuer.token(Algorithm::ES256).bound_to(&key).mint();
+/// let client = DpopClient::new(&issuer, &key).token(token);
+/// let routes = [("GET", "/api/orders")];
+/// assert_dpop(app, &client, "https://shop.example", &routes).await;
+/// # }
+/// ```
+pub async fn assert_dpop<'a, T, B>(
+    app: App<T>,
+    client: &DpopClient,
+    base: &str,
+    routes: impl Into<Routes<'a>>,
+) where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    let app = test::init_service(app).await;
+    dpop::walk(client, base, routes.into(), PATH_HINT, async |question| {
+        ask(&app, question, test::TestRequest::to_request).await
+    })
+    .await;
+}
+
+/// Sends a request with a client's token and a new proof, and once more if the answer tells a nonce and asks for it
+/// (RFC 9449 §8, §9).
+///
+/// `base` is the address under which clients know the service. `finish` is given a request that has its method, path and
+/// headers, and makes of it what the app takes, once for each try. For a token endpoint, the client has no token.
+///
+/// # Panics
+///
+/// If the app fails, or the method or the path is none.
+///
+/// ```
+/// use actix_web::{App, test, web};
+/// use portcullis::Algorithm;
+/// use portcullis::dpop::{Dpop, InProcessReplays, Nonces};
+/// use portcullis_actix::Verify;
+/// use portcullis_testkit::{DpopClient, SigningKey, TestIssuer, actix::send_with_proof};
+///
+/// # #[actix_web::main]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let dpop = Dpop::new(InProcessReplays::new())
+///     .at("https://api.example")
+///     .nonces(Nonces::of_this_process());
+/// let policy = issuer.policy_builder().dpop(dpop).build().expect("a policy");
+/// let orders = web::resource("/orders").get(async || "orders");
+/// let app = App::new().service(orders.wrap(Verify::new(policy)));
+/// let app = test::init_service(app).await;
+///
+/// let key = SigningKey::generate(Algorithm::ES256);
+/// let token = issuer.token(Algorithm::ES256).bound_to(&key).mint();
+/// let client = DpopClient::new(&issuer, &key).token(token);
+/// let route = ("GET", "/orders");
+/// let base = "https://api.example";
+/// let response = send_with_proof(&app, &client, base, route, |request| {
+///     request.to_request()
+/// })
+/// .await;
+/// assert_eq!(response.status(), 200);
+/// # }
+/// ```
+pub async fn send_with_proof<S, Q, B>(
+    app: &S,
+    client: &DpopClient,
+    base: &str,
+    (method, path): (&str, &str),
+    finish: impl Fn(test::TestRequest) -> Q,
+) -> ServiceResponse<B>
+where
+    S: Service<Q, Response = ServiceResponse<B>, Error = Error>,
+{
+    let url = address(base, path);
+    let send = async || {
+        let name = Method::from_bytes(method.as_bytes());
+        let name = name.unwrap_or_else(|error| panic!("{method} {path} is not a route: {error}"));
+        let request = test::TestRequest::with_uri(path).method(name);
+        let headers = client.headers(method, &url).into_iter();
+        let request = headers.fold(request, test::TestRequest::insert_header);
+        app.call(finish(request)).await
+    };
+    let first = send().await;
+    let must_retry = match &first {
+        Ok(response) => asks_again(client, &url, response.response()),
+        Err(error) => asks_again(client, &url, &error.error_response()),
+    };
+    let last = if must_retry { send().await } else { first };
+    last.unwrap_or_else(|error| panic!("{method} {path} failed: {error}"))
+}
+
+fn asks_again<B>(client: &DpopClient, url: &str, response: &HttpResponse<B>) -> bool {
+    let headers = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    client.must_retry(url, response.status().as_u16(), headers)
+}
+
 /// Asks whether a [`RouteTable`] has all routes of an app, and no other. A route that it does
 /// not have is answered with 500 ([`Error::RouteUncovered`](portcullis::Error::RouteUncovered)). An entry that no
 /// route uses was meant for a route that has another name.
@@ -330,7 +474,7 @@ where
 }
 
 /// `to_request` makes what the app takes, a type that actix-web gives no name to.
-async fn ask<S, Q, B>(
+pub(crate) async fn ask<S, Q, B>(
     app: &S,
     question: &Question<'_>,
     to_request: impl FnOnce(test::TestRequest) -> Q,
@@ -342,7 +486,7 @@ where
     let method = Method::from_bytes(method.as_bytes())
         .unwrap_or_else(|error| panic!("{method} {path} is not a route: {error}"));
     let request = test::TestRequest::with_uri(path).method(method);
-    let request = question.fields().fold(request, |request, field| request.insert_header(field));
+    let request = question.fields().fold(request, |request, field| request.append_header(field));
     Ok(match app.call(to_request(request)).await {
         Ok(response) => answer(response.response(), question),
         // As the server would.

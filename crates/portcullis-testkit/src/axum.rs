@@ -39,11 +39,12 @@
 use core::fmt::Display;
 
 use axum_core::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, request};
 use portcullis::RouteTable;
 use tower_service::Service;
 
 use crate::covered;
+use crate::dpop::{self, DpopClient};
 use crate::openapi::OpenApi;
 use crate::protected::{Assertion, Hints};
 use crate::routes::{Credentials, Routes};
@@ -52,6 +53,8 @@ const HINTS: Hints = Hints {
     policy: "In axum, `.layer` covers only the routes that were added before it: put it last.",
     requirement: "In axum, `.route_layer(RequireLayer::…)` covers only the methods that stand before it: `Authorized<R>` among the handler's arguments cannot be left behind.",
 };
+
+pub(crate) const PATH_HINT: &str = "within `nest`, use `portcullis_axum::VerifyLayer` and not that of `portcullis::tower`, which sees what the router left of it; and rewrite no path in front of the router";
 
 /// Asks each route of an axum app, a method and a path, once without a token and once with one that
 /// is none, with an empty body.
@@ -264,6 +267,126 @@ where
     S::Error: Display,
 {
     crate::tower::assert_openapi::<S, Body, R>(app, document).await;
+}
+
+/// Asks whether an axum app takes a token that is bound to a key with a proof of that key, and in no other way (DPoP, RFC 9449).
+///
+/// `client` has a key, and a token that may use the routes. `base` is the address under which clients know the service, as
+/// [`Dpop::at`](portcullis::dpop::Dpop::at) has it: a proof is for `base` and the path. Each listed route is asked
+///
+/// 1. with a good proof, which has to get in; where a nonce is asked for, with that nonce, once;
+/// 2. with the same proof again; as a bearer token, with a proof and without; without a proof; with two of them;
+/// 3. with each [`BadProof`](crate::BadProof), and where nonces are given out, without one and with another;
+/// 4. with another good proof.
+///
+/// The second and the third have to be answered with 401 and a challenge for `DPoP`. The handlers run for the others.
+///
+/// [`InProcessReplays`](portcullis::dpop::InProcessReplays) that have just begun refuse proofs that were made before, and for
+/// 10 s after. So let them have begun earlier, by
+/// [`started_at`](portcullis::dpop::InProcessReplays::started_at), or move a [`FixedClock`](crate::FixedClock) on by a
+/// minute once the policy is built.
+///
+/// # Panics
+///
+/// If a route does anything else: one message names all of it, and the way out. Also if the client has no token, the list is
+/// empty, or an entry is no method or path.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use portcullis::{Algorithm, Clock, SystemClock, UnixTime};
+/// use portcullis::dpop::{Dpop, InProcessReplays};
+/// use portcullis_axum::{Policy, VerifyLayer};
+/// use portcullis_testkit::{DpopClient, SigningKey, TestIssuer, axum::assert_dpop};
+///
+/// // The application:
+/// fn app(policy: Policy) -> Router {
+///     let orders = Router::new().route("/orders", get(|| async { "orders" }));
+///     Router::new().nest("/api", orders.layer(VerifyLayer::new(policy)))
+/// }
+///
+/// // Its test:
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let an_hour_ago = UnixTime(SystemClock.now().0 - 3600);
+/// let dpop = Dpop::new(InProcessReplays::new().started_at(an_hour_ago))
+///     .at("https://shop.example");
+/// let policy = issuer.policy_builder().dpop(dpop).build().expect("a policy");
+///
+/// let key = SigningKey::generate(Algorithm::ES256);
+/// let token = issuer.token(Algorithm::ES256).bound_to(&key).mint();
+/// let client = DpopClient::new(&issuer, &key).token(token);
+/// let routes = [("GET", "/api/orders")];
+/// assert_dpop(&app(policy), &client, "https://shop.example", &routes).await;
+/// # }
+/// ```
+pub async fn assert_dpop<'a, S, R>(
+    app: &S,
+    client: &DpopClient,
+    base: &str,
+    routes: impl Into<Routes<'a>>,
+) where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    dpop::walk(client, base, routes.into(), PATH_HINT, async |question| {
+        crate::tower::ask(app.clone(), question).await
+    })
+    .await;
+}
+
+/// Sends a request with a client's token and a new proof, and once more if the answer tells a nonce and asks for it
+/// (RFC 9449 §8, §9).
+///
+/// `base` is the address under which clients know the service. `finish` is given a request that has its method, path and
+/// headers, and gives it a body, once for each try. For a token endpoint, the client has no token.
+///
+/// # Panics
+///
+/// If the service fails, or the method or the path is none.
+///
+/// ```
+/// use axum::{Router, body::Body, routing::get};
+/// use portcullis::Algorithm;
+/// use portcullis::dpop::{Dpop, InProcessReplays, Nonces};
+/// use portcullis_axum::VerifyLayer;
+/// use portcullis_testkit::{DpopClient, SigningKey, TestIssuer, axum::send_with_proof};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let dpop = Dpop::new(InProcessReplays::new())
+///     .at("https://api.example")
+///     .nonces(Nonces::of_this_process());
+/// let policy = issuer.policy_builder().dpop(dpop).build().expect("a policy");
+/// let app = Router::new()
+///     .route("/orders", get(|| async { "orders" }))
+///     .layer(VerifyLayer::new(policy));
+///
+/// let key = SigningKey::generate(Algorithm::ES256);
+/// let token = issuer.token(Algorithm::ES256).bound_to(&key).mint();
+/// let client = DpopClient::new(&issuer, &key).token(token);
+/// let route = ("GET", "/orders");
+/// let base = "https://api.example";
+/// let response = send_with_proof(&app, &client, base, route, |request| {
+///     request.body(Body::empty()).expect("a request")
+/// })
+/// .await;
+/// assert_eq!(response.status(), 200);
+/// # }
+/// ```
+pub async fn send_with_proof<S, R>(
+    app: &S,
+    client: &DpopClient,
+    base: &str,
+    route: (&str, &str),
+    finish: impl Fn(request::Builder) -> Request<Body>,
+) -> Response<R>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    crate::tower::send_with_proof(app, client, base, route, finish).await
 }
 
 /// Asks whether a [`RouteTable`] has all routes of an app, and no other. A route that it does

@@ -23,6 +23,10 @@
 //!   on each that lets in whom it should not: anybody without a token, a token that may do nothing, a token of
 //!   another policy; `assert_accepted` is their counterpart. They stand in the modules of the features
 //!   `axum`, `actix` and `tower`, all off by default.
+//! - [`DpopClient`] is a client whose tokens are bound to its key (DPoP, RFC 9449): it makes proofs and follows nonces.
+//!   [`ProofBuilder`] is one proof on its way, and [`BadProof`] what can be wrong with it.
+//! - `assert_dpop` asks an app whether it takes such a token with a good proof, and in no other way. `send_with_proof` sends
+//!   a request as such a client. They stand in the same modules.
 //! - `assert_openapi` asks an app whether it does what its OpenAPI document says of security, and `assert_covered`
 //!   whether a table of routes has the app's. They stand in the same modules.
 //! - `key_server` has a key server on loopback, honest until told to fail in one of the many ways
@@ -88,6 +92,7 @@ mod alike;
 mod clock;
 #[cfg(any(feature = "actix", feature = "axum"))]
 mod covered;
+mod dpop;
 pub mod hostile;
 mod issuer;
 mod key;
@@ -117,6 +122,7 @@ pub mod session_store;
 pub mod tower;
 
 pub use crate::clock::FixedClock;
+pub use crate::dpop::{BadProof, DpopClient, ProofBuilder};
 pub use crate::issuer::TestIssuer;
 pub use crate::key::SigningKey;
 #[cfg(any(feature = "actix", feature = "tower"))]

@@ -4,6 +4,7 @@ use core::fmt::Write;
 
 use portcullis::Error;
 
+use crate::dpop::asks_for_nonce;
 use crate::routes::{Credentials, Route, Routes};
 
 /// What is asserted of each route.
@@ -66,6 +67,12 @@ pub(crate) struct Answer {
     status: u16,
     /// Whether a `WWW-Authenticate` challenges for the `Bearer` scheme.
     challenges: bool,
+    /// The same for the `DPoP` scheme.
+    challenges_for_proofs: bool,
+    /// Whether it asks for a proof with a nonce.
+    asks_for_nonce: bool,
+    /// Each `DPoP-Nonce`.
+    nonces: Vec<String>,
     /// What stands in `error` of a challenge.
     error: Option<&'static str>,
     /// What stands in `scope` of a challenge.
@@ -85,6 +92,9 @@ impl Answer {
         let mut answer = Self {
             status,
             challenges: false,
+            challenges_for_proofs: false,
+            asks_for_nonce: false,
+            nonces: Vec::new(),
             error: None,
             scope: None,
             is_of_cors: false,
@@ -93,6 +103,7 @@ impl Answer {
         for (name, value) in fields {
             match name {
                 "www-authenticate" => answer.read_challenges(value),
+                "dpop-nonce" => answer.nonces.push(String::from_utf8_lossy(value).into_owned()),
                 "access-control-allow-methods" => answer.is_of_cors = true,
                 // tower-http's says nothing else where it allows no methods.
                 "vary" => answer.is_of_cors |= is_listed(value, b"access-control-request-method"),
@@ -104,10 +115,15 @@ impl Answer {
 
     fn read_challenges(&mut self, value: &[u8]) {
         // RFC 9110 §11.6.1: a field may hold several challenges, ours or another's first.
-        self.challenges |= value.split(|byte| *byte == b',').any(|one| {
-            let scheme = one.trim_ascii().split(|byte| *byte == b' ').next();
-            scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer"))
-        });
+        let is_for = |wanted: &[u8]| {
+            value.split(|byte| *byte == b',').any(|one| {
+                let scheme = one.trim_ascii().split(|byte| *byte == b' ').next();
+                scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(wanted))
+            })
+        };
+        self.challenges |= is_for(b"Bearer");
+        self.challenges_for_proofs |= is_for(b"DPoP");
+        self.asks_for_nonce |= asks_for_nonce(value);
         for error in ["invalid_token", "insufficient_scope", "insufficient_user_authentication"] {
             let parameter = format!("error=\"{error}\"");
             if value.windows(parameter.len()).any(|text| text == parameter.as_bytes()) {
@@ -133,6 +149,18 @@ impl Answer {
 
     pub(crate) fn challenges(&self) -> bool {
         self.challenges
+    }
+
+    pub(crate) fn challenges_for_proofs(&self) -> bool {
+        self.challenges_for_proofs
+    }
+
+    pub(crate) fn asks_for_nonce(&self) -> bool {
+        self.asks_for_nonce
+    }
+
+    pub(crate) fn nonces(&self) -> &[String] {
+        &self.nonces
     }
 
     pub(crate) fn error(&self) -> Option<&'static str> {

@@ -2,9 +2,10 @@
 use core::fmt::Display;
 use core::future::poll_fn;
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, request};
 use tower_service::Service;
 
+use crate::dpop::{self, DpopClient, address};
 use crate::openapi::{self, OpenApi};
 use crate::protected::{self, Answer, Assertion, Hints, Question};
 use crate::routes::{Credentials, Routes};
@@ -13,6 +14,8 @@ const HINTS: Hints = Hints {
     policy: "See that the layer of its policy is around each of them.",
     requirement: "See that `RequireLayer` is around each of them, within `VerifyLayer`.",
 };
+
+pub(crate) const PATH_HINT: &str = "put the layer of the policy around whatever rewrites the path";
 
 /// Asks each route, a method and a path, once without a token and once with one that is none, with
 /// an empty body; and each other method of these paths, and a CORS preflight, without a token.
@@ -119,6 +122,89 @@ where
     openapi::walk(document, async |question| ask(service.clone(), question).await).await;
 }
 
+/// Asks whether a service takes a token that is bound to a key with a proof of that key, and in no other way (DPoP, RFC 9449).
+///
+/// `client` has a key, and a token that may use the routes. `base` is the address under which clients know the service, as
+/// [`Dpop::at`](portcullis::dpop::Dpop::at) has it: a proof is for `base` and the path. Each listed route is asked
+///
+/// 1. with a good proof, which has to get in; where a nonce is asked for, with that nonce, once;
+/// 2. with the same proof again; as a bearer token, with a proof and without; without a proof; with two of them;
+/// 3. with each [`BadProof`](crate::BadProof), and where nonces are given out, without one and with another;
+/// 4. with another good proof.
+///
+/// The second and the third have to be answered with 401 and a challenge for `DPoP`. The service is called for the others.
+///
+/// [`InProcessReplays`](portcullis::dpop::InProcessReplays) that have just begun refuse proofs that were made before, and for
+/// 10 s after. So let them have begun earlier, by
+/// [`started_at`](portcullis::dpop::InProcessReplays::started_at), or move a [`FixedClock`](crate::FixedClock) on by a
+/// minute once the policy is built.
+///
+/// # Panics
+///
+/// If a route does anything else: one message names all of it, and the way out. Also if the client has no token, the list is
+/// empty, or an entry is no method or path.
+///
+/// For an example, see `axum::assert_dpop`.
+pub async fn assert_dpop<'a, S, B, R>(
+    service: &S,
+    client: &DpopClient,
+    base: &str,
+    routes: impl Into<Routes<'a>>,
+) where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Display,
+    B: Default,
+{
+    dpop::walk(client, base, routes.into(), PATH_HINT, async |question| {
+        ask(service.clone(), question).await
+    })
+    .await;
+}
+
+/// Sends a request with a client's token and a new proof, and once more if the answer tells a nonce and asks for it
+/// (RFC 9449 §8, §9).
+///
+/// `base` is the address under which clients know the service. `finish` is given a request that has its method, path and
+/// headers, and gives it a body, once for each try. For a token endpoint, the client has no token.
+///
+/// # Panics
+///
+/// If the service fails, or the method or the path is none.
+pub async fn send_with_proof<S, B, R>(
+    service: &S,
+    client: &DpopClient,
+    base: &str,
+    (method, path): (&str, &str),
+    finish: impl Fn(request::Builder) -> Request<B>,
+) -> Response<R>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    let url = address(base, path);
+    let send = async || {
+        let headers = client.headers(method, &url);
+        let request = Request::builder().method(method).uri(path);
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let sent = call(service.clone(), finish(request)).await;
+        sent.unwrap_or_else(|error| panic!("{method} {path} failed: {error}"))
+    };
+    let first = send().await;
+    let headers = first.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    if client.must_retry(&url, first.status().as_u16(), headers) { send().await } else { first }
+}
+
+async fn call<S, B, R>(mut service: S, request: Request<B>) -> Result<Response<R>, String>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Display,
+{
+    let text = |error: S::Error| error.to_string();
+    poll_fn(|context| service.poll_ready(context)).await.map_err(text)?;
+    service.call(request).await.map_err(text)
+}
+
 pub(crate) async fn walk<S, B, R>(
     service: &S,
     assertion: Assertion,
@@ -135,7 +221,7 @@ pub(crate) async fn walk<S, B, R>(
     .await;
 }
 
-pub(crate) async fn ask<S, B, R>(mut service: S, question: &Question<'_>) -> Result<Answer, String>
+pub(crate) async fn ask<S, B, R>(service: S, question: &Question<'_>) -> Result<Answer, String>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Error: Display,
@@ -148,9 +234,7 @@ where
     let request = request
         .body(B::default())
         .unwrap_or_else(|error| panic!("{method} {path} is not a route: {error}"));
-    let text = |error: S::Error| error.to_string();
-    poll_fn(|context| service.poll_ready(context)).await.map_err(text)?;
-    let response = service.call(request).await.map_err(text)?;
+    let response = call(service, request).await?;
     let fields = response.headers().iter();
     Ok(Answer::new(
         response.status().as_u16(),

@@ -4,13 +4,15 @@ use std::sync::{Arc, OnceLock};
 use serde::de::DeserializeOwned;
 
 use crate::authorize::Requirement;
+use crate::dpop::Proven;
 use crate::error::{Error, SourceError};
 use crate::observe;
 use crate::refusal::grpc::GrpcStatus;
 use crate::refusal::{
     self, CompiledPresentation, RefusalContext, Refused, RefusedRequest, RejectionResponse,
-    ResponseForm,
+    ResponseForm, Scheme,
 };
+use crate::request::UsedProof;
 use crate::response::ResponseNeeds;
 use crate::source::TokenCookie;
 use crate::terms::Terms;
@@ -26,7 +28,11 @@ use crate::verified::VerifiedToken;
 /// fn let_in(token: VerifiedToken) -> Admission { Admission::verified(token) }
 /// ```
 #[derive(Clone)]
-pub struct Admission(Caller);
+pub struct Admission {
+    caller: Caller,
+    /// What its request showed of the key of its token. In a box, since most tokens are bound to none.
+    proven: Option<Arc<Proven>>,
+}
 
 #[derive(Clone)]
 enum Caller {
@@ -37,16 +43,20 @@ enum Caller {
 
 impl Admission {
     pub(crate) fn anonymous(terms: Arc<Terms>) -> Self {
-        Self(Caller::Anonymous(terms))
+        Self { caller: Caller::Anonymous(terms), proven: None }
     }
 
     pub(crate) fn verified(token: VerifiedToken) -> Self {
-        Self(Caller::Verified(token))
+        Self::sent(token, None)
+    }
+
+    pub(crate) fn sent(token: VerifiedToken, proven: Option<Proven>) -> Self {
+        Self { caller: Caller::Verified(token), proven: proven.map(Arc::new) }
     }
 
     /// The token. `None`: the request had none, and the policy allows that.
     pub fn token(&self) -> Option<&VerifiedToken> {
-        match &self.0 {
+        match &self.caller {
             Caller::Verified(token) => Some(token),
             Caller::Anonymous(_) => None,
         }
@@ -54,11 +64,21 @@ impl Admission {
 
     /// For a layer: what the response needs besides what the handler says.
     pub fn response_needs(&self) -> ResponseNeeds {
-        self.terms().response_needs
+        let needs = self.terms().response_needs;
+        match self.proven.as_ref().and_then(|proven| proven.next_nonce) {
+            Some(nonce) => needs.with_nonce(nonce),
+            None => needs,
+        }
+    }
+
+    /// For a layer: what it puts into the request's extensions as well, where it is there, so that a layer further in does not
+    /// take the request's proof for one that was used before.
+    pub fn used_proof(&self) -> Option<UsedProof> {
+        self.proven.as_ref().map(|proven| proven.used.clone())
     }
 
     pub(crate) fn terms(&self) -> &Arc<Terms> {
-        match &self.0 {
+        match &self.caller {
             Caller::Verified(token) => &token.terms().policy,
             Caller::Anonymous(terms) => terms,
         }
@@ -146,7 +166,9 @@ impl Admission {
         let caller = self.token().filter(|_| terms.names_callers);
         let error = error.into();
         observe::refused(&error, Some(&terms), caller, &context);
-        Rejection::told(error, Some(terms), &context)
+        let is_bound = self.token().is_some_and(VerifiedToken::is_bound);
+        let rejection = Rejection::told(error, Some(terms), &context);
+        if is_bound { Rejection { scheme: Scheme::Dpop, ..rejection } } else { rejection }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "it is a reference, or the form alone")]
@@ -182,6 +204,8 @@ pub struct Rejection {
     /// `None`: there is no policy in front of the route.
     terms: Option<Arc<Terms>>,
     form: ResponseForm,
+    /// With which scheme the token came.
+    scheme: Scheme,
     /// For the policy's hook, if it has one.
     request: Option<Box<RefusedRequest>>,
     /// What clears a cookie: the value of a `Set-Cookie` header.
@@ -204,8 +228,9 @@ impl Rejection {
     fn told(error: Error, terms: Option<Arc<Terms>>, context: &impl RefusalContext) -> Self {
         let has_hook = terms.as_ref().is_some_and(|terms| terms.presentation.has_hook());
         let request = if has_hook { context.refused_request() } else { None };
-        let (form, request) = (context.form(), request.map(Box::new));
-        Self { error, terms, form, request, clears: None, refusal: OnceLock::new() }
+        let (form, scheme) = (context.form(), context.scheme());
+        let request = request.map(Box::new);
+        Self { error, terms, form, scheme, request, clears: None, refusal: OnceLock::new() }
     }
 
     pub(crate) fn clearing(mut self, cookie: &TokenCookie) -> Self {
@@ -281,7 +306,9 @@ impl Rejection {
     }
 
     fn make(&self) -> RejectionResponse {
-        let mut refusal = self.presentation().refusal(&self.error, self.request.as_deref());
+        let nonce = self.terms.as_ref().and_then(|terms| terms.nonce());
+        let mut refusal =
+            self.presentation().refusal(&self.error, self.scheme, nonce, self.request.as_deref());
         if let Some(field) = &self.clears {
             refusal.clear_cookie(field);
         }

@@ -21,6 +21,7 @@ page!(quick_start, "../docs/guide/quick_start.md");
 page!(providers, "../docs/guide/providers.md");
 page!(keys, "../docs/guide/keys.md");
 page!(requirements, "../docs/guide/requirements.md");
+page!(sender_constrained, "../docs/guide/sender_constrained.md");
 page!(errors, "../docs/guide/errors.md");
 page!(testing, "../docs/guide/testing.md");
 page!(issuing, "../docs/guide/issuing.md");

@@ -125,6 +125,7 @@ mod verified;
 mod admission;
 pub mod authorize;
 mod cache;
+pub mod dpop;
 pub mod error;
 mod issuers;
 pub mod policy;

@@ -151,8 +151,8 @@ impl PolicyCounters {
     }
 }
 
-/// Reasons of which nobody can tell whether the token is good.
-const UNTOLD: [&str; 2] = ["keys_unavailable", "revocation_unavailable"];
+/// Reasons of which nobody can tell whether the token or its proof is good.
+const UNTOLD: [&str; 3] = ["keys_unavailable", "revocation_unavailable", "replays_unavailable"];
 
 /// The reason of a route without a policy in front.
 const NO_POLICY: &str = "not_installed";

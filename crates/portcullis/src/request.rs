@@ -87,6 +87,13 @@ pub trait RequestView {
     fn client_certificate(&self) -> Option<ClientCertificate> {
         None
     }
+
+    /// The proof that a layer further out used for this request.
+    ///
+    /// Not implemented: `None`, and a policy that asks for proofs refuses a request that another one let in before it.
+    fn used_proof(&self) -> Option<UsedProof> {
+        None
+    }
 }
 
 impl RequestView for http::request::Parts {
@@ -117,6 +124,10 @@ impl RequestView for http::request::Parts {
     fn client_certificate(&self) -> Option<ClientCertificate> {
         self.extensions.get().cloned()
     }
+
+    fn used_proof(&self) -> Option<UsedProof> {
+        self.extensions.get().cloned()
+    }
 }
 
 impl<B> RequestView for http::Request<B> {
@@ -145,6 +156,10 @@ impl<B> RequestView for http::Request<B> {
     }
 
     fn client_certificate(&self) -> Option<ClientCertificate> {
+        self.extensions().get().cloned()
+    }
+
+    fn used_proof(&self) -> Option<UsedProof> {
         self.extensions().get().cloned()
     }
 }
@@ -225,6 +240,39 @@ impl fmt::Debug for ClientCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // It names a person or a machine.
         f.write_str(if self.0.is_some() { "presented" } else { "absent" })
+    }
+}
+
+/// That a policy used the proof of a request for this very request, as an extension of it. A layer puts it beside the
+/// [`Admission`](crate::Admission), so that one further in does not take the proof for one that was used before.
+///
+/// Only verification makes one.
+#[derive(Clone)]
+pub struct UsedProof {
+    /// The number of the rules that it was held to.
+    pub(crate) rules: u64,
+    /// The number of the store that remembers it.
+    pub(crate) store: u64,
+    /// The access token and the proof.
+    text: Arc<Box<[u8]>>,
+    token_length: usize,
+}
+
+impl UsedProof {
+    pub(crate) fn new((rules, store): (u64, u64), token: &[u8], proof: &[u8]) -> Self {
+        let text = Arc::new([token, proof].concat().into_boxed_slice());
+        Self { rules, store, text, token_length: token.len() }
+    }
+
+    pub(crate) fn is_of(&self, token: &[u8], proof: &[u8]) -> bool {
+        self.text.split_at_checked(self.token_length) == Some((token, proof))
+    }
+}
+
+/// Shows nothing of it.
+impl fmt::Debug for UsedProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsedProof").finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a policy adds to the responses of requests that it let in.
 use http::header::{HeaderMap, HeaderValue};
 
+use crate::dpop::Nonce;
 use crate::source::TokenSource;
 
 /// What the response to a request that was let in needs, besides what its handler says.
@@ -25,20 +26,37 @@ use crate::source::TokenSource;
 /// There is no `Vary`: no shared cache stores what is private, and a browser's own would keep nothing past the next change
 /// of any other cookie. A handler that sets `public`, or must not show a page to the next user of the same browser
 /// (`no-store`), says so itself, and `Vary` with the former.
+///
+/// # Nonces
+///
+/// Where a policy asks proofs for [nonces](crate::dpop::Dpop::nonces), the response to a client that has not got the latest
+/// one carries it in `DPoP-Nonce`, and is `no-store` unless the handler has set `Cache-Control` (RFC 9449 §8.2).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[must_use]
 pub struct ResponseNeeds {
     is_private: bool,
+    nonce: Option<Nonce>,
 }
 
 impl ResponseNeeds {
     pub(crate) fn of(sources: &[TokenSource]) -> Self {
-        Self { is_private: !sources.iter().all(TokenSource::is_authorization) }
+        Self { is_private: !sources.iter().all(TokenSource::is_authorization), nonce: None }
+    }
+
+    pub(crate) fn with_nonce(self, nonce: Nonce) -> Self {
+        Self { nonce: Some(nonce), ..self }
     }
 
     /// Headers, each to be added where the response has none of this name. Names in lower case.
-    pub fn headers(self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.is_private.then_some(("cache-control", "private")).into_iter()
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let nonce = self.nonce.as_ref();
+        let caching = match nonce {
+            // RFC 9449 §8.2.
+            Some(_) => Some("no-store"),
+            None => self.is_private.then_some("private"),
+        };
+        let caching = caching.map(|value| ("cache-control", value));
+        caching.into_iter().chain(nonce.map(|nonce| ("dpop-nonce", nonce.as_str())))
     }
 
     /// Adds what these do not have.
@@ -53,7 +71,10 @@ impl ResponseNeeds {
     fn add_all_to(self, headers: &mut HeaderMap) {
         for (name, value) in self.headers() {
             if !headers.contains_key(name) {
-                headers.insert(name, HeaderValue::from_static(value));
+                headers.insert(
+                    name,
+                    HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("")),
+                );
             }
         }
     }

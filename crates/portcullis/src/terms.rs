@@ -3,6 +3,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
+use crate::dpop::{GivenNonces, Nonce};
 #[cfg(feature = "metrics")]
 use crate::metrics::PolicyCounters;
 use crate::refusal::CompiledPresentation;
@@ -26,6 +27,8 @@ pub(crate) struct Terms {
     /// Whether who holds one scope has another.
     pub(crate) scope_implies: Option<Arc<ScopeImplies>>,
     pub(crate) presentation: CompiledPresentation,
+    /// What proofs need, where the policy asks for it.
+    pub(crate) nonces: Option<Arc<GivenNonces>>,
     /// Whether logs may say whose verified token was refused.
     pub(crate) names_callers: bool,
     pub(crate) response_needs: ResponseNeeds,
@@ -34,6 +37,11 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// The nonce that is given out now, where proofs need one.
+    pub(crate) fn nonce(&self) -> Option<Nonce> {
+        self.nonces.as_ref().map(|nonces| nonces.current(self.clock.now()))
+    }
+
     /// Has tokens keep this many claims types from now on, if they keep fewer.
     pub(crate) fn keep_claims_types(&self, count: usize) {
         self.claims_types.fetch_max(count, Ordering::Relaxed);

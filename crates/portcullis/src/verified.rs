@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use serde::de::DeserializeOwned;
 
 use crate::authentic::Authentic;
+use crate::dpop::{KNOWN_SENDER, KnownSender};
 use crate::error::ShapeError;
 use crate::json::JsonText;
 use crate::keys::VerificationKey;
@@ -16,7 +17,7 @@ use crate::terms::{Generation, IssuerTerms, NEVER};
 use crate::time::UnixTime;
 #[cfg(feature = "status-list")]
 use crate::token::StatusClaim;
-use crate::token::{Parts, TypeHeader};
+use crate::token::{Binding, Parts, TypeHeader};
 
 /// For how many claims types a token keeps at most what it was read as: the layers and extractors of one
 /// request ask for one or two.
@@ -51,6 +52,8 @@ struct Inner {
     /// counted.
     room: AtomicUsize,
     claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; MAX_CLAIMS_TYPES],
+    /// Of a token that is bound to a key.
+    sender: KnownSender,
     /// Read when a policy first asks for it.
     /// In a box, since most tokens name no list.
     #[cfg(feature = "status-list")]
@@ -67,6 +70,7 @@ impl VerifiedToken {
             met: [const { AtomicU64::new(0) }; MET],
             room: AtomicUsize::new(MAX_CLAIMS_TYPES),
             claims: [const { OnceLock::new() }; MAX_CLAIMS_TYPES],
+            sender: KnownSender::default(),
             terms,
             #[cfg(feature = "status-list")]
             status: OnceLock::new(),
@@ -114,6 +118,12 @@ impl VerifiedToken {
     /// The key id that it names (`kid`).
     pub fn key_id(&self) -> Option<&str> {
         self.0.parts.header.key_id(self.0.parts.text.header())
+    }
+
+    /// Whether only who has a certain key may use it (`cnf`, RFC 7800). Where a request brought it, its sender showed that they have
+    /// it.
+    pub fn is_bound(&self) -> bool {
+        self.0.parts.payload.binding != Binding::None
     }
 
     /// The algorithm that it was verified with.
@@ -191,6 +201,10 @@ impl VerifiedToken {
 
     pub(crate) fn terms(&self) -> &IssuerTerms {
         &self.0.terms
+    }
+
+    pub(crate) fn known_sender(&self) -> &KnownSender {
+        &self.0.sender
     }
 
     /// Where its status is. Read once.
@@ -271,7 +285,8 @@ impl VerifiedToken {
         #[cfg(not(feature = "status-list"))]
         let status = 0;
         let claims = self.0.parts.payload.tree + self.payload().len() + CLAIMS;
-        size_of::<Inner>() + self.0.parts.heap_size() + status + claims_types * claims
+        let sender = if self.is_bound() { KNOWN_SENDER } else { 0 };
+        size_of::<Inner>() + self.0.parts.heap_size() + status + sender + claims_types * claims
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use crate::cache::TokenCache;
 #[cfg(feature = "status-list")]
 use crate::claims::StatusRule;
+use crate::dpop::DpopRules;
 use crate::issuers::TrustedIssuers;
 use crate::revocation::Sources;
 use crate::source::{AllowedOrigins, Precedence, TokenSource};
@@ -25,6 +26,8 @@ pub(crate) struct Rules {
     pub(crate) bad_cookie: BadCookie,
     pub(crate) limits: TokenLimits,
     pub(crate) refuses_brought_keys: bool,
+    /// `None`: tokens that are bound to a key of their sender are refused.
+    pub(crate) dpop: Option<DpopRules>,
     pub(crate) issuers: TrustedIssuers,
     pub(crate) revocations: Sources,
     /// What is asked of the claim `status`.
@@ -41,6 +44,12 @@ impl Rules {
     /// What a token is marked with that is not revoked at this moment.
     pub(crate) fn generation(&self) -> Generation {
         self.terms.generation(self.revocations.generation())
+    }
+
+    /// Whether it can be told which proofs were used, where any are taken.
+    pub(crate) fn can_tell_proofs(&self) -> bool {
+        let now = self.terms.clock.now();
+        self.dpop.as_ref().is_none_or(|dpop| dpop.is_available(now))
     }
 }
 

@@ -286,13 +286,19 @@ fn what_stands_behind_the_refusal_is_told_and_marked() {
     };
     use Outcome::{NotReached, Passed, Refused, WouldPass, WouldRefuse};
     let (steps, trust) = outcomes(good().expired().mint());
-    assert_eq!(steps, [Passed, Passed, Refused, WouldPass, WouldPass, NotReached, NotReached]);
+    assert_eq!(
+        steps,
+        [Passed, Passed, Refused, WouldPass, WouldPass, NotReached, NotReached, NotReached]
+    );
     assert_eq!(trust, Trust::Signed);
     let (steps, trust) = outcomes(hostile::flip_signature_bit(&good().expired().mint()));
-    assert_eq!(steps, [Passed, Passed, Refused, WouldPass, WouldRefuse, NotReached, NotReached]);
+    assert_eq!(
+        steps,
+        [Passed, Passed, Refused, WouldPass, WouldRefuse, NotReached, NotReached, NotReached]
+    );
     assert_eq!(trust, Trust::Unverified);
     let (steps, trust) = outcomes(good().subject("unknown").mint());
-    assert_eq!(steps, [Passed, Passed, Passed, Passed, Passed, Passed, Refused]);
+    assert_eq!(steps, [Passed, Passed, Passed, Passed, Passed, Passed, Refused, WouldPass]);
     assert_eq!(trust, Trust::Signed);
 }
 

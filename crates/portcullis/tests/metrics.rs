@@ -111,7 +111,7 @@ fn what_the_server_cannot_tell_is_unavailable_and_not_refused() {
 #[test]
 fn each_reason_is_there_at_zero_once_a_policy_is_built_as_what_it_will_count() {
     let told = recorded(|| drop(issuer().policy()));
-    let unavailable = ["keys_unavailable", "revocation_unavailable"];
+    let unavailable = ["keys_unavailable", "revocation_unavailable", "replays_unavailable"];
     let expected = Error::REASONS.iter().map(|&reason| {
         let kind = if unavailable.contains(&reason) { "unavailable" } else { "refused" };
         let policy = if reason == "not_installed" { "" } else { "default" };

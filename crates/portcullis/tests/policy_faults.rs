@@ -1,6 +1,7 @@
 //! What a policy is refused for when it is built.
 use std::time::Duration;
 
+use portcullis::dpop::{Dpop, DpopFault, InProcessReplays};
 use portcullis::keys::{KeyFault, SecretFault};
 use portcullis::policy::PolicyFault;
 use portcullis::revocation::RevocationFault;
@@ -152,6 +153,12 @@ fn table_of_any_keys() -> Vec<(PolicyFault, PolicyBuilder)> {
     let sources = |sources: Vec<TokenSource>| builder().sources(sources);
     vec![
         (PolicyFault::NoIssuer, Policy::builder()),
+        // The others of proofs: see the tests of `dpop`.
+        (
+            PolicyFault::Dpop(DpopFault::NoAlgorithm),
+            builder()
+                .dpop(Dpop::new(InProcessReplays::new()).at("https://api.example").algorithms([])),
+        ),
         (
             PolicyFault::DuplicateIssuer { issuer: issuer() },
             builder().issuer(named("https://other.example")).issuer(good()),
@@ -556,6 +563,11 @@ fn each_fault_is_named_exactly_and_alone() {
     }
 }
 
+/// That of a variant.
+fn name_of(text: &str) -> &str {
+    text.split(|char: char| !char.is_alphanumeric()).next().unwrap_or_default()
+}
+
 #[test]
 fn every_fault_there_is_is_tested() {
     let source = include_str!("../src/policy/fault.rs");
@@ -573,7 +585,7 @@ fn every_fault_there_is_is_tested() {
             };
             let is_there = (!needs("remote-jwks") || cfg!(feature = "remote-jwks"))
                 && (!needs("status-list") || cfg!(feature = "status-list"));
-            is_there.then(|| line.trim_end_matches([' ', '{', ',']))
+            is_there.then(|| name_of(line))
         })
         .collect();
     assert!(variants.len() > 20, "{variants:?}");
@@ -581,7 +593,7 @@ fn every_fault_there_is_is_tested() {
     let tested: Vec<_> = table().into_iter().map(|(fault, _)| format!("{fault:?}")).collect();
     for variant in variants {
         // Only a policy file can name a key file that cannot be opened: see the tests of `config`.
-        let is_tested = tested.iter().any(|fault| fault.split(' ').next() == Some(variant));
+        let is_tested = tested.iter().any(|fault| name_of(fault) == variant);
         assert!(is_tested || variant == "KeyFile", "{variant}");
     }
 }

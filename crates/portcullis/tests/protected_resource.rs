@@ -1,7 +1,8 @@
 //! Protected resource metadata (RFC 9728): what a document may say, where it stands, and that a policy keeps it.
+use portcullis::dpop::{Dpop, InProcessReplays};
 use portcullis::policy::PolicyFault;
-use portcullis::routes::{ProtectedResourceBuilder, ResourceFault, UrlFault};
-use portcullis::{Algorithm, Policy, Presentation, ProtectedResource};
+use portcullis::routes::{ProtectedResourceBuilder, ResourceFault, ResourcePolicyFault, UrlFault};
+use portcullis::{Algorithm, Policy, PolicyBuilder, Presentation, ProtectedResource};
 use portcullis_testkit::TestIssuer;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -72,6 +73,67 @@ fn a_member_without_a_value_is_left_out() {
         .member("x-null", ())
         .member("x-none", none);
     assert_eq!(document(empty), document(ProtectedResource::builder(RESOURCE)));
+}
+
+/// §2.
+#[test]
+fn a_document_says_which_proofs_the_policy_takes_and_whether_it_takes_no_other_tokens() {
+    let dpop = || Dpop::new(InProcessReplays::new()).at("https://api.example");
+    let said = |dpop: &Dpop| document(ProtectedResource::builder(RESOURCE).dpop(dpop));
+    let start =
+        r#"{"resource":"https://api.example/orders","bearer_methods_supported":["header"],"#;
+    assert_eq!(
+        said(&dpop()),
+        format!(r#"{start}"dpop_signing_alg_values_supported":["ES256","EdDSA","Ed25519"]}}"#)
+    );
+    assert_eq!(
+        said(&dpop().algorithms([Algorithm::PS256]).required()),
+        format!(
+            r#"{start}"dpop_signing_alg_values_supported":["PS256"],"dpop_bound_access_tokens_required":true}}"#
+        )
+    );
+    let twice = ProtectedResource::builder(RESOURCE).dpop(&dpop()).dpop(&dpop().required());
+    assert_eq!(faults(twice), [ResourceFault::SaidTwice { member: "dpop" }]);
+    for name in ["dpop_signing_alg_values_supported", "dpop_bound_access_tokens_required"] {
+        let own = ProtectedResource::builder(RESOURCE).member(name, true);
+        assert_eq!(faults(own), [ResourceFault::Member { name: name.into() }]);
+    }
+}
+
+#[test]
+fn a_policy_does_with_bound_tokens_what_the_document_says() {
+    let issuer = TestIssuer::new("https://id.example");
+    let dpop = || Dpop::new(InProcessReplays::new()).at("https://api.example");
+    let other = || dpop().algorithms([Algorithm::ES256]);
+    let resource = |said: Option<Dpop>| {
+        let builder = ProtectedResource::builder(TestIssuer::AUDIENCE);
+        let builder = said.iter().fold(builder, |builder, dpop| builder.dpop(dpop));
+        builder.authorization_servers(["https://id.example"]).build().expect("a resource")
+    };
+    for (said, taken, is_so) in [
+        (None, None, true),
+        (None, Some(dpop()), true),
+        (None, Some(dpop().required()), false),
+        (Some(dpop()), Some(dpop()), true),
+        (Some(dpop().required()), Some(dpop().required()), true),
+        (Some(dpop()), None, false),
+        (Some(dpop()), Some(other()), false),
+        (Some(dpop()), Some(dpop().required()), false),
+        (Some(dpop().required()), Some(dpop()), false),
+    ] {
+        let what = format!("{said:?} {taken:?}");
+        let builder = issuer.policy_builder().protected_resource(&resource(said));
+        let built = taken.into_iter().fold(builder, PolicyBuilder::dpop).build();
+        let fault = ResourcePolicyFault::Dpop;
+        let expected = [PolicyFault::ProtectedResource { fault }];
+        match built {
+            Ok(_) => assert!(is_so, "{what}"),
+            Err(error) => {
+                assert!(!is_so, "{what}");
+                assert_eq!(error.faults(), expected);
+            }
+        }
+    }
 }
 
 /// §3, §3.1.

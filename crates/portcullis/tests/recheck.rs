@@ -4,8 +4,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use portcullis::Algorithm::{ES256, EdDSA, HS256};
+use portcullis::dpop::{Dpop, DpopError, InProcessReplays};
 use portcullis::error::RevocationError;
 use portcullis::keys::KeyError;
+use portcullis::policy::Verification;
 use portcullis::{
     Algorithm, ClaimRules, Error, Issuer, KeySet, Keys, Policy, PolicyBuilder, Revocable,
     Revocation, Revocations, Secret, TokenType, UnixTime,
@@ -471,4 +473,41 @@ fn a_secret_that_was_read_again_is_the_same_secret() {
     let held = policy(&secret).verify_token_now(token.mint()).expect("a token");
     assert_eq!(policy(&secret).recheck_now(&held), Ok(()));
     assert_eq!(policy(&other).recheck_now(&held), Err(KeyError::Withdrawn.into()));
+}
+
+/// A connection goes on under a policy that took the place of the one that let it in.
+#[test]
+fn a_token_is_rechecked_by_what_the_present_policy_asks_of_senders() {
+    let issuer = TestIssuer::new(NAMES[0]).at(NOW);
+    let began = InProcessReplays::new().started_at(UnixTime(NOW - 3600));
+    let dpop = Dpop::new(began).at("https://api.example");
+    let without = || issuer.policy_builder();
+    let built = |builder: PolicyBuilder| builder.build().expect("a policy");
+    let allowed = built(without().dpop(dpop.clone()));
+    let required = built(without().dpop(dpop.required()));
+    let without = built(without());
+    let token = issuer.token(ES256).mint();
+    let unbound = allowed.verify_token_now(&token).expect("a good token");
+    let recheck = |policy: &Policy, token| policy.recheck_now(token).err();
+    assert_eq!(recheck(&allowed, &unbound), None);
+    assert_eq!(recheck(&without, &unbound), None);
+    assert_eq!(recheck(&required, &unbound), Some(DpopError::BindingRequired.into()));
+
+    let key = SigningKey::generate(ES256);
+    let token = issuer.token(ES256).bound_to(&key).mint();
+    let proof = issuer.proof(&key, "GET", "https://api.example/live").token(&token).mint();
+    let request = http::Request::builder()
+        .uri("/live")
+        .header("authorization", format!("DPoP {token}"))
+        .header("dpop", proof)
+        .body(())
+        .expect("a request");
+    let Verification::Done(Ok(admission)) = allowed.start_verify(&request) else {
+        panic!("a good proof");
+    };
+    let bound = admission.token().expect("a token");
+    assert_eq!(recheck(&allowed, bound), None);
+    assert_eq!(recheck(&required, bound), None);
+    let refused = recheck(&without, bound).expect("nobody could check the key");
+    assert_eq!(refused.reason(), "sender_constrained");
 }

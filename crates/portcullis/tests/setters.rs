@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use portcullis::config::{PolicyFile, PolicyFileEvent};
+use portcullis::dpop::{Dpop, InProcessReplays};
 use portcullis::fetch::{HttpClient, HttpError, HttpFuture, HttpRequest};
 use portcullis::keys::remote::{RemoteJwks, RemoteJwksOptions};
 use portcullis::policy::BadCookie;
@@ -49,6 +50,8 @@ static REVOKED: LazyLock<Revocations> = LazyLock::new(|| {
     }
     revocations
 });
+static DPOP: LazyLock<Dpop> =
+    LazyLock::new(|| Dpop::new(InProcessReplays::new()).at("https://api.example"));
 static RESOURCE: LazyLock<ProtectedResource> =
     LazyLock::new(|| ProtectedResource::builder(TestIssuer::AUDIENCE).build().expect("a resource"));
 static FORMER: LazyLock<Policy> = LazyLock::new(|| start().build().expect("a policy"));
@@ -132,6 +135,8 @@ const OF_A_POLICY: &[Word<PolicyBuilder>] = &[
     ("token_cache", |it| it.token_cache(1 << 20)),
     ("name_callers_in_logs", PolicyBuilder::name_callers_in_logs),
     ("scope_implies", |it| it.scope_implies(|held, asked| asked.starts_with(held))),
+    ("dpop", |it| it.dpop(DPOP.clone())),
+    ("dpop", |it| it.dpop(DPOP.clone().required())),
     ("presentation", |it| it.presentation(Presentation::new().realm("orders"))),
     ("presentation", |it| it.presentation(Presentation::new().without_details())),
     ("on_refusal", |it| it.on_refusal(|_, refusal| refusal.set_header("x-why", "why"))),
@@ -280,6 +285,8 @@ const OF_A_RESOURCE: &[Word<ProtectedResourceBuilder>] = &[
     ("authorization_servers", |it| it.authorization_servers([ID, "https://b.example"])),
     ("jwks_uri", |it| it.jwks_uri("https://a.example")),
     ("jwks_uri", |it| it.jwks_uri("https://b.example")),
+    ("dpop", |it| it.dpop(&DPOP)),
+    ("dpop", |it| it.dpop(&DPOP.clone().required())),
     ("scopes_supported", |it| it.scopes_supported(["a"])),
     ("scopes_supported", |it| it.scopes_supported(["b"])),
     ("resource_signing_alg_values_supported", |it| it.resource_signing_alg_values_supported(ES256)),

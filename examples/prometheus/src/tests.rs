@@ -169,10 +169,10 @@ async fn the_probe_says_what_is_missing_and_the_metrics_say_so_too() {
     let recorder = exporter().expect("an exporter").build_recorder();
     let _this_thread = metrics::set_default_local_recorder(&recorder);
     let service = Service::start(recorder.handle()).await;
-    let ready = r#"{"ready":true,"keys":true,"revocation":true}"#.to_owned();
+    let ready = r#"{"ready":true,"keys":true,"revocation":true,"proofs":true}"#.to_owned();
     assert_eq!(service.ask("/ready").await, (StatusCode::OK, ready));
     service.list.record_loss();
-    let not_ready = r#"{"ready":false,"keys":true,"revocation":false}"#.to_owned();
+    let not_ready = r#"{"ready":false,"keys":true,"revocation":false,"proofs":true}"#.to_owned();
     assert_eq!(service.ask("/ready").await, (StatusCode::SERVICE_UNAVAILABLE, not_ready));
     let (_, text) = service.ask("/metrics").await;
     assert!(text.contains(r#"portcullis_ready{policy="orders"} 0"#), "{text}");

@@ -5,25 +5,32 @@
 use core::fmt::Write as _;
 
 use allocation_counter::{AllocationInfo, measure};
+use portcullis::Algorithm;
+use portcullis::dpop::Nonces;
 use portcullis::tower::VerifyLayer;
 use portcullis_benches::call::{self, Bare, Reads};
 use portcullis_benches::case::NineClaims;
-use portcullis_benches::{Refused, Vector, refusal};
+use portcullis_benches::sender::Forgetful;
+use portcullis_benches::{Client, Refused, Vector, refusal};
 use tower_layer::Layer;
 
 /// A request that passes: what exactly the layer allocates from the request to the response, and
 /// at most how many bytes of it.
 #[rustfmt::skip]
 const ACCEPTED: [(&str, u64, u64); 5] = [
-    ("HS256",          5, 1011),
-    ("RS256",          5, 1012),
-    ("ES256",          5, 1012),
-    ("EdDSA",          5, 1012),
-    ("RS256 Keycloak", 5, 1452),
+    ("HS256",          5, 1067),
+    ("RS256",          5, 1068),
+    ("ES256",          5, 1068),
+    ("EdDSA",          5, 1068),
+    ("RS256 Keycloak", 5, 1508),
 ];
 
 /// A request with a remembered token: all of it is `Extensions`' and the admission in it.
 const REMEMBERED: (u64, u64) = (3, 204);
+
+/// A request with a remembered token that is bound to a key, and a proof: what exactly the layer allocates, and at most how many bytes.
+/// A nonce costs nothing.
+const PROOF: (u64, u64) = (15, 1902);
 
 /// What the typed claims of [`NineClaims`] take in addition when the service reads them.
 const TYPED_CLAIMS: (u64, u64) = (7, 322);
@@ -113,6 +120,33 @@ fn an_accepted_request_costs_exactly_so_many_allocations() {
     let ok = cost.count_total == count && cost.bytes_total <= bytes;
     faults.check("typed claims", ok, cost, TYPED_CLAIMS);
     faults.assert_none();
+}
+
+#[test]
+fn a_proof_costs_exactly_so_many_allocations_and_a_nonce_none() {
+    let mut faults = Faults::default();
+    let (count, bytes) = PROOF;
+    let mut counts = Vec::new();
+    for algorithm in [Algorithm::ES256, Algorithm::EdDSA] {
+        for (name, nonces) in [("", None), (", with a nonce", Some(Nonces::of_this_process()))] {
+            let client = Client::new(algorithm).standing_still();
+            let policy = client.policy_over(Forgetful, |dpop| match &nonces {
+                Some(nonces) => dpop.nonces(nonces.clone()),
+                None => dpop,
+            });
+            let mut service = VerifyLayer::new(policy).layer(Bare);
+            let mut requests = [0; 3].map(|index| client.request(index)).into_iter();
+            let cost = third(|| {
+                let request = requests.next().expect("three requests for three calls");
+                assert!(call::call(&mut service, request).status().is_success());
+            });
+            let ok = cost.count_total == count && cost.bytes_total <= bytes;
+            faults.check(&format!("{algorithm}{name}"), ok, cost, PROOF);
+            counts.push(cost.count_total);
+        }
+    }
+    faults.assert_none();
+    assert!(counts.iter().all(|one| *one == counts[0]), "{counts:?}");
 }
 
 #[test]

@@ -94,6 +94,39 @@ impl Stage {
         text(self.browser.run(script, vec![json!(method), json!(url), init]).await)
     }
 
+    /// Has the page make a key that its scripts can use and not read (DPoP, RFC 9449). Returns its thumbprint.
+    pub async fn make_key(&self) -> String {
+        let script = "
+            const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+            window.pair = await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify']);
+            const { crv, kty, x, y } = await crypto.subtle.exportKey('jwk', window.pair.publicKey);
+            window.base64url = bytes => btoa(String.fromCharCode(...new Uint8Array(bytes)))
+                .replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+            window.hash = async text =>
+                window.base64url(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));
+            window.jwk = { crv, kty, x, y };
+            return await window.hash(JSON.stringify(window.jwk));";
+        text(self.browser.run(script, vec![]).await)
+    }
+
+    /// Fetches with a token that is bound to that key and a proof, made at this time: in seconds, by the page's clock. Returns
+    /// what the page's script sees: status, the nonce that it is given, and text; or the name of an error.
+    pub async fn fetch_with_proof(&self, url: &str, token: &str, time: i64, nonce: &str) -> String {
+        let script = "
+            const [url, token, iat, nonce] = arguments;
+            const encode = value => window.base64url(new TextEncoder().encode(JSON.stringify(value)));
+            const ath = await window.hash(token);
+            const claims = { jti: crypto.randomUUID(), htm: 'GET', htu: url, iat, ath, ...(nonce && { nonce }) };
+            const input = `${encode({ typ: 'dpop+jwt', alg: 'ES256', jwk: window.jwk })}.${encode(claims)}`;
+            const signing = { name: 'ECDSA', hash: 'SHA-256' };
+            const signature = await crypto.subtle.sign(signing, window.pair.privateKey, new TextEncoder().encode(input));
+            const headers = { Authorization: `DPoP ${token}`, DPoP: `${input}.${window.base64url(signature)}` };
+            const answer = await fetch(url, { headers });
+            return `${answer.status} ${answer.headers.get('dpop-nonce')} ${await answer.text()}`;";
+        let arguments = vec![json!(url), json!(token), json!(time), json!(nonce)];
+        text(self.browser.run(script, arguments).await)
+    }
+
     /// Opens so many tabs with this page, which fetch when they are [told](Self::all_tabs_fetch). The steps below are those of
     /// one more, with the same page.
     pub async fn open_tabs(&self, url: &str, count: usize) {

@@ -120,20 +120,29 @@ async fn readiness_covers_keys_and_revocation_and_is_the_same_through_every_door
         }
     };
 
-    everywhere("GET", &state(503, r#"{"ready":false,"keys":false,"revocation":false}"#)).await;
+    everywhere(
+        "GET",
+        &state(503, r#"{"ready":false,"keys":false,"revocation":false,"proofs":true}"#),
+    )
+    .await;
     let provider = TestIssuer::new("https://a.example");
     let jwks = provider.jwks_of(&[Algorithm::ES256]);
     *keys.0.lock().expect("no panic") = KeySet::from_jwks(jwks).expect("keys");
-    let not_fresh = state(503, r#"{"ready":false,"keys":true,"revocation":false}"#);
+    let not_fresh = state(503, r#"{"ready":false,"keys":true,"revocation":false,"proofs":true}"#);
     everywhere("GET", &not_fresh).await;
     let mut head = not_fresh;
     head.body.clear();
     everywhere("HEAD", &head).await;
     list.record_contact(Moment::now());
-    everywhere("GET", &state(200, r#"{"ready":true,"keys":true,"revocation":true}"#)).await;
+    everywhere("GET", &state(200, r#"{"ready":true,"keys":true,"revocation":true,"proofs":true}"#))
+        .await;
     everywhere("POST", &answer(405, "", &[("allow", "GET, HEAD")])).await;
     *keys.0.lock().expect("no panic") = KeySet::empty();
-    everywhere("GET", &state(503, r#"{"ready":false,"keys":false,"revocation":true}"#)).await;
+    everywhere(
+        "GET",
+        &state(503, r#"{"ready":false,"keys":false,"revocation":true,"proofs":true}"#),
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use portcullis::Algorithm;
 use portcullis_conformance::client::{self, Protocol, Request};
 use portcullis_conformance::policies::{ISSUER, NOW, issuer};
-use portcullis_testkit::TestIssuer;
 use portcullis_testkit::key_server::KeyServer;
+use portcullis_testkit::{ProofBuilder, SigningKey, TestIssuer};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -194,5 +194,111 @@ fn it_refuses_flags_that_make_no_sense() {
     ] {
         let error = refused(command);
         assert!(error.contains(message), "{error}");
+    }
+}
+
+/// A table of the policy, and a client whose tokens are bound to its key.
+struct Bound {
+    folder: TempDir,
+    issuer: TestIssuer,
+    key: SigningKey,
+}
+
+impl Bound {
+    fn new(dpop: &str) -> Self {
+        let folder = policy_folder();
+        let path = folder.path().join("policy.toml");
+        let policy = fs::read_to_string(&path).expect("the policy");
+        fs::write(&path, format!("{policy}\n[dpop]\n{dpop}")).expect("the policy");
+        Self { folder, issuer: issuer(), key: SigningKey::generate(Algorithm::ES256) }
+    }
+
+    fn start(&self, door: &str, more: &[&str]) -> Running {
+        Running::start(testbed(door, &self.folder.path().join("policy.toml"), more))
+    }
+
+    fn token(&self) -> String {
+        self.issuer.token(Algorithm::ES256).bound_to(&self.key).mint()
+    }
+
+    fn proof(&self, method: &str, url: &str, token: &str) -> ProofBuilder {
+        self.issuer.proof(&self.key, method, url).token(token)
+    }
+}
+
+/// A request with the scheme `DPoP`.
+fn with_proof(method: &'static str, target: &str, token: &str, proof: &str) -> Request {
+    Request::new(method, target)
+        .header("authorization", format!("DPoP {token}"))
+        .header("dpop", proof)
+}
+
+#[tokio::test]
+async fn it_takes_proofs_by_the_addresses_of_its_policy_at_a_frozen_time() {
+    let client = Bound::new("base_urls = [\"https://api.example\", \"https://example/api\"]");
+    let now = NOW.to_string();
+    for door in DOORS {
+        let running = client.start(door, &["--now", &now]);
+        let ask = async |request: &Request| {
+            client::send(running.1, Protocol::Http1, request).await.expect("an answer")
+        };
+        let token = client.token();
+        for (method, target, url, status) in [
+            ("GET", "/whoami", "https://api.example/whoami", 200),
+            ("GET", "/orders/7", "https://api.example/orders/7", 200),
+            ("DELETE", "/orders/7?all=1", "https://example/api/orders/7", 200),
+            ("GET", "/orders/7", "https://api.example/orders/8", 401),
+            ("POST", "/orders/7", "https://other.example/orders/7", 401),
+        ] {
+            let proof = client.proof(method, url, &token).mint();
+            let request = with_proof(method, target, &token, &proof);
+            let answer = ask(&request).await;
+            assert_eq!(answer.status, status, "{door} {method} {url}");
+            if status == 200 {
+                let again = ask(&request).await;
+                assert_eq!(again.status, 401, "{door}: it was used");
+            }
+        }
+        // Whoever sends a request writes its `Host`.
+        let proof = client.proof("GET", "https://other.example/whoami", &token).mint();
+        let spoofed = with_proof("GET", "/whoami", &token, &proof)
+            .header("x-forwarded-host", "other.example")
+            .header("forwarded", "host=other.example;proto=https");
+        assert_eq!(ask(&spoofed).await.status, 401, "{door}");
+        // What is longer than one segment is no order.
+        let proof = client.proof("GET", "https://api.example/orders/7/items", &token).mint();
+        let deeper = with_proof("GET", "/orders/7/items", &token, &proof);
+        assert_eq!(ask(&deeper).await.status, 404, "{door}");
+        assert_eq!(ask(&get("/orders/7", &token)).await.status, 401, "{door}: as a bearer token");
+        let unbound = client.issuer.token(Algorithm::ES256).mint();
+        let answer = ask(&get("/orders/7", &unbound)).await;
+        assert_eq!(answer.status, 200, "{door}");
+        assert_eq!(answer.body, ask(&get("/whoami", &unbound)).await.body, "{door}");
+    }
+}
+
+#[tokio::test]
+async fn it_gives_out_nonces_and_takes_a_proof_with_one() {
+    let client = Bound::new(
+        "base_urls = [\"https://api.example\"]\nmode = \"required\"\nnonces = \"required\"",
+    );
+    let now = NOW.to_string();
+    for door in DOORS {
+        let running = client.start(door, &["--now", &now]);
+        let token = client.token();
+        let proof = client.proof("GET", "https://api.example/orders/7", &token);
+        let ask = async |proof: &ProofBuilder| {
+            let request = with_proof("GET", "/orders/7", &token, &proof.mint());
+            client::send(running.1, Protocol::Http1, &request).await.expect("an answer")
+        };
+        let first = ask(&proof).await;
+        assert_eq!(first.status, 401, "{door}");
+        let nonces: Vec<_> = first.header("dpop-nonce").map(<[u8]>::to_vec).collect();
+        let [nonce] = &nonces[..] else { panic!("one nonce: {first:?}") };
+        let nonce = String::from_utf8(nonce.clone()).expect("ASCII");
+        assert_eq!(ask(&proof.claim("nonce", nonce)).await.status, 200, "{door}");
+        let unbound = client.issuer.token(Algorithm::ES256).mint();
+        let bearer = client::send(running.1, Protocol::Http1, &get("/orders/7", &unbound)).await;
+        assert_eq!(bearer.expect("an answer").status, 401, "{door}: a binding is required");
     }
 }

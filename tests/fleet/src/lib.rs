@@ -3,6 +3,7 @@ mod door;
 mod member;
 mod process;
 mod server;
+mod service;
 
 use core::time::Duration;
 
@@ -10,6 +11,7 @@ pub use self::door::Door;
 pub use self::member::{ISSUER, Member, Verdict, token};
 pub use self::process::Process;
 pub use self::server::{Server, Setup};
+pub use self::service::{Ahead, Client, Service, Told, policy, request};
 
 /// Waits until something holds, for as long as a test may take for it.
 ///

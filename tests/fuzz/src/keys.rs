@@ -17,7 +17,7 @@ use crate::Outcome;
 use crate::issuer::{AUDIENCE, ISSUER, NOW};
 
 /// Members of a JWK that are private, or symmetric (RFC 7518 §6).
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub(crate) const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 type Reader = fn(&[u8]) -> Result<KeySet, KeyFault>;
 
@@ -66,7 +66,7 @@ pub fn check(input: &[u8]) -> Outcome {
 }
 
 /// An empty member counts as absent.
-fn is_nothing(member: &Value) -> bool {
+pub(crate) fn is_nothing(member: &Value) -> bool {
     match member {
         Value::Null => true,
         Value::String(text) => text.is_empty(),

@@ -7,9 +7,11 @@
 //! Two drive them: `tests/corpora.rs` with the committed corpora and mutations of them, the same in every
 //! run, and `fuzz/` with libFuzzer, which finds its way by what the code does.
 pub mod corpora;
+pub mod htu;
 pub mod issuer;
 pub mod keys;
 pub mod policy_file;
+pub mod proof;
 pub mod request;
 pub mod token;
 
@@ -28,9 +30,11 @@ pub enum Outcome {
 pub type Target = (&'static str, fn(&[u8]) -> Outcome);
 
 /// Every target.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 6] = [
+    ("htu", htu::check),
     ("keys", keys::check),
     ("policy_file", policy_file::check),
+    ("proof", proof::check),
     ("request", request::check),
     ("token", token::check),
 ];

@@ -66,6 +66,16 @@ fn a_policy_file_makes_a_policy_that_is_not_weak_or_lists_its_faults() {
 }
 
 #[test]
+fn a_proof_holds_only_if_its_key_signed_it_for_this_request() {
+    drive("proof");
+}
+
+#[test]
+fn an_address_of_a_proof_is_read_as_a_browser_reads_it_or_refused() {
+    drive("htu");
+}
+
+#[test]
 fn a_request_passes_only_with_a_token_in_its_place() {
     drive("request");
 }

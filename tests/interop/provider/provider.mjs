@@ -5,6 +5,7 @@
 //
 // Prints one line of JSON when it is ready. `--stdin`: ends when its standard input does, and so with whoever started it.
 // `--logout`: where `web` is told that a user logged out (OpenID Connect Back-Channel Logout 1.0).
+// `svc` may bind its tokens to a key (DPoP, RFC 9449): it sends a proof, with a nonce that the provider gives out first.
 // The last segment of `resource` names the algorithm:
 //
 //   curl -u svc:svc-secret -d 'grant_type=client_credentials&resource=https://api.example/ES256' ISSUER/token
@@ -66,6 +67,7 @@ function provider(issuer, keys) {
       backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
       devInteractions: { enabled: true },
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       resourceIndicators: {
         enabled: true,
         useGrantedResource: async () => true,

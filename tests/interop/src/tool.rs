@@ -16,9 +16,9 @@ const IS_NEW_ENOUGH: &str = "URL.parse('a:'); crypto.subtle";
 /// What others need to run. `make interop-tools` installs it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Tool {
-    /// Node.js, with oidc-provider and jose.
+    /// Node.js, with oidc-provider, jose and clients of OAuth.
     Node,
-    /// Python, with `PyJWT`.
+    /// Python, with `PyJWT` and `requests-oauth2client`.
     Python,
 }
 
@@ -44,8 +44,13 @@ impl Tool {
             }
             Self::Python => {
                 let mut python = Command::new(path(".venv/bin/python"));
-                let works = runs(python.args(["-c", "import cryptography, jwt"]));
-                if works { Ok(()) } else { Err(Missing("Python with PyJWT")) }
+                let works =
+                    runs(python.args(["-c", "import cryptography, jwt, requests_oauth2client"]));
+                if works {
+                    Ok(())
+                } else {
+                    Err(Missing("Python with PyJWT and requests-oauth2client"))
+                }
             }
         }
     }

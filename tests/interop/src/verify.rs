@@ -1,20 +1,14 @@
 use core::time::Duration;
-use std::process::Stdio;
 
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
-use crate::{DEADLINE, Tool, path};
+use crate::peer::Peer;
+use crate::{Tool, path};
 
 /// A library of others that verifies tokens with keys from an address, in a process of its own that ends with this value.
 #[derive(Debug)]
-pub struct Verifier {
-    _process: Child,
-    tokens: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-}
+pub struct Verifier(Peer);
 
 /// Why a library of others refuses a token, in its own words.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,7 +20,7 @@ pub struct Refused {
 }
 
 #[derive(Deserialize)]
-struct Output {
+pub(crate) struct Output {
     subject: Option<String>,
     refused: Option<String>,
     why: Option<String>,
@@ -76,11 +70,7 @@ impl Verifier {
         keep: Duration,
     ) -> Self {
         command.args([issuer, audience, jwks_uri, &keep.as_millis().to_string()]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().expect("it starts");
-        let tokens = process.stdin.take().expect("piped");
-        let answers = BufReader::new(process.stdout.take().expect("piped")).lines();
-        Self { _process: process, tokens, answers }
+        Self(Peer::start(command))
     }
 
     /// The subject of a token that it accepts.
@@ -93,10 +83,13 @@ impl Verifier {
     ///
     /// It does not answer.
     pub async fn verify(&mut self, token: &str) -> Result<String, Refused> {
-        self.tokens.write_all(format!("{token}\n").as_bytes()).await.expect("a running process");
-        let line = timeout(DEADLINE, self.answers.next_line()).await.expect("an answer in time");
-        let line = line.expect("a line").expect("a running process");
-        let Output { subject, refused, why } = serde_json::from_str(&line).expect("JSON");
+        self.0.ask::<Output>(token).await.into_result()
+    }
+}
+
+impl Output {
+    pub(crate) fn into_result(self) -> Result<String, Refused> {
+        let Self { subject, refused, why } = self;
         let refusal = || {
             let (name, why) = (refused.unwrap_or_default(), why.unwrap_or_default());
             Refused { name, why }

@@ -4,7 +4,7 @@ use portcullis_issuer::{EndReason, SessionId, StoreTime};
 use serde::Serialize;
 
 use super::reasons::{Advice, EXPIRED, IDLE, OUTDATED, advice};
-use super::shown::{SessionShown, date, label, when};
+use super::shown::{SessionShown, bound_to, date, label, when};
 use super::{ExplainOptions, session_id};
 use crate::Exit;
 use crate::output::{Failure, Output, shown};
@@ -210,6 +210,7 @@ fn print(row: &SessionRow, read: &SessionRead, standing: Standing, output: &Outp
     output.line("");
     let mut rows = vec![text("subject", &row.subject), text("client", &row.client)];
     rows.extend(label(row).map(|label| text("label", &label)));
+    rows.extend(bound_to(row).map(|bound| text("bound to", &bound)));
     let mut times = vec![("began", row.created_at), ("used last", row.rotated_at)];
     times.extend([("over if unused", row.idle_until), ("ends at the latest", row.ends_at)]);
     times.extend(row.ended.map(|ended| ("was ended", ended.at)));
@@ -229,6 +230,13 @@ fn print(row: &SessionRow, read: &SessionRead, standing: Standing, output: &Outp
     }
 }
 
+/// What a session that is bound to a key asks of its client.
+const BOUND: &str = "It goes on with a proof of its key alone (DPoP). Nothing comes of a refresh with one of its tokens and no such proof, and the session lives on. A client that lost the key logs in again.";
+
+/// The same, of a form of a later release.
+const BOUND_TO_UNKNOWN: &str =
+    "Instances of this release do not go on with it: a later one wrote it.";
+
 fn text(name: &str, text: &str) -> [String; 3] {
     [name.to_owned(), text.to_owned(), String::new()]
 }
@@ -240,6 +248,13 @@ fn remarks(row: &SessionRow, read: &SessionRead) -> Vec<String> {
         && let Some(at) = by_itself.over_since()
     {
         told.push(format!("It was over before that, by itself: since {}.", date(at)));
+    }
+    if row.binding.is_some() {
+        let text = match row.key_thumbprint() {
+            Some(_) => BOUND,
+            None => BOUND_TO_UNKNOWN,
+        };
+        told.push(text.to_owned());
     }
     let (own, current) = (row.subject_version, read.subject_version);
     if own < current {

@@ -13,6 +13,10 @@ pub(super) struct SessionShown<'r> {
     subject: &'r str,
     client: &'r str,
     label: Option<String>,
+    /// Whether its tokens are of use to nobody who does not have a key.
+    is_bound: bool,
+    /// The key, as it stands in its access tokens (`cnf.jkt`).
+    key_thumbprint: Option<String>,
     created_at: Instant,
     last_used_at: Instant,
     idle_until: Instant,
@@ -26,6 +30,8 @@ impl<'r> SessionShown<'r> {
             subject: &row.subject,
             client: &row.client,
             label: label(row),
+            is_bound: row.binding.is_some(),
+            key_thumbprint: row.key_thumbprint(),
             created_at: row.created_at.into(),
             last_used_at: row.rotated_at.into(),
             idle_until: row.idle_until.into(),
@@ -38,6 +44,13 @@ impl<'r> SessionShown<'r> {
 pub(super) fn label(row: &SessionRow) -> Option<String> {
     let details: Value = serde_json::from_str(&row.details).ok()?;
     Some(details.get("label")?.as_str()?.to_owned())
+}
+
+/// What a session's tokens are bound to, for people. `None`: to nothing.
+pub(super) fn bound_to(row: &SessionRow) -> Option<String> {
+    row.binding.as_ref()?;
+    let key = row.key_thumbprint().map(|thumbprint| format!("the key {thumbprint}"));
+    Some(key.unwrap_or_else(|| "what this release does not know".to_owned()))
 }
 
 /// `3 h ago`, or `in 3 h`.

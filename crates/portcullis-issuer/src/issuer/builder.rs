@@ -3,6 +3,7 @@ use core::time::Duration;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
+use portcullis::dpop::TokenEndpointProofs;
 use portcullis::{Algorithm, Clock, Revocations, Secret};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
@@ -195,6 +196,17 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
     pub fn metadata(mut self, member: impl Into<String>, value: impl Into<Value>) -> Self {
         self.state.metadata.insert(member.into(), value.into());
         self
+    }
+
+    /// Says in its [metadata](TokenIssuer::answer_metadata) which proofs of a key its token endpoint takes
+    /// (`dpop_signing_alg_values_supported`, RFC 9449 §5.1): those that [`NativeSessions::dpop`] gets. Said again, the last counts.
+    ///
+    /// If you do not call it: they do not say, and clients ask for bearer tokens.
+    ///
+    /// [`NativeSessions::dpop`]: crate::NativeSessions::dpop
+    pub fn dpop(self, proofs: &TokenEndpointProofs) -> Self {
+        let names: Vec<_> = proofs.algorithms().iter().map(|algorithm| algorithm.name()).collect();
+        self.metadata("dpop_signing_alg_values_supported", names)
     }
 
     /// Tells `observer` what happens. Called again, all are told. It must not block: to look at the issuer's status then,

@@ -6,7 +6,9 @@
 //!    enough to know.
 //! 3. The predecessor, within the window, is a retry: its answer was lost, or another tab was first. It gets the same
 //!    successor again.
-//! 4. Anything else that has our tag was rotated away: two hold the session, and nobody can tell who is who. It ends.
+//! 4. Where the session is bound to a key, which whoever comes has shown by then, the predecessor is good later, too: its
+//!    holder lost an answer, and nobody else has the key. Another token takes the place of the current one.
+//! 5. Anything else that has our tag was rotated away: two hold the session, and nobody can tell who is who. It ends.
 //!
 //! Why each of these, and what goes wrong without it, `model` shows by trying every order of events.
 use core::time::Duration;
@@ -22,7 +24,7 @@ pub(crate) struct Rule {
     /// For how long a token is young. Longer than the window by the time that an answer may take to arrive: so the answer to a
     /// retry never arrives after the next rotation, and takes no newer token's place.
     pub(crate) young: Duration,
-    /// For how long a retry may come late. `None`: not at all.
+    /// For how long a retry may come late, where the session is bound to nothing. `None`: not at all.
     pub(crate) late: Option<Duration>,
     /// By how much the store's clock may go back, as after a failover, and be taken for standing still.
     pub(crate) skew: Duration,
@@ -39,6 +41,8 @@ pub(crate) struct Standing {
     pub(crate) generation: u32,
     /// Whether it is of an older version than its subject.
     pub(crate) is_outdated: bool,
+    /// Whether it is bound to a key, which who comes has.
+    pub(crate) is_bound: bool,
 }
 
 /// Which of a session's tokens was presented.
@@ -109,6 +113,8 @@ pub(crate) fn decide(standing: &Standing, which: Which, now: StoreTime, rule: &R
         Which::Current if is_within(rule.young) => Decision::GoOn(Way::Keep),
         Which::Current => Decision::GoOn(Way::Rotate),
         Which::Previous if is_within(rule.window) => Decision::GoOn(Way::Again),
+        // No clock is asked: what tells a client from a thief is the key.
+        Which::Previous if standing.is_bound => Decision::GoOn(Way::Fork),
         Which::Previous if rule.late.is_some_and(is_within) => Decision::GoOn(Way::Fork),
         // The store knew it once, and lost what it knew: to a failover, or a backup that was restored.
         Which::Other { generation } if generation > standing.generation => {
@@ -151,6 +157,7 @@ mod tests {
             rotated_at: at(1000),
             generation: 4,
             is_outdated: false,
+            is_bound: false,
         }
     }
 
@@ -191,6 +198,35 @@ mod tests {
             let decision = decide(&standing(), which, at(1000 + age), &rule);
             assert_eq!(decision, expected, "{which:?} at {age} s, {rule:?}");
         }
+    }
+
+    #[test]
+    fn of_a_bound_session_the_token_before_is_good_however_late_and_no_other_is() {
+        use Decision::{End, GoOn};
+        use EndReason::{LostRotation, Replay};
+        use Way::{Again, Fork, Keep, Rotate};
+        use Which::{Current, Other, Previous};
+        let standing = Standing { is_bound: true, ..standing() };
+        let (older, newer) = (Other { generation: 2 }, Other { generation: 5 });
+        for rule in [RULE, LATE] {
+            for (age, which, expected) in [
+                (0, Current, GoOn(Keep)),
+                (60, Current, GoOn(Rotate)),
+                (29, Previous, GoOn(Again)),
+                (30, Previous, GoOn(Fork)),
+                (6999, Previous, GoOn(Fork)),
+                // The clock went back: it is not asked.
+                (-31, Previous, GoOn(Fork)),
+                (0, older, End(Replay)),
+                (0, Other { generation: 4 }, End(Replay)),
+                (0, newer, End(LostRotation)),
+            ] {
+                let decision = decide(&standing, which, at(1000 + age), &rule);
+                assert_eq!(decision, expected, "{which:?} at {age} s, {rule:?}");
+            }
+        }
+        let strict = decide(&standing, Previous, at(1000), &STRICT);
+        assert_eq!(strict, GoOn(Fork));
     }
 
     #[test]

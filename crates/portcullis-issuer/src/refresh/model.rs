@@ -4,12 +4,14 @@
 //!   swap; between any two steps another may come, a server may crash, and an answer may be lost, which its tab notices and
 //!   tries again. Is the client ever refused?
 //! - **A thief** has a copy of the jar. Can both go on?
+//! - **A thief without the key** of a session that is bound to one has every token there is. Does anything come of it?
 //!
 //! A token is its generation and a number that no two of one generation share. Everything that can come of the first state is
 //! looked at. What the model shows of other rules stands here as well: a model that finds nothing anywhere shows nothing.
 use std::collections::{HashSet, VecDeque};
 
 use super::*;
+use crate::session::KeyBinding;
 use crate::time::StoreTime;
 
 type Token = (u8, u8);
@@ -32,10 +34,25 @@ struct Row {
     rotated_at: i8,
     is_ended: bool,
     version: u8,
+    /// Whether it is bound to [`key`].
+    is_bound: bool,
 }
 
-const NEW: Row =
-    Row { current: (0, 0), previous: None, rotated_at: 0, is_ended: false, version: 0 };
+const NEW: Row = Row {
+    current: (0, 0),
+    previous: None,
+    rotated_at: 0,
+    is_ended: false,
+    version: 0,
+    is_bound: false,
+};
+
+const BOUND: Row = Row { is_bound: true, ..NEW };
+
+/// The client's.
+fn key() -> KeyBinding {
+    KeyBinding::new([1; 32])
+}
 
 impl Row {
     fn standing(self) -> Standing {
@@ -46,6 +63,7 @@ impl Row {
             rotated_at: at(self.rotated_at),
             generation: self.current.0.into(),
             is_outdated: false,
+            is_bound: self.is_bound,
         }
     }
 
@@ -59,7 +77,22 @@ impl Row {
         }
     }
 
-    /// What a token comes to: the row afterwards, if it is written, and the token that its holder goes on with. `None`: it is
+    /// What a token comes to of somebody who shows this key. What is not heard does nothing.
+    fn present_with(
+        self,
+        token: Token,
+        shown: Option<&KeyBinding>,
+        now: i8,
+        rule: &dyn Decide,
+    ) -> (Option<Self>, Option<Token>) {
+        let binding = self.is_bound.then(|| key().to_row());
+        match hear(binding.as_deref(), shown, false) {
+            Ok(()) => self.present(token, now, rule),
+            Err(_) => (None, None),
+        }
+    }
+
+    /// What a token comes to of somebody who was heard: the row afterwards, if it is written, and the token that its holder goes on with. `None`: it is
     /// refused.
     fn present(self, token: Token, now: i8, rule: &dyn Decide) -> (Option<Self>, Option<Token>) {
         let version = self.version + 1;
@@ -178,6 +211,21 @@ struct Honest {
     is_kept_told: bool,
     /// Whether a client that comes too late is no matter.
     may_refuse: bool,
+    /// What the session begins with.
+    row: Row,
+    thief: Thief,
+}
+
+/// Who has a copy of whatever token, at any moment, and no key.
+#[derive(Clone, Copy, PartialEq)]
+enum Thief {
+    None,
+    /// Who comes without a proof, or with one of a key of their own.
+    NotHeard,
+    /// The same, where the rule is asked first.
+    Heard,
+    /// The same, of who has old tokens alone.
+    FromLog,
 }
 
 const TWO_TABS: Honest = Honest {
@@ -189,6 +237,8 @@ const TWO_TABS: Honest = Honest {
     is_swapped: true,
     is_kept_told: false,
     may_refuse: false,
+    row: NEW,
+    thief: Thief::None,
 };
 
 const THREE_TABS: Honest = Honest { tabs: 3, generations: 2, ..TWO_TABS };
@@ -201,8 +251,14 @@ const TAKES: i8 = 1;
 
 impl Honest {
     fn run(&self, rule: &dyn Decide) -> Result<usize, String> {
-        let start =
-            Tabs { now: 0, row: NEW, jar: NEW.current, requests: Vec::new(), sent: 0, lost: 0 };
+        let start = Tabs {
+            now: 0,
+            row: self.row,
+            jar: NEW.current,
+            requests: Vec::new(),
+            sent: 0,
+            lost: 0,
+        };
         explore(start, |state, next| self.step(state, rule, next))
     }
 
@@ -230,8 +286,10 @@ impl Honest {
                         // The server crashes before it wrote.
                         next.push(with(rest.clone(), Step::Lost));
                     }
-                    let was = seen_row(seen);
-                    let (written, answer) = was.present(request.token, state.now, rule);
+                    let was = Row { is_bound: row.is_bound, ..seen_row(seen) };
+                    let shown = row.is_bound.then(key);
+                    let (written, answer) =
+                        was.present_with(request.token, shown.as_ref(), state.now, rule);
                     let Some(answer) = answer else {
                         if self.may_refuse {
                             continue;
@@ -271,6 +329,7 @@ impl Honest {
                 Step::Lost => next.push(rest),
             }
         }
+        self.steal(state, rule, next)?;
         let is_late = |request: &Request| {
             let may_be = self.is_sleepy && request.step == Step::Lost;
             !may_be && state.now + 1 - request.sent > TAKES
@@ -279,6 +338,38 @@ impl Honest {
             next.push(Tabs { now: state.now + 1, ..state.clone() });
         }
         next.iter_mut().for_each(|world| world.requests.sort_unstable());
+        Ok(())
+    }
+}
+
+impl Honest {
+    /// What a thief without the key makes of each token that there is.
+    fn steal(&self, state: &Tabs, rule: &dyn Decide, next: &mut Vec<Tabs>) -> Result<(), String> {
+        if self.thief == Thief::None {
+            return Ok(());
+        }
+        let row = state.row;
+        let known = [Some(row.current), row.previous];
+        let copied = match self.thief {
+            Thief::FromLog => vec![Some(NEW.current).filter(|it| !known.contains(&Some(*it)))],
+            _ => [&known[..], &[Some(state.jar), Some(NEW.current)]].concat(),
+        };
+        for token in copied.into_iter().flatten() {
+            for shown in [None, Some(KeyBinding::new([2; 32]))] {
+                let (written, answer) = match self.thief {
+                    Thief::Heard | Thief::FromLog => row.present(token, state.now, rule),
+                    Thief::None | Thief::NotHeard => {
+                        row.present_with(token, shown.as_ref(), state.now, rule)
+                    }
+                };
+                if answer.is_some_and(|answer| answer != token) {
+                    return Err(format!("a thief goes on: {token:?} of {state:?}"));
+                }
+                // What became of the session shows when its client comes back.
+                let row = written.filter(|written| *written != row);
+                next.extend(row.map(|row| Tabs { row, ..state.clone() }));
+            }
+        }
         Ok(())
     }
 }
@@ -292,7 +383,7 @@ fn read(row: Row) -> Step {
 }
 
 fn seen_row((current, previous, rotated_at, is_ended, version): Seen) -> Row {
-    Row { current, previous, rotated_at, is_ended, version }
+    Row { current, previous, rotated_at, is_ended, version, is_bound: false }
 }
 
 #[test]
@@ -375,6 +466,40 @@ fn one_client_that_comes_back_late_goes_on_only_with_late_retry() {
     two.run(&with_late(5)).expect_err("refused");
 }
 
+/// What tells such a client from a thief is its key, and not how late it is. So it goes on without leave, whatever the window, and
+/// however many answers it loses.
+#[test]
+fn one_client_of_a_bound_session_comes_back_whenever() {
+    let one = Honest { tabs: 1, is_sleepy: true, losses: 4, row: BOUND, ..TWO_TABS };
+    for window in [0, 5] {
+        let found = one.run(&ours(window)).expect("never refused");
+        assert!(found > 1_000, "{found}");
+        Honest { row: NEW, ..one }.run(&ours(window)).expect_err("refused");
+    }
+    // Two that share the key are two tabs.
+    Honest { row: BOUND, ..TWO_TABS }.run(&ours(5)).expect("never refused");
+}
+
+#[test]
+fn nothing_comes_of_the_tokens_of_a_bound_session_to_who_does_not_have_its_key() {
+    let one = Honest { tabs: 1, is_sleepy: true, losses: 3, row: BOUND, ..TWO_TABS };
+    for honest in [one, Honest { row: BOUND, ..TWO_TABS }] {
+        let alone = honest.run(&ours(5)).expect("never refused");
+        let beside = Honest { thief: Thief::NotHeard, ..honest }.run(&ours(5));
+        assert_eq!(beside, Ok(alone), "there is no state more for it");
+        let first = Honest { thief: Thief::Heard, ..honest }.run(&ours(5));
+        assert!(first.expect_err("a thief does something").starts_with("a thief goes on"));
+    }
+}
+
+/// Where the rule is asked before the key is, an old token out of a log logs its user out.
+#[test]
+fn a_client_is_refused_where_the_rule_is_asked_before_the_key() {
+    let one = Honest { tabs: 1, row: BOUND, thief: Thief::FromLog, ..TWO_TABS };
+    let told = one.run(&ours(5)).expect_err("refused");
+    assert!(told.starts_with("refused"), "{told}");
+}
+
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Holder {
     token: Token,
@@ -397,8 +522,12 @@ struct Theft {
 /// How often both go on at most, of those who have one token and come at least a window apart. Looks no further than
 /// `enough`.
 fn both_go_on(rule: &dyn Decide, window: i8, is_bold: bool, enough: u8) -> u8 {
+    both_go_on_from(NEW, rule, window, is_bold, enough)
+}
+
+fn both_go_on_from(row: Row, rule: &dyn Decide, window: i8, is_bold: bool, enough: u8) -> u8 {
     let holder = Holder { token: NEW.current, went_on: 0, last: None };
-    let start = Theft { now: 0, row: NEW, user: holder, thief: holder, is_bold };
+    let start = Theft { now: 0, row, user: holder, thief: holder, is_bold };
     let mut most = 0;
     let found = explore(start, |state, next| {
         most = most.max(state.user.went_on.min(state.thief.went_on));
@@ -436,6 +565,12 @@ fn of_two_who_hold_one_token_one_goes_on_at_most() {
         assert_eq!(both_go_on(&ours(window), at_least, false, 3), 0, "{window}");
     }
     assert_eq!(both_go_on(&with_late(2), 2, false, 3), 1, "late retry forgives one use");
+}
+
+/// Malware that copies the key as well is no better off than who has a bearer token where clients may come late.
+#[test]
+fn of_two_who_hold_token_and_key_one_goes_on_at_most_after_one_use_is_forgiven() {
+    assert_eq!(both_go_on_from(BOUND, &ours(2), 2, false, 3), 1);
 }
 
 #[test]

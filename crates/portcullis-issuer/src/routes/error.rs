@@ -4,6 +4,7 @@ use core::fmt;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 use portcullis::RequestView;
+use portcullis::dpop::DpopError;
 use portcullis::error::{CrossSiteError, SourceError};
 use portcullis::routes::{BodyFault, FormError, Problem, Reply};
 use portcullis::source::CookieError;
@@ -44,6 +45,8 @@ pub enum SessionRouteError {
     Page,
     /// There is no such session of the user.
     NoSuchSession,
+    /// The request has no proof of a key that holds, where it needs one or has one.
+    Proof(DpopError),
     /// A login of your own did not begin a session.
     Begin(BeginError),
     /// The session does not go on.
@@ -74,8 +77,21 @@ impl SessionRouteError {
     pub(super) fn complete(self, reply: Reply<Self>) -> Reply<Self> {
         self.trace();
         let is_away = reply.status() == StatusCode::SERVICE_UNAVAILABLE.as_u16();
-        let reply = if is_away { reply.retry_after(SOON) } else { reply };
+        let reply = if is_away { reply.retry_after(self.retry_after()) } else { reply };
         reply.because(self)
+    }
+
+    /// When to try again what is away.
+    fn retry_after(&self) -> HeaderValue {
+        let replays = match self {
+            Self::Proof(DpopError::Unavailable(replays))
+            | Self::Begin(BeginError::Unavailable(SessionsUnavailable::Replays(replays)))
+            | Self::Refresh(RefreshError::Unavailable(SessionsUnavailable::Replays(replays))) => {
+                replays.retry_after
+            }
+            _ => None,
+        };
+        replays.map_or(SOON, |time| HeaderValue::from(time.as_secs().max(1)))
     }
 
     /// What a browser's script, or who reads over its shoulder, is told.
@@ -122,6 +138,9 @@ impl SessionRouteError {
             Self::Body(_) => invalid("The body broke off."),
             Self::Missing { .. } | Self::Repeated { .. } => {
                 invalid("A parameter is missing, or is there more than once.")
+            }
+            Self::Proof(_) | Self::Begin(BeginError::Proof(_)) => {
+                invalid("The request has no good proof of a key.")
             }
             Self::GrantType => invalid("There is no such grant."),
             Self::Client => invalid("There is no such client."),
@@ -183,7 +202,7 @@ impl SessionRouteError {
             | Self::List(_) => {
                 tracing::debug!(error = %self, "sessions are not available");
             }
-            Self::CrossSite(_) => {
+            Self::CrossSite(_) | Self::Proof(_) | Self::Begin(BeginError::Proof(_)) => {
                 tracing::info!(error = %self, "a request about a session was refused");
             }
             // Anybody can cause these, and as often as they like.
@@ -225,6 +244,7 @@ impl fmt::Display for SessionRouteError {
             ),
             Self::Page => f.write_str("the query does not say which page of the list is asked for"),
             Self::NoSuchSession => f.write_str("the user has no such session"),
+            Self::Proof(error) => error.fmt(f),
             Self::Begin(error) => error.fmt(f),
             Self::Refresh(error) => error.fmt(f),
             Self::End(error) => error.fmt(f),

@@ -23,6 +23,6 @@ pub use self::browser::{BrowserLogin, BrowserSessions};
 pub use self::client::ClientFault;
 pub use self::cookies::SessionCookies;
 pub use self::error::SessionRouteError;
-pub use self::native::NativeSessions;
+pub use self::native::{NativeLogin, NativeSessions};
 pub use self::own::{OwnSessions, SessionOwner};
 pub use self::silent::{GoingOn, SilentRefresh, Silently};

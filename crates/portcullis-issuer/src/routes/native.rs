@@ -2,16 +2,20 @@
 use core::fmt;
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
+use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis::RequestView;
+use portcullis::dpop::{DpopError, GoodProof, TokenEndpointProofs};
 use portcullis::routes::{BoundedBody, Form, Reply};
 use serde::Serialize;
 
 use super::client::{self, ClientFault};
 use super::error::SessionRouteError;
 use crate::refresh::RefreshToken;
-use crate::sessions::{BeginError, Begun, RefreshError, RefreshRequest, Sessions};
+use crate::sessions::{
+    BeginError, Begun, Login, LoginAttempt, RefreshError, RefreshRefusal, RefreshRequest, Session,
+    Sessions,
+};
 use crate::token::Minted;
 
 /// The largest body. Of a form, the scopes may be long; a refresh token has some hundred bytes.
@@ -35,13 +39,24 @@ const BODY: usize = 16 * 1024;
 /// | another grant | 400 `unsupported_grant_type` |
 /// | a client that is not listed | 400 `invalid_client`; 401 where it tried to authenticate by `Authorization` (RFC 6749 §5.2) |
 /// | a refresh token that does not go on, or of another client | 400 `invalid_grant` |
-/// | a scope that was not granted | 400 `invalid_scope`; nothing is consumed |
-/// | something is away | 503 `temporarily_unavailable` with `Retry-After: 1`: the same request is right later |
+/// | a scope that was not granted | 400 `invalid_scope`; the refresh token is as good as before |
+/// | a proof of a key (RFC 9449 §5) that does not hold or was used, or none where one is needed | 400 `invalid_dpop_proof`; the refresh token is as good as before, and no session ends |
+/// | a proof without a nonce that was given out lately, where [proofs](Self::dpop) need one | 400 `use_dpop_nonce` with the header `DPoP-Nonce`, and likewise |
+/// | something is away | 503 `temporarily_unavailable` with `Retry-After: 1`: the same request is right later, with a new proof |
 /// | claims that cannot stand in a token | 500 `server_error` |
 ///
 /// Only the body is read: credentials in the query are none. There is no cross-site check, since nothing goes along that
 /// the client did not put into the form, and no page of another origin reads the answer. Every answer is `Cache-Control:
 /// no-store`.
+///
+/// # Sessions that are bound to a key
+///
+/// With [`dpop`](Self::dpop), a login that came with a proof begins a session whose tokens are bound to the proof's key: see
+/// [`check_login`](Self::check_login). Its tokens are of the type `DPoP`. It goes on with a proof of the same key, and in no
+/// other way: for whoever has a copy of its refresh token alone, nothing rotates and nothing ends. A client that comes back
+/// late with the token before is [taken for what it is](crate::SessionsBuilder::late_retry), since nobody else has its key.
+///
+/// A revocation needs no proof (RFC 7009 §2.1): whoever found a token somewhere may end what it is good for.
 ///
 /// ```
 /// # use portcullis_issuer::Sessions;
@@ -56,6 +71,8 @@ const BODY: usize = 16 * 1024;
 pub struct NativeSessions {
     sessions: Sessions,
     clients: Arc<[String]>,
+    /// What checks proofs of keys.
+    proofs: Option<TokenEndpointProofs>,
 }
 
 impl NativeSessions {
@@ -71,7 +88,91 @@ impl NativeSessions {
     ) -> Result<Self, ClientFault> {
         let clients = clients.into_iter().map(|client| client::checked(client.into()));
         let clients = clients.collect::<Result<Arc<[_]>, _>>()?;
-        if clients.is_empty() { Err(ClientFault::None) } else { Ok(Self { sessions, clients }) }
+        if clients.is_empty() {
+            return Err(ClientFault::None);
+        }
+        Ok(Self { sessions, clients, proofs: None })
+    }
+
+    /// Takes sessions that are bound to a key of their client (RFC 9449 §5): `Dpop::new(replays).at(issuer)` and so on, [made for a
+    /// token endpoint](portcullis::dpop::Dpop::for_token_endpoint). Its address is that of the issuer, or under which else clients
+    /// know these routes: what a proof's `htu` is compared with is that, and the path of the request.
+    ///
+    /// Where proofs are [required](portcullis::dpop::Dpop::required), no login without one is
+    /// [checked](Self::check_login), and no session goes on that is bound to no key. Else such sessions go on as before, without a
+    /// proof: with one they are refused, and the client logs in again.
+    ///
+    /// If you do not call it: a header `DPoP` is not looked at, and a session that is bound to a key does not go on here.
+    pub fn dpop(mut self, proofs: TokenEndpointProofs) -> Self {
+        proofs.start(self.sessions.wall());
+        self.proofs = Some(proofs);
+        self
+    }
+
+    /// Looks at the login of this client, before its password is looked at: with a proof of a key in the header `DPoP`, its
+    /// session will be bound to that key. Answer an error by [`refuse`](Self::refuse).
+    ///
+    /// ```
+    /// # use portcullis::RequestView;
+    /// # use portcullis::routes::Reply;
+    /// # use portcullis_issuer::routes::SessionRouteError;
+    /// # use portcullis_issuer::{NativeSessions, Sessions};
+    /// # async fn check_password(_: &str, _: &str) -> Option<()> { None }
+    /// async fn login(
+    ///     sessions: &Sessions,
+    ///     native: &NativeSessions,
+    ///     request: &impl RequestView,
+    ///     (id, password): (&str, &str),
+    /// ) -> Result<Option<Reply<SessionRouteError>>, SessionRouteError> {
+    ///     let login = native.check_login(request, "app")?;
+    ///     let attempt = sessions.attempt(id).await?;
+    ///     if check_password(id, password).await.is_none() {
+    ///         return Ok(None); // an answer of yours
+    ///     }
+    ///     let begun = sessions.begin(login.succeeded(attempt)).await?;
+    ///     Ok(Some(native.answer_login(&begun)))
+    /// }
+    /// # let _ = |sessions: Sessions| NativeSessions::new(sessions, ["app"]);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The client is not listed; its proof does not hold, or there is none and proofs are required.
+    pub fn check_login(
+        &self,
+        request: &impl RequestView,
+        client: &str,
+    ) -> Result<NativeLogin, SessionRouteError> {
+        let client = self.client(Some(client), request)?.to_owned();
+        Ok(NativeLogin { client, proof: self.check_proof(request)? })
+    }
+
+    /// The proof of a request. `None`: it has none, and needs none.
+    fn check_proof(
+        &self,
+        request: &impl RequestView,
+    ) -> Result<Option<GoodProof>, SessionRouteError> {
+        let Some(proofs) = &self.proofs else { return Ok(None) };
+        match proofs.check(request, self.sessions.wall()) {
+            Ok(None) if proofs.are_required() => {
+                Err(SessionRouteError::Proof(DpopError::ProofMissing))
+            }
+            Ok(proof) => Ok(proof),
+            Err(error) => Err(SessionRouteError::Proof(error)),
+        }
+    }
+
+    /// The answer to a request about a session that failed, as the [token](Self::token) endpoint gives it (RFC 6749 §5.2, RFC 9449
+    /// §8): for a login in a route of your own.
+    pub fn refuse(
+        &self,
+        error: SessionRouteError,
+        request: &impl RequestView,
+    ) -> Reply<SessionRouteError> {
+        let is_about_proof = is_about_proof(&error);
+        let reply = refuse(error, request);
+        let proofs = self.proofs.as_ref().filter(|_| is_about_proof);
+        with_nonce(reply, proofs.and_then(|proofs| proofs.nonce(self.sessions.wall())).as_deref())
     }
 
     /// Where a request's body is read into, before it is answered.
@@ -87,7 +188,7 @@ impl NativeSessions {
     ) -> Reply<SessionRouteError> {
         match self.refresh(request, &body).await {
             Ok(reply) => reply,
-            Err(error) => refuse(error, request),
+            Err(error) => self.refuse(error, request),
         }
     }
 
@@ -103,14 +204,25 @@ impl NativeSessions {
             return Err(SessionRouteError::GrantType);
         }
         let client = self.client(client, request)?;
-        let mut wanted = RefreshRequest::new(required(token, "refresh_token")?, client);
+        let token = required(token, "refresh_token")?;
+        // A signature is checked for nobody who has no token of ours, and the store is asked for nobody without a good proof.
+        let proof = if self.sessions.wrote(token) { self.check_proof(request)? } else { None };
+        let mut wanted = RefreshRequest::new(token, client);
+        if let Some(proof) = &proof {
+            wanted = wanted.proof(proof);
+        }
+        if self.proofs.as_ref().is_some_and(TokenEndpointProofs::are_required) {
+            wanted = wanted.bound_only();
+        }
         let scopes = scope.map(|scope| scope.split(' ').map(str::to_owned).collect::<Vec<_>>());
         if let Some(scopes) = &scopes {
             wanted = wanted.scopes(scopes);
         }
         let refreshed = self.sessions.refresh(&wanted).await?;
         let scopes = scopes.as_deref().unwrap_or(refreshed.session.scopes());
-        Ok(tokens(&refreshed.access, refreshed.refresh.as_ref(), scopes))
+        let reply =
+            tokens(&refreshed.session, &refreshed.access, refreshed.refresh.as_ref(), scopes);
+        Ok(with_nonce(reply, proof.as_ref().and_then(GoodProof::next_nonce)))
     }
 
     /// Ends the session of a refresh token, and with it all its tokens (RFC 7009 §2.1): of any that was ever written for it.
@@ -121,7 +233,7 @@ impl NativeSessions {
     ) -> Reply<SessionRouteError> {
         match self.end(request, &body).await {
             Ok(()) => Reply::new(StatusCode::OK),
-            Err(error) => refuse(error, request),
+            Err(error) => self.refuse(error, request),
         }
     }
 
@@ -140,7 +252,9 @@ impl NativeSessions {
 
     /// The answer to a login that began, in a route of your own: its tokens, as of the [token](Self::token) endpoint.
     pub fn answer_login(&self, begun: &Begun) -> Reply<SessionRouteError> {
-        tokens(&begun.access, Some(&begun.refresh), begun.session.scopes())
+        let Begun { access, refresh, session, next_nonce } = begun;
+        let reply = tokens(session, access, Some(refresh), session.scopes());
+        with_nonce(reply, next_nonce.as_deref())
     }
 
     fn client<'f>(
@@ -162,7 +276,60 @@ impl fmt::Debug for NativeSessions {
         f.debug_struct("NativeSessions")
             .field("sessions", &self.sessions)
             .field("clients", &self.clients)
+            .field("proofs", &self.proofs)
             .finish()
+    }
+}
+
+/// A login of a native client that was looked at. Only [`NativeSessions::check_login`] makes one.
+#[must_use]
+pub struct NativeLogin {
+    client: String,
+    proof: Option<GoodProof>,
+}
+
+impl NativeLogin {
+    /// The user authenticated: what a session of the client [begins](Sessions::begin) with, bound to the key that it showed.
+    pub fn succeeded(self, attempt: LoginAttempt) -> Login {
+        let login = attempt.succeeded(self.client);
+        match self.proof {
+            Some(proof) => login.bound_to(proof),
+            None => login,
+        }
+    }
+
+    /// The thumbprint of the key that its session will be bound to (RFC 7638). `None`: it came without a proof.
+    pub fn key_thumbprint(&self) -> Option<&str> {
+        self.proof.as_ref().map(GoodProof::thumbprint)
+    }
+}
+
+impl fmt::Debug for NativeLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeLogin").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+/// RFC 9449 §8.2: never more than one.
+fn with_nonce(reply: Reply<SessionRouteError>, nonce: Option<&str>) -> Reply<SessionRouteError> {
+    match nonce.map(HeaderValue::from_str) {
+        Some(Ok(nonce)) => reply.with_another_header(DPOP_NONCE, nonce),
+        Some(Err(_)) | None => reply,
+    }
+}
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// Whether another proof could help, for which the client is told a nonce.
+fn is_about_proof(error: &SessionRouteError) -> bool {
+    use SessionRouteError as Error;
+    match error {
+        Error::Proof(DpopError::Unavailable(_)) => false,
+        Error::Proof(_) | Error::Begin(BeginError::Proof(_)) => true,
+        Error::Refresh(RefreshError::Refused(refusal)) => {
+            matches!(refusal, RefreshRefusal::Bound | RefreshRefusal::ProofReplayed)
+        }
+        _ => false,
     }
 }
 
@@ -211,13 +378,15 @@ struct Tokens<'t> {
 }
 
 fn tokens(
+    session: &Session,
     access: &Minted,
     refresh: Option<&RefreshToken>,
     scopes: &[String],
 ) -> Reply<SessionRouteError> {
     let body = Tokens {
         access_token: &access.token,
-        token_type: "Bearer",
+        // RFC 9449 §5.
+        token_type: if session.key().is_some() { "DPoP" } else { "Bearer" },
         expires_in: access.expires_in(),
         scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
         refresh_token: refresh.map(RefreshToken::as_str),
@@ -265,11 +434,33 @@ fn texts(error: &SessionRouteError) -> (StatusCode, &'static str, &'static str) 
         Error::Client => {
             (StatusCode::BAD_REQUEST, "invalid_client", "There is no such client here.")
         }
+        Error::Proof(DpopError::Nonce(_)) => (
+            StatusCode::BAD_REQUEST,
+            "use_dpop_nonce",
+            "The proof must have the nonce that the header DPoP-Nonce says.",
+        ),
+        Error::Proof(DpopError::Unavailable(_)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "Proofs cannot be checked at the moment: try again with another one.",
+        ),
+        Error::Proof(_)
+        | Error::Begin(BeginError::Proof(_))
+        | Error::Refresh(RefreshError::Refused(
+            RefreshRefusal::Bound | RefreshRefusal::ProofReplayed,
+        )) => (
+            StatusCode::BAD_REQUEST,
+            "invalid_dpop_proof",
+            "The request has no good proof of a key, or one that was used before.",
+        ),
         Error::Refresh(RefreshError::Refused(_)) => (
             StatusCode::BAD_REQUEST,
             "invalid_grant",
             "The refresh token is not valid for this client.",
         ),
+        Error::Begin(BeginError::LoggedOut | BeginError::TooOld | BeginError::Refused(_)) => {
+            (StatusCode::BAD_REQUEST, "invalid_grant", "Nobody is logged in by that.")
+        }
         Error::Refresh(RefreshError::Scope) => {
             (StatusCode::BAD_REQUEST, "invalid_scope", "A scope was not granted.")
         }
@@ -297,7 +488,6 @@ fn texts(error: &SessionRouteError) -> (StatusCode, &'static str, &'static str) 
         | Error::CrossSite(_)
         | Error::Cookie(_)
         | Error::Page
-        | Error::NoSuchSession
-        | Error::Begin(_) => invalid("The request is not a POST of a form."),
+        | Error::NoSuchSession => invalid("The request is not a POST of a form."),
     }
 }

@@ -3,6 +3,7 @@
 //! There is one row for each session, and no row for a token. A row has the hash of the current refresh token and of the
 //! one before; nothing else is ever accepted. Whoever has a copy of the store has no token: only hashes are kept, and a token
 //! carries a MAC besides, whose key comes of the root secret.
+mod binding;
 mod id;
 mod lifetimes;
 mod memory;
@@ -10,6 +11,7 @@ mod reason;
 mod row;
 mod store;
 
+pub(crate) use self::binding::KeyBinding;
 pub use self::id::{NotASessionId, SessionId};
 pub use self::lifetimes::{LifetimeFault, Lifetimes};
 pub use self::memory::MemorySessions;

@@ -4,6 +4,7 @@ use core::fmt;
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
+use super::binding::KeyBinding;
 use super::id::SessionId;
 use super::reason::EndReason;
 use crate::root::RootKey;
@@ -29,7 +30,7 @@ pub struct SessionRow {
     pub ends_at: StoreTime,
     /// What else there is to know of its login, as JSON. At most 16 KiB.
     pub details: String,
-    /// What its refresh tokens are bound to. At most 256 bytes. `None`: to nothing.
+    /// What its refresh tokens are bound to, such as a [key](Self::key_thumbprint). At most 256 bytes. `None`: to nothing.
     pub binding: Option<Vec<u8>>,
     /// What shows that all of this was written by who has the root secret. Not what follows, which changes.
     pub mac: Vec<u8>,
@@ -67,6 +68,14 @@ pub struct Ended {
     pub at: StoreTime,
     /// Why.
     pub reason: EndReason,
+}
+
+impl SessionRow {
+    /// The SHA-256 thumbprint (RFC 7638) of the key that its tokens are bound to: `cnf.jkt` of its access tokens (RFC 9449 §6.1).
+    /// `None`: they are bound to nothing, or to what this release does not know.
+    pub fn key_thumbprint(&self) -> Option<String> {
+        self.binding.as_deref().and_then(KeyBinding::of_row).map(|key| key.thumbprint())
+    }
 }
 
 /// Shows whose it is to nobody, and no hash.

@@ -2,12 +2,14 @@
 use core::fmt;
 use core::time::Duration;
 
+use portcullis::dpop::{DpopError, ReplaysUnavailable};
 use portcullis::revocation::RevokeError;
 
 use super::question::Unanswered;
 use crate::debug_as_displayed::debug_as_displayed;
 use crate::keeper::IssuerNotReady;
 use crate::key::KeyError;
+use crate::refresh::NotHeard;
 use crate::session::EndReason;
 use crate::store::StoreError;
 use crate::token::MintError;
@@ -38,12 +40,14 @@ pub enum SessionsUnavailable {
     Unanswered(Unanswered),
     /// No access token can be issued.
     Issuer(MintError),
+    /// Whether a proof was used cannot be told.
+    Replays(ReplaysUnavailable),
 }
 
 impl SessionsUnavailable {
     /// All that [`reason`](Self::reason) says.
-    pub const REASONS: [&'static str; 7] =
-        ["store", "slow", "clock", "foreign", "contended", "unanswered", "issuer"];
+    pub const REASONS: [&'static str; 8] =
+        ["store", "slow", "clock", "foreign", "contended", "unanswered", "issuer", "replays"];
 
     /// What is away, in metrics: lower case.
     pub fn reason(&self) -> &'static str {
@@ -55,6 +59,7 @@ impl SessionsUnavailable {
             Self::Contended => "contended",
             Self::Unanswered(_) => "unanswered",
             Self::Issuer(_) => "issuer",
+            Self::Replays(_) => "replays",
         }
     }
 }
@@ -77,6 +82,9 @@ impl fmt::Display for SessionsUnavailable {
             Self::Contended => f.write_str("others changed the session again and again"),
             Self::Unanswered(error) => error.fmt(f),
             Self::Issuer(error) => error.fmt(f),
+            Self::Replays(_) => f.write_str(
+                "whether a proof of a key was used cannot be told: see how the store of used proofs does, and whether it is full",
+            ),
         }
     }
 }
@@ -124,6 +132,8 @@ pub enum BeginError {
     TooOld,
     /// The application says that the subject may not go on.
     Refused(EndReason),
+    /// The proof of the key that the session was to be bound to is not good for that: it was used before, say. A 400.
+    Proof(DpopError),
     /// What is said of the login cannot stand in a token.
     Token(MintError),
     /// Something is away: a 503. The session may have begun all the same, and nobody has its tokens.
@@ -140,6 +150,7 @@ impl fmt::Display for BeginError {
                 "the login took more than ten minutes: call `attempt` when the password arrives, not when its page is shown",
             ),
             Self::Refused(reason) => write!(f, "the subject may not log in: {reason}"),
+            Self::Proof(error) => error.fmt(f),
             Self::Token(error) => error.fmt(f),
             Self::Unavailable(error) => error.fmt(f),
         }
@@ -158,8 +169,14 @@ pub enum RefreshRefusal {
     Unknown,
     /// Its session is of another client.
     Client,
-    /// Its session is bound to a key, and nobody showed that they have it.
+    /// Its session is bound to a key, and nobody showed that they have one.
     Bound,
+    /// Its session is bound to another key than that of the proof.
+    OtherKey,
+    /// Its session is bound to no key, and a proof of one came along, or is [asked for](super::RefreshRequest::bound_only).
+    Unbound,
+    /// The proof that came along was used before, or may have been.
+    ProofReplayed,
     /// Its session was ended, just now or before.
     Ended(EndReason),
     /// Nobody came back to its session for too long.
@@ -170,8 +187,18 @@ pub enum RefreshRefusal {
 
 impl RefreshRefusal {
     /// All that [`kind`](Self::kind) says.
-    pub const NAMES: [&'static str; 7] =
-        ["not_ours", "unknown", "client", "bound", "ended", "idle", "expired"];
+    pub const NAMES: [&'static str; 10] = [
+        "not_ours",
+        "unknown",
+        "client",
+        "bound",
+        "other_key",
+        "unbound",
+        "proof_replayed",
+        "ended",
+        "idle",
+        "expired",
+    ];
 
     /// Its name in metrics, whatever a session ended for: lower case, with underscores.
     pub fn kind(self) -> &'static str {
@@ -180,6 +207,9 @@ impl RefreshRefusal {
             Self::Unknown => "unknown",
             Self::Client => "client",
             Self::Bound => "bound",
+            Self::OtherKey => "other_key",
+            Self::Unbound => "unbound",
+            Self::ProofReplayed => "proof_replayed",
             Self::Ended(_) => "ended",
             Self::Idle => "idle",
             Self::Expired => "expired",
@@ -193,10 +223,25 @@ impl fmt::Display for RefreshRefusal {
             Self::NotOurs => f.write_str("it is not a refresh token of this issuer"),
             Self::Unknown => f.write_str("its session is not there"),
             Self::Client => f.write_str("its session is of another client"),
-            Self::Bound => f.write_str("its session is bound to a key"),
+            Self::Bound => f.write_str("its session is bound to a key, and no proof of one came along"),
+            Self::OtherKey => f.write_str("its session is bound to another key than that of the proof"),
+            Self::Unbound => f.write_str(
+                "its session is bound to no key, and a proof of one came along or is asked for: the client has to log in with a proof",
+            ),
+            Self::ProofReplayed => DpopError::Replayed.fmt(f),
             Self::Ended(reason) => write!(f, "its session was ended: {reason}"),
             Self::Idle => f.write_str("nobody came back to its session for too long"),
             Self::Expired => f.write_str("the time of its session is over"),
+        }
+    }
+}
+
+impl From<NotHeard> for RefreshRefusal {
+    fn from(why: NotHeard) -> Self {
+        match why {
+            NotHeard::Bound => Self::Bound,
+            NotHeard::OtherKey => Self::OtherKey,
+            NotHeard::Unbound => Self::Unbound,
         }
     }
 }

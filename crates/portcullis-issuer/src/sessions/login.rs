@@ -3,6 +3,7 @@ use core::fmt;
 use core::time::Duration;
 
 use portcullis::UnixTime;
+use portcullis::dpop::GoodProof;
 
 use super::session::Session;
 use crate::refresh::RefreshToken;
@@ -33,6 +34,7 @@ impl LoginAttempt {
             label: None,
             is_remembered: false,
             replaces: None,
+            proof: None,
             token_limit: None,
         }
     }
@@ -57,6 +59,8 @@ pub struct Login {
     pub(super) label: Option<String>,
     pub(super) is_remembered: bool,
     pub(super) replaces: Option<String>,
+    /// Of the key that the session is bound to.
+    pub(super) proof: Option<GoodProof>,
     /// The longest access token that the client can keep.
     pub(super) token_limit: Option<usize>,
 }
@@ -123,6 +127,20 @@ impl Login {
         self
     }
 
+    /// Binds the session to the key of this proof, which came with the login (RFC 9449 §5): all of its tokens, for as long as it
+    /// lasts. Who has a copy of one, and not the key, does nothing with it. [`NativeSessions::check_login`] checks the proof.
+    ///
+    /// It is used up when the session begins, and not before everything else has succeeded. A browser that keeps its tokens in
+    /// cookies makes no proofs: there, such a session would not go on.
+    ///
+    /// If you do not call it: its tokens are bearer tokens.
+    ///
+    /// [`NativeSessions::check_login`]: crate::NativeSessions::check_login
+    pub fn bound_to(mut self, proof: GoodProof) -> Self {
+        self.proof = Some(proof);
+        self
+    }
+
     /// A session whose access token has more bytes does not begin.
     pub(crate) fn token_limit(mut self, bytes: usize) -> Self {
         self.token_limit = Some(bytes);
@@ -149,6 +167,8 @@ pub struct Begun {
     pub refresh: RefreshToken,
     /// The session.
     pub session: Session,
+    /// The nonce for the client's next proof, where it does not have it.
+    pub(crate) next_nonce: Option<Box<str>>,
 }
 
 impl fmt::Debug for Begun {

@@ -16,6 +16,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use portcullis::dpop::{DpopError, GoodProof, ProofFault, ReplaysUnavailable, Spent};
 use portcullis::revocation::EnforcedRevocations;
 use portcullis::{Revocable, Revocations, UnixTime};
 
@@ -39,8 +40,8 @@ use crate::issuer::TokenIssuer;
 use crate::machine::MachineTime;
 use crate::refresh::{RefreshFormat, RefreshSecret, Rule};
 use crate::session::{
-    Created, EndReason, EndedAll, Lifetimes, ListedAfter, NewSession, SessionAuthenticator,
-    SessionDetails, SessionId, SessionRow, SessionVersion,
+    Created, EndReason, EndedAll, KeyBinding, Lifetimes, ListedAfter, NewSession,
+    SessionAuthenticator, SessionDetails, SessionId, SessionRow, SessionVersion,
 };
 use crate::store::{RingStore, StoreError};
 use crate::time::StoreTime;
@@ -66,6 +67,8 @@ const MAX_PAGE: usize = 100;
 ///   thief: see [`retry_window`](SessionsBuilder::retry_window).
 /// - **Nothing is consumed before everything else has succeeded.** Where the store, the application, the signer or the list
 ///   of revocations is away, the same refresh token is right later.
+/// - **A session may be bound to a key** of its client, which then shows with each request that it has it (DPoP, RFC 9449): see
+///   [`Login::bound_to`]. For who has a copy of its tokens and not the key, it neither goes on nor ends; to log out takes no key.
 /// - **To end a session is one direction.** Once [`end`](Self::end) has returned, no token of it is issued, and what was
 ///   issued is refused by policies that enforce the list of revocations.
 ///
@@ -268,7 +271,8 @@ impl Sessions {
 
     /// Ends the session of a refresh token, as its user signs out: of any that was ever written for it, since who signs out
     /// with an old one shall not stay signed in. A token that is not ours, or of another client (RFC 7009 §2.1), ends
-    /// nothing, and is no error.
+    /// nothing, and is no error. Nor is a [proof](RefreshRequest::proof) needed where the session is bound to a key: to end one is
+    /// the safe direction, and whoever finds a token of it may do that.
     ///
     /// # Errors
     ///
@@ -402,6 +406,11 @@ impl Sessions {
     pub(crate) fn names(&self, session: Option<&str>, version: Option<(&str, u64)>) -> bool {
         session.is_some_and(|session| self.0.is_revoked(session.to_owned()))
             || version.is_some_and(|(subject, version)| self.0.is_outdated(subject, version))
+    }
+
+    /// Whether a text is a refresh token that this installation wrote. The store is not asked.
+    pub(crate) fn wrote(&self, token: &str) -> bool {
+        self.0.format.read(token).is_ok()
     }
 
     /// The machine's clock.
@@ -557,6 +566,11 @@ impl Inner {
             scopes: login.scopes,
             label: login.label,
         };
+        let key = login.proof.as_ref().map(|proof| {
+            // Which a proof that holds has.
+            KeyBinding::of_proof(proof).ok_or(DpopError::Proof(ProofFault::KeyMissing))
+        });
+        let key = key.transpose().map_err(BeginError::Proof)?;
         let unavailable = SessionsUnavailable::from;
         let secret = RefreshSecret::random().map_err(unavailable)?;
         let ends_at = now.after(lifetime.end);
@@ -567,7 +581,7 @@ impl Inner {
             created_at: now,
             ends_at,
             details: serde_json::to_string(&details).map_err(|_| MintError::NotAnObject)?,
-            binding: None,
+            binding: key.as_ref().map(KeyBinding::to_row),
             mac: Vec::new(),
             subject_version: attempt.subject_version,
             version: SessionVersion(1),
@@ -589,11 +603,33 @@ impl Inner {
                 access.and_then(|access| within_limit(access, login.token_limit))?
             }
         };
+        // Last: everything else has succeeded.
+        if let Some(proof) = &login.proof
+            && !self.spend(proof, &row.subject).await?
+        {
+            return Err(BeginError::Proof(DpopError::Replayed));
+        }
+        let next_nonce = login.proof.as_ref().and_then(GoodProof::next_nonce).map(Into::into);
         let replaced = login.replaces.and_then(|token| self.format.read(&token).ok());
         let replaces = replaced.map(|token| token.session);
         let refresh = self.format.write(row.id, row.generation, &secret);
-        let begun = Begun { access, refresh, session };
+        let begun = Begun { access, refresh, session, next_nonce };
         Ok(PreparedLogin { row, replaces, most: self.most, begun })
+    }
+
+    /// Uses a proof up, in the share of this subject: whether nobody used it before.
+    async fn spend(&self, proof: &GoodProof, subject: &str) -> Result<bool, SessionsUnavailable> {
+        let told = match proof.spend(&self.issuer_id, subject, self.time.wall().as_unix()) {
+            Spent::Fresh => Ok(true),
+            Spent::Seen => Ok(false),
+            Spent::Unavailable(error) => Err(error),
+            Spent::Later(answer) => {
+                within(ANSWER_LIMIT, answer, |_| ReplaysUnavailable::default()).await
+            }
+            // What a later release of the core may say is not a yes.
+            _ => Err(ReplaysUnavailable::default()),
+        };
+        told.map_err(|error| self.away(SessionsUnavailable::Replays(error)))
     }
 
     /// Asks the application.
@@ -620,6 +656,9 @@ impl Inner {
             .scopes(scopes);
         if let Some(acr) = session.acr() {
             token = token.acr(acr);
+        }
+        if let Some(key) = session.key() {
+            token = token.bound_to_key(key.thumbprint());
         }
         let over_by = Some(session.ends_at().as_unix());
         let times = TokenTimes { issued_by: Some(now.as_unix()), over_by };

@@ -3,6 +3,7 @@ use core::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use portcullis::Revocation;
+use portcullis::dpop::GoodProof;
 
 use super::counts::Outcome;
 use super::error::{RefreshError, RefreshRefusal, SessionsUnavailable};
@@ -11,9 +12,10 @@ use super::question::Answered;
 use super::session::Session;
 use super::{Inner, ReadSession};
 use crate::refresh::{
-    Decision, NotOurs, Over, Presented, RefreshToken, Standing, Way, Which, decide, random_salt,
+    Decision, NotOurs, Over, Presented, RefreshToken, Standing, Way, Which, decide, hear,
+    random_salt,
 };
-use crate::session::{EndReason, Previous, Rotation, SessionRow};
+use crate::session::{EndReason, KeyBinding, Previous, Rotation, SessionRow};
 use crate::store::Swap;
 use crate::token::{MintError, Minted};
 
@@ -27,6 +29,10 @@ pub struct RefreshRequest<'r> {
     pub(super) token: &'r str,
     pub(super) client: &'r str,
     pub(super) scopes: Option<Vec<String>>,
+    /// Of the key that the session is to be bound to.
+    pub(super) proof: Option<&'r GoodProof>,
+    /// Whether a session that is bound to no key is refused.
+    pub(super) must_be_bound: bool,
     /// The longest access token that the client can keep.
     pub(super) token_limit: Option<usize>,
     /// Whether the refresh token is to stay as it is for now.
@@ -36,7 +42,15 @@ pub struct RefreshRequest<'r> {
 impl<'r> RefreshRequest<'r> {
     /// A refresh token that came from this client: what its [login](super::LoginAttempt::succeeded) said.
     pub fn new(token: &'r str, client: &'r str) -> Self {
-        Self { token, client, scopes: None, token_limit: None, defers_rotation: false }
+        Self {
+            token,
+            client,
+            scopes: None,
+            proof: None,
+            must_be_bound: false,
+            token_limit: None,
+            defers_rotation: false,
+        }
     }
 
     /// The scopes of the access token, fewer than were granted (RFC 6749 §6). The next refresh may ask for all of them
@@ -45,6 +59,24 @@ impl<'r> RefreshRequest<'r> {
     /// If you do not call it: those that were granted.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// With this proof of a key, which came with the token (RFC 9449 §5). The session must be bound to that key; one that is bound
+    /// to none is refused: log in with a proof. The proof is used up once its key is found to be the session's, before
+    /// anything else is decided.
+    ///
+    /// If you do not call it: a session that is bound to a key is refused.
+    pub fn proof(mut self, proof: &'r GoodProof) -> Self {
+        self.proof = Some(proof);
+        self
+    }
+
+    /// Refuses a session that is bound to no key.
+    ///
+    /// If you do not call it: such sessions go on without a proof.
+    pub fn bound_only(mut self) -> Self {
+        self.must_be_bound = true;
         self
     }
 
@@ -112,9 +144,11 @@ impl Inner {
             // Before the store is asked.
             RefreshError::Refused(RefreshRefusal::NotOurs)
         })?;
+        let mut proof = request.proof;
         for _ in 0..ATTEMPTS {
             let read = self.read(presented.session).await?;
-            if let Some(refreshed) = self.go_on(&presented, request, &read).await? {
+            let known = self.hear(request, &read, &mut proof).await?;
+            if let Some(refreshed) = self.go_on(&known, &presented, request).await? {
                 return Ok(refreshed);
             }
         }
@@ -128,32 +162,55 @@ impl Inner {
         let presented = self.format.read(request.token);
         let presented =
             presented.map_err(|NotOurs| RefreshError::Refused(RefreshRefusal::NotOurs))?;
+        let mut proof = request.proof;
         for _ in 0..ATTEMPTS {
             let read = self.read(presented.session).await?;
-            if let Some((known, _)) = self.judge(&presented, request, &read).await? {
+            let known = self.hear(request, &read, &mut proof).await?;
+            if self.judge(&known, &presented).await?.is_some() {
                 return Ok(known.session);
             }
         }
         Err(self.away(SessionsUnavailable::Contended).into())
     }
 
-    /// How the session of a token that came goes on. `None`: somebody changed the session since it was read.
-    async fn judge<'r>(
+    /// Whether who sent a token is heard, before anything is decided, said or done: with another client's token, or with that of
+    /// a session whose key it does not have, nobody goes on or ends anything. `proof` is used once, however often the session is
+    /// read.
+    async fn hear<'r>(
         &self,
-        presented: &Presented,
         request: &RefreshRequest<'_>,
         read: &'r ReadSession,
-    ) -> Result<Option<(Known<'r>, Way)>, RefreshError> {
+        proof: &mut Option<&GoodProof>,
+    ) -> Result<Known<'r>, RefreshError> {
         let refused = |refusal| Err(RefreshError::Refused(refusal));
         let Some(row) = &read.row else { return refused(RefreshRefusal::Unknown) };
         let known = Known { read, row, session: self.known(row)? };
-        // Before anything else is said or done: with another's token, a client neither goes on nor ends anything.
         if row.client != request.client {
             return refused(RefreshRefusal::Client);
         }
-        if row.binding.is_some() {
-            return refused(RefreshRefusal::Bound);
+        let shown = match request.proof.map(KeyBinding::of_proof) {
+            Some(None) => return refused(RefreshRefusal::OtherKey),
+            shown => shown.flatten(),
+        };
+        hear(row.binding.as_deref(), shown.as_ref(), request.must_be_bound)
+            .map_err(|why| RefreshError::Refused(why.into()))?;
+        // Before the rule: it ends sessions, and whoever read token and proof in a log is not heard.
+        if let Some(proof) = proof.take()
+            && !self.spend(proof, &row.subject).await?
+        {
+            return refused(RefreshRefusal::ProofReplayed);
         }
+        Ok(known)
+    }
+
+    /// How the session of a token that came goes on. `None`: somebody changed the session since it was read.
+    async fn judge(
+        &self,
+        known: &Known<'_>,
+        presented: &Presented,
+    ) -> Result<Option<Way>, RefreshError> {
+        let refused = |refusal| Err(RefreshError::Refused(refusal));
+        let Known { read, row, .. } = known;
         let is_listed = row.ended.is_none() && self.is_listed(row);
         let which = which(row, presented);
         let decision = match decide(&standing(read, row), which, read.now, &self.rule) {
@@ -170,27 +227,26 @@ impl Inner {
             Decision::Refuse(over) => refused(over.into()),
             Decision::End(reason) => {
                 // Who ended it first says why.
-                let is_ended = self.end_found(&known, presented, reason).await?;
+                let is_ended = self.end_found(known, presented, reason).await?;
                 if is_ended { refused(RefreshRefusal::Ended(reason)) } else { Ok(None) }
             }
-            Decision::GoOn(way) => Ok(Some((known, way))),
+            Decision::GoOn(way) => Ok(Some(way)),
         }
     }
 
     /// `None`: somebody changed the session since it was read.
     async fn go_on(
         &self,
+        known: &Known<'_>,
         presented: &Presented,
         request: &RefreshRequest<'_>,
-        read: &ReadSession,
     ) -> Result<Option<Refreshed>, RefreshError> {
-        let judged = self.judge(presented, request, read).await?;
-        let Some((known, way)) = judged else { return Ok(None) };
+        let Some(way) = self.judge(known, presented).await? else { return Ok(None) };
         let row = known.row;
         match way {
-            Way::Keep => self.again(&known, request, Outcome::Kept, None).await,
+            Way::Keep => self.again(known, request, Outcome::Kept, None).await,
             Way::Rotate | Way::Fork if request.defers_rotation => {
-                let kept = self.again(&known, request, Outcome::Kept, None).await?;
+                let kept = self.again(known, request, Outcome::Kept, None).await?;
                 Ok(kept.map(|kept| Refreshed { is_due: true, ..kept }))
             }
             Way::Again => {
@@ -201,16 +257,16 @@ impl Inner {
                     return Err(self.away(SessionsUnavailable::Foreign).into());
                 }
                 let token = self.format.write(row.id, row.generation, &successor);
-                self.again(&known, request, Outcome::Again, Some(token)).await
+                self.again(known, request, Outcome::Again, Some(token)).await
             }
             Way::Rotate => {
                 let generation = row.generation.checked_add(1);
                 // Further than a session lasts that rotates each second.
                 let generation = generation.ok_or(SessionsUnavailable::Contended)?;
-                self.rotate(&known, request, presented, generation, Outcome::Rotated).await
+                self.rotate(known, request, presented, generation, Outcome::Rotated).await
             }
             Way::Fork => {
-                self.rotate(&known, request, presented, row.generation, Outcome::Forked).await
+                self.rotate(known, request, presented, row.generation, Outcome::Forked).await
             }
         }
     }
@@ -366,6 +422,7 @@ fn standing(read: &ReadSession, row: &SessionRow) -> Standing {
         rotated_at: row.rotated_at,
         generation: row.generation,
         is_outdated: row.subject_version < read.subject_version,
+        is_bound: row.binding.is_some(),
     }
 }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use portcullis::UnixTime;
 
-use crate::session::{SessionDetails, SessionId, SessionRow};
+use crate::session::{KeyBinding, SessionDetails, SessionId, SessionRow};
 use crate::time::StoreTime;
 
 /// A session: who authenticated where, when, and for how long that holds.
@@ -18,6 +18,8 @@ pub struct Session {
     idle_until: StoreTime,
     ends_at: StoreTime,
     details: SessionDetails,
+    /// The key that it is bound to, if it is one.
+    key: Option<KeyBinding>,
 }
 
 impl Session {
@@ -32,6 +34,7 @@ impl Session {
             idle_until: row.idle_until,
             ends_at: row.ends_at,
             details: serde_json::from_str(&row.details).ok()?,
+            key: row.binding.as_deref().and_then(KeyBinding::of_row),
         })
     }
 
@@ -98,6 +101,17 @@ impl Session {
     /// Whether its user is to be remembered: whether the browser may keep its cookies when it is closed.
     pub fn is_remembered(&self) -> bool {
         self.details.is_remembered
+    }
+
+    /// The SHA-256 thumbprint (RFC 7638) of the key that its tokens are bound to: `cnf.jkt` of its access tokens (RFC 9449 §6.1),
+    /// which name the type `DPoP` where they are given out. `None`: they are bearer tokens.
+    pub fn key_thumbprint(&self) -> Option<String> {
+        self.key.as_ref().map(KeyBinding::thumbprint)
+    }
+
+    /// The same, as it is kept.
+    pub(crate) fn key(&self) -> Option<&KeyBinding> {
+        self.key.as_ref()
     }
 
     /// For how long it goes on without use.

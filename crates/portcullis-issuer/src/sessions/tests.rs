@@ -1,4 +1,6 @@
 //! Sessions over a store in memory that fails, or lets others in, before or after each call.
+mod bound;
+
 use core::future::Future;
 use core::time::Duration;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -16,6 +16,8 @@ enum Wrong {
     ClockGoesBack,
     ClockStands,
     EmptyIsNothing,
+    Unbinds,
+    CutsBinding,
     Trims,
     Seconds,
     WritesJsonAnew,
@@ -43,6 +45,7 @@ enum Wrong {
     IdleBeyondEnd,
     IdleFromBefore,
     KeepsMac,
+    RotationUnbinds,
     RotatesEnded,
     RotatesIdle,
     RotatesExpired,
@@ -53,12 +56,14 @@ enum Wrong {
     LastTime,
     OneReason,
     EndKeepsVersion,
+    EndUnbinds,
     NotRaised,
     RaisedByOne,
     RaisedToClock,
     SparesNone,
     SparesAnybody,
     SparedStaysBehind,
+    SparedUnbinds,
     SparesEnded,
     EndsAllAgain,
     TellsEnded,
@@ -231,6 +236,7 @@ impl Store {
         let reason = if self.is(Wrong::OneReason) { EndReason::SignedOut } else { reason };
         row.ended = Some(Ended { at, reason });
         row.version.0 += u64::from(!self.is(Wrong::EndKeepsVersion));
+        row.binding.take_if(|_| self.is(Wrong::EndUnbinds));
         self.write(issuer, row);
     }
 
@@ -240,6 +246,10 @@ impl Store {
         match self.wrong {
             Wrong::EmptyIsNothing => {
                 row.binding.take_if(|binding| binding.is_empty());
+            }
+            Wrong::Unbinds => row.binding = None,
+            Wrong::CutsBinding => {
+                row.binding.iter_mut().for_each(|binding| binding.truncate(32));
             }
             Wrong::Trims => row.subject = row.subject.trim().to_owned(),
             Wrong::Seconds => {
@@ -398,6 +408,7 @@ impl SessionStore for Store {
         if !self.is(Wrong::KeepsMac) {
             row.mac.clone_from(&to.mac);
         }
+        row.binding.take_if(|_| self.is(Wrong::RotationUnbinds));
         self.write(issuer, row);
         Ok(Swap::Done)
     }
@@ -459,6 +470,7 @@ impl SessionStore for Store {
                 if !self.is(Wrong::SparedStaysBehind) {
                     row.subject_version = version;
                 }
+                row.binding.take_if(|_| self.is(Wrong::SparedUnbinds));
                 self.write(issuer, row);
                 continue;
             }
@@ -641,6 +653,10 @@ fn a_store_that_breaks_a_promise_is_told_which() {
             "the store's clock is that of the moment at which it is asked: it stands still",
         ),
         (Wrong::EmptyIsNothing, "read back, byte for byte: `binding`"),
+        (Wrong::Unbinds, "read back, byte for byte: `binding`"),
+        (Wrong::CutsBinding, "read back, byte for byte: `binding`"),
+        (Wrong::RotationUnbinds, "and writes what it says: `binding`"),
+        (Wrong::EndUnbinds, "`binding`"),
         (Wrong::Trims, "read back, byte for byte: `subject`"),
         (Wrong::Seconds, "`created_at`"),
         (Wrong::WritesJsonAnew, "read back, byte for byte: `details`"),
@@ -684,6 +700,7 @@ fn a_store_that_breaks_a_promise_is_told_which() {
         (Wrong::SparesNone, "all sessions of the subject but the one that is spared"),
         (Wrong::SparesAnybody, "only a session of the subject that was not ended is spared"),
         (Wrong::SparedStaysBehind, "the session that is spared becomes of the new version"),
+        (Wrong::SparedUnbinds, "`binding`"),
         (Wrong::SparesEnded, "only a session of the subject that was not ended is spared"),
         (Wrong::EndsAllAgain, "what was ended keeps the first reason and its time"),
         (

@@ -327,7 +327,8 @@ impl ClaimRules {
         })
     }
 
-    pub(crate) fn compile(self) -> CompiledRules {
+    /// `takes_bound`: whether somebody checks that the sender has the key of a bound token.
+    pub(crate) fn compile(self, takes_bound: bool) -> CompiledRules {
         let Self { leeway, max_lifetime, max_age, values, mut predicates } = self;
         // In an order of their own, so that the setters' does not decide what is asked first.
         let values: BTreeSet<_> = values.into_iter().collect();
@@ -336,6 +337,7 @@ impl ClaimRules {
             leeway: leeway.get().copied().unwrap_or(DEFAULT_LEEWAY),
             max_lifetime: max_lifetime.get().copied().unwrap_or(DEFAULT_MAX_LIFETIME.into()).limit,
             max_age: max_age.get().copied(),
+            takes_bound,
             values: values.into_iter().collect(),
             predicates,
         }
@@ -358,6 +360,7 @@ pub(crate) struct CompiledRules {
     pub(crate) leeway: Duration,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) max_age: Option<Duration>,
+    pub(crate) takes_bound: bool,
     values: Vec<(Box<str>, ValueRule)>,
     predicates: Vec<Predicate>,
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::{IssuerRules, TokenType, check_ids};
 use crate::error::ClaimsError;
 use crate::time::UnixTime;
-use crate::token::Parts;
+use crate::token::{Binding, Parts};
 
 /// A rule that claims are held to, whatever else a policy asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -163,7 +163,15 @@ impl StandardRule {
                 met(is_before_end(), || ClaimsError::TooOld { age, limit })
             }
             // RFC 7800 §3.1 lets a recipient ignore it, and so turn a bound token into a bearer token.
-            Self::SenderConstraint => met(!claims.is_bound, || ClaimsError::SenderConstrained),
+            Self::SenderConstraint => {
+                let is_understood = match claims.binding {
+                    Binding::None => true,
+                    // Whether the sender has the key, the request shows.
+                    Binding::Key(_) => rules.claims.takes_bound,
+                    Binding::Other => false,
+                };
+                met(is_understood, || ClaimsError::SenderConstrained)
+            }
             Self::Profile(claim) => {
                 met(!rules.takes_access_tokens_only() || claim.is_in(parts), || claim.missing())
             }

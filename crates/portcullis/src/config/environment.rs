@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::fault::{ConfigError, ConfigFault, ConfigProblem};
 use super::lines::Lines;
 use super::node::{Node, below};
+use super::stores::Stores;
 use super::{PolicyConfig, from_file};
 use crate::policy::{Policy, PolicyBuilder};
 
@@ -146,7 +147,8 @@ fn find(variables: Variables<'_>) -> Result<Found, ConfigError> {
     let settings =
         settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
     let root = vec![("issuer".to_owned(), Node::Array(vec![Node::Table(settings)]))];
-    Ok(Found::Settings(PolicyConfig { root: Node::Table(root), lines: Lines::default() }))
+    let (root, lines) = (Node::Table(root), Lines::default());
+    Ok(Found::Settings(PolicyConfig { root, lines, stores: Stores::default() }))
 }
 
 /// Names the variable where the place of a setting stands.

@@ -194,6 +194,18 @@ pub enum ConfigProblem {
     },
     /// A secret, it seems. It must not stand in a policy, which is read, copied and checked in.
     LiteralSecret,
+    /// It names a store of used proofs that the program does not give.
+    UnknownReplays {
+        /// The name.
+        name: String,
+        /// The names of those that it gives.
+        known: Vec<String>,
+    },
+    /// It names a store of used proofs, and the program gives several of this name.
+    SeveralReplays {
+        /// The name.
+        name: String,
+    },
     /// It is not what a cookie can be written with.
     Cookie(CookieError),
     /// The policy made of it is refused.
@@ -249,8 +261,7 @@ impl fmt::Display for ConfigProblem {
                 quoted(expected, '"', f)
             }
             Self::UnknownAlgorithm { name } => {
-                let name: String = name.chars().take(32).collect();
-                write!(f, "`{}`: {UnknownAlgorithm}", name.escape_debug())
+                write!(f, "`{}`: {UnknownAlgorithm}", cut(name))
             }
             Self::OutOfRange { expected } => write!(f, "is out of range; write {expected}"),
             Self::Empty => f.write_str("is empty, so that no token could pass"),
@@ -282,6 +293,17 @@ impl fmt::Display for ConfigProblem {
             Self::LiteralSecret => f.write_str(
                 "a secret must not be written into a policy: put it into a file or an environment variable, and write `secrets = [{ file = \"…\" }]` or `secrets = [{ env = \"…\" }]`",
             ),
+            Self::UnknownReplays { name, known } => {
+                let known: Vec<_> = known.iter().map(String::as_str).collect();
+                write!(f, "`{}` is not a store of used proofs that this program gives; write one of ", cut(name))?;
+                quoted(&known, '"', f)?;
+                f.write_str(", or give it in code: `replays` of `PolicyFileOptions` or `PolicyConfig`")
+            }
+            Self::SeveralReplays { name } => write!(
+                f,
+                "this program gives several stores of used proofs the name `{}`: give each a name of its own",
+                cut(name)
+            ),
             Self::Cookie(error) => error.fmt(f),
             // It quotes names as they stand in the data: one fault stays one line.
             Self::Policy(fault) => fault.to_string().chars().try_for_each(|character| {
@@ -293,6 +315,11 @@ impl fmt::Display for ConfigProblem {
             }),
         }
     }
+}
+
+/// Text of a policy for one line, and no more than is needed to find it.
+fn cut(text: &str) -> String {
+    text.chars().take(32).flat_map(char::escape_debug).collect()
 }
 
 fn quoted(names: &[&str], quote: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -147,6 +147,7 @@
 //! | `refuse_brought_keys` | `true`: refuses tokens with `jwk`, `jku`, `x5u` or `x5c` | not looked at, never followed |
 //! | `allow_anonymous` | `true`: a request without a token passes | refused |
 //! | `presentation` | a table | the defaults below |
+//! | `dpop` | a table: what is asked of proofs of who has the key of a token (see [`Dpop`](crate::dpop::Dpop)) | tokens that are bound to a key are refused |
 //! | `dangerous` | a table | nothing is weakened |
 //! | `$schema` | where an editor finds the JSON Schema of this file; it changes nothing | |
 //!
@@ -226,6 +227,21 @@
 //! | `scopes` | a list of scopes that a client should ask for first (see [`Presentation`](crate::Presentation::scopes)) | none are named |
 //! | `details` | `false`: clients are told the error code and no more | `true` |
 //!
+//! | `[dpop]` | Value | Not there |
+//! |------------|-------|-----------|
+//! | `base_urls` | a list of 1 to 16 addresses under which clients know the service: `"https://api.example"`, or with a prefix that a proxy takes away; what a request says of its host does not count (see [`Dpop::at`](crate::dpop::Dpop::at)) | refused |
+//! | `mode` | `"allowed"`, or `"required"`: refuses tokens that are bound to no key | `"allowed"` |
+//! | `algorithms` | a list of the algorithms of proofs, none of them of shared secrets | `["ES256", "EdDSA", "Ed25519"]` |
+//! | `window` | a table: when a proof may have been made | the defaults below |
+//! | `nonces` | `"off"`, or `"required"`: a proof has to have a nonce that the service gave out (see [`Dpop::nonces`](crate::dpop::Dpop::nonces)) | `"off"` |
+//! | `nonce_secrets` | a list of up to 4 paths of files, each with a secret of at least 32 bytes and nothing else, for instances that share nonces: the first makes them, each accepts them; needs a `replay` that instances share | a secret of the process |
+//! | `replay` | the name of a store of used proofs: `"in_process"`, or one that [code gives](PolicyConfig::replays) | `"in_process"` |
+//!
+//! | `dpop.window` | Value | Not there |
+//! |------------|-------|-----------|
+//! | `past` | how old a proof may be: more than nothing, and at most `"5m"` | `"60s"` |
+//! | `future` | how far ahead its client's clock may be, at most `"5m"` | `"10s"` |
+//!
 //! | `[dangerous]`, `[issuer.dangerous]` | Value | Lost |
 //! |------------|-------|------|
 //! | `long_lifetime` | a duration of more than 30 days; not beside `max_lifetime` | the end of a leaked token, for as long |
@@ -266,6 +282,7 @@ mod node;
 mod place;
 mod read;
 mod reader;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod watched_file;
@@ -280,7 +297,9 @@ pub use self::fault::{ConfigError, ConfigFault, ConfigProblem};
 use self::lines::Lines;
 use self::node::Node;
 use self::read::Settings;
+use self::stores::Stores;
 pub use self::watched_file::{PolicyFile, PolicyFileEvent, PolicyFileOptions, PolicyFileStatus};
+use crate::dpop::Replays;
 use crate::file::{Content, unreadable_reason};
 use crate::policy::{Policy, PolicyBuilder};
 
@@ -322,6 +341,7 @@ const NO_YAML: &str = "YAML is not read here, but by the program whose policy it
 pub struct PolicyConfig {
     root: Node,
     lines: Lines,
+    stores: Stores,
 }
 
 impl PolicyConfig {
@@ -332,7 +352,7 @@ impl PolicyConfig {
     /// The text is no TOML. The error lists each line that is not.
     pub fn from_toml_str(text: &str) -> Result<Self, ConfigError> {
         let (root, lines) = lines::from_toml(text).map_err(ConfigError::new)?;
-        Ok(Self { root, lines })
+        Ok(Self { root, lines, stores: Stores::default() })
     }
 
     /// Reads JSON, and remembers its lines.
@@ -357,7 +377,7 @@ impl PolicyConfig {
     /// The text is not JSON. The error has the line where reading it ended.
     pub fn from_json_str(text: &str) -> Result<Self, ConfigError> {
         let (root, lines) = lines::from_json(text).map_err(ConfigError::new)?;
-        Ok(Self { root, lines })
+        Ok(Self { root, lines, stores: Stores::default() })
     }
 
     /// Reads a file: JSON where its name ends in `.json`, and else TOML. Its bounds are those of
@@ -403,6 +423,31 @@ impl PolicyConfig {
         }
     }
 
+    /// Gives a store of used proofs a name, which `replay` in the table `[dpop]` may say.
+    ///
+    /// ```
+    /// use portcullis::config::PolicyConfig;
+    /// use portcullis::dpop::InProcessReplays;
+    ///
+    /// # let text = "";
+    /// let config = PolicyConfig::from_toml_str(text)?
+    ///     .replays("in_process", InProcessReplays::with_capacity(4_000_000));
+    /// # let _ = config;
+    /// # Ok::<_, portcullis::config::ConfigError>(())
+    /// ```
+    ///
+    /// By the name `in_process`, it takes the place of the store that is there without it. Two of one name are a fault of the
+    /// policy that says this name; a store whose name no policy says is not used.
+    pub fn replays(mut self, name: impl Into<String>, replays: impl Replays) -> Self {
+        self.stores.give(name.into(), replays);
+        self
+    }
+
+    /// Goes by stores that others go by too.
+    fn with_stores(self, stores: &Stores) -> Self {
+        Self { stores: stores.clone(), ..self }
+    }
+
     /// A builder with these settings, for what data cannot say. Paths in it start from `base`.
     ///
     /// Opens the key files. Secrets are read, and keys fetched with `load_at_start`, when the policy
@@ -414,7 +459,7 @@ impl PolicyConfig {
     /// none yet, that is left to [`PolicyBuilder::build`], which knows no places.
     pub fn into_builder(self, base: impl AsRef<Path>) -> Result<PolicyBuilder, ConfigError> {
         let (root, unfilled) = environment::fill_in(self.root);
-        Settings::read(&root, self.lines, base.as_ref(), unfilled).into_builder()
+        Settings::read(&root, self.lines, base.as_ref(), unfilled, &self.stores).into_builder()
     }
 
     /// A policy with these settings. Paths in it start from `base`.
@@ -435,13 +480,14 @@ impl PolicyConfig {
         finish: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
     ) -> Result<Policy, ConfigError> {
         let (root, unfilled) = environment::fill_in(self.root);
-        Settings::read(&root, self.lines, base, unfilled).build(finish)
+        Settings::read(&root, self.lines, base, unfilled, &self.stores).build(finish)
     }
 }
 
 impl<'de> Deserialize<'de> for PolicyConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { root: Node::deserialize(deserializer)?, lines: Lines::default() })
+        let root = Node::deserialize(deserializer)?;
+        Ok(Self { root, lines: Lines::default(), stores: Stores::default() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a fault that building the policy finds stands in its data.
 use super::fault::ConfigProblem;
 use super::reader::Reader;
+use crate::dpop::{DpopFault, MAX_WINDOW};
 use crate::keys::SecretFault;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwksError;
@@ -15,6 +16,10 @@ pub(super) struct Sites {
     pub(super) sources: Vec<(TokenSource, String)>,
     /// Place and origin.
     pub(super) origins: Vec<(String, String)>,
+    /// The places of the addresses that proofs are for.
+    pub(super) bases: Vec<String>,
+    /// Those of the files with secrets of nonces.
+    pub(super) nonce_secrets: Vec<String>,
 }
 
 /// Where an issuer's settings came from.
@@ -67,6 +72,11 @@ impl Sites {
         let itself = |place: String| (place.clone(), vec![place]);
         match fault {
             PolicyFault::NoIssuer => itself("issuer".to_owned()),
+            // The store in the place of one that there is not says nothing of secrets.
+            PolicyFault::Dpop(fault @ DpopFault::SharedNonces) => {
+                (self.dpop(fault), vec!["dpop.nonce_secrets".to_owned(), "dpop.replay".to_owned()])
+            }
+            PolicyFault::Dpop(fault) => itself(self.dpop(fault)),
             PolicyFault::SaidTwice { place, setting } => alone(self.said(place, setting)),
             PolicyFault::DuplicateIssuer { issuer } => alone(self.identity(issuer)),
             PolicyFault::EmptyIssuer => alone(self.identity("")),
@@ -166,6 +176,25 @@ impl Sites {
             RemoteJwksError::Settings(_) | RemoteJwksError::Thread(_) => {
                 (below("keys"), Vec::new())
             }
+        }
+    }
+
+    fn dpop(&self, fault: &DpopFault) -> String {
+        let own = |key: &str| format!("dpop.{key}");
+        match fault {
+            DpopFault::Bases { .. } => own("base_urls"),
+            DpopFault::Base { at, .. } => {
+                self.bases.get(*at).cloned().unwrap_or_else(|| own("base_urls"))
+            }
+            DpopFault::NoAlgorithm | DpopFault::Secret { .. } => own("algorithms"),
+            DpopFault::NonceSecret { at, .. } | DpopFault::NonceSecretShort { at, .. } => {
+                self.nonce_secrets.get(*at).cloned().unwrap_or_else(|| own("nonce_secrets"))
+            }
+            DpopFault::NonceSecrets { .. } | DpopFault::SharedNonces => own("nonce_secrets"),
+            DpopFault::Window { past, .. } if past.is_zero() || *past > MAX_WINDOW => {
+                own("window.past")
+            }
+            DpopFault::Window { .. } => own("window.future"),
         }
     }
 

@@ -167,6 +167,17 @@ problem_base      = "https://api.example/problems/"
 scopes            = ["orders:read"]
 details           = false
 
+[dpop]
+base_urls     = ["https://api.example", "https://example/orders"]
+mode          = "allowed"
+algorithms    = ["ES256", "EdDSA"]
+nonces        = "required"
+nonce_secrets = []
+replay        = "in_process"
+[dpop.window]
+past   = "2m"
+future = "15s"
+
 [dangerous]
 query_parameter = "access_token"
 cookie          = { name = "token", path = "/api", domain = "a.example", same_site = "strict" }
@@ -222,6 +233,15 @@ const FULL_JSON: &str = r#"{
     "problem_base": "https://api.example/problems/",
     "scopes": ["orders:read"],
     "details": false
+  },
+  "dpop": {
+    "base_urls": ["https://api.example", "https://example/orders"],
+    "mode": "allowed",
+    "algorithms": ["ES256", "EdDSA"],
+    "nonces": "required",
+    "nonce_secrets": [],
+    "replay": "in_process",
+    "window": { "past": "2m", "future": "15s" }
   },
   "dangerous": { "query_parameter": "access_token", "cookie": { "name": "token", "path": "/api", "domain": "a.example", "same_site": "strict" }, "unlimited_lifetime": false }
 }"#;
@@ -847,6 +867,18 @@ unlimited_lifetime = true
 query_parameter = "a&b"
 cookie = 1
 skip_signature = true
+
+[dpop]
+base_urls = ["http://api.example", 1, "https://api.example?x"]
+mode = "off"
+algorithms = ["ES256", "HS256"]
+nonce_secrets = ["raw.key"]
+replay = "redis"
+base_url = "https://api.example"
+[dpop.window]
+past = "0s"
+future = 5
+pasts = "5s"
 "#;
 
 /// An issuer without a name, which may be a template where there are any.
@@ -942,6 +974,17 @@ const FAULTS: &[(usize, &str, &str)] = &[
     (98, "dangerous.query_parameter", "Policy(SourceName"),
     (99, "dangerous.cookie", "WrongType"),
     (100, "dangerous.skip_signature", "UnknownKey"),
+    (103, "dpop.base_urls[1]", "WrongType"),
+    (103, "dpop.base_urls[0]", "Policy(Dpop(Base"),
+    (103, "dpop.base_urls[2]", "Policy(Dpop(Base"),
+    (104, "dpop.mode", "UnknownValue"),
+    (105, "dpop.algorithms", "Policy(Dpop(Secret"),
+    (106, "dpop.nonce_secrets", "Needs"),
+    (107, "dpop.replay", "UnknownReplays"),
+    (108, "dpop.base_url", "UnknownKey"),
+    (110, "dpop.window.past", "Policy(Dpop(Window"),
+    (111, "dpop.window.future", "WrongType"),
+    (112, "dpop.window.pasts", "UnknownKey"),
 ];
 
 /// The name of the variant, and of the `PolicyFault` within.
@@ -1244,7 +1287,7 @@ fn an_unknown_key_is_refused_in_every_table_and_every_known_one_is_documented() 
     let full = full_json();
     let mut found = Vec::new();
     tables(&full, "", "", &mut found);
-    assert_eq!(found.len(), if cfg!(feature = "remote-jwks") { 21 } else { 16 });
+    assert_eq!(found.len(), if cfg!(feature = "remote-jwks") { 23 } else { 18 });
     for (pointer, place) in found {
         let mut changed = full.clone();
         let table = changed.pointer_mut(&pointer).and_then(|table| table.as_object_mut());
@@ -1484,6 +1527,14 @@ fn any_tree() -> impl Strategy<Value = serde_json::Value> {
         "token_limit",
         "unlimited_lifetime",
         "realm",
+        "dpop",
+        "base_urls",
+        "mode",
+        "window",
+        "past",
+        "nonces",
+        "nonce_secrets",
+        "replay",
         "allowed_origins",
         // Not `load_at_start`: nothing is fetched.
         "template",
@@ -1512,6 +1563,9 @@ fn any_tree() -> impl Strategy<Value = serde_json::Value> {
         "jwks.json",
         "key.pem",
         "15m",
+        "required",
+        "in_process",
+        "https://a/..",
         "99999999999999999999h",
         "2026-12-31T00:00:00Z",
         "-999999-01-01T00:00:00Z",

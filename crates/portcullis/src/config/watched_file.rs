@@ -2,7 +2,9 @@ use core::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::stores::Stores;
 use super::{ConfigError, MAX_BYTES, from_content};
+use crate::dpop::Replays;
 use crate::file::{Content, FileStatus, FileUser, Settled, WatchedFile};
 use crate::listeners::Listeners;
 use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePolicy};
@@ -20,7 +22,8 @@ use crate::policy::{Policy, PolicyBuilder, ReplaceablePolicy, WeakReplaceablePol
 ///
 /// Fetched keys of an issuer go over to the new policy where the file says the same of them; those of a new issuer are
 /// asked for at once. With `load_at_start`, a policy whose keys cannot be had is not taken over. The new policy
-/// remembers no tokens yet.
+/// remembers no tokens yet. Proofs of keys that were used stay used, and the nonces of this process stay good; files with
+/// secrets of nonces are read anew.
 ///
 /// The file is looked at for as long as this, or a policy of it, is there. Whoever can write it decides who gets in.
 ///
@@ -44,6 +47,7 @@ type Observer = dyn Fn(&PolicyFileEvent) + Send + Sync;
 /// The policy of a file.
 struct Standing {
     finish: Box<Finish>,
+    stores: Stores,
     observers: Listeners<Observer>,
     /// Which keeps this.
     policy: WeakReplaceablePolicy,
@@ -106,7 +110,8 @@ impl PolicyFile {
     /// For what data cannot say, and to be told of changes.
     pub fn options(path: impl Into<PathBuf>) -> PolicyFileOptions {
         let finish = Box::new(core::convert::identity);
-        PolicyFileOptions { path: path.into(), finish, observers: Listeners::default() }
+        let (stores, observers) = (Stores::default(), Listeners::default());
+        PolicyFileOptions { path: path.into(), finish, stores, observers }
     }
 
     /// The policy, which is always the one that the file said last.
@@ -142,6 +147,7 @@ impl fmt::Debug for PolicyFile {
 pub struct PolicyFileOptions {
     path: PathBuf,
     finish: Box<Finish>,
+    stores: Stores,
     observers: Listeners<Observer>,
 }
 
@@ -156,6 +162,14 @@ impl PolicyFileOptions {
     ) -> Self {
         let before = self.finish;
         self.finish = Box::new(move |builder| finish(before(builder)));
+        self
+    }
+
+    /// Gives a store of used proofs a name, as [`PolicyConfig::replays`](super::PolicyConfig::replays) does.
+    ///
+    /// Called again with another name, the file may say either. If you do not call it: the file may say `in_process` alone.
+    pub fn replays(mut self, name: impl Into<String>, replays: impl Replays) -> Self {
+        self.stores.give(name.into(), replays);
         self
     }
 
@@ -184,12 +198,13 @@ impl PolicyFileOptions {
 
     /// Reads the file, at which nobody looks yet.
     fn read(self) -> Result<(WatchedFile<Standing>, ReplaceablePolicy), ConfigError> {
-        let Self { path, finish, observers } = self;
+        let Self { path, finish, stores, observers } = self;
         let file = Settled::open(&path, MAX_BYTES);
-        let first =
-            from_content(&path, file.content(), |config, base| config.build_with(&base, &finish))?;
+        let first = from_content(&path, file.content(), |config, base| {
+            config.with_stores(&stores).build_with(&base, &finish)
+        })?;
         let policy = ReplaceablePolicy::new(&first);
-        let standing = Standing { finish, observers, policy: policy.downgrade() };
+        let standing = Standing { finish, stores, observers, policy: policy.downgrade() };
         Ok((WatchedFile::new(file, standing), policy))
     }
 }
@@ -207,6 +222,7 @@ impl FileUser for Standing {
     fn take_over(&self, path: &Path, content: &Content) -> Option<Result<(), ConfigError>> {
         let place = self.policy.upgrade()?;
         let made = from_content(path, content, |config, base| {
+            let config = config.with_stores(&self.stores);
             config.build_with(&base, |builder| (self.finish)(succeed(builder, &place.policy())))
         });
         Some(made.map(|policy| {

@@ -14,6 +14,7 @@ pub use self::forbidden::{Forbidden, RequirementFault};
 pub use self::revocation::{RevocationError, RevocationUnavailable};
 pub use self::shape::ShapeError;
 pub use self::source::{CrossSiteError, SourceError};
+use crate::dpop::DpopError;
 pub use crate::json::JsonFault;
 use crate::keys::KeyError;
 pub use crate::signature::{AlgorithmSet, SignatureError, UnknownAlgorithm};
@@ -42,6 +43,8 @@ pub enum Error {
     Claims(ClaimsError),
     /// It was taken back, or may have been.
     Revocation(RevocationError),
+    /// Who sent it does not show that they have the key that it is bound to.
+    Dpop(DpopError),
     /// It verified, but its claims do not have the shape that a handler asks for.
     Shape(ShapeError),
     /// It verified, but the route asks for more.
@@ -96,6 +99,7 @@ impl Error {
             },
             Self::Revocation(RevocationError::Revoked) => "revoked",
             Self::Revocation(RevocationError::Unavailable(_)) => "revocation_unavailable",
+            Self::Dpop(error) => error.reason(),
             Self::Shape(_) => "claims_shape",
             Self::Forbidden(error) if error.needs_authentication() => "insufficient_authentication",
             Self::Forbidden(_) => "forbidden",
@@ -115,6 +119,7 @@ impl Error {
             Self::Revocation(RevocationError::Unavailable(revocation)) => {
                 Some(revocation.retry_after)
             }
+            Self::Dpop(DpopError::Unavailable(replays)) => Some(replays.retry_after),
             _ => None,
         }
     }
@@ -147,6 +152,14 @@ impl Error {
         "claim_rule",
         "revoked",
         "revocation_unavailable",
+        "proof_missing",
+        "bad_proof",
+        "nonce_missing",
+        "nonce_old",
+        "nonce_foreign",
+        "proof_replayed",
+        "replays_unavailable",
+        "wrong_binding",
         "claims_shape",
         "insufficient_authentication",
         "forbidden",
@@ -166,6 +179,7 @@ impl fmt::Display for Error {
             Self::Signature(error) => error.fmt(f),
             Self::Claims(error) => error.fmt(f),
             Self::Revocation(error) => error.fmt(f),
+            Self::Dpop(error) => error.fmt(f),
             Self::Shape(error) => error.fmt(f),
             Self::Forbidden(error) => error.fmt(f),
             Self::Requirement(fault) => fault.fmt(f),
@@ -198,6 +212,7 @@ from_step!(
     Signature: SignatureError,
     Claims: ClaimsError,
     Revocation: RevocationError,
+    Dpop: DpopError,
     Shape: ShapeError,
     Forbidden: Forbidden,
     Requirement: RequirementFault,

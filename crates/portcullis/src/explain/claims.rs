@@ -7,7 +7,7 @@ use crate::claims::{
 };
 use crate::error::{ClaimName, ClaimsError, Error};
 use crate::time::{InWords, ToTheSecond, UnixTime};
-use crate::token::Parts;
+use crate::token::{Binding, Parts};
 
 /// A token beside the rules that its claims are held to.
 pub(super) struct Claims<'a> {
@@ -83,16 +83,18 @@ impl Claims<'_> {
                 let needs = format!("at most {}{leeway}", ToTheSecond(limits.max_age?));
                 ("age", needs, age(parts, now).map(exact))
             }
-            StandardRule::SenderConstraint if claims.is_bound => {
+            StandardRule::SenderConstraint if claims.binding == Binding::None => return None,
+            StandardRule::SenderConstraint if rules.claims.takes_bound => {
+                ("cnf", "`jkt` alone, and a proof of the key".to_owned(), self.value("cnf"))
+            }
+            StandardRule::SenderConstraint => {
                 absent("cnf", "nobody checks that the sender has the key")
             }
             StandardRule::Profile(claim) if rules.takes_access_tokens_only() => {
                 (claim.name(), "there (RFC 9068)".to_owned(), self.value(claim.name()))
             }
             // The rules were looked up by the issuer.
-            StandardRule::Issuer | StandardRule::SenderConstraint | StandardRule::Profile(_) => {
-                return None;
-            }
+            StandardRule::Issuer | StandardRule::Profile(_) => return None,
         })
     }
 

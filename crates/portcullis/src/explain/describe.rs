@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::steps::kind;
 use super::words::type_of;
 use crate::claims::{AudienceRule, IssuerRules, LONGEST_LIFETIME, TokenType};
+use crate::dpop::DpopRules;
 #[cfg(feature = "remote-jwks")]
 use crate::issuers::Tenants;
 use crate::issuers::TrustedIssuer;
@@ -54,6 +55,8 @@ pub struct PolicyDescription {
     pub refuse_brought_keys: bool,
     /// What can be taken back.
     pub revocation: RevocationDescription,
+    /// What is asked of tokens that are bound to a key, and of proofs of who has it. `None`: such tokens are refused.
+    pub dpop: Option<DpopDescription>,
     /// How refusals look.
     pub presentation: PresentationDescription,
     /// What was weakened, by the names of [`dangerous`](crate::dangerous).
@@ -141,6 +144,28 @@ pub struct IssuerRevocations {
     pub service_clients: Vec<String>,
 }
 
+/// What is asked of proofs of who has the key that a token is bound to (RFC 9449).
+#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
+pub struct DpopDescription {
+    /// Whether tokens that are bound to no key are refused.
+    pub required: bool,
+    /// The addresses that proofs are for, as they are compared: each with the path of the request behind it.
+    pub base_urls: Vec<String>,
+    /// The algorithms of proofs.
+    pub algorithms: Vec<&'static str>,
+    /// How old a proof may be, in seconds. Where nonces are asked for, they count in its place.
+    pub past_s: u64,
+    /// How far ahead its client's clock may be, in seconds.
+    pub future_s: u64,
+    /// Whether a proof has to have a nonce that the service gave out.
+    pub nonces: bool,
+    /// Where used proofs are remembered, by type.
+    pub replays: String,
+    /// Whether instances of the service share what they remember of used proofs.
+    pub is_shared: bool,
+}
+
 /// How refusals look.
 #[non_exhaustive]
 #[derive(Clone, Debug, Serialize)]
@@ -182,6 +207,7 @@ impl PolicyDescription {
             token_cache: verifier.cache.stats().capacity,
             refuse_brought_keys: rules.refuses_brought_keys,
             revocation: RevocationDescription::of(rules),
+            dpop: rules.dpop.as_ref().map(DpopDescription::of),
             presentation: PresentationDescription::of(rules),
             dangerous,
         }
@@ -211,6 +237,22 @@ impl RevocationDescription {
                 .map(Revocable::name)
                 .collect(),
             issuers,
+        }
+    }
+}
+
+impl DpopDescription {
+    fn of(rules: &DpopRules) -> Self {
+        let (past, future) = rules.window();
+        Self {
+            required: rules.is_required,
+            base_urls: rules.base_urls(),
+            algorithms: rules.algorithms.iter().map(|one| one.name()).collect(),
+            past_s: past.as_secs(),
+            future_s: future.as_secs(),
+            nonces: rules.nonces.is_some(),
+            replays: type_of(&rules.replays()),
+            is_shared: rules.replays().is_shared(),
         }
     }
 }

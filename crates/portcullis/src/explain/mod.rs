@@ -30,6 +30,7 @@
 //! `Display` do.
 mod claims;
 mod describe;
+mod proof;
 mod steps;
 mod words;
 
@@ -41,17 +42,20 @@ use std::time::Instant;
 use serde::ser::{Serialize, Serializer};
 
 pub use self::describe::{
-    IssuerDescription, IssuerRevocations, KeyOrigin, PolicyDescription, PresentationDescription,
-    RevocationDescription,
+    DpopDescription, IssuerDescription, IssuerRevocations, KeyOrigin, PolicyDescription,
+    PresentationDescription, RevocationDescription,
 };
 pub(crate) use self::words::{instant, listed};
+use crate::dpop::Sent;
 use crate::error::Error;
 use crate::keys::KeyError;
 use crate::policy::{ActivePolicy, Policy};
+use crate::request::RequestView;
+use crate::source;
 use crate::time::{InWords, UnixTime};
 use crate::verified::VerifiedToken;
 use crate::verifier::Verifier;
-use crate::verify::{self, Incomplete, KeyLookup};
+use crate::verify::{self, AnySender, Incomplete, KeyLookup};
 
 impl Policy {
     /// Says what [`verify_token`](Self::verify_token) makes of a token, and why. Waits where that waits.
@@ -63,7 +67,8 @@ impl Policy {
             Ok(token) => Ok(token),
             Err(incomplete) => verify::resume(&verifier, token, incomplete).await,
         };
-        Explanation::of(&verifier, token, now, verdict, start.elapsed())
+        let judged = Judged { verifier, text: token, now, sent: None };
+        judged.explain(verdict, start)
     }
 
     /// The same of [`verify_token_now`](Self::verify_token_now), without ever waiting.
@@ -72,7 +77,80 @@ impl Policy {
         let start = Instant::now();
         let (verifier, now, attempt) = self.attempt(token);
         let verdict = attempt.map_err(Incomplete::into_error_now);
-        Explanation::of(&verifier, token, now, verdict, start.elapsed())
+        let judged = Judged { verifier, text: token, now, sent: None };
+        judged.explain(verdict, start)
+    }
+
+    /// Says what the policy makes of a request: of its token, and of its proof of who has the key of the token (RFC 9449), of which
+    /// [`Facts::proof`] has each check.
+    ///
+    /// Nothing is used: whether a proof was used before is not asked, and it still passes afterwards. So the verdict is that of
+    /// a request whose proof is new.
+    ///
+    /// ```
+    /// use portcullis::dpop::{Dpop, InProcessReplays};
+    /// use portcullis::Algorithm;
+    /// use portcullis_testkit::{SigningKey, TestIssuer};
+    ///
+    /// let issuer = TestIssuer::new("https://id.example");
+    /// let dpop = Dpop::new(InProcessReplays::new()).at("https://api.example");
+    /// let policy = issuer.policy_builder().dpop(dpop).build()?;
+    /// let key = SigningKey::generate(Algorithm::ES256);
+    /// let token = issuer.token(Algorithm::ES256).bound_to(&key).mint();
+    /// let proof = issuer.proof(&key, "GET", "https://api.example/bills");
+    /// let request = http::Request::get("/orders")
+    ///     .header("Authorization", format!("DPoP {token}"))
+    ///     .header("DPoP", proof.token(&token).mint())
+    ///     .body(())?;
+    ///
+    /// let explanation = policy.explain_request_now(&request)?;
+    /// let proof = explanation.facts().proof.as_ref().unwrap();
+    /// let target = proof.checks.iter().find(|check| check.check == "htu").unwrap();
+    /// assert_eq!(target.met, Some(false));
+    /// assert_eq!(target.needs, r#"one of "https://api.example/orders""#);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The request has no token, or two, where the policy looks, or it may not use its cookie.
+    pub async fn explain_request(&self, request: &impl RequestView) -> Result<Explanation, Error> {
+        let found = self.find_token(request)?;
+        let start = Instant::now();
+        let (verifier, now, attempt) = self.attempt(&found.text);
+        let verdict = match attempt {
+            Ok(token) => Ok(token),
+            Err(incomplete) => verify::resume(&verifier, &found.text, incomplete).await,
+        };
+        let judged = Judged { verifier, text: &found.text, now, sent: Some(&found.sent) };
+        Ok(judged.explain(verdict, start))
+    }
+
+    /// As [`explain_request`](Self::explain_request), without ever waiting.
+    ///
+    /// # Errors
+    ///
+    /// As of [`explain_request`](Self::explain_request).
+    pub fn explain_request_now(&self, request: &impl RequestView) -> Result<Explanation, Error> {
+        let found = self.find_token(request)?;
+        let start = Instant::now();
+        let (verifier, now, attempt) = self.attempt(&found.text);
+        let verdict = attempt.map_err(Incomplete::into_error_now);
+        let judged = Judged { verifier, text: &found.text, now, sent: Some(&found.sent) };
+        Ok(judged.explain(verdict, start))
+    }
+
+    fn find_token(&self, request: &impl RequestView) -> Result<Found, Error> {
+        self.with(|ActivePolicy { verifier, .. }| {
+            let rules = &verifier.rules;
+            let takes_dpop = rules.dpop.is_some();
+            let found = source::find(&rules.sources, rules.precedence, takes_dpop, request)?;
+            if let Some(cookie) = found.cookie {
+                rules.origins.check(request, cookie)?;
+            }
+            let sent = Sent::of(request, found.is_dpop).into_owned();
+            Ok(Found { text: found.token.into(), sent })
+        })
     }
 
     /// What it accepts, as data.
@@ -80,16 +158,28 @@ impl Policy {
         self.with(|ActivePolicy { verifier, anonymous }| PolicyDescription::of(verifier, anonymous))
     }
 
-    fn attempt(
-        &self,
-        token: &[u8],
-    ) -> (Arc<Verifier>, UnixTime, Result<VerifiedToken, Incomplete>) {
+    fn attempt(&self, token: &[u8]) -> (Arc<Verifier>, UnixTime, Result<AnySender, Incomplete>) {
         self.with(|ActivePolicy { verifier, .. }| {
             let now = verifier.rules.terms.clock.now();
             let attempt = verify::verify(verifier, token, now, KeyLookup::Allowed);
             (Arc::clone(verifier), now, attempt)
         })
     }
+}
+
+/// A token, and how it came.
+struct Found {
+    text: Box<[u8]>,
+    sent: Sent<'static>,
+}
+
+/// A token, and by what it is judged.
+struct Judged<'j> {
+    verifier: Arc<Verifier>,
+    text: &'j [u8],
+    now: UnixTime,
+    /// How it came, if it came in a request.
+    sent: Option<&'j Sent<'static>>,
 }
 
 /// A duration in the words of explanations and errors: `1 h 30 min`. Whole seconds, and at most two units.
@@ -116,27 +206,27 @@ pub struct Explanation {
     facts: Facts,
 }
 
-impl Explanation {
-    fn of(
-        verifier: &Verifier,
-        text: &[u8],
-        now: UnixTime,
-        verdict: Result<VerifiedToken, Error>,
-        took: Duration,
-    ) -> Self {
+impl Judged<'_> {
+    fn explain(self, verdict: Result<AnySender, Error>, start: Instant) -> Explanation {
+        let Self { verifier, text, now, sent } = self;
+        let rules = &verifier.rules;
+        let verdict = verdict.and_then(|token| token.explained(rules, text, sent, now));
+        let took = start.elapsed();
         // Whatever keys could be fetched were: nobody is told to look twice.
         let unavailable = match &verdict {
             Err(Error::Key(KeyError::Unavailable(unavailable))) => Some(unavailable),
             _ => None,
         };
         let lookup = KeyLookup::Exhausted(unavailable);
-        let mut facts = steps::take(&verifier.rules, text, now, lookup);
+        let mut facts = steps::take(rules, text, sent, now, lookup);
         facts.took = took;
         facts.reconcile(verdict.as_ref().err());
-        Self { verdict, facts }
+        Explanation { verdict, facts }
     }
+}
 
-    /// The token, or why it is refused: what [`Policy::verify_token`] says.
+impl Explanation {
+    /// The token, or why it is refused: what [`Policy::verify_token`] says, or of a request what is said where its proof is new.
     ///
     /// # Errors
     ///
@@ -179,8 +269,13 @@ impl fmt::Display for Explanation {
                 write!(f, ": {error}")?;
             }
         }
-        for check in self.facts.checks.iter().filter(|check| check.met == Some(false)) {
-            let ClaimCheck { rule, needs, has, .. } = check;
+        let claims = self.facts.checks.iter().map(|check| {
+            let ClaimCheck { rule, needs, has, met } = check;
+            (rule.as_str(), needs, has, met)
+        });
+        let proof = self.facts.proof.iter().flat_map(|proof| &proof.checks);
+        let proof = proof.map(|ProofCheck { check, needs, has, met }| (*check, needs, has, met));
+        for (rule, needs, has, _) in claims.chain(proof).filter(|check| *check.3 == Some(false)) {
             let has = has.as_deref().unwrap_or("nothing");
             write!(
                 f,
@@ -234,6 +329,8 @@ pub enum Stage {
     Claims,
     /// Whether it was taken back.
     Revocation,
+    /// Whether who sent it may use it: of a token that is bound to a key, by a proof of who has the key (RFC 9449).
+    Sender,
 }
 
 impl Stage {
@@ -246,6 +343,7 @@ impl Stage {
         Self::Signature,
         Self::Claims,
         Self::Revocation,
+        Self::Sender,
     ];
 }
 
@@ -259,6 +357,7 @@ impl fmt::Display for Stage {
             Self::Signature => "signature",
             Self::Claims => "claims",
             Self::Revocation => "revocation",
+            Self::Sender => "sender",
         })
     }
 }
@@ -343,6 +442,8 @@ pub struct Facts {
     pub checks: Vec<ClaimCheck>,
     /// What was said about whether it was taken back, by each source that was asked.
     pub revocation: Vec<SourceAnswer>,
+    /// What was seen of how the token came, of a request and where the policy has rules for proofs.
+    pub proof: Option<ProofFacts>,
 }
 
 impl fmt::Debug for Facts {
@@ -406,6 +507,7 @@ fn stage_of(error: &Error) -> Stage {
         ) => Stage::Screen,
         Error::Claims(_) => Stage::Claims,
         Error::Revocation(_) => Stage::Revocation,
+        Error::Dpop(_) => Stage::Sender,
         _ => Stage::Token,
     }
 }
@@ -525,6 +627,56 @@ impl fmt::Debug for ClaimCheck {
     /// Shows no claim.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClaimCheck").field("met", &self.met).finish_non_exhaustive()
+    }
+}
+
+/// What was seen of how a token came, and of its proof of who has the key (RFC 9449). Holds claims of the proof.
+#[non_exhaustive]
+#[derive(Clone, serde::Serialize)]
+pub struct ProofFacts {
+    /// What the proof says, if there is one. Whoever sent it wrote it.
+    pub proof: Option<TokenFacts>,
+    /// Each check, also those after the one that refused it.
+    pub checks: Vec<ProofCheck>,
+}
+
+impl fmt::Debug for ProofFacts {
+    /// Shows no claim.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProofFacts").field("proof", &self.proof).finish_non_exhaustive()
+    }
+}
+
+/// A check of how a token came (RFC 9449 §4.3, §7).
+#[non_exhaustive]
+#[derive(Clone, serde::Serialize)]
+pub struct ProofCheck {
+    /// The claim or header member of the proof, or `scheme`, `cnf` (what the token is bound to), `headers`, `form`, `header` (its other
+    /// members), `signature`, `jkt` (whether the key is that of the token) or `use`.
+    pub check: &'static str,
+    /// What it takes.
+    pub needs: String,
+    /// What came: JSON, a time and how far it is from now, or words. At most 256 characters.
+    pub has: Option<String>,
+    /// Whether that will do. Not known of what was not asked: whether a proof was used before, and whatever of a proof
+    /// that cannot be read.
+    pub met: Option<bool>,
+}
+
+impl ProofCheck {
+    fn new(check: &'static str, needs: String, has: Option<String>, met: Option<bool>) -> Self {
+        let ClaimCheck { needs, has, met, .. } = ClaimCheck::new(check, needs, has, met);
+        Self { check, needs, has, met }
+    }
+}
+
+impl fmt::Debug for ProofCheck {
+    /// Shows no claim.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProofCheck")
+            .field("check", &self.check)
+            .field("met", &self.met)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use super::claims::{Claims, explain_predicates};
 use super::words::type_of;
 use super::{
-    Answer, ClaimCheck, Facts, IssuerFacts, KeyFacts, KeyRole, Outcome, SourceAnswer, Stage, Step,
-    TokenFacts, Trust,
+    Answer, ClaimCheck, Facts, IssuerFacts, KeyFacts, KeyRole, Outcome, ProofFacts, SourceAnswer,
+    Stage, Step, TokenFacts, Trust,
 };
 use crate::claims;
+use crate::dpop::{KnownSender, OfToken, Sent};
 use crate::error::Error;
 use crate::issuers::TrustedIssuer;
 use crate::keys::VerificationKey;
@@ -22,10 +23,16 @@ use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, Unverified};
 use crate::verified::VerifiedToken;
 use crate::verifier::Rules;
-use crate::verify::{self, Incomplete, KeyLookup};
+use crate::verify::{self, AnySender, Incomplete, KeyLookup};
 
 /// Takes all steps that can be taken. Sources are not told to look for a key.
-pub(super) fn take(rules: &Arc<Rules>, text: &[u8], now: UnixTime, lookup: KeyLookup<'_>) -> Facts {
+pub(super) fn take(
+    rules: &Arc<Rules>,
+    text: &[u8],
+    sent: Option<&Sent<'static>>,
+    now: UnixTime,
+    lookup: KeyLookup<'_>,
+) -> Facts {
     let mut steps = Steps(Vec::new());
     let mut facts = Facts {
         now,
@@ -36,9 +43,10 @@ pub(super) fn take(rules: &Arc<Rules>, text: &[u8], now: UnixTime, lookup: KeyLo
         issuer: None,
         checks: Vec::new(),
         revocation: Vec::new(),
+        proof: None,
     };
     // Leaves off where there is nothing to go on with.
-    let _ = take_each(&mut steps, &mut facts, rules, text, now, lookup);
+    let _ = take_each(&mut steps, &mut facts, rules, (text, sent), now, lookup);
     facts.steps = steps.all();
     facts
 }
@@ -47,7 +55,7 @@ fn take_each(
     steps: &mut Steps,
     facts: &mut Facts,
     rules: &Arc<Rules>,
-    text: &[u8],
+    (text, sent): (&[u8], Option<&Sent<'static>>),
     now: UnixTime,
     lookup: KeyLookup<'_>,
 ) -> Option<()> {
@@ -56,6 +64,13 @@ fn take_each(
         Unverified::parse(text, rules.limits, &rules.headers, &mut signature)
     })?;
     let parts = &token.parts;
+    if let (Some(dpop), Some(sent)) = (&rules.dpop, sent) {
+        let binding = parts.payload.binding;
+        // Whose token it is counts where a proof is used, and here none is.
+        let known = KnownSender::default();
+        let token = OfToken { text, binding, issuer: "", holder: "", known: &known };
+        facts.proof = Some(ProofFacts::of(dpop, &token, sent, now));
+    }
     if let Some(known) = parts.issuer().and_then(|id| rules.issuers.find(id)) {
         facts.issuer = Some(IssuerFacts::of(known.trusted(), &token, now));
         let claims = Claims {
@@ -100,7 +115,9 @@ fn take_each(
         rules.status.check(&token)?;
         facts.revocation = answers(rules, &token);
         rules.revocations.ask(&token).map(drop).map_err(Error::from)
-    })
+    });
+    let token = AnySender::of_explanation(token);
+    steps.take(Stage::Sender, || token.explained(rules, text, sent, now).map(drop))
 }
 
 /// What each source says.
@@ -167,7 +184,7 @@ impl Steps {
 impl TokenFacts {
     /// Read for the reader's sake, and not strictly. The third part is never looked at, nor what is no JSON
     /// object: where a part is missing, the second could be a signature.
-    fn of(text: &[u8], limit: usize) -> Self {
+    pub(super) fn of(text: &[u8], limit: usize) -> Self {
         let parts: Vec<_> = text.split(|byte| *byte == b'.').take(6).collect();
         let object = |at: usize| -> Option<Map<String, Value>> {
             let part = parts.get(at).filter(|_| text.len() <= limit)?;

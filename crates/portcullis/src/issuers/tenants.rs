@@ -632,14 +632,15 @@ mod tests {
     }
 
     fn rule_of(issuer: Issuer) -> Tenants {
-        let rules = ClaimRules::new().compile();
+        let rules = ClaimRules::new().compile(false);
         let terms = Arc::new(Terms {
             name: None,
             #[cfg(feature = "metrics")]
             counters: crate::metrics::PolicyCounters::of(None),
             clock: Arc::new(SystemClock),
             scope_implies: None,
-            presentation: Presentation::new().compile(),
+            nonces: None,
+            presentation: Presentation::new().compile(None),
             names_callers: false,
             response_needs: ResponseNeeds::default(),
             claims_types: AtomicUsize::default(),

@@ -234,7 +234,6 @@ impl<'de> Value<'_, 'de> {
 
     /// Reads an object, and gives each of its members to `take`, as [`read_object`] does. `None`: it
     /// is something else, and was read past.
-    #[cfg(feature = "status-list")]
     pub(crate) fn members<E: From<JsonFault>>(
         self,
         mut take: impl FnMut(&Cow<'de, str>, Value<'_, 'de>) -> Result<(), E>,

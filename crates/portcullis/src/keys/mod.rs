@@ -69,6 +69,11 @@ pub struct VerificationKey {
     verifier: Verifier,
 }
 
+/// The keys of a single JWK, one for each algorithm that it can be used with.
+pub(crate) fn read_jwk(input: &[u8]) -> Result<Vec<VerificationKey>, KeyFault> {
+    jwk::read_key(input)
+}
+
 impl VerificationKey {
     fn new(algorithm: Algorithm, id: Option<&str>, verifier: Verifier) -> Self {
         Self {
@@ -85,6 +90,11 @@ impl VerificationKey {
     fn accept_until(mut self, end: Option<UnixTime>) -> Self {
         self.accept_until = end;
         self
+    }
+
+    /// Whether its signatures cost several times what those of usual keys of its kind do.
+    pub(crate) fn is_costly(&self) -> bool {
+        self.weight > 1
     }
 
     /// The algorithm it verifies.
@@ -104,6 +114,12 @@ impl VerificationKey {
     /// guessed (RFC 7638 §7).
     pub fn thumbprint(&self) -> Option<&str> {
         self.thumbprint.as_deref()
+    }
+
+    /// The same, not encoded.
+    pub(crate) fn thumbprint_bytes(&self) -> Option<[u8; 32]> {
+        let bytes = URL_SAFE_NO_PAD.decode(self.thumbprint()?).ok()?;
+        bytes.try_into().ok()
     }
 
     /// What a revocation may call it. Nothing of this was written by who sent a token.

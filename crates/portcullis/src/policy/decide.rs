@@ -3,13 +3,14 @@ use std::sync::Arc;
 
 use super::Verification;
 use crate::admission::{Admission, Rejection};
+use crate::dpop::{DpopError, ReplaysUnavailable, Sent, SpentAnswer};
 use crate::error::{Error, SourceError};
 use crate::observe::Stopwatch;
 use crate::refusal::{RefusalContext, WaitingRequest};
 use crate::request::RequestView;
 use crate::source::{self, Presented, TokenCookie};
 use crate::verifier::{BadCookie, Verifier};
-use crate::verify::{self, Incomplete, KeyLookup, VerifyFuture};
+use crate::verify::{self, Incomplete, KeyLookup, OfSender, VerifyFuture};
 
 /// A policy at one moment.
 #[derive(Clone, Copy)]
@@ -27,8 +28,12 @@ impl ActivePolicy<'_> {
                 stopwatch.decided(&self.verifier.rules.terms, outcome(&decided));
                 Verification::Done(decided)
             }
-            Err((incomplete, presented)) => {
-                self.wait(incomplete, &presented, WaitingRequest::of(request), stopwatch)
+            Err((undecided, presented)) => {
+                let request = Waiting {
+                    request: WaitingRequest::of(request),
+                    sent: Sent::of(request, presented.is_dpop).into_owned(),
+                };
+                self.wait(undecided, &presented, request, stopwatch)
             }
         }
     }
@@ -36,8 +41,13 @@ impl ActivePolicy<'_> {
     /// As [`start_verify`](Self::start_verify), for who cannot wait.
     pub(super) fn verify_now(self, request: &impl RequestView) -> Result<Admission, Rejection> {
         let stopwatch = Stopwatch::start();
-        let decided = self.decide(request).unwrap_or_else(|(incomplete, presented)| {
-            let error = incomplete.into_error_now();
+        let decided = self.decide(request).unwrap_or_else(|(undecided, presented)| {
+            let error = match undecided {
+                Undecided::Token(incomplete) => incomplete.into_error_now(),
+                Undecided::Proof(..) => {
+                    DpopError::Unavailable(ReplaysUnavailable::default()).into()
+                }
+            };
             self.refuse(error, presented.cookie, &request)
         });
         stopwatch.decided(&self.verifier.rules.terms, outcome(&decided));
@@ -48,22 +58,24 @@ impl ActivePolicy<'_> {
     fn decide<'r>(
         &'r self,
         request: &'r impl RequestView,
-    ) -> Result<Result<Admission, Rejection>, (Incomplete, Presented<'r>)> {
+    ) -> Result<Result<Admission, Rejection>, (Undecided, Presented<'r>)> {
         let presented = match self.find(request) {
             Ok(presented) => presented,
             Err(decided) => return Ok(decided),
         };
         let rules = &self.verifier.rules;
-        let attempt = verify::verify(
-            self.verifier,
-            presented.token,
-            rules.terms.clock.now(),
-            KeyLookup::Allowed,
-        );
+        let now = rules.terms.clock.now();
+        let sent = || Sent::of(request, presented.is_dpop);
+        let attempt = verify::verify(self.verifier, presented.token, now, KeyLookup::Allowed)
+            .and_then(|token| Ok(token.sent(rules, presented.token, sent, now)?));
         match attempt {
-            Ok(token) => Ok(Ok(Admission::verified(token))),
+            Ok(OfSender::Holds(token, proven)) => Ok(Ok(Admission::sent(token, proven))),
+            Ok(OfSender::NeedsFreshProof(token, proven, answer)) => {
+                let admission = Admission::sent(token, Some(proven));
+                Err((Undecided::Proof(admission, answer), presented))
+            }
             Err(Incomplete::Rejected(error)) => Ok(self.refuse(error, presented.cookie, &request)),
-            Err(incomplete) => Err((incomplete, presented)),
+            Err(incomplete) => Err((Undecided::Token(incomplete), presented)),
         }
     }
 
@@ -73,7 +85,8 @@ impl ActivePolicy<'_> {
         request: &'r impl RequestView,
     ) -> Result<Presented<'r>, Result<Admission, Rejection>> {
         let rules = &self.verifier.rules;
-        let presented = match source::find(&rules.sources, rules.precedence, request) {
+        let takes_dpop = rules.dpop.is_some();
+        let presented = match source::find(&rules.sources, rules.precedence, takes_dpop, request) {
             Ok(presented) => presented,
             Err(SourceError::Missing) if self.anonymous => {
                 return Err(Ok(self.anonymous_admission()));
@@ -92,9 +105,9 @@ impl ActivePolicy<'_> {
     /// meanwhile.
     fn wait(
         self,
-        incomplete: Incomplete,
+        undecided: Undecided,
         presented: &Presented<'_>,
-        request: WaitingRequest,
+        waiting: Waiting,
         stopwatch: Stopwatch,
     ) -> Verification {
         let Self { verifier, anonymous } = self;
@@ -102,8 +115,9 @@ impl ActivePolicy<'_> {
         let token = Box::from(presented.token);
         let cookie = presented.cookie.cloned();
         Verification::Pending(VerifyFuture::new(async move {
-            let decided = match verify::resume(&verifier, &token, incomplete).await {
-                Ok(token) => Ok(Admission::verified(token)),
+            let Waiting { request, sent } = waiting;
+            let decided = match decide_later(&verifier, &token, undecided, sent).await {
+                Ok(admission) => Ok(admission),
                 Err(error) => {
                     let active = ActivePolicy { verifier: &verifier, anonymous };
                     active.refuse(error, cookie.as_ref(), &request)
@@ -144,6 +158,42 @@ impl ActivePolicy<'_> {
     fn anonymous_admission(self) -> Admission {
         Admission::anonymous(Arc::clone(&self.verifier.rules.terms))
     }
+}
+
+/// What has to be waited for.
+enum Undecided {
+    Token(Incomplete),
+    /// Whether the proof that it has is fresh.
+    Proof(Admission, SpentAnswer),
+}
+
+/// What a request leaves for those who wait.
+struct Waiting {
+    request: WaitingRequest,
+    sent: Sent<'static>,
+}
+
+async fn decide_later(
+    verifier: &Arc<Verifier>,
+    text: &[u8],
+    undecided: Undecided,
+    sent: Sent<'static>,
+) -> Result<Admission, Error> {
+    let (admission, answer) = match undecided {
+        Undecided::Proof(admission, answer) => (admission, answer),
+        Undecided::Token(incomplete) => {
+            let token = verify::resume(verifier, text, incomplete).await?;
+            let rules = &verifier.rules;
+            match token.sent(rules, text, || sent, rules.terms.clock.now())? {
+                OfSender::Holds(token, proven) => return Ok(Admission::sent(token, proven)),
+                OfSender::NeedsFreshProof(token, proven, answer) => {
+                    (Admission::sent(token, Some(proven)), answer)
+                }
+            }
+        }
+    };
+    verify::await_fresh(answer).await?;
+    Ok(admission)
 }
 
 /// What operators see of a decision.

@@ -2,6 +2,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::debug_as_displayed::debug_as_displayed;
+use crate::dpop::DpopFault;
 #[cfg(feature = "remote-jwks")]
 use crate::fetch::SettingFault;
 use crate::issuers::IssuerFault;
@@ -51,6 +52,8 @@ impl core::error::Error for BuildError {}
 pub enum PolicyFault {
     /// No issuer.
     NoIssuer,
+    /// What is asked of proofs does not hold together.
+    Dpop(DpopFault),
     /// A setting of one value that was said to be two, in code or in a file and in code.
     SaidTwice {
         /// Whose setting.
@@ -300,6 +303,7 @@ impl fmt::Display for PolicyFault {
     #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Dpop(fault) => fault.fmt(f),
             Self::NoIssuer => f.write_str("no issuer is trusted: call `PolicyBuilder::issuer`, in a policy file `[[issuer]]`, for each whose tokens are accepted"),
             Self::SaidTwice { place, setting } => write!(
                 f,

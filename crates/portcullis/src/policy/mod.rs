@@ -146,11 +146,14 @@ impl Policy {
         let attempt = self.with(|ActivePolicy { verifier, .. }| {
             let now = verifier.rules.terms.clock.now();
             verify::verify(verifier, token, now, KeyLookup::Allowed)
+                .map(|token| token.alone(&verifier.rules))
                 .map_err(|incomplete| (Arc::clone(verifier), incomplete))
         });
         match attempt {
-            Ok(token) => Ok(token),
-            Err((verifier, incomplete)) => verify::resume(&verifier, token, incomplete).await,
+            Ok(token) => token,
+            Err((verifier, incomplete)) => {
+                verify::resume(&verifier, token, incomplete).await?.alone(&verifier.rules)
+            }
         }
     }
 
@@ -164,8 +167,9 @@ impl Policy {
         let attempt = self.with(|ActivePolicy { verifier, .. }| {
             let now = verifier.rules.terms.clock.now();
             verify::verify(verifier, token.as_ref(), now, KeyLookup::Allowed)
+                .map(|token| token.alone(&verifier.rules))
         });
-        attempt.map_err(Incomplete::into_error_now)
+        attempt.map_err(Incomplete::into_error_now)?
     }
 
     /// Decides again about a token that was verified before, for a connection that outlives a request: all that
@@ -248,11 +252,11 @@ impl Policy {
     }
 
     /// Whether it can decide about tokens now: there are keys of every issuer that is named, and every
-    /// revocation source can tell. For a readiness probe. Issuers that are made on demand do not
+    /// revocation source can tell, and so can the store of used [proofs](crate::dpop). For a readiness probe. Issuers that are made on demand do not
     /// count: one tenant's trouble is not the service's. [`Readiness`](crate::Readiness) is a route for it.
     pub fn is_ready(&self) -> bool {
         let rules = self.rules();
-        rules.issuers.have_keys() && rules.revocations.are_available()
+        rules.issuers.have_keys() && rules.revocations.are_available() && rules.can_tell_proofs()
     }
 
     /// How its remembered tokens do. All zero where it remembers none.

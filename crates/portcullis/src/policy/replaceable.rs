@@ -11,7 +11,8 @@ use super::{FixedPolicy, Policy, PolicySource};
 /// next request on, and waits for nobody meanwhile. Only who has this value can replace it.
 ///
 /// A request that waits for a key is decided by the policy that it came to. The new policy remembers no
-/// tokens yet. Connections that outlive a request ask the new one: [`Policy::recheck`].
+/// tokens yet. Used proofs of keys are remembered where its [`Dpop`](crate::dpop::Dpop) is a clone of the former one's; else
+/// those that were made before are refused. Connections that outlive a request ask the new one: [`Policy::recheck`].
 ///
 /// ```
 /// use portcullis::ReplaceablePolicy;
@@ -61,7 +62,16 @@ impl ReplaceablePolicy {
 
     /// Puts another one in its place. Of a replaceable policy, the one that it is now.
     pub fn replace(&self, next: &Policy) {
-        self.0.current.store(Arc::new(next.as_fixed()));
+        let next = Arc::new(next.as_fixed());
+        let take_over = |former: &FixedPolicy| {
+            let rules = &next.verifier.rules;
+            if let Some(dpop) = &rules.dpop {
+                dpop.take_over(former.verifier.rules.dpop.as_ref(), rules.terms.clock.now());
+            }
+        };
+        // Before the first request comes to it, and for what came to the former one until the last.
+        take_over(&self.0.current.load());
+        take_over(&self.0.current.swap(Arc::clone(&next)));
     }
 
     #[cfg(feature = "config")]

@@ -1,6 +1,7 @@
 //! Whether a policy keeps what the document of its resource says.
 use super::issuer::Issuer;
-use crate::resource::{ProtectedResource, ResourcePolicyFault};
+use crate::dpop::Dpop;
+use crate::resource::{Proofs, ProtectedResource, ResourcePolicyFault};
 use crate::source::{Kind, TokenSource};
 
 /// What the document says that a policy of these issuers and sources would not keep.
@@ -8,6 +9,7 @@ pub(super) fn faults(
     resource: &ProtectedResource,
     issuers: &[Issuer],
     sources: Option<&[TokenSource]>,
+    dpop: Option<&Dpop>,
 ) -> Vec<ResourcePolicyFault> {
     let accepts = |issuer: &Issuer| issuer.names_audience(resource.identifier());
     let servers = resource.authorization_servers();
@@ -26,6 +28,14 @@ pub(super) fn faults(
     }
     if sources.is_some_and(|all| !all.iter().any(|source| matches!(source.0, Kind::Bearer))) {
         faults.push(ResourcePolicyFault::NoBearer);
+    }
+    let taken = dpop.map(Proofs::of);
+    let is_so = match (resource.proofs(), &taken) {
+        (None, taken) => taken.as_ref().is_none_or(Proofs::may_be_left_out),
+        (said, taken) => said == taken.as_ref(),
+    };
+    if !is_so {
+        faults.push(ResourcePolicyFault::Dpop);
     }
     faults
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 mod challenge;
 pub mod grpc;
@@ -14,18 +14,23 @@ mod refused;
 mod response;
 pub(crate) mod rows;
 
+pub(crate) use self::challenge::Scheme;
 use self::grpc::{GrpcStatus, is_grpc};
 pub(crate) use self::refused::WaitingRequest;
 pub use self::refused::{RefusalContext, Refused, RefusedRequest};
 pub use self::response::RejectionResponse;
 use self::rows::{Answer, Challenge, Row};
-use crate::error::Error;
+use crate::dpop::Nonce;
+use crate::error::{Error, Forbidden};
 use crate::request::RequestView;
 use crate::setting::{Setting, Shared, Voice};
 use crate::text::is_scope;
 
 /// What a client is told to wait where nothing better is known: about what a restart takes.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
+
+/// RFC 9449 §8.2.
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Code, title and detail of a problem.
 pub(crate) type Texts = (&'static str, &'static str, &'static str);
@@ -57,6 +62,8 @@ pub struct Presentation {
     scopes: Setting<Vec<String>>,
     pub(crate) without_details: bool,
     hook: Setting<Shared<Hook>>,
+    /// Those of proofs, where the policy takes any.
+    proofs: Option<AskedProofs>,
 }
 
 impl Presentation {
@@ -137,7 +144,8 @@ impl Presentation {
 
     /// Says what `other` says.
     pub(crate) fn add(&mut self, voice: Voice, other: Self) {
-        let Self { realm, resource_metadata, problem_base, scopes, without_details, hook } = other;
+        let Self { realm, resource_metadata, problem_base, scopes, without_details, hook, .. } =
+            other;
         self.realm.add(voice, realm);
         self.resource_metadata.add(voice, resource_metadata);
         self.problem_base.add(voice, problem_base);
@@ -178,21 +186,49 @@ impl Presentation {
     }
 
     /// Writes every answer that there can be, so that a refusal only copies one.
-    pub(crate) fn compile(self) -> CompiledPresentation {
-        let answers = Answer::ALL.map(|answer| self.write(answer.row()));
-        CompiledPresentation { answers: Box::new(answers), settings: self }
+    pub(crate) fn compile(mut self, proofs: Option<AskedProofs>) -> CompiledPresentation {
+        self.proofs = proofs;
+        let write = |used| Box::new(Answer::ALL.map(|answer| self.write(used, answer.row())));
+        let answers = write(Scheme::Bearer);
+        let to_dpop = self.proofs.is_some().then(|| write(Scheme::Dpop));
+        CompiledPresentation { answers, to_dpop, settings: self }
     }
 
-    fn write(&self, row: &Row) -> RejectionResponse {
+    fn write(&self, used: Scheme, row: &Row) -> RejectionResponse {
         let mut headers = HeaderMap::with_capacity(4);
         if row.challenge != Challenge::Absent {
-            headers.insert(WWW_AUTHENTICATE, self.challenge(row, None));
+            self.write_challenges(&mut headers, used, row, None);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // RFC 9111 §5.2.2.5: an answer about credentials is for nobody else.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let body = self.problem(row.status, (row.code, row.title, row.detail));
         RejectionResponse { status: row.status, headers, body }
+    }
+
+    /// A line for each scheme: who splits at commas reads both. `Bearer` comes first, but where a nonce is asked for:
+    /// requests-oauth2client of Python and the client of the AT Protocol look for that at the beginning of the joined
+    /// lines alone. In any other refusal that begins with `DPoP`, the former would miss a nonce and throw.
+    fn write_challenges(
+        &self,
+        headers: &mut HeaderMap,
+        used: Scheme,
+        row: &Row,
+        forbidden: Option<&Forbidden>,
+    ) {
+        let (schemes, used) = match &self.proofs {
+            None => (&[Scheme::Bearer][..], used),
+            // With the other one nobody gets in.
+            Some(proofs) if proofs.are_required => (&[Scheme::Dpop][..], Scheme::Dpop),
+            Some(_) if row.challenge == Challenge::USE_NONCE => {
+                (&[Scheme::Dpop, Scheme::Bearer][..], used)
+            }
+            Some(_) => (&[Scheme::Bearer, Scheme::Dpop][..], used),
+        };
+        headers.remove(WWW_AUTHENTICATE);
+        for scheme in schemes {
+            headers.append(WWW_AUTHENTICATE, self.challenge(*scheme, used, row, forbidden));
+        }
     }
 }
 
@@ -212,9 +248,20 @@ impl fmt::Debug for Presentation {
     }
 }
 
+/// The proofs that a policy takes, as challenges tell it.
+#[derive(Clone)]
+pub(crate) struct AskedProofs {
+    /// Those of proofs, with a space in between.
+    pub(crate) algorithms: String,
+    /// Nobody gets in without.
+    pub(crate) are_required: bool,
+}
+
 /// Every answer, written.
 pub(crate) struct CompiledPresentation {
     answers: Box<[RejectionResponse; Answer::ALL.len()]>,
+    /// To requests with the scheme `DPoP`, where there are others.
+    to_dpop: Option<Box<[RejectionResponse; Answer::ALL.len()]>>,
     settings: Presentation,
 }
 
@@ -236,13 +283,23 @@ impl CompiledPresentation {
     pub(crate) fn refusal(
         &self,
         error: &Error,
+        used: Scheme,
+        nonce: Option<Nonce>,
         request: Option<&RefusedRequest>,
     ) -> RejectionResponse {
         let answer = Answer::to(error);
-        let mut refusal = self.answers[answer as usize].clone();
+        let to_dpop = self.to_dpop.as_ref().filter(|_| used == Scheme::Dpop);
+        let mut refusal = to_dpop.unwrap_or(&self.answers)[answer as usize].clone();
         if let Error::Forbidden(forbidden) = error {
-            let challenge = self.settings.challenge(answer.row(), Some(forbidden));
-            refusal.headers.insert(WWW_AUTHENTICATE, challenge);
+            let used = if to_dpop.is_some() { used } else { Scheme::Bearer };
+            let headers = &mut refusal.headers;
+            self.settings.write_challenges(headers, used, answer.row(), Some(forbidden));
+        }
+        // For the client's next request, whether it had a proof or not yet.
+        if let Some(nonce) = nonce.filter(|_| refusal.status == StatusCode::UNAUTHORIZED)
+            && let Ok(value) = HeaderValue::from_str(nonce.as_str())
+        {
+            refusal.headers.insert(DPOP_NONCE, value);
         }
         if let Some(wait) = error.unavailable() {
             refusal.headers.insert(RETRY_AFTER, retry_after(wait.unwrap_or(RETRY)));
@@ -270,7 +327,7 @@ impl CompiledPresentation {
 /// How a route answers that no policy stands in front of.
 pub(crate) fn without_policy() -> &'static CompiledPresentation {
     static DEFAULT: LazyLock<CompiledPresentation> =
-        LazyLock::new(|| Presentation::default().compile());
+        LazyLock::new(|| Presentation::default().compile(None));
     &DEFAULT
 }
 

@@ -2,6 +2,7 @@
 use core::fmt;
 
 use super::ResponseForm;
+use super::challenge::Scheme;
 use super::rows::Answer;
 use crate::error::Error;
 use crate::request::RequestView;
@@ -126,6 +127,10 @@ pub trait RefusalContext: private::Sealed {
     /// In which form the response is wanted.
     fn form(&self) -> ResponseForm;
 
+    /// With which scheme its token came.
+    #[doc(hidden)]
+    fn scheme(&self) -> Scheme;
+
     /// What a hook may see of the request.
     fn refused_request(&self) -> Option<RefusedRequest>;
 
@@ -136,6 +141,10 @@ pub trait RefusalContext: private::Sealed {
 impl<V: RequestView> RefusalContext for &V {
     fn form(&self) -> ResponseForm {
         ResponseForm::for_request(*self)
+    }
+
+    fn scheme(&self) -> Scheme {
+        Scheme::of(*self)
     }
 
     fn refused_request(&self) -> Option<RefusedRequest> {
@@ -152,6 +161,10 @@ impl RefusalContext for ResponseForm {
         *self
     }
 
+    fn scheme(&self) -> Scheme {
+        Scheme::default()
+    }
+
     fn refused_request(&self) -> Option<RefusedRequest> {
         None
     }
@@ -165,18 +178,27 @@ impl RefusalContext for ResponseForm {
 #[derive(Clone)]
 pub(crate) struct WaitingRequest {
     form: ResponseForm,
+    scheme: Scheme,
     request: RefusedRequest,
 }
 
 impl WaitingRequest {
     pub(crate) fn of(request: &impl RequestView) -> Self {
-        Self { form: ResponseForm::for_request(request), request: RefusedRequest::of(request) }
+        Self {
+            form: ResponseForm::for_request(request),
+            scheme: Scheme::of(request),
+            request: RefusedRequest::of(request),
+        }
     }
 }
 
 impl RefusalContext for WaitingRequest {
     fn form(&self) -> ResponseForm {
         self.form
+    }
+
+    fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     fn refused_request(&self) -> Option<RefusedRequest> {

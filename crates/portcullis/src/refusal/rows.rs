@@ -2,6 +2,7 @@
 //! without a `_` arm at any depth, so that a new way to fail does not compile before it has an answer.
 use http::StatusCode;
 
+use crate::dpop::DpopError;
 use crate::error::{ClaimName, ClaimsError, CrossSiteError, Error, RevocationError, SourceError};
 use crate::keys::KeyError;
 use crate::signature::SignatureError;
@@ -28,8 +29,15 @@ pub(crate) struct Row {
 pub(crate) enum Challenge {
     Absent,
     WithoutError,
-    /// The `error` (RFC 6750 §3.1).
+    /// The `error` (RFC 6750 §3.1), in the challenge of the scheme that was used (RFC 9449 §7.2).
     Error(&'static str),
+    /// The same, in that of each scheme: both may have been used.
+    ErrorOfEach(&'static str),
+}
+
+impl Challenge {
+    /// RFC 9449 §9.
+    pub(super) const USE_NONCE: Self = Self::Error("use_dpop_nonce");
 }
 
 /// Whose trouble a refusal is.
@@ -93,7 +101,7 @@ answers! {
         code: "request-invalid",
         title: "Invalid request",
         detail: "The request carries more than one access token.",
-        challenge: Challenge::Error("invalid_request"),
+        challenge: Challenge::ErrorOfEach("invalid_request"),
         wants_token: false,
         severity: Severity::Client,
         grpc: GrpcCode::InvalidArgument,
@@ -109,6 +117,18 @@ answers! {
         "The claims of the access token are not what this resource accepts.",
     ),
     Revoked: invalid_token("The access token has been revoked."),
+    BindingRefused: invalid_token("The access token was not sent as its binding to a key asks for."),
+    ProofRefused: proof("The DPoP proof is missing, or does not hold for this request."),
+    NonceNeeded: Row {
+        code: "proof-nonce-needed",
+        title: "DPoP nonce needed",
+        // RFC 9449 §9.
+        challenge: Challenge::USE_NONCE,
+        // A client's first request has none.
+        severity: Severity::Routine,
+        ..proof("The DPoP proof needs the nonce that this answer has in `DPoP-Nonce`.")
+    },
+    ProofUsed: proof("The DPoP proof was used before: make another one."),
     Unsuitable: Row {
         status: StatusCode::FORBIDDEN,
         code: "token-unsuitable",
@@ -187,6 +207,20 @@ const fn invalid_token(detail: &'static str) -> Row {
     }
 }
 
+/// RFC 9449 §7.1, §9.
+const fn proof(detail: &'static str) -> Row {
+    Row {
+        status: StatusCode::UNAUTHORIZED,
+        code: "proof-invalid",
+        title: "Invalid DPoP proof",
+        detail,
+        challenge: Challenge::Error("invalid_dpop_proof"),
+        wants_token: true,
+        severity: Severity::Client,
+        grpc: GrpcCode::Unauthenticated,
+    }
+}
+
 impl Answer {
     #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     pub(crate) fn to(error: &Error) -> Self {
@@ -247,6 +281,26 @@ impl Answer {
             },
             Error::Revocation(RevocationError::Revoked) => Self::Revoked,
             Error::Revocation(RevocationError::Unavailable(_)) => Self::Unavailable,
+            Error::Dpop(error) => match error {
+                DpopError::ProofMissing
+                | DpopError::SeveralProofs
+                | DpopError::Proof(_)
+                | DpopError::Method
+                | DpopError::Target { .. }
+                | DpopError::RequestTarget
+                | DpopError::TokenHash
+                | DpopError::Window { .. }
+                | DpopError::NotNow
+                | DpopError::Signature => Self::ProofRefused,
+                DpopError::Nonce(_) => Self::NonceNeeded,
+                DpopError::Replayed => Self::ProofUsed,
+                DpopError::Unavailable(_) => Self::Unavailable,
+                DpopError::OtherKey
+                | DpopError::BoundAsBearer
+                | DpopError::NotBound
+                | DpopError::ProofBesideBearer
+                | DpopError::BindingRequired => Self::BindingRefused,
+            },
             Error::Shape(_) => Self::Unsuitable,
             Error::Forbidden(error) if error.needs_authentication() => {
                 Self::AuthenticationInsufficient

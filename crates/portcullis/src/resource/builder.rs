@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde_json::value::to_raw_value;
 
 use super::address::{Address, shown};
-use super::document::{Document, MAX_DOCUMENT};
+use super::document::{Document, MAX_DOCUMENT, Proofs};
 use super::fault::{ProtectedResourceError, ResourceFault};
 use super::{ProtectedResource, Written};
+use crate::dpop::Dpop;
 use crate::setting::Words;
 use crate::signature::Algorithm;
 
@@ -21,8 +22,7 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 ///
 /// - `bearer_methods_supported`: it is `["header"]`, which every policy with a document has to take. No
 ///   other method is told of: a token in a URL stands in logs.
-/// - `dpop_…` and `tls_client_certificate_bound_access_tokens`: policies refuse tokens that are bound to a
-///   key.
+/// - `tls_client_certificate_bound_access_tokens`: policies refuse tokens that are bound to a certificate.
 /// - `signed_metadata`: what it says counts before what the document says (§2.2), and nobody would have
 ///   held the two together.
 #[derive(Clone, Debug)]
@@ -142,6 +142,17 @@ impl ProtectedResourceBuilder {
         self
     }
 
+    /// Says which proofs the policy takes of tokens that are bound to a key, and whether it takes no others
+    /// (`dpop_signing_alg_values_supported`, `dpop_bound_access_tokens_required`). Pass what
+    /// [`PolicyBuilder::dpop`](crate::PolicyBuilder::dpop) gets: a policy that takes others is a fault.
+    ///
+    /// If you do not call it: the document does not say, and a policy that
+    /// [requires](crate::dpop::Dpop::required) such tokens is a fault.
+    pub fn dpop(mut self, dpop: &Dpop) -> Self {
+        self.words.say("dpop", &mut self.document.proofs, Some(Proofs::of(dpop)));
+        self
+    }
+
     /// A member of another specification, or of your own (§2). `null` and an empty list are left out.
     ///
     /// If you do not call it: there are none.
@@ -163,7 +174,7 @@ impl ProtectedResourceBuilder {
         if written.len() > MAX_DOCUMENT {
             faults.push(ResourceFault::TooLarge { bytes: written.len() });
         }
-        let Document { resource: identifier, authorization_servers, .. } = document;
+        let Document { resource: identifier, authorization_servers, proofs, .. } = document;
         let address = match Address::of_resource(&identifier) {
             Ok(address) if faults.is_empty() => address,
             Ok(_) => return Err(ProtectedResourceError { faults }),
@@ -179,7 +190,8 @@ impl ProtectedResourceBuilder {
         let metadata_url = format!("{origin}{WELL_KNOWN}{path}{query}");
         let path = origin.len()..metadata_url.len() - query.len();
         let document = Bytes::from(written);
-        let written = Written { identifier, metadata_url, path, authorization_servers, document };
+        let written =
+            Written { identifier, metadata_url, path, authorization_servers, proofs, document };
         Ok(ProtectedResource { written: Arc::new(written) })
     }
 }

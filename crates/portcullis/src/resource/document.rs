@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::address::{Address, Read, shown};
 use super::fault::ResourceFault;
+use crate::dpop::Dpop;
 use crate::text::is_scope;
 
 /// The largest document. Clients bound what they read: 64 KiB is a quarter of what this library takes of
@@ -24,10 +25,10 @@ const OWN_MEMBERS: [&str; 15] = [
     "resource_policy_uri",
     "resource_tos_uri",
     "authorization_details_types_supported",
-    // What they would promise does not hold, and what is signed nobody here could check.
-    "tls_client_certificate_bound_access_tokens",
     "dpop_signing_alg_values_supported",
     "dpop_bound_access_tokens_required",
+    // What it would promise does not hold, and what is signed nobody here could check.
+    "tls_client_certificate_bound_access_tokens",
     "signed_metadata",
 ];
 
@@ -54,8 +55,38 @@ pub(super) struct Document {
     pub(super) resource_tos_uri: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) authorization_details_types_supported: Vec<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(super) proofs: Option<Proofs>,
     #[serde(flatten)]
     pub(super) members: Members,
+}
+
+/// What it says of tokens that are bound to a key (RFC 9449).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub(crate) struct Proofs {
+    dpop_signing_alg_values_supported: Vec<&'static str>,
+    /// "If omitted, the default value is false".
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    dpop_bound_access_tokens_required: bool,
+}
+
+impl Proofs {
+    /// What a policy with this takes.
+    pub(crate) fn of(dpop: &Dpop) -> Self {
+        Self {
+            dpop_signing_alg_values_supported: dpop
+                .algorithms_taken()
+                .iter()
+                .map(|it| it.name())
+                .collect(),
+            dpop_bound_access_tokens_required: dpop.is_required,
+        }
+    }
+
+    /// Whether a client that knows nothing of it gets in.
+    pub(crate) fn may_be_left_out(&self) -> bool {
+        !self.dpop_bound_access_tokens_required
+    }
 }
 
 /// The only bearer method.

@@ -169,6 +169,9 @@ pub enum ResourcePolicyFault {
     },
     /// No token is taken from `Authorization: Bearer`.
     NoBearer,
+    /// It says something else of tokens that are bound to a key (RFC 9449) than the policy does, or does not say that the policy
+    /// takes no others.
+    Dpop,
 }
 
 impl fmt::Display for ResourcePolicyFault {
@@ -184,6 +187,9 @@ impl fmt::Display for ResourcePolicyFault {
             ),
             Self::NoBearer => f.write_str(
                 "clients will send their tokens in `Authorization: Bearer`, which is not among the token sources: add `TokenSource::bearer()`",
+            ),
+            Self::Dpop => f.write_str(
+                "the document does not say of tokens that are bound to a key (DPoP) what the policy does: give it `.dpop(&dpop)` with the one that the policy has",
             ),
         }?;
         f.write_str("; if that is what you want, name the document by `Presentation::resource_metadata` instead")

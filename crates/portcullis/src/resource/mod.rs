@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 pub use self::builder::ProtectedResourceBuilder;
 use self::document::Document;
+pub(crate) use self::document::Proofs;
 pub use self::fault::{ProtectedResourceError, ResourceFault, ResourcePolicyFault, UrlFault};
 use crate::setting::Words;
 
@@ -75,6 +76,7 @@ struct Written {
     /// The part of it in which the path stands.
     path: core::ops::Range<usize>,
     authorization_servers: Vec<String>,
+    proofs: Option<Proofs>,
     document: Bytes,
 }
 
@@ -116,6 +118,11 @@ impl ProtectedResource {
 
     pub(crate) fn authorization_servers(&self) -> &[String] {
         &self.written.authorization_servers
+    }
+
+    /// What it says of tokens that are bound to a key.
+    pub(crate) fn proofs(&self) -> Option<&Proofs> {
+        self.written.proofs.as_ref()
     }
 }
 

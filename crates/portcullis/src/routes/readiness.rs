@@ -12,7 +12,7 @@ use crate::request::RequestView;
 ///
 /// | | answer |
 /// | --- | --- |
-/// | there are keys of every named issuer, and every revocation source can tell | 200 `{"ready":true,"keys":true,"revocation":true}` |
+/// | there are keys of every named issuer, every revocation source can tell, and so can the store of used proofs | 200 `{"ready":true,"keys":true,"revocation":true,"proofs":true}` |
 /// | not so | 503 with `Retry-After`, and what is missing is `false` |
 /// | another method than GET and HEAD | 405 |
 ///
@@ -29,7 +29,9 @@ use crate::request::RequestView;
 /// let readiness = Readiness::new(TestIssuer::new("https://id.example").policy());
 /// let reply = readiness.answer(&http::Request::new(()));
 /// assert_eq!(reply.status(), 200);
-/// assert_eq!(reply.body(), br#"{"ready":true,"keys":true,"revocation":true}"#);
+/// let body = str::from_utf8(reply.body())?;
+/// assert!(body.starts_with(r#"{"ready":true,"keys":true,"#));
+/// # Ok::<(), core::str::Utf8Error>(())
 /// ```
 #[derive(Clone)]
 #[must_use]
@@ -54,9 +56,16 @@ impl Readiness {
 
     fn state(&self) -> Reply<NotReady> {
         let rules = self.policy.rules();
-        let (keys, revocation) = (rules.issuers.have_keys(), rules.revocations.are_available());
-        let is_ready = keys && revocation;
-        let body = format!(r#"{{"ready":{is_ready},"keys":{keys},"revocation":{revocation}}}"#);
+        let state = NotReady {
+            keys: rules.issuers.have_keys(),
+            revocation: rules.revocations.are_available(),
+            proofs: rules.can_tell_proofs(),
+        };
+        let NotReady { keys, revocation, proofs } = state;
+        let is_ready = keys && revocation && proofs;
+        let body = format!(
+            r#"{{"ready":{is_ready},"keys":{keys},"revocation":{revocation},"proofs":{proofs}}}"#
+        );
         if is_ready {
             return Reply::new(StatusCode::OK).with_body("application/json", body);
         }
@@ -65,7 +74,7 @@ impl Readiness {
         Reply::new(StatusCode::SERVICE_UNAVAILABLE)
             .with_body("application/json", body)
             .retry_after(refusal::retry_after(RETRY))
-            .because(NotReady { keys, revocation })
+            .because(state)
     }
 }
 
@@ -83,16 +92,24 @@ pub struct NotReady {
     pub keys: bool,
     /// Whether every revocation source can tell.
     pub revocation: bool,
+    /// Whether it can be told which proofs were used, where the policy takes [proofs](crate::dpop).
+    pub proofs: bool,
 }
 
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.keys, self.revocation) {
-            (true, true) => "not ready",
-            (false, true) => "not ready: the keys of an issuer are not available",
-            (true, false) => "not ready: it is not known which tokens were revoked",
-            (false, false) => "not ready: keys of an issuer are not available, and it is not known which tokens were revoked",
-        })
+        let lacks = [
+            (self.keys, "the keys of an issuer are not available"),
+            (self.revocation, "it is not known which tokens were revoked"),
+            (self.proofs, "it is not known which proofs were used"),
+        ];
+        f.write_str("not ready")?;
+        let mut separator = ": ";
+        for (_, lack) in lacks.iter().filter(|(is_there, _)| !is_there) {
+            write!(f, "{separator}{lack}")?;
+            separator = ", and ";
+        }
+        Ok(())
     }
 }
 

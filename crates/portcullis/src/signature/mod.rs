@@ -129,6 +129,18 @@ pub(crate) fn sha256(bytes: &[u8]) -> impl AsRef<[u8]> {
     digest::digest(&digest::SHA256, bytes)
 }
 
+/// Of several parts, each with its length in front: no two lists are the same bytes.
+pub(crate) fn sha256_of(parts: &[&str]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
 /// Hashes as people take them of a word to make a secret of it.
 pub(crate) fn common_hashes(bytes: &[u8]) -> [Vec<u8>; 4] {
     use digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};

@@ -164,7 +164,7 @@ impl TokenCookie {
     pub fn token_in<'r>(&'r self, request: &'r impl RequestView) -> Result<&'r [u8], SourceError> {
         let mut found = Single::default();
         for token in cookie::values(request, self.name()) {
-            found.add(token, Some(self))?;
+            found.add(Presented { cookie: Some(self), ..Presented::of(token) })?;
         }
         found.0.map(|presented| presented.token).ok_or(SourceError::Missing)
     }
@@ -175,6 +175,8 @@ pub(crate) struct Presented<'r> {
     pub(crate) token: &'r [u8],
     /// The cookie it came in, if it did.
     pub(crate) cookie: Option<&'r TokenCookie>,
+    /// Whether it came with the scheme `DPoP` (RFC 9449 §7.1).
+    pub(crate) is_dpop: bool,
 }
 
 /// Which token counts where a header and a cookie both carry one.
@@ -187,10 +189,17 @@ pub(crate) enum Precedence {
     Header,
 }
 
-/// Looks at all of `sources`.
+impl<'r> Presented<'r> {
+    fn of(token: &'r [u8]) -> Self {
+        Self { token, cookie: None, is_dpop: false }
+    }
+}
+
+/// Looks at all of `sources`. `takes_dpop`: whether the scheme `DPoP` carries a token as `Bearer` does.
 pub(crate) fn find<'r>(
     sources: &'r [TokenSource],
     precedence: Precedence,
+    takes_dpop: bool,
     request: &'r impl RequestView,
 ) -> Result<Presented<'r>, SourceError> {
     let mut outside = Single::default();
@@ -198,18 +207,28 @@ pub(crate) fn find<'r>(
     let mut is_in_query = false;
     for source in sources {
         match &source.0 {
-            Kind::Bearer => outside.add_field(request.header("authorization"), bearer)?,
-            Kind::Header { name, prefix } => outside
-                .add_field(request.header(name), |value| value.strip_prefix(prefix.as_bytes()))?,
+            Kind::Bearer => {
+                let presented = |value| {
+                    let bearer = credentials(value, "Bearer").map(Presented::of);
+                    bearer.or_else(|| {
+                        let token = credentials(value, "DPoP").filter(|_| takes_dpop)?;
+                        Some(Presented { is_dpop: true, ..Presented::of(token) })
+                    })
+                };
+                outside.add_field(request.header("authorization"), presented)?;
+            }
+            Kind::Header { name, prefix } => outside.add_field(request.header(name), |value| {
+                value.strip_prefix(prefix.as_bytes()).map(Presented::of)
+            })?,
             Kind::Cookie { cookie: source, .. } => {
                 for token in cookie::values(request, source.name()) {
-                    cookie.add(token, Some(source))?;
+                    cookie.add(Presented { cookie: Some(source), ..Presented::of(token) })?;
                 }
             }
             Kind::WebSocketProtocol { marker } => {
                 let mut offered = protocols(request);
                 while offered.by_ref().any(|protocol| protocol == marker.as_bytes()) {
-                    outside.add(offered.next().unwrap_or_default(), None)?;
+                    outside.add(Presented::of(offered.next().unwrap_or_default()))?;
                 }
             }
             Kind::Query { name } => {
@@ -217,7 +236,7 @@ pub(crate) fn find<'r>(
                     if let Some((own, token)) = pair.split_once('=')
                         && own == name
                     {
-                        outside.add(token.as_bytes(), None)?;
+                        outside.add(Presented::of(token.as_bytes()))?;
                         is_in_query |= !token.is_empty();
                     }
                 }
@@ -240,11 +259,11 @@ struct Single<'r>(Option<Presented<'r>>);
 
 impl<'r> Single<'r> {
     /// An empty value is no token.
-    fn add(&mut self, token: &'r [u8], cookie: Option<&'r TokenCookie>) -> Result<(), SourceError> {
-        if token.is_empty() {
+    fn add(&mut self, presented: Presented<'r>) -> Result<(), SourceError> {
+        if presented.token.is_empty() {
             return Ok(());
         }
-        match self.0.replace(Presented { token, cookie }) {
+        match self.0.replace(presented) {
             None => Ok(()),
             Some(_) => Err(SourceError::Several),
         }
@@ -255,24 +274,24 @@ impl<'r> Single<'r> {
     fn add_field(
         &mut self,
         fields: impl Iterator<Item = &'r [u8]>,
-        token: impl Fn(&'r [u8]) -> Option<&'r [u8]>,
+        presented: impl Fn(&'r [u8]) -> Option<Presented<'r>>,
     ) -> Result<(), SourceError> {
         let (mut count, mut has_token) = (0, false);
         for field in fields {
             count += 1;
-            let token = token(field).unwrap_or_default();
-            has_token |= !token.is_empty();
-            self.add(token, None)?;
+            let presented = presented(field).unwrap_or(Presented::of(&[]));
+            has_token |= !presented.token.is_empty();
+            self.add(presented)?;
         }
         if count > 1 && has_token { Err(SourceError::Several) } else { Ok(()) }
     }
 }
 
 /// RFC 9110 §11.4: a scheme, and after at least one space its credentials.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, credentials) = value.split_first_chunk::<6>()?;
-    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && credentials.starts_with(b" ");
-    is_bearer.then(|| credentials.trim_ascii())
+fn credentials<'r>(value: &'r [u8], scheme: &str) -> Option<&'r [u8]> {
+    let (own, credentials) = value.split_at_checked(scheme.len())?;
+    let is_scheme = own.eq_ignore_ascii_case(scheme.as_bytes()) && credentials.starts_with(b" ");
+    is_scheme.then(|| credentials.trim_ascii())
 }
 
 /// What a WebSocket offers, in order. All fields are one list, which may have empty elements (RFC 9110 §5.6.1.2).
@@ -298,7 +317,7 @@ mod tests {
 
     fn look(sources: &[TokenSource], headers: &[(&str, &str)]) -> Result<String, SourceError> {
         let request = request(headers);
-        find(sources, Precedence::None, &request)
+        find(sources, Precedence::None, false, &request)
             .map(|found| String::from_utf8_lossy(found.token).into_owned())
     }
 
@@ -404,8 +423,11 @@ mod tests {
     fn a_second_source_makes_two_tokens_unless_the_header_is_preferred() {
         let sources = [TokenSource::bearer(), TokenSource::cookie("__Host-t")];
         let request = request(&[("authorization", "Bearer h"), ("cookie", "__Host-t=c")]);
-        assert_eq!(find(&sources, Precedence::None, &request).err(), Some(SourceError::Several));
-        let found = find(&sources, Precedence::Header, &request).expect("a token");
+        assert_eq!(
+            find(&sources, Precedence::None, false, &request).err(),
+            Some(SourceError::Several)
+        );
+        let found = find(&sources, Precedence::Header, false, &request).expect("a token");
         assert_eq!((found.token, found.cookie), (&b"h"[..], None));
     }
 
@@ -415,7 +437,7 @@ mod tests {
             [crate::dangerous::token_in_url("access_token"), TokenSource::cookie("__Host-t")];
         let request = request(&[("cookie", "__Host-t=c")]);
         for precedence in [Precedence::None, Precedence::Header] {
-            let found = find(&sources, precedence, &request);
+            let found = find(&sources, precedence, false, &request);
             assert_eq!(found.err(), Some(SourceError::Several), "{precedence:?}");
         }
     }

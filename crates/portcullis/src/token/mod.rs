@@ -32,7 +32,7 @@ use memchr::memchr_iter;
 pub use self::header::TypeName;
 pub(crate) use self::header::{Header, TypeHeader};
 pub(crate) use self::header_cache::HeaderCache;
-pub(crate) use self::payload::Payload;
+pub(crate) use self::payload::{Binding, Payload};
 #[cfg(feature = "status-list")]
 pub(crate) use self::status_claim::{Reference, StatusClaim};
 use crate::json::{BYTES_A_MEMBER, Index, JsonFault, JsonText};
@@ -414,16 +414,16 @@ impl<'t> Unverified<'t> {
 }
 
 /// A token's parts, without base64url.
-struct Decoded<'t> {
-    signing_input: &'t [u8],
-    signature: &'t [u8],
+pub(crate) struct Decoded<'t> {
+    pub(crate) signing_input: &'t [u8],
+    pub(crate) signature: &'t [u8],
     /// Header and payload.
-    text: Vec<u8>,
-    header_length: usize,
+    pub(crate) text: Vec<u8>,
+    pub(crate) header_length: usize,
 }
 
 impl<'t> Decoded<'t> {
-    fn read(
+    pub(crate) fn read(
         token: &'t [u8],
         header_limit: usize,
         room: &'t mut SignatureBuffer,

@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use smallvec::SmallVec;
 
 use super::{Fault, MAX_AUDIENCES, MAX_ID, Part, Span, TokenError};
@@ -21,13 +23,24 @@ pub(crate) struct Payload {
     /// The first of `sub` and `jti` that is a number. Its digits stand for it, and count only for an issuer
     /// of which that is known.
     pub(crate) numeric_id: Option<&'static str>,
-    /// `cnf`, of whatever form: the token is bound to a key of the sender (RFC 7800).
-    pub(crate) is_bound: bool,
+    /// To which key of its sender the token is bound (`cnf`).
+    pub(crate) binding: Binding,
     /// How many claims there are.
     pub(super) members: usize,
     /// What a tree of `serde_json` values of all claims would take, its strings aside.
     pub(crate) tree: usize,
     marks: Marks,
+}
+
+/// What a token says of the key that it is bound to (RFC 7800 §3).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Binding {
+    #[default]
+    None,
+    /// To the key of this thumbprint (`jkt`, RFC 9449 §6.1).
+    Key([u8; 32]),
+    /// To something else, or to more than that.
+    Other,
 }
 
 /// Claims that other kinds of token carry.
@@ -123,7 +136,7 @@ impl<'de> Reader<'de> {
             "exp" => payload.expires_at = Some(time("exp", value)?),
             "nbf" => payload.not_before = Some(time("nbf", value)?),
             "iat" => payload.issued_at = Some(time("iat", value)?),
-            "cnf" => payload.is_bound = marked(value)?,
+            "cnf" => payload.binding = binding(value)?,
             "at_hash" => payload.marks.at_hash = marked(value)?,
             "c_hash" => payload.marks.c_hash = marked(value)?,
             "nonce" => payload.marks.nonce = marked(value)?,
@@ -143,6 +156,24 @@ fn string(claim: &'static str, value: Value<'_, '_>, input: &str) -> Result<Span
 fn time(claim: &'static str, value: Value<'_, '_>) -> Result<UnixTime, Fault> {
     let date = value.number()?.and_then(numeric_date);
     Ok(date.ok_or(TokenError::ClaimType { claim })?)
+}
+
+/// What `cnf` says. What is not understood whole is not ignored: it would turn a bound token into a bearer token.
+fn binding(value: Value<'_, '_>) -> Result<Binding, Fault> {
+    let mut binding = Binding::Other;
+    let mut count = 0;
+    value.members(|name, value| {
+        count += 1;
+        let text = value.string()?;
+        let bytes = text.filter(|_| name == "jkt").and_then(|text| {
+            let mut bytes = [0; 33];
+            let length = URL_SAFE_NO_PAD.decode_slice(text.as_bytes(), &mut bytes).ok()?;
+            bytes[..length].try_into().ok()
+        });
+        binding = bytes.map_or(Binding::Other, Binding::Key);
+        Ok::<_, Fault>(())
+    })?;
+    Ok(if count == 1 { binding } else { Binding::Other })
 }
 
 /// That a claim is there, whatever its value.

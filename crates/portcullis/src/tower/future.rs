@@ -89,6 +89,9 @@ where
                         Ok(admission) => {
                             let Held { mut request, mut inner, .. } = *held.take().expect(TWICE);
                             let needs = admission.response_needs();
+                            if let Some(used) = admission.used_proof() {
+                                request.extensions_mut().insert(used);
+                            }
                             request.extensions_mut().insert(admission);
                             let future = inner.call(request);
                             state.set(State::Calling { future, needs });

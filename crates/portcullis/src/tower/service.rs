@@ -47,6 +47,9 @@ impl<S> Verify<S> {
         match check(&self.policy, &request) {
             Verification::Done(Ok(admission)) => {
                 let needs = admission.response_needs();
+                if let Some(used) = admission.used_proof() {
+                    request.extensions_mut().insert(used);
+                }
                 request.extensions_mut().insert(admission);
                 ResponseFuture::calling(self.inner.call(request), needs)
             }

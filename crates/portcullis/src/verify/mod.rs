@@ -5,6 +5,7 @@ mod other_tokens;
 mod recall;
 mod recheck;
 mod revoked;
+mod sender;
 mod wait;
 
 pub(crate) use self::keys::{check_signature, find_keys};
@@ -12,6 +13,7 @@ pub(crate) use self::other_tokens::{Statement, authenticate_other};
 use self::recall::recall;
 pub(crate) use self::recheck::{recheck, resume_recheck};
 use self::revoked::{check_revocable, check_revoked};
+pub(crate) use self::sender::{AnySender, OfSender, await_fresh};
 pub use self::wait::VerifyFuture;
 pub(crate) use self::wait::{Incomplete, KeyLookup, resume};
 use crate::claims::{self, Valid};
@@ -20,7 +22,6 @@ use crate::issuers::IssuerMatch;
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
 use crate::token::{Parts, SignatureBuffer, Unverified};
-use crate::verified::VerifiedToken;
 use crate::verifier::{Rules, Verifier};
 
 /// Verifies the text of a token with what is in memory. Of one that verified before under the same bytes, only
@@ -30,7 +31,7 @@ pub(crate) fn verify(
     text: &[u8],
     now: UnixTime,
     lookup: KeyLookup<'_>,
-) -> Result<VerifiedToken, Incomplete> {
+) -> Result<AnySender, Incomplete> {
     let remembered = recall(verifier, text, now)?;
     // Read before the sources are asked: what is revoked meanwhile raises it.
     let generation = verifier.rules.generation();
@@ -42,6 +43,7 @@ pub(crate) fn verify(
             check_revoked(verifier, text, valid, false, generation)
         }
     }
+    .map(AnySender)
 }
 
 /// Verifies all but whether the token was revoked (RFC 7519 §7.2, RFC 8725 §3).

@@ -1,5 +1,6 @@
 //! Tokens whose connections live on.
 use super::keys::{look_up, resolve_issuer};
+use super::sender::check_binding;
 use super::wait::{Incomplete, KeyLookup, Pending, after_keys};
 use super::{check_revocable, find_issuer};
 use crate::claims;
@@ -28,8 +29,8 @@ pub(crate) fn recheck(
     }
 }
 
-/// Asks of a token all that [`verify`](super::verify) asks of its text, but for two things: its signature, which cannot have
-/// changed, and whether it was revoked.
+/// Asks of a token all that [`verify`](super::verify) asks of its text, but for three things: its signature, which cannot have
+/// changed, its sender, who showed a key then, and whether it was revoked.
 pub(super) fn check_again(
     rules: &Rules,
     token: &VerifiedToken,
@@ -57,6 +58,7 @@ pub(super) fn check_again(
         Err(_) => return Err(look_up(trusted, &query, lookup, KeyError::Withdrawn)),
     }
     claims::check_anew(token, &trusted.rules, now)?;
+    check_binding(rules, token)?;
     check_revocable(rules, token)?;
     issuer.mark_verified();
     Ok(())

@@ -5,6 +5,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use super::recheck::check_again;
+use super::sender::AnySender;
 use super::verify;
 use crate::admission::{Admission, Rejection};
 use crate::error::{Error, RevocationError, RevocationUnavailable};
@@ -87,7 +88,7 @@ pub(crate) async fn resume(
     verifier: &Verifier,
     text: &[u8],
     incomplete: Incomplete,
-) -> Result<VerifiedToken, Error> {
+) -> Result<AnySender, Error> {
     let Verifier { rules, cache, .. } = verifier;
     let again = |lookup: KeyLookup<'_>| verify(verifier, text, rules.terms.clock.now(), lookup);
     let incomplete = match after_keys(incomplete, again).await {
@@ -104,7 +105,7 @@ pub(crate) async fn resume(
         token.set_active_in(generation);
     }
     cache.insert(text, &token);
-    Ok(token)
+    Ok(AnySender(token))
 }
 
 /// The future of [`Verification::Pending`](crate::policy::Verification::Pending).

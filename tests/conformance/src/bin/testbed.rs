@@ -4,21 +4,26 @@
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use portcullis::{Policy, PolicyBuilder};
+use portcullis::config::PolicyConfig;
+use portcullis::dpop::InProcessReplays;
+use portcullis::{Policy, UnixTime};
 use portcullis_conformance::doors::{Door, Running};
 use portcullis_testkit::FixedClock;
 
-/// Serves /whoami, /optional and /open behind a policy.
+/// How long before a frozen time the memory of used proofs began, in seconds: longer than any proof is taken.
+const BEFORE: i64 = 3600;
+
+/// Serves /whoami, /orders/{id}, /optional, /open and others behind a policy.
 #[derive(Debug, Parser)]
 struct Flags {
     /// The framework.
     #[arg(long, value_enum)]
     door: Door,
-    /// The policy, as TOML. Paths in it are relative to the file.
+    /// The policy, as TOML or JSON. Paths in it are relative to the file.
     #[arg(long)]
     policy: PathBuf,
     /// Where to listen. Port 0 takes a free one.
@@ -46,14 +51,20 @@ fn start(flags: &Flags) -> Result<Running, Box<dyn Error>> {
     let policy = Policy::from_file(&flags.policy)?;
     let policy = match flags.now {
         None => policy,
-        Some(now) => {
-            let builder = PolicyBuilder::from_file(&flags.policy)?;
-            builder.clock(FixedClock::at(now)).build()?
-        }
+        Some(now) => frozen(&flags.policy, now)?,
     };
     let running = flags.door.start(&policy, TcpListener::bind(flags.listen)?)?;
     let mut out = io::stdout().lock();
     writeln!(out, r#"{{"ready":true,"url":"http://{}"}}"#, running.address())?;
     out.flush()?;
     Ok(running)
+}
+
+/// The policy at a time that stands still. Proofs of that time were not used before, though the process has just begun.
+fn frozen(path: &Path, now: i64) -> Result<Policy, Box<dyn Error>> {
+    let began = UnixTime(now.saturating_sub(BEFORE));
+    let config = PolicyConfig::from_file(path)?
+        .replays("in_process", InProcessReplays::new().started_at(began));
+    let builder = config.into_builder(path.parent().unwrap_or(path))?;
+    Ok(builder.clock(FixedClock::at(now)).build()?)
 }

@@ -66,6 +66,7 @@ fn routes(app: &mut web::ServiceConfig, policy: &Policy) {
     let protected = Verify::new(policy.clone());
     let with_anonymous = Verify::new(policy.clone().allow_anonymous());
     app.service(web::resource("/whoami").wrap(protected.clone()).to(whoami))
+        .service(web::resource("/orders/{id}").wrap(protected.clone()).to(whoami))
         .service(web::resource("/optional").wrap(with_anonymous.clone()).to(optional))
         .service(web::resource("/typed").wrap(protected.clone()).to(typed))
         .service(web::resource("/inside").wrap(protected.clone()).to(async || INSIDE))

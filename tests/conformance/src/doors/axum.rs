@@ -35,6 +35,7 @@ fn router(policy: &Policy) -> Router {
     let with_anonymous = VerifyLayer::new(policy.clone().allow_anonymous());
     Router::new()
         .route("/whoami", any(whoami).layer(protected.clone()))
+        .route("/orders/{id}", any(whoami).layer(protected.clone()))
         .route("/optional", any(optional).layer(with_anonymous.clone()))
         .route("/typed", any(typed).layer(protected.clone()))
         .route("/inside", any(async || INSIDE).layer(protected.clone()))

@@ -3,6 +3,7 @@
 //! | route | behind the policy | answers |
 //! | --- | --- | --- |
 //! | `/whoami` | as it is | all claims as JSON, byte for byte as they were signed |
+//! | `/orders/{id}` | as it is | the same, below as many addresses as there are ids |
 //! | `/optional` | with anonymous requests allowed | the subject, or `anonymous` |
 //! | `/inside` | as it is | `inside`, without a look at the token |
 //! | `/cached` | as it is | `cached`, and that caches may keep it |

@@ -65,9 +65,21 @@ pub(crate) fn row(client: &'static str, what: &str, request: Request, expected: 
 }
 
 /// How a request gets there.
-enum Door {
+pub(crate) enum Door {
     Core,
     Server(Running),
+}
+
+impl Door {
+    /// What a request is answered that was sent as it is.
+    pub(crate) async fn send(&self, service: &Service, request: &Request) -> Answer {
+        match self {
+            Self::Core => Answer::of_core(service.ask_core(request).await),
+            Self::Server(running) => {
+                send(running.address(), Protocol::Http1, request).await.expect("an answer")
+            }
+        }
+    }
 }
 
 /// A service behind each door, and none that two share.
@@ -82,11 +94,16 @@ impl Doors {
     }
 
     pub(crate) async fn with(revocations: impl Fn() -> Revocations) -> Self {
+        Self::to(async || Service::with(revocations()).await).await
+    }
+
+    /// To services that are made so, one for each door.
+    pub(crate) async fn to(service: impl AsyncFn() -> Service) -> Self {
         let listener = || TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let core = Service::with(revocations()).await;
-        let axum = Service::with(revocations()).await;
+        let core = service().await;
+        let axum = service().await;
         let axum_server = serve_axum(axum.router(), listener()).expect("a server");
-        let actix = Service::with(revocations()).await;
+        let actix = service().await;
         let own = actix.clone();
         let actix_server = serve_actix(move |app: &mut _| own.configure(app), listener());
         Self(vec![
@@ -94,6 +111,10 @@ impl Doors {
             ("axum", axum, Door::Server(axum_server)),
             ("actix", actix, Door::Server(actix_server.expect("a server"))),
         ])
+    }
+
+    pub(crate) fn into_each(self) -> Vec<(&'static str, Service, Door)> {
+        self.0
     }
 
     /// Asks through each door over each protocol, each time with tokens of their own, and hands each answer to `look`.

@@ -1,6 +1,7 @@
 //! The routes of sessions: what each request is answered by the core, by axum and by actix-web, the latter two over sockets, and
 //! what becomes of the session.
 mod answers;
+mod bound;
 mod browsers;
 mod doors;
 mod life;

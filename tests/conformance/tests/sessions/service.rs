@@ -7,15 +7,17 @@ use axum::Router;
 use axum::routing::any;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use portcullis::dpop::Dpop;
 use portcullis::routes::{BoundedBody, Reply};
 use portcullis::{
-    Algorithm, Policy, RequestView, Requirement, Revocations, Secret, TokenSource, UnixTime,
+    Algorithm, Policy, PolicyBuilder, RequestView, Requirement, Revocations, Secret, TokenSource,
+    UnixTime,
 };
 use portcullis_actix::ActixRequest;
 use portcullis_axum::AxumRequest;
 use portcullis_conformance::client::{Protocol, Request};
 use portcullis_issuer::routes::{SessionCookies, SessionRouteError};
-use portcullis_issuer::session::MemorySessions;
+use portcullis_issuer::session::{MemorySessions, SessionRow, SessionStore as _};
 use portcullis_issuer::store::{MemoryRing, StoreError};
 use portcullis_issuer::{
     Answer as Says, BrowserSessions, EndReason, Lifetimes, NativeSessions, OwnSessions,
@@ -23,7 +25,7 @@ use portcullis_issuer::{
 };
 use serde_json::json;
 
-const ISSUER: &str = "https://id.example";
+pub(crate) const ISSUER: &str = "https://id.example";
 const AUDIENCE: &str = "https://orders.example";
 const ROOT: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";
 pub(crate) const APP: &str = "https://app.example";
@@ -117,6 +119,11 @@ impl Service {
     }
 
     pub(crate) async fn with(revocations: Revocations) -> Self {
+        Self::with_dpop(revocations, None).await
+    }
+
+    /// The same, whose native clients and API take proofs of a key.
+    pub(crate) async fn with_dpop(revocations: Revocations, dpop: Option<Dpop>) -> Self {
         let issuer = TokenIssuer::builder(ISSUER)
             .algorithm(Algorithm::ES256)
             .audiences([AUDIENCE])
@@ -147,10 +154,12 @@ impl Service {
         let policy = issuer
             .policy_builder()
             .revocations(sessions.enforced())
-            .sources([TokenSource::bearer(), browser.access_cookie().into()])
-            .build()
-            .expect("a policy");
+            .sources([TokenSource::bearer(), browser.access_cookie().into()]);
+        let policy = dpop.iter().cloned().fold(policy, PolicyBuilder::dpop);
+        let policy = policy.build().expect("a policy");
         let native = NativeSessions::new(sessions.clone(), ["app", "cli"]).expect("clients");
+        let proofs = dpop.map(|dpop| dpop.for_token_endpoint().expect("good settings"));
+        let native = proofs.into_iter().fold(native, NativeSessions::dpop);
         // Whoever allows anonymous requests elsewhere does not open this.
         let own = OwnSessions::new(sessions.clone(), policy.clone().allow_anonymous())
             .may_end(Requirement::max_age(Duration::from_secs(600)));
@@ -240,10 +249,28 @@ impl Service {
         Ok(login.cookies(&begun)?)
     }
 
-    async fn native_login(&self) -> Reply<SessionRouteError> {
-        let attempt = self.sessions.attempt("alice").await.expect("an attempt");
-        let login = attempt.succeeded("app").scopes(["read", "write"]);
-        self.native.answer_login(&self.sessions.begin(login).await.expect("a session"))
+    async fn native_login(&self, request: &impl RequestView) -> Reply<SessionRouteError> {
+        let begun = async {
+            let login = self.native.check_login(request, "app")?;
+            let attempt = self.sessions.attempt("alice").await?;
+            let login = login.succeeded(attempt).scopes(["read", "write"]);
+            Ok(self.sessions.begin(login).await?)
+        };
+        match begun.await {
+            Ok(begun) => self.native.answer_login(&begun),
+            Err(error) => self.native.refuse(error, request),
+        }
+    }
+
+    /// Changes the row of a session, as nobody could.
+    pub(crate) fn tamper(&self, id: SessionId, change: impl FnOnce(&mut SessionRow)) {
+        self.store.tamper(ISSUER, id, change);
+    }
+
+    /// The row of a session.
+    pub(crate) async fn row(&self, id: SessionId) -> SessionRow {
+        let read = self.store.read(ISSUER, id).await.expect("a store");
+        read.row.expect("a row")
     }
 
     pub(crate) fn router(&self) -> Router {
@@ -259,7 +286,10 @@ impl Service {
                 Err(error) => portcullis_axum::respond(error.reply()),
             }
         });
-        let native_login = any(async move || portcullis_axum::respond(native.native_login().await));
+        let native_login = any(async move |request: axum::extract::Request| {
+            let (head, _) = request.into_parts();
+            portcullis_axum::respond(native.native_login(&AxumRequest::from(&head)).await)
+        });
         Router::new()
             .route(LOGIN, login)
             .route(NATIVE_LOGIN, native_login)
@@ -284,9 +314,12 @@ impl Service {
                 }
             }
         });
-        let native_login = web::to(move || {
+        let native_login = web::to(move |request: actix_web::HttpRequest| {
             let native = native.clone();
-            async move { portcullis_actix::respond(native.native_login().await) }
+            async move {
+                let request = ActixRequest(&request);
+                portcullis_actix::respond(native.native_login(&request).await)
+            }
         });
         app.route(LOGIN, login)
             .route(NATIVE_LOGIN, native_login)
@@ -323,7 +356,7 @@ impl Service {
             EVERYWHERE => browser.log_out_everywhere(&head, fill(browser.body())).await,
             TOKEN => native.token(&head, fill(native.body())).await,
             REVOKE => native.revoke(&head, fill(native.body())).await,
-            NATIVE_LOGIN => self.native_login().await,
+            NATIVE_LOGIN => self.native_login(&head).await,
             LOGIN => match self.browser_login(&head).await {
                 Ok(cookies) => {
                     let mut response = http::Response::new(Bytes::from("Welcome."));

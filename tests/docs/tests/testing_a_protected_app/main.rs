@@ -40,6 +40,7 @@ fn app(policy: Policy) -> Router {
 
 mod actix;
 mod cookies;
+mod dpop;
 mod first;
 mod handlers;
 mod keys;
@@ -61,10 +62,11 @@ fn bare(code: &str) -> String {
 #[test]
 fn each_block_of_the_page_is_run_here() {
     const PAGE: &str = include_str!("../../../../docs/guide/testing.md");
-    const FILES: [&str; 14] = [
+    const FILES: [&str; 15] = [
         include_str!("main.rs"),
         include_str!("actix.rs"),
         include_str!("cookies.rs"),
+        include_str!("dpop.rs"),
         include_str!("first.rs"),
         include_str!("handlers.rs"),
         include_str!("keys.rs"),

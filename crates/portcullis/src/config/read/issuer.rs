@@ -65,7 +65,7 @@ fn read_identity(table: &mut Table<'_>, sites: &Sites) -> (String, String) {
     (own, value.place)
 }
 
-fn read_algorithms(value: &Value<'_>) -> Vec<Algorithm> {
+pub(super) fn read_algorithms(value: &Value<'_>) -> Vec<Algorithm> {
     let names = value.placed_strings("a list of algorithms: [\"ES256\"]");
     let algorithms = names.into_iter().flatten().filter_map(|(value, name)| {
         let algorithm = name.parse().ok();

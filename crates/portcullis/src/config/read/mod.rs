@@ -1,5 +1,6 @@
 //! Makes a policy's settings of a tree: which keys there are, and what each may say.
 mod claims;
+mod dpop;
 mod issuer;
 mod keys;
 #[cfg_attr(not(feature = "remote-jwks"), path = "no_remote.rs")]
@@ -10,6 +11,7 @@ mod source;
 use std::path::Path;
 
 use self::claims::{Lifetime, read_claims, read_lifetime};
+use self::dpop::read_dpop;
 use self::issuer::read_issuer;
 use self::source::{PlacedSource, read_any_cookie, read_sources};
 use super::environment::Unfilled;
@@ -18,6 +20,7 @@ use super::lines::Lines;
 use super::node::Node;
 use super::place::Sites;
 use super::reader::{Reader, Table, Value};
+use super::stores::Stores;
 use crate::dangerous;
 use crate::policy::{Policy, PolicyBuilder, PolicyFault};
 use crate::refusal::Presentation;
@@ -25,7 +28,7 @@ use crate::source::TokenSource;
 use crate::verifier::BadCookie;
 
 /// The keys of the top level.
-pub(super) const TOP_LEVEL: [&str; 15] = [
+pub(super) const TOP_LEVEL: [&str; 16] = [
     "name",
     "issuer",
     "claims",
@@ -39,6 +42,7 @@ pub(super) const TOP_LEVEL: [&str; 15] = [
     "refuse_brought_keys",
     "allow_anonymous",
     "presentation",
+    "dpop",
     "dangerous",
     "$schema",
 ];
@@ -69,14 +73,20 @@ pub(super) struct Settings<'d> {
 }
 
 impl<'d> Settings<'d> {
-    pub(super) fn read(root: &Node, lines: Lines, base: &'d Path, unfilled: Vec<Unfilled>) -> Self {
+    pub(super) fn read(
+        root: &Node,
+        lines: Lines,
+        base: &'d Path,
+        unfilled: Vec<Unfilled>,
+        stores: &Stores,
+    ) -> Self {
         let reader = Reader::new(lines, base);
         for (place, problem) in unfilled {
             reader.refuse(place, problem);
         }
         let mut sites = Sites::default();
         let top = reader.root(root).table("a table");
-        let builder = top.map_or_else(Policy::builder, |top| read_top(top, &mut sites));
+        let builder = top.map_or_else(Policy::builder, |top| read_top(top, stores, &mut sites));
         Self { builder, sites, reader }
     }
 
@@ -108,7 +118,7 @@ impl<'d> Settings<'d> {
     }
 }
 
-fn read_top(mut top: Table<'_>, sites: &mut Sites) -> PolicyBuilder {
+fn read_top(mut top: Table<'_>, stores: &Stores, sites: &mut Sites) -> PolicyBuilder {
     let mut builder = Policy::builder();
 
     if let Some(name) = top.string("name", "a string") {
@@ -161,6 +171,10 @@ fn read_top(mut top: Table<'_>, sites: &mut Sites) -> PolicyBuilder {
     }
     if let Some(value) = top.take("presentation") {
         builder = builder.presentation(read_presentation(&value));
+    }
+    let dpop = top.take("dpop").and_then(|value| read_dpop(&value, stores, sites));
+    if let Some(dpop) = dpop {
+        builder = builder.dpop(dpop);
     }
     // For editors.
     let _ = top.string("$schema", "the address of a JSON Schema");

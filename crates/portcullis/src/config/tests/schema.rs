@@ -251,6 +251,26 @@ const BROKEN: &[(&str, &str)] = &[
     ("#top", "dangerous = { cookie = { name = \"a\", same_site = \"Lax\" } }"),
     ("#top", "dangerous = { query_parameter = \"a&b\" }"),
     ("#top", "dangerous = { skip_signature = true }"),
+    ("#top", "dpop = {}"),
+    ("#top", "dpop = { base_urls = [] }"),
+    ("#top", "dpop = { base_urls = \"https://a\" }"),
+    ("#top", "dpop = { base_urls = [\"a.example\"] }"),
+    ("#top", "dpop = { base_urls = [\"https://a?b\"] }"),
+    ("#top", "dpop = { base_urls = [\"https://u@a\"] }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], mode = \"off\" }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], algorithms = [] }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], algorithms = [\"none\"] }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], window = \"60s\" }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], window = { past = 60 } }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], window = { before = \"60s\" } }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], nonces = true }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], nonce_secrets = [\"raw.key\"] }"),
+    ("#top", "dpop = { base_urls = [\"https://a\"], replay = \"\" }"),
+    (
+        "#top",
+        "dpop = { base_urls = [\"https://a\"], nonces = \"required\", nonce_secrets = [\"a\", \"b\", \"c\", \"d\", \"e\"] }",
+    ),
+    ("#top", "dpop = { base_urls = [\"https://a\"], required = true }"),
     ("#top", "\"$schema\" = 1"),
     ("#top", "colour = \"red\""),
 ];
@@ -284,6 +304,11 @@ const READER_ALONE: &[&str] = &[
     "issuer[4].claims.leeway",
     "issuer[4].claims.max_age",
     "issuer[4].claims.max_lifetime",
+    "dpop.algorithms",
+    "dpop.base_urls[0]",
+    "dpop.nonce_secrets",
+    "dpop.replay",
+    "dpop.window.past",
 ];
 
 #[test]

@@ -7,15 +7,18 @@ use super::check::{contradiction, contradictions, rule_faults, said_twice};
 use crate::cache::{self, TokenCache};
 #[cfg(feature = "status-list")]
 use crate::claims::StatusRule;
+use crate::dpop::{Dpop, DpopRules, Purpose};
 #[cfg(feature = "status-list")]
 use crate::fetch::Thread;
 use crate::issuers::{Trusted, TrustedIssuers};
 use crate::keys::KeySet;
 use crate::policy::fault::{BuildError, PolicyFault};
 use crate::policy::{Issuer, Policy};
+use crate::refusal::AskedProofs;
 use crate::response::ResponseNeeds;
 use crate::revocation::{IssuerRule, Sources};
 use crate::setting::Shared;
+use crate::signature::AlgorithmSet;
 use crate::source::{AllowedOrigins, TokenSource};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusLists;
@@ -32,7 +35,13 @@ impl PolicyBuilder {
     /// The policy would be weak, or could let nobody in. The error lists every fault.
     pub fn build(mut self) -> Result<Policy, BuildError> {
         let mut faults = self.faults();
-        let terms = Arc::new(self.terms());
+        let dpop = self.dpop.get().map(|Shared(dpop)| Dpop::clone(dpop).compile(Purpose::Resource));
+        let dpop = dpop.transpose();
+        let dpop = dpop.unwrap_or_else(|found| {
+            faults.extend(found.into_iter().map(PolicyFault::Dpop));
+            None
+        });
+        let terms = Arc::new(self.terms(dpop.as_ref()));
         let (issuers, issuer_faults) = self.prepare_issuers(&terms);
         faults.extend(issuer_faults);
         BuildError::check(faults)?;
@@ -42,12 +51,20 @@ impl PolicyBuilder {
         terms.counters.begin();
         let cache = self.token_cache.get().copied().unwrap_or(cache::DEFAULT_BYTES);
         let anonymous = self.anonymous;
-        let rules = self.rules(started, terms);
+        if let Some(dpop) = &dpop {
+            dpop.start(terms.clock.now());
+        }
+        let rules = self.rules(started, dpop, terms);
         Ok(Policy::fixed(Verifier { rules, cache: TokenCache::new(cache) }, anonymous))
     }
 
     /// What its tokens carry.
-    fn terms(&mut self) -> Terms {
+    fn terms(&mut self, dpop: Option<&DpopRules>) -> Terms {
+        let proofs = dpop.map(|dpop| {
+            let listed = AlgorithmSet::from_iter(dpop.algorithms.iter().copied());
+            let names: Vec<_> = listed.iter().map(|algorithm| algorithm.to_string()).collect();
+            AskedProofs { algorithms: names.join(" "), are_required: dpop.is_required }
+        });
         let clock = self.clock.get().map(|Shared(clock)| Arc::clone(clock));
         let name = self.name.get().map(|name| name.as_str().into());
         Terms {
@@ -56,7 +73,8 @@ impl PolicyBuilder {
             name,
             clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
             scope_implies: self.scope_implies.get().map(|Shared(implies)| Arc::clone(implies)),
-            presentation: core::mem::take(&mut self.presentation).compile(),
+            presentation: core::mem::take(&mut self.presentation).compile(proofs),
+            nonces: dpop.and_then(|dpop| dpop.nonces.clone()),
             names_callers: self.names_callers,
             response_needs: ResponseNeeds::of(&self.token_sources()),
             claims_types: AtomicUsize::new(0),
@@ -102,7 +120,7 @@ impl PolicyBuilder {
             faults.extend(contradictions(&place, &rules));
         }
         faults.extend(issuer.unmeetable(&rules).map(|claim| contradiction(&place, claim)));
-        let rules = rules.compile();
+        let rules = rules.compile(self.dpop.get().is_some());
         let rule = IssuerRule {
             name: &name,
             may_be: &|id| issuer.may_be(id),
@@ -153,7 +171,7 @@ impl PolicyBuilder {
     }
 
     /// What tokens and their requests are held to.
-    fn rules(mut self, started: Started, terms: Arc<Terms>) -> Arc<Rules> {
+    fn rules(mut self, started: Started, dpop: Option<DpopRules>, terms: Arc<Terms>) -> Arc<Rules> {
         self.origins.sort_unstable();
         self.origins.dedup();
         let origins = self.origins.drain(..).map(String::into_boxed_str).collect();
@@ -168,6 +186,7 @@ impl PolicyBuilder {
                 header: self.header_limit.get().copied().unwrap_or(default.header),
             },
             refuses_brought_keys: self.refuses_brought_keys,
+            dpop,
             issuers: started.issuers,
             revocations: self.revocation_sources(),
             #[cfg(feature = "status-list")]

@@ -8,7 +8,6 @@ use crate::claims::{ClaimRules, LONGEST_LIFETIME, MaxLifetime};
 use crate::policy::fault::PolicyFault;
 use crate::policy::resource;
 use crate::revocation::{EnforcedRevocations, RevocationFault};
-#[cfg(feature = "status-list")]
 use crate::setting::Shared;
 use crate::source::{Kind, TokenSource, is_cookie_name, is_origin};
 use crate::token::TokenLimits;
@@ -55,6 +54,7 @@ impl PolicyBuilder {
             #[cfg(feature = "status-list")]
             ("status_lists", self.status_lists.is_contradicted()),
             ("clock", self.clock.is_contradicted()),
+            ("dpop", self.dpop.is_contradicted()),
             ("scope_implies", self.scope_implies.is_contradicted()),
             ("protected_resource", self.protected_resource.is_contradicted()),
         ];
@@ -73,7 +73,8 @@ impl PolicyBuilder {
         // Without an issuer, that is fault enough.
         let resource = self.protected_resource.get().filter(|_| !self.issuers.is_empty());
         let sources = self.sources.get().map(Vec::as_slice);
-        let faults = resource.map(|it| resource::faults(it, &self.issuers, sources));
+        let dpop = self.dpop.get().map(|Shared(dpop)| dpop.as_ref());
+        let faults = resource.map(|it| resource::faults(it, &self.issuers, sources, dpop));
         faults.into_iter().flatten().map(|fault| PolicyFault::ProtectedResource { fault })
     }
 

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::Policy;
 use super::issuer::Issuer;
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
+use crate::dpop::Dpop;
 use crate::refusal::{Presentation, Refused, RejectionResponse};
 use crate::resource::ProtectedResource;
 use crate::revocation::{EnforcedRevocations, RevocationSource, UnknownRevocation};
@@ -66,6 +67,7 @@ pub struct PolicyBuilder {
     token_limit: Setting<usize>,
     header_limit: Setting<usize>,
     refuses_brought_keys: bool,
+    dpop: Setting<Shared<Dpop>>,
     anonymous: bool,
     revocations: Vec<Arc<dyn RevocationSource>>,
     unknown_revocation: Setting<UnknownRevocation>,
@@ -96,6 +98,7 @@ impl PolicyBuilder {
             token_limit: Setting::default(),
             header_limit: Setting::default(),
             refuses_brought_keys: false,
+            dpop: Setting::default(),
             anonymous: false,
             revocations: Vec::new(),
             unknown_revocation: Setting::default(),
@@ -404,7 +407,8 @@ impl PolicyBuilder {
 
     /// Puts the address of the resource's document into every challenge, and holds the policy to the
     /// document: every authorization server must be an issuer that has the resource's identifier for an
-    /// audience, and `Authorization: Bearer` among the sources. [`Presentation::resource_metadata`] puts any
+    /// audience, `Authorization: Bearer` among the sources, and [`dpop`](Self::dpop) what it
+    /// [says](crate::routes::ProtectedResourceBuilder::dpop). [`Presentation::resource_metadata`] puts any
     /// address there, and holds the policy to nothing; another address than the document's is a fault.
     ///
     /// If you do not call it: the challenge says what the presentation does.
@@ -425,6 +429,17 @@ impl PolicyBuilder {
     #[cfg(feature = "remote-jwks")]
     pub fn reuse_keys_of(mut self, former: &Policy) -> Self {
         self.former.push(former.rules());
+        self
+    }
+
+    /// Takes tokens that are bound to a key of their sender, with the scheme `DPoP` and a proof of who has the key (RFC 9449).
+    ///
+    /// Give policies of one service clones of one [`Dpop`], and a policy that takes the place of another the same: it remembers which
+    /// proofs were used.
+    ///
+    /// If you do not call it: tokens with `cnf` are refused, since nobody checks what they are bound to.
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.dpop.say(self.voice, Shared(Arc::new(dpop)));
         self
     }
 

@@ -1,0 +1,224 @@
+//! A request as it is pasted: its token, its proofs of who has a key (RFC 9449), and perhaps what it asks for.
+//!
+//! It is the head of a request, a `curl` command, or the token and the proof one after the other.
+use portcullis::RequestView;
+
+use crate::pasted;
+
+/// What belongs to a request in a text.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct Pasted {
+    /// The text without the proofs.
+    pub(crate) rest: String,
+    /// The values of the header `DPoP`.
+    pub(crate) proofs: Vec<String>,
+    pub(crate) method: Option<String>,
+    /// An address, or the path of one.
+    pub(crate) target: Option<String>,
+}
+
+impl Pasted {
+    pub(crate) fn read(text: &str) -> Self {
+        let (mut rest, mut proofs) = take_headers(text);
+        if proofs.is_empty() {
+            while let Some((without, proof)) = pasted::take_proof(&rest) {
+                rest = without;
+                proofs.push(proof);
+            }
+        }
+        let (method, target) = request_line(&rest).or_else(|| of_curl(&rest)).unwrap_or_default();
+        Self { rest, proofs, method, target }
+    }
+}
+
+/// The values of each header `DPoP`, and the text without them.
+fn take_headers(text: &str) -> (String, Vec<String>) {
+    let (mut rest, mut proofs, mut at) = (String::new(), Vec::new(), 0);
+    for (start, _) in text.match_indices(|letter: char| letter.eq_ignore_ascii_case(&'d')) {
+        let before = text[..start].chars().next_back();
+        let quote = before.filter(|before| matches!(before, '\'' | '"'));
+        let begins = quote.is_some() || before.is_none_or(char::is_whitespace);
+        let value = text
+            .get(start..start + "dpop".len())
+            .filter(|word| word.eq_ignore_ascii_case("dpop") && begins && start >= at)
+            .and_then(|_| text[start + "dpop".len()..].trim_start_matches(' ').strip_prefix(':'));
+        let Some(value) = value else { continue };
+        let is_end = |letter: char| matches!(letter, '\r' | '\n') || Some(letter) == quote;
+        let end = value.find(is_end).unwrap_or(value.len());
+        proofs.push(value[..end].trim().to_owned());
+        rest.push_str(&text[at..start]);
+        at = text.len() - value.len() + end;
+    }
+    rest.push_str(&text[at..]);
+    (rest, proofs)
+}
+
+type Line = (Option<String>, Option<String>);
+
+/// `POST /orders HTTP/1.1` (RFC 9112 §3).
+fn request_line(text: &str) -> Option<Line> {
+    let mut words = text.lines().find(|line| !line.trim().is_empty())?.split_whitespace();
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let is_line = version.starts_with("HTTP/") && words.next().is_none();
+    is_line.then(|| (Some(method.to_owned()), Some(target.to_owned())))
+}
+
+/// The method and the address of a `curl` command.
+fn of_curl(text: &str) -> Option<Line> {
+    let text =
+        text.trim_start().strip_prefix("curl").filter(|rest| rest.starts_with([' ', '\t']))?;
+    let unquoted = |word: &str| word.trim_matches(['\'', '"']).to_owned();
+    let words: Vec<_> = text.split_whitespace().collect();
+    let follows = |names: [&str; 2]| {
+        let at = words.iter().position(|word| names.contains(word))?;
+        words.get(at + 1).map(|word| unquoted(word))
+    };
+    let has = |names: &[&str]| words.iter().any(|word| names.contains(word));
+    let method = follows(["-X", "--request"]).unwrap_or_else(|| {
+        if has(&["-I", "--head"]) {
+            "HEAD".to_owned()
+        } else if has(&["-d", "--data", "--data-raw", "--data-binary", "--json", "-F", "--form"]) {
+            "POST".to_owned()
+        } else {
+            "GET".to_owned()
+        }
+    });
+    let is_address = |word: &String| word.starts_with("https://") || word.starts_with("http://");
+    let url = words.iter().map(|word| unquoted(word)).find(is_address)?;
+    Some((Some(method), Some(url)))
+}
+
+/// A request, as a service would see it.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// Of what it asks for.
+    pub(crate) path: String,
+    pub(crate) authorization: Vec<u8>,
+    pub(crate) proofs: Vec<String>,
+}
+
+impl RequestView for Request {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn authority(&self) -> Option<&str> {
+        None
+    }
+
+    fn path(&self) -> Option<&str> {
+        Some(&self.path)
+    }
+
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let token = Some(self.authorization.as_slice()).filter(|_| name == "authorization");
+        let proofs = self.proofs.iter().filter(move |_| name == "dpop");
+        token.into_iter().chain(proofs.map(|proof| proof.as_bytes()))
+    }
+}
+
+/// The path that a service sees, of an address as its client writes it, below the first of its own addresses that it is below.
+/// Whether it is below one is the other part.
+pub(crate) fn path_of(url: &str, bases: &[String]) -> (String, bool) {
+    let whole = url.split(['?', '#']).next().unwrap_or_default();
+    if whole.starts_with('/') {
+        return (whole.to_owned(), true);
+    }
+    let spelt = comparable(whole);
+    let mut longest_first: Vec<_> = bases.iter().collect();
+    longest_first.sort_by_key(|base| core::cmp::Reverse(base.len()));
+    let below = longest_first.into_iter().find_map(|base| spelt.strip_prefix(base.as_str()));
+    let below = below.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = below.map(str::to_owned).unwrap_or_else(|| {
+        let rest = spelt.split_once("://").map_or(spelt.as_str(), |(_, rest)| rest);
+        rest.find('/').map_or_else(String::new, |at| rest[at..].to_owned())
+    });
+    let path = if path.is_empty() { "/".to_owned() } else { path };
+    (path, below.is_some())
+}
+
+/// With scheme and host in lower case, and without the port that is meant anyway.
+fn comparable(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let scheme = scheme.to_ascii_lowercase();
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.to_ascii_lowercase();
+    let usual = if scheme == "https" { ":443" } else { ":80" };
+    let host = host.strip_suffix(usual).unwrap_or(&host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<String>, Option<String>, Option<String>) {
+        let Pasted { proofs, method, target, .. } = Pasted::read(text);
+        (proofs, method, target)
+    }
+
+    fn found(
+        proofs: &[&str],
+        method: &str,
+        target: &str,
+    ) -> (Vec<String>, Option<String>, Option<String>) {
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        (proofs.iter().map(|proof| (*proof).to_owned()).collect(), text(method), text(target))
+    }
+
+    #[test]
+    fn a_request_is_found_in_each_form_in_which_it_is_pasted() {
+        for (text, expected) in [
+            ("eyJhIjoxfQ.e30.c2ln", found(&[], "", "")),
+            ("Authorization: DPoP a.b.c\r\nDPoP: d.e.f\r\n", found(&["d.e.f"], "", "")),
+            ("dpop :  d.e.f  \nauthorization: dpop a.b.c", found(&["d.e.f"], "", "")),
+            ("DPoP: d\nDPoP: e\nDPoP:\n", found(&["d", "e", ""], "", "")),
+            (
+                "POST /orders?x HTTP/1.1\nHost: a\nAuthorization: DPoP a.b.c\nDPoP: d.e.f",
+                found(&["d.e.f"], "POST", "/orders?x"),
+            ),
+            (
+                "curl -H 'Authorization: DPoP a.b.c' -H 'DPoP: d.e.f' 'https://a.example/x'",
+                found(&["d.e.f"], "GET", "https://a.example/x"),
+            ),
+            (
+                "curl -X 'PUT' https://a.example/x \\\n  -H \"DPoP: d.e.f\" -d '{}'",
+                found(&["d.e.f"], "PUT", "https://a.example/x"),
+            ),
+            ("curl --head http://localhost/", found(&[], "HEAD", "http://localhost/")),
+            ("curl -d x http://localhost/", found(&[], "POST", "http://localhost/")),
+            ("the DPoP header: none, DPoP-Nonce: x, sdpop: y", found(&[], "", "")),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        // {"typ":"dpop+jwt"}, without a name.
+        let proof = "eyJ0eXAiOiJkcG9wK2p3dCJ9.e30.c2ln";
+        let pasted = Pasted::read(&format!("eyJhIjoxfQ.e30.c2ln\n\n{proof}\n"));
+        assert_eq!(pasted.proofs, [proof]);
+        assert_eq!(pasted.rest.trim(), "eyJhIjoxfQ.e30.c2ln");
+    }
+
+    #[test]
+    fn the_path_is_what_stands_behind_an_address_of_the_service() {
+        let bases = ["https://api.example", "https://example/api", "http://localhost:3000"];
+        let bases = bases.map(str::to_owned);
+        for (url, path, is_below) in [
+            ("/orders?x", "/orders", true),
+            ("https://api.example/orders?x#y", "/orders", true),
+            ("HTTPS://API.example:443/Orders", "/Orders", true),
+            ("https://api.example", "/", true),
+            ("https://example/api/orders", "/orders", true),
+            ("http://localhost:3000/a/b/", "/a/b/", true),
+            ("https://example/apiary", "/apiary", false),
+            ("https://api.example.evil/orders", "/orders", false),
+            ("https://other.example", "/", false),
+        ] {
+            assert_eq!(path_of(url, &bases), (path.to_owned(), is_below), "{url}");
+        }
+    }
+}
