@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::EitherBody;
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::dev::{
+    Extensions, Service, ServiceRequest, ServiceResponse, Transform, forward_ready,
+};
 use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
 use portcullis::policy::{Verification, VerifyFuture};
@@ -91,11 +93,7 @@ where
         }
         match self.policy.start_verify(&ActixRequest(request.request())) {
             Verification::Done(Ok(admission)) => {
-                let needs = admission.response_needs();
-                if let Some(used) = admission.used_proof() {
-                    request.extensions_mut().insert(used);
-                }
-                request.extensions_mut().insert(admission);
+                let needs = let_in(&mut request.extensions_mut(), admission);
                 ResponseFuture::calling(self.service.call(request), needs)
             }
             Verification::Done(Err(rejection)) => ResponseFuture::refused(request, rejection),
@@ -104,6 +102,16 @@ where
             }
         }
     }
+}
+
+/// Puts into a request what says who is let in, and says what its response needs.
+fn let_in(extensions: &mut Extensions, admission: Admission) -> ResponseNeeds {
+    let needs = admission.response_needs();
+    if let Some(used) = admission.used_proof() {
+        extensions.insert(used);
+    }
+    extensions.insert(admission);
+    needs
 }
 
 /// Lets only tokens through that meet a [`Requirement`]. Stands behind [`Verify`], and answers as it does; without
@@ -295,11 +303,7 @@ where
                     let (request, service) = held.take().expect(TWICE);
                     match result {
                         Ok(admission) => {
-                            let needs = admission.response_needs();
-                            if let Some(used) = admission.used_proof() {
-                                request.extensions_mut().insert(used);
-                            }
-                            request.extensions_mut().insert(admission);
+                            let needs = let_in(&mut request.extensions_mut(), admission);
                             let future = service.call(request);
                             state.set(State::Calling { future, needs });
                         }

@@ -30,7 +30,7 @@ use crate::verified::VerifiedToken;
 #[derive(Clone)]
 pub struct Admission {
     caller: Caller,
-    /// What its request showed of the key of its token. In a box, since most tokens are bound to none.
+    /// What its request showed of the key of its token. `None` for most tokens, which are bound to none.
     proven: Option<Arc<Proven>>,
 }
 
@@ -47,11 +47,11 @@ impl Admission {
     }
 
     pub(crate) fn verified(token: VerifiedToken) -> Self {
-        Self::sent(token, None)
+        Self { caller: Caller::Verified(token), proven: None }
     }
 
-    pub(crate) fn sent(token: VerifiedToken, proven: Option<Proven>) -> Self {
-        Self { caller: Caller::Verified(token), proven: proven.map(Arc::new) }
+    pub(crate) fn proven(token: VerifiedToken, proven: Proven) -> Self {
+        Self { caller: Caller::Verified(token), proven: Some(Arc::new(proven)) }
     }
 
     /// The token. `None`: the request had none, and the policy allows that.
@@ -71,8 +71,8 @@ impl Admission {
         }
     }
 
-    /// For a layer: what it puts into the request's extensions as well, where it is there, so that a layer further in does not
-    /// take the request's proof for one that was used before.
+    /// For a layer: the proof that this request used, if it had one. A layer puts it into the request's extensions as well. Then a
+    /// layer further in does not take the proof for one that was used before.
     pub fn used_proof(&self) -> Option<UsedProof> {
         self.proven.as_ref().map(|proven| proven.used.clone())
     }
@@ -167,8 +167,11 @@ impl Admission {
         let error = error.into();
         observe::refused(&error, Some(&terms), caller, &context);
         let is_bound = self.token().is_some_and(VerifiedToken::is_bound);
-        let rejection = Rejection::told(error, Some(terms), &context);
-        if is_bound { Rejection { scheme: Scheme::Dpop, ..rejection } } else { rejection }
+        let mut rejection = Rejection::told(error, Some(terms), &context);
+        if is_bound {
+            rejection.scheme = Scheme::Dpop;
+        }
+        rejection
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "it is a reference, or the form alone")]
@@ -228,7 +231,9 @@ impl Rejection {
     fn told(error: Error, terms: Option<Arc<Terms>>, context: &impl RefusalContext) -> Self {
         let has_hook = terms.as_ref().is_some_and(|terms| terms.presentation.has_hook());
         let request = if has_hook { context.refused_request() } else { None };
-        let (form, scheme) = (context.form(), context.scheme());
+        let has_schemes = terms.as_ref().is_some_and(|terms| terms.presentation.has_schemes());
+        let scheme = if has_schemes { context.scheme() } else { Scheme::default() };
+        let form = context.form();
         let request = request.map(Box::new);
         Self { error, terms, form, scheme, request, clears: None, refusal: OnceLock::new() }
     }

@@ -8,7 +8,7 @@ use portcullis::dpop::{
     TargetPart,
 };
 use portcullis::policy::{PolicyFault, Verification};
-use portcullis::{Algorithm, Error, Policy, PolicyBuilder, UnixTime};
+use portcullis::{Algorithm, Error, Policy, PolicyBuilder, Readiness, UnixTime};
 use portcullis_testkit::{FixedClock, ProofBuilder, SigningKey, TestIssuer};
 use tempfile::TempDir;
 
@@ -420,9 +420,15 @@ fn a_policy_is_ready_once_a_proof_that_is_made_now_gets_in() {
     let service = Service::new(BASE);
     let (file, clock) = service.open();
     let (policy, token) = (file.policy(), service.token());
+    let readiness = Readiness::new(policy.clone());
     for (seconds, passes) in [(0, false), (10, false), (11, true)] {
         clock.set(NOW + seconds);
         assert_eq!(policy.is_ready(), passes, "{seconds}");
+        let reply = readiness.answer(&http::Request::new(()));
+        let body =
+            format!(r#"{{"ready":{passes},"keys":true,"revocation":true,"proofs":{passes}}}"#);
+        assert_eq!(core::str::from_utf8(reply.body()), Ok(&*body));
+        assert_eq!(reply.status(), if passes { 200 } else { 503 });
         let proof = service.proof(&token).claim("iat", NOW + seconds).mint();
         assert_eq!(ask(&policy, &token, &proof).is_ok(), passes, "{seconds}");
     }

@@ -204,7 +204,7 @@ fn no_error_and_no_rejection_shows_anything_of_the_token() {
         "too_old",
         "revoked",
         "revocation_unavailable",
-        // What is said of proofs, `nothing_that_a_proof_says_comes_back` sees.
+        // Of proofs: see `dpop`.
         "proof_missing",
         "bad_proof",
         "nonce_missing",

@@ -1,8 +1,9 @@
 //! Why a route of sessions did not do what was asked.
 use core::fmt;
+use core::time::Duration;
 
+use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
-use http::{HeaderValue, StatusCode};
 use portcullis::RequestView;
 use portcullis::dpop::DpopError;
 use portcullis::error::{CrossSiteError, SourceError};
@@ -82,7 +83,7 @@ impl SessionRouteError {
     }
 
     /// When to try again what is away.
-    fn retry_after(&self) -> HeaderValue {
+    fn retry_after(&self) -> Duration {
         let replays = match self {
             Self::Proof(DpopError::Unavailable(replays))
             | Self::Begin(BeginError::Unavailable(SessionsUnavailable::Replays(replays)))
@@ -91,7 +92,7 @@ impl SessionRouteError {
             }
             _ => None,
         };
-        replays.map_or(SOON, |time| HeaderValue::from(time.as_secs().max(1)))
+        replays.unwrap_or(SOON)
     }
 
     /// What a browser's script, or who reads over its shoulder, is told.
@@ -221,7 +222,7 @@ pub(super) fn as_asked<E>(reply: Reply<E>, request: &impl RequestView) -> Reply<
 }
 
 /// When to try again what is away: what a retry costs is one reading.
-const SOON: HeaderValue = HeaderValue::from_static("1");
+const SOON: Duration = Duration::from_secs(1);
 
 impl fmt::Display for SessionRouteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

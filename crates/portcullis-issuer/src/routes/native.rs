@@ -14,7 +14,7 @@ use super::error::SessionRouteError;
 use crate::refresh::RefreshToken;
 use crate::sessions::{
     BeginError, Begun, Login, LoginAttempt, RefreshError, RefreshRefusal, RefreshRequest, Session,
-    Sessions,
+    Sessions, SessionsUnavailable,
 };
 use crate::token::Minted;
 
@@ -42,7 +42,7 @@ const BODY: usize = 16 * 1024;
 /// | a scope that was not granted | 400 `invalid_scope`; the refresh token is as good as before |
 /// | a proof of a key (RFC 9449 §5) that does not hold or was used, or none where one is needed | 400 `invalid_dpop_proof`; the refresh token is as good as before, and no session ends |
 /// | a proof without a nonce that was given out lately, where [proofs](Self::dpop) need one | 400 `use_dpop_nonce` with the header `DPoP-Nonce`, and likewise |
-/// | something is away | 503 `temporarily_unavailable` with `Retry-After: 1`: the same request is right later, with a new proof |
+/// | something is away | 503 `temporarily_unavailable` with `Retry-After`: 1 s, or what the store of used proofs says. The same request is right then, with a new proof |
 /// | claims that cannot stand in a token | 500 `server_error` |
 ///
 /// Only the body is read: credentials in the query are none. There is no cross-site check, since nothing goes along that
@@ -95,12 +95,12 @@ impl NativeSessions {
     }
 
     /// Takes sessions that are bound to a key of their client (RFC 9449 §5): `Dpop::new(replays).at(issuer)` and so on, [made for a
-    /// token endpoint](portcullis::dpop::Dpop::for_token_endpoint). Its address is that of the issuer, or under which else clients
-    /// know these routes: what a proof's `htu` is compared with is that, and the path of the request.
+    /// token endpoint](portcullis::dpop::Dpop::for_token_endpoint). Its address is the issuer's, or that under which clients know
+    /// these routes. A proof's `htu` is compared with that address and the path of the request.
     ///
-    /// Where proofs are [required](portcullis::dpop::Dpop::required), no login without one is
-    /// [checked](Self::check_login), and no session goes on that is bound to no key. Else such sessions go on as before, without a
-    /// proof: with one they are refused, and the client logs in again.
+    /// Where proofs are [required](portcullis::dpop::Dpop::required), [`check_login`](Self::check_login) refuses a login without
+    /// one, and a session that is bound to no key does not go on. Elsewhere such a session goes on without a proof. With one it is
+    /// refused, and the client logs in again.
     ///
     /// If you do not call it: a header `DPoP` is not looked at, and a session that is bound to a key does not go on here.
     pub fn dpop(mut self, proofs: TokenEndpointProofs) -> Self {
@@ -169,9 +169,11 @@ impl NativeSessions {
         error: SessionRouteError,
         request: &impl RequestView,
     ) -> Reply<SessionRouteError> {
-        let is_about_proof = is_about_proof(&error);
+        let (_, code, _) = texts(&error);
+        // Another proof could help.
+        let takes_nonce = matches!(code, "use_dpop_nonce" | "invalid_dpop_proof");
         let reply = refuse(error, request);
-        let proofs = self.proofs.as_ref().filter(|_| is_about_proof);
+        let proofs = self.proofs.as_ref().filter(|_| takes_nonce);
         with_nonce(reply, proofs.and_then(|proofs| proofs.nonce(self.sessions.wall())).as_deref())
     }
 
@@ -205,8 +207,11 @@ impl NativeSessions {
         }
         let client = self.client(client, request)?;
         let token = required(token, "refresh_token")?;
-        // A signature is checked for nobody who has no token of ours, and the store is asked for nobody without a good proof.
-        let proof = if self.sessions.wrote(token) { self.check_proof(request)? } else { None };
+        // No signature is checked for who has no token of ours, and the store is not asked for who has a proof that does not hold.
+        let proof = match &self.proofs {
+            Some(_) if self.sessions.wrote(token) => self.check_proof(request)?,
+            Some(_) | None => None,
+        };
         let mut wanted = RefreshRequest::new(token, client);
         if let Some(proof) = &proof {
             wanted = wanted.proof(proof);
@@ -320,19 +325,6 @@ fn with_nonce(reply: Reply<SessionRouteError>, nonce: Option<&str>) -> Reply<Ses
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// Whether another proof could help, for which the client is told a nonce.
-fn is_about_proof(error: &SessionRouteError) -> bool {
-    use SessionRouteError as Error;
-    match error {
-        Error::Proof(DpopError::Unavailable(_)) => false,
-        Error::Proof(_) | Error::Begin(BeginError::Proof(_)) => true,
-        Error::Refresh(RefreshError::Refused(refusal)) => {
-            matches!(refusal, RefreshRefusal::Bound | RefreshRefusal::ProofReplayed)
-        }
-        _ => false,
-    }
-}
-
 fn read(request: &impl RequestView, body: &BoundedBody) -> Result<Form, SessionRouteError> {
     if request.method() != "POST" {
         return Err(SessionRouteError::Method);
@@ -439,7 +431,9 @@ fn texts(error: &SessionRouteError) -> (StatusCode, &'static str, &'static str) 
             "use_dpop_nonce",
             "The proof must have the nonce that the header DPoP-Nonce says.",
         ),
-        Error::Proof(DpopError::Unavailable(_)) => (
+        Error::Proof(DpopError::Unavailable(_))
+        | Error::Begin(BeginError::Unavailable(SessionsUnavailable::Replays(_)))
+        | Error::Refresh(RefreshError::Unavailable(SessionsUnavailable::Replays(_))) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
             "Proofs cannot be checked at the moment: try again with another one.",

@@ -19,10 +19,9 @@ impl KeyBinding {
         Self(thumbprint)
     }
 
-    /// The key of a proof. `None`: it has no thumbprint, which no proof that holds goes without.
-    pub(crate) fn of_proof(proof: &GoodProof) -> Option<Self> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(proof.thumbprint()).ok()?;
-        bytes.try_into().ok().map(Self)
+    /// The key of a proof.
+    pub(crate) fn of_proof(proof: &GoodProof) -> Self {
+        Self(*proof.thumbprint_bytes())
     }
 
     /// What a row says. `None`: it speaks of no such key.

@@ -171,7 +171,7 @@ pub enum RefreshRefusal {
     Client,
     /// Its session is bound to a key, and nobody showed that they have one.
     Bound,
-    /// Its session is bound to another key than that of the proof.
+    /// Its session is bound to another key than that of the proof, or in a way that only a later release knows.
     OtherKey,
     /// Its session is bound to no key, and a proof of one came along, or is [asked for](super::RefreshRequest::bound_only).
     Unbound,
@@ -224,7 +224,7 @@ impl fmt::Display for RefreshRefusal {
             Self::Unknown => f.write_str("its session is not there"),
             Self::Client => f.write_str("its session is of another client"),
             Self::Bound => f.write_str("its session is bound to a key, and no proof of one came along"),
-            Self::OtherKey => f.write_str("its session is bound to another key than that of the proof"),
+            Self::OtherKey => f.write_str("its session is bound to another key than that of the proof, or in a way that only a later release knows"),
             Self::Unbound => f.write_str(
                 "its session is bound to no key, and a proof of one came along or is asked for: the client has to log in with a proof",
             ),

@@ -16,7 +16,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use portcullis::dpop::{DpopError, GoodProof, ProofFault, ReplaysUnavailable, Spent};
+use portcullis::dpop::{DpopError, GoodProof, ReplaysUnavailable, Spent};
 use portcullis::revocation::EnforcedRevocations;
 use portcullis::{Revocable, Revocations, UnixTime};
 
@@ -566,11 +566,7 @@ impl Inner {
             scopes: login.scopes,
             label: login.label,
         };
-        let key = login.proof.as_ref().map(|proof| {
-            // Which a proof that holds has.
-            KeyBinding::of_proof(proof).ok_or(DpopError::Proof(ProofFault::KeyMissing))
-        });
-        let key = key.transpose().map_err(BeginError::Proof)?;
+        let key = login.proof.as_ref().map(KeyBinding::of_proof);
         let unavailable = SessionsUnavailable::from;
         let secret = RefreshSecret::random().map_err(unavailable)?;
         let ends_at = now.after(lifetime.end);

@@ -188,10 +188,7 @@ impl Inner {
         if row.client != request.client {
             return refused(RefreshRefusal::Client);
         }
-        let shown = match request.proof.map(KeyBinding::of_proof) {
-            Some(None) => return refused(RefreshRefusal::OtherKey),
-            shown => shown.flatten(),
-        };
+        let shown = request.proof.map(KeyBinding::of_proof);
         hear(row.binding.as_deref(), shown.as_ref(), request.must_be_bound)
             .map_err(|why| RefreshError::Refused(why.into()))?;
         // Before the rule: it ends sessions, and whoever read token and proof in a log is not heard.

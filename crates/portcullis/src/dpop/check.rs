@@ -7,10 +7,11 @@ use super::error::{DpopError, ProofFault};
 use super::known::{Known, KnownKey, KnownSender};
 use super::nonces::{Nonce, Taken};
 use super::proof::{ProofClaims, UnverifiedProof};
-use super::replays::{Holder, MadeWith, ProofUse, ProofUseOf, Spent, SpentAnswer};
+use super::replays::{Holder, MadeWith, ProofUse, Spent, SpentAnswer};
 use super::settings::DpopRules;
-use super::target::NormalPath;
+use super::target::{NormalPath, Target, TargetPart};
 use crate::request::{RequestView, UsedProof};
+use crate::signature::sha256_of;
 use crate::time::UnixTime;
 use crate::token::{Binding, SignatureBuffer};
 
@@ -128,7 +129,8 @@ impl DpopRules {
         if used.is_some_and(|used| used.store == self.store) {
             return Ok(Checked::Proven(proven));
         }
-        match self.spend(&proof, known.holder, timely) {
+        let thumbprint = proof.key.thumbprint().unwrap_or_default();
+        match self.spend(thumbprint, &proof.claims.id, known.holder, timely) {
             Spent::Fresh => Ok(Checked::Proven(proven)),
             Spent::Seen => Err(DpopError::Replayed),
             Spent::Unavailable(unavailable) => Err(DpopError::Unavailable(unavailable)),
@@ -136,7 +138,7 @@ impl DpopRules {
         }
     }
 
-    /// The same but for whether the proof was used before, and uses nothing: for explanations.
+    /// As [`check`](Self::check), for explanations. It does not ask whether the proof was used, and uses none.
     #[cfg(feature = "explain")]
     pub(crate) fn check_unused(
         &self,
@@ -236,13 +238,27 @@ impl DpopRules {
         }
         let path = path.ok_or(DpopError::RequestTarget)?;
         let path = NormalPath::read(path).map_err(|_| DpopError::RequestTarget)?;
-        let mut differences =
-            self.targets.iter().map(|base| base.differs_from(&claims.target, &path));
-        if differences.clone().any(|difference| difference.is_none()) {
-            return Ok(());
+        self.match_target(&claims.target, &path).map_err(|differs| DpopError::Target { differs })
+    }
+
+    /// Whether a claimed address is one of the service with this path. If it is none: in what it differs from the first.
+    pub(super) fn match_target(
+        &self,
+        claimed: &Target,
+        path: &NormalPath,
+    ) -> Result<(), TargetPart> {
+        let mut first = None;
+        for base in &self.targets {
+            let Some(part) = base.differs_from(claimed, path) else { return Ok(()) };
+            first = first.or(Some(part));
         }
-        let differs = differences.next().flatten();
-        Err(differs.map_or(DpopError::RequestTarget, |differs| DpopError::Target { differs }))
+        // There is one: `compile` asks for it.
+        Err(first.unwrap_or(TargetPart::Host))
+    }
+
+    /// Whether a proof that was made then is neither too old nor too far ahead.
+    pub(crate) fn is_in_window(&self, issued_at: UnixTime, now: UnixTime) -> bool {
+        now <= issued_at.saturating_add(self.past) && issued_at <= now.saturating_add(self.future)
     }
 
     /// Whether it was made lately, and from when on it cannot be used again. With it, the nonce for the next proof.
@@ -251,24 +267,25 @@ impl DpopRules {
         claims: &ProofClaims,
         now: UnixTime,
     ) -> Result<(Timely, Option<Nonce>), DpopError> {
+        let issued_at = claims.issued_at;
         let (timely, next_nonce) = match &self.nonces {
             Some(nonces) => {
                 let taken = nonces.take(claims.nonce.as_ref(), now).map_err(DpopError::Nonce)?;
                 let (Taken { until, next }, epoch) = taken;
-                (Timely { now, until, made_with: MadeWith::Nonce { epoch } }, next)
+                (Timely { now, issued_at, until, made_with: MadeWith::Nonce { epoch } }, next)
             }
             None => {
-                let age = now.0.saturating_sub(claims.issued_at.0);
-                if age > seconds(self.past) || age < -seconds(self.future) {
+                if !self.is_in_window(issued_at, now) {
+                    let age = now.0.saturating_sub(issued_at.0);
                     return Err(DpopError::Window { age, past: self.past, future: self.future });
                 }
                 let since = UnixTime(self.since.load(Ordering::Relaxed));
-                if claims.issued_at <= since.saturating_add(self.future) {
+                if issued_at <= since.saturating_add(self.future) {
                     return Err(DpopError::Replayed);
                 }
                 // In the last second of the window, it is still taken.
-                let until = claims.issued_at.saturating_add(self.past + Duration::from_secs(1));
-                (Timely { now, until, made_with: MadeWith::Clock }, None)
+                let until = issued_at.saturating_add(self.past + Duration::from_secs(1));
+                (Timely { now, issued_at, until, made_with: MadeWith::Clock }, None)
             }
         };
         let is_early = claims.not_before.is_some_and(|from| now.saturating_add(self.future) < from);
@@ -278,19 +295,24 @@ impl DpopRules {
         Ok((timely, next_nonce))
     }
 
-    fn spend(&self, proof: &UnverifiedProof<'_>, holder: Holder, timely: Timely) -> Spent {
-        let Timely { now, until, made_with } = timely;
-        self.replays.spend(&ProofUse::new(&ProofUseOf {
-            purpose: self.purpose.name(),
-            thumbprint: proof.key.thumbprint().unwrap_or_default(),
-            id: &proof.claims.id,
+    /// Uses a proof of the key with this thumbprint.
+    pub(super) fn spend(
+        &self,
+        thumbprint: &str,
+        id: &str,
+        holder: Holder,
+        timely: Timely,
+    ) -> Spent {
+        let Timely { now, issued_at, until, made_with } = timely;
+        self.replays.spend(&ProofUse {
+            digest: sha256_of(&[self.purpose.name(), thumbprint, id]),
             holder,
-            issued_at: proof.claims.issued_at,
+            issued_at,
             ahead: self.future,
             made_with,
             until,
             now,
-        }))
+        })
     }
 }
 
@@ -298,13 +320,11 @@ impl DpopRules {
 #[derive(Clone, Copy)]
 pub(super) struct Timely {
     pub(super) now: UnixTime,
+    /// By its client's clock.
+    pub(super) issued_at: UnixTime,
     /// From then on, it cannot be used again.
     pub(super) until: UnixTime,
     pub(super) made_with: MadeWith,
-}
-
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -319,7 +339,7 @@ mod tests {
 
     use super::*;
     use crate::dpop::settings::Purpose;
-    use crate::dpop::{Dpop, GoodProof, InProcessReplays, NonceFault, Nonces, TargetPart};
+    use crate::dpop::{Dpop, DpopFault, GoodProof, InProcessReplays, NonceFault, Nonces};
     use crate::signature::sha256;
 
     const NOW: i64 = 1_800_000_000;
@@ -803,6 +823,19 @@ mod tests {
         let faults = dpop.compile(Purpose::Resource).err().expect("refused");
         let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 6, "{told:#?}");
+        let at = |count: usize| {
+            let dpop = Dpop::new(InProcessReplays::new());
+            (0..count).fold(dpop, |dpop, at| dpop.at(format!("https://{at}.example")))
+        };
+        let faults = |dpop: Dpop| dpop.compile(Purpose::Resource).err().unwrap_or_default();
+        assert_eq!(faults(at(16)), []);
+        assert_eq!(faults(at(17)), [DpopFault::Bases { found: 17 }]);
+        let [five, more] = [300, 301].map(Duration::from_secs);
+        assert_eq!(faults(at(1).window(five, five)), []);
+        for (past, future) in [(more, five), (five, more), (Duration::ZERO, five)] {
+            let fault = DpopFault::Window { past, future };
+            assert_eq!(faults(at(1).window(past, future)), [fault]);
+        }
         let none =
             Dpop::new(InProcessReplays::new()).compile(Purpose::Resource).err().expect("refused");
         assert!(none[0].to_string().contains(".at(\"https://api.example\")"), "{none:?}");

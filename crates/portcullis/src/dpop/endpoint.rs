@@ -3,10 +3,11 @@ use core::fmt;
 use std::sync::Arc;
 
 use super::check::{ProofText, Timely};
-use super::error::DpopError;
+use super::error::{DpopError, ProofFault};
 use super::nonces::Nonce;
-use super::replays::{Holder, ProofUse, ProofUseOf, Replays, Spent};
+use super::replays::{Holder, Spent};
 use super::settings::DpopRules;
+use crate::keys::VerificationKey;
 use crate::request::RequestView;
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
@@ -45,10 +46,12 @@ impl TokenEndpointProofs {
         if !proof.is_signed() {
             return Err(DpopError::Signature);
         }
+        let key = Arc::clone(&proof.key);
+        let thumbprint = key.thumbprint_bytes().ok_or(DpopError::Proof(ProofFault::KeyMissing))?;
         Ok(Some(GoodProof {
-            thumbprint: proof.key.thumbprint().unwrap_or_default().into(),
+            key,
+            thumbprint,
             id: proof.claims.id,
-            issued_at: proof.claims.issued_at,
             timely,
             next_nonce,
             rules: Arc::clone(&self.0),
@@ -93,9 +96,9 @@ impl fmt::Debug for TokenEndpointProofs {
 /// A proof that holds, and is not used yet.
 #[must_use = "a proof that is not spent can be used again"]
 pub struct GoodProof {
-    thumbprint: Box<str>,
+    key: Arc<VerificationKey>,
+    thumbprint: [u8; 32],
     id: String,
-    issued_at: UnixTime,
     timely: Timely,
     next_nonce: Option<Nonce>,
     rules: Arc<DpopRules>,
@@ -104,6 +107,11 @@ pub struct GoodProof {
 impl GoodProof {
     /// The thumbprint of its key (RFC 7638), for the claim `cnf.jkt` of a token (RFC 9449 §6.1).
     pub fn thumbprint(&self) -> &str {
+        self.key.thumbprint().unwrap_or_default()
+    }
+
+    /// The same, not encoded.
+    pub fn thumbprint_bytes(&self) -> &[u8; 32] {
         &self.thumbprint
     }
 
@@ -115,22 +123,11 @@ impl GoodProof {
     /// Uses it. `holder` is whose it is, for a share of the room: a session, a subject. `now` is the time of the clock that it was
     /// checked with: what is too old by then may have been used and forgotten, and is answered with [`Seen`](Spent::Seen).
     pub fn spend(&self, issuer: &str, holder: &str, now: UnixTime) -> Spent {
-        let Timely { now: checked_at, until, made_with } = self.timely;
-        let now = now.max(checked_at);
-        if now >= until {
+        let timely = Timely { now: now.max(self.timely.now), ..self.timely };
+        if timely.now >= timely.until {
             return Spent::Seen;
         }
-        self.rules.replays.spend(&ProofUse::new(&ProofUseOf {
-            purpose: self.rules.purpose.name(),
-            thumbprint: &self.thumbprint,
-            id: &self.id,
-            holder: Holder::new(issuer, holder),
-            issued_at: self.issued_at,
-            ahead: self.rules.future,
-            made_with,
-            until,
-            now,
-        }))
+        self.rules.spend(self.thumbprint(), &self.id, Holder::new(issuer, holder), timely)
     }
 }
 

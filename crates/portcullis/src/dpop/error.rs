@@ -120,7 +120,7 @@ pub enum DpopError {
     NotBound,
     /// The token is bound to no key, and a proof came with it.
     ProofBesideBearer,
-    /// The token is bound to no key, and the policy requires that.
+    /// The token is bound to no key, and the policy takes only tokens that are.
     BindingRequired,
 }
 
@@ -194,7 +194,7 @@ pub struct ReplaysUnavailable {
 impl fmt::Display for DpopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ProofMissing => f.write_str("the token is bound to a key, and the request has no `DPoP` header"),
+            Self::ProofMissing => f.write_str("a proof of a key is needed here, and the request has no `DPoP` header"),
             Self::SeveralProofs => f.write_str("the request has several `DPoP` headers"),
             Self::Proof(fault) => write!(f, "the header `DPoP` is not a proof: {fault}"),
             Self::Method => f.write_str("the proof is for another method (`htm`)"),
@@ -228,7 +228,7 @@ impl fmt::Display for DpopError {
             ),
             Self::NotBound => f.write_str("the token came with the scheme `DPoP`, and is bound to no key"),
             Self::ProofBesideBearer => f.write_str("the token is bound to no key, and a proof came with it"),
-            Self::BindingRequired => f.write_str("the token is bound to no key, and the policy requires that"),
+            Self::BindingRequired => f.write_str("the token is bound to no key, and the policy takes only tokens that are"),
         }
     }
 }

@@ -38,11 +38,7 @@ impl DpopRules {
         let path = path.and_then(|path| NormalPath::read(path).ok());
         let differs = match &path {
             None => Some(TargetPart::Path),
-            Some(path) => {
-                let mut all = self.targets.iter().map(|base| base.differs_from(&target, path));
-                let first = all.clone().next().flatten();
-                first.filter(|_| all.all(|one| one.is_some()))
-            }
+            Some(path) => self.match_target(&target, path).err(),
         };
         Ok((target.to_string(), differs))
     }

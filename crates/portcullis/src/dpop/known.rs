@@ -52,8 +52,10 @@ impl Known {
     /// The key of a good proof, for the next one. Of a client that writes its header in several ways, the first is remembered.
     pub(super) fn remember(&self, proof: &UnverifiedProof<'_>) {
         let is_small = proof.key.algorithm().family() != Family::Rsa;
-        if let Some(header) = proof.new_header.as_ref().filter(|header| header.len() <= MAX_HEADER)
+        if self.key.get().is_none()
             && is_small
+            && let Some(header) =
+                proof.new_header.as_ref().filter(|header| header.len() <= MAX_HEADER)
         {
             let (header, key) = (header.clone(), Arc::clone(&proof.key));
             let _ = self.key.set(KnownKey { header, key });

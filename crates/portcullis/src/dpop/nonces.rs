@@ -269,9 +269,12 @@ mod tests {
         }
         // An instance whose clock is behind.
         assert!(take(-1).is_ok());
-        for (seconds, fault) in
-            [(120, NonceFault::Old), (3600, NonceFault::Old), (86_400, NonceFault::Foreign)]
-        {
+        for (seconds, fault) in [
+            (120, NonceFault::Old),
+            (3600, NonceFault::Old),
+            (3660, NonceFault::Foreign),
+            (86_400, NonceFault::Foreign),
+        ] {
             assert_eq!(take(seconds), Err(fault), "{seconds}");
         }
         // One of two steps ahead was given out by nobody.

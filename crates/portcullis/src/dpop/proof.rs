@@ -410,6 +410,7 @@ mod tests {
                 let expected = ProofFault::Key(Box::new(KeyFault::ModulusSize { bits }));
                 assert_eq!(of(alg, rsa(bytes)), Some(expected), "{alg} {bits}");
             }
+            assert_eq!(of(alg, rsa(512)), None);
             assert_eq!(of(alg, rsa(513)), Some(ProofFault::KeyCost));
             let mut exponent = rsa(256);
             exponent["e"] = json!(encode(&[3, 0, 1]));

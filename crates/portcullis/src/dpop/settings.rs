@@ -371,7 +371,7 @@ impl fmt::Display for DpopFault {
             }
             Self::Window { past, future } => write!(
                 f,
-                "DPoP takes proofs that are up to {past:?} old and {future:?} ahead: more than nothing, and at most {MAX_WINDOW:?} each, is accepted"
+                "DPoP takes proofs that are up to {past:?} old and {future:?} ahead. How old must be more than nothing, and each is at most {MAX_WINDOW:?}"
             ),
         }
     }

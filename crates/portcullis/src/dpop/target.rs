@@ -48,7 +48,9 @@ impl fmt::Display for TargetFault {
             Self::Percent => "a `%` in it is not followed by two hexadecimal digits",
             Self::DotSegment => "a segment of its path is `.` or `..`",
             Self::Query => "it has a query or a fragment",
-            Self::Plain => "it is `http://`, which is for `localhost` alone",
+            Self::Plain => {
+                "it is `http://`, and its host is neither `localhost` nor a loopback address"
+            }
         })
     }
 }

@@ -242,8 +242,7 @@ impl Look<'_> {
         let (needs, met) = if self.rules.nonces.is_some() {
             ("a time, for which the nonce stands in".to_owned(), issued_at.is_some())
         } else {
-            let oldest = UnixTime(now.0.saturating_sub(seconds(past)));
-            let is_timely = |at: UnixTime| oldest <= at && at <= now.saturating_add(future);
+            let is_timely = |at: UnixTime| self.rules.is_in_window(at, now);
             let needs =
                 format!("at most {} ago, and at most {} ahead", InWords(past), InWords(future));
             (needs, issued_at.is_some_and(is_timely))
@@ -341,8 +340,4 @@ fn encoded(bytes: &[u8]) -> String {
 
 fn time_of(value: &Value) -> Option<UnixTime> {
     if value.is_number() { numeric_date(&value.to_string()) } else { None }
-}
-
-fn seconds(duration: core::time::Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

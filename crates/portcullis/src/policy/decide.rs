@@ -29,11 +29,12 @@ impl ActivePolicy<'_> {
                 Verification::Done(decided)
             }
             Err((undecided, presented)) => {
-                let request = Waiting {
-                    request: WaitingRequest::of(request),
-                    sent: Sent::of(request, presented.is_dpop).into_owned(),
-                };
-                self.wait(undecided, &presented, request, stopwatch)
+                let is_asked_later =
+                    matches!(undecided, Undecided::Token(_)) && self.verifier.rules.dpop.is_some();
+                let sent = || Sent::of(request, presented.is_dpop).into_owned();
+                let sent = is_asked_later.then(sent);
+                let waiting = Waiting { request: WaitingRequest::of(request), sent };
+                self.wait(undecided, &presented, waiting, stopwatch)
             }
         }
     }
@@ -65,13 +66,12 @@ impl ActivePolicy<'_> {
         };
         let rules = &self.verifier.rules;
         let now = rules.terms.clock.now();
-        let sent = || Sent::of(request, presented.is_dpop);
+        let sent = || Some(Sent::of(request, presented.is_dpop));
         let attempt = verify::verify(self.verifier, presented.token, now, KeyLookup::Allowed)
             .and_then(|token| Ok(token.sent(rules, presented.token, sent, now)?));
         match attempt {
-            Ok(OfSender::Holds(token, proven)) => Ok(Ok(Admission::sent(token, proven))),
-            Ok(OfSender::NeedsFreshProof(token, proven, answer)) => {
-                let admission = Admission::sent(token, Some(proven));
+            Ok(OfSender::Holds(admission)) => Ok(Ok(admission)),
+            Ok(OfSender::NeedsFreshProof(admission, answer)) => {
                 Err((Undecided::Proof(admission, answer), presented))
             }
             Err(Incomplete::Rejected(error)) => Ok(self.refuse(error, presented.cookie, &request)),
@@ -170,14 +170,15 @@ enum Undecided {
 /// What a request leaves for those who wait.
 struct Waiting {
     request: WaitingRequest,
-    sent: Sent<'static>,
+    /// Where a policy that takes proofs has not asked for it yet.
+    sent: Option<Sent<'static>>,
 }
 
 async fn decide_later(
     verifier: &Arc<Verifier>,
     text: &[u8],
     undecided: Undecided,
-    sent: Sent<'static>,
+    sent: Option<Sent<'static>>,
 ) -> Result<Admission, Error> {
     let (admission, answer) = match undecided {
         Undecided::Proof(admission, answer) => (admission, answer),
@@ -185,10 +186,8 @@ async fn decide_later(
             let token = verify::resume(verifier, text, incomplete).await?;
             let rules = &verifier.rules;
             match token.sent(rules, text, || sent, rules.terms.clock.now())? {
-                OfSender::Holds(token, proven) => return Ok(Admission::sent(token, proven)),
-                OfSender::NeedsFreshProof(token, proven, answer) => {
-                    (Admission::sent(token, Some(proven)), answer)
-                }
+                OfSender::Holds(admission) => return Ok(admission),
+                OfSender::NeedsFreshProof(admission, answer) => (admission, answer),
             }
         }
     };

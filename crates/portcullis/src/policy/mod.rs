@@ -124,7 +124,8 @@ impl Policy {
     }
 
     /// Decides about a request without ever waiting, for where nothing can be awaited: keys and revocations
-    /// that would have to be waited for count as unavailable.
+    /// that would have to be waited for count as unavailable. So does a store of used [proofs](crate::dpop) that answers later, such
+    /// as Redis, and the proof is used all the same: take [`verify`](Self::verify) there.
     ///
     /// Keys from an address are fetched in the background all the same: await `Policy::keys_ready` before requests
     /// come, or the first ones are refused.
@@ -251,8 +252,8 @@ impl Policy {
         self.rules().issuers.known_remotes().iter().for_each(|keys| drop(keys.want()));
     }
 
-    /// Whether it can decide about tokens now: there are keys of every issuer that is named, and every
-    /// revocation source can tell, and so can the store of used [proofs](crate::dpop). For a readiness probe. Issuers that are made on demand do not
+    /// Whether it can decide about tokens now: there are keys of every issuer that is named, every revocation source can tell, and
+    /// the store of used [proofs](crate::dpop) can. For a readiness probe. Issuers that are made on demand do not
     /// count: one tenant's trouble is not the service's. [`Readiness`](crate::Readiness) is a route for it.
     pub fn is_ready(&self) -> bool {
         let rules = self.rules();

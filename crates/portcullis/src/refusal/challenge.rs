@@ -5,6 +5,7 @@ use super::Presentation;
 use super::rows::{Challenge, Row};
 use crate::error::Forbidden;
 use crate::request::RequestView;
+use crate::source::credentials;
 
 /// With which scheme a token is sent.
 #[expect(unnameable_types, reason = "it stands in a method that nobody calls")]
@@ -21,9 +22,7 @@ impl Scheme {
     /// The scheme of a request's credentials.
     pub(super) fn of(request: &impl RequestView) -> Self {
         let mut values = request.header("authorization");
-        let is_dpop = values.any(|value| {
-            value.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"DPoP "))
-        });
+        let is_dpop = values.any(|value| credentials(value, b"DPoP").is_some());
         if is_dpop { Self::Dpop } else { Self::Bearer }
     }
 

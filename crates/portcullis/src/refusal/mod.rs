@@ -62,7 +62,7 @@ pub struct Presentation {
     scopes: Setting<Vec<String>>,
     pub(crate) without_details: bool,
     hook: Setting<Shared<Hook>>,
-    /// Those of proofs, where the policy takes any.
+    /// The proofs that challenges ask for.
     proofs: Option<AskedProofs>,
 }
 
@@ -144,8 +144,16 @@ impl Presentation {
 
     /// Says what `other` says.
     pub(crate) fn add(&mut self, voice: Voice, other: Self) {
-        let Self { realm, resource_metadata, problem_base, scopes, without_details, hook, .. } =
-            other;
+        let Self {
+            realm,
+            resource_metadata,
+            problem_base,
+            scopes,
+            without_details,
+            hook,
+            // Which `compile` sets.
+            proofs: _,
+        } = other;
         self.realm.add(voice, realm);
         self.resource_metadata.add(voice, resource_metadata);
         self.problem_base.add(voice, problem_base);
@@ -190,7 +198,9 @@ impl Presentation {
         self.proofs = proofs;
         let write = |used| Box::new(Answer::ALL.map(|answer| self.write(used, answer.row())));
         let answers = write(Scheme::Bearer);
-        let to_dpop = self.proofs.is_some().then(|| write(Scheme::Dpop));
+        // Where nobody gets in without, all answers are for that scheme.
+        let has_schemes = self.proofs.as_ref().is_some_and(|proofs| !proofs.are_required);
+        let to_dpop = has_schemes.then(|| write(Scheme::Dpop));
         CompiledPresentation { answers, to_dpop, settings: self }
     }
 
@@ -206,9 +216,9 @@ impl Presentation {
         RejectionResponse { status: row.status, headers, body }
     }
 
-    /// A line for each scheme: who splits at commas reads both. `Bearer` comes first, but where a nonce is asked for:
-    /// requests-oauth2client of Python and the client of the AT Protocol look for that at the beginning of the joined
-    /// lines alone. In any other refusal that begins with `DPoP`, the former would miss a nonce and throw.
+    /// Each scheme has a line of its own: who splits at commas reads both. `Bearer` comes first. If a nonce is asked for, `DPoP`
+    /// does: requests-oauth2client of Python and the client of the AT Protocol look for that only at the start of the joined
+    /// lines. At any other refusal that begins with `DPoP`, the former misses a nonce and throws.
     fn write_challenges(
         &self,
         headers: &mut HeaderMap,
@@ -217,7 +227,7 @@ impl Presentation {
         forbidden: Option<&Forbidden>,
     ) {
         let (schemes, used) = match &self.proofs {
-            None => (&[Scheme::Bearer][..], used),
+            None => (&[Scheme::Bearer][..], Scheme::Bearer),
             // With the other one nobody gets in.
             Some(proofs) if proofs.are_required => (&[Scheme::Dpop][..], Scheme::Dpop),
             Some(_) if row.challenge == Challenge::USE_NONCE => {
@@ -251,7 +261,7 @@ impl fmt::Debug for Presentation {
 /// The proofs that a policy takes, as challenges tell it.
 #[derive(Clone)]
 pub(crate) struct AskedProofs {
-    /// Those of proofs, with a space in between.
+    /// Their names, with spaces between.
     pub(crate) algorithms: String,
     /// Nobody gets in without.
     pub(crate) are_required: bool,
@@ -269,6 +279,11 @@ impl CompiledPresentation {
     #[cfg(feature = "explain")]
     pub(crate) fn settings(&self) -> &Presentation {
         &self.settings
+    }
+
+    /// Whether an answer goes by the scheme with which a token came.
+    pub(crate) fn has_schemes(&self) -> bool {
+        self.to_dpop.is_some()
     }
 
     /// Whether somebody wants to see the request that is turned away.
@@ -291,7 +306,6 @@ impl CompiledPresentation {
         let to_dpop = self.to_dpop.as_ref().filter(|_| used == Scheme::Dpop);
         let mut refusal = to_dpop.unwrap_or(&self.answers)[answer as usize].clone();
         if let Error::Forbidden(forbidden) = error {
-            let used = if to_dpop.is_some() { used } else { Scheme::Bearer };
             let headers = &mut refusal.headers;
             self.settings.write_challenges(headers, used, answer.row(), Some(forbidden));
         }

@@ -11,7 +11,7 @@ use super::reply::Reply;
 use crate::admission::{Admission, Rejection};
 use crate::authorize::Requirement;
 use crate::policy::Policy;
-use crate::refusal::{self, RETRY, Texts};
+use crate::refusal::{RETRY, Texts};
 use crate::request::RequestView;
 use crate::revocation::{Revocable, Revocation, RevocationStats, Revocations, RevokeError, Writer};
 
@@ -240,11 +240,9 @@ impl Administrator {
         let reply = match &error {
             AdminError::Method => reply.allowing("GET, HEAD, POST"),
             AdminError::Revoke(RevokeError::Full { .. } | RevokeError::ShareUsedUp { .. }) => {
-                reply.retry_after(refusal::retry_after(FULL))
+                reply.retry_after(FULL)
             }
-            AdminError::Revoke(RevokeError::Store(_)) => {
-                reply.retry_after(refusal::retry_after(RETRY))
-            }
+            AdminError::Revoke(RevokeError::Store(_)) => reply.retry_after(RETRY),
             _ => reply,
         };
         reply.because(error)

@@ -1,3 +1,5 @@
+use core::time::Duration;
+
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -49,7 +51,7 @@ impl PublicDocument {
         match request.method() {
             // Scripts may know that it is not for good.
             "GET" | "HEAD" => Reply::new(StatusCode::SERVICE_UNAVAILABLE)
-                .retry_after(HeaderValue::from_static("1"))
+                .retry_after(Duration::from_secs(1))
                 .with_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*")
                 .because(error),
             _ => Self::new("", "").answer(request),

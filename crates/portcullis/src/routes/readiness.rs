@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::reply::Reply;
 use crate::policy::Policy;
-use crate::refusal::{self, RETRY};
+use crate::refusal::RETRY;
 use crate::request::RequestView;
 
 /// The route of a readiness probe: whether a policy can decide about tokens now.
@@ -73,7 +73,7 @@ impl Readiness {
         self.policy.want_keys();
         Reply::new(StatusCode::SERVICE_UNAVAILABLE)
             .with_body("application/json", body)
-            .retry_after(refusal::retry_after(RETRY))
+            .retry_after(RETRY)
             .because(state)
     }
 }

@@ -1,8 +1,11 @@
 use core::fmt;
+use core::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::refusal;
 
 /// What a route answers, in no framework's types.
 #[derive(Clone)]
@@ -67,10 +70,10 @@ impl<E> Reply<E> {
         self
     }
 
-    /// When to try again (RFC 9110 §10.2.3), such as `1`: in a second.
+    /// When to try again (RFC 9110 §10.2.3): after so many whole seconds, rounded up, and at least one.
     #[must_use]
-    pub fn retry_after(mut self, seconds: HeaderValue) -> Self {
-        self.headers.insert(RETRY_AFTER, seconds);
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.headers.insert(RETRY_AFTER, refusal::retry_after(wait));
         self
     }
 

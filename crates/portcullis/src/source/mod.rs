@@ -209,9 +209,9 @@ pub(crate) fn find<'r>(
         match &source.0 {
             Kind::Bearer => {
                 let presented = |value| {
-                    let bearer = credentials(value, "Bearer").map(Presented::of);
+                    let bearer = credentials(value, b"Bearer").map(Presented::of);
                     bearer.or_else(|| {
-                        let token = credentials(value, "DPoP").filter(|_| takes_dpop)?;
+                        let token = credentials(value, b"DPoP").filter(|_| takes_dpop)?;
                         Some(Presented { is_dpop: true, ..Presented::of(token) })
                     })
                 };
@@ -288,9 +288,12 @@ impl<'r> Single<'r> {
 }
 
 /// RFC 9110 §11.4: a scheme, and after at least one space its credentials.
-fn credentials<'r>(value: &'r [u8], scheme: &str) -> Option<&'r [u8]> {
-    let (own, credentials) = value.split_at_checked(scheme.len())?;
-    let is_scheme = own.eq_ignore_ascii_case(scheme.as_bytes()) && credentials.starts_with(b" ");
+pub(crate) fn credentials<'r, const N: usize>(
+    value: &'r [u8],
+    scheme: &[u8; N],
+) -> Option<&'r [u8]> {
+    let (own, credentials) = value.split_first_chunk::<N>()?;
+    let is_scheme = own.eq_ignore_ascii_case(scheme) && credentials.starts_with(b" ");
     is_scheme.then(|| credentials.trim_ascii())
 }
 

@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::ResponseBody;
+use super::service::let_in;
 use crate::admission::Rejection;
 use crate::response::ResponseNeeds;
 use crate::verify::VerifyFuture;
@@ -88,11 +89,7 @@ where
                     match ready!(Pin::new(waiting).poll(context)) {
                         Ok(admission) => {
                             let Held { mut request, mut inner, .. } = *held.take().expect(TWICE);
-                            let needs = admission.response_needs();
-                            if let Some(used) = admission.used_proof() {
-                                request.extensions_mut().insert(used);
-                            }
-                            request.extensions_mut().insert(admission);
+                            let needs = let_in(request.extensions_mut(), admission);
                             let future = inner.call(request);
                             state.set(State::Calling { future, needs });
                         }

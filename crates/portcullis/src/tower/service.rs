@@ -1,7 +1,7 @@
 use core::mem;
 use core::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use tower_service::Service;
 
 use super::{ResponseBody, ResponseFuture};
@@ -46,11 +46,7 @@ impl<S> Verify<S> {
         }
         match check(&self.policy, &request) {
             Verification::Done(Ok(admission)) => {
-                let needs = admission.response_needs();
-                if let Some(used) = admission.used_proof() {
-                    request.extensions_mut().insert(used);
-                }
-                request.extensions_mut().insert(admission);
+                let needs = let_in(request.extensions_mut(), admission);
                 ResponseFuture::calling(self.inner.call(request), needs)
             }
             Verification::Done(Err(rejection)) => ResponseFuture::refused(rejection),
@@ -62,6 +58,16 @@ impl<S> Verify<S> {
             }
         }
     }
+}
+
+/// Puts into a request what says who is let in, and says what its response needs.
+pub(super) fn let_in(extensions: &mut Extensions, admission: Admission) -> ResponseNeeds {
+    let needs = admission.response_needs();
+    if let Some(used) = admission.used_proof() {
+        extensions.insert(used);
+    }
+    extensions.insert(admission);
+    needs
 }
 
 impl<S, B, R> Service<Request<B>> for Verify<S>

@@ -1,6 +1,6 @@
 //! Tokens whose connections live on.
 use super::keys::{look_up, resolve_issuer};
-use super::sender::check_binding;
+use super::sender::check_unbound;
 use super::wait::{Incomplete, KeyLookup, Pending, after_keys};
 use super::{check_revocable, find_issuer};
 use crate::claims;
@@ -58,7 +58,7 @@ pub(super) fn check_again(
         Err(_) => return Err(look_up(trusted, &query, lookup, KeyError::Withdrawn)),
     }
     claims::check_anew(token, &trusted.rules, now)?;
-    check_binding(rules, token)?;
+    check_unbound(rules, token)?;
     check_revocable(rules, token)?;
     issuer.mark_verified();
     Ok(())

@@ -1,48 +1,52 @@
 //! Whether who sent a token may use it: the last thing that is asked.
-use crate::dpop::{Checked, DpopError, OfToken, Proven, Sent, SpentAnswer};
+use crate::admission::Admission;
+use crate::dpop::{Checked, DpopError, OfToken, Sent, SpentAnswer};
 use crate::error::Error;
 use crate::time::UnixTime;
-use crate::token::Binding;
 use crate::verified::VerifiedToken;
 use crate::verifier::Rules;
 
-/// A token that holds, whoever sent it. What it takes besides to let it in, is said here alone.
+/// A token that verified, whoever sent it. Whether its sender may use it, is decided here alone.
 pub(crate) struct AnySender(pub(super) VerifiedToken);
 
 /// What becomes of it.
 pub(crate) enum OfSender {
-    /// Who sent it may use it, and perhaps showed a key.
-    Holds(VerifiedToken, Option<Proven>),
+    /// Who sent it may use it.
+    Holds(Admission),
     /// The same, if the proof that came with it is fresh.
-    NeedsFreshProof(VerifiedToken, Proven, SpentAnswer),
+    NeedsFreshProof(Admission, SpentAnswer),
 }
 
 impl AnySender {
     /// Lets it in without a request. One that is bound to a key has no proof then.
+    #[inline]
     pub(crate) fn alone(self, rules: &Rules) -> Result<VerifiedToken, Error> {
-        check_binding(rules, &self.0)?;
-        match self.0.parts().payload.binding {
-            Binding::None => Ok(self.0),
-            Binding::Key(_) | Binding::Other => Err(DpopError::BoundAsBearer.into()),
+        if self.0.is_bound() {
+            return Err(DpopError::BoundAsBearer.into());
         }
+        check_unbound(rules, &self.0)?;
+        Ok(self.0)
     }
 
-    /// Lets it in with the request that it came in.
+    /// Lets it in with the request that it came in. `sent`: how, if that is known.
+    #[inline]
     pub(crate) fn sent<'r>(
         self,
         rules: &Rules,
         text: &[u8],
-        sent: impl FnOnce() -> Sent<'r>,
+        sent: impl FnOnce() -> Option<Sent<'r>>,
         now: UnixTime,
     ) -> Result<OfSender, Error> {
-        let Some(dpop) = &rules.dpop else {
-            return self.alone(rules).map(|token| OfSender::Holds(token, None));
+        let Some((dpop, sent)) = rules.dpop.as_ref().and_then(|dpop| Some((dpop, sent()?))) else {
+            return self.alone(rules).map(|token| OfSender::Holds(Admission::verified(token)));
         };
         let token = self.0;
-        Ok(match dpop.check(&of_token(&token, text), &sent(), now)? {
-            Checked::Unbound => OfSender::Holds(token, None),
-            Checked::Proven(proven) => OfSender::Holds(token, Some(proven)),
-            Checked::Later(proven, answer) => OfSender::NeedsFreshProof(token, proven, answer),
+        Ok(match dpop.check(&of_token(&token, text), &sent, now)? {
+            Checked::Unbound => OfSender::Holds(Admission::verified(token)),
+            Checked::Proven(proven) => OfSender::Holds(Admission::proven(token, proven)),
+            Checked::Later(proven, answer) => {
+                OfSender::NeedsFreshProof(Admission::proven(token, proven), answer)
+            }
         })
     }
 }
@@ -78,13 +82,10 @@ fn of_token<'t>(token: &'t VerifiedToken, text: &'t [u8]) -> OfToken<'t> {
     }
 }
 
-/// Whether a policy takes tokens that are bound to such a key, or to none, whoever sends them.
-pub(super) fn check_binding(rules: &Rules, token: &VerifiedToken) -> Result<(), DpopError> {
-    match (&rules.dpop, token.parts().payload.binding) {
-        (Some(dpop), Binding::None) if dpop.is_required => Err(DpopError::BindingRequired),
-        (Some(_), Binding::Key(_)) | (_, Binding::None) => Ok(()),
-        (None, Binding::Key(_)) | (_, Binding::Other) => Err(DpopError::BoundAsBearer),
-    }
+/// Whether a policy takes this token if it is bound to nothing. Which bound ones it takes, the rules for claims say.
+pub(super) fn check_unbound(rules: &Rules, token: &VerifiedToken) -> Result<(), DpopError> {
+    let is_required = rules.dpop.as_ref().is_some_and(|dpop| dpop.is_required);
+    if is_required && !token.is_bound() { Err(DpopError::BindingRequired) } else { Ok(()) }
 }
 
 /// Waits until it is known that a proof is fresh.

@@ -54,10 +54,18 @@ async fn a_request_passes_two_layers_with_one_proof_and_a_second_request_does_no
             |dpop: Dpop| service.issuer.policy_builder().dpop(dpop).build().expect("a policy");
         let shared = dpop();
         let one = build(shared.clone());
+        let store = InProcessReplays::new().started_at(UnixTime(NOW - 3600));
+        let own = Nonces::of_this_process();
+        let of_one_store = [(); 2].map(|()| {
+            let dpop = Dpop::new(store.clone()).at("https://api.example");
+            build(if nonces { dpop.nonces(own.clone()) } else { dpop })
+        });
         let pairs = [
             ("one policy", [one.clone(), one.clone()], true),
             ("two that remember in one place", [one, build(shared)], true),
             ("two that do not, and whose nonces differ", [build(dpop()), build(dpop())], !nonces),
+            // Each counts as a store of its own, and finds that the proof was used.
+            ("two made of one store", of_one_store, false),
         ];
         for (what, policies, passes) in pairs {
             for server in behind(&policies) {

@@ -31,7 +31,7 @@ fn unknown_client() -> Answer {
     oauth_error(400, "invalid_client", "There is no such client here.")
 }
 
-fn invalid_grant() -> Answer {
+pub(crate) fn invalid_grant() -> Answer {
     oauth_error(400, "invalid_grant", "The refresh token is not valid for this client.")
 }
 

@@ -13,8 +13,8 @@ use super::{ProofUse, Replays, ReplaysUnavailable, Spent};
 use crate::signature::random_bytes;
 use crate::time::UnixTime;
 
-/// How many proofs are remembered at once, unless it is said otherwise: with a window of 70 s, those of 14,000 requests a
-/// second, in 19 to 39 MiB.
+/// How many proofs are remembered at once, unless it is said otherwise: with a window of 70 s, those of 12,900 requests a
+/// second, in 19 to 38 MiB.
 const CAPACITY: usize = 1_000_000;
 
 /// So many parts have a lock each.
@@ -32,8 +32,8 @@ const ISSUER: usize = 3;
 
 /// Remembers used proofs in the memory of **one process**.
 ///
-/// Another process does not know of them, nor does the next one after a restart. So a proof is refused that was made before this
-/// one began, or so little after it that the clock of its client may have been ahead; a client makes another one and comes back. Of
+/// Another process does not know of them, nor does the next one after a restart. So it refuses a proof that was made before this
+/// process began, or so soon after that its client's clock may have been ahead. The client makes another one. Of
 /// several instances of a service each would take a proof once: they need a store that they share.
 ///
 /// It is bounded: by the number of proofs, of which each takes 20 to 39 bytes; by a sixteenth for each holder of tokens (their
@@ -116,8 +116,8 @@ impl InProcessReplays {
     /// Room for so many: as many as requests come in the time for which a proof may be used. That is the sum of both sides of the
     /// window, and up to 180 s with [nonces](crate::dpop::Nonces).
     ///
-    /// With the usual window of 70 s and some seconds of rounding, room for a million is for 890 requests a second of one holder of
-    /// tokens, and for 10,700 of one issuer's. Twelve who send as much as they can fill their issuer's part.
+    /// A proof of the usual window of 70 s is remembered for up to 77 s. So room for a million is for 810 requests a second of one
+    /// holder of tokens, and for 9,700 of one issuer's. Twelve who send as much as they can fill their issuer's part.
     pub fn with_capacity(proofs: usize) -> Self {
         Self(Arc::new(Inner {
             key: random_bytes(),
@@ -292,7 +292,7 @@ impl Tally {
         let of_issuer = self.issuer(entry).load(Ordering::Relaxed) as usize;
         left > 0
             && of_holder < (capacity / HOLDER).max(1)
-            && of_issuer < left.saturating_mul(ISSUER).max(1)
+            && of_issuer < left.saturating_mul(ISSUER)
     }
 
     /// Counts one more, unless there are as many as there may be.
@@ -342,25 +342,24 @@ mod tests {
     use std::sync::Barrier;
     use std::thread;
 
-    use super::super::{Holder, MadeWith, ProofUseOf};
+    use super::super::{Holder, MadeWith};
     use super::*;
+    use crate::signature::sha256_of;
 
     const NOW: i64 = 1_800_000_000;
     const PAST: Duration = Duration::from_secs(60);
     const AHEAD: Duration = Duration::from_secs(10);
 
     fn of<'p>(id: &'p str, holder: &'p str, issuer: &'p str, now: i64) -> ProofUse {
-        ProofUse::new(&ProofUseOf {
-            purpose: "resource",
-            thumbprint: "key",
-            id,
+        ProofUse {
+            digest: sha256_of(&[id]),
             holder: Holder::new(issuer, holder),
             issued_at: UnixTime(NOW),
             ahead: AHEAD,
             made_with: MadeWith::Clock,
             until: UnixTime(NOW).saturating_add(PAST),
             now: UnixTime(now),
-        })
+        }
     }
 
     fn proof(id: &str) -> ProofUse {

@@ -30,15 +30,15 @@ pub trait Replays: fmt::Debug + Send + Sync + 'static {
         let _ = now;
     }
 
-    /// Which memory this is: another number once used proofs may have been forgotten. It is part of every nonce, so that none of the
-    /// time before is taken. Instances that share a store have to agree on it.
+    /// The number of this memory. It changes when used proofs may have been forgotten. Each nonce is made of it, so that a nonce from
+    /// before a loss is refused. Instances that share a store have to agree on it.
     ///
     /// Draw it at random: no two stores may have the same, and no store may have one of its own again.
     fn epoch(&self) -> u64;
 
-    /// When its memory began, by the policy's clock. Proofs that were made [before](ProofUse::may_be_from_before), or so little
-    /// later that their client's clock may have been ahead, are answered with [`Seen`](Spent::Seen); where they are judged by the
-    /// clock, a policy is [ready](crate::Policy::is_ready) once there are others.
+    /// When its memory began, by the policy's clock. Proofs from [before](ProofUse::may_be_from_before) are answered with
+    /// [`Seen`](Spent::Seen). So are proofs that are so little later that a client's clock may have been ahead. Without nonces, a
+    /// policy is [ready](crate::Policy::is_ready) once newer ones can exist.
     ///
     /// Not implemented: it has begun long ago.
     fn birth(&self) -> Option<UnixTime> {
@@ -113,16 +113,16 @@ impl fmt::Debug for Spent {
     }
 }
 
-/// A proof that is about to be used. It has hashes of what it is of, and nothing by itself.
+/// A proof that is about to be used. It holds hashes of its key, its `jti` and its holder, and none of their text.
 #[derive(Clone)]
 pub struct ProofUse {
-    digest: [u8; 32],
-    holder: Holder,
-    issued_at: UnixTime,
-    ahead: Duration,
-    made_with: MadeWith,
-    until: UnixTime,
-    now: UnixTime,
+    pub(super) digest: [u8; 32],
+    pub(super) holder: Holder,
+    pub(super) issued_at: UnixTime,
+    pub(super) ahead: Duration,
+    pub(super) made_with: MadeWith,
+    pub(super) until: UnixTime,
+    pub(super) now: UnixTime,
 }
 
 /// What says when a proof was made.
@@ -151,35 +151,7 @@ impl Holder {
     }
 }
 
-/// What a [`ProofUse`] is made of.
-pub(crate) struct ProofUseOf<'p> {
-    /// Whose proofs these are among those of a store: at the resource, or at the token endpoint.
-    pub(crate) purpose: &'p str,
-    pub(crate) thumbprint: &'p str,
-    pub(crate) id: &'p str,
-    pub(crate) holder: Holder,
-    pub(crate) issued_at: UnixTime,
-    pub(crate) ahead: Duration,
-    pub(crate) made_with: MadeWith,
-    pub(crate) until: UnixTime,
-    pub(crate) now: UnixTime,
-}
-
 impl ProofUse {
-    pub(crate) fn new(of: &ProofUseOf<'_>) -> Self {
-        let ProofUseOf { purpose, thumbprint, id, holder, .. } = *of;
-        let ProofUseOf { issued_at, ahead, made_with, until, now, .. } = *of;
-        Self {
-            digest: sha256_of(&[purpose, thumbprint, id]),
-            holder,
-            issued_at,
-            ahead,
-            made_with,
-            until,
-            now,
-        }
-    }
-
     /// What is the same for the same proof, and for no other: a hash of its key and its `jti`, whatever its method and address
     /// (stricter than RFC 9449 §11.1, and nothing is compared wrongly).
     pub fn digest(&self) -> &[u8; 32] {
