@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
@@ -16,6 +17,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::address::Address;
 use crate::error::RedisError;
+
+/// How soon a connection that broke is tried again.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
 
 /// How the server is found.
 #[derive(Clone, Debug)]
@@ -109,8 +113,18 @@ async fn first<'a, A, T, F: Future<Output = Result<T, RedisError>>>(
     last
 }
 
-fn failed(reason: impl fmt::Display) -> RedisError {
+pub(crate) fn failed(reason: impl fmt::Display) -> RedisError {
     RedisError::Connection { reason: reason.to_string() }
+}
+
+/// How long to wait before a connection that broke is tried again, each time: longer and longer, and at most so long.
+pub(crate) fn retry_delays(longest: Duration) -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_RETRY)
+        .with_max_delay(longest)
+        .with_jitter()
+        .without_max_times()
+        .build()
 }
 
 impl Connector {

@@ -12,12 +12,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use portcullis::revocation::store::{Moment, RevocationEntry, RevocationList, WeakRevocationList};
 use redis::streams::StreamReadReply;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::connection::{Connection, Connector};
+use crate::connection::{Connection, Connector, retry_delays};
 use crate::error::RedisError;
 use crate::own_revocations::{Own, Unmet};
 use crate::protocol::{MOST_TOLD, Member, Next};
@@ -29,9 +28,7 @@ const READ: Duration = Duration::from_secs(5);
 /// How many entries of the log are read at once.
 const MOST: usize = 1000;
 
-/// How soon a connection that broke is tried again, and how seldom at most. A process must be back well
-/// before a recovery is over.
-const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// How seldom at most a connection that broke is tried again. A process must be back well before a recovery is over.
 const LAST_RETRY: Duration = Duration::from_millis(500);
 
 /// When a list without room for all looks again whether there is some.
@@ -107,7 +104,7 @@ impl Follower {
     /// Follows for as long as somebody has the list.
     pub(crate) async fn run(mut self, first: Option<Session>) {
         let mut session = first;
-        let mut delays = Self::delays();
+        let mut delays = retry_delays(LAST_RETRY);
         loop {
             let opened = match session.take() {
                 Some(session) => Ok(session),
@@ -115,7 +112,7 @@ impl Follower {
             };
             let ended = match opened {
                 Ok(session) => {
-                    delays = Self::delays();
+                    delays = retry_delays(LAST_RETRY);
                     match self.follow(session).await {
                         Ok(Over) => return,
                         Err(error) => error,
@@ -134,15 +131,6 @@ impl Follower {
             };
             sleep(delay).await;
         }
-    }
-
-    fn delays() -> impl Iterator<Item = Duration> {
-        ExponentialBuilder::default()
-            .with_min_delay(FIRST_RETRY)
-            .with_max_delay(LAST_RETRY)
-            .with_jitter()
-            .without_max_times()
-            .build()
     }
 
     /// Connects, and brings the list up to date.

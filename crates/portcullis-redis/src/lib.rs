@@ -116,8 +116,8 @@ mod tests;
 mod thread;
 mod writer;
 
-use core::fmt;
 use core::time::Duration;
+use core::{fmt, mem};
 use std::sync::Arc;
 
 use portcullis::revocation::store::RevocationList;
@@ -126,7 +126,7 @@ use portcullis::{Clock, Revocations};
 use tokio::time::sleep;
 
 use self::access::{Access, shortest};
-use self::connection::Connector;
+use self::connection::{Connector, failed};
 pub use self::error::RedisError;
 use self::follower::{Follower, Session};
 use self::own_revocations::Own;
@@ -442,7 +442,14 @@ impl RedisRevocations {
         let writer =
             Writer::new(connector, layout, terms.width, own, list.clone(), Arc::clone(&thread));
         // Nobody waits for it: it ends with the list.
-        drop(thread.run(follow(follower, session, Arc::clone(&thread))));
+        let (own, mut next, mut first) = (Arc::clone(&thread), follower, Some(session));
+        drop(thread.run(async move {
+            let begin = || {
+                let again = next.anew();
+                mem::replace(&mut next, again).run(first.take())
+            };
+            own.keep_at("the follower of revocations", begin).await;
+        }));
         Ok(Revocations::new(list, writer))
     }
 
@@ -486,22 +493,8 @@ impl RedisRevocations {
     }
 }
 
-/// Follows until nobody has the list any more. A panic is a fault of ours, and ends nothing.
-async fn follow(follower: Follower, session: Session, thread: Arc<Thread>) {
-    let (mut follower, mut first) = (Some(follower), Some(session));
-    while let Some(current) = follower.take() {
-        let again = current.anew();
-        if thread.run(current.run(first.take())).await.is_none() {
-            #[cfg(feature = "tracing")]
-            tracing::error!("the follower of revocations panicked, and begins anew");
-            sleep(Duration::from_secs(1)).await;
-            follower = Some(again);
-        }
-    }
-}
-
 fn ended() -> RedisError {
-    RedisError::Connection { reason: "the thread of revocations ended".to_owned() }
+    failed("the thread of revocations ended")
 }
 
 impl fmt::Debug for RedisRevocations {

@@ -1,12 +1,18 @@
 //! The thread that follows and writes: no runtime of a caller has to go on for it.
 use core::future::Future;
+use core::time::Duration;
 use std::sync::Arc;
 use std::thread::Builder;
 
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
+use crate::connection::failed;
 use crate::error::RedisError;
+
+/// How long to wait before what panicked begins anew.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// A thread with a runtime of its own, which ends with the last that has this.
 #[derive(Debug)]
@@ -18,7 +24,6 @@ pub(crate) struct Thread {
 
 impl Thread {
     pub(crate) fn start() -> Result<Arc<Self>, RedisError> {
-        let failed = |error: std::io::Error| RedisError::Connection { reason: error.to_string() };
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
@@ -38,5 +43,21 @@ impl Thread {
     {
         let task = self.handle.spawn(task);
         async move { task.await.ok() }
+    }
+
+    /// Runs what `begin` begins, until it ends. A panic is a fault of ours, and ends nothing: it begins anew. Logs name it by `what`.
+    pub(crate) async fn keep_at<F>(
+        &self,
+        #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "for logs"))]
+        what: &str,
+        mut begin: impl FnMut() -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        while self.run(begin()).await.is_none() {
+            #[cfg(feature = "tracing")]
+            tracing::error!("{what} panicked, and begins anew");
+            sleep(AFTER_PANIC).await;
+        }
     }
 }

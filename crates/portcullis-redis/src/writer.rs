@@ -9,7 +9,8 @@ use portcullis::revocation::store::{
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::connection::{Connection, Connector};
+use crate::connection::{Connection, Connector, failed};
+use crate::ended;
 use crate::error::RedisError;
 use crate::own_revocations::Own;
 use crate::store::{Layout, Purpose, draw};
@@ -59,13 +60,11 @@ impl RevocationStore for Writer {
                 if let Ok(mut kept) = shared.connection.try_lock() {
                     *kept = None;
                 }
-                Err(RedisError::Connection { reason: "no answer came in time".to_owned() })
+                Err(failed("no answer came in time"))
             })
         });
         Box::pin(async move {
-            let answer = answer.await.unwrap_or_else(|| {
-                Err(RedisError::Connection { reason: "the thread of revocations ended".to_owned() })
-            });
+            let answer = answer.await.unwrap_or_else(|| Err(ended()));
             answer.map_err(|error| StoreError::new(error.to_string()))
         })
     }

@@ -48,6 +48,16 @@ impl Server {
         Self::with(Setup { lines, ..Setup::default() }).await
     }
 
+    /// A Sentinel that watches this master by the name `main`, and soon takes another one in its place.
+    pub async fn sentinel_of(master: &Self) -> Self {
+        let lines = vec![
+            format!("sentinel monitor main 127.0.0.1 {} 1", master.port()),
+            "sentinel down-after-milliseconds main 300".to_owned(),
+            "sentinel failover-timeout main 2000".to_owned(),
+        ];
+        Self::with(Setup { is_sentinel: true, lines, ..Setup::default() }).await
+    }
+
     /// One that is set up so.
     ///
     /// # Panics

@@ -1161,16 +1161,7 @@ mod ways_to_a_server {
     async fn over_sentinel_the_promoted_master_is_found() {
         let mut master = Server::start().await;
         let replica = Server::configured([format!("replicaof 127.0.0.1 {}", master.port())]).await;
-        let sentinel = Server::with(Setup {
-            is_sentinel: true,
-            lines: vec![
-                format!("sentinel monitor main 127.0.0.1 {} 1", master.port()),
-                "sentinel down-after-milliseconds main 300".to_owned(),
-                "sentinel failover-timeout main 2000".to_owned(),
-            ],
-            ..Setup::default()
-        })
-        .await;
+        let sentinel = Server::sentinel_of(&master).await;
         let sentinels = [sentinel.url()];
         let redis = || {
             let sentinels = sentinels.iter().map(String::as_str);

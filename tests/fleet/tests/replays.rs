@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use portcullis::dpop::Replays as _;
 use portcullis::{Algorithm, UnixTime};
 use portcullis_fleet_tests::{
-    Ahead, Client, Door, Member, Process, Server, Service, Setup, Told, eventually,
+    Ahead, Client, Door, Member, Process, Server, Service, Told, eventually,
 };
 use portcullis_redis::{RedisError, RedisReplays};
 use portcullis_testkit::{FixedClock, SigningKey};
@@ -579,16 +579,7 @@ mod connection {
     async fn over_sentinel_no_proof_of_before_passes_at_the_promoted_master() {
         let master = Server::start().await;
         let replica = Server::configured([format!("replicaof 127.0.0.1 {}", master.port())]).await;
-        let sentinel = Server::with(Setup {
-            is_sentinel: true,
-            lines: vec![
-                format!("sentinel monitor main 127.0.0.1 {} 1", master.port()),
-                "sentinel down-after-milliseconds main 300".to_owned(),
-                "sentinel failover-timeout main 2000".to_owned(),
-            ],
-            ..Setup::default()
-        })
-        .await;
+        let sentinel = Server::sentinel_of(&master).await;
         eventually("known", async || {
             let known: Vec<redis::Value> = sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await;
             !known.is_empty() && replica.info("master_link_status").await == "up"

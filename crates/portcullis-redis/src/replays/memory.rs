@@ -16,8 +16,8 @@ pub(crate) const SLOT: u64 = 8;
 /// The longest that a proof with a nonce can be used.
 const NONCE_LIFETIME: u64 = 180;
 
-/// How much more time than went by here the server's clock may say went by: a process whose machine stood still sees that as well.
-/// What is forgotten by a clock that is so far ahead, nobody takes any more.
+/// By how much the server's clock may run ahead of ours between two looks. More is a jump, and good proofs may be gone. A process
+/// whose machine stood still sees one, too.
 const JUMP: Duration = CLOCK_TOLERANCE;
 
 /// What the server's clock said.
@@ -87,10 +87,8 @@ impl Memory {
 /// What a server says of its memory.
 pub(crate) struct Looked {
     pub(crate) heard: Heard,
-    /// Epoch, key and birth. `None`: its clock is too far off.
-    pub(crate) found: Option<(u64, [u8; 16], u64)>,
-    /// By how much its clock is off.
-    pub(crate) off: RedisError,
+    /// Epoch, key and birth. An error: its clock is too far off.
+    pub(crate) found: Result<(u64, [u8; 16], u64), RedisError>,
 }
 
 /// What one process notices from one look to the next.
@@ -107,13 +105,13 @@ impl Watch {
     }
 
     pub(crate) fn take(&mut self, looked: Looked) -> Result<Memory, RedisError> {
-        let Looked { heard, found, off } = looked;
+        let Looked { heard, found } = looked;
         if let Some(last) = &self.last
             && heard.has_jumped_since(&last.heard)
         {
             self.lost = Some(last.epoch);
         }
-        let (epoch, key, birth) = found.ok_or(off)?;
+        let (epoch, key, birth) = found?;
         // One that goes back to before the other was asked last does not continue it: what the other was told, it never was.
         if let Some(last) = &self.last
             && last.epoch != epoch
@@ -185,8 +183,9 @@ mod tests {
     fn looked(time: u64, at: Instant, found: Option<(u64, u64)>) -> Looked {
         Looked {
             heard: heard(time, at, at),
-            found: found.map(|(epoch, birth)| (epoch, [0; 16], birth)),
-            off: RedisError::Clock { is_ahead: true, by: Duration::from_secs(60) },
+            found: found
+                .map(|(epoch, birth)| (epoch, [0; 16], birth))
+                .ok_or(RedisError::Clock { is_ahead: true, by: Duration::from_secs(60) }),
         }
     }
 

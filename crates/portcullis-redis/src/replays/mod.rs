@@ -15,13 +15,12 @@ use portcullis::UnixTime;
 use portcullis::dpop::{ProofUse, Replays, ReplaysUnavailable, Spent};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{Mutex, oneshot};
-use tokio::time::sleep;
 
 use self::memory::SLOT;
 use self::store::{Answer, Entry, Layout};
-use self::worker::{Question, Session, State, Worker, failed};
+use self::worker::{Question, State, Worker};
 use crate::access::Access;
-use crate::connection::Place;
+use crate::connection::{Place, failed};
 use crate::error::RedisError;
 use crate::thread::Thread;
 
@@ -64,7 +63,7 @@ const SOON: Duration = Duration::from_secs(1);
 ///    clock, nor one with a nonce of the time before. Their clients make new ones.
 /// 3. Where it cannot be told whether a proof was used, the answer is 503. An answer that does not come in time is one of those: the
 ///    client makes a new proof.
-/// 4. A holder of tokens (their issuer and subject) fills a sixteenth of the room, an issuer three quarters, and all of them the
+/// 4. A holder of tokens (their issuer and subject) fills at most a sixteenth of the room, an issuer three quarters, and all of them the
 ///    [capacity](Self::capacity). Beyond that the answer is 503.
 ///
 /// A server may have lost data when it was started anew (also with a log on disk), when another one took its place, when it was
@@ -82,9 +81,9 @@ const SOON: Duration = Duration::from_secs(1);
 ///   both, since a nonce is of one memory.
 /// - Behind a proxy that leads a connection to another server *without closing it*, a loss may go unnoticed for a second.
 /// - A clock of the server that jumps ahead by more than 5 s and back again within a second may go unnoticed.
-/// - A proof is remembered for as long as the policy takes it that used it. While instances get a wider window one after the other, or
-///   stop asking for nonces, those that have it may take once more what the others used and forgot. A policy that takes such a
-///   one's place *in one process* refuses what was made before. Give the new one another [name](Self::name) to be sure.
+/// - A proof is remembered for as long as the policy that used it takes it. So a rollout to a wider window, or to no nonces, has a
+///   gap: an instance with the new settings may take what one with the old settings used and forgot. Another
+///   [name](Self::name) closes it. Within one process there is no gap.
 /// - Who may write to Redis may make it forget.
 ///
 /// # Clocks
@@ -173,9 +172,8 @@ impl RedisReplays {
     }
 
     /// For how many proofs there is room in Redis: at least 1000. They are counted over all instances, in slots of 8 s, to within what
-    /// comes in 20 ms. With the
-    /// usual window of 70 s, a million proofs are those of 8,900 requests a second, and of one holder, 558. They take some 150 MB
-    /// in Redis. Say the same at all instances.
+    /// comes in 20 ms. With the usual window of 70 s, a million proofs are those of 8,900 requests a second, and of one holder, 558.
+    /// They take some 150 MB in Redis. Say the same at all instances.
     ///
     /// Called again, the fewest. If you do not call it: 1,000,000.
     pub fn capacity(mut self, proofs: usize) -> Self {
@@ -256,19 +254,12 @@ impl RedisReplays {
         });
         let session = opened.await.ok_or_else(|| failed("the thread of used proofs ended"))??;
         // Nobody waits for it: it ends when nobody can ask.
-        drop(thread.run(work(worker, session, Arc::clone(&thread))));
+        let (own, mut first) = (Arc::clone(&thread), Some(session));
+        drop(thread.run(async move {
+            own.keep_at("what asks for used proofs", || worker.clone().run(first.take())).await;
+        }));
         let capacity = layout.capacity;
         Ok(UsedProofs { shared: Arc::new(Shared { place, capacity, state, ask }) })
-    }
-}
-
-/// Works until nobody can ask. A panic is a fault of ours, and ends nothing.
-async fn work(worker: Worker, session: Session, thread: Arc<Thread>) {
-    let mut first = Some(session);
-    while thread.run(worker.clone().run(first.take())).await.is_none() {
-        #[cfg(feature = "tracing")]
-        tracing::error!("what asks for used proofs panicked, and begins anew");
-        sleep(SOON).await;
     }
 }
 

@@ -11,7 +11,7 @@ use super::memory::{CLOCK_TOLERANCE, Heard, Looked, Memory, SLOT, forgotten_at, 
 use super::shares::{Place, Untold};
 use crate::connection::{Connection, incarnation, is_master_that_keeps, memory};
 use crate::error::RedisError;
-use crate::store::{hex, random, unhex};
+use crate::store::{draw, hex, random, unhex};
 
 /// The layout of what is stored.
 const FORMAT: &str = "1";
@@ -82,7 +82,6 @@ impl Layout {
         // Once more where the connection's server became another one since it was asked.
         for _ in 0..2 {
             let (sent, here) = (Instant::now(), now());
-            let drawn = random()?;
             let mut pipe = redis::pipe();
             pipe.atomic();
             for section in ["server", "replication", "memory"] {
@@ -93,7 +92,7 @@ impl Layout {
                 .arg(1)
                 .arg(&self.memory)
                 .arg(&connection.incarnation)
-                .arg(hex(&drawn[..8]))
+                .arg(draw()?)
                 .arg(hex(&random()?))
                 .arg(lost.map_or_else(String::new, |lost| hex(&lost.to_be_bytes())))
                 .arg(here)
@@ -105,8 +104,7 @@ impl Layout {
             let incarnation = incarnation(&info)?;
             if incarnation == connection.incarnation {
                 has_room(&info)?;
-                let heard = Heard { time: 0, sent, received: Instant::now() };
-                return read(&reply, heard, here);
+                return read(&reply, sent, here);
             }
             // What was said was said of another server's memory.
             connection.incarnation = incarnation;
@@ -180,22 +178,23 @@ fn millis_of(time: &Value) -> Option<i64> {
 }
 
 /// What a look found, by the server's reply.
-fn read(reply: &[String], heard: Heard, here: u64) -> Result<Looked, RedisError> {
+fn read(reply: &[String], sent: Instant, here: u64) -> Result<Looked, RedisError> {
     let number = |text: &String| text.parse::<u64>().map_err(|_| RedisError::Format);
     match reply {
         [format, time, found @ ..] if format == FORMAT => {
             let time = number(time)?;
             let found = match found {
-                [] => None,
+                [] => {
+                    let by = core::time::Duration::from_millis(time.abs_diff(here));
+                    Err(RedisError::Clock { is_ahead: time > here, by })
+                }
                 [epoch, key, birth] => {
                     let epoch = u64::from_str_radix(epoch, 16).map_err(|_| RedisError::Format)?;
-                    Some((epoch, unhex(key).ok_or(RedisError::Format)?, number(birth)?))
+                    Ok((epoch, unhex(key).ok_or(RedisError::Format)?, number(birth)?))
                 }
                 _ => return Err(RedisError::Format),
             };
-            let by = core::time::Duration::from_millis(time.abs_diff(here));
-            let off = RedisError::Clock { is_ahead: time > here, by };
-            Ok(Looked { heard: Heard { time, ..heard }, found, off })
+            Ok(Looked { heard: Heard { time, sent, received: Instant::now() }, found })
         }
         _ => Err(RedisError::Format),
     }
@@ -241,17 +240,18 @@ mod tests {
         let at = Instant::now();
         let read = |reply: &[&str]| {
             let reply: Vec<_> = reply.iter().map(|text| (*text).to_owned()).collect();
-            let looked = read(&reply, Heard { time: 0, sent: at, received: at }, 5000)?;
-            Ok((looked.heard.time, looked.found, looked.off))
+            let looked = read(&reply, at, 5000)?;
+            Ok((looked.heard.time, looked.found))
         };
         let key = "0f".repeat(16);
         let off = |is_ahead, millis| RedisError::Clock {
             is_ahead,
             by: core::time::Duration::from_millis(millis),
         };
-        let found = Some((0xabc, [15; 16], 6999));
-        assert_eq!(read(&["1", "7000", "abc", &key, "6999"]), Ok((7000, found, off(true, 2000))));
-        assert_eq!(read(&["1", "1000"]), Ok((1000, None, off(false, 4000))));
+        let found = Ok((0xabc, [15; 16], 6999));
+        assert_eq!(read(&["1", "7000", "abc", &key, "6999"]), Ok((7000, found)));
+        assert_eq!(read(&["1", "7000"]), Ok((7000, Err(off(true, 2000)))));
+        assert_eq!(read(&["1", "1000"]), Ok((1000, Err(off(false, 4000)))));
         for reply in [
             &[][..],
             &["2"],

@@ -5,7 +5,6 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::select;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Mutex, oneshot};
@@ -15,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::memory::{Memory, Watch};
 use super::shares::{Place, Shares, Untold};
 use super::store::{Answer, Entry, Layout};
-use crate::connection::{Connection, Connector};
+use crate::connection::{Connection, Connector, failed, retry_delays};
 use crate::error::RedisError;
 
 /// How often it is asked which memory the server has, and what its clock says.
@@ -33,8 +32,7 @@ const UNTOLD: Duration = Duration::from_millis(20);
 /// At how many places something new is told at once.
 const MOST_UNTOLD: usize = 256;
 
-/// How soon a connection that broke is tried again, and how seldom at most.
-const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// How seldom at most a connection that broke is tried again.
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
 /// A proof that somebody waits for. Where it is dropped, nobody can tell.
@@ -63,7 +61,7 @@ struct Now {
 impl State {
     /// Where an answer may take so long.
     pub(crate) fn new(timeout: Duration) -> Self {
-        let nothing = Err(RedisError::Connection { reason: "it was not asked yet".to_owned() });
+        let nothing = Err(failed("it was not asked yet"));
         Self {
             now: RwLock::new(Now { memory: nothing, epoch: 0 }),
             watch: StdMutex::default(),
@@ -159,7 +157,7 @@ impl Worker {
     pub(crate) async fn run(self, first: Option<Session>) {
         let questions = Arc::clone(&self.questions);
         let mut questions = questions.lock().await;
-        let (mut session, mut delays) = (first, delays());
+        let (mut session, mut delays) = (first, retry_delays(LAST_RETRY));
         loop {
             let opened = match session.take() {
                 Some(session) => Ok(session),
@@ -172,7 +170,7 @@ impl Worker {
                 Ok(session) => match self.serve(&mut questions, session).await {
                     Ok(Over) => return,
                     Err(error) => {
-                        delays = self::delays();
+                        delays = retry_delays(LAST_RETRY);
                         error
                     }
                 },
@@ -341,17 +339,4 @@ async fn without_asking<T>(
             question = questions.recv() => drop(question?),
         }
     }
-}
-
-fn delays() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_RETRY)
-        .with_max_delay(LAST_RETRY)
-        .with_jitter()
-        .without_max_times()
-        .build()
-}
-
-pub(crate) fn failed(reason: &str) -> RedisError {
-    RedisError::Connection { reason: reason.to_owned() }
 }
