@@ -132,10 +132,12 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
         sources => format!("asked of {}", sources.join(", ")),
     };
     rows.push(["  revocation".to_owned(), revocation]);
-    rows.push(["  bound tokens".to_owned(), "are refused: there is no table `[dpop]`".to_owned()]);
-    if let Some(dpop) = &policy.dpop {
-        rows.pop();
-        rows.extend(proof_rows(dpop));
+    match &policy.dpop {
+        Some(dpop) => rows.extend(proof_rows(dpop)),
+        None => {
+            let refused = "are refused: there is no table `[dpop]`";
+            rows.push(["  bound tokens".to_owned(), refused.to_owned()]);
+        }
     }
     let details = if policy.presentation.details { "with its reason" } else { "by its code alone" };
     rows.push(["  a refusal is told".to_owned(), details.to_owned()]);
@@ -170,11 +172,8 @@ fn proof_rows(dpop: &DpopDescription) -> Vec<[String; 2]> {
         format!("at most {past} ago, and at most {future} ahead")
     };
     row("proofs made", made);
-    let replays = match (dpop.replays.as_str(), dpop.is_shared) {
-        ("OfTheProgram", _) => "in a store that the program gives".to_owned(),
-        (_, false) => "in one process".to_owned(),
-        (name, true) => format!("in {name}"),
-    };
+    let replays =
+        if dpop.is_shared { "in a store that the program gives" } else { "in one process" };
     row("used proofs", format!("remembered {replays}"));
     rows
 }

@@ -203,11 +203,7 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
         output.line("");
         let checks = facts.checks.iter().map(|check| {
             let ClaimCheck { rule, needs, has, met, .. } = check;
-            let met = match met {
-                Some(true) => "yes",
-                Some(false) => "NO",
-                None => "?",
-            };
+            let met = shown_met(*met);
             let has = has.as_deref().map_or("nothing".to_owned(), |has| shortened(&spaced(has)));
             [rule.clone(), met.to_owned(), needs.clone(), has]
         });
@@ -241,7 +237,16 @@ fn print_token(facts: &Facts, output: &Output) {
     print_parts(&facts.token, output);
 }
 
-/// Whether a proof passed.
+/// Whether a check passed, in a table.
+fn shown_met(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "?",
+    }
+}
+
+/// Whether a proof came that could be read.
 fn is_proven(facts: &Facts) -> bool {
     facts.proof.as_ref().is_some_and(|proof| proof.proof.is_some())
 }
@@ -256,11 +261,7 @@ fn print_proof(proof: &ProofFacts, output: &Output) {
     }
     let checks = proof.checks.iter().map(|check| {
         let ProofCheck { check, needs, has, met, .. } = check;
-        let met = match met {
-            Some(true) => "yes",
-            Some(false) => "NO",
-            None => "?",
-        };
+        let met = shown_met(*met);
         let has = match (has, *check) {
             (Some(has), _) => shortened(has),
             (None, "use") => "not asked: nothing is used here".to_owned(),

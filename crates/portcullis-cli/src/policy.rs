@@ -9,31 +9,39 @@ use crate::output::{Failure, Fault};
 
 /// The policy in a file, on the machine's clock.
 pub(crate) fn load(path: &Path) -> Result<Policy, Failure> {
-    let config = read_config(path)?;
-    config.build(folder_of(path)).map_err(|error| failure(path, &error))
+    make(path, |config| config.build(folder_of(path)))
 }
 
 /// The policy in a file, on this clock, or else the machine's.
 pub(crate) fn read(path: &Path, clock: Option<impl portcullis::Clock>) -> Result<Policy, Failure> {
     let Some(clock) = clock else { return load(path) };
-    let config = read_config(path)?;
-    let builder = config.into_builder(folder_of(path)).map_err(|error| failure(path, &error))?;
+    let builder = make(path, |config| config.into_builder(folder_of(path)))?;
     builder.clock(clock).build().or_else(|error| {
         // This way knows the places of faults.
         load(path).and_then(|_| Err(Failure::fault(error.to_string())))
     })
 }
 
-/// Settings, with something in the place of a store of used proofs that only the program of the policy knows.
-fn read_config(path: &Path) -> Result<PolicyConfig, Failure> {
+/// Makes something of the settings in a file. Where they name a store of used proofs that only the program of the policy knows,
+/// something stands in its place.
+fn make<T>(
+    path: &Path,
+    make: impl Fn(PolicyConfig) -> Result<T, ConfigError>,
+) -> Result<T, Failure> {
     let config = PolicyConfig::from_file(path).map_err(|error| failure(path, &error))?;
-    let error = config.clone().into_builder(folder_of(path)).err();
-    let mut faults = error.iter().flat_map(ConfigError::faults);
-    let name = faults.find_map(|fault| match &fault.problem {
+    let made = make(config.clone()).or_else(|error| match store_of_the_program(&error) {
+        Some(name) => make(config.replays(name, OfTheProgram)),
+        None => Err(error),
+    });
+    made.map_err(|error| failure(path, &error))
+}
+
+/// The store that a fault says is not there.
+fn store_of_the_program(error: &ConfigError) -> Option<String> {
+    error.faults().iter().find_map(|fault| match &fault.problem {
         ConfigProblem::UnknownReplays { name, .. } => Some(name.clone()),
         _ => None,
-    });
-    Ok(name.into_iter().fold(config, |config, name| config.replays(name, OfTheProgram)))
+    })
 }
 
 /// A store of used proofs that the program of a policy has, and this one not. Here, no proof is used.
