@@ -291,7 +291,7 @@ fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 7638 §3: the hash of the required members, in alphabetical order and without spaces.
-fn thumbprint(jwk: &Value) -> String {
+pub(crate) fn thumbprint(jwk: &Value) -> String {
     let members: Vec<_> = ["crv", "e", "kty", "n", "x", "y"]
         .into_iter()
         .filter_map(|name| jwk.get(name).map(|value| format!("\"{name}\":{value}")))

@@ -150,17 +150,7 @@ impl SigningKey {
 
     /// The thumbprint of the public half: SHA-256 in base64url (RFC 7638). `None` for a secret.
     pub fn thumbprint(&self) -> Option<String> {
-        let jwk = self.public_jwk()?;
-        let members: &[&str] = match jwk["kty"].as_str() {
-            Some("RSA") => &["e", "kty", "n"],
-            Some("EC") => &["crv", "kty", "x", "y"],
-            _ => &["crv", "kty", "x"],
-        };
-        let members: Vec<_> =
-            members.iter().map(|name| format!("{}:{}", json!(name), jwk[name])).collect();
-        let text = format!("{{{}}}", members.join(","));
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        Some(BASE64_URL_SAFE_NO_PAD.encode(hash))
+        self.public_jwk().as_ref().map(crate::hostile::thumbprint)
     }
 
     /// The public half as a `SubjectPublicKeyInfo` in DER (RFC 5280 §4.1.2.7).

@@ -11,13 +11,13 @@
 //! 5. what is taken is taken in the one spelling of it as well, unless the path of the request is percent-encoded in vain, and with a
 //!    query and a fragment.
 use portcullis::dpop::{Dpop, DpopError, ProofFault, TargetFault};
-use portcullis::{Algorithm, RequestView, UnixTime};
+use portcullis::{Algorithm, UnixTime};
 use serde_json::json;
 use url::Url;
 
 use crate::Outcome;
 use crate::issuer::{NOW, key};
-use crate::proof::Fresh;
+use crate::proof::{Fresh, Sent};
 
 /// The longest that is read.
 const LONGEST: usize = 2048;
@@ -159,7 +159,7 @@ fn ask(base: &str, path: &str, address: &str) -> Option<Result<(), Refused>> {
     let payload = json!({ "jti": "1", "htm": "GET", "htu": address, "iat": NOW });
     let [header, payload] = [header, payload].map(|part| encode(part.to_string().as_bytes()));
     let proof = format!("{header}.{payload}.{}", encode(&[0; 64]));
-    let request = Sent { path, proof };
+    let request = Sent::get(path, proof.as_bytes());
     let answer = endpoint.check(&request, UnixTime(NOW)).err();
     assert_eq!(endpoint.check(&request, UnixTime(NOW)).err(), answer, "the second answer");
     Some(match answer.expect("nobody signed it") {
@@ -174,31 +174,4 @@ fn ask(base: &str, path: &str, address: &str) -> Option<Result<(), Refused>> {
 fn encode(bytes: &[u8]) -> String {
     use base64::prelude::*;
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
-}
-
-struct Sent<'s> {
-    path: &'s str,
-    proof: String,
-}
-
-impl RequestView for Sent<'_> {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn authority(&self) -> Option<&str> {
-        None
-    }
-
-    fn path(&self) -> Option<&str> {
-        Some(self.path)
-    }
-
-    fn query(&self) -> Option<&str> {
-        None
-    }
-
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        (name == "dpop").then_some(self.proof.as_bytes()).into_iter()
-    }
 }

@@ -50,6 +50,44 @@ pub fn sign(algorithm: Algorithm, header: &[u8], payload: &[u8]) -> String {
     format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
+/// What an input has signed: `sign ALG`, and the two parts.
+pub(crate) fn to_sign(input: &[u8]) -> Option<(Algorithm, &[u8], &[u8])> {
+    let mut lines = input.strip_prefix(b"sign ")?.splitn(3, |byte| *byte == b'\n');
+    let algorithm = core::str::from_utf8(lines.next()?).ok()?.parse().ok()?;
+    Some((algorithm, lines.next()?, lines.next()?))
+}
+
+/// The text with what the names in it stand for. Bytes, since it need not be UTF-8.
+pub(crate) fn with_names(text: &[u8], named: &[(&str, &str)]) -> Vec<u8> {
+    let (mut rest, mut found) = (text, Vec::new());
+    while let Some((first, behind)) = rest.split_first() {
+        match named.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
+            Some((name, meaning)) => {
+                found.extend(meaning.bytes());
+                rest = &rest[name.len()..];
+            }
+            None => {
+                found.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    found
+}
+
+/// Asserts that a text which was taken was signed once, as one of these.
+pub(crate) fn assert_signed(text: &[u8], mut good: impl Iterator<Item = &'static str>) {
+    let text = core::str::from_utf8(text).expect("JWTs are ASCII");
+    let (input, _) = text.rsplit_once('.').expect("JWTs have full stops");
+    let is_of_it = |good: &str| good.rsplit_once('.').is_some_and(|(signed, _)| signed == input);
+    assert!(good.any(is_of_it), "nobody signed {text}");
+}
+
+/// One key serves either name.
+pub(crate) fn is_ed25519(one: Algorithm, other: Algorithm) -> bool {
+    [one, other].iter().all(|it| matches!(it, Algorithm::EdDSA | Algorithm::Ed25519))
+}
+
 /// A token with all that a policy asks for.
 pub fn mint(algorithm: Algorithm) -> String {
     let header = json!({ "alg": algorithm.name(), "kid": key(algorithm).id(), "typ": "at+jwt" });

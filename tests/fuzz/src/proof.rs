@@ -49,7 +49,7 @@ pub fn good_proofs() -> impl Iterator<Item = &'static str> {
 ///
 /// If a promise is broken.
 pub fn check(input: &[u8]) -> Outcome {
-    let Some((algorithm, header, payload)) = to_sign(input) else {
+    let Some((algorithm, header, payload)) = issuer::to_sign(input) else {
         return raw(input);
     };
     let (header, payload) = (with_names(header, algorithm), with_names(payload, algorithm));
@@ -82,39 +82,14 @@ fn raw(text: &[u8]) -> Outcome {
     let payload = payload.unwrap_or_default();
     let at = seconds(&payload, "iat").unwrap_or(NOW);
     let Some(_) = Sent::new(text, &payload).holds(at) else { return Outcome::Refused };
-    let text = core::str::from_utf8(text).expect("proofs are ASCII");
-    let signed = |text: &'static str| text.rsplit_once('.').map(|(input, _)| input);
-    let (input, _) = text.rsplit_once('.').expect("proofs have full stops");
-    let is_known = good_proofs().any(|good| signed(good) == Some(input));
-    assert!(is_known, "nobody signed {text}");
+    issuer::assert_signed(text, good_proofs());
     Outcome::Accepted
 }
 
-/// `sign ALG`, and the two parts.
-fn to_sign(input: &[u8]) -> Option<(Algorithm, &[u8], &[u8])> {
-    let mut lines = input.strip_prefix(b"sign ")?.splitn(3, |byte| *byte == b'\n');
-    let algorithm = core::str::from_utf8(lines.next()?).ok()?.parse().ok()?;
-    Some((algorithm, lines.next()?, lines.next()?))
-}
-
-/// The part with what the names in it stand for. Bytes, since a part need not be UTF-8.
+/// The part with what the names in it stand for.
 fn with_names(part: &[u8], algorithm: Algorithm) -> Vec<u8> {
     let client = client(algorithm);
-    let named = [("{jwk}", &client.jwk), ("{ath}", &client.hash)];
-    let (mut rest, mut text) = (part, Vec::new());
-    while let Some((first, behind)) = rest.split_first() {
-        match named.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
-            Some((name, meaning)) => {
-                text.extend(meaning.bytes());
-                rest = &rest[name.len()..];
-            }
-            None => {
-                text.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    text
+    issuer::with_names(part, &[("{jwk}", &client.jwk), ("{ath}", &client.hash)])
 }
 
 /// A client with the key of an algorithm.
@@ -161,7 +136,7 @@ impl Client {
 
 /// A proof and the request with it.
 #[derive(Clone)]
-struct Sent<'p> {
+pub(crate) struct Sent<'p> {
     method: String,
     path: String,
     proof: &'p [u8],
@@ -169,6 +144,11 @@ struct Sent<'p> {
 }
 
 impl<'p> Sent<'p> {
+    /// A request for this path.
+    pub(crate) fn get(path: &str, proof: &'p [u8]) -> Self {
+        Self { method: "GET".to_owned(), path: path.to_owned(), proof, authorization: None }
+    }
+
     /// The request that a payload says it is for.
     fn new(proof: &'p [u8], payload: &[u8]) -> Self {
         let claims: Value = serde_json::from_slice(payload).unwrap_or_default();
@@ -284,8 +264,7 @@ fn check_header(header: &[u8], algorithm: Algorithm, proof: &GoodProof) {
     let header: Value = serde_json::from_slice(header).expect("the header is JSON");
     assert_eq!(header["typ"], "dpop+jwt", "{header}");
     let named: Algorithm = header["alg"].as_str().and_then(|it| it.parse().ok()).expect("a name");
-    let is_ed25519 = |it: Algorithm| matches!(it, Algorithm::EdDSA | Algorithm::Ed25519);
-    let is_same_key = named == algorithm || is_ed25519(named) && is_ed25519(algorithm);
+    let is_same_key = named == algorithm || issuer::is_ed25519(named, algorithm);
     assert!(is_same_key, "signed by {algorithm}: {header}");
     for member in ["crit", "b64", "jku", "x5u", "x5c"] {
         assert!(header.get(member).is_none(), "{header}");

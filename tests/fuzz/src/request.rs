@@ -85,25 +85,10 @@ fn read(input: &[u8]) -> Option<Request<()>> {
     Some(request)
 }
 
-/// The line with tokens in the place of their names. Bytes, since headers need not be UTF-8.
+/// The line with tokens in the place of their names.
 fn with_tokens(line: &[u8]) -> Vec<u8> {
-    let mut rest = line;
-    let mut text = Vec::new();
-    while let Some((first, behind)) = rest.split_first() {
-        let named = [("{token}", Algorithm::ES256), ("{other}", Algorithm::HS256)];
-        let named = named.into_iter().find(|(name, _)| rest.starts_with(name.as_bytes()));
-        match named {
-            Some((name, algorithm)) => {
-                text.extend(good_token(algorithm).bytes());
-                rest = &rest[name.len()..];
-            }
-            None => {
-                text.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    text
+    let named = [("{token}", Algorithm::ES256), ("{other}", Algorithm::HS256)];
+    issuer::with_names(line, &named.map(|(name, algorithm)| (name, good_token(algorithm))))
 }
 
 /// Whether the request has one of the tokens where the policy looks, and for a cookie comes from where it may.

@@ -539,3 +539,54 @@ async fn at_a_token_endpoint_a_client_without_a_token_follows_the_nonce_of_a_400
         assert_eq!(Some(sent.body()), client.key().thumbprint().as_ref());
     }
 }
+
+/// A service that asks every request for a nonce, and tells these.
+fn asks_for_ever(
+    nonces: &'static [&'static str],
+) -> impl tower::Service<
+    Request<String>,
+    Response = Response<String>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + Clone
++ Send
++ Sync
++ 'static {
+    service_fn(move |_: Request<String>| {
+        let response = Response::builder().status(401);
+        let response = response.header("www-authenticate", "DPoP error=\"use_dpop_nonce\"");
+        let response =
+            nonces.iter().fold(response, |response, nonce| response.header("dpop-nonce", *nonce));
+        core::future::ready(Ok::<_, Infallible>(response.body(String::new()).expect("a response")))
+    })
+}
+
+#[tokio::test]
+async fn a_service_that_is_wrong_about_nonces_is_found() {
+    let test = Test::new();
+    let found = tower!(test, BASE, asks_for_ever(&["one"]));
+    let again = "GET /orders: with a good proof it asked for a nonce again. It was answered with";
+    assert!(found.len() == 1 && found[0].starts_with(again), "{found:?}");
+
+    let test = Test::new();
+    let found = tower!(test, BASE, asks_for_ever(&["one", "two"]));
+    let several = "GET /orders: with a good proof it answered with 2 `DPoP-Nonce`";
+    assert!(found.len() == 1 && found[0].starts_with(several), "{found:?}");
+
+    // It asks a client's first request, and no other one.
+    let test = Test::new();
+    let open = behind(test.policy(|dpop| dpop));
+    let asked = std::sync::Arc::new(core::sync::atomic::AtomicBool::new(false));
+    let once = service_fn(move |request: Request<String>| {
+        let (open, ask) = (open.clone(), asks_for_ever(&["one"]));
+        let is_first = !asked.swap(true, core::sync::atomic::Ordering::SeqCst);
+        async move { if is_first { ask.oneshot(request).await } else { open.oneshot(request).await } }
+    });
+    let found = tower!(test, BASE, once.clone());
+    let expected = [
+        "GET /orders: with a proof without its nonce it answered 200",
+        // The same proof was used by then.
+        "GET /orders: with a proof with a nonce of another it answered 401 without `error=\"use_dpop_nonce\"`",
+    ];
+    assert_eq!(found, expected);
+}

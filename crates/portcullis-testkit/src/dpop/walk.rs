@@ -190,7 +190,9 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         }
         let Some(why) = answer.why() else {
             return match status {
-                401 if answer.asks_for_nonce() => Some(NONCE_AGAIN.to_owned()),
+                401 if answer.asks_for_nonce() => {
+                    Some(format!("asked for a nonce again. {NONCE_AGAIN}"))
+                }
                 404 | 405 | 501 => Some(format!("answered {status}: is there such a route?")),
                 401 | 403 | 500.. => Some(format!("answered {status}, and Portcullis did not")),
                 _ => None,
