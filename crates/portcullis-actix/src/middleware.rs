@@ -290,7 +290,7 @@ where
             match state.as_mut().project() {
                 StateProjection::Calling { future, needs } => {
                     return future.poll(context).map_ok(|mut response| {
-                        response::add(*needs, response.headers_mut());
+                        response::add(needs, response.headers_mut());
                         response.map_into_left_body()
                     });
                 }

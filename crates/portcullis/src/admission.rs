@@ -28,45 +28,51 @@ use crate::verified::VerifiedToken;
 /// fn let_in(token: VerifiedToken) -> Admission { Admission::verified(token) }
 /// ```
 #[derive(Clone)]
-pub struct Admission {
-    caller: Caller,
-    /// What its request showed of the key of its token. `None` for most tokens, which are bound to none.
-    proven: Option<Arc<Proven>>,
-}
+pub struct Admission(Caller);
 
 #[derive(Clone)]
 enum Caller {
     Anonymous(Arc<Terms>),
     /// The token has the terms.
     Verified(VerifiedToken),
+    /// The same, with what its request showed of the key that the token is bound to. Not by value: most tokens are bound to none.
+    Proven(Arc<(VerifiedToken, Proven)>),
 }
 
 impl Admission {
     pub(crate) fn anonymous(terms: Arc<Terms>) -> Self {
-        Self { caller: Caller::Anonymous(terms), proven: None }
+        Self(Caller::Anonymous(terms))
     }
 
     pub(crate) fn verified(token: VerifiedToken) -> Self {
-        Self { caller: Caller::Verified(token), proven: None }
+        Self(Caller::Verified(token))
     }
 
-    pub(crate) fn proven(token: VerifiedToken, proven: Proven) -> Self {
-        Self { caller: Caller::Verified(token), proven: Some(Arc::new(proven)) }
+    pub(crate) fn with_proof(token: VerifiedToken, proven: Proven) -> Self {
+        Self(Caller::Proven(Arc::new((token, proven))))
     }
 
     /// The token. `None`: the request had none, and the policy allows that.
     pub fn token(&self) -> Option<&VerifiedToken> {
-        match &self.caller {
+        match &self.0 {
             Caller::Verified(token) => Some(token),
+            Caller::Proven(proven) => Some(&proven.0),
             Caller::Anonymous(_) => None,
+        }
+    }
+
+    fn proven(&self) -> Option<&Proven> {
+        match &self.0 {
+            Caller::Proven(proven) => Some(&proven.1),
+            Caller::Verified(_) | Caller::Anonymous(_) => None,
         }
     }
 
     /// For a layer: what the response needs besides what the handler says.
     pub fn response_needs(&self) -> ResponseNeeds {
-        let needs = self.terms().response_needs;
-        match self.proven.as_ref().and_then(|proven| proven.next_nonce) {
-            Some(nonce) => needs.with_nonce(nonce),
+        let needs = self.terms().response_needs.clone();
+        match self.proven().and_then(|proven| proven.next_nonce.as_ref()) {
+            Some(nonce) => needs.with_nonce(Arc::clone(nonce)),
             None => needs,
         }
     }
@@ -74,12 +80,13 @@ impl Admission {
     /// For a layer: the proof that this request used, if it had one. A layer puts it into the request's extensions as well. Then a
     /// layer further in does not take the proof for one that was used before.
     pub fn used_proof(&self) -> Option<UsedProof> {
-        self.proven.as_ref().map(|proven| proven.used.clone())
+        self.proven().map(|proven| proven.used.clone())
     }
 
     pub(crate) fn terms(&self) -> &Arc<Terms> {
-        match &self.caller {
+        match &self.0 {
             Caller::Verified(token) => &token.terms().policy,
+            Caller::Proven(proven) => &proven.0.terms().policy,
             Caller::Anonymous(terms) => terms,
         }
     }
@@ -312,8 +319,12 @@ impl Rejection {
 
     fn make(&self) -> RejectionResponse {
         let nonce = self.terms.as_ref().and_then(|terms| terms.nonce());
-        let mut refusal =
-            self.presentation().refusal(&self.error, self.scheme, nonce, self.request.as_deref());
+        let mut refusal = self.presentation().refusal(
+            &self.error,
+            self.scheme,
+            nonce.as_deref(),
+            self.request.as_deref(),
+        );
         if let Some(field) = &self.clears {
             refusal.clear_cookie(field);
         }

@@ -253,19 +253,18 @@ pub struct UsedProof {
     pub(crate) rules: u64,
     /// The number of the store that remembers it.
     pub(crate) store: u64,
-    /// The access token and the proof.
-    text: Arc<Box<[u8]>>,
-    token_length: usize,
+    /// Of the access token.
+    pub(crate) token_hash: [u8; 32],
+    text: Arc<[u8]>,
 }
 
 impl UsedProof {
-    pub(crate) fn new((rules, store): (u64, u64), token: &[u8], proof: &[u8]) -> Self {
-        let text = Arc::new([token, proof].concat().into_boxed_slice());
-        Self { rules, store, text, token_length: token.len() }
+    pub(crate) fn new((rules, store): (u64, u64), token_hash: [u8; 32], text: &[u8]) -> Self {
+        Self { rules, store, token_hash, text: text.into() }
     }
 
-    pub(crate) fn is_of(&self, token: &[u8], proof: &[u8]) -> bool {
-        self.text.split_at_checked(self.token_length) == Some((token, proof))
+    pub(crate) fn is_of(&self, token_hash: [u8; 32], text: &[u8]) -> bool {
+        self.token_hash == token_hash && *self.text == *text
     }
 }
 

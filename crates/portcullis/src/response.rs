@@ -1,4 +1,6 @@
 //! What a policy adds to the responses of requests that it let in.
+use std::sync::Arc;
+
 use http::header::{HeaderMap, HeaderValue};
 
 use crate::dpop::Nonce;
@@ -31,11 +33,12 @@ use crate::source::TokenSource;
 ///
 /// Where a policy asks proofs for [nonces](crate::dpop::Dpop::nonces), the response to a client that has not got the latest
 /// one carries it in `DPoP-Nonce`, and is `no-store` unless the handler has set `Cache-Control` (RFC 9449 §8.2).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[must_use]
 pub struct ResponseNeeds {
     is_private: bool,
-    nonce: Option<Nonce>,
+    /// Not by value: layers keep this beside the future of their service, and move both.
+    nonce: Option<Arc<Nonce>>,
 }
 
 impl ResponseNeeds {
@@ -43,13 +46,13 @@ impl ResponseNeeds {
         Self { is_private: !sources.iter().all(TokenSource::is_authorization), nonce: None }
     }
 
-    pub(crate) fn with_nonce(self, nonce: Nonce) -> Self {
+    pub(crate) fn with_nonce(self, nonce: Arc<Nonce>) -> Self {
         Self { nonce: Some(nonce), ..self }
     }
 
     /// Headers, each to be added where the response has none of this name. Names in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let nonce = self.nonce.as_ref();
+        let nonce = self.nonce.as_deref();
         let caching = match nonce {
             // RFC 9449 §8.2.
             Some(_) => Some("no-store"),
@@ -61,14 +64,14 @@ impl ResponseNeeds {
 
     /// Adds what these do not have.
     #[inline]
-    pub fn add_to(self, headers: &mut HeaderMap) {
+    pub fn add_to(&self, headers: &mut HeaderMap) {
         // Mostly there are none.
-        if self != Self::default() {
+        if self.is_private || self.nonce.is_some() {
             self.add_all_to(headers);
         }
     }
 
-    fn add_all_to(self, headers: &mut HeaderMap) {
+    fn add_all_to(&self, headers: &mut HeaderMap) {
         for (name, value) in self.headers() {
             if !headers.contains_key(name) {
                 headers.insert(

@@ -38,7 +38,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// The nonce that is given out now, where proofs need one.
-    pub(crate) fn nonce(&self) -> Option<Nonce> {
+    pub(crate) fn nonce(&self) -> Option<Arc<Nonce>> {
         self.nonces.as_ref().map(|nonces| nonces.current(self.clock.now()))
     }
 

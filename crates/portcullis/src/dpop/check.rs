@@ -2,18 +2,19 @@
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::error::{DpopError, ProofFault};
 use super::known::{Known, KnownKey, KnownSender};
 use super::nonces::{Nonce, Taken};
-use super::proof::{ProofClaims, UnverifiedProof};
+use super::proof::{ProofClaims, ProofRoom, UnverifiedProof};
 use super::replays::{Holder, MadeWith, ProofUse, Spent, SpentAnswer};
 use super::settings::DpopRules;
 use super::target::{NormalPath, Target, TargetPart};
 use crate::request::{RequestView, UsedProof};
 use crate::signature::sha256_of;
 use crate::time::UnixTime;
-use crate::token::{Binding, SignatureBuffer};
+use crate::token::Binding;
 
 /// How a token came, and with what.
 pub(crate) struct Sent<'r> {
@@ -63,7 +64,7 @@ pub(crate) enum Checked {
 pub(crate) struct Proven {
     pub(crate) used: UsedProof,
     /// The nonce for the client's next proof, where it does not have it.
-    pub(crate) next_nonce: Option<Nonce>,
+    pub(crate) next_nonce: Option<Arc<Nonce>>,
 }
 
 impl<'r> Sent<'r> {
@@ -114,17 +115,17 @@ impl DpopRules {
         let Some(BoundBy { text, thumbprint }) = self.check_binding(token, sent)? else {
             return Ok(Checked::Unbound);
         };
-        let used = sent.used.as_ref().filter(|used| used.is_of(token.text, text));
+        let known = token.known.of(token.text, || Holder::new(token.issuer, token.holder));
+        let used = sent.used.as_ref().filter(|used| used.is_of(known.token_hash, text));
         if let Some(used) = used.filter(|used| used.rules == self.number) {
             return Ok(Checked::Proven(Proven { used: used.clone(), next_nonce: None }));
         }
-        let mut room = SignatureBuffer::new();
-        let known = token.known.of(token.text, || Holder::new(token.issuer, token.holder));
+        let mut room = ProofRoom::new();
         let proof = self.read(text, &mut room, known.key.get())?;
         let (timely, next_nonce) = self.check_proof(&proof, known, thumbprint, sent, now)?;
         known.remember(&proof);
         let number = (self.number, self.store);
-        let proven = Proven { used: UsedProof::new(number, token.text, text), next_nonce };
+        let proven = Proven { used: UsedProof::new(number, known.token_hash, text), next_nonce };
         // For this very request, by another policy that remembers in the same place.
         if used.is_some_and(|used| used.store == self.store) {
             return Ok(Checked::Proven(proven));
@@ -149,7 +150,7 @@ impl DpopRules {
         let Some(BoundBy { text, thumbprint }) = self.check_binding(token, sent)? else {
             return Ok(());
         };
-        let mut room = SignatureBuffer::new();
+        let mut room = ProofRoom::new();
         let known = token.known.of(token.text, || Holder::new(token.issuer, token.holder));
         let proof = self.read(text, &mut room, known.key.get())?;
         self.check_proof(&proof, known, thumbprint, sent, now).map(drop)
@@ -195,7 +196,7 @@ impl DpopRules {
         thumbprint: [u8; 32],
         sent: &Sent<'_>,
         now: UnixTime,
-    ) -> Result<(Timely, Option<Nonce>), DpopError> {
+    ) -> Result<(Timely, Option<Arc<Nonce>>), DpopError> {
         self.check_target(&proof.claims, &sent.method, sent.path.as_deref())?;
         if proof.claims.token_hash != Some(known.token_hash) {
             return Err(DpopError::TokenHash);
@@ -214,7 +215,7 @@ impl DpopRules {
     pub(super) fn read<'p>(
         &self,
         text: &'p [u8],
-        room: &'p mut SignatureBuffer,
+        room: &'p mut ProofRoom,
         known: Option<&KnownKey>,
     ) -> Result<UnverifiedProof<'p>, DpopError> {
         let proof = UnverifiedProof::read(text, room, known).map_err(DpopError::Proof)?;
@@ -228,7 +229,7 @@ impl DpopRules {
     /// Whether it is for this request.
     pub(super) fn check_target(
         &self,
-        claims: &ProofClaims,
+        claims: &ProofClaims<'_>,
         method: &str,
         path: Option<&str>,
     ) -> Result<(), DpopError> {
@@ -264,9 +265,9 @@ impl DpopRules {
     /// Whether it was made lately, and from when on it cannot be used again. With it, the nonce for the next proof.
     pub(super) fn check_time(
         &self,
-        claims: &ProofClaims,
+        claims: &ProofClaims<'_>,
         now: UnixTime,
-    ) -> Result<(Timely, Option<Nonce>), DpopError> {
+    ) -> Result<(Timely, Option<Arc<Nonce>>), DpopError> {
         let issued_at = claims.issued_at;
         let (timely, next_nonce) = match &self.nonces {
             Some(nonces) => {

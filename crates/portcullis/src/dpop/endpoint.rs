@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::check::{ProofText, Timely};
 use super::error::{DpopError, ProofFault};
 use super::nonces::Nonce;
+use super::proof::ProofRoom;
 use super::replays::{Holder, Spent};
 use super::settings::DpopRules;
 use crate::keys::VerificationKey;
 use crate::request::RequestView;
 use crate::signature::Algorithm;
 use crate::time::UnixTime;
-use crate::token::SignatureBuffer;
 
 /// Checks the proofs of requests to a token endpoint: of [`Dpop::for_token_endpoint`](super::Dpop::for_token_endpoint).
 ///
@@ -39,7 +39,7 @@ impl TokenEndpointProofs {
             ProofText::Several => return Err(DpopError::SeveralProofs),
             ProofText::One(text) => text,
         };
-        let mut room = SignatureBuffer::new();
+        let mut room = ProofRoom::new();
         let proof = self.0.read(&text, &mut room, None)?;
         self.0.check_target(&proof.claims, request.method(), request.path())?;
         let (timely, next_nonce) = self.0.check_time(&proof.claims, now)?;
@@ -51,7 +51,7 @@ impl TokenEndpointProofs {
         Ok(Some(GoodProof {
             key,
             thumbprint,
-            id: proof.claims.id,
+            id: proof.claims.id.into_owned(),
             timely,
             next_nonce,
             rules: Arc::clone(&self.0),
@@ -100,7 +100,7 @@ pub struct GoodProof {
     thumbprint: [u8; 32],
     id: String,
     timely: Timely,
-    next_nonce: Option<Nonce>,
+    next_nonce: Option<Arc<Nonce>>,
     rules: Arc<DpopRules>,
 }
 
@@ -117,7 +117,7 @@ impl GoodProof {
 
     /// The nonce for the client's next proof, where it does not have it.
     pub fn next_nonce(&self) -> Option<&str> {
-        self.next_nonce.as_ref().map(Nonce::as_str)
+        self.next_nonce.as_deref().map(Nonce::as_str)
     }
 
     /// Uses it. `holder` is whose it is, for a share of the room: a session, a subject. `now` is the time of the clock that it was

@@ -4,16 +4,15 @@ use core::time::Duration;
 use super::check::{ProofText, Sent};
 use super::error::{NonceFault, ProofFault};
 use super::nonces::Nonce;
-use super::proof::UnverifiedProof;
+use super::proof::{ProofRoom, UnverifiedProof};
 use super::replays::Replays;
 use super::settings::DpopRules;
 use super::target::{NormalPath, Target, TargetFault, TargetPart};
 use crate::time::UnixTime;
-use crate::token::SignatureBuffer;
 
 /// Why a text is not a proof, whatever it is for.
 pub(crate) fn fault_of_proof(text: &[u8]) -> Option<ProofFault> {
-    UnverifiedProof::read(text, &mut SignatureBuffer::new(), None).err()
+    UnverifiedProof::read(text, &mut ProofRoom::new(), None).err()
 }
 
 impl DpopRules {

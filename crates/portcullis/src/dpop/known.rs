@@ -41,9 +41,7 @@ impl KnownSender {
     /// Of the token with this text.
     pub(super) fn of(&self, text: &[u8], holder: impl FnOnce() -> Holder) -> &Known {
         self.0.get_or_init(|| {
-            let mut token_hash = [0; 32];
-            token_hash.copy_from_slice(sha256(text).as_ref());
-            Box::new(Known { token_hash, holder: holder(), key: OnceLock::new() })
+            Box::new(Known { token_hash: sha256(text), holder: holder(), key: OnceLock::new() })
         })
     }
 }

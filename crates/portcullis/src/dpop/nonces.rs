@@ -149,7 +149,7 @@ pub(crate) struct NonceRules {
 struct Made {
     step: i64,
     epoch: u64,
-    current: Nonce,
+    current: Arc<Nonce>,
     /// With the step that each is of.
     accepted: Vec<(Nonce, i64)>,
     /// Those of the hour before, once somebody comes with one that is not taken.
@@ -162,13 +162,13 @@ pub(super) struct Taken {
     /// From when on it is not.
     pub(super) until: UnixTime,
     /// The one that takes its place, where it is not the latest.
-    pub(super) next: Option<Nonce>,
+    pub(super) next: Option<Arc<Nonce>>,
 }
 
 impl NonceRules {
     /// The one that is given out now. `epoch`: that of the store of used proofs.
-    pub(super) fn current(&self, now: UnixTime, epoch: u64) -> Nonce {
-        self.made(now, epoch).current
+    pub(super) fn current(&self, now: UnixTime, epoch: u64) -> Arc<Nonce> {
+        Arc::clone(&self.made(now, epoch).current)
     }
 
     /// Whether a proof's nonce is one that was given out lately.
@@ -186,7 +186,7 @@ impl NonceRules {
         };
         // That of a step is taken during the next one as well.
         let until = UnixTime(step.saturating_add(2).saturating_mul(STEP));
-        let next = (!is_it(&made.current)).then_some(made.current);
+        let next = (!is_it(&made.current)).then(|| Arc::clone(&made.current));
         Ok(Taken { until, next })
     }
 
@@ -214,6 +214,7 @@ impl NonceRules {
             .collect();
         // The first secret's, of this step. There is one: `compile` asks for it.
         let current = accepted.first().map_or(Nonce([b'-'; LENGTH]), |(nonce, _)| *nonce);
+        let current = Arc::new(current);
         let made = Arc::new(Made { step, epoch, current, accepted, older: OnceLock::new() });
         self.made.store(Some(Arc::clone(&made)));
         made

@@ -1,4 +1,5 @@
 //! A proof of who has a key: a JWT of one request (RFC 9449 §4.2), read and not believed.
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -23,6 +24,19 @@ const MAX_HEADER: usize = 6 * 1024;
 /// The longest id. A UUID has 36 bytes.
 const MAX_ID: usize = 256;
 
+/// What a proof is decoded into.
+pub(super) struct ProofRoom {
+    signature: SignatureBuffer,
+    /// Header and payload.
+    text: Vec<u8>,
+}
+
+impl ProofRoom {
+    pub(super) fn new() -> Self {
+        Self { signature: SignatureBuffer::new(), text: Vec::new() }
+    }
+}
+
 /// A proof that nobody has verified.
 pub(crate) struct UnverifiedProof<'p> {
     signing_input: &'p [u8],
@@ -31,14 +45,14 @@ pub(crate) struct UnverifiedProof<'p> {
     pub(crate) key: Arc<VerificationKey>,
     /// Its header, decoded, where that was not known.
     pub(crate) new_header: Option<Box<str>>,
-    pub(crate) claims: ProofClaims,
+    pub(crate) claims: ProofClaims<'p>,
 }
 
 /// What a proof says.
 #[derive(Debug)]
-pub(crate) struct ProofClaims {
-    pub(crate) id: String,
-    pub(crate) method: String,
+pub(crate) struct ProofClaims<'p> {
+    pub(crate) id: Cow<'p, str>,
+    pub(crate) method: Cow<'p, str>,
     pub(crate) target: Target,
     pub(crate) issued_at: UnixTime,
     pub(crate) not_before: Option<UnixTime>,
@@ -52,15 +66,16 @@ impl<'p> UnverifiedProof<'p> {
     /// Reads it, but for a header that is known.
     pub(crate) fn read(
         text: &'p [u8],
-        room: &'p mut SignatureBuffer,
+        room: &'p mut ProofRoom,
         known: Option<&KnownKey>,
     ) -> Result<Self, ProofFault> {
         if text.len() > MAX_LENGTH {
             return Err(ProofFault::TooLong { length: text.len() });
         }
         let Decoded { signing_input, signature, text: decoded, header_length } =
-            Decoded::read(text, MAX_HEADER, room).map_err(ProofFault::Form)?;
-        let decoded = core::str::from_utf8(&decoded).map_err(|_| ProofFault::Utf8)?;
+            Decoded::read(text, MAX_HEADER, &mut room.signature).map_err(ProofFault::Form)?;
+        room.text = decoded;
+        let decoded = core::str::from_utf8(&room.text).map_err(|_| ProofFault::Utf8)?;
         let parts = decoded.get(..header_length).zip(decoded.get(header_length..));
         let (header, payload) = parts.ok_or(ProofFault::Utf8)?;
         let (key, new_header) = match known.and_then(|known| known.of(header)) {
@@ -112,11 +127,11 @@ fn read_header(input: &str) -> Result<VerificationKey, ProofFault> {
     Ok(key)
 }
 
-impl ProofClaims {
-    fn read(input: &str) -> Result<Self, ProofFault> {
+impl<'p> ProofClaims<'p> {
+    fn read(input: &'p str) -> Result<Self, ProofFault> {
         let (mut id, mut method, mut target, mut issued_at) = (None, None, None, None);
         let (mut not_before, mut expires_at, mut token_hash, mut nonce) = (None, None, None, None);
-        let mut member = |name: &str, value: Value<'_, '_>| -> Result<(), Fault> {
+        let mut member = |name: &str, value: Value<'_, 'p>| -> Result<(), Fault> {
             match name {
                 "jti" => id = Some(text("jti", value, MAX_ID)?),
                 "htm" => method = Some(text("htm", value, MAX_ID)?),
@@ -183,9 +198,13 @@ impl From<ProofFault> for Fault {
     }
 }
 
-fn text(claim: &'static str, value: Value<'_, '_>, longest: usize) -> Result<String, Fault> {
+fn text<'p>(
+    claim: &'static str,
+    value: Value<'_, 'p>,
+    longest: usize,
+) -> Result<Cow<'p, str>, Fault> {
     let text = value.string()?.filter(|text| (1..=longest).contains(&text.len()));
-    Ok(text.ok_or(ProofFault::Claim { claim })?.into_owned())
+    Ok(text.ok_or(ProofFault::Claim { claim })?)
 }
 
 fn time(claim: &'static str, value: Value<'_, '_>) -> Result<UnixTime, Fault> {
@@ -211,7 +230,7 @@ mod tests {
     const THUMBPRINT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
 
     fn read<T>(text: &str, look: impl FnOnce(UnverifiedProof<'_>) -> T) -> Result<T, ProofFault> {
-        let mut room = SignatureBuffer::new();
+        let mut room = ProofRoom::new();
         UnverifiedProof::read(text.as_bytes(), &mut room, None).map(look)
     }
 
@@ -246,7 +265,7 @@ mod tests {
                 AT_THE_RESOURCE,
                 "GET",
                 "https://resource.example.org/protectedresource",
-                Some(sha256(ACCESS_TOKEN).as_ref().try_into().unwrap()),
+                Some(sha256(ACCESS_TOKEN)),
             ),
         ] {
             let text = format!("{HEADER}.{rest}");

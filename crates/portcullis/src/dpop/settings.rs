@@ -225,7 +225,7 @@ pub(crate) struct GivenNonces {
 
 impl GivenNonces {
     /// The one that is given out now.
-    pub(crate) fn current(&self, now: UnixTime) -> Nonce {
+    pub(crate) fn current(&self, now: UnixTime) -> Arc<Nonce> {
         self.rules.current(now, self.replays.epoch())
     }
 

@@ -190,7 +190,7 @@ impl Look<'_> {
         let is_method = text("htm") == Some(self.sent.method());
         self.say(name::METHOD, format!("{:?}", self.sent.method()), shown("htm"), Some(is_method));
         self.check_target(text("htu"), shown("htu"));
-        let hash = encoded(sha256(self.token.text).as_ref());
+        let hash = encoded(&sha256(self.token.text));
         let is_of_token = text("ath") == Some(hash.as_str());
         self.say(name::TOKEN_HASH, format!("{hash:?}"), shown("ath"), Some(is_of_token));
 

@@ -197,7 +197,8 @@ impl Jwk<'_> {
         };
         // RFC 7517 §4.7: it must be of the same key. Of one that cannot be read, nothing is taken.
         let certified = self.get("x5c").and_then(|certificate| of_certificate(certificate).ok());
-        if certified.is_some_and(|certified| certified.thumbprint() != key.thumbprint()) {
+        if certified.is_some_and(|certified| certified.thumbprint().bytes != key.thumbprint().bytes)
+        {
             return Err(KeyFault::OtherCertificate);
         }
         Ok(key)

@@ -38,7 +38,7 @@ pub use self::secret::{
     Encoding, RevealedSecret, Secret, SecretFault, SecretSet, SecretSource, Stray, Weakness,
 };
 pub use self::set::{KeySet, SkippedKey};
-use crate::signature::{Algorithm, Verifier};
+use crate::signature::{Algorithm, Verifier, sha256};
 use crate::time::UnixTime;
 
 /// How many keys are tried for one token: an attacker pays for none of them. Two secrets in a
@@ -61,12 +61,29 @@ pub const MAX_CANDIDATES: usize = 4;
 pub struct VerificationKey {
     algorithm: Algorithm,
     id: Option<Box<str>>,
-    thumbprint: Option<Arc<str>>,
+    thumbprint: Option<Arc<Thumbprint>>,
     /// How many of [`MAX_CANDIDATES`] it counts for.
     weight: usize,
     accept_until: Option<UnixTime>,
     withdrawn: AtomicBool,
     verifier: Verifier,
+}
+
+/// The hash of a public key (RFC 7638), and its text in base64url.
+struct Thumbprint {
+    bytes: [u8; 32],
+    text: Box<str>,
+}
+
+impl Thumbprint {
+    fn of(jwk: &str) -> Self {
+        let bytes = sha256(jwk.as_bytes());
+        Self { bytes, text: URL_SAFE_NO_PAD.encode(bytes).into() }
+    }
+
+    fn as_str(&self) -> &str {
+        &self.text
+    }
 }
 
 /// The keys of a single JWK, one for each algorithm that it can be used with.
@@ -113,13 +130,12 @@ impl VerificationKey {
     /// A shared secret has none: it would be a hash of the secret, by which the secret could be
     /// guessed (RFC 7638 §7).
     pub fn thumbprint(&self) -> Option<&str> {
-        self.thumbprint.as_deref()
+        self.thumbprint.as_deref().map(Thumbprint::as_str)
     }
 
     /// The same, not encoded.
     pub(crate) fn thumbprint_bytes(&self) -> Option<[u8; 32]> {
-        let bytes = URL_SAFE_NO_PAD.decode(self.thumbprint()?).ok()?;
-        bytes.try_into().ok()
+        self.thumbprint.as_deref().map(|thumbprint| thumbprint.bytes)
     }
 
     /// What a revocation may call it. Nothing of this was written by who sent a token.
@@ -159,7 +175,7 @@ impl VerificationKey {
         let number = public::significant(bytes);
         let key = self.verifier.public_bytes().filter(|_| number.len() >= 16);
         key.is_some_and(|key| memchr::memmem::find(key, number).is_some())
-            || (bytes.len() == 32 && self.thumbprint() == Some(&URL_SAFE_NO_PAD.encode(bytes)))
+            || self.thumbprint_bytes().is_some_and(|own| own == bytes)
     }
 
     /// Whether one of `sources` still has it. A source of the user's own may take keys away, and

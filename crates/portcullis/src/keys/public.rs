@@ -4,8 +4,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{KeyFault, VerificationKey};
-use crate::signature::{Algorithm, Verifier, sha256};
+use super::{KeyFault, Thumbprint, VerificationKey};
+use crate::signature::{Algorithm, Verifier};
 
 /// RSA bounds: RFC 7518 §3.3 asks for 2048; beyond 8192 a single verification costs milliseconds.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -95,7 +95,7 @@ impl PublicKey {
             Some(algorithm) => return Err(KeyFault::AlgorithmMismatch { algorithm }),
         };
         self.check()?;
-        let thumbprint = self.thumbprint();
+        let thumbprint = Arc::new(self.thumbprint());
         algorithms
             .into_iter()
             .map(|algorithm| {
@@ -109,7 +109,7 @@ impl PublicKey {
 
     /// RFC 7638 §3 and RFC 8037 §2: the hash of the JWK with nothing but what makes the key, its
     /// members in order, its numbers as short as they can be.
-    pub(super) fn thumbprint(&self) -> Arc<str> {
+    pub(super) fn thumbprint(&self) -> Thumbprint {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let jwk = match self {
             Self::Rsa { modulus, exponent } => {
@@ -124,7 +124,7 @@ impl PublicKey {
                 format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(x))
             }
         };
-        text(sha256(jwk.as_bytes()).as_ref()).into()
+        Thumbprint::of(&jwk)
     }
 
     /// How many of [`MAX_CANDIDATES`](super::MAX_CANDIDATES) it counts for, by what its signatures cost.
@@ -399,12 +399,12 @@ mod tests {
         let modulus = URL_SAFE_NO_PAD.decode(n).unwrap();
         for modulus in [modulus.clone(), [vec![0], modulus].concat()] {
             let key = rsa(modulus, &[0, 1, 0, 1]);
-            assert_eq!(&*key.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+            assert_eq!(key.thumbprint().as_str(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
         }
         // RFC 8037 §A.3.
         let x = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
         let key = PublicKey::Ed25519(x.try_into().unwrap());
-        assert_eq!(&*key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        assert_eq!(key.thumbprint().as_str(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     #[test]

@@ -299,7 +299,7 @@ impl CompiledPresentation {
         &self,
         error: &Error,
         used: Scheme,
-        nonce: Option<Nonce>,
+        nonce: Option<&Nonce>,
         request: Option<&RefusedRequest>,
     ) -> RejectionResponse {
         let answer = Answer::to(error);

@@ -125,8 +125,10 @@ impl Verifier {
 }
 
 /// For names of what is public. What signs is hashed by the library.
-pub(crate) fn sha256(bytes: &[u8]) -> impl AsRef<[u8]> {
-    digest::digest(&digest::SHA256, bytes)
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(bytes);
+    finish(context)
 }
 
 /// Of several parts, each with its length in front: no two lists are the same bytes.
@@ -136,8 +138,12 @@ pub(crate) fn sha256_of(parts: &[&str]) -> [u8; 32] {
         context.update(&(part.len() as u64).to_le_bytes());
         context.update(part.as_bytes());
     }
+    finish(context)
+}
+
+fn finish(sha256: digest::Context) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
+    hash.copy_from_slice(sha256.finish().as_ref());
     hash
 }
 

@@ -43,9 +43,9 @@ impl AnySender {
         let token = self.0;
         Ok(match dpop.check(&of_token(&token, text), &sent, now)? {
             Checked::Unbound => OfSender::Holds(Admission::verified(token)),
-            Checked::Proven(proven) => OfSender::Holds(Admission::proven(token, proven)),
+            Checked::Proven(proven) => OfSender::Holds(Admission::with_proof(token, proven)),
             Checked::Later(proven, answer) => {
-                OfSender::NeedsFreshProof(Admission::proven(token, proven), answer)
+                OfSender::NeedsFreshProof(Admission::with_proof(token, proven), answer)
             }
         })
     }
