@@ -1,9 +1,8 @@
 use core::fmt;
-use std::net::SocketAddr;
 
 use actix_web::{HttpMessage, HttpRequest};
 use portcullis::RequestView;
-use portcullis::request::{ClientCertificate, UsedProof};
+use portcullis::request::{ClientCertificate, PeerAddress, UsedProof};
 
 /// A request of actix-web, as the policy sees it: for calls of [`Policy::verify`](portcullis::Policy::verify)
 /// and its like by hand, `policy.verify(&ActixRequest(&request))`.
@@ -49,8 +48,10 @@ impl RequestView for ActixRequest<'_> {
         self.0.headers().get_all(name).map(|value| value.as_bytes())
     }
 
-    fn peer(&self) -> Option<SocketAddr> {
-        self.0.peer_addr()
+    fn peer(&self) -> Option<PeerAddress> {
+        // actix-web says nothing of who comes over a Unix domain socket: `on_connect` may.
+        let of_connection = || self.0.conn_data().copied();
+        self.0.peer_addr().map(PeerAddress::Ip).or_else(of_connection)
     }
 
     fn client_certificate(&self) -> Option<ClientCertificate> {

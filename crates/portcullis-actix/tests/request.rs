@@ -5,7 +5,7 @@ use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use actix_web::{App, HttpMessage, HttpRequest, web};
 use portcullis_actix::ActixRequest;
 use portcullis_actix::portcullis::RequestView;
-use portcullis_actix::portcullis::request::ClientCertificate;
+use portcullis_actix::portcullis::request::{ClientCertificate, PeerAddress};
 
 async fn path(request: HttpRequest) -> String {
     ActixRequest(&request).path().expect("a path").to_owned()
@@ -39,6 +39,7 @@ fn peer_and_certificate_are_those_of_connection_and_extensions() {
     let certificate = ClientCertificate::presented(*b"DER");
     request.extensions_mut().insert(certificate.clone());
     let view = ActixRequest(&request);
+    let address = PeerAddress::Ip(address);
     assert_eq!((view.peer(), view.client_certificate()), (Some(address), Some(certificate)));
 }
 

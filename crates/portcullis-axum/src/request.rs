@@ -1,12 +1,11 @@
 use core::fmt;
-use std::net::SocketAddr;
 
 use axum::extract::connect_info::MockConnectInfo;
 use axum::extract::{ConnectInfo, OriginalUri};
 use http::request::Parts;
 use http::{Extensions, Request};
 use portcullis::RequestView;
-use portcullis::request::{ClientCertificate, UsedProof};
+use portcullis::request::{ClientCertificate, PeerAddress, UsedProof};
 
 /// A request of axum, as the policy sees it: for calls of [`Policy::verify`](portcullis::Policy::verify)
 /// and its like by hand, `policy.verify(&AxumRequest::from(&request))`.
@@ -58,13 +57,13 @@ impl<R: RequestView> RequestView for AxumRequest<'_, R> {
         self.request.header(name)
     }
 
-    fn peer(&self) -> Option<SocketAddr> {
+    fn peer(&self) -> Option<PeerAddress> {
         // In the order of axum's own extractor.
         if let Some(ConnectInfo(address)) = self.extensions.get() {
-            return Some(*address);
+            return Some(PeerAddress::Ip(*address));
         }
         if let Some(MockConnectInfo(address)) = self.extensions.get() {
-            return Some(*address);
+            return Some(PeerAddress::Ip(*address));
         }
         self.request.peer()
     }

@@ -60,12 +60,12 @@ fn the_peer_is_the_one_that_axum_tells_of_and_otherwise_the_extension() {
     let mut request = Request::get("/").body(()).expect("a request");
     let peer = |request: &Request<()>| AxumRequest::from(request).peer();
     assert_eq!(peer(&request), None);
-    request.extensions_mut().insert(PeerAddress(address(1)));
-    assert_eq!(peer(&request), Some(address(1)));
+    request.extensions_mut().insert(PeerAddress::Ip(address(1)));
+    assert_eq!(peer(&request), Some(PeerAddress::Ip(address(1))));
     request.extensions_mut().insert(MockConnectInfo(address(2)));
-    assert_eq!(peer(&request), Some(address(2)));
+    assert_eq!(peer(&request), Some(PeerAddress::Ip(address(2))));
     request.extensions_mut().insert(ConnectInfo(address(3)));
-    assert_eq!(peer(&request), Some(address(3)));
+    assert_eq!(peer(&request), Some(PeerAddress::Ip(address(3))));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest;
 use base64::prelude::*;
 use portcullis::UnixTime;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::SigningKey;
 
@@ -134,6 +135,23 @@ impl TokenBuilder {
     /// Sets one claim, to anything that JSON can say: a text, a number, `json!([null])`.
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.claims.insert(name.into(), value.into());
+        self
+    }
+
+    /// Bound to the certificate with this DER (`cnf` with `x5t#S256`, RFC 8705 §3.1): who did not present it in the TLS handshake may not
+    /// use the token. One that is [bound to a key](Self::bound_to) as well needs both.
+    pub fn bound_to_certificate(self, der: impl AsRef<[u8]>) -> Self {
+        let digest = digest::digest(&digest::SHA256, der.as_ref());
+        self.confirmed_by("x5t#S256", BASE64_URL_SAFE_NO_PAD.encode(digest))
+    }
+
+    /// Adds a member to `cnf` (RFC 7800 §3.1).
+    pub(crate) fn confirmed_by(mut self, member: &str, value: String) -> Self {
+        let confirmation = self.claims.entry("cnf".to_owned()).or_insert_with(|| json!({}));
+        if !confirmation.is_object() {
+            *confirmation = json!({});
+        }
+        confirmation[member] = value.into();
         self
     }
 

@@ -61,6 +61,7 @@ impl Admission {
         }
     }
 
+    #[inline]
     fn proven(&self) -> Option<&Proven> {
         match &self.0 {
             Caller::Proven(proven) => Some(&proven.1),
@@ -69,20 +70,20 @@ impl Admission {
     }
 
     /// For a layer: what the response needs besides what the handler says.
+    #[inline]
     pub fn response_needs(&self) -> ResponseNeeds {
-        let needs = self.terms().response_needs.clone();
-        match self.proven().and_then(|proven| proven.next_nonce.as_ref()) {
-            Some(nonce) => needs.with_nonce(Arc::clone(nonce)),
-            None => needs,
-        }
+        let nonce = self.proven().and_then(|proven| proven.next_nonce.clone());
+        ResponseNeeds::new(self.terms().has_private_responses, nonce)
     }
 
     /// For a layer: the proof that this request used, if it had one. A layer puts it into the request's extensions as well. Then a
     /// layer further in does not take the proof for one that was used before.
+    #[inline]
     pub fn used_proof(&self) -> Option<UsedProof> {
         self.proven().map(|proven| proven.used.clone())
     }
 
+    #[inline]
     pub(crate) fn terms(&self) -> &Arc<Terms> {
         match &self.0 {
             Caller::Verified(token) => &token.terms().policy,
@@ -173,9 +174,9 @@ impl Admission {
         let caller = self.token().filter(|_| terms.names_callers);
         let error = error.into();
         observe::refused(&error, Some(&terms), caller, &context);
-        let is_bound = self.token().is_some_and(VerifiedToken::is_bound);
+        let is_bound_to_key = self.token().is_some_and(|token| token.bound_key().is_some());
         let mut rejection = Rejection::told(error, Some(terms), &context);
-        if is_bound {
+        if is_bound_to_key {
             rejection.scheme = Scheme::Dpop;
         }
         rejection

@@ -128,6 +128,7 @@ mod cache;
 pub mod dpop;
 pub mod error;
 mod issuers;
+pub mod mtls;
 pub mod policy;
 pub mod revocation;
 #[cfg(feature = "status-list")]

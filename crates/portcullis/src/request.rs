@@ -1,10 +1,12 @@
 //! What verification may see of a request.
 use core::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http::{Extensions, Uri};
+
+use crate::signature::sha256;
 
 /// The parts of a request that decide about a token.
 ///
@@ -73,11 +75,11 @@ pub trait RequestView {
     /// Every value of the header `name`, which is in lower case.
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
 
-    /// The address at the other end of the connection: the client's, or that of the last proxy.
+    /// Who is at the other end of the connection: the client, or the last proxy.
     /// Nothing that a header says of it counts.
     ///
     /// Not implemented: `None`, the address is not known.
-    fn peer(&self) -> Option<SocketAddr> {
+    fn peer(&self) -> Option<PeerAddress> {
         None
     }
 
@@ -117,7 +119,7 @@ impl RequestView for http::request::Parts {
         values(&self.headers, name)
     }
 
-    fn peer(&self) -> Option<SocketAddr> {
+    fn peer(&self) -> Option<PeerAddress> {
         peer(&self.extensions)
     }
 
@@ -151,7 +153,7 @@ impl<B> RequestView for http::Request<B> {
         values(self.headers(), name)
     }
 
-    fn peer(&self) -> Option<SocketAddr> {
+    fn peer(&self) -> Option<PeerAddress> {
         peer(self.extensions())
     }
 
@@ -178,16 +180,32 @@ fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a
     values.into_iter().map(HeaderValue::as_bytes)
 }
 
-fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get().map(|PeerAddress(address)| *address)
+fn peer(extensions: &Extensions) -> Option<PeerAddress> {
+    extensions.get().copied()
 }
 
 /// The address at the other end of the connection, as an extension of a request.
 ///
 /// For services of tower, which are not told: whoever accepts the connection adds it to each of
 /// its requests. axum's `ConnectInfo<SocketAddr>` and actix-web's own address do without.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct PeerAddress(pub SocketAddr);
+pub enum PeerAddress {
+    /// It has an IP address, and a port.
+    Ip(SocketAddr),
+    /// It came over a Unix domain socket, whose peers have no address.
+    UnixSocket,
+}
+
+impl PeerAddress {
+    /// Its IP address, where it has one.
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address.ip()),
+            Self::UnixSocket => None,
+        }
+    }
+}
 
 /// What a TLS handshake said of the client's certificate, as an extension of a request.
 ///
@@ -214,15 +232,22 @@ pub struct PeerAddress(pub SocketAddr);
 /// # assert_eq!(request.client_certificate().unwrap().der(), Some(&[0x30, 0x82][..]));
 /// ```
 #[derive(Clone, Eq, PartialEq)]
-pub struct ClientCertificate(Option<Arc<[u8]>>);
+pub struct ClientCertificate(Option<Arc<Presented>>);
+
+#[derive(Eq, PartialEq)]
+struct Presented {
+    der: Box<[u8]>,
+    sha256: [u8; 32],
+}
 
 impl ClientCertificate {
     /// The client presented the certificate with this DER, and proved that it has the key.
     ///
     /// The handshake must have checked that proof: a verifier of TLS that takes any signature lets
     /// a client present the certificate of anybody.
-    pub fn presented(der: impl Into<Arc<[u8]>>) -> Self {
-        Self(Some(der.into()))
+    pub fn presented(der: impl AsRef<[u8]>) -> Self {
+        let der = der.as_ref();
+        Self(Some(Arc::new(Presented { der: der.into(), sha256: sha256(der) })))
     }
 
     /// The client presented no certificate, or the connection has no TLS.
@@ -232,7 +257,12 @@ impl ClientCertificate {
 
     /// The DER of the certificate, where there is one.
     pub fn der(&self) -> Option<&[u8]> {
-        self.0.as_deref()
+        self.0.as_deref().map(|presented| &*presented.der)
+    }
+
+    /// SHA-256 of that DER, where there is a certificate: what `x5t#S256` says in base64url (RFC 8705 §3.1).
+    pub fn sha256(&self) -> Option<&[u8; 32]> {
+        self.0.as_deref().map(|presented| &presented.sha256)
     }
 }
 
@@ -340,7 +370,8 @@ mod tests {
 
         let mut told = silent();
         let address = SocketAddr::from(([198, 51, 100, 7], 4711));
-        told.extensions_mut().insert(PeerAddress(address));
+        let address = PeerAddress::Ip(address);
+        told.extensions_mut().insert(address);
         assert_eq!(both(told, RequestView::peer, RequestView::peer), Some(address));
 
         for said in [ClientCertificate::presented(*b"DER"), ClientCertificate::absent()] {

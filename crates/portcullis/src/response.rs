@@ -4,7 +4,6 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue};
 
 use crate::dpop::Nonce;
-use crate::source::TokenSource;
 
 /// What the response to a request that was let in needs, besides what its handler says.
 ///
@@ -42,12 +41,8 @@ pub struct ResponseNeeds {
 }
 
 impl ResponseNeeds {
-    pub(crate) fn of(sources: &[TokenSource]) -> Self {
-        Self { is_private: !sources.iter().all(TokenSource::is_authorization), nonce: None }
-    }
-
-    pub(crate) fn with_nonce(self, nonce: Arc<Nonce>) -> Self {
-        Self { nonce: Some(nonce), ..self }
+    pub(crate) fn new(is_private: bool, nonce: Option<Arc<Nonce>>) -> Self {
+        Self { is_private, nonce }
     }
 
     /// Headers, each to be added where the response has none of this name. Names in lower case.

@@ -7,7 +7,6 @@ use crate::dpop::{GivenNonces, Nonce};
 #[cfg(feature = "metrics")]
 use crate::metrics::PolicyCounters;
 use crate::refusal::CompiledPresentation;
-use crate::response::ResponseNeeds;
 use crate::time::Clock;
 
 /// Whether a scope that is held, the first, implies another.
@@ -31,7 +30,8 @@ pub(crate) struct Terms {
     pub(crate) nonces: Option<Arc<GivenNonces>>,
     /// Whether logs may say whose verified token was refused.
     pub(crate) names_callers: bool,
-    pub(crate) response_needs: ResponseNeeds,
+    /// Whether a shared cache may store no response, since a token may come elsewhere than in `Authorization`.
+    pub(crate) has_private_responses: bool,
     /// How many claims types a token keeps: as many as were asked of one so far.
     pub(crate) claims_types: AtomicUsize,
 }

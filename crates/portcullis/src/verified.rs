@@ -12,12 +12,13 @@ use crate::dpop::{KNOWN_SENDER, KnownSender};
 use crate::error::ShapeError;
 use crate::json::JsonText;
 use crate::keys::VerificationKey;
+use crate::mtls::{KNOWN_HEADER, KnownHeader};
 use crate::signature::Algorithm;
 use crate::terms::{Generation, IssuerTerms, NEVER};
 use crate::time::UnixTime;
 #[cfg(feature = "status-list")]
 use crate::token::StatusClaim;
-use crate::token::{Binding, Parts, TypeHeader};
+use crate::token::{Parts, TypeHeader};
 
 /// For how many claims types a token keeps at most what it was read as: the layers and extractors of one
 /// request ask for one or two.
@@ -54,6 +55,8 @@ struct Inner {
     claims: [OnceLock<(TypeId, Arc<dyn Any + Send + Sync>)>; MAX_CLAIMS_TYPES],
     /// Of a token that is bound to a key.
     sender: KnownSender,
+    /// Of a token that is bound to a certificate.
+    header: KnownHeader,
     /// Read when a policy first asks for it.
     /// In a box, since most tokens name no list.
     #[cfg(feature = "status-list")]
@@ -71,6 +74,7 @@ impl VerifiedToken {
             room: AtomicUsize::new(MAX_CLAIMS_TYPES),
             claims: [const { OnceLock::new() }; MAX_CLAIMS_TYPES],
             sender: KnownSender::default(),
+            header: KnownHeader::default(),
             terms,
             #[cfg(feature = "status-list")]
             status: OnceLock::new(),
@@ -123,7 +127,7 @@ impl VerifiedToken {
     /// Whether only who has a certain key may use it (`cnf`, RFC 7800). Where a request brought it, its sender showed that they have
     /// it.
     pub fn is_bound(&self) -> bool {
-        self.0.parts.payload.binding != Binding::None
+        self.0.parts.payload.binding.is_some()
     }
 
     /// The algorithm that it was verified with.
@@ -207,6 +211,20 @@ impl VerifiedToken {
         &self.0.sender
     }
 
+    pub(crate) fn known_header(&self) -> &KnownHeader {
+        &self.0.header
+    }
+
+    /// The thumbprint of the key that it is bound to.
+    pub(crate) fn bound_key(&self) -> Option<[u8; 32]> {
+        self.0.parts.payload.binding?.key
+    }
+
+    /// SHA-256 of the certificate that it is bound to.
+    pub(crate) fn bound_certificate(&self) -> Option<[u8; 32]> {
+        self.0.parts.payload.binding?.certificate
+    }
+
     /// Where its status is. Read once.
     #[cfg(feature = "status-list")]
     pub(crate) fn status(&self) -> &StatusClaim {
@@ -285,7 +303,9 @@ impl VerifiedToken {
         #[cfg(not(feature = "status-list"))]
         let status = 0;
         let claims = self.0.parts.payload.tree + self.payload().len() + CLAIMS;
-        let sender = if self.is_bound() { KNOWN_SENDER } else { 0 };
+        let of_key = self.bound_key().map_or(0, |_| KNOWN_SENDER);
+        let of_certificate = self.bound_certificate().map_or(0, |_| KNOWN_HEADER);
+        let sender = of_key + of_certificate;
         size_of::<Inner>() + self.0.parts.heap_size() + status + sender + claims_types * claims
     }
 }

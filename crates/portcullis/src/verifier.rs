@@ -6,6 +6,7 @@ use crate::cache::TokenCache;
 use crate::claims::StatusRule;
 use crate::dpop::DpopRules;
 use crate::issuers::TrustedIssuers;
+use crate::mtls::MtlsRules;
 use crate::revocation::Sources;
 use crate::source::{AllowedOrigins, Precedence, TokenSource};
 use crate::terms::{Generation, Terms};
@@ -28,6 +29,8 @@ pub(crate) struct Rules {
     pub(crate) refuses_brought_keys: bool,
     /// `None`: tokens that are bound to a key of their sender are refused.
     pub(crate) dpop: Option<DpopRules>,
+    /// `None`: tokens that are bound to a certificate of their sender are refused.
+    pub(crate) mtls: Option<MtlsRules>,
     pub(crate) issuers: TrustedIssuers,
     pub(crate) revocations: Sources,
     /// What is asked of the claim `status`.
@@ -44,6 +47,12 @@ impl Rules {
     /// What a token is marked with that is not revoked at this moment.
     pub(crate) fn generation(&self) -> Generation {
         self.terms.generation(self.revocations.generation())
+    }
+
+    /// Whether it matters who sent a token.
+    #[inline]
+    pub(crate) fn looks_at_senders(&self) -> bool {
+        self.dpop.is_some() || self.mtls.is_some()
     }
 
     /// Whether it can be told which proofs were used, where any are taken.

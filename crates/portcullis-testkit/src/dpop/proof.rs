@@ -134,6 +134,6 @@ impl TokenBuilder {
     ///
     /// If the key is a secret.
     pub fn bound_to(self, key: &SigningKey) -> Self {
-        self.claim("cnf", json!({ "jkt": key.thumbprint().expect("a key pair") }))
+        self.confirmed_by("jkt", key.thumbprint().expect("a key pair"))
     }
 }

@@ -9,7 +9,7 @@
 //! 4. now is before `exp`, not before `nbf`, and not before `iat`, within the leeway;
 //! 5. it does not live longer than the [maximum lifetime](ClaimRules::max_lifetime), nor is it
 //!    older than the maximum age;
-//! 6. it is not bound to a key of its sender (`cnf`): nobody checked that binding;
+//! 6. it is bound to no key and no certificate of its sender (`cnf`) but those that the policy checks;
 //! 7. the claims that rules ask for are there and say what they must.
 //!
 //! An ID token mostly has the same `typ` as an access token, `JWT`, so that the type alone does not
@@ -28,7 +28,7 @@ pub(crate) use self::audience::AudienceRule;
 pub use self::ready_made::{OpenIdProfile, RegisteredClaims};
 pub use self::settings::{ClaimRules, ClaimValue, MaxLifetime};
 pub(crate) use self::settings::{
-    CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, LONGEST_LIFETIME,
+    CompiledRules, DEFAULT_LEEWAY, DEFAULT_MAX_LIFETIME, LONGEST_LIFETIME, TakesBound,
 };
 pub(crate) use self::standard::StandardRule;
 #[cfg(feature = "explain")]

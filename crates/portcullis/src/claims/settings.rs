@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{ClaimName, ClaimsError};
 use crate::json::{Json, JsonText};
 use crate::setting::{Setting, Voice};
-use crate::token::Parts;
+use crate::token::{Binding, Parts};
 use crate::verified::VerifiedToken;
 
 /// See [`ClaimRules::leeway`].
@@ -327,8 +327,7 @@ impl ClaimRules {
         })
     }
 
-    /// `takes_bound`: whether somebody checks that the sender has the key of a bound token.
-    pub(crate) fn compile(self, takes_bound: bool) -> CompiledRules {
+    pub(crate) fn compile(self, takes_bound: TakesBound) -> CompiledRules {
         let Self { leeway, max_lifetime, max_age, values, mut predicates } = self;
         // In an order of their own, so that the setters' does not decide what is asked first.
         let values: BTreeSet<_> = values.into_iter().collect();
@@ -354,13 +353,29 @@ impl fmt::Debug for ClaimRules {
     }
 }
 
+/// Which bound tokens are taken, since somebody checks that their sender has what they are bound to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct TakesBound {
+    pub(crate) to_keys: bool,
+    pub(crate) to_certificates: bool,
+}
+
+impl TakesBound {
+    /// Whether all that a token is bound to is checked.
+    pub(crate) fn has_all_of(self, binding: &Binding) -> bool {
+        (self.to_keys || binding.key.is_none())
+            && (self.to_certificates || binding.certificate.is_none())
+            && !binding.is_other
+    }
+}
+
 /// Rules as the pipeline uses them, every default filled in.
 #[cfg_attr(feature = "remote-jwks", derive(Clone))]
 pub(crate) struct CompiledRules {
     pub(crate) leeway: Duration,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) max_age: Option<Duration>,
-    pub(crate) takes_bound: bool,
+    pub(crate) takes_bound: TakesBound,
     values: Vec<(Box<str>, ValueRule)>,
     predicates: Vec<Predicate>,
 }

@@ -30,7 +30,7 @@ pub(crate) enum StandardRule {
     Lifetime,
     /// It was not issued longer ago than the policy allows.
     Age,
-    /// It is not bound to a key of its sender, since nobody checks that.
+    /// It is bound to nothing of its sender that nobody checks.
     SenderConstraint,
     /// It has a claim that the profile of access tokens requires, where only these are accepted.
     Profile(ProfileClaim),
@@ -164,13 +164,10 @@ impl StandardRule {
             }
             // RFC 7800 §3.1 lets a recipient ignore it, and so turn a bound token into a bearer token.
             Self::SenderConstraint => {
-                let is_understood = match claims.binding {
-                    Binding::None => true,
-                    // Whether the sender has the key, the request shows.
-                    Binding::Key(_) => rules.claims.takes_bound,
-                    Binding::Other => false,
-                };
-                met(is_understood, || ClaimsError::SenderConstrained)
+                // Whether the sender has what it is bound to, the request shows.
+                let is_checked = |binding: &Binding| rules.claims.takes_bound.has_all_of(binding);
+                let is_met = claims.binding.as_ref().is_none_or(is_checked);
+                met(is_met, || ClaimsError::SenderConstrained)
             }
             Self::Profile(claim) => {
                 met(!rules.takes_access_tokens_only() || claim.is_in(parts), || claim.missing())

@@ -148,6 +148,7 @@
 //! | `allow_anonymous` | `true`: a request without a token passes | refused |
 //! | `presentation` | a table | the defaults below |
 //! | `dpop` | a table: what is asked of proofs of who has the key of a token (see [`Dpop`](crate::dpop::Dpop)) | tokens that are bound to a key are refused |
+//! | `mtls` | a table: what is asked of the certificate that a token is bound to (see [`Mtls`](crate::mtls::Mtls)) | tokens that are bound to a certificate are refused |
 //! | `dangerous` | a table | nothing is weakened |
 //! | `$schema` | where an editor finds the JSON Schema of this file; it changes nothing | |
 //!
@@ -241,6 +242,13 @@
 //! |------------|-------|-----------|
 //! | `past` | how old a proof may be: more than nothing, and at most `"5m"` | `"60s"` |
 //! | `future` | how far ahead its client's clock may be, at most `"5m"` | `"10s"` |
+//!
+//! | `[mtls]` | Value | Not there |
+//! |------------|-------|-----------|
+//! | `certificate` | who says which certificate the client presented: `"tls"`, the server's own; or a proxy in a header, as `"client_cert"`, `"xfcc"`, `"aws_alb_verify"`, `"aws_alb_passthrough"`, `"escaped_pem"`, `"base64_der"` or `"hex_sha256"` (see [`CertificateHeader`](crate::mtls::CertificateHeader)) | refused |
+//! | `header` | the name of the header, for the last three | refused for these |
+//! | `trusted_proxies` | a list of up to 64 addresses and ranges whose header counts, `"10.0.0.0/24"`, and `"unix"` for a Unix domain socket (see [`Mtls::trusted_proxies`](crate::mtls::Mtls::trusted_proxies)) | none: refused for a header |
+//! | `mode` | `"allowed"`, or `"required"`: refuses tokens that are bound to no certificate | `"allowed"` |
 //!
 //! | `[dangerous]`, `[issuer.dangerous]` | Value | Lost |
 //! |------------|-------|------|

@@ -5,6 +5,7 @@ use crate::dpop::{DpopFault, MAX_WINDOW};
 use crate::keys::SecretFault;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwksError;
+use crate::mtls::MtlsFault;
 use crate::policy::PolicyFault;
 use crate::source::{Kind, TokenSource};
 
@@ -20,6 +21,8 @@ pub(super) struct Sites {
     pub(super) bases: Vec<String>,
     /// Those of the files with secrets of nonces.
     pub(super) nonce_secrets: Vec<String>,
+    /// Those of the addresses of trusted proxies.
+    pub(super) proxies: Vec<String>,
 }
 
 /// Where an issuer's settings came from.
@@ -77,6 +80,11 @@ impl Sites {
                 (self.dpop(fault), vec!["dpop.nonce_secrets".to_owned(), "dpop.replay".to_owned()])
             }
             PolicyFault::Dpop(fault) => itself(self.dpop(fault)),
+            // The server's own TLS stands in for what is not known.
+            PolicyFault::Mtls(fault @ MtlsFault::ProxiesOfTls) => {
+                (self.mtls(*fault), vec!["mtls.certificate".to_owned()])
+            }
+            PolicyFault::Mtls(fault) => itself(self.mtls(*fault)),
             PolicyFault::SaidTwice { place, setting } => alone(self.said(place, setting)),
             PolicyFault::DuplicateIssuer { issuer } => alone(self.identity(issuer)),
             PolicyFault::EmptyIssuer => alone(self.identity("")),
@@ -176,6 +184,15 @@ impl Sites {
             RemoteJwksError::Settings(_) | RemoteJwksError::Thread(_) => {
                 (below("keys"), Vec::new())
             }
+        }
+    }
+
+    fn mtls(&self, fault: MtlsFault) -> String {
+        let proxies = || "mtls.trusted_proxies".to_owned();
+        match fault {
+            MtlsFault::Header => "mtls.header".to_owned(),
+            MtlsFault::Proxy { at, .. } => self.proxies.get(at).cloned().unwrap_or_else(proxies),
+            MtlsFault::Proxies { .. } | MtlsFault::ProxiesOfTls => proxies(),
         }
     }
 

@@ -243,6 +243,12 @@ const FULL_JSON: &str = r#"{
     "replay": "in_process",
     "window": { "past": "2m", "future": "15s" }
   },
+  "mtls": {
+    "certificate": "escaped_pem",
+    "header": "X-SSL-Client-Cert",
+    "trusted_proxies": ["10.0.0.0/24", "2001:db8::7", "unix"],
+    "mode": "allowed"
+  },
   "dangerous": { "query_parameter": "access_token", "cookie": { "name": "token", "path": "/api", "domain": "a.example", "same_site": "strict" }, "unlimited_lifetime": false }
 }"#;
 
@@ -879,6 +885,13 @@ base_url = "https://api.example"
 past = "0s"
 future = 5
 pasts = "5s"
+
+[mtls]
+certificate = "nginx"
+header = 5
+trusted_proxies = ["10.0.0.1/8", 5, "0.0.0.0/0"]
+mode = "on"
+proxy = true
 "#;
 
 /// An issuer without a name, which may be a template where there are any.
@@ -985,6 +998,13 @@ const FAULTS: &[(usize, &str, &str)] = &[
     (110, "dpop.window.past", "Policy(Dpop(Window"),
     (111, "dpop.window.future", "WrongType"),
     (112, "dpop.window.pasts", "UnknownKey"),
+    (115, "mtls.certificate", "UnknownValue"),
+    (116, "mtls.header", "WrongType"),
+    (117, "mtls.trusted_proxies[1]", "WrongType"),
+    (117, "mtls.trusted_proxies[0]", "Policy(Mtls(Proxy"),
+    (117, "mtls.trusted_proxies[2]", "Policy(Mtls(Proxy"),
+    (118, "mtls.mode", "UnknownValue"),
+    (119, "mtls.proxy", "UnknownKey"),
 ];
 
 /// The name of the variant, and of the `PolicyFault` within.
@@ -1287,7 +1307,7 @@ fn an_unknown_key_is_refused_in_every_table_and_every_known_one_is_documented() 
     let full = full_json();
     let mut found = Vec::new();
     tables(&full, "", "", &mut found);
-    assert_eq!(found.len(), if cfg!(feature = "remote-jwks") { 23 } else { 18 });
+    assert_eq!(found.len(), if cfg!(feature = "remote-jwks") { 24 } else { 19 });
     for (pointer, place) in found {
         let mut changed = full.clone();
         let table = changed.pointer_mut(&pointer).and_then(|table| table.as_object_mut());
@@ -1535,6 +1555,9 @@ fn any_tree() -> impl Strategy<Value = serde_json::Value> {
         "nonces",
         "nonce_secrets",
         "replay",
+        "mtls",
+        "certificate",
+        "trusted_proxies",
         "allowed_origins",
         // Not `load_at_start`: nothing is fetched.
         "template",

@@ -14,7 +14,6 @@ use super::target::{NormalPath, Target, TargetPart};
 use crate::request::{RequestView, UsedProof};
 use crate::signature::sha256_of;
 use crate::time::UnixTime;
-use crate::token::Binding;
 
 /// How a token came, and with what.
 pub(crate) struct Sent<'r> {
@@ -36,7 +35,8 @@ pub(super) enum ProofText<'r> {
 /// Of a token, what a proof is held against.
 pub(crate) struct OfToken<'t> {
     pub(crate) text: &'t [u8],
-    pub(crate) binding: Binding,
+    /// The thumbprint of the key that it is bound to.
+    pub(crate) bound_to: Option<[u8; 32]>,
     pub(crate) issuer: &'t str,
     /// Its subject, or its client.
     pub(crate) holder: &'t str,
@@ -162,11 +162,8 @@ impl DpopRules {
         token: &OfToken<'_>,
         sent: &'s Sent<'_>,
     ) -> Result<Option<BoundBy<'s>>, DpopError> {
-        let thumbprint = match token.binding {
-            Binding::None => return self.check_unbound(sent).map(|()| None),
-            Binding::Key(thumbprint) => thumbprint,
-            // Which the rules for claims have refused.
-            Binding::Other => return Err(DpopError::BoundAsBearer),
+        let Some(thumbprint) = token.bound_to else {
+            return self.check_unbound(sent).map(|()| None);
         };
         if !sent.is_dpop {
             return Err(DpopError::BoundAsBearer);
@@ -397,20 +394,20 @@ mod tests {
         request.body(()).expect("a request")
     }
 
-    fn of_token(binding: Binding, known: &KnownSender) -> OfToken<'_> {
+    fn of_token(bound_to: Option<[u8; 32]>, known: &KnownSender) -> OfToken<'_> {
         let issuer = "https://id.example";
-        OfToken { text: TOKEN, binding, issuer, holder: "alice", known }
+        OfToken { text: TOKEN, bound_to, issuer, holder: "alice", known }
     }
 
-    /// What comes of a token with this binding that came so.
+    /// What comes of a token that is bound to this key and came so.
     fn check(
         rules: &DpopRules,
-        binding: Binding,
+        bound_to: Option<[u8; 32]>,
         is_dpop: bool,
         request: &http::Request<()>,
     ) -> Result<(), DpopError> {
         let known = KnownSender::default();
-        let token = of_token(binding, &known);
+        let token = of_token(bound_to, &known);
         match rules.check(&token, &Sent::of(request, is_dpop), UnixTime(NOW))? {
             Checked::Unbound | Checked::Proven(_) => Ok(()),
             Checked::Later(..) => panic!("it is at hand"),
@@ -420,42 +417,28 @@ mod tests {
     #[test]
     fn each_scheme_token_and_proof_has_one_answer() {
         let (client, other) = (Client::new(), Client::new());
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         let proof =
             |own: &Client, id: usize| own.prove(|claims| claims["jti"] = json!(id.to_string()));
         let (allowed, required) = (rules(|it| it), rules(Dpop::required));
         let mut id = 0;
-        for (binding, is_dpop, sent, of_allowed, of_required) in [
-            (Binding::None, false, "none", Ok(()), Err(DpopError::BindingRequired)),
+        for (bound_to, is_dpop, sent, of_allowed, of_required) in [
+            (None, false, "none", Ok(()), Err(DpopError::BindingRequired)),
             (
-                Binding::None,
+                None,
                 false,
                 "good",
                 Err(DpopError::ProofBesideBearer),
                 Err(DpopError::BindingRequired),
             ),
-            (Binding::None, true, "none", Err(DpopError::NotBound), Err(DpopError::NotBound)),
-            (Binding::None, true, "good", Err(DpopError::NotBound), Err(DpopError::NotBound)),
+            (None, true, "none", Err(DpopError::NotBound), Err(DpopError::NotBound)),
+            (None, true, "good", Err(DpopError::NotBound), Err(DpopError::NotBound)),
             (bound, false, "none", Err(DpopError::BoundAsBearer), Err(DpopError::BoundAsBearer)),
             (bound, false, "good", Err(DpopError::BoundAsBearer), Err(DpopError::BoundAsBearer)),
             (bound, true, "none", Err(DpopError::ProofMissing), Err(DpopError::ProofMissing)),
             (bound, true, "two", Err(DpopError::SeveralProofs), Err(DpopError::SeveralProofs)),
             (bound, true, "other", Err(DpopError::OtherKey), Err(DpopError::OtherKey)),
             (bound, true, "good", Ok(()), Ok(())),
-            (
-                Binding::Other,
-                true,
-                "good",
-                Err(DpopError::BoundAsBearer),
-                Err(DpopError::BoundAsBearer),
-            ),
-            (
-                Binding::Other,
-                false,
-                "none",
-                Err(DpopError::BoundAsBearer),
-                Err(DpopError::BoundAsBearer),
-            ),
         ] {
             for (rules, expected) in [(&allowed, &of_allowed), (&required, &of_required)] {
                 id += 1;
@@ -466,8 +449,8 @@ mod tests {
                     "other" => &[&*foreign][..],
                     _ => &[&*good][..],
                 };
-                let found = check(rules, binding, is_dpop, &request("GET", "/orders", proofs));
-                assert_eq!(&found, expected, "{binding:?} {is_dpop} {sent}");
+                let found = check(rules, bound_to, is_dpop, &request("GET", "/orders", proofs));
+                assert_eq!(&found, expected, "{bound_to:?} {is_dpop} {sent}");
             }
         }
     }
@@ -475,7 +458,7 @@ mod tests {
     #[test]
     fn a_proof_is_for_this_request_this_token_and_this_moment() {
         let client = Client::new();
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         let target = |differs| DpopError::Target { differs };
         let window = |age| DpopError::Window {
             age,
@@ -520,7 +503,7 @@ mod tests {
     #[test]
     fn nothing_that_a_request_says_of_its_host_counts() {
         let client = Client::new();
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         let evil = client.prove(|claims| claims["htu"] = json!("https://evil.example/orders"));
         let mut request = request("GET", "https://evil.example/orders", &[&evil]);
         for name in ["host", "x-forwarded-host", "forwarded"] {
@@ -549,7 +532,7 @@ mod tests {
     #[test]
     fn what_was_signed_by_nobody_or_changed_spends_nothing_and_a_good_one_is_used_once() {
         let client = Client::new();
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         let replays = InProcessReplays::new().started_at(UnixTime(NOW - 3600));
         let own = replays.clone();
         let dpop = Dpop::new(replays.clone()).at("https://api.example");
@@ -571,11 +554,11 @@ mod tests {
     }
 
     /// Nonces of this process, and what of them is given out now.
-    fn with_nonces(client: &Client) -> (DpopRules, impl Fn(i64) -> String, Binding) {
+    fn with_nonces(client: &Client) -> (DpopRules, impl Fn(i64) -> String, Option<[u8; 32]>) {
         let rules = rules(|dpop| dpop.nonces(Nonces::of_this_process()));
         let nonces = Arc::clone(rules.nonces.as_ref().expect("nonces"));
         let current = move |at| nonces.current(UnixTime(at)).as_str().to_owned();
-        (rules, current, Binding::Key(client.thumbprint()))
+        (rules, current, Some(client.thumbprint()))
     }
 
     #[test]
@@ -640,7 +623,7 @@ mod tests {
     #[test]
     fn a_store_that_forgot_takes_no_nonce_of_the_time_before() {
         let client = Client::new();
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         let nonces = Nonces::of_this_process();
         let rules = || rules(|dpop| dpop.nonces(nonces.clone()));
         let (before, after) = (rules(), rules());
@@ -654,7 +637,7 @@ mod tests {
     #[test]
     fn a_request_that_a_layer_let_in_passes_the_next_one_and_no_other_request_does() {
         let client = Client::new();
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         let dpop = Dpop::new(InProcessReplays::new().started_at(UnixTime(NOW - 3600)))
             .at("https://api.example");
         let compile = |dpop: &Dpop| dpop.clone().compile(Purpose::Resource).expect("good settings");
@@ -706,7 +689,7 @@ mod tests {
     #[test]
     fn the_other_signature_of_a_used_proof_does_not_make_it_new() {
         let client = Client::new();
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         for is_first in [true, false] {
             let rules = rules(|it| it);
             let proof = client.prove(|_| ());
@@ -724,7 +707,7 @@ mod tests {
         use aws_lc_rs::hmac;
 
         let client = Client::new();
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         let jwk = client.jwk();
         let point = client.0.public_key().as_ref();
         let secret = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(point) });
@@ -752,7 +735,7 @@ mod tests {
     #[test]
     fn a_header_that_is_known_stands_for_its_key_and_for_nothing_else() {
         let (client, other) = (Client::new(), Client::new());
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         let rules = rules(|it| it);
         let known = KnownSender::default();
         let ask = |proof: &str| {
@@ -806,7 +789,7 @@ mod tests {
         assert!(matches!(spend(&again, NOW), Spent::Seen));
         // With the same id, for a resource.
         let rules = dpop.compile(Purpose::Resource).expect("good settings");
-        let bound = Binding::Key(client.thumbprint());
+        let bound = Some(client.thumbprint());
         assert_eq!(check(&rules, bound, true, &request_of(&client.prove(|_| ()))), Ok(()));
         let other = client.prove(|claims| claims["htu"] = json!("https://api.example/token"));
         let found = ask(&[&other]).err();

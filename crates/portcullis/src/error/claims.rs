@@ -88,7 +88,7 @@ pub enum ClaimsError {
         /// The maximum.
         limit: core::time::Duration,
     },
-    /// It is bound to a key of its sender (`cnf`, RFC 7800), which nobody checked.
+    /// It is bound to a key or a certificate of its sender (`cnf`, RFC 7800), which the policy does not check.
     SenderConstrained,
     /// A claim that verification needs is missing. Of `aud` there is [another](Self::AudienceMissing).
     Missing {
@@ -161,7 +161,7 @@ impl fmt::Display for ClaimsError {
                 ToTheSecond(*limit)
             ),
             Self::SenderConstrained => f.write_str(
-                "the token is bound to a key of its sender (`cnf`), which cannot be checked",
+                "the token is bound to a key or a certificate of its sender (`cnf`), which the policy does not check: take bound tokens with `PolicyBuilder::dpop` or `PolicyBuilder::mtls`",
             ),
             Self::Missing { claim } => write!(f, "the claim `{claim}` is missing"),
             Self::Rule(claim) => write!(f, "a rule of the policy is not met: {claim}"),

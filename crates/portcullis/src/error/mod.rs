@@ -17,6 +17,7 @@ pub use self::source::{CrossSiteError, SourceError};
 use crate::dpop::DpopError;
 pub use crate::json::JsonFault;
 use crate::keys::KeyError;
+use crate::mtls::CertificateError;
 pub use crate::signature::{AlgorithmSet, SignatureError, UnknownAlgorithm};
 pub use crate::text::TextFault;
 pub use crate::token::{Part, TokenError, TypeName};
@@ -45,6 +46,8 @@ pub enum Error {
     Revocation(RevocationError),
     /// Who sent it does not show that they have the key that it is bound to.
     Dpop(DpopError),
+    /// Who sent it does not show that they have the certificate that it is bound to.
+    Certificate(CertificateError),
     /// It verified, but its claims do not have the shape that a handler asks for.
     Shape(ShapeError),
     /// It verified, but the route asks for more.
@@ -100,6 +103,7 @@ impl Error {
             Self::Revocation(RevocationError::Revoked) => "revoked",
             Self::Revocation(RevocationError::Unavailable(_)) => "revocation_unavailable",
             Self::Dpop(error) => error.reason(),
+            Self::Certificate(error) => error.reason(),
             Self::Shape(_) => "claims_shape",
             Self::Forbidden(error) if error.needs_authentication() => "insufficient_authentication",
             Self::Forbidden(_) => "forbidden",
@@ -120,6 +124,7 @@ impl Error {
                 Some(revocation.retry_after)
             }
             Self::Dpop(DpopError::Unavailable(replays)) => Some(replays.retry_after),
+            Self::Certificate(error) => error.is_unavailable().then_some(None),
             _ => None,
         }
     }
@@ -160,6 +165,11 @@ impl Error {
         "proof_replayed",
         "replays_unavailable",
         "wrong_binding",
+        "certificate_missing",
+        "certificate_other",
+        "bad_certificate_header",
+        "untrusted_proxy",
+        "certificate_unavailable",
         "claims_shape",
         "insufficient_authentication",
         "forbidden",
@@ -180,6 +190,7 @@ impl fmt::Display for Error {
             Self::Claims(error) => error.fmt(f),
             Self::Revocation(error) => error.fmt(f),
             Self::Dpop(error) => error.fmt(f),
+            Self::Certificate(error) => error.fmt(f),
             Self::Shape(error) => error.fmt(f),
             Self::Forbidden(error) => error.fmt(f),
             Self::Requirement(fault) => fault.fmt(f),
@@ -213,6 +224,7 @@ from_step!(
     Claims: ClaimsError,
     Revocation: RevocationError,
     Dpop: DpopError,
+    Certificate: CertificateError,
     Shape: ShapeError,
     Forbidden: Forbidden,
     Requirement: RequirementFault,

@@ -3,11 +3,11 @@ use serde_json::{Map, Value};
 
 use super::{ClaimCheck, instant, listed};
 use crate::claims::{
-    AudienceRule, CompiledRules, IssuerRules, StandardRule, TokenType, age, lifetime,
+    AudienceRule, CompiledRules, IssuerRules, StandardRule, TakesBound, TokenType, age, lifetime,
 };
 use crate::error::{ClaimName, ClaimsError, Error};
 use crate::time::{InWords, ToTheSecond, UnixTime};
-use crate::token::{Binding, Parts};
+use crate::token::Parts;
 
 /// A token beside the rules that its claims are held to.
 pub(super) struct Claims<'a> {
@@ -83,12 +83,12 @@ impl Claims<'_> {
                 let needs = format!("at most {}{leeway}", ToTheSecond(limits.max_age?));
                 ("age", needs, age(parts, now).map(exact))
             }
-            StandardRule::SenderConstraint if claims.binding == Binding::None => return None,
-            StandardRule::SenderConstraint if rules.claims.takes_bound => {
-                ("cnf", "`jkt` alone, and a proof of the key".to_owned(), self.value("cnf"))
-            }
             StandardRule::SenderConstraint => {
-                absent("cnf", "nobody checks that the sender has the key")
+                claims.binding?;
+                match taken_bindings(rules.claims.takes_bound) {
+                    Some(needs) => ("cnf", needs.to_owned(), self.value("cnf")),
+                    None => absent("cnf", "nobody checks that the sender has the key"),
+                }
             }
             StandardRule::Profile(claim) if rules.takes_access_tokens_only() => {
                 (claim.name(), "there (RFC 9068)".to_owned(), self.value(claim.name()))
@@ -101,6 +101,18 @@ impl Claims<'_> {
     /// A claim as JSON.
     fn value(&self, claim: &str) -> Option<String> {
         self.claims.and_then(|claims| claims.get(claim)).map(Value::to_string)
+    }
+}
+
+/// What a policy takes of what a token is bound to. `None`: nothing.
+fn taken_bindings(taken: TakesBound) -> Option<&'static str> {
+    match (taken.to_keys, taken.to_certificates) {
+        (true, true) => {
+            Some("`jkt`, and a proof of the key, `x5t#S256`, and that certificate, or both")
+        }
+        (true, false) => Some("`jkt` alone, and a proof of the key"),
+        (false, true) => Some("`x5t#S256` alone, and that certificate"),
+        (false, false) => None,
     }
 }
 

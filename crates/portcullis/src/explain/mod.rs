@@ -46,7 +46,6 @@ pub use self::describe::{
     PresentationDescription, RevocationDescription,
 };
 pub(crate) use self::words::{instant, listed};
-use crate::dpop::Sent;
 use crate::error::Error;
 use crate::keys::KeyError;
 use crate::policy::{ActivePolicy, Policy};
@@ -55,7 +54,7 @@ use crate::source;
 use crate::time::{InWords, UnixTime};
 use crate::verified::VerifiedToken;
 use crate::verifier::Verifier;
-use crate::verify::{self, AnySender, Incomplete, KeyLookup};
+use crate::verify::{self, AnySender, Incomplete, KeyLookup, Sender};
 
 impl Policy {
     /// Says what [`verify_token`](Self::verify_token) makes of a token, and why. Waits where that waits.
@@ -67,7 +66,7 @@ impl Policy {
             Ok(token) => Ok(token),
             Err(incomplete) => verify::resume(&verifier, token, incomplete).await,
         };
-        let judged = Judged { verifier, text: token, now, sent: None };
+        let judged = Judged { verifier, text: token, now, sender: None };
         judged.explain(verdict, start)
     }
 
@@ -77,7 +76,7 @@ impl Policy {
         let start = Instant::now();
         let (verifier, now, attempt) = self.attempt(token);
         let verdict = attempt.map_err(Incomplete::into_error_now);
-        let judged = Judged { verifier, text: token, now, sent: None };
+        let judged = Judged { verifier, text: token, now, sender: None };
         judged.explain(verdict, start)
     }
 
@@ -122,7 +121,7 @@ impl Policy {
             Ok(token) => Ok(token),
             Err(incomplete) => verify::resume(&verifier, &found.text, incomplete).await,
         };
-        let judged = Judged { verifier, text: &found.text, now, sent: Some(&found.sent) };
+        let judged = Judged { verifier, text: &found.text, now, sender: Some(&found.sender) };
         Ok(judged.explain(verdict, start))
     }
 
@@ -136,7 +135,7 @@ impl Policy {
         let start = Instant::now();
         let (verifier, now, attempt) = self.attempt(&found.text);
         let verdict = attempt.map_err(Incomplete::into_error_now);
-        let judged = Judged { verifier, text: &found.text, now, sent: Some(&found.sent) };
+        let judged = Judged { verifier, text: &found.text, now, sender: Some(&found.sender) };
         Ok(judged.explain(verdict, start))
     }
 
@@ -148,8 +147,8 @@ impl Policy {
             if let Some(cookie) = found.cookie {
                 rules.origins.check(request, cookie)?;
             }
-            let sent = Sent::of(request, found.is_dpop).into_owned();
-            Ok(Found { text: found.token.into(), sent })
+            let sender = Sender::of(rules, request, found.is_dpop).into_owned();
+            Ok(Found { text: found.token.into(), sender })
         })
     }
 
@@ -170,7 +169,7 @@ impl Policy {
 /// A token, and how it came.
 struct Found {
     text: Box<[u8]>,
-    sent: Sent<'static>,
+    sender: Sender<'static>,
 }
 
 /// A token, and by what it is judged.
@@ -179,7 +178,7 @@ struct Judged<'j> {
     text: &'j [u8],
     now: UnixTime,
     /// How it came, if it came in a request.
-    sent: Option<&'j Sent<'static>>,
+    sender: Option<&'j Sender<'static>>,
 }
 
 /// A duration in the words of explanations and errors: `1 h 30 min`. Whole seconds, and at most two units.
@@ -208,9 +207,9 @@ pub struct Explanation {
 
 impl Judged<'_> {
     fn explain(self, verdict: Result<AnySender, Error>, start: Instant) -> Explanation {
-        let Self { verifier, text, now, sent } = self;
+        let Self { verifier, text, now, sender } = self;
         let rules = &verifier.rules;
-        let verdict = verdict.and_then(|token| token.explained(rules, text, sent, now));
+        let verdict = verdict.and_then(|token| token.explained(rules, text, sender, now));
         let took = start.elapsed();
         // Whatever keys could be fetched were: nobody is told to look twice.
         let unavailable = match &verdict {
@@ -218,7 +217,7 @@ impl Judged<'_> {
             _ => None,
         };
         let lookup = KeyLookup::Exhausted(unavailable);
-        let mut facts = steps::take(rules, text, sent, now, lookup);
+        let mut facts = steps::take(rules, text, sender, now, lookup);
         facts.took = took;
         facts.reconcile(verdict.as_ref().err());
         Explanation { verdict, facts }
@@ -507,7 +506,7 @@ fn stage_of(error: &Error) -> Stage {
         ) => Stage::Screen,
         Error::Claims(_) => Stage::Claims,
         Error::Revocation(_) => Stage::Revocation,
-        Error::Dpop(_) => Stage::Sender,
+        Error::Dpop(_) | Error::Certificate(_) => Stage::Sender,
         _ => Stage::Token,
     }
 }

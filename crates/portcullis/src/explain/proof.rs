@@ -9,7 +9,7 @@ use crate::dpop::{DpopError, DpopRules, MAX_PROOF, OfToken, ProofFault, Sent, fa
 use crate::keys::{VerificationKey, read_jwk};
 use crate::signature::{Algorithm, sha256};
 use crate::time::{InWords, UnixTime, numeric_date};
-use crate::token::{Binding, Decoded, SignatureBuffer};
+use crate::token::{Decoded, SignatureBuffer};
 
 /// Members of a header that change how it is read, or name a key elsewhere.
 const ELSEWHERE: [&str; 5] = ["crit", "b64", "jku", "x5u", "x5c"];
@@ -75,7 +75,7 @@ impl Look<'_> {
     /// Whether token, scheme and proof go together (RFC 9449 §7.1, §7.2).
     fn check_binding(&mut self, count: usize) {
         let is_dpop = self.sent.is_dpop();
-        let is_bound = !matches!(self.token.binding, Binding::None);
+        let is_bound = self.token.bound_to.is_some();
         let scheme = if is_bound {
             "`DPoP`: the token is bound to a key"
         } else {
@@ -83,15 +83,12 @@ impl Look<'_> {
         };
         let has = if is_dpop { "`DPoP`" } else { "another" };
         self.say(name::SCHEME, scheme.to_owned(), Some(has.to_owned()), Some(is_dpop == is_bound));
-        let (needs, has, met) = match self.token.binding {
-            Binding::None if self.rules.is_required => {
-                ("`jkt`: the policy requires a binding", None, false)
+        let (needs, has, met) = match self.token.bound_to {
+            None if self.rules.is_required => ("`jkt`: the policy requires a binding", None, false),
+            None => ("nothing, or `jkt`", None, true),
+            Some(thumbprint) => {
+                ("nothing, or `jkt`", Some(format!("jkt {}", encoded(&thumbprint))), true)
             }
-            Binding::None => ("nothing, or `jkt` alone", None, true),
-            Binding::Key(thumbprint) => {
-                ("nothing, or `jkt` alone", Some(format!("jkt {}", encoded(&thumbprint))), true)
-            }
-            Binding::Other => ("`jkt` alone", Some("something else".to_owned()), false),
         };
         self.say(name::BINDING, needs.to_owned(), has, Some(met));
         let needs = if is_bound { "one `DPoP`" } else { "no `DPoP`: there is no key to prove" };
@@ -163,8 +160,8 @@ impl Look<'_> {
         };
         let needs = "by the key in `jwk`";
         self.say(name::SIGNATURE, needs.to_owned(), Some(has.to_owned()), signed);
-        let (needs, has, met) = match (self.token.binding, &key) {
-            (Binding::Key(expected), Some(key)) => {
+        let (needs, has, met) = match (self.token.bound_to, &key) {
+            (Some(expected), Some(key)) => {
                 let met = key.thumbprint_bytes() == Some(expected);
                 (encoded(&expected), key.thumbprint().map(str::to_owned), Some(met))
             }

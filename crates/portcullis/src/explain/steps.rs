@@ -13,7 +13,7 @@ use super::{
     Stage, Step, TokenFacts, Trust,
 };
 use crate::claims;
-use crate::dpop::{KnownSender, OfToken, Sent};
+use crate::dpop::{KnownSender, OfToken};
 use crate::error::Error;
 use crate::issuers::TrustedIssuer;
 use crate::keys::VerificationKey;
@@ -23,13 +23,13 @@ use crate::time::UnixTime;
 use crate::token::{SignatureBuffer, Unverified};
 use crate::verified::VerifiedToken;
 use crate::verifier::Rules;
-use crate::verify::{self, AnySender, Incomplete, KeyLookup};
+use crate::verify::{self, AnySender, Incomplete, KeyLookup, Sender};
 
 /// Takes all steps that can be taken. Sources are not told to look for a key.
 pub(super) fn take(
     rules: &Arc<Rules>,
     text: &[u8],
-    sent: Option<&Sent<'static>>,
+    sender: Option<&Sender<'static>>,
     now: UnixTime,
     lookup: KeyLookup<'_>,
 ) -> Facts {
@@ -46,7 +46,7 @@ pub(super) fn take(
         proof: None,
     };
     // Leaves off where there is nothing to go on with.
-    let _ = take_each(&mut steps, &mut facts, rules, (text, sent), now, lookup);
+    let _ = take_each(&mut steps, &mut facts, rules, (text, sender), now, lookup);
     facts.steps = steps.all();
     facts
 }
@@ -55,7 +55,7 @@ fn take_each(
     steps: &mut Steps,
     facts: &mut Facts,
     rules: &Arc<Rules>,
-    (text, sent): (&[u8], Option<&Sent<'static>>),
+    (text, sender): (&[u8], Option<&Sender<'static>>),
     now: UnixTime,
     lookup: KeyLookup<'_>,
 ) -> Option<()> {
@@ -64,11 +64,13 @@ fn take_each(
         Unverified::parse(text, rules.limits, &rules.headers, &mut signature)
     })?;
     let parts = &token.parts;
-    if let (Some(dpop), Some(sent)) = (&rules.dpop, sent) {
-        let binding = parts.payload.binding;
+    let binding = parts.payload.binding;
+    let proof = sender.and_then(|sender| sender.proof.as_ref());
+    if let (Some(dpop), Some(sent)) = (&rules.dpop, proof) {
+        let bound_to = binding.and_then(|binding| binding.key);
         // Whose token it is counts where a proof is used, and here none is.
         let known = KnownSender::default();
-        let token = OfToken { text, binding, issuer: "", holder: "", known: &known };
+        let token = OfToken { text, bound_to, issuer: "", holder: "", known: &known };
         facts.proof = Some(ProofFacts::of(dpop, &token, sent, now));
     }
     if let Some(known) = parts.issuer().and_then(|id| rules.issuers.find(id)) {
@@ -117,7 +119,7 @@ fn take_each(
         rules.revocations.ask(&token).map(drop).map_err(Error::from)
     });
     let token = AnySender::of_explanation(token);
-    steps.take(Stage::Sender, || token.explained(rules, text, sent, now).map(drop))
+    steps.take(Stage::Sender, || token.explained(rules, text, sender, now).map(drop))
 }
 
 /// What each source says.

@@ -558,7 +558,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::claims::ClaimRules;
+    use crate::claims::{ClaimRules, TakesBound};
     use crate::fetch::{AddressFault, HttpClient, HttpFuture, HttpRequest, SettingFault};
     use crate::issuers::Trusted;
     use crate::keys::remote::RemoteJwksError;
@@ -566,7 +566,6 @@ mod tests {
     use crate::policy::PolicyFault;
     use crate::policy::{Issuer, Keys, Policy, WantsAlgorithms};
     use crate::refusal::Presentation;
-    use crate::response::ResponseNeeds;
     use crate::signature::Algorithm;
     use crate::terms::Terms;
     use crate::time::SystemClock;
@@ -632,7 +631,7 @@ mod tests {
     }
 
     fn rule_of(issuer: Issuer) -> Tenants {
-        let rules = ClaimRules::new().compile(false);
+        let rules = ClaimRules::new().compile(TakesBound::default());
         let terms = Arc::new(Terms {
             name: None,
             #[cfg(feature = "metrics")]
@@ -642,7 +641,7 @@ mod tests {
             nonces: None,
             presentation: Presentation::new().compile(None),
             names_callers: false,
-            response_needs: ResponseNeeds::default(),
+            has_private_responses: false,
             claims_types: AtomicUsize::default(),
         });
         let (trusted, faults) = issuer.prepare(rules, &terms, &KeySet::empty());

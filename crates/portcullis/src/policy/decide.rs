@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use super::Verification;
 use crate::admission::{Admission, Rejection};
-use crate::dpop::{DpopError, ReplaysUnavailable, Sent, SpentAnswer};
+use crate::dpop::{DpopError, ReplaysUnavailable, SpentAnswer};
 use crate::error::{Error, SourceError};
 use crate::observe::Stopwatch;
 use crate::refusal::{RefusalContext, WaitingRequest};
 use crate::request::RequestView;
 use crate::source::{self, Presented, TokenCookie};
 use crate::verifier::{BadCookie, Verifier};
-use crate::verify::{self, Incomplete, KeyLookup, OfSender, VerifyFuture};
+use crate::verify::{self, Incomplete, KeyLookup, OfSender, Sender, VerifyFuture};
 
 /// A policy at one moment.
 #[derive(Clone, Copy)]
@@ -29,11 +29,12 @@ impl ActivePolicy<'_> {
                 Verification::Done(decided)
             }
             Err((undecided, presented)) => {
+                let rules = &self.verifier.rules;
                 let is_asked_later =
-                    matches!(undecided, Undecided::Token(_)) && self.verifier.rules.dpop.is_some();
-                let sent = || Sent::of(request, presented.is_dpop).into_owned();
-                let sent = is_asked_later.then(sent);
-                let waiting = Waiting { request: WaitingRequest::of(request), sent };
+                    matches!(undecided, Undecided::Token(_)) && rules.looks_at_senders();
+                let sender = || Sender::of(rules, request, presented.is_dpop).into_owned();
+                let sender = is_asked_later.then(sender);
+                let waiting = Waiting { request: WaitingRequest::of(request), sender };
                 self.wait(undecided, &presented, waiting, stopwatch)
             }
         }
@@ -66,17 +67,19 @@ impl ActivePolicy<'_> {
         };
         let rules = &self.verifier.rules;
         let now = rules.terms.clock.now();
-        let sent = || Some(Sent::of(request, presented.is_dpop));
-        let attempt = verify::verify(self.verifier, presented.token, now, KeyLookup::Allowed)
-            .and_then(|token| Ok(token.sent(rules, presented.token, sent, now)?));
-        match attempt {
-            Ok(OfSender::Holds(admission)) => Ok(Ok(admission)),
-            Ok(OfSender::NeedsFreshProof(admission, answer)) => {
-                Err((Undecided::Proof(admission, answer), presented))
-            }
-            Err(Incomplete::Rejected(error)) => Ok(self.refuse(error, presented.cookie, &request)),
-            Err(incomplete) => Err((Undecided::Token(incomplete), presented)),
-        }
+        let sender = || Some(Sender::of(rules, request, presented.is_dpop));
+        let error = match verify::verify(self.verifier, presented.token, now, KeyLookup::Allowed) {
+            Ok(token) => match token.sent(rules, presented.token, sender, now) {
+                Ok(OfSender::Holds(admission)) => return Ok(Ok(admission)),
+                Ok(OfSender::NeedsFreshProof(admission, answer)) => {
+                    return Err((Undecided::Proof(admission, answer), presented));
+                }
+                Err(error) => error,
+            },
+            Err(Incomplete::Rejected(error)) => error,
+            Err(incomplete) => return Err((Undecided::Token(incomplete), presented)),
+        };
+        Ok(self.refuse(error, presented.cookie, &request))
     }
 
     /// The token of a request, or what becomes of the request without one.
@@ -115,8 +118,8 @@ impl ActivePolicy<'_> {
         let token = Box::from(presented.token);
         let cookie = presented.cookie.cloned();
         Verification::Pending(VerifyFuture::new(async move {
-            let Waiting { request, sent } = waiting;
-            let decided = match decide_later(&verifier, &token, undecided, sent).await {
+            let Waiting { request, sender } = waiting;
+            let decided = match decide_later(&verifier, &token, undecided, sender).await {
                 Ok(admission) => Ok(admission),
                 Err(error) => {
                     let active = ActivePolicy { verifier: &verifier, anonymous };
@@ -170,22 +173,22 @@ enum Undecided {
 /// What a request leaves for those who wait.
 struct Waiting {
     request: WaitingRequest,
-    /// Where a policy that takes proofs has not asked for it yet.
-    sent: Option<Sent<'static>>,
+    /// Where a policy that looks at senders has not asked for it yet.
+    sender: Option<Sender<'static>>,
 }
 
 async fn decide_later(
     verifier: &Arc<Verifier>,
     text: &[u8],
     undecided: Undecided,
-    sent: Option<Sent<'static>>,
+    sender: Option<Sender<'static>>,
 ) -> Result<Admission, Error> {
     let (admission, answer) = match undecided {
         Undecided::Proof(admission, answer) => (admission, answer),
         Undecided::Token(incomplete) => {
             let token = verify::resume(verifier, text, incomplete).await?;
             let rules = &verifier.rules;
-            match token.sent(rules, text, || sent, rules.terms.clock.now())? {
+            match token.sent(rules, text, || sender, rules.terms.clock.now())? {
                 OfSender::Holds(admission) => return Ok(admission),
                 OfSender::NeedsFreshProof(admission, answer) => (admission, answer),
             }

@@ -9,6 +9,7 @@ use crate::issuers::IssuerFault;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwksError;
 use crate::keys::{KeyFileError, MAX_CANDIDATES, SecretFault};
+use crate::mtls::MtlsFault;
 use crate::resource::ResourcePolicyFault;
 use crate::revocation::RevocationFault;
 use crate::signature::{Algorithm, AlgorithmSet};
@@ -54,6 +55,8 @@ pub enum PolicyFault {
     NoIssuer,
     /// What is asked of proofs does not hold together.
     Dpop(DpopFault),
+    /// Certificates that tokens are bound to could not be checked as it says.
+    Mtls(MtlsFault),
     /// A setting of one value that was said to be two, in code or in a file and in code.
     SaidTwice {
         /// Whose setting.
@@ -304,6 +307,7 @@ impl fmt::Display for PolicyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dpop(fault) => fault.fmt(f),
+            Self::Mtls(fault) => fault.fmt(f),
             Self::NoIssuer => f.write_str("no issuer is trusted: call `PolicyBuilder::issuer`, in a policy file `[[issuer]]`, for each whose tokens are accepted"),
             Self::SaidTwice { place, setting } => write!(
                 f,

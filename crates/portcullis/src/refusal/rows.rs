@@ -118,6 +118,9 @@ answers! {
     ),
     Revoked: invalid_token("The access token has been revoked."),
     BindingRefused: invalid_token("The access token was not sent as its binding to a key asks for."),
+    CertificateRefused: invalid_token(
+        "The access token does not go with the client's certificate, as this resource asks for.",
+    ),
     ProofRefused: proof("The DPoP proof is missing, or does not hold for this request."),
     NonceNeeded: Row {
         code: "proof-nonce-needed",
@@ -301,6 +304,8 @@ impl Answer {
                 | DpopError::ProofBesideBearer
                 | DpopError::BindingRequired => Self::BindingRefused,
             },
+            Error::Certificate(error) if error.is_unavailable() => Self::Unavailable,
+            Error::Certificate(_) => Self::CertificateRefused,
             Error::Shape(_) => Self::Unsuitable,
             Error::Forbidden(error) if error.needs_authentication() => {
                 Self::AuthenticationInsufficient

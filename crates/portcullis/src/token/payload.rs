@@ -23,8 +23,8 @@ pub(crate) struct Payload {
     /// The first of `sub` and `jti` that is a number. Its digits stand for it, and count only for an issuer
     /// of which that is known.
     pub(crate) numeric_id: Option<&'static str>,
-    /// To which key of its sender the token is bound (`cnf`).
-    pub(crate) binding: Binding,
+    /// What of its sender the token is bound to (`cnf`).
+    pub(crate) binding: Option<Binding>,
     /// How many claims there are.
     pub(super) members: usize,
     /// What a tree of `serde_json` values of all claims would take, its strings aside.
@@ -32,15 +32,15 @@ pub(crate) struct Payload {
     marks: Marks,
 }
 
-/// What a token says of the key that it is bound to (RFC 7800 §3).
+/// What a token says of the key or the certificate that it is bound to (RFC 7800 §3).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Binding {
-    #[default]
-    None,
+pub(crate) struct Binding {
     /// To the key of this thumbprint (`jkt`, RFC 9449 §6.1).
-    Key([u8; 32]),
-    /// To something else, or to more than that.
-    Other,
+    pub(crate) key: Option<[u8; 32]>,
+    /// To the certificate of this SHA-256 (`x5t#S256`, RFC 8705 §3.1).
+    pub(crate) certificate: Option<[u8; 32]>,
+    /// To something else, or not in a form that these have.
+    pub(crate) is_other: bool,
 }
 
 /// Claims that other kinds of token carry.
@@ -136,7 +136,7 @@ impl<'de> Reader<'de> {
             "exp" => payload.expires_at = Some(time("exp", value)?),
             "nbf" => payload.not_before = Some(time("nbf", value)?),
             "iat" => payload.issued_at = Some(time("iat", value)?),
-            "cnf" => payload.binding = binding(value)?,
+            "cnf" => payload.binding = Some(binding(value)?),
             "at_hash" => payload.marks.at_hash = marked(value)?,
             "c_hash" => payload.marks.c_hash = marked(value)?,
             "nonce" => payload.marks.nonce = marked(value)?,
@@ -160,20 +160,27 @@ fn time(claim: &'static str, value: Value<'_, '_>) -> Result<UnixTime, Fault> {
 
 /// What `cnf` says. What is not understood whole is not ignored: it would turn a bound token into a bearer token.
 fn binding(value: Value<'_, '_>) -> Result<Binding, Fault> {
-    let mut binding = Binding::Other;
-    let mut count = 0;
+    let mut binding = Binding::default();
     value.members(|name, value| {
-        count += 1;
-        let text = value.string()?;
-        let bytes = text.filter(|_| name == "jkt").and_then(|text| {
-            let mut bytes = [0; 33];
-            let length = URL_SAFE_NO_PAD.decode_slice(text.as_bytes(), &mut bytes).ok()?;
-            bytes[..length].try_into().ok()
-        });
-        binding = bytes.map_or(Binding::Other, Binding::Key);
+        let digest = value.string()?.and_then(|text| sha256_in(&text));
+        match name.as_ref() {
+            "jkt" => binding.key = digest,
+            "x5t#S256" => binding.certificate = digest,
+            _ => binding.is_other = true,
+        }
+        binding.is_other |= digest.is_none();
         Ok::<_, Fault>(())
     })?;
-    Ok(if count == 1 { binding } else { Binding::Other })
+    // An empty one is not none.
+    binding.is_other |= binding == Binding::default();
+    Ok(binding)
+}
+
+/// A hash in base64url.
+fn sha256_in(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 33];
+    let length = URL_SAFE_NO_PAD.decode_slice(text.as_bytes(), &mut bytes).ok()?;
+    bytes[..length].try_into().ok()
 }
 
 /// That a claim is there, whatever its value.

@@ -7,6 +7,7 @@ use tower_service::Service;
 use super::{ResponseBody, ResponseFuture};
 use crate::admission::Admission;
 use crate::policy::{Policy, Verification};
+use crate::request::UsedProof;
 use crate::response::ResponseNeeds;
 
 /// The service that [`VerifyLayer`](super::VerifyLayer) makes.
@@ -61,13 +62,20 @@ impl<S> Verify<S> {
 }
 
 /// Puts into a request what says who is let in, and says what its response needs.
+#[inline]
 pub(super) fn let_in(extensions: &mut Extensions, admission: Admission) -> ResponseNeeds {
     let needs = admission.response_needs();
     if let Some(used) = admission.used_proof() {
-        extensions.insert(used);
+        insert(extensions, used);
     }
     extensions.insert(admission);
     needs
+}
+
+// Not inlined: few requests have one.
+#[inline(never)]
+fn insert(extensions: &mut Extensions, used: UsedProof) {
+    extensions.insert(used);
 }
 
 impl<S, B, R> Service<Request<B>> for Verify<S>

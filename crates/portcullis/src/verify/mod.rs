@@ -13,7 +13,7 @@ pub(crate) use self::other_tokens::{Statement, authenticate_other};
 use self::recall::recall;
 pub(crate) use self::recheck::{recheck, resume_recheck};
 use self::revoked::{check_revocable, check_revoked};
-pub(crate) use self::sender::{AnySender, OfSender, await_fresh};
+pub(crate) use self::sender::{AnySender, OfSender, Sender, await_fresh};
 pub use self::wait::VerifyFuture;
 pub(crate) use self::wait::{Incomplete, KeyLookup, resume};
 use crate::claims::{self, Valid};

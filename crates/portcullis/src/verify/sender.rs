@@ -1,7 +1,9 @@
 //! Whether who sent a token may use it: the last thing that is asked.
 use crate::admission::Admission;
 use crate::dpop::{Checked, DpopError, OfToken, Sent, SpentAnswer};
-use crate::error::Error;
+use crate::error::{ClaimsError, Error};
+use crate::mtls::{CertificateError, ShownCertificate};
+use crate::request::RequestView;
 use crate::time::UnixTime;
 use crate::verified::VerifiedToken;
 use crate::verifier::Rules;
@@ -17,31 +19,75 @@ pub(crate) enum OfSender {
     NeedsFreshProof(Admission, SpentAnswer),
 }
 
+/// What a request shows of who sent it, as far as a policy looks.
+pub(crate) struct Sender<'r> {
+    pub(crate) proof: Option<Sent<'r>>,
+    pub(crate) certificate: Option<ShownCertificate<'r>>,
+}
+
+impl<'r> Sender<'r> {
+    /// `is_dpop`: whether the token came with the scheme `DPoP`.
+    pub(crate) fn of(rules: &'r Rules, request: &'r impl RequestView, is_dpop: bool) -> Self {
+        Self {
+            proof: rules.dpop.as_ref().map(|_| Sent::of(request, is_dpop)),
+            certificate: rules.mtls.as_ref().map(|mtls| mtls.shown(request)),
+        }
+    }
+
+    pub(crate) fn into_owned(self) -> Sender<'static> {
+        Sender {
+            proof: self.proof.map(Sent::into_owned),
+            certificate: self.certificate.map(ShownCertificate::into_owned),
+        }
+    }
+}
+
 impl AnySender {
-    /// Lets it in without a request. One that is bound to a key has no proof then.
+    /// Lets it in without a request. One that is bound to something needs what only a request shows.
     #[inline]
     pub(crate) fn alone(self, rules: &Rules) -> Result<VerifiedToken, Error> {
         if self.0.is_bound() {
-            return Err(DpopError::BoundAsBearer.into());
+            return Err(without_request(&self.0));
         }
-        check_unbound(rules, &self.0)?;
+        if rules.looks_at_senders() {
+            check_unbound(rules, &self.0)?;
+        }
         Ok(self.0)
     }
 
-    /// Lets it in with the request that it came in. `sent`: how, if that is known.
+    /// Lets it in with the request that it came in. `sender`: what that shows, if the policy looks.
     #[inline]
     pub(crate) fn sent<'r>(
         self,
         rules: &Rules,
         text: &[u8],
-        sent: impl FnOnce() -> Option<Sent<'r>>,
+        sender: impl FnOnce() -> Option<Sender<'r>>,
         now: UnixTime,
     ) -> Result<OfSender, Error> {
-        let Some((dpop, sent)) = rules.dpop.as_ref().and_then(|dpop| Some((dpop, sent()?))) else {
-            return self.alone(rules).map(|token| OfSender::Holds(Admission::verified(token)));
-        };
+        if rules.looks_at_senders()
+            && let Some(sender) = sender()
+        {
+            return self.shown(rules, text, &sender, now);
+        }
+        self.alone(rules).map(|token| OfSender::Holds(Admission::verified(token)))
+    }
+
+    /// What is cheap comes first: a proof has a signature, and is used.
+    // Not inlined: it would make the way of other tokens longer.
+    #[inline(never)]
+    fn shown(
+        self,
+        rules: &Rules,
+        text: &[u8],
+        sender: &Sender<'_>,
+        now: UnixTime,
+    ) -> Result<OfSender, Error> {
         let token = self.0;
-        Ok(match dpop.check(&of_token(&token, text), &sent, now)? {
+        check_certificate(rules, &token, sender)?;
+        let (Some(dpop), Some(sent)) = (&rules.dpop, &sender.proof) else {
+            return Ok(OfSender::Holds(Admission::verified(token)));
+        };
+        Ok(match dpop.check(&of_token(&token, text), sent, now)? {
             Checked::Unbound => OfSender::Holds(Admission::verified(token)),
             Checked::Proven(proven) => OfSender::Holds(Admission::with_proof(token, proven)),
             Checked::Later(proven, answer) => {
@@ -63,11 +109,16 @@ impl AnySender {
         self,
         rules: &Rules,
         text: &[u8],
-        sent: Option<&Sent<'_>>,
+        sender: Option<&Sender<'_>>,
         now: UnixTime,
     ) -> Result<VerifiedToken, Error> {
-        let (Some(dpop), Some(sent)) = (&rules.dpop, sent) else { return self.alone(rules) };
-        dpop.check_unused(&of_token(&self.0, text), sent, now)?;
+        let Some(sender) = sender.filter(|_| rules.looks_at_senders()) else {
+            return self.alone(rules);
+        };
+        check_certificate(rules, &self.0, sender)?;
+        if let (Some(dpop), Some(sent)) = (&rules.dpop, &sender.proof) {
+            dpop.check_unused(&of_token(&self.0, text), sent, now)?;
+        }
         Ok(self.0)
     }
 }
@@ -75,17 +126,52 @@ impl AnySender {
 fn of_token<'t>(token: &'t VerifiedToken, text: &'t [u8]) -> OfToken<'t> {
     OfToken {
         text,
-        binding: token.parts().payload.binding,
+        bound_to: token.bound_key(),
         issuer: token.issuer(),
         holder: token.subject().or(token.client_id()).unwrap_or_default(),
         known: token.known_sender(),
     }
 }
 
-/// Whether a policy takes this token if it is bound to nothing. Which bound ones it takes, the rules for claims say.
-pub(super) fn check_unbound(rules: &Rules, token: &VerifiedToken) -> Result<(), DpopError> {
-    let is_required = rules.dpop.as_ref().is_some_and(|dpop| dpop.is_required);
-    if is_required && !token.is_bound() { Err(DpopError::BindingRequired) } else { Ok(()) }
+/// Whether the sender presented the certificate that the token is bound to. A policy that does not look takes no such token: the rules
+/// for claims say so.
+fn check_certificate(
+    rules: &Rules,
+    token: &VerifiedToken,
+    sender: &Sender<'_>,
+) -> Result<(), Error> {
+    let bound_to = token.bound_certificate();
+    // Which the rules for claims have refused.
+    if token.is_bound() && bound_to.is_none() && token.bound_key().is_none() {
+        return Err(ClaimsError::SenderConstrained.into());
+    }
+    match (&rules.mtls, &sender.certificate) {
+        (Some(mtls), Some(shown)) => Ok(mtls.check(bound_to, shown, token.known_header())?),
+        _ if bound_to.is_some() => Err(CertificateError::NoRequest.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Why a bound token is not let in by itself.
+#[cold]
+fn without_request(token: &VerifiedToken) -> Error {
+    match token.bound_key() {
+        Some(_) => DpopError::BoundAsBearer.into(),
+        None => CertificateError::NoRequest.into(),
+    }
+}
+
+/// Whether a policy takes this token though it may be bound to nothing. Which bound ones it takes, the rules for claims say.
+pub(super) fn check_unbound(rules: &Rules, token: &VerifiedToken) -> Result<(), Error> {
+    if rules.dpop.as_ref().is_some_and(|dpop| dpop.is_required) && token.bound_key().is_none() {
+        return Err(DpopError::BindingRequired.into());
+    }
+    if rules.mtls.as_ref().is_some_and(|mtls| mtls.is_required)
+        && token.bound_certificate().is_none()
+    {
+        return Err(CertificateError::BindingRequired.into());
+    }
+    Ok(())
 }
 
 /// Waits until it is known that a proof is fresh.

@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use clap::ValueEnum;
-use portcullis::request::ClientCertificate;
+use portcullis::request::{ClientCertificate, PeerAddress};
 use portcullis::{Policy, RequestView, Requirement, UnixTime};
 use serde::Deserialize;
 
@@ -183,7 +183,7 @@ fn seen(request: &impl RequestView) -> String {
     format!(
         "{} from {:?} with {}",
         request.path().unwrap_or_default(),
-        request.peer().map(|peer| peer.ip()),
+        request.peer().and_then(PeerAddress::ip),
         String::from_utf8_lossy(certificate),
     )
 }

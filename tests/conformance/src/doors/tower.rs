@@ -80,7 +80,7 @@ pub(super) fn start(policy: &Policy, listener: TcpListener) -> io::Result<(Stop,
 
 /// As a server of one's own that terminates TLS.
 fn introduce(extensions: &mut Extensions, peer: SocketAddr) {
-    extensions.insert(PeerAddress(peer));
+    extensions.insert(PeerAddress::Ip(peer));
     extensions.insert(super::certificate());
 }
 

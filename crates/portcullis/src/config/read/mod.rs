@@ -3,6 +3,7 @@ mod claims;
 mod dpop;
 mod issuer;
 mod keys;
+mod mtls;
 #[cfg_attr(not(feature = "remote-jwks"), path = "no_remote.rs")]
 mod remote;
 mod scalar;
@@ -13,6 +14,7 @@ use std::path::Path;
 use self::claims::{Lifetime, read_claims, read_lifetime};
 use self::dpop::read_dpop;
 use self::issuer::read_issuer;
+use self::mtls::read_mtls;
 use self::source::{PlacedSource, read_any_cookie, read_sources};
 use super::environment::Unfilled;
 use super::fault::{ConfigError, ConfigProblem};
@@ -28,7 +30,7 @@ use crate::source::TokenSource;
 use crate::verifier::BadCookie;
 
 /// The keys of the top level.
-pub(super) const TOP_LEVEL: [&str; 16] = [
+pub(super) const TOP_LEVEL: [&str; 17] = [
     "name",
     "issuer",
     "claims",
@@ -43,6 +45,7 @@ pub(super) const TOP_LEVEL: [&str; 16] = [
     "allow_anonymous",
     "presentation",
     "dpop",
+    "mtls",
     "dangerous",
     "$schema",
 ];
@@ -175,6 +178,10 @@ fn read_top(mut top: Table<'_>, stores: &Stores, sites: &mut Sites) -> PolicyBui
     let dpop = top.take("dpop").and_then(|value| read_dpop(&value, stores, sites));
     if let Some(dpop) = dpop {
         builder = builder.dpop(dpop);
+    }
+    let mtls = top.take("mtls").and_then(|value| read_mtls(&value, sites));
+    if let Some(mtls) = mtls {
+        builder = builder.mtls(mtls);
     }
     // For editors.
     let _ = top.string("$schema", "the address of a JSON Schema");

@@ -271,6 +271,17 @@ const BROKEN: &[(&str, &str)] = &[
         "dpop = { base_urls = [\"https://a\"], nonces = \"required\", nonce_secrets = [\"a\", \"b\", \"c\", \"d\", \"e\"] }",
     ),
     ("#top", "dpop = { base_urls = [\"https://a\"], required = true }"),
+    ("#top", "mtls = {}"),
+    ("#top", "mtls = { certificate = \"nginx\" }"),
+    ("#top", "mtls = { certificate = true }"),
+    ("#top", "mtls = { certificate = \"tls\", mode = \"off\" }"),
+    ("#top", "mtls = { certificate = \"xfcc\", trusted_proxies = [] }"),
+    ("#top", "mtls = { certificate = \"xfcc\", trusted_proxies = \"10.0.0.1\" }"),
+    (
+        "#top",
+        "mtls = { certificate = \"escaped_pem\", header = \"a b\", trusted_proxies = [\"10.0.0.1\"] }",
+    ),
+    ("#top", "mtls = { certificate = \"tls\", required = true }"),
     ("#top", "\"$schema\" = 1"),
     ("#top", "colour = \"red\""),
 ];
@@ -309,6 +320,8 @@ const READER_ALONE: &[&str] = &[
     "dpop.nonce_secrets",
     "dpop.replay",
     "dpop.window.past",
+    "mtls.trusted_proxies[0]",
+    "mtls.trusted_proxies[2]",
 ];
 
 #[test]

@@ -7,15 +7,16 @@ use super::check::{contradiction, contradictions, rule_faults, said_twice};
 use crate::cache::{self, TokenCache};
 #[cfg(feature = "status-list")]
 use crate::claims::StatusRule;
+use crate::claims::TakesBound;
 use crate::dpop::{Dpop, DpopRules, Purpose};
 #[cfg(feature = "status-list")]
 use crate::fetch::Thread;
 use crate::issuers::{Trusted, TrustedIssuers};
 use crate::keys::KeySet;
+use crate::mtls::{Mtls, MtlsRules};
 use crate::policy::fault::{BuildError, PolicyFault};
 use crate::policy::{Issuer, Policy};
 use crate::refusal::AskedProofs;
-use crate::response::ResponseNeeds;
 use crate::revocation::{IssuerRule, Sources};
 use crate::setting::Shared;
 use crate::signature::AlgorithmSet;
@@ -41,6 +42,11 @@ impl PolicyBuilder {
             faults.extend(found.into_iter().map(PolicyFault::Dpop));
             None
         });
+        let mtls = self.mtls.get().cloned().map(Mtls::compile).transpose();
+        let mtls = mtls.unwrap_or_else(|found| {
+            faults.extend(found.into_iter().map(PolicyFault::Mtls));
+            None
+        });
         let terms = Arc::new(self.terms(dpop.as_ref()));
         let (issuers, issuer_faults) = self.prepare_issuers(&terms);
         faults.extend(issuer_faults);
@@ -54,7 +60,7 @@ impl PolicyBuilder {
         if let Some(dpop) = &dpop {
             dpop.start(terms.clock.now());
         }
-        let rules = self.rules(started, dpop, terms);
+        let rules = self.rules(started, dpop, mtls, terms);
         Ok(Policy::fixed(Verifier { rules, cache: TokenCache::new(cache) }, anonymous))
     }
 
@@ -76,7 +82,7 @@ impl PolicyBuilder {
             presentation: core::mem::take(&mut self.presentation).compile(proofs),
             nonces: dpop.and_then(|dpop| dpop.nonces.clone()),
             names_callers: self.names_callers,
-            response_needs: ResponseNeeds::of(&self.token_sources()),
+            has_private_responses: !self.token_sources().iter().all(TokenSource::is_authorization),
             claims_types: AtomicUsize::new(0),
         }
     }
@@ -120,7 +126,10 @@ impl PolicyBuilder {
             faults.extend(contradictions(&place, &rules));
         }
         faults.extend(issuer.unmeetable(&rules).map(|claim| contradiction(&place, claim)));
-        let rules = rules.compile(self.dpop.get().is_some());
+        let rules = rules.compile(TakesBound {
+            to_keys: self.dpop.get().is_some(),
+            to_certificates: self.mtls.get().is_some(),
+        });
         let rule = IssuerRule {
             name: &name,
             may_be: &|id| issuer.may_be(id),
@@ -171,7 +180,13 @@ impl PolicyBuilder {
     }
 
     /// What tokens and their requests are held to.
-    fn rules(mut self, started: Started, dpop: Option<DpopRules>, terms: Arc<Terms>) -> Arc<Rules> {
+    fn rules(
+        mut self,
+        started: Started,
+        dpop: Option<DpopRules>,
+        mtls: Option<MtlsRules>,
+        terms: Arc<Terms>,
+    ) -> Arc<Rules> {
         self.origins.sort_unstable();
         self.origins.dedup();
         let origins = self.origins.drain(..).map(String::into_boxed_str).collect();
@@ -187,6 +202,7 @@ impl PolicyBuilder {
             },
             refuses_brought_keys: self.refuses_brought_keys,
             dpop,
+            mtls,
             issuers: started.issuers,
             revocations: self.revocation_sources(),
             #[cfg(feature = "status-list")]

@@ -55,6 +55,7 @@ impl PolicyBuilder {
             ("status_lists", self.status_lists.is_contradicted()),
             ("clock", self.clock.is_contradicted()),
             ("dpop", self.dpop.is_contradicted()),
+            ("mtls", self.mtls.is_contradicted()),
             ("scope_implies", self.scope_implies.is_contradicted()),
             ("protected_resource", self.protected_resource.is_contradicted()),
         ];

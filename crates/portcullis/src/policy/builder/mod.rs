@@ -12,6 +12,7 @@ use super::Policy;
 use super::issuer::Issuer;
 use crate::claims::{ClaimRules, ClaimValue, MaxLifetime};
 use crate::dpop::Dpop;
+use crate::mtls::Mtls;
 use crate::refusal::{Presentation, Refused, RejectionResponse};
 use crate::resource::ProtectedResource;
 use crate::revocation::{EnforcedRevocations, RevocationSource, UnknownRevocation};
@@ -68,6 +69,7 @@ pub struct PolicyBuilder {
     header_limit: Setting<usize>,
     refuses_brought_keys: bool,
     dpop: Setting<Shared<Dpop>>,
+    mtls: Setting<Mtls>,
     anonymous: bool,
     revocations: Vec<Arc<dyn RevocationSource>>,
     unknown_revocation: Setting<UnknownRevocation>,
@@ -99,6 +101,7 @@ impl PolicyBuilder {
             header_limit: Setting::default(),
             refuses_brought_keys: false,
             dpop: Setting::default(),
+            mtls: Setting::default(),
             anonymous: false,
             revocations: Vec::new(),
             unknown_revocation: Setting::default(),
@@ -440,6 +443,17 @@ impl PolicyBuilder {
     /// If you do not call it: tokens with `cnf` are refused, since nobody checks what they are bound to.
     pub fn dpop(mut self, dpop: Dpop) -> Self {
         self.dpop.say(self.voice, Shared(Arc::new(dpop)));
+        self
+    }
+
+    /// Takes tokens that are bound to a certificate of their sender (`cnf` with `x5t#S256`), from clients that presented it in their TLS
+    /// handshake (RFC 8705 §3). They come with the scheme `Bearer`.
+    ///
+    /// A token that is bound to a key as well needs both, and so does a policy that [requires](Mtls::required) both.
+    ///
+    /// If you do not call it: tokens with `cnf` are refused, but for those that [`dpop`](Self::dpop) takes.
+    pub fn mtls(mut self, mtls: Mtls) -> Self {
+        self.mtls.say(self.voice, mtls);
         self
     }
 
