@@ -180,11 +180,7 @@ async fn another_address_is_found_and_named() {
         ("https://www.example", "host", "`Dpop::at` has to say that address, as clients write it"),
         ("http://api.example:443", "scheme", "`Dpop::at` has to say that address"),
         ("https://api.example:8443", "port", "`Dpop::at` has to say that address"),
-        (
-            "https://api.example/v1",
-            "path",
-            "If that is the address with what a proxy takes away",
-        ),
+        ("https://api.example/v1", "path", "If that is the address with what a proxy takes away"),
     ] {
         let app = orders().layer(VerifyLayer::new(policy()));
         let of_axum = test.axum_at(base, app, &[("GET", "/orders")]).await;
