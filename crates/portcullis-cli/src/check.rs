@@ -84,6 +84,9 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     Ok(if warnings > 0 && options.deny_warnings { Exit::Refused } else { Exit::Good })
 }
 
+/// What a description calls the source of bearer tokens.
+const BEARER: &str = "header `Authorization: Bearer`";
+
 fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
     for issuer in &policy.issuers {
         output.line("");
@@ -103,7 +106,13 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
         .as_ref()
         .map(|name| ["  the policy".to_owned(), format!("`{name}` in metrics and logs")]);
     let mut rows: Vec<_> = name.into_iter().collect();
-    rows.push(["  the token in".to_owned(), policy.sources.join(", ")]);
+    // RFC 9449 §7.1: with proofs, the header for bearer tokens has a second scheme.
+    let source = |source: &String| match source.as_str() {
+        BEARER if policy.dpop.is_some() => format!("{BEARER} or `DPoP`"),
+        other => other.to_owned(),
+    };
+    let sources: Vec<_> = policy.sources.iter().map(source).collect();
+    rows.push(["  the token in".to_owned(), sources.join(", ")]);
     if policy.has_cookie {
         let origins = match policy.allowed_origins.as_slice() {
             [] => "its own origin only".to_owned(),
@@ -412,7 +421,7 @@ fn lint_proofs(dpop: &DpopDescription, policy: &PolicyDescription, say: &mut Say
         );
     }
     // RFC 9449 §7.1: the scheme is one of `Authorization`.
-    if !policy.sources.iter().any(|source| source.starts_with("header `Authorization: Bearer`")) {
+    if !policy.sources.iter().any(|source| source == BEARER) {
         say(Level::Warning, "proofs-never-read", "tokens that are bound to a key come with the scheme DPoP in the header `Authorization`, and `sources` leaves that out: list \"bearer\", or leave out `[dpop]`".to_owned());
     }
     for base in dpop.base_urls.iter().filter(|base| base.starts_with("http://")) {

@@ -126,14 +126,27 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     output.made(curl.as_ref().unwrap_or(&token));
     match policy {
         Some(path) => {
-            let path = shown(&path.display().to_string());
-            output.remark(&format!("{WARNING} The policy that accepts it: {path}"));
+            let name = shown(&path.display().to_string());
+            let end = match binding {
+                // It was there before, and stayed as it was.
+                Some(binding) if !takes_proofs(&path) => format!(
+                    "The policy {name} was there, has no table `[dpop]`, and refuses the token, which is bound to a key. Add to it: [dpop] base_urls = [\"{}\"]",
+                    binding.base()
+                ),
+                _ => format!("The policy that accepts it: {name}"),
+            };
+            output.remark(&format!("{WARNING} {end}"));
         }
         None => output.remark(
             "FOR TESTS ONLY. Its key was thrown away, so no policy accepts it. To keep the key and write a policy that accepts the token, give --policy-out FOLDER.",
         ),
     }
     Ok(Exit::Good)
+}
+
+/// Whether the policy in a file takes tokens that are bound to a key. Of one that cannot be read, others say why.
+fn takes_proofs(policy: &Path) -> bool {
+    crate::policy::load(policy).map_or(true, |policy| policy.describe().dpop.is_some())
 }
 
 /// The key in a file, made if it is not there.

@@ -122,8 +122,9 @@ impl RequestView for Request {
     }
 }
 
-/// The path that a service sees, of an address as its client writes it, below the first of its own addresses that it is below.
-/// Whether it is below one is the other part.
+/// The path that a service sees, of an address as its client writes it, below the longest of its own addresses that it is below.
+/// Whether it is below one is the other part. Where scheme, host or port are others, what a proxy takes away is still no part of
+/// the path.
 pub(crate) fn path_of(url: &str, bases: &[String]) -> (String, bool) {
     let whole = url.split(['?', '#']).next().unwrap_or_default();
     if whole.starts_with('/') {
@@ -132,14 +133,26 @@ pub(crate) fn path_of(url: &str, bases: &[String]) -> (String, bool) {
     let spelt = comparable(whole);
     let mut longest_first: Vec<_> = bases.iter().collect();
     longest_first.sort_by_key(|base| core::cmp::Reverse(base.len()));
-    let below = longest_first.into_iter().find_map(|base| spelt.strip_prefix(base.as_str()));
-    let below = below.filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let path = below.map(str::to_owned).unwrap_or_else(|| {
-        let rest = spelt.split_once("://").map_or(spelt.as_str(), |(_, rest)| rest);
-        rest.find('/').map_or_else(String::new, |at| rest[at..].to_owned())
-    });
-    let path = if path.is_empty() { "/".to_owned() } else { path };
-    (path, below.is_some())
+    let below = longest_first.iter().find_map(|base| rest_below(&spelt, base));
+    let own_path = path_part(&spelt);
+    let same_prefix = || {
+        let rests = bases.iter().filter_map(|base| rest_below(own_path, path_part(base)));
+        rests.min_by_key(|rest| rest.len())
+    };
+    let path = below.or_else(same_prefix).unwrap_or(own_path);
+    let path = if path.is_empty() { "/" } else { path };
+    (path.to_owned(), below.is_some())
+}
+
+/// What stands behind the address of a service, or behind its path.
+fn rest_below<'u>(url: &'u str, base: &str) -> Option<&'u str> {
+    url.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The path of an address, without the `/` that stands for none.
+fn path_part(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("", |at| &rest[at..])
 }
 
 /// With scheme and host in lower case, and without the port that is meant anyway.
@@ -217,6 +230,10 @@ mod tests {
             ("https://example/apiary", "/apiary", false),
             ("https://api.example.evil/orders", "/orders", false),
             ("https://other.example", "/", false),
+            // Wrong in one part, and below the same prefix.
+            ("http://example/api/orders", "/orders", false),
+            ("https://other.example:8443/api/orders", "/orders", false),
+            ("https://other.example/orders", "/orders", false),
         ] {
             assert_eq!(path_of(url, &bases), (path.to_owned(), is_below), "{url}");
         }

@@ -99,6 +99,29 @@ fn a_bound_token_and_its_proof_are_accepted_by_its_policy_for_that_request_alone
 }
 
 #[test]
+fn a_policy_that_was_there_and_takes_no_proofs_is_not_said_to_accept_a_bound_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |more: &[&str]| {
+        let ran = portcullis(folder.path(), &[&["mint", "--policy-out", "."], more].concat(), "");
+        // As one line, whatever the width.
+        ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let bound = ["--dpop", "--url", "https://api.example/orders"];
+    assert!(run(&[]).ends_with("The policy that accepts it: ./policy.toml"), "{}", run(&[]));
+    let told = run(&bound);
+    assert!(
+        told.contains("has no table `[dpop]`, and refuses the token")
+            && told.ends_with("Add to it: [dpop] base_urls = [\"https://api.example\"]"),
+        "{told}"
+    );
+    let policy = folder.path().join("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(&policy, format!("{text}\n[dpop]\nbase_urls = [\"https://api.example\"]"))
+        .unwrap();
+    assert!(run(&bound).ends_with("The policy that accepts it: ./policy.toml"));
+}
+
+#[test]
 fn a_key_that_a_token_is_bound_to_is_made_once_and_kept_private() {
     let folder = tempfile::tempdir().unwrap();
     let url = ["--dpop", "--url", "https://api.example/"];

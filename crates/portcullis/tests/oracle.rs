@@ -450,6 +450,19 @@ fn no_request_panics_and_none_passes_without_a_good_token() {
         Ok(())
     });
 
+    // A scheme that the policy does not take is no token, so nobody in particular asks.
+    for scheme in ["Basic", "DPoP"] {
+        let request = http::Request::get("https://api.example/")
+            .header(AUTHORIZATION, format!("{scheme} {good}"))
+            .body(())
+            .expect("a request");
+        let ask = |policy: &Policy| match policy.start_verify(&request) {
+            Verification::Done(Ok(admission)) => admission.token().is_none(),
+            _ => false,
+        };
+        assert!(ask(&policy.clone().allow_anonymous()) && !ask(policy), "{scheme}");
+    }
+
     // The good token does pass, or the above would mean nothing.
     for (name, value) in [
         (AUTHORIZATION, format!("Bearer {good}")),

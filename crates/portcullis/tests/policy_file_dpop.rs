@@ -219,8 +219,13 @@ fn a_proof_that_was_used_is_refused_however_often_the_file_is_read_again() {
     // Another address counts at once.
     service.write("base_urls = [\"https://new.example\"]");
     file.reload().expect("a good policy");
-    let differs = TargetPart::Host;
-    assert_eq!(ask(&policy, &token, &made(URL)), refuses(DpopError::Target { differs }));
+    let found = ask(&policy, &token, &made(URL)).expect_err("the former address");
+    assert!(
+        matches!(found, Error::Dpop(DpopError::Target { differs: TargetPart::Host, .. })),
+        "{found:?}"
+    );
+    // The way out is in the log: what the service is called now.
+    assert!(found.to_string().contains("`https://new.example` and then the path"), "{found}");
     assert_eq!(ask(&policy, &token, &made("https://new.example/orders/7")), Ok(()));
 }
 

@@ -332,7 +332,7 @@ mod tests {
         use BadProof as Bad;
         let claim = |name: &str| matches!(found, DpopError::Proof(ProofFault::Claim { claim }) if *claim == name);
         let proof = |fault: ProofFault| *found == DpopError::Proof(fault);
-        let differs = |part| *found == DpopError::Target { differs: part };
+        let differs = |part| matches!(found, DpopError::Target { differs, .. } if *differs == part);
         match fault {
             Bad::NotAJwt
             | Bad::Padded

@@ -144,7 +144,7 @@ async fn a_layer_that_sees_what_a_router_left_of_the_path_is_found() {
     let [found] = &*test.axum_at(BASE, app, &[("GET", "/api/orders")]).await else { panic!("one") };
     assert_eq!(
         found,
-        "GET /api/orders: with a good proof it answered 401: the proof is for another address: its `htu` has another path than the service. The address of the service is what `Dpop::at` says, and the path that the client asked for. The proof was for `https://api.example/api/orders`. If `Dpop::at` says the same, with what a proxy takes away, then the layer sees another path than the client asked for: within `nest`, use `portcullis_axum::VerifyLayer` and not that of `portcullis::tower`, which sees what the router left of it; and rewrite no path in front of the router"
+        "GET /api/orders: with a good proof it answered 401: the proof is for another address: its `htu` has another path than the service, which is `https://api.example` and then the path of the request. `Dpop::at` (`base_urls` in a file) says the address as clients write it. If the log names a shorter path than the client asked for, the policy stands behind what cut it: within `nest` of axum, take the layer of `portcullis-axum`. The proof was for `https://api.example/api/orders`. If that is the address with what a proxy takes away, then the layer sees another path than the client asked for: within `nest`, use `portcullis_axum::VerifyLayer` and not that of `portcullis::tower`, which sees what the router left of it; and rewrite no path in front of the router"
     );
 }
 
@@ -180,11 +180,7 @@ async fn another_address_is_found_and_named() {
         ("https://www.example", "host", "`Dpop::at` has to say that address, as clients write it"),
         ("http://api.example:443", "scheme", "`Dpop::at` has to say that address"),
         ("https://api.example:8443", "port", "`Dpop::at` has to say that address"),
-        (
-            "https://api.example/v1",
-            "path",
-            "If `Dpop::at` says the same, with what a proxy takes away",
-        ),
+        ("https://api.example/v1", "path", "If that is the address with what a proxy takes away"),
     ] {
         let app = orders().layer(VerifyLayer::new(policy()));
         let of_axum = test.axum_at(base, app, &[("GET", "/orders")]).await;
@@ -208,13 +204,26 @@ async fn a_policy_without_proofs_is_found() {
     let test = Test::new();
     let policy = || test.issuer.policy();
     let expected = [
-        "GET /orders: with a good proof it answered 401: the request carries no token. Does the policy in front of this route have `.dpop(…)`?",
+        "GET /orders: with a good proof it answered 401: the request carries no bearer token, but one with the scheme `DPoP`, which this policy does not take: add `PolicyBuilder::dpop`, or `[dpop]` in a file. Does the policy in front of this route have `.dpop(…)`?",
     ];
     assert_eq!(test.axum(orders().layer(VerifyLayer::new(policy()))).await, expected);
     let app = App::new().service(actix_orders()).wrap(Verify::new(policy()));
     assert_eq!(actix!(test, BASE, app, "/orders"), expected);
     let service = behind(policy());
     assert_eq!(tower!(test, BASE, service.clone()), expected);
+}
+
+#[actix_web::test]
+async fn two_policies_that_are_not_clones_of_one_and_use_one_store_are_found() {
+    let test = Test::new();
+    let replays = InProcessReplays::new().started_at(UnixTime(NOW - 3600));
+    let policy = || {
+        let dpop = Dpop::new(replays.clone()).at(BASE);
+        test.issuer.policy_builder().dpop(dpop).build().expect("a policy")
+    };
+    let app = orders().layer(VerifyLayer::new(policy())).layer(VerifyLayer::new(policy()));
+    let [found] = &*test.axum(app).await else { panic!("one") };
+    assert!(found.ends_with("Give both policies clones of one `Dpop`"), "{found}");
 }
 
 #[actix_web::test]
@@ -400,6 +409,7 @@ async fn nonces_that_nothing_takes_are_followed_once_and_found() {
     };
     let [found] = &*tower!(test, BASE, next()) else { panic!("one") };
     assert!(found.contains("Do all instances of the service have the same secrets"), "{found}");
+    assert!(!found.contains("?."), "{found}");
     assert_eq!(turn.get(), 2);
 }
 
@@ -461,7 +471,7 @@ async fn a_refusal_without_its_challenge_or_with_another_status_is_found() {
 
 #[actix_web::test]
 #[should_panic(expected = "the app does not hold tokens to their keys:
-  - GET /orders: with a good proof it answered 401: the request carries no token. Does the policy in front of this route have `.dpop(…)`?
+  - GET /orders: with a good proof it answered 401: the request carries no bearer token, but one with the scheme `DPoP`, which this policy does not take: add `PolicyBuilder::dpop`, or `[dpop]` in a file. Does the policy in front of this route have `.dpop(…)`?
 A bound token gets in with a new proof of its key. Anything else is answered with 401 and `WWW-Authenticate: DPoP`.")]
 async fn one_message_names_the_fault_and_what_is_right() {
     let test = Test::new();

@@ -200,29 +200,31 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         };
         let way_out = match why {
             Error::Dpop(error) => self.way_out(error),
-            // Without it, the scheme is not known, and a bound token is refused.
-            Error::Source(SourceError::Missing) | Error::Claims(ClaimsError::SenderConstrained) => {
-                SAY_DPOP.to_owned()
-            }
+            // Without it, the scheme is not taken, and a bound token is refused.
+            Error::Source(SourceError::Missing | SourceError::DpopScheme)
+            | Error::Claims(ClaimsError::SenderConstrained) => SAY_DPOP.to_owned(),
             Error::Forbidden(_) | Error::Shape(_) => {
                 "The proof was taken: give the client a token that may use the route".to_owned()
             }
             Error::NotInstalled => return Some(format!("answered {status}: {why}")),
             _ => "Give the client a token that the policy accepts".to_owned(),
         };
-        Some(format!("answered {status}: {why}. {way_out}"))
+        let why = why.to_string();
+        // Of what ends with a question.
+        let end = if why.ends_with('?') { "" } else { "." };
+        Some(format!("answered {status}: {why}{end} {way_out}"))
     }
 
     fn way_out(&self, error: &DpopError) -> String {
         let Self { url, path_hint, .. } = self;
         match error {
-            DpopError::Target { differs: TargetPart::Path } | DpopError::RequestTarget => format!(
-                "The proof was for `{url}`. If `Dpop::at` says the same, with what a proxy takes away, then the layer sees another path than the client asked for: {path_hint}"
+            DpopError::Target { differs: TargetPart::Path, .. } | DpopError::RequestTarget => format!(
+                "The proof was for `{url}`. If that is the address with what a proxy takes away, then the layer sees another path than the client asked for: {path_hint}"
             ),
             DpopError::Target { .. } => format!(
                 "The proof was for `{url}`: `Dpop::at` has to say that address, as clients write it"
             ),
-            DpopError::Replayed => "It was new. A process that has just begun refuses proofs that were made before it, and for the seconds that a client's clock may be ahead: have the policy begin earlier, by `InProcessReplays::new().started_at(…)` with a time an hour ago, or move a `FixedClock` on by a minute once the policy is built".to_owned(),
+            DpopError::Replayed => "It was new. A process that has just begun refuses proofs that were made before it, and for the seconds that a client's clock may be ahead: have the policy begin earlier, by `InProcessReplays::new().started_at(…)` with a time an hour ago, or move a `FixedClock` on by a minute once the policy is built. If it has begun earlier: does another layer use the proof first, with another `Dpop` of the same store? Give both policies clones of one `Dpop`".to_owned(),
             DpopError::Window { .. } => {
                 "Give the issuer of the client and the policy one clock".to_owned()
             }

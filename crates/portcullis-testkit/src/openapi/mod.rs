@@ -394,7 +394,10 @@ impl Answer {
 
     fn fault_without_token(&self, operation: &Operation) -> Option<String> {
         let is_met = match self.why() {
-            Some(why) => matches!(why, Error::Source(SourceError::Missing)) && !self.is_success(),
+            Some(why) => {
+                matches!(why, Error::Source(SourceError::Missing | SourceError::DpopScheme))
+                    && !self.is_success()
+            }
             None => self.status() == 401 && self.challenges(),
         };
         if is_met {

@@ -1,4 +1,5 @@
 use core::fmt::{self, Write as _};
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -149,7 +150,7 @@ pub enum ConfigProblem {
     /// It is of another type.
     WrongType {
         /// What belongs here.
-        expected: &'static str,
+        expected: Cow<'static, str>,
         /// What is there.
         found: &'static str,
     },

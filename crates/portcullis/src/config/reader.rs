@@ -1,5 +1,6 @@
 //! Takes a tree apart, and notes everything that is wrong with it on the way.
 use core::cell::RefCell;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::fault::{ConfigError, ConfigFault, ConfigProblem};
@@ -71,8 +72,11 @@ impl<'d> Value<'d> {
     }
 
     /// Notes that it is of another type. Gives nothing.
-    pub(super) fn wrong<T>(&self, expected: &'static str) -> Option<T> {
-        self.refuse(ConfigProblem::WrongType { expected, found: self.node.kind() });
+    pub(super) fn wrong<T>(&self, expected: impl Into<Cow<'static, str>>) -> Option<T> {
+        self.refuse(ConfigProblem::WrongType {
+            expected: expected.into(),
+            found: self.node.kind(),
+        });
         None
     }
 
@@ -137,8 +141,11 @@ impl<'d> Value<'d> {
         names: &'static [&'static str],
         values: &[T],
     ) -> Option<T> {
-        let text = self.string("a string")?;
-        let found = names.iter().position(|name| *name == text).and_then(|at| values.get(at));
+        let Node::String(text) = self.node else {
+            let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            return self.wrong(format!("one of {}", quoted.join(", ")));
+        };
+        let found = names.iter().position(|name| name == text).and_then(|at| values.get(at));
         if found.is_none() {
             self.refuse(ConfigProblem::UnknownValue { expected: names });
         }

@@ -653,7 +653,7 @@ fn an_empty_policy_lacks_an_issuer_which_only_a_builder_may_still_be_given() {
         let config: PolicyConfig = serde_json::from_str(json).expect("JSON");
         let error = config.into_builder("").expect_err("a fault");
         assert_eq!(places(&error), [""], "{json}");
-        let problem = ConfigProblem::WrongType { expected: "a table", found };
+        let problem = ConfigProblem::WrongType { expected: "a table".into(), found };
         assert_eq!(error.faults()[0].problem, problem, "{json}");
     }
 }
@@ -1058,8 +1058,12 @@ fn every_fault_is_listed_at_once_with_its_place_and_line() {
         at("issuer[0].algorithms[0]"),
         ConfigProblem::UnknownAlgorithm { name: "RS265".to_owned() }
     );
-    let problem = ConfigProblem::WrongType { expected: "true or false", found: "a string" };
+    let problem = ConfigProblem::WrongType { expected: "true or false".into(), found: "a string" };
     assert_eq!(at("prefer_header"), problem);
+    // The values that there are, and not just their type.
+    let (is_wrong, one_of) = (refused(&format!("bad_cookie = true\n{ISSUER}")), "\"reject\"");
+    let text = is_wrong.to_string();
+    assert!(text.contains("is a boolean; write one of \"") && text.contains(one_of), "{text}");
 
     // A builder's caller may add an issuer, but all else is as wrong.
     let from_builder = PolicyBuilder::from_file(&path).expect_err("faults");
@@ -1272,7 +1276,10 @@ fn an_end_is_a_date_and_a_time_with_an_offset() {
         assert_eq!(found(end), ConfigProblem::Time, "{end}");
     }
     let expected = "a date and time: 2026-12-31T00:00:00Z";
-    assert_eq!(found("1798675200"), ConfigProblem::WrongType { expected, found: "an integer" });
+    assert_eq!(
+        found("1798675200"),
+        ConfigProblem::WrongType { expected: expected.into(), found: "an integer" }
+    );
 }
 
 /// Each table of a policy in JSON and its place, but for those whose keys are claims.
@@ -1503,7 +1510,7 @@ fn a_number_is_one_also_under_arbitrary_precision() {
     for limit in ["1e3", "1.5", "170141183460469231731687303715884105728"] {
         let error = with(limit).expect_err("a fault");
         let problem = ConfigProblem::WrongType {
-            expected: "a number of bytes",
+            expected: "a number of bytes".into(),
             found: "a number with a fraction",
         };
         assert_eq!(error.faults()[0].problem, problem, "{limit}");

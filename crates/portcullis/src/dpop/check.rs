@@ -236,7 +236,8 @@ impl DpopRules {
         }
         let path = path.ok_or(DpopError::RequestTarget)?;
         let path = NormalPath::read(path).map_err(|_| DpopError::RequestTarget)?;
-        self.match_target(&claims.target, &path).map_err(|differs| DpopError::Target { differs })
+        self.match_target(&claims.target, &path)
+            .map_err(|differs| DpopError::Target { differs, service: self.service.clone() })
     }
 
     /// Whether a claimed address is one of the service with this path. If it is none: in what it differs from the first.
@@ -459,7 +460,9 @@ mod tests {
     fn a_proof_is_for_this_request_this_token_and_this_moment() {
         let client = Client::new();
         let bound = Some(client.thumbprint());
-        let target = |differs| DpopError::Target { differs };
+        let service = rules(|it| it).service;
+        assert_eq!(service.to_string(), "`https://api.example`");
+        let target = |differs| DpopError::Target { differs, service: service.clone() };
         let window = |age| DpopError::Window {
             age,
             past: Duration::from_secs(60),
@@ -509,8 +512,10 @@ mod tests {
         for name in ["host", "x-forwarded-host", "forwarded"] {
             request.headers_mut().insert(name, "evil.example".parse().unwrap());
         }
-        let found = check(&rules(|it| it), bound, true, &request);
-        assert_eq!(found, Err(DpopError::Target { differs: TargetPart::Host }));
+        let rules_of_api = rules(|it| it);
+        let found = check(&rules_of_api, bound, true, &request);
+        let service = rules_of_api.service.clone();
+        assert_eq!(found, Err(DpopError::Target { differs: TargetPart::Host, service }));
         // Each of several that are listed, with the path that a proxy takes away.
         let rules = rules(|it| it.at("https://example/api"));
         for (id, htu) in
@@ -793,7 +798,8 @@ mod tests {
         assert_eq!(check(&rules, bound, true, &request_of(&client.prove(|_| ()))), Ok(()));
         let other = client.prove(|claims| claims["htu"] = json!("https://api.example/token"));
         let found = ask(&[&other]).err();
-        assert_eq!(found, Some(DpopError::Target { differs: TargetPart::Path }));
+        let service = rules.service.clone();
+        assert_eq!(found, Some(DpopError::Target { differs: TargetPart::Path, service }));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Why a request does not show that its sender has the key of its token.
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
-use super::target::{TargetFault, TargetPart};
+use super::target::{Target, TargetFault, TargetPart};
+use crate::debug_as_displayed::debug_as_displayed;
 use crate::json::JsonFault;
 use crate::keys::KeyFault;
 use crate::token::TokenError;
@@ -72,6 +74,28 @@ impl fmt::Display for ProofFault {
 
 impl core::error::Error for ProofFault {}
 
+/// The addresses of a service, as its policy says them (see [`Dpop::at`](super::Dpop::at)).
+///
+/// They are settings, and nothing of a request: a log may have them.
+#[derive(Clone, Eq, PartialEq)]
+pub struct ServiceAddresses(Arc<str>);
+
+impl ServiceAddresses {
+    /// These, as they are compared.
+    pub(super) fn of(targets: &[Target]) -> Self {
+        let quoted: Vec<_> = targets.iter().map(|target| format!("`{target}`")).collect();
+        Self(quoted.join(" or ").into())
+    }
+}
+
+impl fmt::Display for ServiceAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+debug_as_displayed!(ServiceAddresses);
+
 /// The request does not show that its sender has the key that its token is bound to (RFC 9449 §4.3, §7).
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -88,6 +112,8 @@ pub enum DpopError {
     Target {
         /// The first part in which it differs from the service's own.
         differs: TargetPart,
+        /// What the policy says of the service: its addresses, of which one begins what a proof has to say.
+        service: ServiceAddresses,
     },
     /// What the request asks for has no path that could be compared.
     RequestTarget,
@@ -178,7 +204,7 @@ impl fmt::Display for NonceFault {
             Self::Missing => "the proof has no `nonce`: the answer tells the client one",
             Self::Old => "the `nonce` of the proof is over: the answer tells the client another one",
             Self::Foreign => {
-                "the `nonce` of the proof was not given out here in the last hour. If that goes on: do all instances have the same secrets?"
+                "the `nonce` of the proof was not given out here in the last hour. If that goes on: do all instances have the same secrets and addresses, and do their clocks agree?"
             }
         })
     }
@@ -198,10 +224,16 @@ impl fmt::Display for DpopError {
             Self::SeveralProofs => f.write_str("the request has several `DPoP` headers"),
             Self::Proof(fault) => write!(f, "the header `DPoP` is not a proof: {fault}"),
             Self::Method => f.write_str("the proof is for another method (`htm`)"),
-            Self::Target { differs } => write!(
-                f,
-                "the proof is for another address: its `htu` has another {differs} than the service. The address of the service is what `Dpop::at` says, and the path that the client asked for"
-            ),
+            Self::Target { differs, service } => {
+                write!(
+                    f,
+                    "the proof is for another address: its `htu` has another {differs} than the service, which is {service} and then the path of the request. `Dpop::at` (`base_urls` in a file) says the address as clients write it"
+                )?;
+                if *differs == TargetPart::Path {
+                    f.write_str(". If the log names a shorter path than the client asked for, the policy stands behind what cut it: within `nest` of axum, take the layer of `portcullis-axum`")?;
+                }
+                Ok(())
+            }
             Self::RequestTarget => f.write_str(
                 "the path of the request cannot be compared with a proof: it is not known, or has dot segments",
             ),
@@ -219,12 +251,12 @@ impl fmt::Display for DpopError {
             Self::Signature => f.write_str("the proof was not signed with the key that it brings"),
             Self::Nonce(fault) => fault.fmt(f),
             Self::Replayed => f.write_str(
-                "the proof was used before, or was made before this process or its store began to remember",
+                "the proof was used before, or was made before this process or its store began to remember: for some seconds after a start, every proof is refused. The client makes another one",
             ),
             Self::Unavailable(_) => f.write_str("whether the proof was used cannot be told at the moment"),
             Self::OtherKey => f.write_str("the proof is of another key than that of the token (`cnf.jkt`)"),
             Self::BoundAsBearer => f.write_str(
-                "the token is bound to a key, and came without the scheme `DPoP`, or without a request",
+                "the token is bound to a key, and came as a bearer token, or to a call that sees no request: it needs `Authorization: DPoP` and the header `DPoP` with a proof",
             ),
             Self::NotBound => f.write_str("the token came with the scheme `DPoP`, and is bound to no key"),
             Self::ProofBesideBearer => f.write_str("the token is bound to no key, and a proof came with it"),

@@ -13,7 +13,7 @@ mod target;
 
 pub(crate) use self::check::{Checked, OfToken, Proven, Sent};
 pub use self::endpoint::{GoodProof, TokenEndpointProofs};
-pub use self::error::{DpopError, NonceFault, ProofFault, ReplaysUnavailable};
+pub use self::error::{DpopError, NonceFault, ProofFault, ReplaysUnavailable, ServiceAddresses};
 #[cfg(feature = "explain")]
 pub(crate) use self::explained::fault_of_proof;
 pub(crate) use self::known::{KNOWN_SENDER, KnownSender};

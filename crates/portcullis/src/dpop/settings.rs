@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::endpoint::TokenEndpointProofs;
-use super::error::NonceFault;
+use super::error::{NonceFault, ServiceAddresses};
 use super::nonces::{Nonce, NonceRules, Nonces, Taken};
 use super::replays::Replays;
 use super::target::{Target, TargetFault};
@@ -171,6 +171,7 @@ impl Dpop {
         Ok(DpopRules {
             purpose,
             replays,
+            service: ServiceAddresses::of(&targets),
             targets,
             is_required,
             algorithms,
@@ -252,6 +253,8 @@ pub(crate) struct DpopRules {
     pub(crate) nonces: Option<Arc<GivenNonces>>,
     pub(super) replays: Arc<dyn Replays>,
     pub(super) targets: Vec<Target>,
+    /// The same, for errors.
+    pub(super) service: ServiceAddresses,
     pub(crate) is_required: bool,
     pub(crate) algorithms: Vec<Algorithm>,
     pub(super) past: Duration,
@@ -356,7 +359,7 @@ impl fmt::Display for DpopFault {
                 "DPoP lists {algorithm}, which is for shared secrets: a proof of one could be made by whoever checks it. Leave it out"
             ),
             Self::SharedNonces => f.write_str(
-                "DPoP has nonces that instances share, and remembers used proofs in one process: each instance would take a proof once. Give it a store that instances share, or leave out the secrets of nonces: `Nonces::of_this_process`",
+                "DPoP has nonces that instances share, and remembers used proofs in one process: each instance would take a proof once. Give it a store that instances share, such as `RedisReplays` (in a file, `replay` names it). Or leave out the secrets of nonces, by `Nonces::of_this_process` (in a file, `nonce_secrets`)",
             ),
             Self::NonceSecrets { found } => {
                 write!(f, "the nonces of DPoP have {found} secrets: one to four are accepted")

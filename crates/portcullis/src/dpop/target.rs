@@ -20,7 +20,8 @@ pub enum TargetFault {
     Scheme,
     /// It has a user or a password before its host.
     UserInfo,
-    /// It has no host, or one that is percent-encoded.
+    /// It has no host, or one that is percent-encoded. In the address of a service: one with `*`, or with another character that a
+    /// name has not.
     Host,
     /// Its port is not a number up to 65535.
     Port,
@@ -43,7 +44,9 @@ impl fmt::Display for TargetFault {
             }
             Self::Scheme => "it does not begin with `https://`",
             Self::UserInfo => "it has a user before its host, which ends with `@`",
-            Self::Host => "it has no host that could be compared",
+            Self::Host => {
+                "it has no host, or one with `*` or another character that a host has not"
+            }
             Self::Port => "its port is not a number up to 65535",
             Self::Percent => "a `%` in it is not followed by two hexadecimal digits",
             Self::DotSegment => "a segment of its path is `.` or `..`",
@@ -122,6 +125,11 @@ impl Target {
                 .is_ok_and(|ip: core::net::IpAddr| ip.is_loopback());
         if !base.is_tls && !is_local {
             return Err(TargetFault::Plain);
+        }
+        // A proof says it in full, so what stands for any host would be none (RFC 952, RFC 3986 §3.2.2).
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if !base.host.starts_with('[') && !base.host.bytes().all(is_name) {
+            return Err(TargetFault::Host);
         }
         base.path.text.truncate(base.path.text.trim_end_matches('/').len());
         Ok(base)
@@ -345,6 +353,8 @@ mod tests {
             ("http://127.0.0.1.example", TargetFault::Plain),
             ("https://api.example?x", TargetFault::Query),
             ("https://api.example/#", TargetFault::Query),
+            ("https://*.api.example", TargetFault::Host),
+            ("https://{tenant}.api.example", TargetFault::Host),
         ] {
             assert_eq!(Target::base(text), Err(fault), "{text}");
         }

@@ -161,7 +161,7 @@ impl fmt::Display for ClaimsError {
                 ToTheSecond(*limit)
             ),
             Self::SenderConstrained => f.write_str(
-                "the token is bound to a key or a certificate of its sender (`cnf`), which the policy does not check: take bound tokens with `PolicyBuilder::dpop` or `PolicyBuilder::mtls`",
+                "the token is bound to a key or a certificate of its sender (`cnf`), which this policy does not check: for DPoP, add `PolicyBuilder::dpop`, or `[dpop]` in a file; for certificates, `PolicyBuilder::mtls`, or `[mtls]`",
             ),
             Self::Missing { claim } => write!(f, "the claim `{claim}` is missing"),
             Self::Rule(claim) => write!(f, "a rule of the policy is not met: {claim}"),

@@ -68,7 +68,7 @@ impl Error {
     /// A short name for logs and metrics, one of [`REASONS`](Self::REASONS).
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Source(SourceError::Missing) => "token_missing",
+            Self::Source(SourceError::Missing | SourceError::DpopScheme) => "token_missing",
             Self::Source(SourceError::Several) => "several_tokens",
             Self::CrossSite(CrossSiteError) => "cross_site",
             Self::Token(

@@ -6,6 +6,9 @@ use core::fmt;
 pub enum SourceError {
     /// There is none: an empty value, and a scheme that is not `Bearer`, are none.
     Missing,
+    /// There is none but one with the scheme `DPoP`, which a policy without [`dpop`](crate::PolicyBuilder::dpop) does not take: to
+    /// it, that is none.
+    DpopScheme,
     /// There are several, in one place or in two.
     Several,
 }
@@ -14,6 +17,9 @@ impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "the request carries no token",
+            Self::DpopScheme => {
+                "the request carries no bearer token, but one with the scheme `DPoP`, which this policy does not take: add `PolicyBuilder::dpop`, or `[dpop]` in a file"
+            }
             Self::Several => "the request carries more than one token",
         })
     }

@@ -91,7 +91,7 @@ impl ActivePolicy<'_> {
         let takes_dpop = rules.dpop.is_some();
         let presented = match source::find(&rules.sources, rules.precedence, takes_dpop, request) {
             Ok(presented) => presented,
-            Err(SourceError::Missing) if self.anonymous => {
+            Err(SourceError::Missing | SourceError::DpopScheme) if self.anonymous => {
                 return Err(Ok(self.anonymous_admission()));
             }
             Err(error) => return Err(Err(self.rejection(error, request))),

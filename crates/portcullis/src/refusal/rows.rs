@@ -131,7 +131,7 @@ answers! {
         severity: Severity::Routine,
         ..proof("The DPoP proof needs the nonce that this answer has in `DPoP-Nonce`.")
     },
-    ProofUsed: proof("The DPoP proof was used before: make another one."),
+    ProofUsed: proof("The DPoP proof was used before, or may have been: make another one."),
     Unsuitable: Row {
         status: StatusCode::FORBIDDEN,
         code: "token-unsuitable",
@@ -228,7 +228,7 @@ impl Answer {
     #[allow(clippy::too_many_lines, reason = "one match, with an arm for each")]
     pub(crate) fn to(error: &Error) -> Self {
         match error {
-            Error::Source(SourceError::Missing) => Self::TokenMissing,
+            Error::Source(SourceError::Missing | SourceError::DpopScheme) => Self::TokenMissing,
             Error::Source(SourceError::Several) => Self::SeveralTokens,
             Error::CrossSite(CrossSiteError) => Self::CrossSite,
             Error::Token(error) => match error {

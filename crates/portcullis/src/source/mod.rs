@@ -204,15 +204,17 @@ pub(crate) fn find<'r>(
 ) -> Result<Presented<'r>, SourceError> {
     let mut outside = Single::default();
     let mut cookie = Single::default();
-    let mut is_in_query = false;
+    let (mut is_in_query, mut has_dpop) = (false, false);
     for source in sources {
         match &source.0 {
             Kind::Bearer => {
                 let presented = |value| {
                     let bearer = credentials(value, b"Bearer").map(Presented::of);
                     bearer.or_else(|| {
-                        let token = credentials(value, b"DPoP").filter(|_| takes_dpop)?;
-                        Some(Presented { is_dpop: true, ..Presented::of(token) })
+                        let token = credentials(value, b"DPoP")?;
+                        has_dpop |= !token.is_empty();
+                        let presented = Presented { is_dpop: true, ..Presented::of(token) };
+                        Some(presented).filter(|_| takes_dpop)
                     })
                 };
                 outside.add_field(request.header("authorization"), presented)?;
@@ -249,6 +251,7 @@ pub(crate) fn find<'r>(
             Err(SourceError::Several)
         }
         (Some(presented), _) | (None, Some(presented)) => Ok(presented),
+        (None, None) if has_dpop && !takes_dpop => Err(SourceError::DpopScheme),
         (None, None) => Err(SourceError::Missing),
     }
 }
@@ -274,7 +277,7 @@ impl<'r> Single<'r> {
     fn add_field(
         &mut self,
         fields: impl Iterator<Item = &'r [u8]>,
-        presented: impl Fn(&'r [u8]) -> Option<Presented<'r>>,
+        mut presented: impl FnMut(&'r [u8]) -> Option<Presented<'r>>,
     ) -> Result<(), SourceError> {
         let (mut count, mut has_token) = (0, false);
         for field in fields {
@@ -338,13 +341,29 @@ mod tests {
     #[test]
     fn another_scheme_or_an_empty_value_is_no_token() {
         for value in
-            ["Basic dDp0", "Bearer", "Bearer ", "Bearer    ", "Bearert", "DPoP t", "", "Bearer\tt"]
+            ["Basic dDp0", "Bearer", "Bearer ", "Bearer    ", "Bearert", "DPoP ", "", "Bearer\tt"]
         {
             assert_eq!(
                 look(&[TokenSource::bearer()], &[("authorization", value)]),
                 Err(SourceError::Missing),
                 "{value}"
             );
+        }
+    }
+
+    #[test]
+    fn the_scheme_dpop_is_no_token_to_a_policy_without_proofs_and_is_told_apart() {
+        let sources = [TokenSource::bearer(), TokenSource::cookie("t")];
+        let dpop = ("authorization", "dpop t");
+        assert_eq!(look(&sources, &[dpop]), Err(SourceError::DpopScheme));
+        assert_eq!(look(&sources, &[dpop, ("cookie", "t=u")]), Ok("u".to_owned()));
+        assert_eq!(look(&sources[1..], &[dpop]), Err(SourceError::Missing));
+        for (value, expected) in
+            [("DPoP t", Ok((b"t".to_vec(), true))), ("DPoP ", Err(SourceError::Missing))]
+        {
+            let request = request(&[("authorization", value)]);
+            let found = find(&sources, Precedence::None, true, &request);
+            assert_eq!(found.map(|found| (found.token.to_vec(), found.is_dpop)), expected);
         }
     }
 

@@ -512,7 +512,10 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
     const FETCHED: &[&str] = &["jwks_url", "discovery"];
     let url = "jwks_url = \"https://a/jwks\"";
     let conflict = |with: &str| ConfigProblem::Conflict { with: with.to_owned() };
-    let wrong = |expected, found| ConfigProblem::WrongType { expected, found };
+    let wrong = |expected: &'static str, found| ConfigProblem::WrongType {
+        expected: expected.into(),
+        found,
+    };
     let one = |place: &str, problem: ConfigProblem| vec![(format!("issuer[0].{place}"), problem)];
     let plain = with_keys("discovery = true");
     let template = |keys: &str| with_template("https://a/{tenant}", keys);
