@@ -99,11 +99,26 @@ pub(crate) fn take_proof(text: &str) -> Option<(String, String)> {
     Some((format!("{before}{behind}"), token))
 }
 
-/// The scheme before a token, where one stands there, in lower case.
+/// The scheme before a token that was found in a text, where one stands there, in lower case. Other tokens may begin as this one
+/// does, and have a scheme of their own.
 pub(crate) fn scheme_of(text: &str, token: &str) -> Option<&'static str> {
-    let at = text.find(token.get(..16).unwrap_or(token))?;
-    let before = text[..at].trim_end();
-    let word = before.rsplit(|letter: char| !letter.is_alphanumeric()).next()?;
+    let decoded = percent_decoded(text);
+    let unfolded: String = text.lines().map(str::trim).collect();
+    [text, &decoded, &unfolded].into_iter().find_map(|text| {
+        let all = candidates(text).into_iter().filter(|one| one.token == token);
+        // What was taken by its place.
+        let is_whole = |at: &usize| {
+            !text[..*at].ends_with(is_of_token)
+                && !text[at + token.len()..].starts_with(is_of_token)
+        };
+        let places = text.match_indices(token).map(|(at, _)| at).filter(is_whole);
+        all.map(|one| one.around[0]).chain(places.map(|at| &text[..at])).find_map(scheme_before)
+    })
+}
+
+/// The scheme that a text ends with.
+fn scheme_before(text: &str) -> Option<&'static str> {
+    let word = text.trim_end().rsplit(|letter: char| !letter.is_alphanumeric()).next()?;
     SCHEMES.into_iter().find(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
@@ -425,6 +440,34 @@ mod tests {
         finds(&encoded, &token, &["decoded its percent signs", "took it from \"access_token\""]);
         let encoded = format!("Bearer%20{token}");
         finds(&encoded, &token, &["decoded its percent signs", "left out \"Bearer\""]);
+    }
+
+    /// Tokens of one issuer begin alike.
+    #[test]
+    fn a_token_has_the_scheme_that_stands_before_it_and_not_that_of_another_one() {
+        let (token, other) = (token(), other());
+        let longer = format!("{token}.e30");
+        for (text, scheme) in [
+            (token.clone(), None),
+            (format!("DPoP {token}"), Some("dpop")),
+            (format!("Authorization: bearer {token}\r\n"), Some("bearer")),
+            (format!("DPoP {other}\n\nAuthorization: Bearer {token}"), Some("bearer")),
+            (format!("Bearer {other}\n\nAuthorization: DPoP {token}"), Some("dpop")),
+            (format!("Authorization: DPoP {other}\n\ntoken={token}"), None),
+            (format!("DPoP {longer} and {token}"), None),
+            (format!("token={token}\n\nAuthorization: DPoP {token}"), Some("dpop")),
+            (format!("DPoP%20{token}"), Some("dpop")),
+            (format!("DPoP {}", folded(&token, 20, "\n")), Some("dpop")),
+        ] {
+            assert_eq!(scheme_of(&text, &token), scheme, "{text}");
+        }
+        for (text, scheme) in [
+            ("Bearer not.a.token", Some("bearer")),
+            ("DPoP not.a.tokens, Bearer not.a.token", Some("bearer")),
+            ("DPoP xnot.a.token", None),
+        ] {
+            assert_eq!(scheme_of(text, "not.a.token"), scheme, "{text}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn of_curl(text: &str) -> Option<Line> {
     let text =
         text.trim_start().strip_prefix("curl").filter(|rest| rest.starts_with([' ', '\t']))?;
     let unquoted = |word: &str| word.trim_matches(['\'', '"']).to_owned();
-    let words: Vec<_> = text.split_whitespace().collect();
+    let words: Vec<_> = text.split_whitespace().flat_map(spelt_out).collect();
     let follows = |names: [&str; 2]| {
         let at = words.iter().position(|word| names.contains(word))?;
         words.get(at + 1).map(|word| unquoted(word))
@@ -77,6 +77,8 @@ fn of_curl(text: &str) -> Option<Line> {
     let method = follows(["-X", "--request"]).unwrap_or_else(|| {
         if has(&["-I", "--head"]) {
             "HEAD".to_owned()
+        } else if has(&["-G", "--get"]) {
+            "GET".to_owned()
         } else if has(&["-d", "--data", "--data-raw", "--data-binary", "--json", "-F", "--form"]) {
             "POST".to_owned()
         } else {
@@ -86,6 +88,26 @@ fn of_curl(text: &str) -> Option<Line> {
     let is_address = |word: &String| word.starts_with("https://") || word.starts_with("http://");
     let url = words.iter().map(|word| unquoted(word)).find(is_address)?;
     Some((Some(method), Some(url)))
+}
+
+/// A word of a `curl` command: its short options one by one, of which the last may have its value attached (`-sXPOST`).
+fn spelt_out(word: &str) -> Vec<&str> {
+    /// Options without a value.
+    const ALONE: &str = "#:012346aBfgGiIjJklLMnNOpqRsSvVZ";
+    const NAMES: [&str; 5] = ["-X", "-d", "-F", "-I", "-G"];
+    let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+    let Some(letters) = letters else { return vec![word] };
+    let mut found = Vec::new();
+    for (at, letter) in letters.char_indices() {
+        let known = NAMES.into_iter().find(|name| name.ends_with(letter));
+        found.push(known.unwrap_or("-"));
+        let value = &letters[at + letter.len_utf8()..];
+        if !ALONE.contains(letter) {
+            found.extend(Some(value).filter(|value| !value.is_empty()));
+            break;
+        }
+    }
+    found
 }
 
 /// A request, as a service would see it.
@@ -205,6 +227,17 @@ mod tests {
             ),
             ("curl --head http://localhost/", found(&[], "HEAD", "http://localhost/")),
             ("curl -d x http://localhost/", found(&[], "POST", "http://localhost/")),
+            ("curl -XPUT http://localhost/", found(&[], "PUT", "http://localhost/")),
+            ("curl -X\"PUT\" http://localhost/", found(&[], "PUT", "http://localhost/")),
+            ("curl -sSXPUT http://localhost/", found(&[], "PUT", "http://localhost/")),
+            ("curl -sX PUT http://localhost/", found(&[], "PUT", "http://localhost/")),
+            ("curl -sd'x' http://localhost/", found(&[], "POST", "http://localhost/")),
+            ("curl -d@file http://localhost/", found(&[], "POST", "http://localhost/")),
+            ("curl -Gdx http://localhost/", found(&[], "GET", "http://localhost/")),
+            ("curl -sI http://localhost/", found(&[], "HEAD", "http://localhost/")),
+            // Their values are none of these options.
+            ("curl -uXI -HX:I -o I http://localhost/", found(&[], "GET", "http://localhost/")),
+            ("curl -sSf --compressed http://localhost/", found(&[], "GET", "http://localhost/")),
             ("the DPoP header: none, DPoP-Nonce: x, sdpop: y", found(&[], "", "")),
         ] {
             assert_eq!(read(text), expected, "{text}");

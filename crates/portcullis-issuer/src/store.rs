@@ -47,7 +47,8 @@ pub enum Swap {
 
 /// Keeps rings. Implement it for a store of your own, and hold it to this by `ring_store::conforms` of `portcullis-testkit`.
 ///
-/// 1. `load` reads the ring of one moment, and the store's clock of the same.
+/// 1. `load` reads the ring of one moment, and the store's clock of the same, or of just after it. Not of before: a key that
+///    another instance makes in between would seem to be of the future, and the ring would be changed once more.
 /// 2. `swap` changes all of a ring, or nothing; and of two that are made for one version, one at most is done.
 /// 3. What was done is there after a crash.
 /// 4. Both answer within a few seconds, or fail.

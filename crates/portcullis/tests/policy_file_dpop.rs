@@ -364,6 +364,14 @@ fn a_store_is_one_that_the_program_gives() {
     let twice = service.config().replays("redis", shared()).replays("redis", shared());
     let refused = build(twice).expect_err("faults");
     assert_eq!(problem(&refused), at(ConfigProblem::SeveralReplays { name }));
+    // Also of the name that a file need not say.
+    let unnamed = Service::new(BASE);
+    let usual = "in_process".to_owned();
+    let twice = unnamed.config().replays(&*usual, shared()).replays(&*usual, shared());
+    let refused = twice.build(unnamed.folder.path()).expect_err("faults");
+    let several = ConfigProblem::SeveralReplays { name: usual };
+    let (_, place, found) = problem(&refused);
+    assert_eq!((&*place, found), ("dpop", several));
 
     // What nobody names is not used, and what is named is.
     let (named, other) = (InProcessReplays::new(), InProcessReplays::new());

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Collected};
 use portcullis::error::{ClaimsError, TypeName};
 use portcullis::tower::{RequireLayer, VerifyLayer};
 use portcullis::{Admission, Algorithm, Error, Issuer, KeySet, Policy, PolicyBuilder, Requirement};
@@ -70,6 +71,8 @@ pub struct Answer {
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
     /// Why it was refused.
     pub error: Option<Error>,
     /// How often the service behind the policy was called.
@@ -131,20 +134,24 @@ impl Door {
             async move { Ok::<_, core::convert::Infallible>(response) }
         });
         let layer = VerifyLayer::new(self.policy.clone());
-        let parts = match self.requirement.clone() {
+        let (parts, body) = match self.requirement.clone() {
             Some(requirement) => {
                 let inner = RequireLayer::new(requirement).layer(inner);
                 let Ok(response) = layer.layer(inner).oneshot(request).await;
-                response.into_parts().0
+                let (parts, body) = response.into_parts();
+                (parts, body.collect().await.map(Collected::to_bytes))
             }
             None => {
                 let Ok(response) = layer.layer(inner).oneshot(request).await;
-                response.into_parts().0
+                let (parts, body) = response.into_parts();
+                (parts, body.collect().await.map(Collected::to_bytes))
             }
         };
+        let Ok(body) = body;
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
             error: parts.extensions.get().cloned(),
             reached: reached.load(Ordering::SeqCst),
             subject: parts.extensions.get::<Reached>().and_then(|reached| reached.subject.clone()),

@@ -1,4 +1,5 @@
 //! Ways round the key that a token is bound to (RFC 9449).
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,9 +11,11 @@ use portcullis::dpop::{
 };
 use portcullis::error::{RevocationUnavailable, SourceError};
 use portcullis::revocation::{RevocationSource, RevocationStatus};
-use portcullis::{Algorithm, Error, TokenSource, UnixTime, VerifiedToken};
+use portcullis::{
+    Algorithm, Error, Policy, RequestView, Requirement, TokenSource, UnixTime, VerifiedToken,
+};
 use portcullis_attacks::{Answer, Door, NOW, issuer, policy_for, token, trusted};
-use portcullis_testkit::{BadProof, ProofBuilder, SigningKey};
+use portcullis_testkit::{BadProof, FixedClock, ProofBuilder, SigningKey, TestIssuer};
 use serde_json::json;
 
 const ES256: Algorithm = Algorithm::ES256;
@@ -247,26 +250,217 @@ fn an_answer_of_503_uses_no_proof_and_lets_nobody_in() {
     assert_eq!(refused("again", &answer), DpopError::Replayed);
 }
 
+/// A store that knows at once, and says it later.
+#[derive(Debug)]
+struct Late(InProcessReplays);
+
+impl Replays for Late {
+    fn spend(&self, proof: &ProofUse) -> Spent {
+        let is_fresh = match self.0.spend(proof) {
+            Spent::Fresh => Ok(true),
+            Spent::Seen => Ok(false),
+            told => panic!("{told:?}"),
+        };
+        Spent::Later(Box::pin(async move { is_fresh }))
+    }
+
+    fn epoch(&self) -> u64 {
+        self.0.epoch()
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_wait_for_the_store_lets_nobody_in_and_has_used_the_proof() {
+    let used = replays();
+    let door = door(Dpop::new(Late(used.clone())));
+    let (key, token) = bound();
+    let request = get(&token, &proof(&key, &token).mint());
+    let rejection = door.policy().verify_now(&request).expect_err("nobody waits");
+    let unavailable = DpopError::Unavailable(ReplaysUnavailable::default());
+    assert_eq!((rejection.status(), rejection.error()), (503, &Error::Dpop(unavailable)));
+    assert_eq!(used.len(), 1);
+    let answer = door.ask(request).await;
+    assert_eq!(refused("the same proof", &answer), DpopError::Replayed);
+    let answer = door.ask(get(&token, &proof(&key, &token).mint())).await;
+    assert_eq!((answer.error, answer.status, answer.reached), (None, 200, 1));
+}
+
 #[test]
-fn nothing_that_a_proof_says_comes_back() {
-    for has_nonces in [false, true] {
-        let dpop = Dpop::new(replays());
-        let dpop = if has_nonces { dpop.nonces(Nonces::of_this_process()) } else { dpop };
-        let door = door(dpop);
-        let (key, token) = bound();
-        let leak = "LEAK\", error=\"none\"\r\nset-cookie: LEAK=1\r\n\r\n\u{1f512}";
-        for claim in ["jti", "htm", "htu", "ath", "iat", "exp", "nonce", "LEAK"] {
-            for value in [json!(leak), json!([leak]), json!({ "LEAK": leak })] {
-                let own = proof(&key, &token).claim(claim, value);
-                for proof in [own.clone(), own.header("typ", leak).header("kid", leak)] {
-                    let answer = door.send(get(&token, &proof.mint()));
-                    let shown = format!("{:?} {:?}", answer.headers, answer.error);
-                    assert!(!shown.contains("LEAK"), "{claim}: {shown}");
-                    assert!(!answer.headers.contains_key("set-cookie"));
-                    let nonces = answer.headers.get_all("dpop-nonce").iter().count();
-                    assert!(nonces <= usize::from(has_nonces), "{claim}: {nonces}");
-                }
-            }
+fn twelve_fill_their_issuers_share_and_a_thirteenth_waits_while_those_of_another_issuer_pass() {
+    let (own, other) = (issuer(), TestIssuer::new("https://other.example").at(NOW));
+    let used = InProcessReplays::with_capacity(160).started_at(UnixTime(NOW - 3600));
+    let policy = policy_for([trusted(&[ES256]), other.trusted(&[ES256])]);
+    let door = Door::new(policy.dpop(Dpop::new(used.clone()).at(BASE)));
+    let key = SigningKey::generate(ES256);
+    let ask = |issuer: &TestIssuer, subject: &str, proof: Option<&str>| {
+        let token = issuer.token(ES256).subject(subject).bound_to(&key).mint();
+        let new = issuer.proof(&key, "GET", URL).token(&token).mint();
+        let answer = door.send(get(&token, proof.unwrap_or(&new)));
+        assert_eq!(answer.reached, usize::from(answer.status == 200));
+        answer
+    };
+    // A sixteenth each; few share the counter of another one.
+    for user in 0..14 {
+        while ask(&own, &user.to_string(), None).status == 200 {}
+    }
+    assert_eq!(used.len(), 120, "three quarters");
+    let answer = ask(&own, "the thirteenth", None);
+    assert_eq!(answer.status, 503, "{:?}", answer.error);
+    assert!(matches!(answer.error, Some(Error::Dpop(DpopError::Unavailable(_)))));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(used.len(), 120, "and its proof is not used");
+    let passed = ["alice", "bob", "carol"].map(|user| ask(&other, user, None).status);
+    assert!(passed.contains(&200), "{passed:?}");
+}
+
+/// RFC 9449 §7.3: a retry needs a new proof.
+#[test]
+fn a_403_of_a_requirement_has_used_the_proof_and_a_refusal_by_the_policy_has_not() {
+    let used = replays();
+    let rules = policy_for([trusted(&[ES256])]).require("tenant");
+    let door = Door::new(rules.dpop(Dpop::new(used.clone()).at(BASE)));
+    let door = door.requiring(Requirement::scope("orders:write"));
+    let key = SigningKey::generate(ES256);
+    let token = token(ES256).bound_to(&key);
+    let (of_nobody, reader) = (token.clone().mint(), token.claim("tenant", "acme").mint());
+
+    let answer = door.send(get(&of_nobody, &proof(&key, &of_nobody).mint()));
+    assert_eq!((answer.status, answer.reached, used.len()), (401, 0, 0), "{:?}", answer.error);
+    let proof = proof(&key, &reader).mint();
+    let answer = door.send(get(&reader, &proof));
+    assert_eq!((answer.status, answer.reached, used.len()), (403, 0, 1), "{:?}", answer.error);
+    assert_eq!(refused("again", &door.send(get(&reader, &proof))), DpopError::Replayed);
+}
+
+/// A request whose framework hands nothing from one layer to the next.
+struct Bare<'r>(&'r Request<()>);
+
+impl RequestView for Bare<'_> {
+    fn method(&self) -> &str {
+        RequestView::method(self.0)
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.0.authority()
+    }
+
+    fn path(&self) -> Option<&str> {
+        self.0.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.0.query()
+    }
+
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.header(name)
+    }
+}
+
+#[test]
+fn a_second_policy_that_is_not_told_of_the_used_proof_refuses_it() {
+    let dpop = Dpop::new(replays()).at(BASE);
+    let [first, second] = [(); 2]
+        .map(|()| policy_for([trusted(&[ES256])]).dpop(dpop.clone()).build().expect("a policy"));
+    let (key, token) = bound();
+    let mut request = get(&token, &proof(&key, &token).mint());
+    let admission = first.verify_now(&Bare(&request)).expect("a good proof");
+    request.extensions_mut().insert(admission.used_proof().expect("it used one"));
+    for policy in [&first, &second] {
+        let rejection = policy.verify_now(&Bare(&request)).expect_err("nobody told it");
+        assert_eq!(*rejection.error(), Error::Dpop(DpopError::Replayed));
+        assert!(policy.verify_now(&request).is_ok(), "it is told");
+    }
+}
+
+/// What an attacker would have in an answer.
+const LEAK: &str = "LEAK\", error=\"none\"\r\nset-cookie: LEAK=1\r\n\r\n\u{1f512}";
+
+/// Requests that a policy refuses for all that it asks of a proof, with what an attacker chooses in all that they say.
+fn marked() -> Vec<Request<()>> {
+    let (key, token) = bound();
+    let unbound = portcullis_attacks::token(ES256).claim("jti", LEAK).mint();
+    let good = || proof(&key, &token).claim("LEAK", LEAK).header("LEAK", LEAK);
+    let bearer = |token: &str| {
+        let mut request = get(token, &good().mint());
+        let value = format!("Bearer {token}").parse().expect("a header");
+        request.headers_mut().insert("authorization", value);
+        request
+    };
+    let mut without = bearer(&unbound);
+    without.headers_mut().remove("dpop");
+    let mut missing = get(&token, "");
+    missing.headers_mut().remove("dpop");
+    let mut several = get(&token, &good().mint());
+    several.headers_mut().append("dpop", "LEAK".parse().expect("a header"));
+    let foreign = SigningKey::generate(ES256);
+    let mut requests = vec![
+        without,
+        missing,
+        several,
+        bearer(&token),
+        bearer(&unbound),
+        get(&unbound, &good().mint()),
+        get(&token, &proof(&foreign, &token).claim("jti", LEAK).mint()),
+        request("GET", "/LEAK/../orders", &token, &good().mint()),
+        request("GET", "/LEAK", &token, &good().mint()),
+        request("LEAK", "/orders", &token, &good().mint()),
+    ];
+    requests.extend(BadProof::ALL.iter().map(|fault| get(&token, &good().mint_bad(*fault))));
+    for claim in ["jti", "htm", "htu", "ath", "iat", "nbf", "exp", "nonce"] {
+        for value in [json!(LEAK), json!([LEAK]), json!({ "LEAK": LEAK })] {
+            let own = good().claim(claim, value);
+            requests.push(get(&token, &own.mint()));
+            requests.push(get(&token, &own.header("typ", LEAK).header("kid", LEAK).mint()));
         }
     }
+    requests
+}
+
+/// Looks at each answer, and collects the reasons of those that are refused.
+fn tells_nothing(door: &Door, requests: Vec<Request<()>>, reasons: &mut BTreeSet<&'static str>) {
+    for request in requests {
+        let answer = door.send(request);
+        let shown = format!("{:?} {:?} {}", answer.headers, answer.error, answer.body);
+        for leak in ["LEAK", "set-cookie", "1f512", "\u{1f512}"] {
+            assert!(!shown.contains(leak), "{shown}");
+        }
+        assert!(answer.headers.get_all("dpop-nonce").iter().count() <= 1, "{shown}");
+        if let Some(error) = answer.error {
+            assert!(answer.body.contains("\"code\""), "{shown}");
+            reasons.insert(error.reason());
+        }
+    }
+}
+
+#[test]
+fn nothing_that_a_proof_says_comes_back() {
+    let mut reasons = BTreeSet::new();
+    let reasons = &mut reasons;
+    for dpop in [Dpop::new(replays()), Dpop::new(replays()).required()] {
+        tells_nothing(&door(dpop), marked(), reasons);
+    }
+    let (key, token) = bound();
+    let own = || proof(&key, &token).claim("jti", LEAK);
+    let twice = vec![get(&token, &own().mint()), get(&token, &own().mint())];
+    tells_nothing(&door(Dpop::new(replays())), twice, reasons);
+    let outage = Outage::default();
+    outage.0.store(true, Ordering::SeqCst);
+    let away = door(Dpop::new(SomeTimes(outage, replays())));
+    tells_nothing(&away, vec![get(&token, &own().mint())], reasons);
+
+    let clock = FixedClock::at(NOW);
+    let asks = Dpop::new(replays()).at(BASE).nonces(Nonces::of_this_process());
+    let policy = Policy::builder().issuer(trusted(&[ES256])).clock(clock.clone());
+    let asks = Door::new(policy.dpop(asks));
+    tells_nothing(&asks, marked(), reasons);
+    let given = asks.send(get(&token, &own().mint())).headers;
+    let old = own().claim("nonce", given["dpop-nonce"].to_str().expect("a text"));
+    clock.advance(Duration::from_secs(120));
+    tells_nothing(&asks, vec![get(&token, &old.mint())], reasons);
+
+    // The lists above are of use only as long as they meet all there is.
+    let at = |reason| Error::REASONS.iter().position(|it| *it == reason).expect("a reason");
+    let of_proofs = &Error::REASONS[at("proof_missing")..=at("wrong_binding")];
+    assert_eq!(*reasons, of_proofs.iter().copied().collect());
 }

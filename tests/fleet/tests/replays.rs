@@ -11,10 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 use portcullis::dpop::Replays as _;
 use portcullis::{Algorithm, UnixTime};
 use portcullis_fleet_tests::{
-    Ahead, Client, Door, Member, Process, Server, Service, Told, eventually,
+    Ahead, Client, Door, Member, Process, Server, Service, Told, eventually, request,
 };
 use portcullis_redis::{RedisError, RedisReplays};
 use portcullis_testkit::{FixedClock, SigningKey};
+use tokio::task::JoinSet;
 
 const MEMORY: &str = "{portcullis}:replays:default:memory";
 
@@ -431,6 +432,38 @@ mod where_it_cannot_be_told {
     }
 
     #[tokio::test]
+    async fn of_many_questions_to_a_server_that_hangs_none_waits_longer_than_the_docs_say() {
+        /// More than go at once: 4 questions of 64 proofs.
+        const PROOFS: usize = 400;
+        let limit = Duration::from_secs(1);
+        let server = old_server().await;
+        let settings = RedisReplays::server(&server.url()).unwrap().timeout(limit);
+        let (service, client) =
+            (Service::with(settings, Ahead(0)).await.unwrap(), Client::new("alice"));
+        passes(&service, &client).await;
+        let proofs: Vec<_> = (0..PROOFS).map(|_| client.proof().mint()).collect();
+        server.pause();
+        let mut all = JoinSet::new();
+        for proof in proofs {
+            let (policy, token) = (service.policy.clone(), client.token.clone());
+            all.spawn(async move {
+                let request = request(&token, &proof);
+                let asked = Instant::now();
+                let status = policy.verify(&request).await.err().map(|refused| refused.status());
+                (status, asked.elapsed())
+            });
+        }
+        for (status, took) in all.join_all().await {
+            assert_eq!(status, Some(503));
+            // And what a busy machine takes.
+            assert!(took < 2 * limit + limit / 2, "{took:?}");
+        }
+        server.resume();
+        eventually("back", async || service.used.is_available()).await;
+        passes(&service, &client).await;
+    }
+
+    #[tokio::test]
     async fn a_server_that_cannot_keep_proofs_is_refused_and_says_why() {
         let connect = async |url: &str| Service::start(url).await.err();
         let evicts = Server::configured(["maxmemory-policy allkeys-lru"]).await;
@@ -538,6 +571,39 @@ mod share {
     }
 
     #[tokio::test]
+    async fn a_proof_takes_some_200_bytes_in_redis_and_the_counts_of_a_slot_13_hundred_kilobytes() {
+        /// A little more than a table of keys has room for: each takes the most then.
+        const PROOFS: usize = 2100;
+        let server = old_server().await;
+        let (service, client) = (service(&server, 10_000_000).await, Client::new("alice"));
+        let counts = async || {
+            let keys: Vec<Vec<u8>> =
+                server.ask(&["KEYS", "{portcullis}:replays:default:shares:*"]).await;
+            let mut all = Vec::new();
+            for key in &keys {
+                all.push(server.ask_bytes::<u64>(&[b"MEMORY", b"USAGE", key]).await);
+            }
+            all
+        };
+        let used = async || {
+            let used: u64 = server.info("used_memory").await.parse().unwrap();
+            used - counts().await.iter().sum::<u64>()
+        };
+        passes(&service, &client).await;
+        eventually("counted", async || !counts().await.is_empty()).await;
+        let before = used().await;
+        for _ in 0..PROOFS {
+            passes(&service, &client).await;
+        }
+        let each = (used().await - before) / PROOFS as u64;
+        println!("{each} bytes each, and counts of {:?} bytes", counts().await);
+        assert!((150..=230).contains(&each), "{each}");
+        assert!(counts().await.iter().all(|bytes| *bytes <= 1_350_000), "{:?}", counts().await);
+        // The slot now, and those of the 12 s before: one that ended has so long.
+        assert!(counts().await.len() <= 3);
+    }
+
+    #[tokio::test]
     async fn all_subjects_of_an_issuer_leave_room_and_all_proofs_have_a_bound() {
         let server = old_server().await;
         let service = service(&server, 1000).await;
@@ -573,6 +639,56 @@ mod connection {
         let log: Vec<redis::Value> = server.ask(&["ACL", "LOG"]).await;
         assert!(log.is_empty(), "{log:?}");
         assert!(!format!("{:?}", service.used).contains("hidden"));
+    }
+
+    #[tokio::test]
+    async fn in_a_cluster_a_proof_is_taken_once_at_whatever_instance_by_a_user_who_may_ask_for_the_slot()
+     {
+        let docs = include_str!("../../../crates/portcullis-redis/src/replays/mod.rs");
+        let (_, list) = docs.split_once("/// ```text\n/// ").unwrap();
+        let (list, rest) = list.split_once("\n/// ```").unwrap();
+        let (_, for_cluster) = rest.split_once("it asks for the slot as well: `").unwrap();
+        let (for_cluster, _) = for_cluster.split_once('`').unwrap();
+        let list = list.replace("\n/// ", " ");
+        let user = format!("user portcullis on >hidden {list} {for_cluster}");
+        let node = || {
+            Server::configured(["cluster-enabled yes", "cluster-require-full-coverage no", &user])
+        };
+        let nodes = [node().await, node().await];
+        // Only one of them serves our slot, and the other knows which.
+        let slot: u64 = nodes[0].ask(&["CLUSTER", "KEYSLOT", "{portcullis}"]).await;
+        let _: String = nodes[1].ask(&["CLUSTER", "ADDSLOTS", &slot.to_string()]).await;
+        let port = nodes[1].port().to_string();
+        let _: String = nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &port]).await;
+        eventually("met", async || {
+            let slots: Vec<redis::Value> = nodes[0].ask(&["CLUSTER", "SLOTS"]).await;
+            !slots.is_empty()
+                && nodes[0].ask::<String>(&["CLUSTER", "INFO"]).await.contains("cluster_state:ok")
+        })
+        .await;
+        let url = format!("redis://portcullis:hidden@127.0.0.1:{}", nodes[0].port());
+        let start = async || {
+            let settings = RedisReplays::cluster([&*url]).unwrap();
+            Service::with(settings.timeout(Duration::from_millis(500)), Ahead(0)).await
+        };
+        eventually("connected", async || start().await.is_ok()).await;
+        age(&nodes[1]).await;
+        let (one, other) = (start().await.unwrap(), start().await.unwrap());
+        let client = Client::new("alice");
+        let used = Used::at(&one, &client).await;
+        for service in [&other, &one] {
+            assert_eq!(used.again(service, &client).await, [Told::Seen, Told::Seen]);
+        }
+        let keys: Vec<Vec<u8>> = nodes[1].ask(&["KEYS", "*"]).await;
+        assert_eq!(keys.iter().filter(|key| is_proof(key)).count(), 2);
+        for node in &nodes {
+            let log: Vec<redis::Value> = node.ask(&["ACL", "LOG"]).await;
+            assert!(log.is_empty(), "{log:?}");
+        }
+        // And is lost with its node.
+        let epoch = one.used.epoch();
+        let _: String = nodes[1].ask(&["FLUSHALL"]).await;
+        has_forgotten_safely(&one, &client, &used, epoch).await;
     }
 
     #[tokio::test]

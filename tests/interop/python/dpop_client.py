@@ -9,6 +9,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests_oauth2client import OAuth2Client
 from requests_oauth2client.dpop import InvalidUseDPoPNonceResponse
+from urllib3.util import Retry
 
 
 class Recorder(HTTPAdapter):
@@ -34,10 +35,12 @@ class Recorder(HTTPAdapter):
         self.exchanges = []
 
 
-def asked(session, token, method, url, body):
+def asked(session, token, method, url, body, retries):
+    # As a program has it that asks again where a connection breaks: below what makes proofs.
+    session.get_adapter(url).max_retries = Retry(retries, backoff_factor=0)
     try:
         response = session.request(method, url, data=body, auth=token)
-    except InvalidUseDPoPNonceResponse as error:
+    except (InvalidUseDPoPNonceResponse, requests.ConnectionError) as error:
         return {"refused": type(error).__name__}
     return {"status": response.status_code, "body": response.text}
 

@@ -146,6 +146,23 @@ impl DpopClient {
     ///
     /// It does not answer.
     pub async fn ask(&mut self, method: &str, url: &str, body: Option<&str>) -> Answered {
-        self.peer.ask_json(&json!({ "method": method, "url": url, "body": body })).await
+        self.ask_again(method, url, body, 0).await
+    }
+
+    /// The same, where what sends its requests, below the library, sends one again so many times if its connection breaks. The
+    /// clients of npm send with `fetch`, which cannot be told to.
+    ///
+    /// # Panics
+    ///
+    /// It does not answer.
+    pub async fn ask_again(
+        &mut self,
+        method: &str,
+        url: &str,
+        body: Option<&str>,
+        retries: usize,
+    ) -> Answered {
+        let request = json!({ "method": method, "url": url, "body": body, "retries": retries });
+        self.peer.ask_json(&request).await
     }
 }

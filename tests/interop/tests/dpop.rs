@@ -2,6 +2,8 @@
 //! actix-web.
 use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -14,6 +16,9 @@ use portcullis_axum::Caller;
 use portcullis_interop::{DpopClient, DpopLibrary, Exchange, Provider};
 use portcullis_testkit::FixedClock;
 use reqwest::StatusCode;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 const PATH: &str = "/v1/orders?page=2";
 
@@ -314,6 +319,156 @@ async fn oauth4webapi_takes_the_next_nonce_from_a_success() {
 #[tokio::test]
 async fn requests_oauth2client_is_asked_for_the_next_nonce_every_other_minute() {
     the_next_nonce_comes_with_a_success(DpopLibrary::RequestsOauth2Client).await;
+}
+
+/// `Authorization` and `DPoP` of a request, and the status that the service answered.
+type Seen = ([String; 2], u16);
+
+/// The way to a service, on which answers can be lost.
+struct Way {
+    address: SocketAddr,
+    /// How many of the next answers do not arrive.
+    to_lose: Arc<AtomicUsize>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Way {
+    /// To the service that is told in the end.
+    async fn open() -> (Self, oneshot::Sender<SocketAddr>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (to_lose, seen) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<_>>>::default());
+        let (tell, told) = oneshot::channel();
+        let way = (Arc::clone(&to_lose), Arc::clone(&seen));
+        tokio::spawn(async move {
+            let service = told.await.expect("a service");
+            while let Ok((client, _)) = listener.accept().await {
+                let (to_lose, seen) = way.clone();
+                tokio::spawn(async move { Self::serve(client, service, &to_lose, &seen).await });
+            }
+        });
+        (Self { address, to_lose, seen }, tell)
+    }
+
+    /// Ends with the connection, or where an answer is lost.
+    async fn serve(
+        client: TcpStream,
+        service: SocketAddr,
+        to_lose: &AtomicUsize,
+        seen: &Mutex<Vec<Seen>>,
+    ) -> Option<()> {
+        let mut client = BufStream::new(client);
+        loop {
+            let request = Self::message(&mut client).await?;
+            let mut own = BufStream::new(TcpStream::connect(service).await.ok()?);
+            own.write_all(request.as_bytes()).await.ok()?;
+            own.flush().await.ok()?;
+            let answer = Self::message(&mut own).await?;
+            let status = answer.split(' ').nth(1)?.parse().ok()?;
+            let headers = ["authorization", "dpop"].map(|name| field(&request, name));
+            seen.lock().expect("no panic").push((headers, status));
+            let less = |left: usize| left.checked_sub(1);
+            if to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+                return None;
+            }
+            client.write_all(answer.as_bytes()).await.ok()?;
+            client.flush().await.ok()?;
+        }
+    }
+
+    /// A request, or an answer, with a body whose length it says.
+    async fn message(stream: &mut BufStream<TcpStream>) -> Option<String> {
+        let mut text = String::new();
+        while !text.ends_with("\r\n\r\n") {
+            if stream.read_line(&mut text).await.ok()? == 0 {
+                return None;
+            }
+        }
+        let mut body = vec![0; field(&text, "content-length").parse().unwrap_or(0)];
+        stream.read_exact(&mut body).await.ok()?;
+        Some(text + &String::from_utf8(body).ok()?)
+    }
+
+    /// What went over it since the last time.
+    fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen.lock().expect("no panic"))
+    }
+}
+
+/// The value of a header, or nothing.
+fn field(message: &str, name: &str) -> String {
+    let mut lines = message.lines().filter_map(|line| line.split_once(':'));
+    let line = lines.find(|(own, _)| own.eq_ignore_ascii_case(name));
+    line.map_or(String::new(), |(_, value)| value.trim().to_owned())
+}
+
+/// The service has used the proof, and its answer does not arrive.
+async fn an_answer_is_lost(library: DpopLibrary, retries: usize) {
+    let Some(provider) = Provider::or_leave_out().await else { return };
+    if !DpopClient::or_leave_out(library) {
+        return;
+    }
+    for framework in [Framework::Axum, Framework::Actix] {
+        let mut client = DpopClient::start(library, &provider, Algorithm::ES256).await;
+        let (way, tell) = Way::open().await;
+        let (base, url) =
+            (format!("http://{}", way.address), format!("http://{}{PATH}", way.address));
+        let service = Service::start(framework, &provider, Time::Real, |dpop, _| dpop.at(base));
+        tell.send(service.address).expect("it waits");
+        let first = client.ask("GET", &url, None).await;
+        assert_eq!(first.status, Some(200), "{library:?}: {first:?}");
+        way.seen();
+
+        way.to_lose.store(1, Ordering::SeqCst);
+        let lost = client.ask_again("GET", &url, None, retries).await;
+        let seen = way.seen();
+        let statuses: Vec<_> = seen.iter().map(|(_, status)| *status).collect();
+        let ([authorization, used], _) = &seen[0];
+        if retries == 0 {
+            // Its user is told, and nothing was sent again.
+            assert_eq!((lost.status, statuses), (None, vec![200]), "{library:?}: {lost:?}");
+        } else {
+            // The same bytes: the service cannot know that it is no thief.
+            assert_eq!(seen[1].0[1], *used, "{library:?}");
+            assert_eq!((lost.status, statuses), (Some(401), vec![200, 401]), "{lost:?}");
+        }
+        let again = [("authorization", &**authorization), ("dpop", &**used)];
+        let (status, challenge) = service.send("GET", &again).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{library:?}");
+        assert!(challenge.contains(r#"DPoP error="invalid_dpop_proof""#), "{challenge}");
+
+        let next = client.ask("GET", &url, None).await;
+        let seen = way.seen();
+        assert_eq!((next.status, seen.len()), (Some(200), 1), "{library:?}: {next:?}");
+        assert_ne!(seen[0].0[1], *used, "{library:?}");
+    }
+}
+
+#[tokio::test]
+async fn openid_client_sends_no_proof_again_after_a_lost_answer_and_gets_in_with_the_next() {
+    an_answer_is_lost(DpopLibrary::OpenIdClient, 0).await;
+}
+
+#[tokio::test]
+async fn oauth4webapi_sends_no_proof_again_after_a_lost_answer_and_gets_in_with_the_next() {
+    an_answer_is_lost(DpopLibrary::Oauth4WebApi, 0).await;
+}
+
+#[tokio::test]
+async fn dpop_of_npm_sends_no_proof_again_after_a_lost_answer_and_gets_in_with_the_next() {
+    an_answer_is_lost(DpopLibrary::Dpop, 0).await;
+}
+
+#[tokio::test]
+async fn requests_oauth2client_sends_no_proof_again_after_a_lost_answer_and_gets_in_with_the_next()
+{
+    an_answer_is_lost(DpopLibrary::RequestsOauth2Client, 0).await;
+}
+
+/// `urllib3.Retry`, as many programs have it.
+#[tokio::test]
+async fn retries_below_requests_oauth2client_send_the_same_proof_which_is_refused() {
+    an_answer_is_lost(DpopLibrary::RequestsOauth2Client, 1).await;
 }
 
 /// What a service refuses for good is asked once, and once more for the nonce.

@@ -924,6 +924,19 @@ fn a_seal_that_answers_late_is_no_offset_of_the_clock() {
     assert_eq!(ring.clock_offset(), 0);
 }
 
+/// Why a store reads its clock after the ring, and not before: another instance may have made the ring in between.
+#[test]
+fn a_clock_of_before_the_ring_has_it_changed_once_more_and_one_of_after_does_not() {
+    const BETWEEN: Duration = Duration::from_millis(40);
+    for (clock, version) in [(NOW.before(BETWEEN), 2), (NOW.after(BETWEEN), 1)] {
+        let fleet = Fleet::new();
+        let made = due(&fleet.keeper()).expect("a ring");
+        fleet.store.set_now(clock);
+        let read = due(&fleet.keeper()).expect("the same");
+        assert_eq!((made.version, read.version), (RingVersion(1), RingVersion(version)));
+    }
+}
+
 /// Made by a clock that was ahead for long enough to be believed.
 #[test]
 fn a_ring_that_was_made_in_the_future_is_of_today() {

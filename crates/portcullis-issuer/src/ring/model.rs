@@ -174,7 +174,10 @@ impl World {
                 world
             };
             match instance.loaded {
-                Some(loaded) => next.push(self.offered(number, loaded, decided)),
+                // The store's clock was read at any moment since.
+                Some(loaded) => next.extend(
+                    (loaded.1..=self.now).map(|clock| self.offered(number, loaded, clock, decided)),
+                ),
                 None => {
                     let loads = |wants| {
                         let loaded = Some((self.store, self.now, wants, true));
@@ -213,16 +216,18 @@ impl World {
         world
     }
 
-    /// What an instance decided by what it loaded, by the store's clock of that moment; and whether that is taken.
+    /// What an instance decided by what it loaded, by the store's clock of that moment or of one after it; and whether that is
+    /// taken.
     fn offered(
         &self,
         number: usize,
         (ring, loaded_at, wants, is_current): (Ring, i64, Wants, bool),
+        clock: i64,
         decided: &mut Decided,
     ) -> Self {
         let mut world = self.clone();
         world.instances[number].loaded = None;
-        match decided.plan(ring, wants, loaded_at) {
+        match decided.plan(ring, wants, clock) {
             None => {
                 let held = &mut world.instances[number].held;
                 if held.is_none_or(|(_, read)| read <= loaded_at) {

@@ -146,9 +146,9 @@ impl Inner {
     }
 
     fn load(&self, issuer: &str) -> Result<LoadedRing, StoreError> {
-        let now = SystemTime::now().into();
         let ring = self.read()?.remove(issuer).map(Ring::into_stored).transpose()?;
-        Ok(LoadedRing { now, ring })
+        // After the ring: a key that was made meanwhile would seem to be of the future.
+        Ok(LoadedRing { now: SystemTime::now().into(), ring })
     }
 
     fn swap(
@@ -431,6 +431,28 @@ mod tests {
         assert_eq!(kept(&store), Some((RingVersion(1), ring(2))));
         assert_eq!(now(store.swap(ISSUER, Some(RingVersion(1)), &ring(3))), Ok(Swap::Done));
         assert_eq!(kept(&store), Some((RingVersion(2), ring(3))));
+    }
+
+    /// A pipe, so that the reading begins before there is anything to read.
+    #[cfg(unix)]
+    #[test]
+    fn the_clock_of_a_reading_is_not_before_what_was_written_while_it_waited() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ring.json");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("`mkfifo`").success());
+        let reader = FileRing::read_only(&path);
+        let reading = std::thread::spawn(move || reader.0.load(ISSUER));
+        // It opens once the other side does.
+        let mut pipe = OpenOptions::new().write(true).open(&path).expect("a pipe");
+        let millis = || StoreTime::from(SystemTime::now());
+        let opened = millis();
+        while millis() == opened {}
+        let written = millis();
+        pipe.write_all(b"{}").expect("a reader");
+        drop(pipe);
+        let loaded = reading.join().expect("no panic").expect("a file");
+        assert!(written <= loaded.now, "{written} and {}", loaded.now);
     }
 
     #[test]

@@ -189,6 +189,16 @@ mod tests {
         }
     }
 
+    /// What the documentation says of a million proofs.
+    #[test]
+    fn a_million_proofs_are_those_of_8900_requests_a_second_and_with_nonces_of_half_as_many() {
+        // The usual window, and the second in which the last is still taken.
+        let by_clock = room(1_000_000, 60 + 1 + 10);
+        assert_eq!(by_clock / SLOT, 8_928);
+        assert_eq!((by_clock * 3 / 4 / SLOT, by_clock / 16 / SLOT), (6_696, 558));
+        assert_eq!(room(1_000_000, NONCE_LIFETIME), by_clock / 2);
+    }
+
     #[test]
     fn a_policys_clock_that_is_5_s_from_the_servers_is_not_believed() {
         let (sent, second) = (Instant::now(), Duration::from_secs(1));

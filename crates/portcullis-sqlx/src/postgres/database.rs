@@ -24,7 +24,8 @@ const LOCK: i64 = i64::from_be_bytes(*b"portcull");
 /// than fails.
 const BEGIN_CHANGE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-/// What every reading begins with: the version of the tables, whether the server is a replica, and its clock.
+/// What every reading begins with: the version of the tables, whether the server is a replica, and its clock. That is of when the
+/// server was told to execute what it had prepared and bound, and so of no time before the moment that the reading shows.
 pub(super) const SEEN: &str = "\
     s.version AS schema_version, s.compatible_from, pg_is_in_recovery() AS is_replica, \
     floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now, ";

@@ -63,10 +63,10 @@ impl SqliteRing {
         connection: &mut SqliteConnection,
         issuer: &str,
     ) -> Result<LoadedRing, Failure> {
-        // Before the rows are read: what is decided by a ring is not decided for later than it.
-        let now = SystemTime::now().into();
         let reading = self.0.query(&load::statement(is_issuer, SEEN)).bind(issuer);
-        load::ring(&self.0.read(connection, reading).await?, now)
+        let rows = self.0.read(connection, reading).await?;
+        // After the rows: a key that another instance has made meanwhile would seem to be of the future.
+        load::ring(&rows, SystemTime::now().into())
     }
 
     async fn insert_all(

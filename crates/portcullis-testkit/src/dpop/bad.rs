@@ -394,6 +394,38 @@ mod tests {
         }
     }
 
+    /// Those that speak of an access token, which is not there yet: the documentation of `mint_bad` lists them.
+    #[test]
+    fn at_a_token_endpoint_each_is_refused_for_what_it_says_unless_it_is_about_an_access_token() {
+        let issuer = TestIssuer::new("https://bad.example").at(NOW);
+        let replays = InProcessReplays::new().started_at(UnixTime(NOW - HOUR));
+        let dpop = Dpop::new(replays).at("https://api.example").algorithms(ALGORITHMS);
+        let proofs = dpop.for_token_endpoint().expect("good settings");
+        for algorithm in ALGORITHMS {
+            let key = SigningKey::generate(algorithm);
+            let good = issuer.proof(&key, "POST", "https://api.example/oauth/token");
+            let check = |proof: &str| {
+                let request = Request::post("/oauth/token").header("dpop", proof);
+                let request = request.body(()).expect("a request");
+                proofs.check(&request, UnixTime(NOW)).map(|proof| proof.expect("a proof"))
+            };
+            assert!(check(&good.mint()).is_ok(), "{algorithm}");
+            for fault in BadProof::ALL {
+                let is_of_token = [BadProof::HashMissing, BadProof::OtherHash, BadProof::OtherKey];
+                match check(&good.mint_bad(*fault)) {
+                    Ok(_) => assert!(is_of_token.contains(fault), "{algorithm}: a proof {fault}"),
+                    Err(error) => {
+                        assert!(!is_of_token.contains(fault), "{algorithm}: a proof {fault}");
+                        assert!(
+                            is_as_meant(*fault, &error),
+                            "{algorithm}: a proof {fault}: {error}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn where_nonces_are_given_out_the_clients_clock_does_not_count_and_all_else_does() {
         let service = Service::new(|dpop| dpop.nonces(Nonces::of_this_process()));

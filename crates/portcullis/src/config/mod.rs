@@ -235,7 +235,7 @@
 //! | `algorithms` | a list of the algorithms of proofs, none of them of shared secrets | `["ES256", "EdDSA", "Ed25519"]` |
 //! | `window` | a table: when a proof may have been made | the defaults below |
 //! | `nonces` | `"off"`, or `"required"`: a proof has to have a nonce that the service gave out (see [`Dpop::nonces`](crate::dpop::Dpop::nonces)) | `"off"` |
-//! | `nonce_secrets` | a list of up to 4 paths of files, each with a secret of at least 32 bytes and nothing else, for instances that share nonces: the first makes them, each accepts them; needs a `replay` that instances share | a secret of the process |
+//! | `nonce_secrets` | a list of up to 4 paths of files, each with a secret of at least 32 bytes and nothing else, for instances that share nonces: the first makes them, each accepts them; needs a `replay` that instances share | a secret of the process; so it is with an empty list |
 //! | `replay` | the name of a store of used proofs: `"in_process"`, or one that [code gives](PolicyConfig::replays) | `"in_process"` |
 //!
 //! | `dpop.window` | Value | Not there |

@@ -9,8 +9,8 @@ use crate::signature::{Family, sha256};
 /// The longest header that is remembered, decoded: one with a key of an elliptic curve has half of that.
 const MAX_HEADER: usize = 512;
 
-/// What it takes at most, for who counts the bytes of a token: its header, twice its own size for the key and what the library
-/// keeps of that, and the rest.
+/// What it takes at most, for who counts the bytes of a token: 1 KiB with the longest header, some 0.5 KiB that the library keeps of
+/// the key, and the rest to be safe (`tests/allocations`).
 pub(crate) const KNOWN_SENDER: usize = 2 * 1024;
 
 /// What a token knows of who may use it, once that is known.

@@ -325,6 +325,19 @@ mod tests {
     }
 
     #[test]
+    fn four_secrets_of_32_bytes_are_taken_and_neither_five_nor_one_of_31_bytes() {
+        let compile = |secrets| Nonces::shared(secrets).compile(Purpose::Resource, &[]).map(drop);
+        let bytes =
+            |length: u8| Secret::new((0..length).map(|at| at.wrapping_mul(37)).collect::<Vec<_>>());
+        assert_eq!(compile((0..4).map(secret).collect::<Vec<_>>()), Ok(()));
+        let five = vec![DpopFault::NonceSecrets { found: 5 }];
+        assert_eq!(compile((0..5).map(secret).collect()), Err(five));
+        assert_eq!(compile(vec![bytes(32)]), Ok(()));
+        let short = vec![DpopFault::NonceSecretShort { at: 1, length: 31 }];
+        assert_eq!(compile(vec![bytes(32), bytes(31)]), Err(short));
+    }
+
+    #[test]
     fn secrets_that_anybody_could_guess_are_refused_and_not_shown() {
         let faults = |secrets: Vec<Secret>| {
             let refused = Nonces::shared(secrets).compile(Purpose::Resource, &[]).err();

@@ -13,6 +13,7 @@ use crate::authorize::Requirement;
 use crate::policy::Policy;
 use crate::refusal::{RETRY, Texts};
 use crate::request::RequestView;
+use crate::response::ResponseNeeds;
 use crate::revocation::{Revocable, Revocation, RevocationStats, Revocations, RevokeError, Writer};
 
 /// The largest body. A revocation names an issuer and one more thing.
@@ -140,7 +141,8 @@ impl RevocationAdmin {
         // Also where the policy lets others in without a token.
         let token = Admission::authorize(Some(&admission), &self.requirement, request)?;
         let may_lift = self.lifting.as_ref().is_some_and(|lifting| lifting.check(token).is_ok());
-        Ok(Administrator { admin: self.clone(), issuer: token.issuer().into(), may_lift })
+        let (issuer, needs) = (token.issuer().into(), admission.response_needs());
+        Ok(Administrator { admin: self.clone(), issuer, may_lift, needs })
     }
 
     fn lets_revoke(&self, administrators: &str, issuer: &str) -> bool {
@@ -165,6 +167,7 @@ pub struct Administrator {
     /// Of its token.
     issuer: Box<str>,
     may_lift: bool,
+    needs: ResponseNeeds,
 }
 
 impl Administrator {
@@ -174,8 +177,10 @@ impl Administrator {
     }
 
     /// Does what the request asks for, and waits for the store of the revocations.
+    ///
+    /// Where the policy asks proofs for nonces, the answer has the latest one if the administrator has not got it.
     pub async fn answer(&self, request: &impl RequestView, body: BoundedBody) -> Reply<AdminError> {
-        match request.method() {
+        let reply = match request.method() {
             "POST" => match self.revoke(request, &body).await {
                 Ok(()) => Reply::new(StatusCode::NO_CONTENT),
                 Err(error) => {
@@ -186,7 +191,8 @@ impl Administrator {
             "GET" => self.stats(),
             "HEAD" => self.stats().without_body(),
             _ => self.problem(AdminError::Method),
-        }
+        };
+        reply.needing(self.needs)
     }
 
     async fn revoke(

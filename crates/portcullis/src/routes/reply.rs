@@ -6,6 +6,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFT
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::refusal;
+use crate::response::ResponseNeeds;
 
 /// What a route answers, in no framework's types.
 #[derive(Clone)]
@@ -48,6 +49,12 @@ impl<E> Reply<E> {
 
     pub(super) fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
+        self
+    }
+
+    /// With what the answer to a request that was let in needs besides.
+    pub(super) fn needing(mut self, needs: ResponseNeeds) -> Self {
+        needs.add_to(&mut self.headers);
         self
     }
 

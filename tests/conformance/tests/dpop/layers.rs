@@ -21,12 +21,7 @@ fn dpop() -> Dpop {
 
 /// Apps whose route stands behind these policies, the last of them innermost.
 fn behind(policies: &[Policy]) -> [Running; 2] {
-    let [one, two] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    let layers = policies.iter().rev();
-    let inner = Router::new().route("/whoami", get(async || "inside"));
-    let router = layers.clone().fold(inner, |router, policy| {
-        Router::new().merge(router).layer(VerifyLayer::new(policy.clone()))
-    });
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let [outer, inner] = policies else { panic!("two policies") };
     let (outer, inner) = (outer.clone(), inner.clone());
     let configure = move |app: &mut web::ServiceConfig| {
@@ -36,10 +31,16 @@ fn behind(policies: &[Policy]) -> [Running; 2] {
         let outer = portcullis_actix::Verify::new(outer.clone());
         app.service(web::scope("").service(inner).wrap(outer));
     };
-    [
-        doors::serve_axum(router, one).expect("a server"),
-        doors::serve_actix(configure, two).expect("a server"),
-    ]
+    [in_axum(policies), doors::serve_actix(configure, listener).expect("a server")]
+}
+
+fn in_axum(policies: &[Policy]) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let inner = Router::new().route("/whoami", get(async || "inside"));
+    let router = policies.iter().rev().fold(inner, |router, policy| {
+        Router::new().merge(router).layer(VerifyLayer::new(policy.clone()))
+    });
+    doors::serve_axum(router, listener).expect("a server")
 }
 
 #[tokio::test]
@@ -85,6 +86,26 @@ async fn a_request_passes_two_layers_with_one_proof_and_a_second_request_does_no
                 assert_eq!(ask(&proof).await.status, 401, "{what}, nonces: {nonces}");
             }
         }
+    }
+}
+
+/// A request holds the last use of its proof alone.
+#[tokio::test]
+async fn of_three_layers_with_two_stores_one_that_comes_back_to_a_store_refuses_the_request() {
+    let service = Service::new(Door::Axum, |dpop| dpop);
+    let build = |dpop: Dpop| service.issuer.policy_builder().dpop(dpop).build().expect("a policy");
+    for (what, order, expected) in [
+        ("one after the other", [0, 0, 1], 200),
+        ("the same, from the other", [1, 0, 0], 200),
+        ("and back", [0, 1, 0], 401),
+    ] {
+        let stores = [dpop(), dpop()];
+        let server = in_axum(&order.map(|store: usize| build(stores[store].clone())));
+        let token = service.token();
+        let proof = service.proof(&token).mint();
+        let request = Service::request("GET", "/whoami", &token, &proof);
+        let answer = send(server.address(), Protocol::Http1, &request).await.expect("an answer");
+        assert_eq!(answer.status, expected, "{what}");
     }
 }
 

@@ -1,4 +1,5 @@
 //! Tokens that only the holder of a key can use (RFC 9449), through every door over real sockets.
+mod administrators;
 mod layers;
 mod nonces;
 mod requests;

@@ -10,7 +10,7 @@ use portcullis::dpop::{
 use portcullis::{Algorithm, Revocations, UnixTime};
 use portcullis_conformance::client::{Answer, Protocol, Request};
 use portcullis_issuer::{NativeSessions, RefreshRequest, Session, SessionId};
-use portcullis_testkit::{ProofBuilder, SigningKey, TestIssuer};
+use portcullis_testkit::{BadProof, ProofBuilder, SigningKey, TestIssuer};
 use serde_json::Value;
 
 use crate::answers::with;
@@ -237,6 +237,13 @@ async fn a_bound_session_lives_on_after_each_request_that_is_refused() {
                 let answer = client.refresh(token, &proofs).await;
                 assert_eq!(answer, *expected, "{what}: {}", client.name);
             }
+        }
+        // All that can be wrong with one, but what speaks of an access token, or is another client's.
+        let others = [BadProof::HashMissing, BadProof::OtherHash, BadProof::OtherKey];
+        for fault in BadProof::ALL.iter().filter(|fault| !others.contains(fault)) {
+            let proof = client.proof(TOKEN).mint_bad(*fault);
+            let answer = client.refresh(&third, &[&proof]).await;
+            assert_eq!(answer, bad_proof(), "a proof {fault}: {}", client.name);
         }
         // What comes of a cookie brings no proof.
         for path in [REFRESH, EVERYWHERE] {

@@ -129,6 +129,11 @@ async fn every_other_verdict_of_oauth4webapi_has_a_reason_that_is_listed() {
     let changes = changes::all(NOW);
     for case in cases(&world, &changes) {
         let ours = decide(&policy, &case);
+        if ours.is_ok() {
+            let Case { changes, request, .. } = &case;
+            let is_its_own = reasons::serves_this_request_alone(&case, NOW);
+            assert!(is_its_own, "{changes:?}: {} {}", request.method, request.url);
+        }
         let theirs = judge.judge(&case.request).await;
         let reasons = match (&ours, &theirs) {
             (Ok(()), Ok(_)) => {

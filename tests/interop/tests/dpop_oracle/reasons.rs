@@ -3,6 +3,7 @@
 //! Each reason looks at the request itself, and not only at what was said of it.
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::Error;
@@ -76,6 +77,35 @@ pub(crate) fn that_they_refuse(case: &Case, refused: &Refused, now: i64) -> Vec<
     let look = Look::at(case, now);
     let reasons = THEY_REFUSE.iter().filter(|(_, holds)| holds(&look, refused));
     reasons.map(|(name, _)| *name).collect()
+}
+
+/// Whether a request that we let in has a proof of the token's key, for this token, this method and this resource; or a token
+/// that is bound to nothing, and no proof.
+pub(crate) fn serves_this_request_alone(case: &Case, now: i64) -> bool {
+    let look = Look::at(case, now);
+    let binding = &case.token_parts()[1]["cnf"];
+    if case.proof().is_none() {
+        return binding.is_null();
+    }
+    // RFC 7638 §3.2: in this order.
+    let members = match look.jwk()["kty"].as_str() {
+        Some("EC") => &["crv", "kty", "x", "y"][..],
+        Some("OKP") => &["crv", "kty", "x"],
+        _ => &["e", "kty", "n"],
+    };
+    let members = members.iter().map(|name| format!("{}:{}", json!(name), look.jwk()[name]));
+    let key = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    let asked = Url::parse(&case.request.url).expect("an address");
+    let claimed = Url::parse(look.htu()).expect("an address");
+    *binding == json!({ "jkt": hash(key.as_bytes()) })
+        && look.claims["ath"] == hash(case.token.as_bytes())
+        && look.claims["htm"] == case.request.method
+        && claimed.origin() == asked.origin()
+        && shortest(claimed.path()) == shortest(asked.path())
+}
+
+fn hash(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, bytes))
 }
 
 /// A request, read by a reader that is not ours.
@@ -278,22 +308,23 @@ fn empty_binding(look: &Look<'_>, error: &Error) -> bool {
         && *error == Error::Claims(ClaimsError::SenderConstrained)
 }
 
-fn escapes(look: &Look<'_>, refused: &Refused) -> bool {
-    /// Without escapes that need not be, and the others in capitals.
-    fn shortest(path: &str) -> String {
-        let (mut path, mut rest) = (String::new(), path);
-        while let Some((before, after)) = rest.split_once('%') {
-            let (digits, after) = after.split_at_checked(2).unwrap_or((after, ""));
-            let byte = u8::from_str_radix(digits, 16).map(char::from).unwrap_or('%');
-            path.push_str(before);
-            match byte {
-                'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' | '~' => path.push(byte),
-                _ => path.extend(["%", &digits.to_uppercase()]),
-            }
-            rest = after;
+/// A path without escapes that need not be, and the others in capitals.
+fn shortest(path: &str) -> String {
+    let (mut path, mut rest) = (String::new(), path);
+    while let Some((before, after)) = rest.split_once('%') {
+        let (digits, after) = after.split_at_checked(2).unwrap_or((after, ""));
+        let byte = u8::from_str_radix(digits, 16).map(char::from).unwrap_or('%');
+        path.push_str(before);
+        match byte {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' | '~' => path.push(byte),
+            _ => path.extend(["%", &digits.to_uppercase()]),
         }
-        path + rest
+        rest = after;
     }
+    path + rest
+}
+
+fn escapes(look: &Look<'_>, refused: &Refused) -> bool {
     let path = |address: &str| Url::parse(address).map(|url| url.path().to_owned());
     let (Ok(claimed), Ok(asked)) = (path(look.htu()), path(&look.case.request.url)) else {
         return false;

@@ -56,6 +56,43 @@ fn load<S: RingStore + Clone>(
     async move { ring.load(ISSUER).await.map(drop) }
 }
 
+/// The server waits for a lock where it plans the reading: it got the question before the ring is changed, and looks at it
+/// after.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_of_a_reading_is_not_before_what_was_changed_while_it_waited() {
+    const WAITS: &str = "\
+        CREATE FUNCTION waits() RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN \
+        PERFORM pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1); RETURN true; END $$; \
+        ALTER TABLE portcullis_schema RENAME TO tables; \
+        CREATE VIEW portcullis_schema AS SELECT * FROM tables WHERE waits()";
+    const IS_WAITING: &str = "\
+        SELECT count(*) > 0 FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database \
+        WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted";
+    const CHANGE: &str = "\
+        UPDATE portcullis_keys SET published_at = floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint \
+        RETURNING published_at";
+
+    let pool = pool().await;
+    let ring = PostgresRing::new(pool.clone());
+    issuer(ring.clone()).await.unwrap();
+    run(&pool, WAITS).await;
+    let mut other = pool.acquire().await.unwrap();
+    sqlx::raw_sql("SELECT pg_advisory_lock(1)").execute(&mut *other).await.unwrap();
+    let reading = tokio::spawn(async move { ring.load(ISSUER).await.unwrap() });
+    eventually("the reading waits", async || {
+        sqlx::query_scalar(IS_WAITING).fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    let changed: i64 = sqlx::query_scalar(CHANGE).fetch_one(&mut *other).await.unwrap();
+    sqlx::raw_sql("SELECT pg_advisory_unlock(1)").execute(&mut *other).await.unwrap();
+    let read = reading.await.unwrap();
+    for key in read.ring.unwrap().1.keys {
+        let published_at = key.times.published_at;
+        assert_eq!(published_at.as_millis(), changed, "it reads what was changed");
+        assert!(published_at <= read.now, "{published_at} and {}", read.now);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_what_grants_lists_and_no_more_runs_a_ring() {
     let cluster = Cluster::shared().await;

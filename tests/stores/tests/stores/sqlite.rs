@@ -178,3 +178,28 @@ async fn two_prefixes_are_two_stores_in_one_file() {
     let two = issuer(of("two_")).await.unwrap();
     assert_ne!(one.key_set().unwrap(), two.key_set().unwrap());
 }
+
+/// The file is locked when the reading begins, so that the ring is changed before it is read.
+#[tokio::test]
+async fn the_clock_of_a_reading_is_not_before_what_was_changed_while_it_waited() {
+    let file = File::new().await;
+    let pool = file.pool(file.options()).await;
+    issuer(SqliteRing::new(pool.clone())).await.unwrap();
+    let ring = SqliteRing::new(file.pool(file.options()).await);
+    ring.load(ISSUER).await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut *connection).await.unwrap();
+    let waiting = ring.clone();
+    let reading = tokio::spawn(async move { waiting.load(ISSUER).await.unwrap() });
+    // A file does not tell who waits for it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!reading.is_finished());
+    let later =
+        "UPDATE portcullis_keys SET published_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+    sqlx::raw_sql(later).execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql("COMMIT").execute(&mut *connection).await.unwrap();
+    let read = reading.await.unwrap();
+    for key in read.ring.unwrap().1.keys {
+        assert!(key.times.published_at <= read.now, "{} and {}", key.times.published_at, read.now);
+    }
+}

@@ -78,13 +78,15 @@ fn read_window(mut table: Table<'_>, usual: (Duration, Duration)) -> (Duration, 
     (past.unwrap_or(usual.0), future.unwrap_or(usual.1))
 }
 
-/// The store that is named. Where there is none of that name, which is noted, another one does instead.
+/// The store that is named, or the usual one. Where there is none of that name, or there are several, which is noted, another one
+/// does instead.
 fn read_store(table: &mut Table<'_>, stores: &Stores) -> Dpop {
     let value = table.take("replay");
     let name = value.as_ref().and_then(|value| value.string("the name of a store: \"in_process\""));
     stores.named(name.unwrap_or(IN_PROCESS)).unwrap_or_else(|problem| {
-        if let Some(value) = value {
-            value.refuse(problem);
+        match value {
+            Some(value) => value.refuse(problem),
+            None => table.refuse(problem),
         }
         stores.in_process()
     })

@@ -208,3 +208,65 @@ impl fmt::Debug for ProofUse {
         f.debug_struct("ProofUse").field("until", &self.until).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Whose every answer is another than what a store says that implements nothing.
+    #[derive(Debug, Default)]
+    struct Own(Mutex<Vec<UnixTime>>);
+
+    impl Replays for Own {
+        fn spend(&self, proof: &ProofUse) -> Spent {
+            Spent::Unavailable(ReplaysUnavailable {
+                retry_after: Some(proof.until().saturating_since(proof.now())),
+            })
+        }
+
+        fn start(&self, now: UnixTime) {
+            self.0.lock().expect("no panic").push(now);
+        }
+
+        fn epoch(&self) -> u64 {
+            9
+        }
+
+        fn birth(&self) -> Option<UnixTime> {
+            Some(UnixTime(7))
+        }
+
+        fn is_shared(&self) -> bool {
+            false
+        }
+
+        fn is_available(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_store_behind_an_arc_answers_all_that_it_is_asked_itself() {
+        let own = Arc::new(Own::default());
+        let shared: Arc<dyn Replays> = Arc::clone(&own) as _;
+        let proof = ProofUse {
+            digest: [0; 32],
+            holder: Holder::new("https://id.example", "alice"),
+            issued_at: UnixTime(0),
+            ahead: Duration::ZERO,
+            made_with: MadeWith::Clock,
+            until: UnixTime(60),
+            now: UnixTime(0),
+        };
+        let Spent::Unavailable(told) = Replays::spend(&shared, &proof) else { panic!("another") };
+        assert_eq!(told.retry_after, Some(Duration::from_secs(60)));
+        Replays::start(&shared, UnixTime(5));
+        assert_eq!(*own.0.lock().expect("no panic"), [UnixTime(5)]);
+        assert_eq!(Replays::epoch(&shared), 9);
+        assert_eq!(Replays::birth(&shared), Some(UnixTime(7)));
+        assert!(!Replays::is_shared(&shared));
+        assert!(!Replays::is_available(&shared));
+    }
+}
