@@ -163,6 +163,8 @@ pub mod provider;
 mod setting;
 mod text;
 mod time;
+#[cfg(feature = "rustls")]
+pub mod tls;
 
 #[cfg(feature = "remote-jwks")]
 #[doc(inline)]
