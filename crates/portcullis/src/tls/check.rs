@@ -113,7 +113,6 @@ impl Impostor {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(TheServer(algorithms)))
             .with_client_cert_resolver(Arc::new(self.clone()));
-        own.alpn_protocols.clone_from(&config.alpn_protocols);
         own.resumption = Resumption::disabled();
 
         let mut client = ClientConnection::new(Arc::new(own), "localhost".try_into()?)?;
