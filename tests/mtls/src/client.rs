@@ -1,4 +1,5 @@
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use rustls::{
 };
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -95,7 +96,7 @@ impl Client {
         let connecting = async {
             match address {
                 Address::Port(port) => {
-                    let stream = TcpStream::connect(("127.0.0.1", *port)).await?;
+                    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await?;
                     let own = stream.local_addr()?.to_string();
                     Ok(Connection { own: Some(own), ..self.over(stream).await? })
                 }
@@ -121,19 +122,34 @@ impl Client {
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         let stream = TlsConnector::from(self.config.clone()).connect(name, stream).await?;
         let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
-        let stream = TokioIo::new(stream);
         let sender = if self.http2 {
-            let (sender, connection) =
-                http2::handshake(TokioExecutor::new(), stream).await.map_err(io::Error::other)?;
+            let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+            let (sender, connection) = handshake.await.map_err(io::Error::other)?;
             tokio::spawn(connection);
             Sender::Http2(sender)
         } else {
-            let (sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
-            tokio::spawn(connection);
-            Sender::Http1(sender)
+            Sender::http1(stream).await?
         };
         Ok(Connection { sender, resumed, own: None })
     }
+}
+
+/// Asks for `/` without TLS, from an address of this machine: what somebody does who is beside the proxy, and not behind it.
+///
+/// # Errors
+///
+/// There is no answer.
+pub async fn get_plain(
+    from: Ipv4Addr,
+    address: &Address,
+    headers: &[(&str, &str)],
+) -> io::Result<Answer> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let stream = socket.connect((Ipv4Addr::LOCALHOST, address.port()).into()).await?;
+    let own = Some(stream.local_addr()?.to_string());
+    let mut connection = Connection { sender: Sender::http1(stream).await?, resumed: false, own };
+    connection.get("/", headers).await
 }
 
 /// A connection that is kept.
@@ -148,6 +164,18 @@ pub struct Connection {
 enum Sender {
     Http1(http1::SendRequest<Empty<Bytes>>),
     Http2(http2::SendRequest<Empty<Bytes>>),
+}
+
+impl Sender {
+    async fn http1<S>(stream: S) -> io::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let handshake = http1::handshake(TokioIo::new(stream));
+        let (sender, connection) = handshake.await.map_err(io::Error::other)?;
+        tokio::spawn(connection);
+        Ok(Self::Http1(sender))
+    }
 }
 
 impl Connection {

@@ -3,6 +3,7 @@
 //! Everything is real: certificates are made when a test starts, TLS is that of rustls and OpenSSL, and servers and proxies
 //! listen on loopback or on sockets of a test's own folder.
 mod client;
+pub mod forms;
 mod identity;
 pub mod need;
 mod process;
@@ -10,7 +11,7 @@ mod proxy;
 pub mod said;
 mod server;
 
-pub use self::client::{Answer, Client, Connection, Versions};
+pub use self::client::{Answer, Client, Connection, Versions, get_plain};
 pub use self::identity::Identity;
 pub use self::proxy::{HAPROXY, NGINX, Proxy};
 pub use self::server::{Address, Door, Server, actix_app, axum_app, listen, tls_config};

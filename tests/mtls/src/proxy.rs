@@ -38,7 +38,7 @@ impl Proxy {
     pub async fn nginx(own: &Identity, server: &str) -> Self {
         Self::start(own, NGINX, &["-c"], |path| {
             format!(
-                "daemon off; master_process off; error_log stderr; pid {path}/pid;
+                "daemon off; master_process off; error_log stderr emerg; pid {path}/pid;
                  events {{}}
                  http {{
                    access_log off;
@@ -63,10 +63,10 @@ impl Proxy {
     /// HAProxy in front of a service on a port. `frontend` is what its section says besides TLS: its rules for headers.
     pub async fn haproxy(own: &Identity, service: u16, frontend: &str) -> Self {
         Self::start(own, HAPROXY, &["-db", "-f"], |path| {
-            // Without a file of authorities it cannot ask, and with one it needs to be told that others do as well.
+            // Without a file of authorities it does not ask for a certificate. With one, it is told to take those of nobody, too.
             format!(
                 "global
-                   log stderr format raw daemon err
+                   log stderr format raw daemon emerg
                    tune.ssl.default-dh-param 2048
                  defaults
                    mode http

@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -36,6 +36,21 @@ pub enum Door {
     Axum,
     /// actix-web, by `portcullis_actix::tls`.
     Actix,
+}
+
+impl Address {
+    /// The port.
+    ///
+    /// # Panics
+    ///
+    /// It has none.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Port(port) => *port,
+            Self::Socket(path) => panic!("{} has no port", path.display()),
+        }
+    }
 }
 
 impl Door {
@@ -86,10 +101,19 @@ impl Server {
         Self::task(address, server)
     }
 
-    /// An app of axum without TLS, as behind a proxy.
-    pub async fn plain(app: Router) -> Self {
-        let (listener, address) = listen().await;
-        Self::task(address, axum::serve(listener, app).into_future())
+    /// A service without TLS, as behind a proxy, that answers what it is told.
+    pub async fn plain(door: Door) -> Self {
+        match door {
+            Door::Axum => {
+                let (listener, address) = listen().await;
+                let app = axum_app().into_make_service_with_connect_info::<SocketAddr>();
+                Self::task(address, axum::serve(listener, app).into_future())
+            }
+            Door::Actix => Self::actix(|listener| {
+                let server = HttpServer::new(|| App::new().configure(actix_app)).workers(1);
+                Ok(server.listen(listener)?.run())
+            }),
+        }
     }
 
     /// Anything that accepts connections of a listener.

@@ -8,7 +8,7 @@ use axum::extract::ConnectInfo;
 use portcullis::tls::{AnyClientCertificate, TlsFault};
 use portcullis_axum::tls::Tls;
 use portcullis_mtls_tests::{
-    Address, Client, DEADLINE, Door, Identity, Server, actix_app, axum_app, listen, tls_config,
+    Client, DEADLINE, Door, Identity, Server, actix_app, axum_app, listen, tls_config,
 };
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::WebPkiClientVerifier;
@@ -155,7 +155,7 @@ async fn clients_that_say_nothing_hold_up_nobody() {
     let (own, alice) = (Identity::new(), Identity::new());
     for door in Door::ALL {
         let server = Server::start(door, &own).await;
-        let Address::Port(port) = server.address else { panic!("a port") };
+        let port = server.address.port();
         let mut silent = Vec::new();
         for _ in 0..100 {
             silent.push(TcpStream::connect(("127.0.0.1", port)).await.expect("a connection"));
@@ -175,7 +175,7 @@ async fn axum_gets_through_though_silent_clients_take_all_room() {
         let _ = tell.send(error.to_string());
     });
     let server = Server::axum(tls, axum_app()).await;
-    let Address::Port(port) = server.address else { panic!("a port") };
+    let port = server.address.port();
     let mut silent = Vec::new();
     for _ in 0..4 {
         silent.push(TcpStream::connect(("127.0.0.1", port)).await.expect("a connection"));
