@@ -1,10 +1,12 @@
 //! Our own TLS: which certificate a request says, through axum and actix-web, under each version of TLS and of HTTP.
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
-use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
+use portcullis::request::PeerAddress;
 use portcullis::tls::{AnyClientCertificate, TlsFault};
 use portcullis_axum::tls::Tls;
 use portcullis_mtls_tests::{
@@ -188,15 +190,20 @@ async fn axum_gets_through_though_silent_clients_take_all_room() {
 }
 
 #[tokio::test]
-async fn axum_tells_why_handshakes_fail_and_hands_on_its_own_extension() {
+async fn axum_tells_why_handshakes_fail_and_hands_addresses_on_to_extractors() {
     let (own, victim, thief) = (Identity::new(), Identity::new(), Identity::new());
     let (tell, mut failures) = unbounded_channel();
     let tls = Tls::new(tls_config(&own, Arc::new(any()))).expect("a good configuration");
     let tls = tls.on_failed_handshake(move |peer, error| {
         let _ = tell.send((peer.ip().to_string(), error.to_string()));
     });
-    let app = Router::new()
-        .fallback(async |ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>| peer.to_string());
+    let app = Router::new().fallback(
+        async |ConnectInfo(own): ConnectInfo<SocketAddr>,
+               Extension(ours): Extension<PeerAddress>| {
+            assert_eq!(ours, PeerAddress(own));
+            own.to_string()
+        },
+    );
     let server = Server::axum(tls, app).await;
     for versions in Client::VERSIONS {
         for (client, word) in [
