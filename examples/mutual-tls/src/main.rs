@@ -27,7 +27,7 @@ use portcullis::request::ClientCertificate;
 use portcullis::tls::AnyClientCertificate;
 use rustls::ServerConfig;
 
-use self::clients::Identity;
+use self::clients::{Expected, Identity};
 
 /// Clients are asked for a certificate. Any will do, since a token says which one is right, and so will none.
 fn tls(own: &Identity) -> Result<Arc<ServerConfig>, rustls::Error> {
@@ -101,6 +101,10 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     fs::write(folder.path().join("server.pem"), own.pem())?;
     for case in &cases {
         println!("\n# {}: {}", case.name, case.about);
+        if case.expected == Expected::NoConnection {
+            println!("# curl sends no such pair. --check does.");
+            continue;
+        }
         let mut own = String::new();
         if let Some(presents) = &case.presents {
             let (certificate, key) = (format!("{}.pem", case.name), format!("{}.key", case.name));

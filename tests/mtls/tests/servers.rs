@@ -4,17 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
-use axum::extract::ConnectInfo;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request};
+use axum::serve::{IncomingStream, ListenerExt as _, TapIo};
 use axum::{Extension, Router};
+use portcullis::RequestView as _;
 use portcullis::request::PeerAddress;
 use portcullis::tls::{AnyClientCertificate, TlsFault};
-use portcullis_axum::tls::Tls;
+use portcullis_axum::tls::{Tls, TlsListener};
 use portcullis_mtls_tests::{
     Client, DEADLINE, Door, Identity, Server, actix_app, axum_app, listen, tls_config,
 };
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::WebPkiClientVerifier;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -222,6 +225,42 @@ async fn axum_tells_why_handshakes_fail_and_hands_addresses_on_to_extractors() {
         let mut connection = client.connect(&server.address).await.expect("a connection");
         let answer = connection.get("/", &[]).await.expect("an answer");
         assert_eq!(Some(&*String::from_utf8_lossy(&answer.body)), connection.own_address());
+    }
+}
+
+#[tokio::test]
+async fn axum_takes_what_its_own_serve_takes() {
+    /// What an app may want to know of a connection besides.
+    #[derive(Clone, Debug)]
+    struct Protocol(Option<Vec<u8>>);
+
+    impl Connected<IncomingStream<'_, TlsListener<Tapped>>> for Protocol {
+        fn connect_info(stream: IncomingStream<'_, TlsListener<Tapped>>) -> Self {
+            Self(stream.io().get_ref().1.alpn_protocol().map(<[u8]>::to_vec))
+        }
+    }
+
+    type Tapped = TapIo<TcpListener, fn(&mut TcpStream)>;
+
+    let (own, alice) = (Identity::new(), Identity::new());
+    let tls = Tls::new(tls_config(&own, Arc::new(any()))).expect("a good configuration");
+    let (listener, address) = listen().await;
+    let no_delay: fn(&mut TcpStream) = |stream| stream.set_nodelay(true).expect("a socket");
+    let app = Router::new().fallback(
+        async |ConnectInfo(protocol): ConnectInfo<Protocol>, request: Request| {
+            let certificate = request.client_certificate().is_some_and(|it| it.der().is_some());
+            format!("{certificate} {}", String::from_utf8_lossy(&protocol.0.unwrap_or_default()))
+        },
+    );
+    let app = app.into_make_service_with_connect_info::<Protocol>();
+    let server = portcullis_axum::tls::serve(listener.tap_io(no_delay), tls, app);
+    let server = Server::task(address, server.into_future());
+    for (versions, expected) in
+        [(Client::VERSIONS[2], "true http/1.1"), (Client::VERSIONS[3], "true h2")]
+    {
+        let client = Client::new(versions).presenting(&alice);
+        let answer = client.get(&server.address, "/").await.expect("an answer");
+        assert_eq!(answer.body, expected);
     }
 }
 
