@@ -159,3 +159,33 @@ fn checked(config: Arc<ServerConfig>) -> io::Result<ServerConfig> {
     check(&config).map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault))?;
     Ok(Arc::unwrap_or_clone(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(connection: &dyn Any) -> Option<ClientCertificate> {
+        let mut data = Extensions::new();
+        client_certificate(connection, &mut data);
+        data.get().cloned()
+    }
+
+    #[actix_web::test]
+    async fn a_connection_without_tls_has_no_certificate() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        assert_eq!(said(&stream), Some(ClientCertificate::absent()));
+
+        #[cfg(unix)]
+        {
+            let (stream, _) = actix_web::rt::net::UnixStream::pair().expect("sockets");
+            assert_eq!(said(&stream), Some(ClientCertificate::absent()));
+        }
+    }
+
+    #[actix_web::test]
+    async fn nothing_is_said_of_a_connection_of_another_kind() {
+        assert_eq!(said(&"OpenSSL"), None);
+    }
+}
