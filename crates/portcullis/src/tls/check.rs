@@ -163,7 +163,7 @@ struct NoKey;
 
 impl SigningKey for NoKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        offered.contains(&NoKey.scheme()).then(|| Box::new(Self) as Box<dyn Signer>)
+        offered.contains(&Self.scheme()).then(|| Box::new(Self) as Box<dyn Signer>)
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
