@@ -3,8 +3,8 @@ CARGO ?= cargo
 export RUSTDOCFLAGS = -D warnings
 
 # Features that change what portcullis itself can do, which the adapters forward; each is also checked alone.
-FEATURES = config explain lookup metrics openapi remote-jwks status-list tracing
-WORKSPACE_FEATURES = $(addprefix portcullis/,$(FEATURES)) portcullis-axum/issuer portcullis-actix/issuer portcullis-issuer/metrics
+FEATURES = config explain lookup metrics openapi remote-jwks rustls status-list tracing
+WORKSPACE_FEATURES = $(addprefix portcullis/,$(FEATURES)) portcullis-axum/issuer portcullis-axum/rustls portcullis-actix/issuer portcullis-actix/rustls portcullis-issuer/metrics
 JSONWEBTOKEN_FEATURES = v10 v11 v12
 SQLX_FEATURES = postgres sqlite
 TESTKIT_FEATURES = axum actix key-server ring-store session-store tower
@@ -16,7 +16,7 @@ SERDE_JSON_FEATURES = arbitrary_precision raw_value
 # For how long `make fuzz` gives inputs to each target.
 SECONDS_EACH = 600
 
-.PHONY: demo test fmt locks lint deny docs docs-rs unit features serde-json fleet-servers api pictures bench counts tools interop-tools fleet-tools store-tools browser-tools counts-tools \
+.PHONY: demo test fmt locks lint deny docs docs-rs unit features serde-json fleet-servers api pictures bench counts tools interop-tools fleet-tools store-tools browser-tools mtls-tools counts-tools \
 	release-check release-tools powerset minimal-versions rust-version semver advisories publish-dry-run fuzz
 
 demo: tools
@@ -27,7 +27,7 @@ demo: tools
 	@echo
 	@echo 'To leave it running and try for yourself: cargo run --release -p quickstart'
 
-test: tools interop-tools fleet-tools store-tools browser-tools fmt locks lint docs unit serde-json features
+test: tools interop-tools fleet-tools store-tools browser-tools mtls-tools fmt locks lint docs unit serde-json features
 	@echo 'make test: all passed'
 
 # The crypto library is C and assembly.
@@ -51,6 +51,11 @@ store-tools:
 browser-tools:
 	@scripts/need.sh chromedriver chromium-driver
 	@scripts/need.sh /usr/sbin/nginx nginx
+
+# nginx and HAProxy, which end TLS in front of services: tests/mtls starts its own of each.
+mtls-tools:
+	@scripts/need.sh /usr/sbin/nginx nginx
+	@scripts/need.sh /usr/sbin/haproxy haproxy
 
 # valgrind, and what runs the benchmark under it.
 counts-tools: export CARGO := $(CARGO)
@@ -77,13 +82,14 @@ docs-rs: export CARGO := $(CARGO)
 docs-rs: tools
 	@scripts/docs-rs.sh
 
-# No test of tests/api, tests/browser and tests/interop is left out here.
+# No test of tests/api, tests/browser, tests/interop and tests/mtls is left out here.
 unit: export PORTCULLIS_API = required
 unit: export PORTCULLIS_INTEROP = required
 unit: export PORTCULLIS_BROWSER = required
+unit: export PORTCULLIS_MTLS = required
 # For how long keys rotate under load.
 unit: export PORTCULLIS_SOAK_SECONDS = 60
-unit: interop-tools fleet-tools store-tools browser-tools
+unit: interop-tools fleet-tools store-tools browser-tools mtls-tools
 	$(CARGO) test --locked --workspace $(addprefix --features ,$(WORKSPACE_FEATURES))
 
 serde-json:

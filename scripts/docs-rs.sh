@@ -32,6 +32,9 @@ shows portcullis/struct.Policy.html explain
 shows portcullis/metrics/index.html metrics
 shows portcullis/revocation/struct.RevocationLookup.html lookup
 shows portcullis/openapi/index.html openapi
+shows portcullis/tls/struct.AnyClientCertificate.html rustls
+shows portcullis_axum/tls/index.html rustls
+shows portcullis_actix/tls/index.html rustls
 shows portcullis_jsonwebtoken/v12/index.html v12
 shows portcullis_testkit/key_server/index.html key-server
 shows portcullis_testkit/axum/index.html axum

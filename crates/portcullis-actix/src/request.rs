@@ -8,7 +8,8 @@ use portcullis::request::{ClientCertificate, PeerAddress, UsedProof};
 /// and its like by hand, `policy.verify(&ActixRequest(&request))`.
 ///
 /// A client's certificate is what an extension of the request says, and otherwise what `HttpServer::on_connect` has
-/// put among the data of the connection. Call `on_connect` before `bind`: afterwards, it has no effect.
+/// put among the data of the connection, as `portcullis_actix::tls` does (feature `rustls`). Call `on_connect` before
+/// `bind`: afterwards, it has no effect. Where TLS is not by rustls, the callback inserts a [`ClientCertificate`]:
 ///
 /// ```
 /// use actix_web::{App, HttpServer};
@@ -17,7 +18,6 @@ use portcullis::request::{ClientCertificate, PeerAddress, UsedProof};
 /// # fn certificate(_: &dyn std::any::Any) -> ClientCertificate { ClientCertificate::absent() }
 /// # fn server() {
 /// let server = HttpServer::new(App::new).on_connect(|connection, data| {
-///     // A `TlsStream` of `actix-tls`: its `peer_certificates()` knows.
 ///     data.insert::<ClientCertificate>(certificate(connection));
 /// });
 /// # let _ = server; }

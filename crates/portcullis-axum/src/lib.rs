@@ -69,6 +69,7 @@
 //! | `lookup` | a revocation source of your own that has to be waited for |
 //! | `metrics` | counters, a histogram and gauges |
 //! | `explain` | why a token is refused, step by step |
+//! | `rustls` | [`tls`]: a server that tells each request which certificate its client presented |
 //! | `issuer` | the public keys and the metadata of an issuer of your own, and its sessions, as routes |
 //!
 //! # Other layers
@@ -135,6 +136,8 @@ mod request;
 mod routes;
 #[cfg(feature = "issuer")]
 mod silent;
+#[cfg(feature = "rustls")]
+pub mod tls;
 
 pub use self::extract::{Authorized, Caller, Verified};
 pub use self::layer::{Require, RequireLayer, ResponseFuture, Verify, VerifyLayer};

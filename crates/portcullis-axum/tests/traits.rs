@@ -33,3 +33,13 @@ const _: () = {
 fn it_compiled() {
     let _ = Reads;
 }
+
+#[cfg(feature = "rustls")]
+const _: () = {
+    use portcullis_axum::tls::{Connection, HandshakeError, Tls, TlsListener};
+
+    cloned::<Tls>();
+    cloned::<Connection<Router>>();
+    shared::<HandshakeError>();
+    shared::<TlsListener<tokio::net::TcpListener>>();
+};

@@ -69,6 +69,7 @@
 //! | [end tokens early](guide::revocation) | [`Revocations`], [`RevocationAdmin`], [`BackChannelLogout`], [`StatusLists`] |
 //! | [change the policy while it serves](guide::reload) | [`ReplaceablePolicy`], [`config::PolicyFile`] |
 //! | [tell clients where to get a token](guide::mcp) | [`ProtectedResource`] |
+//! | know which certificate a client presented | the module [`tls`] |
 //! | [run it](guide::operations) | [`Readiness`], [`metrics`], [`explain`] |
 //! | [weaken it on purpose](guide::security_model#how-to-weaken-a-policy-on-purpose) | [`dangerous`] |
 //!
@@ -86,6 +87,7 @@
 //! | `lookup` | [`RevocationLookup`]: a source of your own that has to be waited for. Adds 2 crates: `tokio` |
 //! | `metrics` | the module [`metrics`]: counters, a histogram and gauges through the `metrics` facade. Adds 2 crates: `metrics` |
 //! | `explain` | the module [`explain`]: why a token is refused, step by step, and what a policy accepts, as data. Adds none |
+//! | `rustls` | the module [`tls`]: certificates of clients over TLS of your own. Adds 6 crates: `rustls` without a provider, which `remote-jwks` has as well |
 //!
 //! The module [`architecture`] is the map of the code.
 //!
@@ -99,6 +101,7 @@
 #![cfg_attr(feature = "remote-jwks", doc = "[`provider`]: mod@crate::provider")]
 #![cfg_attr(feature = "remote-jwks", doc = "[`RemoteJwks`]: crate::RemoteJwks")]
 #![cfg_attr(feature = "status-list", doc = "[`StatusLists`]: crate::StatusLists")]
+#![cfg_attr(feature = "rustls", doc = "[`tls`]: mod@crate::tls")]
 //! [`config`]: #features
 //! [`config::PolicyFile`]: #features
 //! [`explain`]: #features
@@ -108,6 +111,7 @@
 //! [`RemoteJwks`]: #features
 //! [`RevocationLookup`]: #features
 //! [`StatusLists`]: #features
+//! [`tls`]: #features
 // The pages on the web say of each item which feature it needs (`make docs-rs`).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
@@ -164,6 +168,8 @@ pub mod provider;
 mod setting;
 mod text;
 mod time;
+#[cfg(feature = "rustls")]
+pub mod tls;
 
 #[cfg(feature = "remote-jwks")]
 #[doc(inline)]

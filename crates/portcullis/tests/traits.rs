@@ -34,6 +34,8 @@ const _: () = {
     cloned::<Readiness>();
     cloned::<RevocationAdmin>();
     cloned::<TokenCookie>();
+    #[cfg(feature = "rustls")]
+    cloned::<portcullis::tls::AnyClientCertificate>();
     cloned::<VerifyLayer>();
     cloned::<RequireLayer>();
     shared::<Keys>();
@@ -71,6 +73,10 @@ const _: () = {
 const _: () = {
     error::<BuildError>();
     error::<Error>();
+    #[cfg(feature = "rustls")]
+    error::<portcullis::tls::TlsFault>();
+    #[cfg(feature = "rustls")]
+    error::<portcullis::tls::ChainTooLong>();
     error::<KeyFault>();
     error::<KeyFileError>();
     error::<RevokeError>();
