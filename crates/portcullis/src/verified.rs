@@ -217,12 +217,12 @@ impl VerifiedToken {
 
     /// The thumbprint of the key that it is bound to.
     pub(crate) fn bound_key(&self) -> Option<[u8; 32]> {
-        self.0.parts.payload.binding?.key
+        self.0.parts.payload.binding.as_ref()?.key
     }
 
     /// SHA-256 of the certificate that it is bound to.
     pub(crate) fn bound_certificate(&self) -> Option<[u8; 32]> {
-        self.0.parts.payload.binding?.certificate
+        self.0.parts.payload.binding.as_ref()?.certificate
     }
 
     /// Where its status is. Read once.

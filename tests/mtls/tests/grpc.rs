@@ -55,7 +55,7 @@ fn told<B>(mut request: Request<B>) -> Request<B> {
         };
         request.extensions_mut().insert(said);
         if let Some(peer) = info.get_ref().remote_addr() {
-            request.extensions_mut().insert(PeerAddress(peer));
+            request.extensions_mut().insert(PeerAddress::Ip(peer));
         }
     }
     request

@@ -203,7 +203,7 @@ async fn axum_tells_why_handshakes_fail_and_hands_addresses_on_to_extractors() {
     let app = Router::new().fallback(
         async |ConnectInfo(own): ConnectInfo<SocketAddr>,
                Extension(ours): Extension<PeerAddress>| {
-            assert_eq!(ours, PeerAddress(own));
+            assert_eq!(ours, PeerAddress::Ip(own));
             own.to_string()
         },
     );

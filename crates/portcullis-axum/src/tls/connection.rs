@@ -104,7 +104,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         let Told { certificate, peer } = &self.told;
         let extensions = request.extensions_mut();
-        extensions.insert(PeerAddress(*peer));
+        extensions.insert(PeerAddress::Ip(*peer));
         // What axum's extractor of this name looks for.
         extensions.insert(ConnectInfo(*peer));
         if let Some(certificate) = certificate {

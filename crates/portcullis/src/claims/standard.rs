@@ -166,7 +166,7 @@ impl StandardRule {
             Self::SenderConstraint => {
                 // Whether the sender has what it is bound to, the request shows.
                 let is_checked = |binding: &Binding| rules.claims.takes_bound.has_all_of(binding);
-                let is_met = claims.binding.as_ref().is_none_or(is_checked);
+                let is_met = claims.binding.as_deref().is_none_or(is_checked);
                 met(is_met, || ClaimsError::SenderConstrained)
             }
             Self::Profile(claim) => {

@@ -84,7 +84,7 @@ impl Claims<'_> {
                 ("age", needs, age(parts, now).map(exact))
             }
             StandardRule::SenderConstraint => {
-                claims.binding?;
+                claims.binding.as_ref()?;
                 match taken_bindings(rules.claims.takes_bound) {
                     Some(needs) => ("cnf", needs.to_owned(), self.value("cnf")),
                     None => absent("cnf", "nobody checks that the sender has the key"),

@@ -64,7 +64,7 @@ fn take_each(
         Unverified::parse(text, rules.limits, &rules.headers, &mut signature)
     })?;
     let parts = &token.parts;
-    let binding = parts.payload.binding;
+    let binding = parts.payload.binding.as_deref();
     let proof = sender.and_then(|sender| sender.proof.as_ref());
     if let (Some(dpop), Some(sent)) = (&rules.dpop, proof) {
         let bound_to = binding.and_then(|binding| binding.key);

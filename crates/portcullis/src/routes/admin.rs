@@ -192,7 +192,7 @@ impl Administrator {
             "HEAD" => self.stats().without_body(),
             _ => self.problem(AdminError::Method),
         };
-        reply.needing(self.needs)
+        reply.needing(&self.needs)
     }
 
     async fn revoke(

@@ -53,7 +53,7 @@ impl<E> Reply<E> {
     }
 
     /// With what the answer to a request that was let in needs besides.
-    pub(super) fn needing(mut self, needs: ResponseNeeds) -> Self {
+    pub(super) fn needing(mut self, needs: &ResponseNeeds) -> Self {
         needs.add_to(&mut self.headers);
         self
     }

@@ -24,7 +24,8 @@ pub(crate) struct Payload {
     /// of which that is known.
     pub(crate) numeric_id: Option<&'static str>,
     /// What of its sender the token is bound to (`cnf`).
-    pub(crate) binding: Option<Binding>,
+    // In a box: few tokens have one, and all are moved.
+    pub(crate) binding: Option<Box<Binding>>,
     /// How many claims there are.
     pub(super) members: usize,
     /// What a tree of `serde_json` values of all claims would take, its strings aside.
@@ -67,7 +68,9 @@ impl Payload {
         let audiences = self.audiences.as_deref().unwrap_or_default();
         let strings = strings.into_iter().flatten().chain(audiences).map(Span::heap_size);
         let spilled = self.audiences.as_ref().filter(|audiences| audiences.spilled());
+        let binding = self.binding.as_ref().map_or(0, |_| size_of::<Binding>());
         spilled.map_or(0, |audiences| audiences.capacity() * size_of::<Span>())
+            + binding
             + strings.sum::<usize>()
     }
 
@@ -136,7 +139,7 @@ impl<'de> Reader<'de> {
             "exp" => payload.expires_at = Some(time("exp", value)?),
             "nbf" => payload.not_before = Some(time("nbf", value)?),
             "iat" => payload.issued_at = Some(time("iat", value)?),
-            "cnf" => payload.binding = Some(binding(value)?),
+            "cnf" => payload.binding = Some(Box::new(binding(value)?)),
             "at_hash" => payload.marks.at_hash = marked(value)?,
             "c_hash" => payload.marks.c_hash = marked(value)?,
             "nonce" => payload.marks.nonce = marked(value)?,
