@@ -86,6 +86,10 @@ impl Servers {
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let Options { check, port } = Options::parse();
+    if !check {
+        // Says why a request was refused.
+        tracing_subscriber::fmt::init();
+    }
     let own = Identity::new()?;
     let servers = Servers::start(&tls(&own)?, port.unwrap_or(if check { 0 } else { 3443 })).await?;
 
