@@ -217,7 +217,8 @@ impl DpopRules {
         room: &'p mut SignatureBuffer,
         known: Option<&KnownKey>,
     ) -> Result<UnverifiedProof<'p>, DpopError> {
-        let proof = UnverifiedProof::read(text, room, known).map_err(DpopError::Proof)?;
+        let proof =
+            UnverifiedProof::read(text, self.limits, room, known).map_err(DpopError::Proof)?;
         if self.algorithms.contains(&proof.key.algorithm()) {
             Ok(proof)
         } else {

@@ -11,12 +11,12 @@ use super::target::{NormalPath, Target, TargetFault, TargetPart};
 use crate::time::UnixTime;
 use crate::token::SignatureBuffer;
 
-/// Why a text is not a proof, whatever it is for.
-pub(crate) fn fault_of_proof(text: &[u8]) -> Option<ProofFault> {
-    UnverifiedProof::read(text, &mut SignatureBuffer::new(), None).err()
-}
-
 impl DpopRules {
+    /// Why a text is not a proof, whatever it is for.
+    pub(crate) fn fault_of_proof(&self, text: &[u8]) -> Option<ProofFault> {
+        UnverifiedProof::read(text, self.limits, &mut SignatureBuffer::new(), None).err()
+    }
+
     /// The addresses of the service, as they are compared.
     pub(crate) fn base_urls(&self) -> Vec<String> {
         self.targets.iter().map(ToString::to_string).collect()
