@@ -171,6 +171,11 @@ impl Algorithm {
         })
     }
 
+    /// Whether the signature alone is longer than all that a cookie holds: 4412 and 6170 bytes in base64url.
+    pub(crate) const fn is_over_a_cookie(self) -> bool {
+        matches!(self, Self::ML_DSA_65 | Self::ML_DSA_87)
+    }
+
     pub(crate) const fn family(self) -> Family {
         match self {
             Self::HS256 | Self::HS384 | Self::HS512 => Family::Hmac,
