@@ -900,6 +900,30 @@ fn unverifiable() -> Vec<Row> {
             issuer().token(Algorithm::PS256).key_id("rs256-1").mint(),
         ),
         plain(
+            "a key of ML-DSA is used with its own parameter set only",
+            issuer().token(Algorithm::ML_DSA_44).header("alg", "ML-DSA-65").mint(),
+        ),
+        plain(
+            "a key of ML-DSA is not used with a parameter set that its token claims for it",
+            issuer().token(Algorithm::ML_DSA_87).key_id("ml-dsa-65-1").mint(),
+        ),
+        plain(
+            "one bit of a signature of ML-DSA spoils it",
+            hostile::flip_signature_bit(&issuer().token(Algorithm::ML_DSA_65).mint()),
+        ),
+        plain(
+            "a public key of ML-DSA is no secret",
+            hostile::public_key_as_secret(
+                &issuer().token(Algorithm::ML_DSA_65).mint(),
+                issuer().key(Algorithm::ML_DSA_65),
+            ),
+        ),
+        of(
+            Variant::OneAlgorithm,
+            "ML-DSA is not verified where the policy does not list it",
+            issuer().token(Algorithm::ML_DSA_65).mint(),
+        ),
+        plain(
             "a public key is no secret",
             hostile::public_key_as_secret(&rs256, issuer().key(Algorithm::RS256)),
         ),
