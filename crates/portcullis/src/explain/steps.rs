@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::claims::{Claims, explain_predicates};
 use super::words::type_of;
 use super::{
-    Answer, ClaimCheck, Facts, IssuerFacts, KeyFacts, KeyRole, Outcome, ProofFacts, SourceAnswer,
-    Stage, Step, TokenFacts, Trust,
+    Answer, CertificateFacts, ClaimCheck, Facts, IssuerFacts, KeyFacts, KeyRole, Outcome,
+    ProofFacts, SourceAnswer, Stage, Step, TokenFacts, Trust,
 };
 use crate::claims;
 use crate::dpop::{KnownSender, OfToken};
@@ -44,6 +44,7 @@ pub(super) fn take(
         checks: Vec::new(),
         revocation: Vec::new(),
         proof: None,
+        certificate: None,
     };
     // Leaves off where there is nothing to go on with.
     let _ = take_each(&mut steps, &mut facts, rules, (text, sender), now, lookup);
@@ -72,6 +73,10 @@ fn take_each(
         let known = KnownSender::default();
         let token = OfToken { text, bound_to, issuer: "", holder: "", known: &known };
         facts.proof = Some(ProofFacts::of(dpop, &token, sent, now));
+    }
+    let shown = sender.and_then(|sender| sender.certificate.as_ref());
+    if let (Some(mtls), Some(shown)) = (&rules.mtls, shown) {
+        facts.certificate = Some(CertificateFacts::of(mtls, binding, shown));
     }
     if let Some(known) = parts.issuer().and_then(|id| rules.issuers.find(id)) {
         facts.issuer = Some(IssuerFacts::of(known.trusted(), &token, now));
