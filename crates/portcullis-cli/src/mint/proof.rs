@@ -202,7 +202,8 @@ impl Binding<'_> {
 
 /// The header in which the policy reads a certificate.
 fn header_of(mtls: &MtlsDescription) -> Option<CertificateHeader> {
-    let name = mtls.header.as_deref()?;
+    // Which would end the quotes of a shell, and may stand in the name of a header (RFC 9110 §5.6.2).
+    let name = mtls.header.as_deref().filter(|name| !name.contains('\''))?;
     let header = match mtls.form? {
         "client_cert" => CertificateHeader::client_cert(),
         "xfcc" => CertificateHeader::xfcc(),
