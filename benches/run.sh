@@ -37,6 +37,7 @@ run() { "$cargo" run --quiet --locked --release "$@"; }
     echo '## Proofs of a key'
     echo
     run -p portcullis-benches --bin dpop
+    run -p portcullis-benches --bin mtls
     echo
     run -p portcullis-fleet-tests --bin spend
     echo

@@ -108,7 +108,7 @@ pub(crate) enum Raw {
 
 impl Case {
     /// The algorithms that are measured. `Ed25519` is `EdDSA` under another name.
-    pub const ALGORITHMS: [Algorithm; 13] = [
+    pub const ALGORITHMS: [Algorithm; 16] = [
         Algorithm::HS256,
         Algorithm::HS384,
         Algorithm::HS512,
@@ -122,10 +122,13 @@ impl Case {
         Algorithm::ES384,
         Algorithm::ES512,
         Algorithm::EdDSA,
+        Algorithm::ML_DSA_44,
+        Algorithm::ML_DSA_65,
+        Algorithm::ML_DSA_87,
     ];
 
     /// The names of [`all`](Self::all): algorithms, and those of the larger tokens.
-    pub const NAMES: [&str; 15] = [
+    pub const NAMES: [&str; 18] = [
         "HS256",
         "HS384",
         "HS512",
@@ -139,6 +142,9 @@ impl Case {
         "ES384",
         "ES512",
         "EdDSA",
+        "ML-DSA-44",
+        "ML-DSA-65",
+        "ML-DSA-87",
         "ES256 Keycloak",
         "RS256 Keycloak",
     ];
@@ -387,6 +393,9 @@ impl Raw {
             Algorithm::ES384 => &aws::ECDSA_P384_SHA384_FIXED,
             Algorithm::ES512 => &aws::ECDSA_P521_SHA512_FIXED,
             Algorithm::EdDSA => &aws::ED25519,
+            Algorithm::ML_DSA_44 => &aws::ML_DSA_44,
+            Algorithm::ML_DSA_65 => &aws::ML_DSA_65,
+            Algorithm::ML_DSA_87 => &aws::ML_DSA_87,
             other => panic!("{other} is not measured"),
         };
         Self::Public(ParsedPublicKey::new(algorithm, key).expect("a public key"))

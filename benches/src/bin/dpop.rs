@@ -36,7 +36,13 @@ fn main() {
     let length = Length { rounds, turn: Duration::from_micros(micros) };
     println!("| proof | bytes | raw | bare service | portcullis | added | with nonces, added |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
-    for algorithm in [Algorithm::ES256, Algorithm::EdDSA] {
+    for algorithm in [
+        Algorithm::ES256,
+        Algorithm::EdDSA,
+        Algorithm::ML_DSA_44,
+        Algorithm::ML_DSA_65,
+        Algorithm::ML_DSA_87,
+    ] {
         print_proof(length, algorithm);
     }
 
@@ -63,8 +69,10 @@ fn ask(client: &Client, policy: &Policy) -> impl FnMut(Request<()>) {
 
 fn print_proof(length: Length, algorithm: Algorithm) {
     let (client, nonces) = (Client::new(algorithm), Client::new(algorithm));
-    let policy = client.policy(|dpop| dpop);
-    let with_nonces = nonces.policy(|dpop| dpop.nonces(Nonces::of_this_process()));
+    let listed = [Algorithm::ES256, algorithm];
+    let policy = client.policy(|dpop| dpop.algorithms(listed));
+    let with_nonces =
+        nonces.policy(|dpop| dpop.algorithms(listed).nonces(Nonces::of_this_process()));
     let rounds = Rounds::run(
         length,
         [

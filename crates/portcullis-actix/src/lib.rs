@@ -115,6 +115,9 @@
 //! }
 //! # }
 //! ```
+// Items behind features: the first definition counts, and without the feature it is that of the table.
+#![cfg_attr(feature = "rustls", doc = "[`tls`]: mod@crate::tls")]
+//! [`tls`]: #features
 // The pages on the web say of each item which feature it needs (`make docs-rs`).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 mod extract;

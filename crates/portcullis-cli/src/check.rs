@@ -272,7 +272,7 @@ fn rows(issuer: &IssuerDescription) -> Vec<[String; 2]> {
 }
 
 /// Every lint, for `--allow`. What a policy file can weaken has one; the tests hold the two together.
-const LINTS: [&str; 36] = [
+const LINTS: [&str; 37] = [
     "allow-http",
     "anonymous",
     "any-tenant",
@@ -280,6 +280,7 @@ const LINTS: [&str; 36] = [
     "bad-cookie-anonymous",
     "both-bindings",
     "cookie-of-any-name",
+    "cookie-too-small",
     "dangerous",
     "issuer-is-an-address",
     "key-id-not-required",
@@ -319,6 +320,7 @@ fn lints(policy: &PolicyDescription) -> Vec<Lint> {
         };
         lint_terms(issuer, &mut say);
         lint_keys(issuer, &mut say);
+        lint_cookies(issuer, policy, &mut say);
     }
     let mut say = |level, name, message| lints.push(Lint { level, name, issuer: None, message });
     lint_dangerous(policy, &mut say);
@@ -422,6 +424,26 @@ fn lint_requests(policy: &PolicyDescription, say: &mut Say<'_>) {
             &format!(
                 "anybody can have {} bytes read and decoded before anything is known of them: set `token_limit` to the size of the issuer's tokens",
                 policy.token_limit
+            ),
+        );
+    }
+}
+
+/// Tokens that browsers drop. Where no issuer has others, the policy does not build.
+fn lint_cookies(issuer: &IssuerDescription, policy: &PolicyDescription, say: &mut Say<'_>) {
+    let large: Vec<_> = issuer
+        .algorithms
+        .iter()
+        .copied()
+        .filter(|algorithm| ["ML-DSA-65", "ML-DSA-87"].contains(algorithm))
+        .collect();
+    if policy.has_cookie && !large.is_empty() {
+        say(
+            Level::Note,
+            "cookie-too-small",
+            format!(
+                "a token of {} has over 4096 bytes, and browsers drop such a cookie: whoever has the token in a cookie needs another algorithm, such as ES256 or ML-DSA-44",
+                large.join(" or ")
             ),
         );
     }

@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SUBJECT", default_value = "alice")]
     subject: String,
 
-    /// The algorithm that signs the token: ES256, RS256, EdDSA, HS256 and others
+    /// The algorithm that signs the token: ES256, RS256, EdDSA, ML-DSA-65, HS256 and others
     #[arg(long, value_name = "ALGORITHM", default_value = "ES256")]
     alg: Algorithm,
 

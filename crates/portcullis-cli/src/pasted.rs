@@ -220,8 +220,8 @@ fn next_line(rest: &str) -> Option<(usize, &str)> {
     (!more.is_empty() && ends).then_some((gap, more))
 }
 
-/// Whether a signature of the length that its algorithm has is at its end (RFC 7518 §3, RFC 8037 §3.1), or the tag
-/// of an encrypted token (RFC 7518 §5).
+/// Whether a signature of the length that its algorithm has is at its end (RFC 7518 §3, RFC 8037 §3.1, RFC 9964 §5), or the
+/// tag of an encrypted token (RFC 7518 §5).
 fn is_complete(token: &str) -> bool {
     let parts: Vec<_> = token.split('.').collect();
     let (header, last) = match parts[..] {
@@ -237,6 +237,9 @@ fn is_complete(token: &str) -> bool {
         Some("HS512" | "ES256" | "EdDSA" | "Ed25519") => &[86],
         Some("ES384") => &[128],
         Some("ES512") => &[176],
+        Some("ML-DSA-44") => &[3227],
+        Some("ML-DSA-65") => &[4412],
+        Some("ML-DSA-87") => &[6170],
         // Keys of 2048, 3072 and 4096 bits.
         Some("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512") => &[342, 512, 683],
         _ => &[],
@@ -518,6 +521,9 @@ mod tests {
             ("EdDSA", &[86]),
             ("ES384", &[128]),
             ("ES512", &[176]),
+            ("ML-DSA-44", &[3227]),
+            ("ML-DSA-65", &[4412]),
+            ("ML-DSA-87", &[6170]),
             ("RS256", &[342, 512, 683]),
             ("PS512", &[342]),
             ("none", &[0]),

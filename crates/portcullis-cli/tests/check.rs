@@ -208,7 +208,7 @@ max_lifetime = "15m"
 /// A lint, the keys of a policy file that it is about, and what stands in place of what in a file that has it.
 type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
-const ROWS: [Row; 38] = [
+const ROWS: [Row; 39] = [
     (
         "long-lifetime",
         &["dangerous.long_lifetime"],
@@ -328,6 +328,15 @@ const ROWS: [Row; 38] = [
                 "jwks_file = \"jwks.json\"",
                 "secrets = [{ id = '1', file = 'test-key-hs256' }, { id = '2', file = 'test-key-hs256' }]",
             ),
+        ],
+    ),
+    (
+        "cookie-too-small",
+        &["sources.cookie", "issuer.algorithms"],
+        &[
+            ("#top", "sources = ['bearer', { cookie = '__Host-a' }]"),
+            ("[\"ES256\"]", "['ES256', 'ML-DSA-44', 'ML-DSA-65']"),
+            ("jwks_file = \"jwks.json\"", "jwks_url = 'https://id.example/keys'"),
         ],
     ),
     (

@@ -52,8 +52,19 @@ pub(crate) const MAX_TEXT: usize = 1024;
 /// The most bytes of claims: a policy takes tokens of 16 KiB unless it is told otherwise, and base64url needs a third more.
 const MAX_PAYLOAD: usize = 10 * 1024;
 
-/// How long a signature is at most, encoded: that of an RSA key of 4096 bits.
-const MAX_SIGNATURE: usize = 684;
+/// What a policy takes unless it is told otherwise.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// How long a signature is at most, encoded: with all but ML-DSA, that of an RSA key of 4096 bits.
+fn signature_length(algorithm: Algorithm) -> usize {
+    match algorithm {
+        // FIPS 204, table 2.
+        Algorithm::ML_DSA_44 => 3227,
+        Algorithm::ML_DSA_65 => 4412,
+        Algorithm::ML_DSA_87 => 6170,
+        _ => 684,
+    }
+}
 
 /// What an access token says of whom, besides what its issuer says of all: issuer, audience, times and id.
 ///
@@ -255,12 +266,13 @@ impl TokenTerms {
         what.write(&mut payload)?;
         payload.push(b'}');
 
-        if payload.len() > MAX_PAYLOAD {
-            return Err(MintError::TooLong { length: payload.len() });
+        let (length, limit) = (payload.len(), header.max_payload());
+        if length > limit {
+            return Err(MintError::TooLong { length, limit });
         }
-        let length = header.0.len() + 1 + payload.len().div_ceil(3) * 4 + 1 + MAX_SIGNATURE;
-        let mut token = String::with_capacity(length);
-        token.push_str(&header.0);
+        let around = header.text.len() + 2 + header.signature_length;
+        let mut token = String::with_capacity(around + length.div_ceil(3) * 4);
+        token.push_str(&header.text);
         token.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(&payload, &mut token);
         Ok(Unsigned(Minted { token, token_id, issued_at: now, expires_at }))
@@ -286,14 +298,25 @@ impl Unsigned {
 
 /// The header of all tokens of a key, encoded: `at+jwt` (RFC 9068 §2.1), its algorithm and its id.
 #[derive(Debug)]
-pub(crate) struct TokenHeader(String);
+pub(crate) struct TokenHeader {
+    text: String,
+    /// Of a token's third part, at most.
+    signature_length: usize,
+}
 
 impl TokenHeader {
     /// `algorithm` is the name that is written, which for Ed25519 has two.
     pub(crate) fn new(algorithm: Algorithm, key_id: &str) -> Self {
         let key_id = Value::from(key_id);
         let header = format!(r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":{key_id}}}"#);
-        Self(BASE64_URL_SAFE_NO_PAD.encode(header))
+        let text = BASE64_URL_SAFE_NO_PAD.encode(header);
+        Self { text, signature_length: signature_length(algorithm) }
+    }
+
+    /// How many bytes of claims a policy takes beside it and the signature, unless it is told otherwise.
+    fn max_payload(&self) -> usize {
+        let room = MAX_TOKEN.saturating_sub(self.text.len() + 2 + self.signature_length);
+        MAX_PAYLOAD.min(room / 4 * 3)
     }
 }
 
@@ -402,10 +425,12 @@ pub enum MintError {
         /// The name.
         claim: &'static str,
     },
-    /// All claims together have more than 10 KiB.
+    /// All claims together have more than 10 KiB, or with an ML-DSA signature more than what is left of a token of 16 KiB.
     TooLong {
         /// How many bytes.
         length: usize,
+        /// How many are accepted.
+        limit: usize,
     },
     /// The token is longer than the cookie takes that is to carry it.
     TooLongForCookie {
@@ -491,9 +516,9 @@ impl fmt::Display for MintError {
                 f,
                 "the application's own claims have a `{claim}`, which the issuer writes itself: give that field another name"
             ),
-            Self::TooLong { length } => write!(
+            Self::TooLong { length, limit } => write!(
                 f,
-                "the claims have {length} bytes, and at most {MAX_PAYLOAD} are accepted: put less into the token"
+                "the claims have {length} bytes, and at most {limit} are accepted: put less into the token"
             ),
             Self::TooLongForCookie { length, limit } => write!(
                 f,

@@ -20,6 +20,11 @@ const P256_ENCRYPTED: &str = include_str!("keys/p256-encrypted.pem");
 const P256_SEC1_ENCRYPTED: &str = include_str!("keys/p256-sec1-encrypted.pem");
 const ED25519_PKCS8: &str = include_str!("keys/ed25519-pkcs8.pem");
 const ED25519_JWK: &str = include_str!("keys/ed25519.jwk");
+// As RFC 9881 §6 has it in three forms, by dilithium-py.
+const ML_DSA_SEED: &str = include_str!("keys/ml-dsa-44-seed.pem");
+const ML_DSA_BOTH: &str = include_str!("keys/ml-dsa-44-both.pem");
+const ML_DSA_EXPANDED: &str = include_str!("keys/ml-dsa-44-expanded.pem");
+const ML_DSA_JWK: &str = include_str!("keys/ml-dsa-44.jwk");
 
 fn builder(store: &MemoryRing) -> TokenIssuerBuilder<Complete<MemoryRing>> {
     TokenIssuer::builder("https://id.example")
@@ -43,7 +48,7 @@ fn signing(issuer: &TokenIssuer<MemoryRing>) -> (String, String) {
 
 #[tokio::test]
 async fn a_key_of_every_form_signs_and_its_tokens_of_before_pass() {
-    use Algorithm::{ES256, Ed25519, EdDSA, PS256, RS256};
+    use Algorithm::{ES256, Ed25519, EdDSA, ML_DSA_44, PS256, RS256};
     let pem = |algorithm, text: &str| ExistingKey::from_pem(algorithm, text).expect("a key");
     let jwk = |algorithm, text: &str| ExistingKey::from_jwk(algorithm, text).expect("a key");
     // Each line is one key.
@@ -53,6 +58,7 @@ async fn a_key_of_every_form_signs_and_its_tokens_of_before_pass() {
         vec![pem(ES256, P256_SEC1), pem(ES256, P256_PKCS8), jwk(ES256, P256_JWK)],
         vec![pem(EdDSA, ED25519_PKCS8), jwk(EdDSA, ED25519_JWK)],
         vec![pem(Ed25519, ED25519_PKCS8)],
+        vec![pem(ML_DSA_44, ML_DSA_SEED), pem(ML_DSA_44, ML_DSA_BOTH), jwk(ML_DSA_44, ML_DSA_JWK)],
     ];
     let what = AccessToken::of_user("alice", "web");
     for keys in same {
@@ -70,6 +76,7 @@ async fn a_key_of_every_form_signs_and_its_tokens_of_before_pass() {
             assert_eq!(standby.expect("one").algorithm, "EdDSA");
             let published = issuer.key_set().expect("keys").body;
             assert!(published.contains("\"kid\":\"2019-07\"") && !published.contains("\"d\""));
+            assert!(!published.contains("\"priv\""));
         }
     }
 }
@@ -115,7 +122,7 @@ async fn a_ring_that_is_there_stays_as_it_is() {
 
 #[test]
 fn what_is_not_a_private_key_for_the_algorithm_is_refused_and_not_shown() {
-    use Algorithm::{ES256, ES384, EdDSA, HS256, PS256, RS256};
+    use Algorithm::{ES256, ES384, EdDSA, HS256, ML_DSA_44, ML_DSA_65, PS256, RS256};
     let private = |algorithm| ExistingKeyFault::Key(KeyError::Private { algorithm });
     let two = format!("{P256_SEC1}{ED25519_PKCS8}");
     let parameters_alone = &P256_SEC1[..P256_SEC1.find("-----BEGIN EC PRIVATE").expect("a block")];
@@ -131,11 +138,21 @@ fn what_is_not_a_private_key_for_the_algorithm_is_refused_and_not_shown() {
         (ES256, "", ExistingKeyFault::Pem),
         (ES256, P256_JWK, ExistingKeyFault::Pem),
         (HS256, P256_SEC1, private(HS256)),
+        // What is expanded cannot be turned back into its seed, which is all that a ring keeps.
+        (ML_DSA_44, ML_DSA_EXPANDED, private(ML_DSA_44)),
+        (ML_DSA_65, ML_DSA_SEED, private(ML_DSA_65)),
+        (ML_DSA_44, ED25519_PKCS8, private(ML_DSA_44)),
+        (EdDSA, ML_DSA_SEED, private(EdDSA)),
     ] {
         let refused = ExistingKey::from_pem(algorithm, pem).expect_err("a fault");
         assert_eq!(refused, fault, "{algorithm}");
     }
     let public = P256_JWK.replace("\"d\"", "\"x-d\"");
+    let without_alg = ML_DSA_JWK.replace("\"alg\"", "\"x-alg\"");
+    let other_public = ML_DSA_JWK.replace("\"pub\": \"1", "\"pub\": \"2");
+    assert_ne!(other_public, ML_DSA_JWK);
+    let short_seed = ML_DSA_JWK.replace("\"priv\": \"AAEC", "\"priv\": \"");
+    assert_ne!(short_seed, ML_DSA_JWK);
     let off_curve = P256_JWK.replace("\"y\": \"", "\"y\": \"A");
     for (algorithm, jwk, fault) in [
         (ES256, public.as_str(), private(ES256)),
@@ -144,6 +161,11 @@ fn what_is_not_a_private_key_for_the_algorithm_is_refused_and_not_shown() {
         (PS256, RSA_JWK, ExistingKeyFault::OtherAlgorithm { algorithm: PS256 }),
         (ES384, P256_JWK, private(ES384)),
         (EdDSA, P256_JWK, private(EdDSA)),
+        // RFC 9964 §3: `alg` is required. §7.4: both parts go together.
+        (ML_DSA_44, &without_alg, private(ML_DSA_44)),
+        (ML_DSA_44, &other_public, private(ML_DSA_44)),
+        (ML_DSA_44, &short_seed, private(ML_DSA_44)),
+        (ML_DSA_65, ML_DSA_JWK, ExistingKeyFault::OtherAlgorithm { algorithm: ML_DSA_65 }),
         (RS256, "{}", ExistingKeyFault::Jwk),
         (RS256, "", ExistingKeyFault::Jwk),
     ] {

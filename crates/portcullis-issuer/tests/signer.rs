@@ -5,6 +5,10 @@ mod kms_signer;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::signature::{
+    KeyPair as _, ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaKeyPair,
+};
 use portcullis::{Algorithm, Secret};
 use portcullis_issuer::signer::{Signature, Signer, SignerError, SignerKey};
 use portcullis_issuer::store::{MemoryRing, RingStore as _};
@@ -319,5 +323,54 @@ async fn a_key_that_is_not_for_the_algorithm_is_refused_and_deleted() {
         };
         assert_eq!((told, kms.names().len()), (algorithm, 0));
         assert_eq!(store.load(ISSUER).await.expect("a store").ring, None);
+    }
+}
+
+/// A KMS that makes keys of ML-DSA and gives their public parts as RFC 9881 has them.
+#[derive(Clone, Default)]
+struct PostQuantum(Arc<Mutex<Vec<PqdsaKeyPair>>>);
+
+impl Signer for PostQuantum {
+    async fn create(&self, algorithm: Algorithm) -> Result<SignerKey, SignerError> {
+        let signing = match algorithm {
+            Algorithm::ML_DSA_44 => &ML_DSA_44_SIGNING,
+            Algorithm::ML_DSA_65 => &ML_DSA_65_SIGNING,
+            _ => &ML_DSA_87_SIGNING,
+        };
+        let pair = PqdsaKeyPair::generate(signing).expect("a key");
+        let der = pair.public_key().as_der().expect("SPKI");
+        let mut keys = self.0.lock().expect("no panic");
+        keys.push(pair);
+        let name = (keys.len() - 1).to_string();
+        Ok(SignerKey { name, public_key_der: der.as_ref().to_vec() })
+    }
+
+    async fn sign(&self, name: &str, _: Algorithm, input: &[u8]) -> Result<Signature, SignerError> {
+        let place: usize = name.parse().map_err(|_| SignerError::new("no such key"))?;
+        let pair = &self.0.lock().expect("no panic")[place];
+        let mut signature = vec![0; pair.algorithm().signature_len()];
+        pair.sign(input, &mut signature).expect("a signature");
+        Ok(Signature::Jose(signature))
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), SignerError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signer_signs_with_ml_dsa_and_its_rows_are_read_by_others() {
+    for algorithm in [Algorithm::ML_DSA_44, Algorithm::ML_DSA_65, Algorithm::ML_DSA_87] {
+        let (store, kms) = (MemoryRing::new(), PostQuantum::default());
+        let build = async || {
+            let issuer = builder(&store, algorithm).signer(kms.clone()).build().await;
+            issuer.expect("an issuer")
+        };
+        let (one, other) = (build().await, build().await);
+        let minted = one.mint(&alice()).await.expect("a token");
+        let policy = other.policy_builder().build().expect("a policy");
+        let token = policy.verify_token_now(&minted.token).expect("a good token");
+        assert_eq!(token.algorithm(), algorithm);
+        assert_eq!(one.key_set(), other.key_set());
     }
 }

@@ -64,6 +64,8 @@ pub fn issuer<'k>(
 
 /// Gives the algorithm of the same name.
 ///
+/// `jsonwebtoken` has neither ES512 nor ML-DSA: list those for an [`Issuer`] that is made without it.
+///
 /// # Errors
 ///
 /// Portcullis does not know it.

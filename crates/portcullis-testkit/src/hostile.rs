@@ -143,7 +143,8 @@ pub fn public_key_as_secret_family(token: &str, key: &SigningKey) -> Vec<Forgery
     else {
         panic!("{key:?} has no public half")
     };
-    let number = jwk.get("n").unwrap_or(&jwk["x"]).as_str().unwrap_or_default();
+    let number = ["n", "x", "pub"].into_iter().find_map(|name| jwk.get(name));
+    let number = number.and_then(Value::as_str).unwrap_or_default();
     let secrets: [(&str, Vec<u8>); 12] = [
         ("the PEM text", pem.clone().into()),
         ("the PEM text with CRLF", pem.replace('\n', "\r\n").into()),
@@ -152,8 +153,8 @@ pub fn public_key_as_secret_family(token: &str, key: &SigningKey) -> Vec<Forgery
         ("the PEM text after a line break", format!("\n{pem}").into()),
         ("the DER", der),
         ("the raw public key", raw.to_vec()),
-        ("the modulus or x", BASE64_URL_SAFE_NO_PAD.decode(number).unwrap_or_default()),
-        ("the modulus or x in base64url", number.into()),
+        ("the modulus, x or pub", BASE64_URL_SAFE_NO_PAD.decode(number).unwrap_or_default()),
+        ("the modulus, x or pub in base64url", number.into()),
         ("the JWK", jwk.to_string().into()),
         ("the thumbprint of the JWK", thumbprint(&jwk).into()),
         ("an empty secret", Vec::new()),
@@ -290,11 +291,15 @@ fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
     digits
 }
 
-/// RFC 7638 §3: the hash of the required members, in alphabetical order and without spaces.
+/// RFC 7638 §3 and RFC 9964 §6: the hash of the required members, in alphabetical order and without spaces.
 pub(crate) fn thumbprint(jwk: &Value) -> String {
-    let members: Vec<_> = ["crv", "e", "kty", "n", "x", "y"]
-        .into_iter()
-        .filter_map(|name| jwk.get(name).map(|value| format!("\"{name}\":{value}")))
+    let required: &[&str] = match jwk["kty"].as_str() {
+        Some("AKP") => &["alg", "kty", "pub"],
+        _ => &["crv", "e", "kty", "n", "x", "y"],
+    };
+    let members: Vec<_> = required
+        .iter()
+        .filter_map(|name| jwk.get(*name).map(|value| format!("\"{name}\":{value}")))
         .collect();
     let text = format!("{{{}}}", members.join(","));
     BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
@@ -422,7 +427,9 @@ mod tests {
 
     #[test]
     fn the_public_key_verifies_as_a_secret() {
-        for algorithm in [Algorithm::RS256, Algorithm::ES512, Algorithm::Ed25519] {
+        for algorithm in
+            [Algorithm::RS256, Algorithm::ES512, Algorithm::Ed25519, Algorithm::ML_DSA_65]
+        {
             let issuer = issuer();
             let key = issuer.key(algorithm);
             let token = issuer.token(algorithm).mint();

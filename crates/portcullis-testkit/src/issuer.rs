@@ -222,6 +222,9 @@ mod tests {
             "es512-1",
             "eddsa-1",
             "ed25519-1",
+            "ml-dsa-44-1",
+            "ml-dsa-65-1",
+            "ml-dsa-87-1",
         ];
         let issuer = TestIssuer::new(NAME);
         let jwks = issuer.jwks();

@@ -8,6 +8,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
     ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
+    ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaKeyPair, PqdsaSigningAlgorithm,
     RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
     RSA_PSS_SHA512, RsaKeyPair, RsaSignatureEncoding,
 };
@@ -63,6 +64,7 @@ enum Private {
     Rsa { pair: Box<RsaKeyPair>, encoding: &'static RsaSignatureEncoding },
     Ecdsa { pair: EcdsaKeyPair, curve: &'static str },
     Ed25519(Ed25519KeyPair),
+    MlDsa(Box<PqdsaKeyPair>),
 }
 
 impl SigningKey {
@@ -101,6 +103,9 @@ impl SigningKey {
                 Private::Ecdsa { pair: EcdsaKeyPair::from_pkcs8(signing, der).ok()?, curve }
             }
             Kind::Ed25519 => Private::Ed25519(Ed25519KeyPair::from_pkcs8(der).ok()?),
+            Kind::MlDsa(signing) => {
+                Private::MlDsa(Box::new(PqdsaKeyPair::from_pkcs8(signing, der).ok()?))
+            }
         };
         Some(Self { id: first_id(algorithm), algorithm, private: Arc::new(private) })
     }
@@ -121,7 +126,7 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// The public half as a JWK (RFC 7517, RFC 7518 §6, RFC 8037 §2) with `kid`, `alg` and `use`.
+    /// The public half as a JWK (RFC 7517, RFC 7518 §6, RFC 8037 §2, RFC 9964 §3) with `kid`, `alg` and `use`.
     ///
     /// `None` for a secret, which has no public half.
     pub fn public_jwk(&self) -> Option<Value> {
@@ -140,6 +145,9 @@ impl SigningKey {
             Private::Ed25519(pair) => {
                 let x = base64url(pair.public_key().as_ref());
                 json!({ "kty": "OKP", "crv": "Ed25519", "x": x })
+            }
+            Private::MlDsa(pair) => {
+                json!({ "kty": "AKP", "pub": base64url(pair.public_key().as_ref()) })
             }
         };
         jwk["kid"] = self.id.as_str().into();
@@ -162,6 +170,7 @@ impl SigningKey {
             Private::Rsa { pair, .. } => spki(pair.public_key()),
             Private::Ecdsa { pair, .. } => spki(pair.public_key()),
             Private::Ed25519(pair) => spki(pair.public_key()),
+            Private::MlDsa(pair) => spki(pair.public_key()),
         };
         Some(der)
     }
@@ -191,6 +200,7 @@ impl SigningKey {
             Private::Rsa { pair, .. } => pkcs8(&**pair),
             Private::Ecdsa { pair, .. } => pair.to_pkcs8v1().expect(WHY).as_ref().to_vec(),
             Private::Ed25519(pair) => pkcs8(pair),
+            Private::MlDsa(pair) => pair.to_pkcs8v1().expect(WHY).as_ref().to_vec(),
         };
         Some(der)
     }
@@ -224,17 +234,23 @@ impl SigningKey {
                 pair.sign(&random, signing_input).expect(WHY).as_ref().to_vec()
             }
             Private::Ed25519(pair) => pair.sign(signing_input).as_ref().to_vec(),
+            Private::MlDsa(pair) => {
+                let mut signature = vec![0; pair.algorithm().signature_len()];
+                pair.sign(signing_input, &mut signature).expect(WHY);
+                signature
+            }
         }
     }
 
     /// The public half as the crypto library spells it: the PKCS#1 structure, the uncompressed
-    /// point, or the 32 bytes.
+    /// point, the 32 bytes, or those of ML-DSA.
     pub(crate) fn public_raw(&self) -> Option<&[u8]> {
         match &*self.private {
             Private::Hmac { .. } => None,
             Private::Rsa { pair, .. } => Some(pair.public_key().as_ref()),
             Private::Ecdsa { pair, .. } => Some(pair.public_key().as_ref()),
             Private::Ed25519(pair) => Some(pair.public_key().as_ref()),
+            Private::MlDsa(pair) => Some(pair.public_key().as_ref()),
         }
     }
 }
@@ -264,6 +280,9 @@ impl Private {
                 Self::Ecdsa { pair: EcdsaKeyPair::generate(signing).expect(RANDOM), curve }
             }
             Some(Kind::Ed25519) => Self::Ed25519(Ed25519KeyPair::generate().expect(RANDOM)),
+            Some(Kind::MlDsa(signing)) => {
+                Self::MlDsa(Box::new(PqdsaKeyPair::generate(signing).expect(RANDOM)))
+            }
             // The enum is non-exhaustive, the two crates are released together, and a test of this
             // module signs with `Algorithm::ALL`.
             None => unreachable!("the test kit does not know {algorithm}"),
@@ -283,6 +302,9 @@ impl Private {
             Algorithm::ES384 => Kind::Ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
             Algorithm::ES512 => Kind::Ecdsa(&ECDSA_P521_SHA512_FIXED_SIGNING, "P-521"),
             Algorithm::EdDSA | Algorithm::Ed25519 => Kind::Ed25519,
+            Algorithm::ML_DSA_44 => Kind::MlDsa(&ML_DSA_44_SIGNING),
+            Algorithm::ML_DSA_65 => Kind::MlDsa(&ML_DSA_65_SIGNING),
+            Algorithm::ML_DSA_87 => Kind::MlDsa(&ML_DSA_87_SIGNING),
             _ => return None,
         })
     }
@@ -293,6 +315,7 @@ enum Kind {
     Rsa(&'static RsaSignatureEncoding),
     Ecdsa(&'static EcdsaSigningAlgorithm, &'static str),
     Ed25519,
+    MlDsa(&'static PqdsaSigningAlgorithm),
 }
 
 const RANDOM: &str = "aws-lc-rs makes a key unless the system is out of memory or randomness";
@@ -397,6 +420,7 @@ mod tests {
         let rsa = ["alg", "e", "kid", "kty", "n", "use"].as_slice();
         let ec = ["alg", "crv", "kid", "kty", "use", "x", "y"].as_slice();
         let okp = ["alg", "crv", "kid", "kty", "use", "x"].as_slice();
+        let akp = ["alg", "kid", "kty", "pub", "use"].as_slice();
         for (algorithm, members, kty, crv, (number, octets)) in [
             (Algorithm::RS256, rsa, "RSA", None, ("n", 256)),
             (Algorithm::PS512, rsa, "RSA", None, ("n", 256)),
@@ -405,6 +429,9 @@ mod tests {
             (Algorithm::ES512, ec, "EC", Some("P-521"), ("x", 66)),
             (Algorithm::EdDSA, okp, "OKP", Some("Ed25519"), ("x", 32)),
             (Algorithm::Ed25519, okp, "OKP", Some("Ed25519"), ("x", 32)),
+            (Algorithm::ML_DSA_44, akp, "AKP", None, ("pub", 1312)),
+            (Algorithm::ML_DSA_65, akp, "AKP", None, ("pub", 1952)),
+            (Algorithm::ML_DSA_87, akp, "AKP", None, ("pub", 2592)),
         ] {
             let key = SigningKey::generate(algorithm).with_id("k");
             let jwk = key.public_jwk().expect("a key pair has a public half");

@@ -20,7 +20,7 @@ pub(crate) fn verifies(key: &SigningKey, message: &[u8], signature: &[u8]) -> bo
         let key = RsaPublicKeyComponents { n: member(&jwk, "n"), e: member(&jwk, "e") };
         return key.verify(parameters, message, signature).is_ok();
     }
-    let mut point = member(&jwk, "x");
+    let mut point = member(&jwk, if jwk["kty"] == "AKP" { "pub" } else { "x" });
     if jwk["kty"] == "EC" {
         point.insert(0, 4);
         point.extend(member(&jwk, "y"));
@@ -91,6 +91,9 @@ fn verification(algorithm: Algorithm) -> &'static dyn VerificationAlgorithm {
         Algorithm::ES384 => &signature::ECDSA_P384_SHA384_FIXED,
         Algorithm::ES512 => &signature::ECDSA_P521_SHA512_FIXED,
         Algorithm::EdDSA | Algorithm::Ed25519 => &signature::ED25519,
+        Algorithm::ML_DSA_44 => &signature::ML_DSA_44,
+        Algorithm::ML_DSA_65 => &signature::ML_DSA_65,
+        Algorithm::ML_DSA_87 => &signature::ML_DSA_87,
         other => rsa_parameters(other).expect("all others are RSA"),
     }
 }

@@ -23,6 +23,7 @@ page!(keys, "../docs/guide/keys.md");
 page!(requirements, "../docs/guide/requirements.md");
 page!(sender_constrained, "../docs/guide/sender_constrained.md");
 page!(mutual_tls, "../docs/guide/mutual_tls.md");
+page!(post_quantum, "../docs/guide/post_quantum.md");
 page!(errors, "../docs/guide/errors.md");
 page!(testing, "../docs/guide/testing.md");
 page!(issuing, "../docs/guide/issuing.md");

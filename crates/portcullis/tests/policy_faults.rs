@@ -389,6 +389,17 @@ fn table_of_any_keys() -> Vec<(PolicyFault, PolicyBuilder)> {
             PolicyFault::CookiePrefix { name: "__host-token".into() },
             sources(vec![TokenSource::cookie("__host-token")]),
         ),
+        (
+            PolicyFault::CookieTooSmall {
+                name: "__Host-token".into(),
+                listed: [Algorithm::ML_DSA_65, Algorithm::ML_DSA_87].into_iter().collect(),
+            },
+            of(Issuer::new(ISSUER)
+                .algorithms([Algorithm::ML_DSA_87, Algorithm::ML_DSA_65])
+                .keys(keys(Algorithm::ML_DSA_65).and(&keys(Algorithm::ML_DSA_87)))
+                .audience("https://api.example"))
+            .sources([TokenSource::bearer(), TokenSource::cookie("__Host-token")]),
+        ),
         (PolicyFault::Name { name: String::new() }, builder().name("")),
         (PolicyFault::Name { name: "x".repeat(65) }, builder().name("x".repeat(65))),
         (PolicyFault::Name { name: "a\n".into() }, builder().name("a\n")),
@@ -633,6 +644,25 @@ fn what_is_at_the_limit_is_accepted() {
         ("a cache of 1 MiB", builder().token_cache(1 << 20)),
         ("a cache of 1 GiB", builder().token_cache(1 << 30)),
         ("any cookie", builder().sources([any_cookie("token")])),
+        (
+            "a cookie for tokens of ML-DSA-44",
+            of(Issuer::new(ISSUER)
+                .algorithms([Algorithm::ML_DSA_44])
+                .keys(keys(Algorithm::ML_DSA_44))
+                .audience("https://api.example"))
+            .sources([TokenSource::cookie("__Host-token")]),
+        ),
+        (
+            "a cookie where some tokens are small",
+            builder()
+                .issuer(
+                    Issuer::new("https://other.example")
+                        .algorithms([Algorithm::ML_DSA_65])
+                        .keys(keys(Algorithm::ML_DSA_65))
+                        .audience("https://api.example"),
+                )
+                .sources([TokenSource::cookie("__Host-token")]),
+        ),
         (
             "a WebSocket's offer",
             builder().sources([TokenSource::websocket_protocol("base64url.bearer.example")]),

@@ -1,6 +1,6 @@
 //! The API, in JSON.
 use portcullis::RequestView;
-use portcullis::request::ClientCertificate;
+use portcullis::request::{ClientCertificate, PeerAddress};
 use portcullis_issuer::routes::{BrowserLogin, SessionCookies};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -199,7 +199,7 @@ impl<R: RequestView> RequestView for ApiRequest<'_, R> {
         said.into_iter().chain(self.request.header(name))
     }
 
-    fn peer(&self) -> Option<std::net::SocketAddr> {
+    fn peer(&self) -> Option<PeerAddress> {
         self.request.peer()
     }
 

@@ -40,14 +40,15 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<8} {:<10} {:<58} what it gets", "client", "server", "presents")?;
+        writeln!(f, "{:<8} {:<10} {:<56} what it gets", "client", "server", "has")?;
         for Row { client, about, server, found, is_good } in &self.0 {
             let found = match found {
-                Expected::Answer(text) => text,
-                Expected::NoConnection => "no connection",
+                Expected::Answer(text) => text.clone(),
+                Expected::Refused(status) => format!("refused: {status}"),
+                Expected::NoConnection => "no connection".to_owned(),
             };
             let note = if *is_good { "" } else { "  <- NOT AS EXPECTED" };
-            writeln!(f, "{client:<8} {server:<10} {about:<58} {found}{note}")?;
+            writeln!(f, "{client:<8} {server:<10} {about:<56} {found}{note}")?;
         }
         f.write_str(if self.is_good() { "All as expected." } else { "Not all is as expected." })
     }
@@ -62,8 +63,9 @@ pub(crate) async fn run(
     for case in cases {
         let config = config(own, case.presents.as_ref())?;
         for (server, address) in servers.all() {
-            let found = match ask(config.clone(), address).await {
-                Ok(answer) => Expected::Answer(answer),
+            let found = match ask(config.clone(), address, &case.token).await {
+                Ok((200, answer)) => Expected::Answer(answer),
+                Ok((status, _)) => Expected::Refused(status),
                 // Under TLS 1.3, a client learns only by its first request that its certificate was refused.
                 Err(_) => Expected::NoConnection,
             };
@@ -104,16 +106,22 @@ impl ResolvesClientCert for Always {
 }
 
 /// What a server answers over a new connection.
-async fn ask(config: Arc<ClientConfig>, address: SocketAddr) -> io::Result<String> {
+async fn ask(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    token: &str,
+) -> io::Result<(u16, String)> {
     let name = "localhost".try_into().map_err(io::Error::other)?;
     let stream = TcpStream::connect(address).await?;
     let stream = TlsConnector::from(config).connect(name, stream).await?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(connection);
-    let request = Request::get("/").header("host", "localhost");
+    let request = Request::get("/orders").header("host", "localhost");
+    let request = request.header("authorization", format!("Bearer {token}"));
     let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
     let response = sender.send_request(request).await.map_err(io::Error::other)?;
+    let status = response.status().as_u16();
     let body = response.into_body().collect().await.map_err(io::Error::other)?;
-    Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+    Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
 }

@@ -1,10 +1,10 @@
 //! Who wants to get in, with certificates that are made when it starts.
 use std::error::Error;
 
+use portcullis::Algorithm;
+use portcullis_testkit::TestIssuer;
 use rcgen::CertifiedKey;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-
-use crate::x5t;
 
 /// A certificate that its own key signed, and that key.
 pub(crate) struct Identity(CertifiedKey<rcgen::KeyPair>);
@@ -51,46 +51,61 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) presents: Option<Presents>,
+    pub(crate) token: String,
     pub(crate) expected: Expected,
 }
 
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Expected {
-    /// The server's answer.
+    /// A good answer.
     Answer(String),
+    /// A refusal, with this status.
+    Refused(u16),
     /// The handshake fails, and no request gets through.
     NoConnection,
 }
 
 /// Every kind of client.
-pub(crate) fn cases() -> Result<Vec<Case>, Box<dyn Error>> {
+pub(crate) fn cases(issuer: &TestIssuer) -> Result<Vec<Case>, Box<dyn Error>> {
     let (alice, bob) = (Identity::new()?, Identity::new()?);
-    let hello =
-        |identity: &Identity| Expected::Answer(format!("hello {}", x5t(&identity.certificate())));
+    let token = || issuer.token(Algorithm::ES256);
+    let alices = token().bound_to_certificate(alice.certificate()).mint();
+    let orders = || Expected::Answer("orders of alice".to_owned());
     Ok(vec![
         Case {
             name: "alice",
-            about: "a certificate of her own, and its key",
+            about: "her certificate, and a token that is bound to it",
             presents: Some(Presents::new(&alice, &alice)),
-            expected: hello(&alice),
+            token: alices.clone(),
+            expected: orders(),
         },
         Case {
             name: "bob",
-            about: "another certificate, and its key",
+            about: "a certificate of his own, and alice's token",
             presents: Some(Presents::new(&bob, &bob)),
-            expected: hello(&bob),
+            token: alices.clone(),
+            expected: Expected::Refused(401),
         },
         Case {
             name: "thief",
-            about: "alice's certificate, which is no secret, and another key",
+            about: "alice's certificate, another key, and alice's token",
             presents: Some(Presents::new(&alice, &bob)),
+            token: alices.clone(),
             expected: Expected::NoConnection,
         },
         Case {
             name: "nobody",
-            about: "no certificate",
+            about: "no certificate, and alice's token",
             presents: None,
-            expected: Expected::Answer("hello, whoever you are".to_owned()),
+            token: alices,
+            expected: Expected::Refused(401),
+        },
+        Case {
+            name: "unbound",
+            about: "alice's certificate, and a token that is bound to none",
+            presents: Some(Presents::new(&alice, &alice)),
+            token: token().mint(),
+            expected: Expected::Refused(401),
         },
     ])
 }

@@ -1,12 +1,12 @@
-//! Servers of axum and actix-web that know which certificate a client presented, and who gets in there.
+//! Servers of axum and actix-web whose tokens only the holder of a certificate can use (RFC 8705), and who gets in there.
 //!
 //! ```console
 //! cargo run -p example-mutual-tls              # starts both, prints curl lines to paste
 //! cargo run -p example-mutual-tls -- --check   # starts both, sends every kind of client itself, prints who gets in
 //! ```
 //!
-//! Read `tls` below first, then `axum_server.rs` and `actix_server.rs`: that is all that an application needs. The rest
-//! plays the clients. Certificates are made when it starts.
+//! Read `tls` and `policy` below first, then `axum_server.rs` and `actix_server.rs`: that is all that an application needs. The rest
+//! plays an issuer and the clients. Certificates are made when it starts.
 mod actix_server;
 mod axum_server;
 mod check;
@@ -20,12 +20,13 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Parser;
-use portcullis::request::ClientCertificate;
+use portcullis::mtls::Mtls;
 use portcullis::tls::AnyClientCertificate;
+use portcullis::{Algorithm, Issuer, KeySet, Policy};
+use portcullis_testkit::TestIssuer;
 use rustls::ServerConfig;
+use serde::Deserialize;
 
 use self::clients::{Expected, Identity};
 
@@ -37,17 +38,23 @@ fn tls(own: &Identity) -> Result<Arc<ServerConfig>, rustls::Error> {
     Ok(Arc::new(builder.with_single_cert(vec![own.certificate()], own.key())?))
 }
 
-/// What both servers answer: the hash that a token would name (`x5t#S256`, RFC 8705 §3.1).
-fn welcome(certificate: Option<&ClientCertificate>) -> String {
-    match certificate.map(ClientCertificate::der) {
-        Some(Some(der)) => format!("hello {}", x5t(der)),
-        Some(None) => "hello, whoever you are".to_owned(),
-        None => "this server cannot tell".to_owned(),
-    }
+/// Every token has to be bound to a certificate, and comes from who presented it.
+fn policy(jwks: &str) -> Result<Policy, Box<dyn Error>> {
+    let issuer = Issuer::new("https://id.example")
+        .algorithms([Algorithm::ES256])
+        .keys(KeySet::from_jwks(jwks)?)
+        .audience("https://orders.example");
+    Ok(Policy::builder().issuer(issuer).mtls(Mtls::from_tls().required()).build()?)
 }
 
-fn x5t(der: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der))
+/// For the demonstration only. Yours is a real issuer, which binds tokens to the certificate that it saw itself.
+fn issuer() -> TestIssuer {
+    TestIssuer::new("https://id.example").audience("https://orders.example")
+}
+
+#[derive(Deserialize)]
+struct User {
+    sub: String,
 }
 
 /// Servers of axum and actix-web, whose clients present certificates.
@@ -71,11 +78,15 @@ struct Servers {
 }
 
 impl Servers {
-    async fn start(config: &Arc<ServerConfig>, port: u16) -> Result<Self, Box<dyn Error>> {
+    async fn start(
+        config: &Arc<ServerConfig>,
+        policy: &Policy,
+        port: u16,
+    ) -> Result<Self, Box<dyn Error>> {
         let next =
             if port == 0 { 0 } else { port.checked_add(1).ok_or("65535 has no next port")? };
-        let axum = axum_server::start(config.clone(), port).await?;
-        Ok(Self { axum, actix: actix_server::start(config.clone(), next)? })
+        let axum = axum_server::start(config.clone(), policy.clone(), port).await?;
+        Ok(Self { axum, actix: actix_server::start(config.clone(), policy.clone(), next)? })
     }
 
     fn all(self) -> [(&'static str, SocketAddr); 2] {
@@ -86,10 +97,16 @@ impl Servers {
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let Options { check, port } = Options::parse();
-    let own = Identity::new()?;
-    let servers = Servers::start(&tls(&own)?, port.unwrap_or(if check { 0 } else { 3443 })).await?;
+    if !check {
+        // Says why a request was refused.
+        tracing_subscriber::fmt::init();
+    }
+    let (own, issuer) = (Identity::new()?, issuer());
+    let policy = policy(&issuer.jwks_of(&[Algorithm::ES256]))?;
+    let port = port.unwrap_or(if check { 0 } else { 3443 });
+    let servers = Servers::start(&tls(&own)?, &policy, port).await?;
 
-    let cases = clients::cases()?;
+    let cases = clients::cases(&issuer)?;
     if check {
         let report = check::run(servers, &own, &cases).await?;
         println!("{report}");
@@ -114,12 +131,15 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         for (_, address) in servers.all() {
             let port = address.port();
-            println!("curl -i --cacert {path}/server.pem{own} https://localhost:{port}/");
+            let token = &case.token;
+            println!(
+                "curl -i --cacert {path}/server.pem{own} -H 'Authorization: Bearer {token}' https://localhost:{port}/orders"
+            );
         }
     }
     println!();
     for (name, address) in servers.all() {
-        println!("{name:<9} listens at https://localhost:{}/", address.port());
+        println!("{name:<9} listens at https://localhost:{}/orders", address.port());
     }
     println!("Paste the lines above into another terminal. Ctrl-C ends both.");
     tokio::signal::ctrl_c().await?;

@@ -140,15 +140,14 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
-    use portcullis::Algorithm;
     use portcullis_testkit::TestIssuer;
 
     use super::*;
-    use crate::{AUDIENCE, ISSUER, policy, tokens};
+    use crate::{ALGORITHMS, AUDIENCE, ISSUER, policy, tokens};
 
     async fn start() -> (TestIssuer, Servers) {
         let issuer = TestIssuer::new(ISSUER).audience(AUDIENCE);
-        let policy = policy(&issuer.jwks_of(&[Algorithm::ES256])).expect("a policy");
+        let policy = policy(&issuer.jwks_of(&ALGORITHMS)).expect("a policy");
         (issuer, Servers::start(policy, 0).await.expect("two servers"))
     }
 
@@ -175,7 +174,7 @@ mod tests {
         // Another policy: it trusts other keys.
         servers.actix = {
             let stranger = TestIssuer::new("https://stranger.example");
-            let policy = policy(&stranger.jwks_of(&[Algorithm::ES256])).expect("a policy");
+            let policy = policy(&stranger.jwks_of(&ALGORITHMS)).expect("a policy");
             Servers::start(policy, 0).await.expect("two servers").actix
         };
         let report = run(servers, &tokens::cases(&issuer)).await.expect("answers");

@@ -25,10 +25,13 @@ use serde::Deserialize;
 const ISSUER: &str = "https://id.example";
 const AUDIENCE: &str = "https://orders.example";
 
+/// One that every client knows, and one whose signatures a quantum computer does not forge.
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::ES256, Algorithm::ML_DSA_65];
+
 /// Whose tokens are accepted, signed how, for whom, and for how long.
 fn policy(jwks: &str) -> Result<Policy, Box<dyn Error>> {
     let issuer = Issuer::new(ISSUER)
-        .algorithms([Algorithm::ES256])
+        .algorithms(ALGORITHMS)
         .keys(KeySet::from_jwks(jwks)?)
         .audience(AUDIENCE);
     Ok(Policy::builder().issuer(issuer).max_lifetime(Duration::from_secs(15 * 60)).build()?)
@@ -84,7 +87,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     // The issuer is a stand-in from the test kit, for a demonstration only: its keys are made now.
     let issuer = TestIssuer::new(ISSUER).audience(AUDIENCE);
-    let policy = policy(&issuer.jwks_of(&[Algorithm::ES256]))?;
+    let policy = policy(&issuer.jwks_of(&ALGORITHMS))?;
     let servers = Servers::start(policy, port.unwrap_or(if check { 0 } else { 3001 })).await?;
 
     let cases = tokens::cases(&issuer);

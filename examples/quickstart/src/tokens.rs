@@ -36,6 +36,12 @@ pub(crate) fn cases(issuer: &TestIssuer) -> Vec<Case> {
             token: Some(good),
         },
         Case {
+            name: "post-quantum",
+            about: "bob's, signed by ML-DSA-65",
+            token: Some(issuer.token(Algorithm::ML_DSA_65).subject("bob").mint()),
+            expected: Expected { status: 200, code: None, detail: "orders of bob" },
+        },
+        Case {
             name: "expired",
             about: "was good an hour ago",
             token: Some(token().expired().mint()),

@@ -127,13 +127,15 @@ fn a_key_without_alg_serves_no_algorithm_but_those_of_its_type_and_of_the_policy
         let signers = [rsa, ES256, ES384, ES512, EdDSA, HS512];
         let keys: Vec<_> = signers[..5].iter().map(|one| bare(issuer().key(*one))).collect();
         let keys = Keys::from(jwks(&keys)).and(secret());
+        // A key of ML-DSA is none without `alg`: see `post_quantum.rs`.
+        let is_listed = |it: &Algorithm| !it.name().starts_with("ML-DSA");
         let everything = Issuer::new(issuer().name())
-            .algorithms(Algorithm::ALL.iter().copied())
+            .algorithms(Algorithm::ALL.iter().copied().filter(is_listed))
             .keys(keys)
             .audience(TestIssuer::AUDIENCE);
         let door = Door::new(policy_for([everything]));
         for signer in signers {
-            for &named in Algorithm::ALL {
+            for named in Algorithm::ALL.iter().copied().filter(is_listed) {
                 let token = token(signer).header("alg", named.name()).without_header("kid").mint();
                 let same_key = signer == EdDSA && named == Ed25519;
                 if named == signer || same_key {
@@ -526,14 +528,15 @@ fn an_rsa_signature_of_another_length_or_value_is_refused() {
             ("the first byte cut off", signature[1..].to_vec()),
             ("512 bytes", vec![1; 512]),
             ("1024 bytes", vec![1; 1024]),
+            ("4627 bytes", vec![1; 4627]),
         ] {
             let forged = hostile::with_signature(&good, &form);
             door.refuses(&format!("{algorithm} {what}"), forged, SignatureError::new());
         }
         // Longer than that of any key.
-        let long = hostile::with_signature(&good, &[1; 1027]);
-        let error = TokenError::PartTooLong { part: Part::Signature, length: 1027, limit: 1024 };
-        door.refuses("1027 bytes", long, error);
+        let long = hostile::with_signature(&good, &[1; 4630]);
+        let error = TokenError::PartTooLong { part: Part::Signature, length: 4630, limit: 4627 };
+        door.refuses("4630 bytes", long, error);
     }
 }
 

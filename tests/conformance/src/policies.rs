@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use portcullis::error::{ClaimsError, RevocationUnavailable};
 use portcullis::keys::{KeyFuture, KeyQuery, KeysUnavailable};
+use portcullis::mtls::{CertificateHeader, Mtls};
 use portcullis::policy::BadCookie;
 use portcullis::revocation::store::{PublishFuture, RevocationEntry, RevocationStore};
 use portcullis::revocation::{RevocationSource, RevocationStatus};
@@ -109,6 +110,14 @@ pub enum Variant {
     StaleRevocationList,
     /// The presets of four identity providers, and their keys in memory.
     Providers,
+    /// Tokens may be bound to a certificate, which the server's TLS tells of.
+    Certificates,
+    /// They have to be.
+    RequiredCertificates,
+    /// A proxy on this machine tells of it in a header.
+    ProxiedCertificates,
+    /// A proxy on another machine does.
+    DistantProxy,
 }
 
 impl Variant {
@@ -118,6 +127,16 @@ impl Variant {
         let cookie = || [TokenSource::bearer(), TokenSource::cookie(COOKIE)];
         let builder = match self {
             Self::Plain => builder.issuer(every_algorithm()),
+            Self::Certificates => builder.issuer(one_algorithm()).mtls(Mtls::from_tls()),
+            Self::RequiredCertificates => {
+                builder.issuer(one_algorithm()).mtls(Mtls::from_tls().required())
+            }
+            Self::ProxiedCertificates => {
+                builder.issuer(one_algorithm()).mtls(proxied(["127.0.0.0/8", "::1"]))
+            }
+            Self::DistantProxy => {
+                builder.issuer(one_algorithm()).mtls(proxied(["192.0.2.0/24", "2001:db8::/32"]))
+            }
             Self::OneAlgorithm => builder.issuer(one_algorithm()),
             Self::TwoIssuers => {
                 let other = TestIssuer::new(OTHER_ISSUER);
@@ -224,6 +243,10 @@ impl Variant {
         };
         builder.build().unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }
+}
+
+fn proxied(proxies: [&str; 2]) -> Mtls {
+    Mtls::from_header(CertificateHeader::client_cert()).trusted_proxies(proxies)
 }
 
 fn key_set(issuer: &TestIssuer, algorithm: Algorithm) -> KeySet {

@@ -78,6 +78,7 @@ pub fn rows() -> Vec<Row> {
         providers(),
         grpc(),
         views(),
+        certificates(),
         sizes(),
     ]
     .concat()
@@ -897,6 +898,30 @@ fn unverifiable() -> Vec<Row> {
         plain(
             "a key is used with its own algorithm only",
             issuer().token(Algorithm::PS256).key_id("rs256-1").mint(),
+        ),
+        plain(
+            "a key of ML-DSA is used with its own parameter set only",
+            issuer().token(Algorithm::ML_DSA_44).header("alg", "ML-DSA-65").mint(),
+        ),
+        plain(
+            "a key of ML-DSA is not used with a parameter set that its token claims for it",
+            issuer().token(Algorithm::ML_DSA_87).key_id("ml-dsa-65-1").mint(),
+        ),
+        plain(
+            "one bit of a signature of ML-DSA spoils it",
+            hostile::flip_signature_bit(&issuer().token(Algorithm::ML_DSA_65).mint()),
+        ),
+        plain(
+            "a public key of ML-DSA is no secret",
+            hostile::public_key_as_secret(
+                &issuer().token(Algorithm::ML_DSA_65).mint(),
+                issuer().key(Algorithm::ML_DSA_65),
+            ),
+        ),
+        of(
+            Variant::OneAlgorithm,
+            "ML-DSA is not verified where the policy does not list it",
+            issuer().token(Algorithm::ML_DSA_65).mint(),
         ),
         plain(
             "a public key is no secret",
@@ -2221,6 +2246,109 @@ fn views() -> Vec<Row> {
         text("/merged/a from Some(127.0.0.1) with a certificate"),
     ));
     rows
+}
+
+/// RFC 8705 §3. Every door tells of [`CERTIFICATE`] for each connection.
+fn certificates() -> Vec<Row> {
+    const CERTIFICATE: &[u8] = b"a certificate";
+    const OTHER: &[u8] = b"another";
+    let own = || token().bound_to_certificate(CERTIFICATE).mint();
+    let others = || token().bound_to_certificate(OTHER).mint();
+    let read = |token: String| get("/optional").bearer(token);
+    let passes = || text("alice");
+    let refused = || {
+        token_invalid(
+            "The access token does not go with the client's certificate, as this resource asks for",
+        )
+    };
+    let tls = |name: &str, request: Request, answer: Answer| {
+        row(Variant::Certificates, name, request, answer)
+    };
+    let required = |name: &str, request: Request, answer: Answer| {
+        row(Variant::RequiredCertificates, name, request, answer)
+    };
+    let proxied = |name: &str, request: Request, answer: Answer| {
+        row(Variant::ProxiedCertificates, name, request, answer)
+    };
+    // In base64, as a structured field.
+    let (said, said_other) = (":YSBjZXJ0aWZpY2F0ZQ==:", ":YW5vdGhlcg==:");
+    vec![
+        tls("a token that is bound to the connection's certificate passes", read(own()), passes()),
+        tls("one that is bound to another does not", whoami(others()), refused()),
+        tls("one that is bound to nothing passes", read(good()), passes()),
+        tls(
+            "a header does not count where the server's own TLS does",
+            whoami(others()).header("client-cert", said_other),
+            refused(),
+        ),
+        required("a bound token passes where it has to be bound", read(own()), passes()),
+        required("one that is bound to nothing does not", whoami(good()), refused()),
+        proxied(
+            "a token that is bound to the certificate in a proxy's header passes",
+            read(own()).header("client-cert", said),
+            passes(),
+        ),
+        proxied(
+            "one that is bound to another than that in the header does not",
+            whoami(others()).header("client-cert", said),
+            refused(),
+        ),
+        proxied(
+            "the connection's own certificate does not count where a header does",
+            whoami(own()),
+            refused(),
+        ),
+        proxied(
+            "two headers are refused, though one is right",
+            whoami(own()).header("client-cert", said).header("client-cert", said_other),
+            refused(),
+        ),
+        proxied(
+            "a header in another form is refused",
+            whoami(own()).header("client-cert", "YSBjZXJ0aWZpY2F0ZQ=="),
+            refused(),
+        ),
+        proxied(
+            "a header of the same name with an underscore is another",
+            whoami(own()).header("client_cert", said),
+            refused(),
+        ),
+        proxied(
+            "a header that says nothing right harms no other token",
+            read(good()).header("client-cert", "nonsense"),
+            passes(),
+        ),
+        row(
+            Variant::DistantProxy,
+            "a header of a peer that is not listed is refused, whatever other headers say of it",
+            whoami(own())
+                .header("client-cert", said)
+                .header("x-forwarded-for", "192.0.2.1")
+                .header("forwarded", "for=192.0.2.1"),
+            refused(),
+        ),
+        row(
+            Variant::Plain,
+            "a bound token is refused where nobody looks at certificates",
+            whoami(own()),
+            is_unverifiable(),
+        ),
+        tls(
+            "x5t of another hash is a binding that nobody checks",
+            whoami(token().claim("cnf", json!({ "x5t": "AAAA" })).mint()),
+            is_unverifiable(),
+        ),
+        tls(
+            "a binding to a key as well is not checked where no proofs are taken",
+            whoami(
+                token()
+                    .bound_to(&SigningKey::generate(Algorithm::ES256))
+                    .bound_to_certificate(CERTIFICATE)
+                    .mint(),
+            ),
+            is_unverifiable(),
+        ),
+    ]
 }
 
 fn sizes() -> Vec<Row> {

@@ -88,6 +88,15 @@ pub(crate) fn is_ed25519(one: Algorithm, other: Algorithm) -> bool {
     [one, other].iter().all(|it| matches!(it, Algorithm::EdDSA | Algorithm::Ed25519))
 }
 
+/// Whether a key in a proof has this member. Those of ML-DSA say their `alg` (RFC 9964 §3).
+pub fn is_of_proofs(key: &SigningKey, member: &str) -> bool {
+    match member {
+        "kid" | "use" => false,
+        "alg" => key.algorithm().name().starts_with("ML-DSA"),
+        _ => true,
+    }
+}
+
 /// A token with all that a policy asks for.
 pub fn mint(algorithm: Algorithm) -> String {
     let header = json!({ "alg": algorithm.name(), "kid": key(algorithm).id(), "typ": "at+jwt" });
@@ -115,8 +124,8 @@ pub fn policy() -> PolicyBuilder {
 /// and may name another.
 fn read(algorithm: Algorithm) -> SigningKey {
     use Algorithm::{
-        ES256, ES384, ES512, Ed25519, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256,
-        RS384, RS512,
+        ES256, ES384, ES512, Ed25519, EdDSA, HS256, HS384, HS512, ML_DSA_44, ML_DSA_65, ML_DSA_87,
+        PS256, PS384, PS512, RS256, RS384, RS512,
     };
     let pem = match algorithm {
         HS256 => return SigningKey::from_secret(HS256, hex(include_str!("../keys/hs256.hex"))),
@@ -127,6 +136,9 @@ fn read(algorithm: Algorithm) -> SigningKey {
         ES384 => include_str!("../keys/p384.pem"),
         ES512 => include_str!("../keys/p521.pem"),
         EdDSA | Ed25519 => include_str!("../keys/ed25519.pem"),
+        ML_DSA_44 => include_str!("../keys/ml-dsa-44.pem"),
+        ML_DSA_65 => include_str!("../keys/ml-dsa-65.pem"),
+        ML_DSA_87 => include_str!("../keys/ml-dsa-87.pem"),
         other => panic!("no key was made for {other}"),
     };
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();

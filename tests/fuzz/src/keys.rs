@@ -17,7 +17,7 @@ use crate::Outcome;
 use crate::issuer::{AUDIENCE, ISSUER, NOW};
 
 /// Members of a JWK that are private, or symmetric (RFC 7518 §6).
-pub(crate) const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub(crate) const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 type Reader = fn(&[u8]) -> Result<KeySet, KeyFault>;
 

@@ -117,9 +117,7 @@ impl Client {
         let own = key(algorithm);
         let secret = || BASE64_URL_SAFE_NO_PAD.encode(own.secret().unwrap_or_default());
         let mut jwk = own.public_jwk().unwrap_or_else(|| json!({ "kty": "oct", "k": secret() }));
-        for member in ["kid", "alg", "use"] {
-            jwk.as_object_mut().expect("an object").remove(member);
-        }
+        jwk.as_object_mut().expect("an object").retain(|name, _| issuer::is_of_proofs(own, name));
         let thumbprint = own.thumbprint();
         let header = json!({ "alg": "EdDSA", "kid": key(Algorithm::EdDSA).id(), "typ": "at+jwt" });
         let payload = json!({
@@ -275,7 +273,7 @@ fn check_header(header: &[u8], algorithm: Algorithm, proof: &GoodProof) {
     assert_eq!(proof.thumbprint(), thumbprint(jwk), "{header}");
 }
 
-/// RFC 7638 §3.
+/// RFC 7638 §3, RFC 9964 §6.
 fn thumbprint(jwk: &Map<String, Value>) -> String {
     let text = |name: &str| jwk[name].as_str().expect("text").to_owned();
     // Numbers are as short as they can be.
@@ -288,6 +286,7 @@ fn thumbprint(jwk: &Map<String, Value>) -> String {
         "RSA" => json!({ "e": number("e"), "kty": "RSA", "n": number("n") }),
         "EC" => json!({ "crv": text("crv"), "kty": "EC", "x": text("x"), "y": text("y") }),
         "OKP" => json!({ "crv": text("crv"), "kty": "OKP", "x": text("x") }),
+        "AKP" => json!({ "alg": text("alg"), "kty": "AKP", "pub": text("pub") }),
         other => panic!("a proof holds by a key of the type {other}"),
     };
     let hash =

@@ -15,6 +15,8 @@ pub enum Mint {
     Jose,
     /// `PyJWT` of Python. Its keys say `key_ops` or nothing, its tokens `JWT`.
     PyJwt,
+    /// `jwcrypto` of Python, for ML-DSA. Its keys say `alg`, its tokens no type.
+    JwCrypto,
 }
 
 /// A key set, and a token by each of its keys.
@@ -48,7 +50,7 @@ impl Mint {
     pub async fn or_leave_out(self, issuer: &str, audience: &str) -> Option<Minted> {
         let tool = match self {
             Self::Jose => Tool::Node,
-            Self::PyJwt => Tool::Python,
+            Self::PyJwt | Self::JwCrypto => Tool::Python,
         };
         if tool.or_leave_out() { Some(self.mint(issuer, audience).await) } else { None }
     }
@@ -68,6 +70,11 @@ impl Mint {
             Self::PyJwt => {
                 let mut command = Command::new(path(".venv/bin/python"));
                 command.arg(path("python/mint.py"));
+                command
+            }
+            Self::JwCrypto => {
+                let mut command = Command::new(path(".venv/bin/python"));
+                command.arg(path("python/mint_post_quantum.py"));
                 command
             }
         };

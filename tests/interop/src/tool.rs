@@ -18,7 +18,7 @@ const IS_NEW_ENOUGH: &str = "URL.parse('a:'); crypto.subtle";
 pub enum Tool {
     /// Node.js, with oidc-provider, jose and clients of OAuth.
     Node,
-    /// Python, with `PyJWT` and `requests-oauth2client`.
+    /// Python, with `PyJWT`, `jwcrypto` and `requests-oauth2client`.
     Python,
 }
 
@@ -44,12 +44,14 @@ impl Tool {
             }
             Self::Python => {
                 let mut python = Command::new(path(".venv/bin/python"));
-                let works =
-                    runs(python.args(["-c", "import cryptography, jwt, requests_oauth2client"]));
+                let works = runs(
+                    python
+                        .args(["-c", "import cryptography, jwcrypto, jwt, requests_oauth2client"]),
+                );
                 if works {
                     Ok(())
                 } else {
-                    Err(Missing("Python with PyJWT and requests-oauth2client"))
+                    Err(Missing("Python with PyJWT, jwcrypto and requests-oauth2client"))
                 }
             }
         }

@@ -62,6 +62,18 @@ impl Verifier {
         is_there.then(|| Self::start(command, issuer, audience, jwks_uri, keep))
     }
 
+    /// `jwcrypto` of Python, for ML-DSA; the rest as [`jose_or_leave_out`](Self::jose_or_leave_out). It keeps no set.
+    ///
+    /// # Panics
+    ///
+    /// Its tools are missing where they are required, or it does not start.
+    pub fn jwcrypto_or_leave_out(issuer: &str, audience: &str, jwks_uri: &str) -> Option<Self> {
+        let mut command = Command::new(path(".venv/bin/python"));
+        command.arg(path("python/verify_post_quantum.py"));
+        let is_there = Tool::Python.or_leave_out();
+        is_there.then(|| Self::start(command, issuer, audience, jwks_uri, Duration::ZERO))
+    }
+
     fn start(
         mut command: Command,
         issuer: &str,

@@ -56,6 +56,13 @@ async fn pyjwt_signs_what_verifies() {
 }
 
 #[tokio::test]
+async fn jwcrypto_signs_with_ml_dsa_what_verifies() {
+    let Some(minted) = Mint::JwCrypto.or_leave_out(ISSUER, AUDIENCE).await else { return };
+    let expected = [Algorithm::ML_DSA_44, Algorithm::ML_DSA_65, Algorithm::ML_DSA_87];
+    assert_eq!(verified(&minted).await, expected);
+}
+
+#[tokio::test]
 async fn a_key_set_of_one_library_verifies_no_token_of_the_other() {
     let Some(jose) = Mint::Jose.or_leave_out(ISSUER, AUDIENCE).await else { return };
     let Some(python) = Mint::PyJwt.or_leave_out(ISSUER, AUDIENCE).await else { return };

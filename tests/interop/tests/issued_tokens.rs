@@ -15,7 +15,7 @@ const AUDIENCE: &str = "https://orders.example";
 const ROOT: &str = "FbLYqGzO3sVdHcW0pTn8mXuJkR5eAi2w-old";
 const KEPT: Duration = Duration::from_secs(60);
 
-/// All with a public key that an issuer signs with.
+/// All with a public key that an issuer signs with, but for ML-DSA, which hardly any library knows.
 const ALGORITHMS: [Algorithm; 6] = [
     Algorithm::ES256,
     Algorithm::ES384,
@@ -93,6 +93,20 @@ async fn pyjwt_accepts_tokens_of_every_algorithm_whose_name_it_knows() {
         assert_eq!(verified, Ok("alice".to_owned()), "{algorithm}");
         let refused = pyjwt.verify(&forged(&token)).await.expect_err("forged");
         assert_eq!(refused.name, "InvalidSignatureError", "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn jwcrypto_accepts_tokens_of_ml_dsa() {
+    for algorithm in [Algorithm::ML_DSA_44, Algorithm::ML_DSA_65, Algorithm::ML_DSA_87] {
+        let issuer = serve(algorithm).await;
+        let uri = jwks_uri(&issuer);
+        let jwcrypto = Verifier::jwcrypto_or_leave_out(issuer.id(), AUDIENCE, &uri);
+        let Some(mut jwcrypto) = jwcrypto else { return };
+        let token = mint(&issuer).await;
+        assert_eq!(jwcrypto.verify(&token).await, Ok("alice".to_owned()), "{algorithm}");
+        let refused = jwcrypto.verify(&forged(&token)).await.expect_err("forged");
+        assert_eq!(refused.name, "JWTMissingKey", "{algorithm}: {}", refused.why);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a service is told of a request: its answer.
 use portcullis::RequestView;
-use portcullis::request::ClientCertificate;
+use portcullis::request::{ClientCertificate, PeerAddress};
 use serde_json::{Value, json};
 
 use crate::identity::hex;
@@ -14,9 +14,16 @@ pub fn of<'r>(
         headers.map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect();
     json!({
         "certificate": certificate(request.client_certificate().as_ref()),
-        "peer": request.peer().map(|peer| peer.to_string()),
+        "peer": request.peer().map(peer),
         "headers": headers,
     })
+}
+
+fn peer(said: PeerAddress) -> String {
+    match said {
+        PeerAddress::Ip(address) => address.to_string(),
+        other => format!("{other:?}"),
+    }
 }
 
 fn certificate(said: Option<&ClientCertificate>) -> String {

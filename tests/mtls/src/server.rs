@@ -10,10 +10,11 @@ use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpRequest, HttpServer, web};
 use axum::Router;
 use axum::extract::Request;
+use portcullis::Policy;
 use portcullis::tls::AnyClientCertificate;
-use portcullis_actix::ActixRequest;
-use portcullis_axum::AxumRequest;
+use portcullis_actix::{ActixRequest, Verify};
 use portcullis_axum::tls::Tls;
+use portcullis_axum::{AxumRequest, VerifyLayer};
 use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use tokio::task::JoinHandle;
@@ -104,16 +105,46 @@ impl Server {
     /// A service without TLS, as behind a proxy, that answers what it is told.
     pub async fn plain(door: Door) -> Self {
         match door {
-            Door::Axum => {
-                let (listener, address) = listen().await;
-                let app = axum_app().into_make_service_with_connect_info::<SocketAddr>();
-                Self::task(address, axum::serve(listener, app).into_future())
-            }
+            Door::Axum => Self::axum_plain(axum_app()).await,
             Door::Actix => Self::actix(|listener| {
                 let server = HttpServer::new(|| App::new().configure(actix_app)).workers(1);
                 Ok(server.listen(listener)?.run())
             }),
         }
+    }
+
+    /// The same behind a policy.
+    pub async fn plain_behind(door: Door, policy: Policy) -> Self {
+        match door {
+            Door::Axum => Self::axum_plain(axum_app().layer(VerifyLayer::new(policy))).await,
+            Door::Actix => Self::actix(move |listener| {
+                let app = move || App::new().configure(actix_app).wrap(Verify::new(policy.clone()));
+                Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+            }),
+        }
+    }
+
+    /// A service behind a policy, over TLS, that takes any certificate or none.
+    pub async fn behind(door: Door, own: &Identity, policy: Policy) -> Self {
+        let any = AnyClientCertificate::new(&rustls::crypto::aws_lc_rs::default_provider());
+        let config = tls_config(own, Arc::new(any.optional()));
+        match door {
+            Door::Axum => {
+                let app = axum_app().layer(VerifyLayer::new(policy));
+                Self::axum(Tls::new(config).expect("a good one"), app).await
+            }
+            Door::Actix => Self::actix(move |listener| {
+                let app = move || App::new().configure(actix_app).wrap(Verify::new(policy.clone()));
+                let server = HttpServer::new(app).workers(1);
+                Ok(portcullis_actix::tls::listen(server, listener, config)?.run())
+            }),
+        }
+    }
+
+    async fn axum_plain(app: Router) -> Self {
+        let (listener, address) = listen().await;
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        Self::task(address, axum::serve(listener, app).into_future())
     }
 
     /// Anything that accepts connections of a listener.

@@ -292,7 +292,7 @@ fn a_key_that_cannot_be_had_is_named() {
     let fleet = Fleet::new();
     let keeper = fleet.keeper();
     let signing = signs(&due(&keeper).expect("a ring"), NOW);
-    let (key_id, algorithm) = (signing.clone(), "ML-DSA-44".to_owned());
+    let (key_id, algorithm) = (signing.clone(), "SLH-DSA-SHA2-128s".to_owned());
     let of_its_key = |ring: &mut StoredRing, change: Change<'_>| {
         change(ring.keys.iter_mut().find(|row| row.key_id == signing).expect("its row"));
     };
@@ -313,7 +313,7 @@ fn a_key_that_cannot_be_had_is_named() {
     // Its public part, too, is of a kind that this release does not know.
     let newer_in_whole = |row: &mut KeyRow| {
         newer(row);
-        row.public_jwk = r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AAAA"}"#.to_owned();
+        row.public_jwk = r#"{"kty":"AKP","alg":"SLH-DSA-SHA2-128s","pub":"AAAA"}"#.to_owned();
     };
     let cases: [(Change<'_>, RingError); 5] = [
         (

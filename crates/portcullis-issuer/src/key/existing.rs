@@ -1,14 +1,14 @@
 use core::fmt;
 
 use aws_lc_rs::rsa::{KeyPairComponents, PublicKeyComponents};
-use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair, RsaKeyPair};
 use base64::prelude::*;
 use portcullis::keys::SecretFault;
 use portcullis::{Algorithm, Secret};
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use super::{KeyError, Kind, SECRET_LENGTH, SigningKey, pkcs8};
+use super::{KeyError, Kind, SECRET_LENGTH, SigningKey, pkcs8, seed};
 
 use crate::debug_as_displayed::debug_as_displayed;
 
@@ -40,7 +40,7 @@ pub struct ExistingKey {
 
 impl ExistingKey {
     /// Of PEM: PKCS#8 (`PRIVATE KEY`, RFC 5958), PKCS#1 (`RSA PRIVATE KEY`) or SEC 1 (`EC PRIVATE KEY`, RFC 5915), not
-    /// encrypted. `algorithm` is what it signs with, which PEM does not say.
+    /// encrypted. `algorithm` is what it signs with, which PEM does not say. A key of ML-DSA has to have its seed (RFC 9881 §6).
     ///
     /// # Errors
     ///
@@ -177,6 +177,24 @@ impl Form<'_> {
                 };
                 pkcs8(&pair.map_err(|_| rejected)?)
             }
+            Kind::MlDsa(signing) => {
+                let pair = match self {
+                    Self::Der(der) => PqdsaKeyPair::from_pkcs8(signing, der),
+                    Self::Jwk(jwk) => {
+                        let (seed, public) = jwk.akp().ok_or_else(|| rejected.clone())?;
+                        let pair = PqdsaKeyPair::from_seed(signing, &seed);
+                        // RFC 9964 §7.4: one that does not go with the other was tampered with.
+                        let is_of =
+                            |pair: &PqdsaKeyPair| pair.public_key().as_ref() == public.as_slice();
+                        if pair.as_ref().is_ok_and(|pair| !is_of(pair)) {
+                            return Err(rejected);
+                        }
+                        pair
+                    }
+                };
+                // Of an expanded key alone, the library writes nothing.
+                seed(&pair.map_err(|_| rejected.clone())?).map_err(|_| rejected)
+            }
             Kind::Secret => Err(rejected),
         }
     }
@@ -198,6 +216,10 @@ struct Jwk {
     dp: Option<Member>,
     dq: Option<Member>,
     qi: Option<Member>,
+    #[serde(rename = "pub")]
+    public: Option<Member>,
+    #[serde(rename = "priv")]
+    private: Option<Member>,
 }
 
 struct Member(Zeroizing<String>);
@@ -239,6 +261,12 @@ impl Jwk {
     fn okp(&self) -> Option<(Bytes, Bytes)> {
         (self.kty == "OKP").then_some(())?;
         Some((bytes(self.d.as_ref())?, bytes(self.x.as_ref())?))
+    }
+
+    /// The seed, and the public key. Of all types, the only one that has to say its `alg` (RFC 9964 §3).
+    fn akp(&self) -> Option<(Bytes, Bytes)> {
+        (self.kty == "AKP" && self.alg.is_some()).then_some(())?;
+        Some((bytes(self.private.as_ref())?, bytes(self.public.as_ref())?))
     }
 }
 

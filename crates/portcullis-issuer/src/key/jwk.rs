@@ -36,6 +36,16 @@ impl PublicKey {
         Self::of(algorithm, &format!(r#""crv":"Ed25519","kty":"OKP","x":"{x}""#), key_id)
     }
 
+    /// RFC 9964 §3. Its thumbprint is of `alg` as well (§6).
+    pub(super) fn akp(algorithm: Algorithm, key: &[u8], key_id: Option<&str>) -> Self {
+        let members = format!(r#""kty":"AKP","pub":"{}""#, base64url(key));
+        let id = key_id.map_or_else(
+            || thumbprint(&format!(r#"{{"alg":"{algorithm}",{members}}}"#)),
+            str::to_owned,
+        );
+        Self::named(algorithm, &members, id)
+    }
+
     /// RFC 7518 §6.3.1, of an `RSAPublicKey` (RFC 8017 §A.1.1).
     pub(super) fn rsa(algorithm: Algorithm, der: &[u8], key_id: Option<&str>) -> Option<Self> {
         let (modulus, exponent) = rsa_numbers(der).ok()?;
@@ -60,6 +70,10 @@ impl PublicKey {
     /// `members` are those that make the key, in the order of their names. None needs an escape.
     fn of(algorithm: Algorithm, members: &str, key_id: Option<&str>) -> Self {
         let id = key_id.map_or_else(|| thumbprint(&format!("{{{members}}}")), str::to_owned);
+        Self::named(algorithm, members, id)
+    }
+
+    fn named(algorithm: Algorithm, members: &str, id: String) -> Self {
         let kid = serde_json::Value::from(id.as_str());
         let jwk = format!(r#"{{{members},"kid":{kid},"alg":"{algorithm}","use":"sig"}}"#);
         Self { id, jwk: Some(jwk) }

@@ -11,7 +11,8 @@ use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, ML_DSA_44_SIGNING, ML_DSA_65_SIGNING,
+    ML_DSA_87_SIGNING, PqdsaKeyPair, PqdsaSigningAlgorithm, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
     RsaKeyPair, RsaSignatureEncoding,
 };
 use aws_lc_rs::{digest, hmac};
@@ -45,6 +46,7 @@ enum Private {
     Rsa { pair: RsaKeyPair, encoding: &'static RsaSignatureEncoding },
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+    MlDsa(Box<PqdsaKeyPair>),
     // In a box, since it is by far the largest.
     Secret(Box<hmac::Key>, Zeroizing<Vec<u8>>),
 }
@@ -54,6 +56,7 @@ enum Kind {
     Rsa(&'static RsaSignatureEncoding),
     Ecdsa(&'static EcdsaSigningAlgorithm),
     Ed25519,
+    MlDsa(&'static PqdsaSigningAlgorithm),
     Secret,
 }
 
@@ -66,6 +69,9 @@ impl Kind {
             Algorithm::ES384 => Self::Ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING),
             Algorithm::EdDSA | Algorithm::Ed25519 => Self::Ed25519,
             Algorithm::HS256 => Self::Secret,
+            Algorithm::ML_DSA_44 => Self::MlDsa(&ML_DSA_44_SIGNING),
+            Algorithm::ML_DSA_65 => Self::MlDsa(&ML_DSA_65_SIGNING),
+            Algorithm::ML_DSA_87 => Self::MlDsa(&ML_DSA_87_SIGNING),
             _ => return Err(KeyError::Algorithm { algorithm }),
         })
     }
@@ -73,7 +79,7 @@ impl Kind {
 
 impl SigningKey {
     /// The algorithms that a ring signs with.
-    pub(crate) const ALGORITHMS: [Algorithm; 7] = [
+    pub(crate) const ALGORITHMS: [Algorithm; 10] = [
         Algorithm::ES256,
         Algorithm::ES384,
         Algorithm::EdDSA,
@@ -81,6 +87,9 @@ impl SigningKey {
         Algorithm::RS256,
         Algorithm::PS256,
         Algorithm::HS256,
+        Algorithm::ML_DSA_44,
+        Algorithm::ML_DSA_65,
+        Algorithm::ML_DSA_87,
     ];
 
     /// Makes a new key, and what is to be sealed of it.
@@ -91,6 +100,7 @@ impl SigningKey {
                 Zeroizing::new(EcdsaKeyPair::generate(signing)?.to_pkcs8v1()?.as_ref().to_vec())
             }
             Kind::Ed25519 => pkcs8(&Ed25519KeyPair::generate()?)?,
+            Kind::MlDsa(signing) => seed(&PqdsaKeyPair::generate(signing)?)?,
             Kind::Secret => {
                 let mut secret = Zeroizing::new(vec![0; SECRET_LENGTH]);
                 rand::fill(&mut secret)?;
@@ -128,6 +138,11 @@ impl SigningKey {
                 let pair = Ed25519KeyPair::from_pkcs8(private).map_err(rejected)?;
                 let public = PublicKey::okp(algorithm, pair.public_key().as_ref(), key_id);
                 (Private::Ed25519(pair), public)
+            }
+            Kind::MlDsa(signing) => {
+                let pair = PqdsaKeyPair::from_pkcs8(signing, private).map_err(rejected)?;
+                let public = PublicKey::akp(algorithm, pair.public_key().as_ref(), key_id);
+                (Private::MlDsa(Box::new(pair)), public)
             }
             Kind::Secret => {
                 let key_id = match key_id {
@@ -180,6 +195,12 @@ impl SigningKey {
             }
             Private::Ecdsa(pair) => pair.sign(&SystemRandom::new(), input)?.as_ref().to_vec(),
             Private::Ed25519(pair) => pair.sign(input).as_ref().to_vec(),
+            // With something at random in it (FIPS 204 §3.4), and an empty context (RFC 9964 §5).
+            Private::MlDsa(pair) => {
+                let mut signature = vec![0; pair.algorithm().signature_len()];
+                pair.sign(input, &mut signature)?;
+                signature
+            }
             Private::Secret(key, _) => hmac::sign(key, input).as_ref().to_vec(),
         })
     }
@@ -187,6 +208,11 @@ impl SigningKey {
 
 fn pkcs8(pair: &impl AsDer<Pkcs8V1Der<'static>>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     Ok(Zeroizing::new(pair.as_der()?.as_ref().to_vec()))
+}
+
+/// PKCS#8 with the seed and nothing else (RFC 9881 §6). Of a key that came without its seed, there is none.
+fn seed(pair: &PqdsaKeyPair) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    Ok(Zeroizing::new(pair.to_pkcs8v1()?.as_ref().to_vec()))
 }
 
 /// 128 bits: nothing of the secret, and no other's.
@@ -251,7 +277,7 @@ impl fmt::Display for KeyError {
         match self {
             Self::Algorithm { algorithm } => write!(
                 f,
-                "{algorithm} is not an algorithm that a ring signs with: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256, HS256"
+                "{algorithm} is not an algorithm that a ring signs with: choose one of ES256, ES384, EdDSA, Ed25519, RS256, PS256, HS256, ML-DSA-44, ML-DSA-65, ML-DSA-87"
             ),
             Self::Private { algorithm } => write!(
                 f,

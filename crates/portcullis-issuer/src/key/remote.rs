@@ -2,8 +2,9 @@ use core::fmt;
 
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA256, RsaParameters, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 use base64::prelude::*;
 use portcullis::Algorithm;
@@ -20,6 +21,10 @@ const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+// RFC 9881 §2.
+const ML_DSA_44_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17");
+const ML_DSA_65_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
+const ML_DSA_87_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19");
 
 /// A key whose private part is at a signer: what is known of it here.
 pub(crate) struct RemoteKey {
@@ -51,6 +56,9 @@ impl RemoteKey {
             Algorithm::ES256 => (EC, Some(P256)),
             Algorithm::ES384 => (EC, Some(P384)),
             Algorithm::EdDSA | Algorithm::Ed25519 => (ED25519_OID, None),
+            Algorithm::ML_DSA_44 => (ML_DSA_44_OID, None),
+            Algorithm::ML_DSA_65 => (ML_DSA_65_OID, None),
+            Algorithm::ML_DSA_87 => (ML_DSA_87_OID, None),
             _ => return Err(KeyError::Algorithm { algorithm }),
         };
         let found = (info.algorithm.oid, if wanted.1.is_some() { curve() } else { None });
@@ -78,7 +86,7 @@ impl RemoteKey {
             let bytes = text.and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok());
             bytes.ok_or_else(fault)
         };
-        let Members { x, y, n, e } = &members;
+        let Members { x, y, n, e, public } = &members;
         match algorithm {
             Algorithm::RS256 | Algorithm::PS256 => {
                 let (n, e) = (bytes(n.as_deref())?, bytes(e.as_deref())?);
@@ -87,6 +95,9 @@ impl RemoteKey {
             Algorithm::ES256 | Algorithm::ES384 => {
                 let point = [vec![4], bytes(x.as_deref())?, bytes(y.as_deref())?].concat();
                 Self::of_point(algorithm, name, point, Some(key_id))
+            }
+            Algorithm::ML_DSA_44 | Algorithm::ML_DSA_65 | Algorithm::ML_DSA_87 => {
+                Self::of_point(algorithm, name, bytes(public.as_deref())?, Some(key_id))
             }
             _ => Self::of_point(algorithm, name, bytes(x.as_deref())?, Some(key_id)),
         }
@@ -107,6 +118,16 @@ impl RemoteKey {
             }
             Algorithm::EdDSA | Algorithm::Ed25519 if point.len() == 32 => {
                 (&ED25519, Some(PublicKey::okp(algorithm, &point, key_id)))
+            }
+            // The library takes SPKI in DER as well, of another length.
+            Algorithm::ML_DSA_44 if point.len() == 1312 => {
+                (&ML_DSA_44, Some(PublicKey::akp(algorithm, &point, key_id)))
+            }
+            Algorithm::ML_DSA_65 if point.len() == 1952 => {
+                (&ML_DSA_65, Some(PublicKey::akp(algorithm, &point, key_id)))
+            }
+            Algorithm::ML_DSA_87 if point.len() == 2592 => {
+                (&ML_DSA_87, Some(PublicKey::akp(algorithm, &point, key_id)))
             }
             _ => return Err(KeyError::OfSigner { algorithm }),
         };
@@ -168,6 +189,8 @@ struct Members {
     y: Option<String>,
     n: Option<String>,
     e: Option<String>,
+    #[serde(rename = "pub")]
+    public: Option<String>,
 }
 
 impl fmt::Debug for RemoteKey {

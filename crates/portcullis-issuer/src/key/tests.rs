@@ -30,10 +30,14 @@ fn a_public_part_is_a_key_that_our_own_verification_takes_for_the_algorithm() {
         // An Ed25519 key is for both names of its algorithm, whichever it says (RFC 9864 §2.2).
         let names = [Algorithm::EdDSA, Algorithm::Ed25519].contains(&algorithm);
         assert_eq!(keys.len(), if names { 2 } else { 1 }, "{algorithm}");
-        for private in ["\"d\"", "\"p\"", "\"q\"", "\"dp\"", "\"dq\"", "\"qi\"", "\"k\"", "\"oth\""]
-        {
+        for private in [
+            "\"d\"", "\"p\"", "\"q\"", "\"dp\"", "\"dq\"", "\"qi\"", "\"k\"", "\"oth\"", "\"priv\"",
+        ] {
             assert!(!jwk.contains(private), "{jwk}");
         }
+        // As verification calls it (RFC 7638, RFC 9964 §6).
+        let thumbprint = keys.iter().next().and_then(|key| key.thumbprint());
+        assert_eq!(thumbprint, Some(key.id()), "{algorithm}");
         assert_eq!(key.id().len(), 43, "{algorithm}");
     }
 }
@@ -59,7 +63,13 @@ fn a_key_that_was_written_and_read_is_the_same_key() {
 #[test]
 fn what_is_not_a_private_key_for_the_algorithm_is_refused() {
     let (_, ed25519) = generate(Algorithm::EdDSA);
-    for algorithm in [Algorithm::ES256, Algorithm::ES384, Algorithm::RS256, Algorithm::PS256] {
+    for algorithm in [
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::RS256,
+        Algorithm::PS256,
+        Algorithm::ML_DSA_44,
+    ] {
         for private in [&ed25519[..], b"", b"-----BEGIN PRIVATE KEY-----"] {
             let refused = SigningKey::read(algorithm, private, None).err();
             assert_eq!(refused, Some(KeyError::Private { algorithm }));
@@ -77,4 +87,18 @@ fn nothing_of_a_private_part_is_shown() {
     let told = format!("{key:?}");
     assert_eq!(told, format!("SigningKey {{ id: {:?}, algorithm: HS256, .. }}", key.id()));
     assert!(!key.id().contains(&BASE64_URL_SAFE_NO_PAD.encode(&private[..6])));
+}
+
+/// Each parameter set has a length of its own, and a key of one is none of another.
+#[test]
+fn an_ml_dsa_key_is_of_one_parameter_set() {
+    let all = [Algorithm::ML_DSA_44, Algorithm::ML_DSA_65, Algorithm::ML_DSA_87];
+    for (made, length) in all.into_iter().zip([2420, 3309, 4627]) {
+        let (key, private) = generate(made);
+        assert_eq!(key.sign(b"eyJh.eyJz").map(|signature| signature.len()), Ok(length));
+        for other in all.into_iter().filter(|other| *other != made) {
+            let refused = SigningKey::read(other, &private, None).err();
+            assert_eq!(refused, Some(KeyError::Private { algorithm: other }), "{made}");
+        }
+    }
 }

@@ -191,8 +191,12 @@ impl World {
     }
 
     async fn issuer_of(&self, lifetime: Duration) -> TokenIssuer<MemoryRing> {
+        self.issuer_by(Algorithm::ES256, lifetime).await
+    }
+
+    async fn issuer_by(&self, algorithm: Algorithm, lifetime: Duration) -> TokenIssuer<MemoryRing> {
         let builder = TokenIssuer::builder(ISSUER)
-            .algorithm(Algorithm::ES256)
+            .algorithm(algorithm)
             .audiences(["https://orders.example"])
             .lifetime(lifetime)
             .root_secrets([Secret::new(ROOT)])
@@ -204,8 +208,15 @@ impl World {
     }
 
     async fn builder(&self) -> SessionsBuilder<MemoryRing, CompleteSessions> {
+        self.builder_for(&self.issuer().await)
+    }
+
+    fn builder_for(
+        &self,
+        issuer: &TokenIssuer<MemoryRing>,
+    ) -> SessionsBuilder<MemoryRing, CompleteSessions> {
         let (says, events) = (self.says.clone(), self.events.clone());
-        Sessions::builder(&self.issuer().await)
+        Sessions::builder(issuer)
             .store(self.store.clone())
             .lifetimes(Lifetimes::aal2())
             .ask(move |_| {
@@ -1289,6 +1300,31 @@ async fn who_holds_a_session_now_is_told_it_and_nothing_changes() {
     assert_eq!(session_of(&old, "web").await.err(), ended(EndReason::Replay));
     assert_eq!(session_of(&new, "web").await.err(), ended(EndReason::Replay));
     assert_eq!(world.reasons(), [EndReason::Replay]);
+}
+
+/// What browsers keep of a cookie (RFC 6265bis §5.6) holds a token of ML-DSA-44, and none of the others.
+#[tokio::test]
+async fn a_token_of_ml_dsa_65_or_87_fits_into_no_cookie_and_no_session_begins() {
+    for (algorithm, fits) in
+        [(Algorithm::ML_DSA_44, true), (Algorithm::ML_DSA_65, false), (Algorithm::ML_DSA_87, false)]
+    {
+        let world = World::new();
+        let issuer = world.issuer_by(algorithm, ACCESS).await;
+        let sessions = world.builder_for(&issuer).build().await.expect("sessions");
+        let browser = crate::BrowserSessions::new(sessions.clone(), "web").expect("a client");
+        let capacity = browser.access_cookie().capacity();
+        let attempt = sessions.attempt("alice").await.expect("an attempt");
+        let writes = world.store.writes.load(Ordering::Relaxed);
+        let begun = sessions.begin(attempt.succeeded("web").token_limit(capacity)).await;
+        match begun {
+            Ok(_) => assert!(fits, "{algorithm}"),
+            Err(BeginError::Token(MintError::TooLongForCookie { length, limit })) => {
+                assert!(!fits && length > 4096 && limit == capacity, "{algorithm}: {length}");
+                assert_eq!(world.store.writes.load(Ordering::Relaxed), writes);
+            }
+            Err(error) => panic!("{algorithm}: {error}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -144,6 +144,36 @@ fn claims_that_would_make_a_token_too_long_are_refused() {
     assert!(matches!(refused, Some(MintError::TooLong { .. })), "{refused:?}");
 }
 
+/// A policy takes 16 KiB unless it is told otherwise, and of those an ML-DSA signature takes up to 6.
+#[test]
+fn the_largest_token_of_each_algorithm_is_one_that_a_policy_takes() {
+    let own = |length: usize| json!({ "text": "x".repeat(length) });
+    for (algorithm, most) in [
+        (Algorithm::ES256, 10_240),
+        (Algorithm::ML_DSA_44, 9_780),
+        (Algorithm::ML_DSA_65, 8_889),
+        (Algorithm::ML_DSA_87, 7_572),
+    ] {
+        let (key, _) = SigningKey::generate(algorithm).expect("a key");
+        let header = TokenHeader::new(algorithm, key.id());
+        let mint = |what: &AccessToken<_>| {
+            let unsigned = terms().write(what, &header, NOW, None)?;
+            let signature = key.sign(unsigned.input())?;
+            Ok::<_, MintError>(unsigned.signed(&signature).token)
+        };
+        let what = |length| AccessToken::of_service("billing").claims(own(length));
+        let Err(MintError::TooLong { length, limit }) = mint(&what(16_000)) else {
+            panic!("{algorithm}: too long")
+        };
+        assert_eq!(limit, most, "{algorithm}");
+        let longest = 16_000 - (length - limit);
+        let token = mint(&what(longest)).expect("one that fits");
+        assert!(token.len() <= 16 * 1024, "{algorithm}: {}", token.len());
+        let refused = mint(&what(longest + 1)).err();
+        assert_eq!(refused, Some(MintError::TooLong { length: limit + 1, limit }), "{algorithm}");
+    }
+}
+
 /// The key is published until then, and no longer.
 #[test]
 fn a_token_does_not_outlive_its_key_in_the_key_set() {

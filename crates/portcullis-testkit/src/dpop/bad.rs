@@ -51,7 +51,7 @@ macro_rules! bad_proofs {
 
 bad_proofs! {
     NotAJwt = "that is not a JWT",
-    TooLong = "of more than 8 KiB",
+    TooLong = "of more than 16 KiB",
     Padded = "whose signature is padded with `=`",
     Joined = "with another one behind a comma",
     Changed = "that was changed after it was signed",
@@ -125,7 +125,7 @@ impl ProofBuilder {
         let own = self.clone();
         match fault {
             Bad::NotAJwt => "not-a-proof".to_owned(),
-            Bad::TooLong => own.claim("filler", "x".repeat(8 * 1024)).mint(),
+            Bad::TooLong => own.claim("filler", "x".repeat(13 * 1024)).mint(),
             Bad::Padded => format!("{}==", self.mint()),
             Bad::Joined => format!("{}, {}", self.mint(), own.claim("jti", "another").mint()),
             Bad::Changed => {
@@ -199,14 +199,19 @@ impl ProofBuilder {
                 own.with_texts(twice(&self.header, "jwk", &other), text(&self.payload))
             }
             BadProof::KeyCut => {
-                let member = if jwk["kty"] == "RSA" { "n" } else { "x" };
+                let member = match jwk["kty"].as_str() {
+                    Some("RSA") => "n",
+                    Some("AKP") => "pub",
+                    _ => "x",
+                };
                 let whole = jwk[member].as_str().unwrap_or_default();
                 jwk[member] = whole.get(4..).unwrap_or_default().into();
                 own.header("jwk", jwk).mint()
             }
             BadProof::KeyElsewhere => own.header("jku", "https://evil.example/jwks").mint(),
             BadProof::PrivateKey => {
-                jwk["d"] = bytes.into();
+                let member = if jwk["kty"] == "AKP" { "priv" } else { "d" };
+                jwk[member] = bytes.into();
                 own.header("jwk", jwk).mint()
             }
             _ => {
@@ -299,8 +304,14 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
     const URL: &str = "https://api.example/orders";
-    const ALGORITHMS: [Algorithm; 4] =
-        [Algorithm::ES256, Algorithm::ES384, Algorithm::Ed25519, Algorithm::PS256];
+    const ALGORITHMS: [Algorithm; 6] = [
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::Ed25519,
+        Algorithm::PS256,
+        Algorithm::ML_DSA_44,
+        Algorithm::ML_DSA_87,
+    ];
 
     struct Service {
         issuer: TestIssuer,
@@ -334,12 +345,12 @@ mod tests {
         let proof = |fault: ProofFault| *found == DpopError::Proof(fault);
         let differs = |part| matches!(found, DpopError::Target { differs, .. } if *differs == part);
         match fault {
-            Bad::NotAJwt
-            | Bad::Padded
-            | Bad::Joined
-            | Bad::SignatureMissing
-            | Bad::AlgorithmNone => {
+            Bad::NotAJwt | Bad::Padded | Bad::SignatureMissing | Bad::AlgorithmNone => {
                 matches!(found, DpopError::Proof(ProofFault::Form(_)))
+            }
+            // Of ML-DSA-87, two are too long to be looked at.
+            Bad::Joined => {
+                matches!(found, DpopError::Proof(ProofFault::Form(_) | ProofFault::TooLong { .. }))
             }
             Bad::TooLong => matches!(found, DpopError::Proof(ProofFault::TooLong { .. })),
             Bad::Changed | Bad::OtherSignature => *found == DpopError::Signature,

@@ -121,8 +121,11 @@ pub(super) fn base64url(bytes: impl AsRef<[u8]>) -> String {
 /// The members of a public key that its thumbprint is made of.
 pub(super) fn public_part(key: &SigningKey) -> Value {
     let mut jwk = key.public_jwk().expect("a key pair");
-    for member in ["kid", "alg", "use"] {
-        jwk.as_object_mut().expect("an object").remove(member);
+    // Of ML-DSA, `alg` is one of them (RFC 9964 §6).
+    let others: &[&str] =
+        if jwk["kty"] == "AKP" { &["kid", "use"] } else { &["kid", "alg", "use"] };
+    for member in others {
+        jwk.as_object_mut().expect("an object").remove(*member);
     }
     jwk
 }

@@ -232,7 +232,7 @@
 //! |------------|-------|-----------|
 //! | `base_urls` | a list of 1 to 16 addresses under which clients know the service: `"https://api.example"`, or with a prefix that a proxy takes away; what a request says of its host does not count (see [`Dpop::at`](crate::dpop::Dpop::at)) | refused |
 //! | `mode` | `"allowed"`, or `"required"`: refuses tokens that are bound to no key | `"allowed"` |
-//! | `algorithms` | a list of the algorithms of proofs, none of them of shared secrets | `["ES256", "EdDSA", "Ed25519"]` |
+//! | `algorithms` | a list of the algorithms of proofs, none of them of shared secrets; with ML-DSA among them, a proof may have 16 KiB in place of 8 | `["ES256", "EdDSA", "Ed25519"]` |
 //! | `window` | a table: when a proof may have been made | the defaults below |
 //! | `nonces` | `"off"`, or `"required"`: a proof has to have a nonce that the service gave out (see [`Dpop::nonces`](crate::dpop::Dpop::nonces)) | `"off"` |
 //! | `nonce_secrets` | a list of up to 4 paths of files, each with a secret of at least 32 bytes and nothing else, for instances that share nonces: the first makes them, each accepts them; needs a `replay` that instances share | a secret of the process; so it is with an empty list |

@@ -143,6 +143,10 @@ impl Sites {
             PolicyFault::SourceName { name } | PolicyFault::CookiePrefix { name } => {
                 alone(self.source(name))
             }
+            // An algorithm that could not be read may be a smaller one.
+            PolicyFault::CookieTooSmall { name, .. } => {
+                (self.source(name), vec!["issuer".to_owned()])
+            }
             PolicyFault::CookieHeader => alone(self.source("cookie")),
             PolicyFault::WebSocketHeader => alone(self.source("sec-websocket-protocol")),
             PolicyFault::Name { .. } => alone("name".to_owned()),

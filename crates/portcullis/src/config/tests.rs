@@ -1013,6 +1013,35 @@ fn name(problem: &ConfigProblem) -> String {
     text.trim_end_matches(')').split(' ').next().unwrap_or_default().to_owned()
 }
 
+#[cfg(feature = "remote-jwks")]
+#[test]
+fn a_cookie_that_no_token_fits_into_is_told_where_it_stands_once_all_algorithms_are_read() {
+    let faults = |algorithms: &str| -> Vec<(String, String)> {
+        let folder = folder();
+        let path = folder.path().join("policy.toml");
+        let text = format!(
+            r#"
+sources = ["bearer", {{ cookie = "__Host-token" }}]
+[[issuer]]
+id = "https://id.example"
+audiences = ["https://api.example"]
+algorithms = [{algorithms}]
+keys = {{ jwks_url = "https://id.example/keys" }}
+"#
+        );
+        std::fs::write(&path, text).expect("a file");
+        let error = Policy::from_file(&path).expect_err("faults");
+        let faults = error.faults().iter();
+        faults.map(|fault| (fault.place.clone(), name(&fault.problem))).collect()
+    };
+    let fault = |place: &str, name: &str| vec![(place.to_owned(), name.to_owned())];
+    let too_small = fault("sources[1]", "Policy(CookieTooSmall");
+    assert_eq!(faults(r#""ML-DSA-65", "ML-DSA-87""#), too_small);
+    // It may be a smaller one.
+    let misspelled = fault("issuer[0].algorithms[1]", "UnknownAlgorithm");
+    assert_eq!(faults(r#""ML-DSA-65", "RS265""#), misspelled);
+}
+
 #[test]
 fn every_fault_is_listed_at_once_with_its_place_and_line() {
     let folder = folder();

@@ -215,7 +215,8 @@ impl DpopRules {
         room: &'p mut ProofRoom,
         known: Option<&KnownKey>,
     ) -> Result<UnverifiedProof<'p>, DpopError> {
-        let proof = UnverifiedProof::read(text, room, known).map_err(DpopError::Proof)?;
+        let proof =
+            UnverifiedProof::read(text, self.limits, room, known).map_err(DpopError::Proof)?;
         if self.algorithms.contains(&proof.key.algorithm()) {
             Ok(proof)
         } else {

@@ -13,10 +13,12 @@ use crate::token::TokenError;
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ProofFault {
-    /// It is longer than 8 KiB.
+    /// It is longer than 8 KiB, or than 16 KiB where an ML-DSA algorithm is listed for proofs.
     TooLong {
         /// Its length in bytes.
         length: usize,
+        /// What is read at most.
+        limit: usize,
     },
     /// It is not a compact JWS.
     Form(TokenError),
@@ -48,8 +50,8 @@ pub enum ProofFault {
 impl fmt::Display for ProofFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { length } => {
-                write!(f, "it has {length} bytes, and at most {} are read", super::proof::MAX_LENGTH)
+            Self::TooLong { length, limit } => {
+                write!(f, "it has {length} bytes, and at most {limit} are read")
             }
             Self::Form(error) => write!(f, "it is not a JWT: {error}"),
             Self::Utf8 => f.write_str("it is not UTF-8"),

@@ -10,12 +10,12 @@ use super::settings::DpopRules;
 use super::target::{NormalPath, Target, TargetFault, TargetPart};
 use crate::time::UnixTime;
 
-/// Why a text is not a proof, whatever it is for.
-pub(crate) fn fault_of_proof(text: &[u8]) -> Option<ProofFault> {
-    UnverifiedProof::read(text, &mut ProofRoom::new(), None).err()
-}
-
 impl DpopRules {
+    /// Why a text is not a proof, whatever it is for.
+    pub(crate) fn fault_of_proof(&self, text: &[u8]) -> Option<ProofFault> {
+        UnverifiedProof::read(text, self.limits, &mut ProofRoom::new(), None).err()
+    }
+
     /// The addresses of the service, as they are compared.
     pub(crate) fn base_urls(&self) -> Vec<String> {
         self.targets.iter().map(ToString::to_string).collect()

@@ -14,13 +14,9 @@ mod target;
 pub(crate) use self::check::{Checked, OfToken, Proven, Sent};
 pub use self::endpoint::{GoodProof, TokenEndpointProofs};
 pub use self::error::{DpopError, NonceFault, ProofFault, ReplaysUnavailable, ServiceAddresses};
-#[cfg(feature = "explain")]
-pub(crate) use self::explained::fault_of_proof;
 pub(crate) use self::known::{KNOWN_SENDER, KnownSender};
 pub(crate) use self::nonces::Nonce;
 pub use self::nonces::Nonces;
-#[cfg(feature = "explain")]
-pub(crate) use self::proof::MAX_LENGTH as MAX_PROOF;
 pub use self::replays::{InProcessReplays, MadeWith, ProofUse, Replays, Spent, SpentAnswer};
 #[cfg(feature = "config")]
 pub(crate) use self::settings::MAX_WINDOW;

@@ -15,11 +15,27 @@ use crate::signature::{Algorithm, Family};
 use crate::time::{UnixTime, numeric_date};
 use crate::token::{Decoded, SignatureBuffer};
 
-/// The largest proof. One with an RSA key of 4096 bits has 1.6 KB, with ES256 half a kilobyte.
-pub(crate) const MAX_LENGTH: usize = 8 * 1024;
+/// How large a proof may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ProofLimits {
+    pub(crate) proof: usize,
+    /// Of the header, decoded: what is left is for the payload and the signature.
+    header: usize,
+}
 
-/// The largest header, decoded: what is left is for the payload and the signature.
-const MAX_HEADER: usize = 6 * 1024;
+impl ProofLimits {
+    /// One with an RSA key of 4096 bits has 1.6 KB, with ES256 half a kilobyte.
+    const USUAL: Self = Self { proof: 8 * 1024, header: 6 * 1024 };
+
+    /// One of ML-DSA-87 has 11 KB: 3.5 KB of its header are the key, and 6 KB the signature.
+    const WITH_ML_DSA: Self = Self { proof: 16 * 1024, header: 8 * 1024 };
+
+    /// Of proofs with these algorithms: who lists no ML-DSA reads no more than before.
+    pub(super) fn of(algorithms: &[Algorithm]) -> Self {
+        let is_large = algorithms.iter().any(|algorithm| algorithm.family() == Family::MlDsa);
+        if is_large { Self::WITH_ML_DSA } else { Self::USUAL }
+    }
+}
 
 /// The longest id. A UUID has 36 bytes.
 const MAX_ID: usize = 256;
@@ -66,14 +82,16 @@ impl<'p> UnverifiedProof<'p> {
     /// Reads it, but for a header that is known.
     pub(crate) fn read(
         text: &'p [u8],
+        limits: ProofLimits,
         room: &'p mut ProofRoom,
         known: Option<&KnownKey>,
     ) -> Result<Self, ProofFault> {
-        if text.len() > MAX_LENGTH {
-            return Err(ProofFault::TooLong { length: text.len() });
+        let (length, limit) = (text.len(), limits.proof);
+        if length > limit {
+            return Err(ProofFault::TooLong { length, limit });
         }
         let Decoded { signing_input, signature, text: decoded, header_length } =
-            Decoded::read(text, MAX_HEADER, &mut room.signature).map_err(ProofFault::Form)?;
+            Decoded::read(text, limits.header, &mut room.signature).map_err(ProofFault::Form)?;
         room.text = decoded;
         let decoded = core::str::from_utf8(&room.text).map_err(|_| ProofFault::Utf8)?;
         let parts = decoded.get(..header_length).zip(decoded.get(header_length..));
@@ -230,9 +248,19 @@ mod tests {
     const THUMBPRINT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
 
     fn read<T>(text: &str, look: impl FnOnce(UnverifiedProof<'_>) -> T) -> Result<T, ProofFault> {
-        let mut room = ProofRoom::new();
-        UnverifiedProof::read(text.as_bytes(), &mut room, None).map(look)
+        read_within(ProofLimits::USUAL, text, look)
     }
+
+    fn read_within<T>(
+        limits: ProofLimits,
+        text: &str,
+        look: impl FnOnce(UnverifiedProof<'_>) -> T,
+    ) -> Result<T, ProofFault> {
+        let mut room = ProofRoom::new();
+        UnverifiedProof::read(text.as_bytes(), limits, &mut room, None).map(look)
+    }
+
+    const MAX_LENGTH: usize = ProofLimits::USUAL.proof;
 
     fn jwk() -> Any {
         let header = URL_SAFE_NO_PAD.decode(HEADER).unwrap();
@@ -408,7 +436,10 @@ mod tests {
             (String::new(), ProofFault::Form(TokenError::Parts { found: 1 })),
             ("a.b".to_owned(), ProofFault::Form(TokenError::Parts { found: 2 })),
             (format!("{HEADER}.e30."), ProofFault::Form(TokenError::Empty(Part::Signature))),
-            ("A".repeat(MAX_LENGTH + 1), ProofFault::TooLong { length: MAX_LENGTH + 1 }),
+            (
+                "A".repeat(MAX_LENGTH + 1),
+                ProofFault::TooLong { length: MAX_LENGTH + 1, limit: MAX_LENGTH },
+            ),
         ] {
             assert_eq!(read(&text, |_| ()).err(), Some(expected));
         }
@@ -470,11 +501,16 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_has_8_kib_and_not_a_byte_more() {
+    fn a_proof_has_8_kib_or_16_where_ml_dsa_is_listed_and_not_a_byte_more() {
+        let within = ProofLimits::of(&[Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS512]);
+        assert_eq!(within, ProofLimits::USUAL);
+        let large = ProofLimits::of(&[Algorithm::ES256, Algorithm::ML_DSA_44]);
+        assert_eq!(large, ProofLimits::WITH_ML_DSA);
         let of_length = |length: usize| {
             // A part in base64url has any length but one more than a multiple of four, so that two are needed.
+            let most = length * 3 / 4;
             let mut fillers =
-                (0..4).flat_map(|more| (5000..6200).map(move |filler| (more, filler)));
+                (0..4).flat_map(|more| (most - 1200..most).map(move |filler| (more, filler)));
             let text = fillers.find_map(|(more, filler)| {
                 let (mut header, mut payload) = (header(), payload());
                 header["x"] = json!("x".repeat(more));
@@ -487,7 +523,13 @@ mod tests {
         let longest = of_length(MAX_LENGTH);
         assert_eq!(read(&longest, |_| ()).err(), None);
         let longer = of_length(MAX_LENGTH + 1);
-        let expected = ProofFault::TooLong { length: 8193 };
+        let expected = ProofFault::TooLong { length: 8193, limit: 8192 };
+        assert_eq!(expected.to_string(), "it has 8193 bytes, and at most 8192 are read");
         assert_eq!(read(&longer, |_| ()).err(), Some(expected));
+        for length in [MAX_LENGTH + 1, 16 * 1024] {
+            assert_eq!(read_within(large, &of_length(length), |_| ()).err(), None, "{length}");
+        }
+        let expected = ProofFault::TooLong { length: 16_385, limit: 16_384 };
+        assert_eq!(read_within(large, &of_length(16_385), |_| ()).err(), Some(expected));
     }
 }

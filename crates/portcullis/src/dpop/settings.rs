@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::endpoint::TokenEndpointProofs;
 use super::error::{NonceFault, ServiceAddresses};
 use super::nonces::{Nonce, NonceRules, Nonces, Taken};
+use super::proof::ProofLimits;
 use super::replays::Replays;
 use super::target::{Target, TargetFault};
 use crate::debug_as_displayed::debug_as_displayed;
@@ -89,6 +90,8 @@ impl Dpop {
     ///
     /// If you do not call it: ES256, and EdDSA under both of its names. What a proof costs is its signature, and FAPI 2.0
     /// refuses RS256.
+    ///
+    /// With an ML-DSA algorithm, whose proofs bring large keys, one may have 16 KiB. Else, it may have 8 KiB.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
@@ -174,6 +177,7 @@ impl Dpop {
             service: ServiceAddresses::of(&targets),
             targets,
             is_required,
+            limits: ProofLimits::of(&algorithms),
             algorithms,
             past,
             future,
@@ -257,6 +261,7 @@ pub(crate) struct DpopRules {
     pub(super) service: ServiceAddresses,
     pub(crate) is_required: bool,
     pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) limits: ProofLimits,
     pub(super) past: Duration,
     pub(super) future: Duration,
 }

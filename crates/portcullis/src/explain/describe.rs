@@ -438,9 +438,9 @@ impl KeyOrigin {
 fn count(keys: &KeySet, is_counted: impl Fn(Algorithm) -> bool) -> usize {
     let mut count = 0;
     let counted = Algorithm::ALL.iter().copied().filter(|algorithm| is_counted(*algorithm));
-    // Whether two serve the same algorithms is told by their type, and of EC by the curve.
+    // Whether two serve the same algorithms is told by their type, of EC by the curve, and of ML-DSA by the parameter set.
     let group = |algorithm: Algorithm| match algorithm.family() {
-        Family::Ec => algorithm.name(),
+        Family::Ec | Family::MlDsa => algorithm.name(),
         _ => kind(algorithm),
     };
     let mut groups: Vec<_> = counted.map(group).collect();

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::words::{instant, listed};
 use super::{ProofCheck, ProofFacts, TokenFacts};
-use crate::dpop::{DpopError, DpopRules, MAX_PROOF, OfToken, ProofFault, Sent, fault_of_proof};
+use crate::dpop::{DpopError, DpopRules, OfToken, ProofFault, Sent};
 use crate::keys::{VerificationKey, read_jwk};
 use crate::signature::{Algorithm, sha256};
 use crate::time::{InWords, UnixTime, numeric_date};
@@ -48,7 +48,7 @@ impl ProofFacts {
         let (text, count) = sent.proof();
         let mut looked = Look { rules, token, sent, now, checks: Vec::new() };
         looked.check_binding(count);
-        let seen = text.map(|text| without_private(TokenFacts::of(text, MAX_PROOF)));
+        let seen = text.map(|text| without_private(TokenFacts::of(text, rules.limits.proof)));
         if let (Some(text), Some(seen)) = (text, &seen) {
             looked.check_header(text, seen);
             looked.check_claims(seen);
@@ -100,7 +100,7 @@ impl Look<'_> {
     /// Form, header, key and signature.
     fn check_header(&mut self, text: &[u8], seen: &TokenFacts) {
         let is_formed = !matches!(
-            fault_of_proof(text),
+            self.rules.fault_of_proof(text),
             Some(
                 ProofFault::TooLong { .. }
                     | ProofFault::Form(_)
@@ -109,7 +109,7 @@ impl Look<'_> {
             )
         );
         let has = format!("{} bytes, {} parts", seen.bytes, seen.parts);
-        let needs = format!("a JWT of 3 parts, and at most {MAX_PROOF} bytes");
+        let needs = format!("a JWT of 3 parts, and at most {} bytes", self.rules.limits.proof);
         self.say(name::FORM, needs, Some(has), Some(is_formed));
         let member = |name: &str| seen.header.as_ref().and_then(|header| header.get(name));
         let typ = member("typ");
@@ -148,7 +148,7 @@ impl Look<'_> {
         self.say(name::KEY, needs.to_owned(), has, Some(key.is_some()));
 
         let mut room = SignatureBuffer::new();
-        let decoded = Decoded::read(text, MAX_PROOF, &mut room).ok();
+        let decoded = Decoded::read(text, self.rules.limits.proof, &mut room).ok();
         let signed = key
             .as_ref()
             .zip(decoded.as_ref())

@@ -250,13 +250,14 @@ impl super::RemoteFacts {
     }
 }
 
-/// The type of a key (RFC 7518 §6.1, RFC 8037 §2).
+/// The type of a key (RFC 7518 §6.1, RFC 8037 §2, RFC 9964 §3).
 pub(super) fn kind(algorithm: Algorithm) -> &'static str {
     match algorithm.family() {
         Family::Hmac => "oct",
         Family::Rsa => "RSA",
         Family::Ec => "EC",
         Family::Ed25519 => "OKP",
+        Family::MlDsa => "AKP",
     }
 }
 

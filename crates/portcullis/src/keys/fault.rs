@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use super::SecretFault;
 use crate::debug_as_displayed::debug_as_displayed;
 use crate::json::JsonFault;
-use crate::signature::Algorithm;
+use crate::signature::{Algorithm, Family};
 use crate::text::TextFault;
 
 /// Why a key, or what should have held keys, cannot be used.
@@ -231,11 +231,12 @@ pub enum MemberFault {
     WhiteSpace,
     /// Not base64url for another reason: a byte of no alphabet, or not all of it.
     NotBase64url,
-    /// A coordinate that is not as long as its curve's are (RFC 7518 §6.2.1.2).
+    /// A coordinate that is not as long as its curve's are (RFC 7518 §6.2.1.2), or a key of ML-DSA that is not as long as
+    /// its parameter set's are (RFC 9964 §5).
     Length {
-        /// The curve.
+        /// The curve, or the algorithm.
         curve: &'static str,
-        /// The bytes of a coordinate.
+        /// The bytes that it must have.
         needed: usize,
         /// The bytes that there are.
         found: usize,
@@ -263,6 +264,10 @@ impl MemberFault {
     }
 }
 
+fn is_ml_dsa(name: &str) -> bool {
+    Algorithm::from_name(name).is_some_and(|algorithm| algorithm.family() == Family::MlDsa)
+}
+
 impl fmt::Display for MemberFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -275,6 +280,13 @@ impl fmt::Display for MemberFault {
             Self::NotBase64url => f.write_str("is not base64url"),
             Self::Length { curve, needed, found } => {
                 write!(f, "has {found} bytes where {curve} needs {needed}")?;
+                if is_ml_dsa(curve) {
+                    // RFC 9881 §4: around the key stand 22 bytes.
+                    return match found.checked_sub(*needed) {
+                        Some(22) => f.write_str(": this is SPKI in DER, and the key alone is needed, without what stands in front of it"),
+                        _ => Ok(()),
+                    };
+                }
                 // One of 256 coordinates begins with a zero, one of 65536 with two.
                 match needed.saturating_sub(*found) {
                     1 | 2 => f.write_str(": a zero in front was left out, and must not be"),

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 
-use super::public::{Curve, PublicKey};
+use super::public::{Curve, ParameterSet, PublicKey};
 use super::{KeyFault, MemberFault, NotAnObject, VerificationKey, pem};
 use crate::json::{Json, JsonFault, read_object, read_tree};
 use crate::signature::{Algorithm, Family};
@@ -19,8 +19,8 @@ pub(super) const MAX_BYTES: usize = 256 * 1024;
 /// Providers publish 2 to 10 keys.
 pub(super) const MAX_KEYS: usize = 100;
 
-/// RFC 7518 §6.2.2, §6.3.2, §6.4.1 and RFC 8037 §2: what gives a key away.
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+/// RFC 7518 §6.2.2, §6.3.2, §6.4.1, RFC 8037 §2 and RFC 9964 §3: what gives a key away.
+const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// How a member begins that is a certificate in PEM.
 const CERTIFICATE: &str = "\"-----BEGIN CERTIFICATE-----";
@@ -158,7 +158,7 @@ impl Jwk<'_> {
         if id.is_some_and(|id| id.len() > 1024) {
             return Err(KeyFault::KeyId);
         }
-        let key = self.public_key(kind)?;
+        let key = self.public_key(kind, algorithm)?;
         if let Some(algorithm) = algorithm.filter(|algorithm| algorithm.family() == Family::Hmac) {
             return Err(KeyFault::AlgorithmMismatch { algorithm });
         }
@@ -166,11 +166,14 @@ impl Jwk<'_> {
     }
 
     /// The key that the members make, or where there are none, that of the certificate.
-    fn public_key(&self, kind: &str) -> Result<PublicKey, KeyFault> {
+    fn public_key(&self, kind: &str, algorithm: Option<Algorithm>) -> Result<PublicKey, KeyFault> {
         let members: &[&str] = match kind {
             "RSA" => &["n", "e"],
             "EC" => &["x", "y"],
             "OKP" => &["x"],
+            // RFC 9964 §3: of all types, the only one that says nothing without `alg`.
+            "AKP" if algorithm.is_none() => return Err(KeyFault::Missing { member: "alg" }),
+            "AKP" => &["pub"],
             _ => return Err(KeyFault::Unsupported),
         };
         let curve = self.string("crv")?;
@@ -184,6 +187,7 @@ impl Jwk<'_> {
         }
         let key = match (kind, curve) {
             ("RSA", _) => PublicKey::Rsa { modulus: self.bytes("n")?, exponent: self.bytes("e")? },
+            ("AKP", _) => self.ml_dsa(algorithm)?,
             (_, None) => return Err(KeyFault::Missing { member: "crv" }),
             ("EC", Some("P-256")) => self.ec(Curve::P256)?,
             ("EC", Some("P-384")) => self.ec(Curve::P384)?,
@@ -202,6 +206,20 @@ impl Jwk<'_> {
             return Err(KeyFault::OtherCertificate);
         }
         Ok(key)
+    }
+
+    fn ml_dsa(&self, algorithm: Option<Algorithm>) -> Result<PublicKey, KeyFault> {
+        let algorithm = algorithm.ok_or(KeyFault::Missing { member: "alg" })?;
+        let parameters =
+            ParameterSet::of(algorithm).ok_or(KeyFault::AlgorithmMismatch { algorithm })?;
+        let key = self.bytes("pub")?;
+        let (needed, found) = (parameters.length(), key.len());
+        let fault = MemberFault::Length { curve: algorithm.name(), needed, found };
+        if found == needed {
+            Ok(PublicKey::MlDsa { parameters, key })
+        } else {
+            Err(fault.of("pub"))
+        }
     }
 
     fn ec(&self, curve: Curve) -> Result<PublicKey, KeyFault> {
@@ -234,7 +252,8 @@ fn of_certificate(certificates: &Json<'_>) -> Result<PublicKey, KeyFault> {
 #[cfg(test)]
 mod tests {
     use Algorithm::{
-        ES256, ES384, ES512, Ed25519, EdDSA, HS256, PS256, PS384, PS512, RS256, RS384, RS512,
+        ES256, ES384, ES512, Ed25519, EdDSA, HS256, ML_DSA_44, ML_DSA_65, ML_DSA_87, PS256, PS384,
+        PS512, RS256, RS384, RS512,
     };
     use serde::Deserialize;
     use serde_json::{Value, json};
@@ -468,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_private_or_symmetric_member_that_says_anything_refuses_the_key() {
-        for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
+        for member in PRIVATE_MEMBERS {
             for value in [json!("AA"), json!(" "), json!({}), json!([null]), json!(0), json!(false)]
             {
                 for name in ["RSA 2048", "P-256", "Ed25519"] {
@@ -574,7 +593,6 @@ mod tests {
     fn a_type_or_curve_of_another_name_is_not_supported() {
         for (name, member, value) in [
             ("RSA 2048", "kty", "rsa"),
-            ("RSA 2048", "kty", "AKP"),
             ("P-256", "kty", "OKP"),
             ("P-256", "crv", "p-256"),
             ("P-256", "crv", "secp256k1"),
@@ -586,6 +604,100 @@ mod tests {
             assert_eq!(fault(&key), KeyFault::Unsupported, "{name} with {member} {value}");
         }
         assert_eq!(fault(&without(jwk("P-256"), "crv")), KeyFault::Missing { member: "crv" });
+    }
+
+    /// A key of RFC 9964, A.1.
+    fn akp(algorithm: Algorithm) -> Value {
+        let cases: Vec<Value> =
+            serde_json::from_str(include_str!("../../tests/vectors/known-answers.json")).unwrap();
+        let mut cases = cases.into_iter().filter(|case| case["alg"] == algorithm.name());
+        cases.next().expect("an example")["jwk"].take()
+    }
+
+    const ML_DSA: [(Algorithm, usize); 3] =
+        [(ML_DSA_44, 1312), (ML_DSA_65, 1952), (ML_DSA_87, 2592)];
+
+    #[test]
+    fn an_akp_key_serves_the_algorithm_that_it_names_and_is_called_by_its_thumbprint() {
+        for (algorithm, _) in ML_DSA {
+            let jwk = akp(algorithm);
+            assert_eq!(algorithms(&jwk), [algorithm]);
+            let keys = KeySet::from_jwk(jwk.to_string()).unwrap();
+            let key = keys.iter().next().unwrap();
+            // The examples have their thumbprint as their id.
+            assert_eq!(key.thumbprint(), jwk["kid"].as_str(), "{algorithm}");
+            for purpose in [json!("sig"), json!("")] {
+                assert_eq!(algorithms(&with(jwk.clone(), "use", purpose)), [algorithm]);
+            }
+            assert_eq!(fault(&with(jwk.clone(), "use", "enc".into())), KeyFault::NotForSignatures);
+            let to_sign = with(jwk, "key_ops", json!(["sign"]));
+            assert_eq!(fault(&to_sign), KeyFault::NotForSignatures);
+        }
+    }
+
+    #[test]
+    fn an_akp_key_without_alg_or_with_that_of_another_kind_is_refused() {
+        for (algorithm, _) in ML_DSA {
+            let jwk = akp(algorithm);
+            for jwk in [without(jwk.clone(), "alg"), with(jwk.clone(), "alg", "".into())] {
+                assert_eq!(fault(&jwk), KeyFault::Missing { member: "alg" });
+            }
+            for other in [ES256, RS256, Ed25519, HS256] {
+                let jwk = with(jwk.clone(), "alg", other.name().into());
+                assert_eq!(fault(&jwk), KeyFault::AlgorithmMismatch { algorithm: other });
+            }
+            for unknown in ["ML-DSA", "ML-DSA-45", "ml-dsa-44", "SLH-DSA-SHA2-128s", "HPKE-7"] {
+                let jwk = with(jwk.clone(), "alg", unknown.into());
+                assert_eq!(fault(&jwk), KeyFault::UnknownAlgorithm, "{unknown}");
+            }
+            assert_eq!(fault(&without(jwk, "pub")), KeyFault::Missing { member: "pub" });
+        }
+    }
+
+    #[test]
+    fn an_akp_key_of_another_length_is_refused_and_spki_is_named() {
+        for (algorithm, needed) in ML_DSA {
+            let jwk = akp(algorithm);
+            let key = URL_SAFE_NO_PAD.decode(jwk["pub"].as_str().unwrap()).unwrap();
+            assert_eq!(key.len(), needed);
+            let front = [
+                0x30, 0x82, 0, 0, 0x30, 0x0b, 0x06, 0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0x82, 0, 0,
+                0,
+            ];
+            for bytes in [
+                key[1..].to_vec(),
+                [&key[..], &[0]].concat(),
+                [&[0], &key[..]].concat(),
+                vec![7; 1312 + 640 * usize::from(needed == 1312)],
+                [&front[..], &key[..]].concat(),
+            ] {
+                let found = bytes.len();
+                let jwk = with(jwk.clone(), "pub", URL_SAFE_NO_PAD.encode(&bytes).into());
+                let expected = MemberFault::Length { curve: algorithm.name(), needed, found };
+                assert_eq!(fault(&jwk), expected.of("pub"), "{found}");
+                assert_eq!(
+                    fault(&jwk).to_string().contains("SPKI"),
+                    found == needed + 22,
+                    "{found}"
+                );
+                assert!(!fault(&jwk).to_string().contains("zero in front"));
+            }
+        }
+    }
+
+    /// As an older draft had it, and one before that.
+    #[test]
+    fn an_ml_dsa_key_of_another_type_is_not_supported() {
+        for (algorithm, _) in ML_DSA {
+            let jwk = akp(algorithm);
+            let x = jwk["pub"].clone();
+            let okp = with(with(jwk.clone(), "kty", "OKP".into()), "crv", algorithm.name().into());
+            assert_eq!(fault(&with(okp, "x", x.clone())), KeyFault::Unsupported);
+            for kty in ["ML-DSA", "MLDSA", "LWE", "PQK", "akp"] {
+                let jwk = with(with(jwk.clone(), "kty", kty.into()), "x", x.clone());
+                assert_eq!(fault(&jwk), KeyFault::Unsupported, "{kty}");
+            }
+        }
     }
 
     #[test]

@@ -4,13 +4,17 @@ use spki::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, UintRef};
 use spki::der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::Certificate;
 
-use super::public::{Curve, PublicKey};
+use super::public::{Curve, ParameterSet, PublicKey};
 use super::{KeyFault, jwk};
 use crate::text::{TextFault, pem_blocks};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+// RFC 9881 §2.
+const ML_DSA_44: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17");
+const ML_DSA_65: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
+const ML_DSA_87: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
@@ -95,8 +99,23 @@ fn from_info(info: &SubjectPublicKeyInfoRef<'_>) -> Result<PublicKey, KeyFault> 
             PublicKey::from_point(curve, key)
         }
         ED25519 => Ok(PublicKey::Ed25519(key.try_into().map_err(|_| KeyFault::Der)?)),
+        ML_DSA_44 => ml_dsa(ParameterSet::N44, info, key),
+        ML_DSA_65 => ml_dsa(ParameterSet::N65, info, key),
+        ML_DSA_87 => ml_dsa(ParameterSet::N87, info, key),
         _ => Err(KeyFault::Unsupported),
     }
+}
+
+/// RFC 9881 §2: there are no parameters. §4: the key stands in the bit string as it is.
+fn ml_dsa(
+    parameters: ParameterSet,
+    info: &SubjectPublicKeyInfoRef<'_>,
+    key: &[u8],
+) -> Result<PublicKey, KeyFault> {
+    if info.algorithm.parameters.is_some() || key.len() != parameters.length() {
+        return Err(KeyFault::Der);
+    }
+    Ok(PublicKey::MlDsa { parameters, key: key.to_vec() })
 }
 
 fn from_pkcs1(input: &[u8]) -> Result<PublicKey, KeyFault> {

@@ -27,6 +27,11 @@ pub(crate) enum PublicKey {
         y: Vec<u8>,
     },
     Ed25519([u8; 32]),
+    /// FIPS 204 §7.2, of the parameter set's length.
+    MlDsa {
+        parameters: ParameterSet,
+        key: Vec<u8>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,6 +66,43 @@ impl Curve {
             Self::P256 => Algorithm::ES256,
             Self::P384 => Algorithm::ES384,
             Self::P521 => Algorithm::ES512,
+        }
+    }
+}
+
+/// One of the three of ML-DSA (FIPS 204 §4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ParameterSet {
+    N44,
+    N65,
+    N87,
+}
+
+impl ParameterSet {
+    /// RFC 9964 §5 ties each algorithm to one of them.
+    pub(super) fn of(algorithm: Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::ML_DSA_44 => Some(Self::N44),
+            Algorithm::ML_DSA_65 => Some(Self::N65),
+            Algorithm::ML_DSA_87 => Some(Self::N87),
+            _ => None,
+        }
+    }
+
+    pub(super) fn algorithm(self) -> Algorithm {
+        match self {
+            Self::N44 => Algorithm::ML_DSA_44,
+            Self::N65 => Algorithm::ML_DSA_65,
+            Self::N87 => Algorithm::ML_DSA_87,
+        }
+    }
+
+    /// Bytes of a public key (FIPS 204, table 2).
+    pub(super) fn length(self) -> usize {
+        match self {
+            Self::N44 => 1312,
+            Self::N65 => 1952,
+            Self::N87 => 2592,
         }
     }
 }
@@ -107,7 +149,7 @@ impl PublicKey {
             .collect()
     }
 
-    /// RFC 7638 §3 and RFC 8037 §2: the hash of the JWK with nothing but what makes the key, its
+    /// RFC 7638 §3, RFC 8037 §2 and RFC 9964 §6: the hash of the JWK with nothing but what makes the key, its
     /// members in order, its numbers as short as they can be.
     pub(super) fn thumbprint(&self) -> Thumbprint {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -123,6 +165,10 @@ impl PublicKey {
             Self::Ed25519(x) => {
                 format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(x))
             }
+            Self::MlDsa { parameters, key } => {
+                let (alg, key) = (parameters.algorithm(), text(key));
+                format!(r#"{{"alg":"{alg}","kty":"AKP","pub":"{key}"}}"#)
+            }
         };
         Thumbprint::of(&jwk)
     }
@@ -137,7 +183,7 @@ impl PublicKey {
                 doubled(modulus > 4096) * doubled(exponent > 17)
             }
             Self::Ec { curve, .. } => doubled(*curve != Curve::P256),
-            Self::Ed25519(_) => 1,
+            Self::Ed25519(_) | Self::MlDsa { .. } => 1,
         }
     }
 
@@ -147,6 +193,7 @@ impl PublicKey {
             Self::Rsa { .. } => ("RSA", None),
             Self::Ec { curve, .. } => ("EC", Some(curve.name())),
             Self::Ed25519(_) => ("OKP", Some("Ed25519")),
+            Self::MlDsa { .. } => ("AKP", None),
         }
     }
 
@@ -156,6 +203,7 @@ impl PublicKey {
             Self::Rsa { .. } => vec![RS256, RS384, RS512, PS256, PS384, PS512],
             Self::Ec { curve, .. } => vec![curve.algorithm()],
             Self::Ed25519(_) => vec![EdDSA, Ed25519],
+            Self::MlDsa { parameters, .. } => vec![parameters.algorithm()],
         }
     }
 
@@ -186,7 +234,12 @@ impl PublicKey {
                 Ok(())
             }
             Self::Ed25519(key) if is_small_order(key) => Err(KeyFault::SmallOrder),
-            Self::Ed25519(_) => Ok(()),
+            // Every text of this length is a key (FIPS 204 §7.2, algorithm 23). The library would take one of another length,
+            // too: SPKI in DER.
+            Self::MlDsa { parameters, key } if key.len() != parameters.length() => {
+                Err(KeyFault::Der)
+            }
+            Self::Ed25519(_) | Self::MlDsa { .. } => Ok(()),
         }
     }
 
@@ -203,6 +256,7 @@ impl PublicKey {
             }
             // Whether it is a point at all, the library asks with each signature.
             Self::Ed25519(key) => Verifier::ed25519(key).ok_or(KeyFault::NotOnCurve),
+            Self::MlDsa { key, .. } => Verifier::ml_dsa(algorithm, key).ok_or(KeyFault::Der),
         }
     }
 }
@@ -370,6 +424,47 @@ mod tests {
             assert_eq!(algorithms(&ed25519, algorithm), Ok(vec![EdDSA, Ed25519]));
         }
         assert_eq!(algorithms(&ed25519, Some(ES256)), mismatch(ES256));
+    }
+
+    /// What the library would take without the check of the length: RFC 9881 §4 around the same key.
+    #[test]
+    fn the_crypto_library_takes_an_ml_dsa_key_in_two_spellings_and_this_one_in_one() {
+        for (parameters, last, length) in [
+            (ParameterSet::N44, 17, [5, 0x32]),
+            (ParameterSet::N65, 18, [7, 0xb2]),
+            (ParameterSet::N87, 19, [0x0a, 0x32]),
+        ] {
+            let algorithm = parameters.algorithm();
+            let key = vec![7; parameters.length()];
+            let bits = u16::from_be_bytes(length) - 17;
+            let front = [
+                &[0x30, 0x82][..],
+                &length,
+                &[0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, last],
+                &[0x03, 0x82],
+                &bits.to_be_bytes(),
+                &[0],
+            ]
+            .concat();
+            let spki = [front, key.clone()].concat();
+            assert!(Verifier::ml_dsa(algorithm, &spki).is_some(), "{algorithm}");
+            let of = |key| algorithms(&PublicKey::MlDsa { parameters, key }, None);
+            assert_eq!(of(spki.clone()), Err(KeyFault::Der));
+            assert_eq!(of(key.clone()), Ok(vec![algorithm]));
+            // As SPKI, it is the same key.
+            let read = super::super::pem::read_der(&spki).expect("SPKI");
+            let raw = PublicKey::MlDsa { parameters, key: key.clone() };
+            assert_eq!(read.thumbprint().as_str(), raw.thumbprint().as_str());
+            // RFC 9881 §2: without parameters, not even a NULL.
+            let mut with_null = spki.clone();
+            with_null.splice(17..17, [5, 0]);
+            (with_null[3], with_null[5]) = (with_null[3] + 2, 0x0d);
+            assert_eq!(super::super::pem::read_der(&with_null).err(), Some(KeyFault::Der));
+            // Of another parameter set, the length does not fit.
+            let mut other = spki;
+            other[16] = if last == 17 { 18 } else { 17 };
+            assert_eq!(super::super::pem::read_der(&other).err(), Some(KeyFault::Der));
+        }
     }
 
     #[test]

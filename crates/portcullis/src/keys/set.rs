@@ -84,9 +84,10 @@ impl KeySet {
     /// (RFC 8259 §8.1).
     ///
     /// A key without `alg` serves every algorithm that its type and curve allow; which of them are
-    /// accepted, the issuer's policy lists. An entry that cannot be used is [skipped](Self::skipped)
-    /// and costs no other: unknown types, keys for encryption, private or symmetric members, RSA
-    /// under 2048 or over 8192 bits or with a bad exponent, points off their curve or of small order.
+    /// accepted, the issuer's policy lists. One of ML-DSA (`AKP`) has to have it (RFC 9964 §3). An entry
+    /// that cannot be used is [skipped](Self::skipped) and costs no other: unknown types, keys for encryption,
+    /// private or symmetric members, RSA under 2048 or over 8192 bits or with a bad exponent, points off their
+    /// curve or of small order, and keys of ML-DSA that are not as long as their parameter set's.
     ///
     /// A member that is `null`, an empty string or an empty list says nothing, and counts as absent: so
     /// some serializers write what a key has not. An empty `alg`, `use` or `key_ops` restricts nothing,
@@ -344,7 +345,7 @@ mod tests {
             "null".to_owned(),
             "[]".to_owned(),
             "{}".to_owned(),
-            r#"{"kty":"AKP","kid":"future","alg":"ML-DSA-44","pub":"AA"}"#.to_owned(),
+            r#"{"kty":"AKP","kid":"future","alg":"ML-DSA-45","pub":"AA"}"#.to_owned(),
             r#"{"kty":"EC","crv":"secp256k1","kid":"bit\u0000coin"}"#.to_owned(),
             format!(r#"{{"kty":"EC",{rest}"#),
             deep,

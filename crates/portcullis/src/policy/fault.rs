@@ -13,7 +13,7 @@ use crate::mtls::MtlsFault;
 use crate::resource::ResourcePolicyFault;
 use crate::revocation::RevocationFault;
 use crate::signature::{Algorithm, AlgorithmSet};
-use crate::source::OriginFault;
+use crate::source::{CookieError, OriginFault};
 #[cfg(feature = "status-list")]
 use crate::status_list::StatusListsError;
 use crate::text::identifier_in;
@@ -243,6 +243,13 @@ pub enum PolicyFault {
         /// Its name.
         name: String,
     },
+    /// A cookie as a source, where every algorithm of every issuer makes tokens that no cookie holds.
+    CookieTooSmall {
+        /// Its name.
+        name: String,
+        /// The algorithms that are listed.
+        listed: AlgorithmSet,
+    },
     /// A name of nothing, of more than 64 bytes, or with control characters.
     Name {
         /// The name.
@@ -433,6 +440,11 @@ impl fmt::Display for PolicyFault {
             Self::CookiePrefix { name } => write!(
                 f,
                 "cookie `{name}`: without the prefix `__Host-`, a sibling domain or a plain-text response can set it: call it `__Host-{name}`, or use `dangerous::unprefixed_cookie`",
+            ),
+            Self::CookieTooSmall { name, listed } => write!(
+                f,
+                "cookie `{name}`: the algorithms of all issuers are {listed}, and a token of those is over the {} bytes that browsers keep of a cookie: list an algorithm with smaller signatures, such as ES256 or ML-DSA-44, or leave the cookie out of the sources",
+                CookieError::LIMIT
             ),
             Self::Name { name } => write!(
                 f,

@@ -4,8 +4,8 @@ mod algorithm;
 use core::fmt;
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
-    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, ML_DSA_44,
+    ML_DSA_65, ML_DSA_87, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
     RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
     RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
 };
@@ -95,6 +95,19 @@ impl Verifier {
     /// RFC 8037 §3.1.
     pub(crate) fn ed25519(key: &[u8; 32]) -> Option<Self> {
         ParsedPublicKey::new(&ED25519, key).ok().map(Self::Public)
+    }
+
+    /// RFC 9964 §5: pure ML-DSA with an empty context. `None`: not an ML-DSA algorithm, or not a key of its parameter set.
+    ///
+    /// The library takes SPKI in DER as well: whoever calls it has looked at the length.
+    pub(crate) fn ml_dsa(algorithm: Algorithm, key: &[u8]) -> Option<Self> {
+        let parameters: &'static dyn VerificationAlgorithm = match algorithm {
+            Algorithm::ML_DSA_44 => &ML_DSA_44,
+            Algorithm::ML_DSA_65 => &ML_DSA_65,
+            Algorithm::ML_DSA_87 => &ML_DSA_87,
+            _ => return None,
+        };
+        ParsedPublicKey::new(parameters, key).ok().map(Self::Public)
     }
 
     /// A public key with its numbers as they are: the point of an elliptic curve, the DER of an RSA key.
@@ -232,6 +245,9 @@ mod tests {
             "RFC 7520 4.3",
             "RFC 7520 4.4",
             "RFC 8037 A.4",
+            "RFC 9964 A.1 ML-DSA-44",
+            "RFC 9964 A.1 ML-DSA-65",
+            "RFC 9964 A.1 ML-DSA-87",
         ];
         assert_eq!(names, expected);
         for case in cases {
@@ -290,7 +306,7 @@ mod tests {
     fn bad_signatures_under_the_right_key_do_not_verify() {
         let bad: Vec<_> =
             bad_signatures().into_iter().filter(|case| case.valid == Some(false)).collect();
-        assert_eq!(bad.len(), 156);
+        assert_eq!(bad.len(), 198);
         for case in bad {
             let (message, signature) = case.message_and_signature();
             assert!(!case.verifier().verify(&message, &signature), "{}", case.name);
@@ -308,6 +324,7 @@ mod tests {
         let (modulus, exponent) = (member(&rsa, "n"), member(&rsa, "e"));
         let ec = case("RFC 7515 A.3");
         let point = [vec![4], member(&ec, "x"), member(&ec, "y")].concat();
+        let ml_dsa = member(&case("RFC 9964 A.1 ML-DSA-65"), "pub");
         for &algorithm in Algorithm::ALL {
             let family = algorithm.family();
             let of = |verifier: Option<Verifier>| verifier.is_some();
@@ -315,6 +332,9 @@ mod tests {
             assert_eq!(of(Verifier::rsa(algorithm, &modulus, &exponent)), family == Family::Rsa);
             // A point of P-256 is none of the other curves.
             assert_eq!(of(Verifier::ec(algorithm, &point)), algorithm == Algorithm::ES256);
+            // Nor is a key of one parameter set that of another.
+            let is_65 = algorithm == Algorithm::ML_DSA_65;
+            assert_eq!(of(Verifier::ml_dsa(algorithm, &ml_dsa)), is_65);
         }
     }
 

@@ -245,7 +245,7 @@ pub enum CookieError {
 
 impl CookieError {
     /// RFC 6265bis §5.6: name and value together.
-    const LIMIT: usize = 4096;
+    pub(crate) const LIMIT: usize = 4096;
 
     /// RFC 6265bis §5.6: browsers ignore an attribute that is longer.
     const ATTRIBUTE_LIMIT: usize = 1024;

@@ -96,6 +96,9 @@ impl TokenSource {
     ///
     /// With a cookie as source the cross-site check is on: see
     /// [`PolicyBuilder::allowed_origins`](crate::PolicyBuilder::allowed_origins).
+    ///
+    /// Browsers drop a cookie of more than 4096 bytes. Where every algorithm of every issuer makes longer tokens, which
+    /// ML-DSA-65 and -87 do, the policy is not built.
     pub fn cookie(name: impl Into<String>) -> Self {
         Self(Kind::Cookie { cookie: TokenCookie::unchecked(name.into()), is_checked: false })
     }

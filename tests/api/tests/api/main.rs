@@ -14,12 +14,16 @@ use crate::rustdoc::Apis;
 
 /// Crates whose names may stand in public signatures of the core, each with the reason. A crate below
 /// 1.0 may break with any release, and then so would we.
-const NAMED_BY_THE_CORE: [(&str, &str); 10] = [
+const NAMED_BY_THE_CORE: [(&str, &str); 11] = [
     ("alloc", "the language's own"),
     ("bytes", "1.0; bodies of `http-body` are made of them"),
     ("core", "the language's own"),
     ("http", "1.0; what tower services take and give"),
     ("http_body", "1.0; what the response's body is to those that send it"),
+    (
+        "rustls",
+        "0.23; behind the feature of its name alone: whose configuration and verifier they are",
+    ),
     ("serde_core", "1.0; where the traits of `serde` stand"),
     ("serde_json", "1.0; claims that are JSON"),
     ("std", "the language's own"),

@@ -1,7 +1,9 @@
 //! What a proof is held against in the requests of each framework and protocol.
 use portcullis::dpop::{Dpop, InProcessReplays};
 use portcullis::{Algorithm, TokenSource, UnixTime};
-use portcullis_conformance::client::{Protocol, Request, send};
+use portcullis_conformance::client::{Answer, Protocol, Request, send};
+use portcullis_conformance::doors::Door;
+use portcullis_testkit::SigningKey;
 
 use super::{NOW, Service, URL, errors, refused};
 
@@ -176,5 +178,35 @@ async fn wherever_else_a_bound_token_comes_from_it_does_not_pass() {
         let request = Request::new("GET", "/whoami").header("x-token", unbound);
         let answer = send(server.address(), Protocol::Http1, &request).await.expect("an answer");
         assert_eq!(answer.status, 200);
+    }
+}
+
+/// A proof of ML-DSA brings its key: up to 11 KB, beside a token of up to 7 KB.
+#[tokio::test]
+async fn proofs_and_tokens_of_ml_dsa_pass_where_they_are_listed_and_nowhere_else() {
+    let refuses = |answer: &Answer| {
+        assert_eq!(errors(answer), refused("DPoP", "invalid_dpop_proof"));
+    };
+    for algorithm in [Algorithm::ML_DSA_44, Algorithm::ML_DSA_65, Algorithm::ML_DSA_87] {
+        for door in Door::ALL {
+            let service = Service::new(door, |dpop| dpop.algorithms([Algorithm::ES256, algorithm]));
+            let without = Service::new(door, |dpop| dpop);
+            let key = SigningKey::generate(algorithm);
+            for signed_by in [Algorithm::ES256, algorithm] {
+                let token = service.issuer.token(signed_by).bound_to(&key).mint();
+                let proof = || service.issuer.proof(&key, "GET", URL).token(&token).mint();
+                let answer = service.with(&token, &proof()).await;
+                assert_eq!(answer.status, 200, "{algorithm} {door:?}");
+                let used = proof();
+                assert_eq!(service.with(&token, &used).await.status, 200);
+                refuses(&service.with(&token, &used).await);
+                refuses(&without.with(&token, &proof()).await);
+                // Its key is that of no other token.
+                let other = service.issuer.token(signed_by).bound_to(&service.key).mint();
+                let stolen = service.issuer.proof(&key, "GET", URL).token(&other).mint();
+                let answer = service.with(&other, &stolen).await;
+                assert_eq!(errors(&answer), refused("DPoP", "invalid_token"));
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use base64::prelude::*;
 use portcullis::Algorithm;
 use portcullis_fuzz_targets::corpora::folder;
-use portcullis_fuzz_targets::issuer::{good_token, key, mint, sign};
+use portcullis_fuzz_targets::issuer::{good_token, is_of_proofs, key, mint, sign};
 use portcullis_fuzz_targets::proof::good_proofs;
 use portcullis_fuzz_targets::token::parts;
 use portcullis_testkit::hostile;
@@ -140,9 +140,8 @@ fn public() -> impl Iterator<Item = Algorithm> {
 
 fn proof_header(algorithm: Algorithm) -> Value {
     let mut jwk = key(algorithm).public_jwk().expect("a key pair");
-    for member in ["kid", "alg", "use"] {
-        jwk.as_object_mut().expect("an object").remove(member);
-    }
+    let key = key(algorithm);
+    jwk.as_object_mut().expect("an object").retain(|name, _| is_of_proofs(key, name));
     json!({ "typ": "dpop+jwt", "alg": algorithm.name(), "jwk": jwk })
 }
 

@@ -6,9 +6,10 @@ use super::PolicyBuilder;
 use crate::cache;
 use crate::claims::{ClaimRules, LONGEST_LIFETIME, MaxLifetime};
 use crate::policy::fault::PolicyFault;
-use crate::policy::resource;
+use crate::policy::{Issuer, resource};
 use crate::revocation::{EnforcedRevocations, RevocationFault};
 use crate::setting::Shared;
+use crate::signature::{Algorithm, AlgorithmSet};
 use crate::source::{Kind, TokenSource, is_cookie_name, is_origin};
 use crate::token::TokenLimits;
 
@@ -34,6 +35,7 @@ impl PolicyBuilder {
         faults.extend(contradictions(POLICY, &self.rules));
         faults.extend(self.revocation_faults());
         faults.extend(self.sources.get().into_iter().flat_map(|sources| source_faults(sources)));
+        faults.extend(self.cookie_fault());
         faults.extend(self.limit_faults());
         faults.extend(self.origin_faults());
         #[cfg(feature = "status-list")]
@@ -87,6 +89,22 @@ impl PolicyBuilder {
         let unknown = unknown.map(|id| RevocationFault::UnknownIssuer { issuer: id.to_owned() });
         let own = self.enforced.iter().filter_map(|enforced| enforced.check().err());
         unknown.chain(own).map(|fault| PolicyFault::Revocations { place: POLICY.to_owned(), fault })
+    }
+
+    /// A cookie that no token of any issuer fits into.
+    fn cookie_fault(&self) -> Option<PolicyFault> {
+        let mut cookies =
+            self.sources.get().into_iter().flatten().filter_map(|source| match &source.0 {
+                Kind::Cookie { cookie, .. } => Some(cookie.name()),
+                _ => None,
+            });
+        let name = cookies.next()?;
+        let listed: AlgorithmSet =
+            self.issuers.iter().flat_map(Issuer::algorithms_listed).collect();
+        let is_there = listed != AlgorithmSet::default();
+        let fits_none = listed.iter().all(Algorithm::is_over_a_cookie);
+        (is_there && fits_none)
+            .then(|| PolicyFault::CookieTooSmall { name: name.to_owned(), listed })
     }
 
     fn limit_faults(&self) -> impl Iterator<Item = PolicyFault> {

@@ -248,7 +248,9 @@ impl KeyParts {
             }
             let may_come = match algorithm.family() {
                 Family::Hmac => self.may_bring_secrets,
-                Family::Rsa | Family::Ec | Family::Ed25519 => self.may_bring_public_keys,
+                Family::Rsa | Family::Ec | Family::Ed25519 | Family::MlDsa => {
+                    self.may_bring_public_keys
+                }
             };
             if are_there && found == 0 && !may_come {
                 faults.push(PolicyFault::UnusableAlgorithm { issuer: issuer(), algorithm });

@@ -200,6 +200,9 @@ impl Issuer<WantsAlgorithms> {
     }
 
     /// The algorithms that it signs with, under exactly these names (RFC 8725 §3.1).
+    ///
+    /// List two of different strength, such as ES256 and ML-DSA-65, for as long as tokens of both come, and no longer: who can
+    /// forge those of the weaker one gets in by them.
     pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Issuer<WantsKeys> {
         let mut listed: Vec<_> = algorithms.into_iter().collect();
         listed.sort_unstable();
@@ -265,6 +268,13 @@ impl Issuer<WantsAudience> {
                 tenant_interval: Setting::default(),
             },
         }
+    }
+}
+
+impl Issuer {
+    /// What its tokens may be signed with.
+    pub(in crate::policy) fn algorithms_listed(&self) -> impl Iterator<Item = Algorithm> {
+        self.state.algorithms.iter().copied()
     }
 }
 

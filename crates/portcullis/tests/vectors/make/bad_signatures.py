@@ -6,8 +6,9 @@ import secrets
 
 from common import CLAIMS, b64u, uint, write
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from dilithium_py.ml_dsa import HASH_ML_DSA_44_WITH_SHA512, HASH_ML_DSA_65_WITH_SHA512, HASH_ML_DSA_87_WITH_SHA512
 
 HASH = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
 out = []
@@ -169,4 +170,37 @@ for alg in ("EdDSA", "Ed25519"):
     add(f"{alg} all zero", alg, jwk, bytes(64))
     add(f"{alg} R = identity, S = 0", alg, jwk, bytes([1]) + bytes(63))
     add(f"{alg} empty signature", alg, jwk, b"")
+
+# --- ML-DSA
+ML_DSA = {
+    "ML-DSA-44": (mldsa.MLDSA44PrivateKey, HASH_ML_DSA_44_WITH_SHA512),
+    "ML-DSA-65": (mldsa.MLDSA65PrivateKey, HASH_ML_DSA_65_WITH_SHA512),
+    "ML-DSA-87": (mldsa.MLDSA87PrivateKey, HASH_ML_DSA_87_WITH_SHA512),
+}
+for alg, (private, hash_ml_dsa) in ML_DSA.items():
+    seed = secrets.token_bytes(32)
+    key = private.from_seed_bytes(seed)
+    message = signing_input(alg).encode()
+    jwk = {"kty": "AKP", "pub": b64u(key.public_key().public_bytes_raw())}
+    good = key.sign(message)
+    add(f"{alg} good", alg, jwk, good, valid=True)
+    add(f"{alg} with a context", alg, jwk, key.sign(message, b"JWS"))
+    # The context is told apart from the message by its length alone.
+    add(f"{alg} of the message without its first byte, as context", alg, jwk, key.sign(message[1:], message[:1]))
+    hash_public, hash_private = hash_ml_dsa.key_derive(seed)
+    assert b64u(hash_public) == jwk["pub"]
+    add(f"{alg} by HashML-DSA with SHA-512", alg, jwk, hash_ml_dsa.sign(hash_private, message))
+    add(f"{alg} of the hash of the message", alg, jwk, key.sign(hashlib.sha512(message).digest()))
+    add(f"{alg} one byte short", alg, jwk, good[:-1])
+    add(f"{alg} truncated to 64 bytes", alg, jwk, good[:64])
+    add(f"{alg} last byte flipped", alg, jwk, flip_last(good))
+    add(f"{alg} first byte flipped", alg, jwk, bytes([good[0] ^ 1]) + good[1:])
+    add(f"{alg} all zero", alg, jwk, bytes(len(good)))
+    add(f"{alg} all 0xff", alg, jwk, b"\xff" * len(good))
+    add(f"{alg} empty signature", alg, jwk, b"")
+    # That of 87 is the longest that is read.
+    add(f"{alg} one byte appended", alg, jwk, good + b"\0")
+    for other, (other_private, _) in ML_DSA.items():
+        if other != alg:
+            add(f"{alg} by {other} of the same seed", alg, jwk, other_private.from_seed_bytes(seed).sign(message))
 write("bad-signatures.json", out)

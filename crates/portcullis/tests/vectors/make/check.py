@@ -7,9 +7,10 @@ import warnings
 from common import read, unb64u
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from dilithium_py.ml_dsa import HASH_ML_DSA_44_WITH_SHA512, HASH_ML_DSA_65_WITH_SHA512, HASH_ML_DSA_87_WITH_SHA512
 from jwcrypto import jwk as jwks, jws
 
 warnings.simplefilter("ignore")
@@ -111,6 +112,26 @@ for alg in ("EdDSA", "Ed25519"):
         message, signature = parts(bad[f"{alg} {name}"])
         key(bad[f"{alg} {name}"]).verify(change(signature), message)
         undone += 1
+
+for alg, public, hash_ml_dsa in (
+    ("ML-DSA-44", mldsa.MLDSA44PublicKey, HASH_ML_DSA_44_WITH_SHA512),
+    ("ML-DSA-65", mldsa.MLDSA65PublicKey, HASH_ML_DSA_65_WITH_SHA512),
+    ("ML-DSA-87", mldsa.MLDSA87PublicKey, HASH_ML_DSA_87_WITH_SHA512),
+):
+    raw = unb64u(bad[f"{alg} good"]["jwk"]["pub"])
+    of_key = public.from_public_bytes(raw)
+    message, good = parts(bad[f"{alg} good"])
+    of_key.verify(good, message)
+    signature = lambda name: parts(bad[f"{alg} {name}"])[1]
+    of_key.verify(signature("with a context"), message, b"JWS")
+    of_key.verify(signature("of the message without its first byte, as context"), message[1:], message[:1])
+    of_key.verify(signature("of the hash of the message"), hashlib.sha512(message).digest())
+    of_key.verify(signature("one byte short") + good[-1:], message)
+    of_key.verify(signature("one byte appended")[:-1], message)
+    of_key.verify(signature("last byte flipped")[:-1] + good[-1:], message)
+    of_key.verify(good[:1] + signature("first byte flipped")[1:], message)
+    assert hash_ml_dsa.verify(raw, message, signature("by HashML-DSA with SHA-512"))
+    undone += 8
 
 for bits in ("256", "384", "512"):
     good = bad[f"HS{bits} good"]

@@ -1,10 +1,16 @@
 """known_answers.py DIR: DIR is the `jwcrypto` folder of jwcrypto's source distribution, whose own
-tests carry the published vectors. Nothing is typed in here; the public half of each key is kept."""
+tests carry the published vectors. Nothing is typed in here; the public half of each key is kept.
+
+Those of RFC 9964 are made of their seed, which is all zeros: their signatures are deterministic. Their key ids are thumbprints, and
+they are compared with those that are published, and so is how each signature ends."""
+import hashlib
 import importlib.util
+import json
 import pathlib
 import sys
 
 from common import b64u, write
+from dilithium_py.ml_dsa import ML_DSA_44, ML_DSA_65, ML_DSA_87
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth"}
 
@@ -40,4 +46,19 @@ out.append({
     "name": "RFC 8037 A.4", "alg": "EdDSA", "jwk": tests.PublicKeys_EdDsa["keys"][0],
     "token": tests.E_Ed25519["jws_serialization_compact"],
 })
+for alg, ml_dsa, published_id, published_end in (
+    ("ML-DSA-44", ML_DSA_44, "T4xl70S7MT6Zeq6r9V9fPJGVn76wfnXJ21-gyo0Gu6o", "ddf5000000000000000000000000121f3044"),
+    ("ML-DSA-65", ML_DSA_65, "Suiu29qbfuaBaR4Ats-c6XQBePB_OpAxAwcTR_0KXVM", "8fb60000000000000000060c151c252f"),
+    ("ML-DSA-87", ML_DSA_87, "tRn1JNIkgMsABVQBlXeDHxAIcclh-2IX0UdDEzPt5XU", "2e9ecf400000000000000000b1920252b383b43"),
+):
+    public_key, private_key = ml_dsa.key_derive(bytes(32))
+    jwk = {"kty": "AKP", "alg": alg, "pub": b64u(public_key)}
+    canonical = json.dumps(jwk, sort_keys=True, separators=(",", ":")).encode()
+    kid = b64u(hashlib.sha256(canonical).digest())
+    header = json.dumps({"alg": alg, "kid": kid}, separators=(",", ":")).encode()
+    payload = "It\u2019s a dangerous business, Frodo, going out your door.".encode()
+    message = f"{b64u(header)}.{b64u(payload)}"
+    signature = ml_dsa.sign(private_key, message.encode(), deterministic=True)
+    assert kid == published_id and signature.hex().endswith(published_end), alg
+    out.append({"name": f"RFC 9964 A.1 {alg}", "alg": alg, "jwk": {"kid": kid} | jwk, "token": f"{message}.{b64u(signature)}"})
 write("known-answers.json", out)

@@ -152,7 +152,11 @@ async fn a_set_that_is_sent_again_with_the_same_keys_changes_nothing() {
     // In another order, and with one entry that is of no use.
     rig.server.answers(
         KEYS,
-        Reply::set([jwk("p256", "b"), json!({ "kty": "AKP", "kid": "c" }), jwk("p256", "a")]),
+        Reply::set([
+            jwk("p256", "b"),
+            json!({ "kty": "AKP", "alg": "SLH-DSA", "kid": "c" }),
+            jwk("p256", "a"),
+        ]),
     );
     rig.remote.refresh_now().await.unwrap();
     assert_eq!(rig.names(), ["refreshed", "unchanged"]);
@@ -288,7 +292,7 @@ async fn entries_of_no_use_cost_no_other_and_are_counted_with_a_reason() {
     let rig = Rig::new();
     let mut private = jwk("p256", "leaked");
     private["d"] = "AA".into();
-    rig.load(Reply::set([private, json!({ "kty": "AKP" }), json!(7), jwk("p256", "a")])).await;
+    rig.load(Reply::set([private, json!({ "kty": "LWE" }), json!(7), jwk("p256", "a")])).await;
     assert_eq!(rig.ids(), ["a"]);
     let health = rig.remote.health();
     let skipped: Vec<_> = health.skipped.iter().map(ToString::to_string).collect();
