@@ -6,7 +6,7 @@ use super::words::listed;
 use super::{CertificateCheck, CertificateFacts};
 use crate::mtls::{
     Came, CertificateError, CertificateHeaderFault, KnownHeader, MtlsRules, NamedSource,
-    ShownCertificate,
+    ReadHeader, ShownCertificate,
 };
 use crate::request::PeerAddress;
 use crate::token::Binding;
@@ -121,21 +121,17 @@ impl Look {
     }
 
     /// What the header says.
-    fn check_form(
-        &mut self,
-        needs: &str,
-        read: Option<(usize, Result<Option<[u8; 32]>, CertificateHeaderFault>)>,
-    ) -> Option<[u8; 32]> {
+    fn check_form(&mut self, needs: &str, read: Option<ReadHeader>) -> Option<[u8; 32]> {
         let (has, met) = match &read {
             None => (None, None),
-            Some((_, Ok(None))) => {
-                (Some("nothing: the client presented none".to_owned()), Some(true))
-            }
-            Some((length, Ok(Some(_)))) => (Some(format!("{length} bytes")), Some(true)),
-            Some((length, Err(fault))) => (Some(format!("{length} bytes: {fault}")), Some(false)),
+            Some(ReadHeader { length, says }) => match says {
+                Ok(None) => (Some("nothing: the client presented none".to_owned()), Some(true)),
+                Ok(Some(_)) => (Some(format!("{length} bytes")), Some(true)),
+                Err(fault) => (Some(format!("{length} bytes: {fault}")), Some(false)),
+            },
         };
         self.say(name::FORM, needs.to_owned(), has, met);
-        read.and_then(|(_, read)| read.ok().flatten())
+        read.and_then(|read| read.says.ok().flatten())
     }
 
     /// What counts is what decides: the check that it refuses by is not met.

@@ -19,9 +19,17 @@ pub(crate) enum Came {
         values: usize,
         peer: Option<PeerAddress>,
         is_listed: bool,
-        /// How long a single value is, and what it says.
-        read: Option<(usize, Result<Option<[u8; 32]>, CertificateHeaderFault>)>,
+        /// Of a single value.
+        read: Option<ReadHeader>,
     },
+}
+
+/// A header of one value.
+pub(crate) struct ReadHeader {
+    /// In bytes.
+    pub(crate) length: usize,
+    /// What it says: SHA-256 of a certificate, or that the client presented none.
+    pub(crate) says: Result<Option<[u8; 32]>, CertificateHeaderFault>,
 }
 
 impl MtlsRules {
@@ -51,7 +59,9 @@ impl MtlsRules {
                 peer: *peer,
                 is_listed: peer.is_some_and(|peer| proxies.have(peer)),
                 read: match value {
-                    HeaderValue::One(value) => Some((value.len(), header::read(*form, value))),
+                    HeaderValue::One(value) => {
+                        Some(ReadHeader { length: value.len(), says: header::read(*form, value) })
+                    }
                     HeaderValue::None | HeaderValue::Several => None,
                 },
             },

@@ -10,7 +10,7 @@ mod settings;
 pub(crate) use self::check::{KNOWN_HEADER, KnownHeader, ShownCertificate};
 pub use self::error::CertificateError;
 #[cfg(feature = "explain")]
-pub(crate) use self::explained::{Came, NamedSource};
+pub(crate) use self::explained::{Came, NamedSource, ReadHeader};
 pub use self::header::{CertificateHeader, CertificateHeaderFault};
 pub use self::proxies::ProxyFault;
 pub(crate) use self::settings::MtlsRules;
