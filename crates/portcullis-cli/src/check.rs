@@ -3,7 +3,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use portcullis::explain::{DpopDescription, IssuerDescription, KeyOrigin, PolicyDescription};
+use portcullis::explain::{
+    DpopDescription, IssuerDescription, KeyOrigin, MtlsDescription, PolicyDescription,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -141,13 +143,7 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
         sources => format!("asked of {}", sources.join(", ")),
     };
     rows.push(["  revocation".to_owned(), revocation]);
-    match &policy.dpop {
-        Some(dpop) => rows.extend(proof_rows(dpop)),
-        None => {
-            let refused = "are refused: there is no table `[dpop]`";
-            rows.push(["  bound tokens".to_owned(), refused.to_owned()]);
-        }
-    }
+    rows.extend(binding_rows(policy));
     let details = if policy.presentation.details { "with its reason" } else { "by its code alone" };
     rows.push(["  a refusal is told".to_owned(), details.to_owned()]);
     output.table(["", ""], rows);
@@ -165,11 +161,57 @@ fn print(policy: &PolicyDescription, lints: &[Lint], output: &Output) {
     }
 }
 
+/// What is asked of tokens that are bound to a key or a certificate.
+fn binding_rows(policy: &PolicyDescription) -> Vec<[String; 2]> {
+    let refused = |name: &str, why: &str| [format!("  {name}"), format!("are refused: {why}")];
+    let no_proofs = "there is no table `[dpop]`";
+    match (&policy.dpop, &policy.mtls) {
+        (None, None) => {
+            vec![refused("bound tokens", "there is no table `[dpop]`, and none `[mtls]`")]
+        }
+        (Some(dpop), None) => {
+            let mut rows = proof_rows(dpop);
+            rows.push(refused("bound to a certificate", "there is no table `[mtls]`"));
+            rows
+        }
+        (None, Some(mtls)) => {
+            let mut rows = certificate_rows(mtls);
+            let unbound = if mtls.required { "are refused" } else { "pass as bearer tokens" };
+            rows.push(["  others".to_owned(), unbound.to_owned()]);
+            rows.push(refused("bound to a key", no_proofs));
+            rows
+        }
+        (Some(dpop), Some(mtls)) => {
+            let mut rows = proof_rows(dpop);
+            rows.extend(certificate_rows(mtls));
+            rows
+        }
+    }
+}
+
+/// What is asked of tokens that are bound to a certificate, and who says which one it was.
+fn certificate_rows(mtls: &MtlsDescription) -> Vec<[String; 2]> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, text: String| rows.push([format!("  {name}"), text]);
+    row("bound to a certificate", "pass where the client presented it".to_owned());
+    match &mtls.header {
+        None => row("certificates by", "the service's own TLS".to_owned()),
+        Some(header) => {
+            let form = mtls.form.unwrap_or_default();
+            row("certificates by", format!("the header `{header}`, written as `{form}`"));
+            let unix_socket = mtls.trusted_unix_socket.then(|| "a Unix domain socket".to_owned());
+            let senders: Vec<_> = mtls.trusted_proxies.iter().cloned().chain(unix_socket).collect();
+            row("header sent by", senders.join(" or "));
+        }
+    }
+    rows
+}
+
 /// What is asked of tokens that are bound to a key, and of proofs of who has it.
 fn proof_rows(dpop: &DpopDescription) -> Vec<[String; 2]> {
     let mut rows = Vec::new();
     let mut row = |name: &str, text: String| rows.push([format!("  {name}"), text]);
-    row("bound tokens", "pass with the scheme DPoP and a proof".to_owned());
+    row("bound to a key", "pass with the scheme DPoP and a proof".to_owned());
     let unbound = if dpop.required { "are refused" } else { "pass as bearer tokens" };
     row("others", unbound.to_owned());
     row("proofs for", dpop.base_urls.join(" or "));
@@ -230,12 +272,13 @@ fn rows(issuer: &IssuerDescription) -> Vec<[String; 2]> {
 }
 
 /// Every lint, for `--allow`. What a policy file can weaken has one; the tests hold the two together.
-const LINTS: [&str; 35] = [
+const LINTS: [&str; 37] = [
     "allow-http",
     "anonymous",
     "any-tenant",
     "any-token-type",
     "bad-cookie-anonymous",
+    "both-bindings",
     "cookie-of-any-name",
     "cookie-too-small",
     "dangerous",
@@ -266,6 +309,7 @@ const LINTS: [&str; 35] = [
     "token-in-query",
     "unbound-tokens",
     "unlimited-lifetime",
+    "wide-proxies",
 ];
 
 fn lints(policy: &PolicyDescription) -> Vec<Lint> {
@@ -285,6 +329,10 @@ fn lints(policy: &PolicyDescription) -> Vec<Lint> {
     if let Some(dpop) = &policy.dpop {
         lint_proofs(dpop, policy, &mut say);
     }
+    if let Some(mtls) = &policy.mtls {
+        lint_certificates(mtls, &mut say);
+    }
+    lint_bindings(policy, &mut say);
     lints
 }
 
@@ -456,9 +504,54 @@ fn lint_proofs(dpop: &DpopDescription, policy: &PolicyDescription, say: &mut Say
     if !dpop.is_shared {
         say(Level::Note, "proofs-of-one-process", "used proofs are remembered in one process: of several instances, each takes a proof once; a store that they share is given in code, and named by `dpop.replay`".to_owned());
     }
-    if !dpop.required {
-        say(Level::Note, "unbound-tokens", "tokens that are bound to no key pass as well, and a thief can use them: set `dpop.mode` to \"required\" once all clients have bound tokens".to_owned());
+}
+
+/// What the word of a proxy is worth.
+fn lint_certificates(mtls: &MtlsDescription, say: &mut Say<'_>) {
+    for range in mtls.trusted_proxies.iter().filter(|range| is_wide(range)) {
+        say(
+            Level::Warning,
+            "wide-proxies",
+            format!(
+                "whoever connects from {range} can say which certificate they have: list in `mtls.trusted_proxies` the addresses of the proxies alone, and let nothing else run there"
+            ),
+        );
     }
+}
+
+/// Whether a range has more addresses than the largest subnet of the usual clouds (`/16`), or of IPv6 more than a site (RFC 6177 §2).
+fn is_wide(range: &str) -> bool {
+    let Some((address, length)) = range.split_once('/') else { return false };
+    let least = if address.contains(':') { 48 } else { 16 };
+    length.parse::<u8>().is_ok_and(|length| length < least)
+}
+
+/// Whether tokens have to be bound.
+fn lint_bindings(policy: &PolicyDescription, say: &mut Say<'_>) {
+    let required = (
+        policy.dpop.as_ref().map(|dpop| dpop.required),
+        policy.mtls.as_ref().map(|mtls| mtls.required),
+    );
+    let (to, setting, has) = match required {
+        (Some(true), Some(true)) => {
+            return say(Level::Note, "both-bindings", "a token has to be bound to a key and to a certificate, and few issuers bind one to both: leave out one of `dpop.mode` and `mtls.mode`, unless yours does".to_owned());
+        }
+        (None, None) | (Some(true), _) | (_, Some(true)) => return,
+        (Some(false), None) => ("no key", "`dpop.mode`", "bound tokens"),
+        (None, Some(false)) => ("no certificate", "`mtls.mode`", "bound tokens"),
+        (Some(false), Some(false)) => (
+            "neither key nor certificate",
+            "`dpop.mode` or `mtls.mode`",
+            "tokens that are bound so",
+        ),
+    };
+    say(
+        Level::Note,
+        "unbound-tokens",
+        format!(
+            "tokens that are bound to {to} pass as well, and a thief can use them: set {setting} to \"required\" once all clients have {has}"
+        ),
+    );
 }
 
 /// Whose tokens an issuer's are, and for how long.

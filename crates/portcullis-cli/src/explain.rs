@@ -2,9 +2,11 @@
 use std::path::PathBuf;
 
 use portcullis::explain::{
-    ClaimCheck, Explanation, Facts, IssuerFacts, Outcome, ProofCheck, ProofFacts, Stage,
-    TokenFacts, Trust,
+    CertificateCheck, CertificateFacts, ClaimCheck, Explanation, Facts, IssuerFacts,
+    MtlsDescription, Outcome, PolicyDescription, ProofCheck, ProofFacts, Stage, TokenFacts, Trust,
 };
+use portcullis::mtls::CertificateError;
+use portcullis::request::{ClientCertificate, PeerAddress};
 use portcullis::{Error, Policy, Requirement};
 use portcullis_testkit::FixedClock;
 use serde::Serialize;
@@ -14,7 +16,7 @@ use crate::input::{SentInput, TokenInput};
 use crate::output::{Failure, Output, counted, json_text, shown};
 use crate::request::{Request, path_of};
 use crate::time::{duration, instant, micros, time};
-use crate::{Exit, block_on, policy};
+use crate::{Exit, block_on, certificate, policy};
 
 /// Explain step by step why a policy refuses or accepts a token.
 ///
@@ -23,6 +25,9 @@ use crate::{Exit, block_on, policy};
 ///
 /// Is the token bound to a key (DPoP)? Then give the request: its headers `Authorization: DPoP …` and `DPoP: …`, or the whole
 /// `curl` command. Each check of the proof is printed, with both sides. The proof is not used, and can still be sent.
+///
+/// Is it bound to a certificate (RFC 8705)? Then say which one the client presented: by --client-certificate, or where a proxy tells
+/// it in a header, by the request with that header, and --peer.
 ///
 /// Keys are fetched if the policy says so. Otherwise, nothing is sent anywhere.
 #[derive(clap::Args)]
@@ -47,6 +52,16 @@ pub(crate) struct Options {
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
 
+    /// The certificate that the service's own TLS saw, in a file with PEM or DER; `none` for a client that presented none. For a policy
+    /// with `certificate = "tls"` in its table `[mtls]`
+    #[arg(long, value_name = "FILE")]
+    client_certificate: Option<PathBuf>,
+
+    /// The address that sent the request, as the service sees it: 10.0.0.7, or `unix` for a Unix domain socket. For a policy whose
+    /// table `[mtls]` names a header, which counts if a trusted proxy sent it
+    #[arg(long, value_name = "ADDRESS", value_parser = certificate::peer)]
+    peer: Option<PeerAddress>,
+
     /// A scope that a route asks for besides the policy. Can be given more than once
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
@@ -66,8 +81,10 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         return Err(Failure::fault(format!("--scope: {fault}")));
     }
     let policy = policy::read(&options.policy, options.at.map(FixedClock::at))?;
-    let sent = options.token.read_sent(output)?;
-    let explanation = match request_of(options, &sent, &policy, output)? {
+    let description = policy.describe();
+    let header = description.mtls.as_ref().and_then(|mtls| mtls.header.as_deref());
+    let sent = options.token.read_sent(output, header)?;
+    let explanation = match request_of(options, &sent, &description, output)? {
         None => block_on(policy.explain(&sent.token))?,
         Some(request) => match block_on(policy.explain_request(&request))? {
             Ok(explanation) => explanation,
@@ -79,6 +96,10 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         _ => None,
     };
     let error = explanation.verdict().err().or(forbidden.as_ref());
+    let way_out = explanation.verdict().err().zip(description.mtls.as_ref());
+    if let Some(way_out) = way_out.and_then(|(error, mtls)| way_out_of(error, mtls, &sent)) {
+        output.remark(&way_out);
+    }
     if output.json {
         let forbidden = forbidden.as_ref().map(ToString::to_string);
         output.json(&Report { explanation: &explanation, forbidden });
@@ -87,7 +108,9 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     }
     Ok(match error.map(Error::reason) {
         None => Exit::Good,
-        Some("keys_unavailable" | "revocation_unavailable") => Exit::Unavailable,
+        Some("keys_unavailable" | "revocation_unavailable" | "certificate_unavailable") => {
+            Exit::Unavailable
+        }
         Some(_) if hangs_on_nonce(&explanation) => Exit::Unavailable,
         Some(_) => Exit::Refused,
     })
@@ -97,42 +120,105 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
 fn request_of(
     options: &Options,
     sent: &SentInput,
-    policy: &Policy,
+    policy: &PolicyDescription,
     output: &Output,
 ) -> Result<Option<Request>, Failure> {
     let SentInput { token, scheme, request } = sent;
-    let Some(dpop) = policy.describe().dpop else {
-        if !request.proofs.is_empty() {
-            output.remark("The policy has no table `[dpop]`: the proof is not looked at.");
-        }
+    let has_proofs = !request.proofs.is_empty();
+    if policy.dpop.is_none() && has_proofs {
+        output.remark("The policy has no table `[dpop]`: the proof is not looked at.");
+    }
+    let client_certificate = told_certificate(options, policy.mtls.as_ref(), output)?;
+    if policy.dpop.is_none() && policy.mtls.is_none() {
         return Ok(None);
-    };
-    let Some(url) = options.url.as_ref().or(request.target.as_ref()) else {
-        if !request.proofs.is_empty() {
+    }
+    let url = options.url.as_ref().or(request.target.as_ref());
+    let path = match (&policy.dpop, url) {
+        (Some(_), None) if has_proofs => {
             return Err(Failure::fault(
                 "there is a proof with the token: say where the request was sent, by --url and --method, or give the whole request",
             ));
         }
-        return Ok(None);
+        (Some(dpop), Some(url)) => path_at(url, &dpop.base_urls, output),
+        (Some(_), None) if policy.mtls.is_none() => return Ok(None),
+        // No proof is held against it.
+        (Some(_), None) | (None, _) => "/".to_owned(),
     };
-    let (path, is_below) = path_of(url, &dpop.base_urls);
-    if !is_below {
-        let bases = dpop.base_urls.join(", ");
-        output.remark(&shown(&format!(
-            "{url} is not below an address of the policy ({bases}): its path is judged as {path}"
-        )));
-    }
     let method = options.method.as_ref().or(request.method.as_ref());
-    let scheme = match (scheme, request.proofs.is_empty()) {
-        (Some("dpop"), _) | (None, false) => "DPoP",
+    let scheme = match (scheme, has_proofs && policy.dpop.is_some()) {
+        (Some("dpop"), _) | (None, true) => "DPoP",
         _ => "Bearer",
     };
+    let header = policy.mtls.as_ref().and_then(|mtls| mtls.header.clone()).unwrap_or_default();
     Ok(Some(Request {
         method: method.map_or("GET", String::as_str).to_owned(),
         path,
         authorization: [scheme.as_bytes(), b" ", token].concat(),
         proofs: request.proofs.clone(),
+        certificates: (header, request.certificates.clone()),
+        client_certificate,
+        peer: options.peer,
     }))
+}
+
+/// The path that the service sees.
+fn path_at(url: &str, bases: &[String], output: &Output) -> String {
+    let (path, is_below) = path_of(url, bases);
+    if !is_below {
+        let bases = bases.join(", ");
+        output.remark(&shown(&format!(
+            "{url} is not below an address of the policy ({bases}): its path is judged as {path}"
+        )));
+    }
+    path
+}
+
+/// What the service's own TLS saw, as far as the policy asks. Says what is given in vain.
+fn told_certificate(
+    options: &Options,
+    mtls: Option<&MtlsDescription>,
+    output: &Output,
+) -> Result<Option<ClientCertificate>, Failure> {
+    let told = match options.client_certificate.as_deref() {
+        None => None,
+        Some(path) if path.as_os_str() == "none" => Some(ClientCertificate::absent()),
+        Some(path) => Some(ClientCertificate::presented(certificate::read(path)?)),
+    };
+    match mtls {
+        None if told.is_some() || options.peer.is_some() => output.remark(
+            "The policy has no table `[mtls]`: who sent the request, and with which certificate, is not looked at.",
+        ),
+        Some(MtlsDescription { header: None, .. }) if options.peer.is_some() => output.remark(
+            "The policy goes by the service's own TLS: --peer is not looked at.",
+        ),
+        Some(MtlsDescription { header: Some(header), .. }) if told.is_some() => {
+            output.remark(&shown(&format!(
+                "The policy goes by the header `{header}`: --client-certificate is not looked at. Give the request with that header, and --peer."
+            )));
+        }
+        _ => {}
+    }
+    Ok(told)
+}
+
+/// What to give, where the certificate is what is not known.
+fn way_out_of(error: &Error, mtls: &MtlsDescription, sent: &SentInput) -> Option<String> {
+    let Error::Certificate(error) = error else { return None };
+    match (error, &mtls.header) {
+        (CertificateError::Unknown, _) => Some(
+            "Say which certificate the client presented: by --client-certificate FILE, or `none`."
+                .to_owned(),
+        ),
+        (CertificateError::PeerUnknown, _) => {
+            Some("Say who sent the request to the service, by --peer ADDRESS.".to_owned())
+        }
+        (CertificateError::Missing, Some(header)) if sent.request.certificates.is_empty() => {
+            Some(shown(&format!(
+                "The policy reads the certificate from the header `{header}`, and the input has none: give the whole request, as the service gets it, and --peer ADDRESS."
+            )))
+        }
+        _ => None,
+    }
 }
 
 /// A request in which the policy finds no token.
@@ -173,6 +259,14 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
             false,
             "undecided: all else holds, and only the service knows which nonces it gave out",
         ),
+        (Err(Error::Certificate(CertificateError::Unknown)), _) => output.verdict(
+            false,
+            "undecided: the token is bound to a certificate, and nothing says which one the client presented",
+        ),
+        (Err(Error::Certificate(CertificateError::PeerUnknown)), _) => output.verdict(
+            false,
+            "undecided: a header says which certificate the client presented, and nothing says who sent it",
+        ),
         (Err(error), _) => {
             output.verdict(false, &shown(&format!("refused ({}): {error}", error.reason())));
         }
@@ -208,6 +302,9 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
             [rule.clone(), met.to_owned(), needs.clone(), has]
         });
         output.table(["claim", "met", "what it takes", "what the token has"], checks);
+    }
+    if let Some(certificate) = &facts.certificate {
+        print_certificate(certificate, output);
     }
     if let Some(proof) = &facts.proof {
         print_proof(proof, output);
@@ -270,6 +367,17 @@ fn print_proof(proof: &ProofFacts, output: &Output) {
         [(*check).to_owned(), met.to_owned(), shortened(needs), has]
     });
     output.table(["proof", "met", "what it takes", "what came"], checks);
+}
+
+/// Whether the client presented the certificate that the token is bound to.
+fn print_certificate(certificate: &CertificateFacts, output: &Output) {
+    output.line("");
+    let checks = certificate.checks.iter().map(|one| {
+        let CertificateCheck { check, needs, has, met, .. } = one;
+        let has = has.as_deref().map_or("nothing".to_owned(), shortened);
+        [(*check).to_owned(), shown_met(*met).to_owned(), shortened(needs), has]
+    });
+    output.table(["certificate", "met", "what it takes", "what came"], checks);
 }
 
 /// The beginnings of hashes, by which two of them are told apart (43 letters of base64url).

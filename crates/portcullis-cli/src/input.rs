@@ -46,8 +46,14 @@ impl TokenInput {
     }
 
     /// The token, and what belongs to its request. Says on standard error what was done to find it.
-    pub(crate) fn read_sent(&self, output: &Output) -> Result<SentInput, Failure> {
-        self.read_with(output, Pasted::read)
+    ///
+    /// `certificate_header`: where the policy reads its client's certificate.
+    pub(crate) fn read_sent(
+        &self,
+        output: &Output,
+        certificate_header: Option<&str>,
+    ) -> Result<SentInput, Failure> {
+        self.read_with(output, |text| Pasted::read(text, certificate_header))
     }
 
     fn read_with(
@@ -73,6 +79,9 @@ impl TokenInput {
         };
         if !request.proofs.is_empty() {
             done.push(format!("took {} out of it", counted(request.proofs.len(), "proof")));
+        }
+        if !request.certificates.is_empty() {
+            done.push("took the header with the certificate out of it".to_owned());
         }
         done.extend(found.done);
         if self.token.as_deref().is_some_and(|argument| is_name_of_file(argument, &found.token)) {

@@ -3,6 +3,7 @@
 //!
 //! Whatever comes from a token, a file or a server is text of strangers: it is shown escaped. A token is
 //! never shown whole, and its signature not at all.
+mod certificate;
 mod check;
 mod confirm;
 mod decode;

@@ -102,21 +102,28 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     }
     let binding = options.proof.binding(options.policy_out.as_deref())?;
     if let Some(binding) = &binding {
-        token = token.bound_to(&binding.key);
+        token = binding.bind(token);
     }
     let token = token.mint();
     let proof = binding.as_ref().map(|binding| binding.proof(&issuer, &token)).transpose()?;
-    let curl = binding.as_ref().zip(proof.as_ref()).map(|(one, proof)| one.curl(&token, proof));
+    let proof = proof.flatten();
 
     let policy = options.policy_out.as_ref().map(|folder| folder.join("policy.toml"));
     if let (Some(folder), Some(policy)) = (&options.policy_out, &policy) {
         write_policy(folder, policy, options, &key, binding.as_ref())?;
     }
+    // Of one that cannot be read, others say why.
+    let described = policy.as_ref().and_then(|path| crate::policy::load(path).ok());
+    let described = described.map(|policy| policy.describe());
+    let curl = binding.as_ref();
+    let curl = curl.and_then(|one| one.curl(&token, proof.as_deref(), described.as_ref()));
     if output.json {
         let policy = policy.map(|path| path.display().to_string());
         let mut made = json!({ "token": token, "policy": policy, "warning": WARNING });
-        if let (Some(proof), Some(curl)) = (proof, curl) {
+        if let Some(proof) = proof {
             made["proof"] = proof.into();
+        }
+        if let Some(curl) = curl {
             made["curl"] = curl.into();
         }
         output.made_json(&made);
@@ -127,13 +134,19 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     match policy {
         Some(path) => {
             let name = shown(&path.display().to_string());
-            let end = match binding {
-                // It was there before, and stayed as it was.
-                Some(binding) if !takes_proofs(&path) => format!(
-                    "The policy {name} was there, has no table `[dpop]`, and refuses the token, which is bound to a key. Add to it: [dpop] base_urls = [\"{}\"]",
-                    binding.base()
-                ),
-                _ => format!("The policy that accepts it: {name}"),
+            // It was there before, and stayed as it was.
+            let missing = binding.zip(described).map(|(binding, policy)| binding.missing_in(&policy));
+            let end = match missing.unwrap_or_default().as_slice() {
+                [] => format!("The policy that accepts it: {name}"),
+                missing => {
+                    let names = missing.iter().map(|(table, _)| format!("`{table}`"));
+                    let tables = missing.iter().map(|(table, line)| format!("{table} {line}"));
+                    format!(
+                        "The policy {name} was there, has no table {}, and refuses the token, which is bound. Add to it: {}",
+                        names.collect::<Vec<_>>().join(" and no table "),
+                        tables.collect::<Vec<_>>().join(" and ")
+                    )
+                }
             };
             output.remark(&format!("{WARNING} {end}"));
         }
@@ -142,11 +155,6 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         ),
     }
     Ok(Exit::Good)
-}
-
-/// Whether the policy in a file takes tokens that are bound to a key. Of one that cannot be read, others say why.
-fn takes_proofs(policy: &Path) -> bool {
-    crate::policy::load(policy).map_or(true, |policy| policy.describe().dpop.is_some())
 }
 
 /// The key in a file, made if it is not there.
@@ -252,8 +260,8 @@ fn write_policy(
          [claims]\n\
          max_lifetime = \"1h\"\n"
     );
-    if let Some(binding) = binding {
-        text.push_str(&format!("\n[dpop]\nbase_urls = [{}]\n", json!(binding.base())));
+    for (table, line) in binding.map(Binding::tables).unwrap_or_default() {
+        text.push_str(&format!("\n{table}\n{line}\n"));
     }
     write(policy, &text)
 }

@@ -1,7 +1,9 @@
-//! A request as it is pasted: its token, its proofs of who has a key (RFC 9449), and perhaps what it asks for.
+//! A request as it is pasted: its token, its proofs of who has a key (RFC 9449), what a proxy says of its client's certificate
+//! (RFC 8705), and perhaps what it asks for.
 //!
 //! It is the head of a request, a `curl` command, or the token and the proof one after the other.
 use portcullis::RequestView;
+use portcullis::request::{ClientCertificate, PeerAddress};
 
 use crate::pasted;
 
@@ -12,14 +14,21 @@ pub(crate) struct Pasted {
     pub(crate) rest: String,
     /// The values of the header `DPoP`.
     pub(crate) proofs: Vec<String>,
+    /// The values of the header with the client's certificate.
+    pub(crate) certificates: Vec<String>,
     pub(crate) method: Option<String>,
     /// An address, or the path of one.
     pub(crate) target: Option<String>,
 }
 
 impl Pasted {
-    pub(crate) fn read(text: &str) -> Self {
-        let (mut rest, mut proofs) = take_headers(text);
+    /// `certificate_header`: the header in which a proxy says the client's certificate, in lower case.
+    pub(crate) fn read(text: &str, certificate_header: Option<&str>) -> Self {
+        let (text, certificates) = match certificate_header {
+            Some(name) => take_headers(text, name),
+            None => (text.to_owned(), Vec::new()),
+        };
+        let (mut rest, mut proofs) = take_headers(&text, "dpop");
         if proofs.is_empty() {
             while let Some((without, proof)) = pasted::take_proof(&rest) {
                 rest = without;
@@ -27,30 +36,31 @@ impl Pasted {
             }
         }
         let (method, target) = request_line(&rest).or_else(|| of_curl(&rest)).unwrap_or_default();
-        Self { rest, proofs, method, target }
+        Self { rest, proofs, certificates, method, target }
     }
 }
 
-/// The values of each header `DPoP`, and the text without them.
-fn take_headers(text: &str) -> (String, Vec<String>) {
-    let (mut rest, mut proofs, mut at) = (String::new(), Vec::new(), 0);
-    for (start, _) in text.match_indices(|letter: char| letter.eq_ignore_ascii_case(&'d')) {
+/// The values of each header of this name, and the text without them.
+fn take_headers(text: &str, name: &str) -> (String, Vec<String>) {
+    let (mut rest, mut values, mut at) = (String::new(), Vec::new(), 0);
+    let first = name.chars().next().unwrap_or_default();
+    for (start, _) in text.match_indices(|letter: char| letter.eq_ignore_ascii_case(&first)) {
         let before = text[..start].chars().next_back();
         let quote = before.filter(|before| matches!(before, '\'' | '"'));
         let begins = quote.is_some() || before.is_none_or(char::is_whitespace);
         let value = text
-            .get(start..start + "dpop".len())
-            .filter(|word| word.eq_ignore_ascii_case("dpop") && begins && start >= at)
-            .and_then(|_| text[start + "dpop".len()..].trim_start_matches(' ').strip_prefix(':'));
+            .get(start..start + name.len())
+            .filter(|word| word.eq_ignore_ascii_case(name) && begins && start >= at)
+            .and_then(|_| text[start + name.len()..].trim_start_matches(' ').strip_prefix(':'));
         let Some(value) = value else { continue };
         let is_end = |letter: char| matches!(letter, '\r' | '\n') || Some(letter) == quote;
         let end = value.find(is_end).unwrap_or(value.len());
-        proofs.push(value[..end].trim().to_owned());
+        values.push(value[..end].trim().to_owned());
         rest.push_str(&text[at..start]);
         at = text.len() - value.len() + end;
     }
     rest.push_str(&text[at..]);
-    (rest, proofs)
+    (rest, values)
 }
 
 type Line = (Option<String>, Option<String>);
@@ -118,6 +128,11 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) authorization: Vec<u8>,
     pub(crate) proofs: Vec<String>,
+    /// What a proxy says of the client's certificate: a header, and its values.
+    pub(crate) certificates: (String, Vec<String>),
+    /// What the service's own TLS saw.
+    pub(crate) client_certificate: Option<ClientCertificate>,
+    pub(crate) peer: Option<PeerAddress>,
 }
 
 impl RequestView for Request {
@@ -140,7 +155,17 @@ impl RequestView for Request {
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let token = Some(self.authorization.as_slice()).filter(|_| name == "authorization");
         let proofs = self.proofs.iter().filter(move |_| name == "dpop");
-        token.into_iter().chain(proofs.map(|proof| proof.as_bytes()))
+        let (header, certificates) = &self.certificates;
+        let certificates = certificates.iter().filter(move |_| name == header);
+        token.into_iter().chain(proofs.chain(certificates).map(|value| value.as_bytes()))
+    }
+
+    fn peer(&self) -> Option<PeerAddress> {
+        self.peer
+    }
+
+    fn client_certificate(&self) -> Option<ClientCertificate> {
+        self.client_certificate.clone()
     }
 }
 
@@ -193,7 +218,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<String>, Option<String>, Option<String>) {
-        let Pasted { proofs, method, target, .. } = Pasted::read(text);
+        let Pasted { proofs, method, target, .. } = Pasted::read(text, None);
         (proofs, method, target)
     }
 
@@ -244,9 +269,36 @@ mod tests {
         }
         // {"typ":"dpop+jwt"}, without a name.
         let proof = "eyJ0eXAiOiJkcG9wK2p3dCJ9.e30.c2ln";
-        let pasted = Pasted::read(&format!("eyJhIjoxfQ.e30.c2ln\n\n{proof}\n"));
+        let pasted = Pasted::read(&format!("eyJhIjoxfQ.e30.c2ln\n\n{proof}\n"), None);
         assert_eq!(pasted.proofs, [proof]);
         assert_eq!(pasted.rest.trim(), "eyJhIjoxfQ.e30.c2ln");
+    }
+
+    #[test]
+    fn what_a_proxy_says_of_a_certificate_is_found_by_the_name_of_its_header() {
+        let read = |text: &str| {
+            let pasted = Pasted::read(text, Some("client-cert"));
+            (pasted.certificates, pasted.proofs)
+        };
+        for (text, certificates, proofs) in [
+            ("Authorization: Bearer a.b.c\nClient-Cert: :MAA=:\n", &[":MAA=:"][..], &[][..]),
+            ("client-cert: :MAA=:\r\nClient-Cert: x\r\nDPoP: d", &[":MAA=:", "x"], &["d"]),
+            ("curl -H 'Client-Cert: a=\"b\"' -H 'DPoP: d' https://a.example", &["a=\"b\""], &["d"]),
+            ("Client-Cert:\nX-Client-Cert: x\nClient-Cert-Chain: y", &[""], &[]),
+        ] {
+            let (found, found_proofs) = read(text);
+            assert_eq!(
+                (&*found, &*found_proofs),
+                (&*owned(certificates), &*owned(proofs)),
+                "{text}"
+            );
+        }
+        // No policy reads it.
+        assert!(Pasted::read("Client-Cert: :MAA=:", None).certificates.is_empty());
+    }
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
     #[test]

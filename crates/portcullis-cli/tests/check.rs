@@ -208,7 +208,7 @@ max_lifetime = "15m"
 /// A lint, the keys of a policy file that it is about, and what stands in place of what in a file that has it.
 type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
-const ROWS: [Row; 36] = [
+const ROWS: [Row; 39] = [
     (
         "long-lifetime",
         &["dangerous.long_lifetime"],
@@ -390,6 +390,23 @@ const ROWS: [Row; 36] = [
         &["dpop.mode"],
         &[("#claims", "[dpop]\nbase_urls = ['https://api.example']\nreplay = 'redis'")],
     ),
+    ("unbound-tokens", &["mtls.mode"], &[("#claims", "[mtls]\ncertificate = 'tls'")]),
+    (
+        "both-bindings",
+        &["mtls.mode"],
+        &[(
+            "#claims",
+            "[mtls]\ncertificate = 'tls'\nmode = 'required'\n[dpop]\nbase_urls = ['https://api.example']\nreplay = 'redis'\nmode = 'required'",
+        )],
+    ),
+    (
+        "wide-proxies",
+        &["mtls.trusted_proxies"],
+        &[(
+            "#claims",
+            "[mtls]\ncertificate = 'client_cert'\ntrusted_proxies = ['10.0.0.0/15']\nmode = 'required'",
+        )],
+    ),
     (
         "proofs-without-tls",
         &["dpop.base_urls"],
@@ -408,6 +425,7 @@ const HARMLESS: [(&str, &[&str]); 5] = [
             "dangerous",
             "sources",
             "dpop",
+            "mtls",
             "dpop.window",
             "issuer.keys",
             "issuer.claims",
@@ -450,6 +468,8 @@ const HARMLESS: [(&str, &[&str]); 5] = [
             "issuer.keys.secrets.env",
             "issuer.keys.secrets.encoding",
             "dpop.nonce_secrets",
+            "mtls.certificate",
+            "mtls.header",
             "presentation.realm",
             "presentation.resource_metadata",
             "presentation.problem_base",
@@ -537,6 +557,8 @@ fn each_key_of_a_policy_file_has_a_lint_or_is_known_to_be_harmless() {
         zzz = 1
         [claims]
         zzz = 1
+        [mtls]
+        zzz = 1
         [dpop]
         zzz = 1
         window = { zzz = 1 }
@@ -587,4 +609,36 @@ fn what_is_asked_of_proofs_is_told_in_plain_words() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let ran = dpop(shared);
     assert!(ran.code == 1 && ran.stderr.contains("dpop.nonce_secrets"), "{ran:?}");
+}
+
+#[test]
+fn what_is_asked_of_certificates_is_told_in_plain_words() {
+    let trial = trial();
+    let mtls = |table: &str| {
+        trial.write("policy.toml", &GOOD.replace("#claims", &format!("[mtls]\n{table}")));
+        trial.run(&["check", "policy.toml"], "")
+    };
+    let ran = mtls("certificate = 'client_cert'\ntrusted_proxies = ['10.0.0.0/24', 'unix']");
+    settings().bind(|| assert_snapshot!("certificates", ran.snapshot()));
+    let dpop = "[dpop]\nbase_urls = ['https://api.example']\nmode = 'required'";
+    let ran = mtls(&format!("certificate = 'tls'\n{dpop}"));
+    for says in ["pass where the client presented", "the service's own TLS", "scheme DPoP"] {
+        assert!(ran.code == 0 && ran.stdout.contains(says), "{says}: {ran:?}");
+    }
+    // Whoever requires one of both requires a binding.
+    assert!(!ran.stdout.contains("unbound-tokens"), "{ran:?}");
+    let ran = mtls("certificate = 'tls'\n[dpop]\nbase_urls = ['https://api.example']");
+    assert!(ran.stdout.contains("neither key nor certificate"), "{ran:?}");
+    for (range, is_wide) in [
+        ("10.0.0.0/16", false),
+        ("10.0.0.0/15", true),
+        ("2001:db8::/48", false),
+        ("2001:db8::/47", true),
+        ("::ffff:10.0.0.0/112", false),
+        ("::ffff:10.0.0.0/111", true),
+        ("10.0.0.7", false),
+    ] {
+        let table = format!("certificate = 'client_cert'\ntrusted_proxies = ['{range}']");
+        assert_eq!(mtls(&table).stdout.contains("wide-proxies"), is_wide, "{range}");
+    }
 }

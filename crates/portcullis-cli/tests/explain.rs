@@ -588,3 +588,152 @@ fn a_nonce_is_known_to_the_service_alone() {
     let ran = proven.explain(curl, &["--method", "PUT"]);
     assert!(ran.code == 1 && ran.stdout.starts_with("refused"), "{ran:?}");
 }
+
+/// A policy with certificates, and a token that is bound to one.
+struct Certified {
+    trial: Trial,
+    token: String,
+}
+
+/// DER, as far as anybody looks.
+const OWN: [u8; 5] = [0x30, 3, 1, 2, 3];
+const OTHER: [u8; 5] = [0x30, 3, 1, 2, 4];
+/// `OWN`, as RFC 9440 has it.
+const WRITTEN: &str = ":MAMBAgM=:";
+
+impl Certified {
+    fn new(mtls: &str) -> Self {
+        let trial = Trial::new();
+        let path = |file: &str| trial.folder.path().join(file);
+        std::fs::write(path("own.der"), OWN).expect("room");
+        std::fs::write(path("other.der"), OTHER).expect("room");
+        let pem = "-----BEGIN CERTIFICATE-----\nMAMBAgM=\n-----END CERTIFICATE-----\n";
+        trial.write("own.pem", pem);
+        let policy = std::fs::read_to_string(path("policy.toml")).expect("a policy");
+        trial.write("policy.toml", &format!("{policy}\n[mtls]\n{mtls}\n"));
+        let token = trial.mint(&["--client-certificate", "own.pem"]);
+        Self { token, trial }
+    }
+
+    fn by_header() -> Self {
+        Self::new("certificate = 'client_cert'\ntrusted_proxies = ['10.0.0.0/24', 'unix']")
+    }
+
+    fn head(&self, more: &str) -> String {
+        format!("GET / HTTP/1.1\nAuthorization: Bearer {}\n{more}", self.token)
+    }
+}
+
+#[test]
+fn the_certificate_that_the_clients_tls_showed_is_told_by_a_file() {
+    let certified = Certified::new("certificate = 'tls'");
+    let explain =
+        |file: &str| certified.trial.explain(&certified.token, &["--client-certificate", file]);
+    for file in ["own.pem", "own.der"] {
+        let ran = explain(file);
+        assert!(ran.code == 0 && ran.stdout.starts_with("accepted\n"), "{ran:?}");
+    }
+    let ran = explain("own.pem");
+    let mut settings = settings();
+    settings.add_filter(r"[\w-]{8}…", format!("[{}]…", "x".repeat(6)));
+    settings.add_filter(r"[\w-]{43}", format!("[{}]", "x".repeat(41)));
+    settings.bind(|| assert_snapshot!("certificate", ran.snapshot()));
+    for (file, says) in [("other.der", "certificate_other"), ("none", "certificate_missing")] {
+        let ran = explain(file);
+        let says = format!("refused ({says})");
+        assert!(ran.code == 1 && ran.stdout.starts_with(&says), "{ran:?}");
+        assert!(ran.stderr.is_empty(), "{ran:?}");
+    }
+    // What is not said is nobody's refusal.
+    let ran = certified.trial.explain(&certified.token, &[]);
+    assert!(ran.code == 3 && ran.stdout.starts_with("undecided"), "{ran:?}");
+    assert!(ran.remark().contains("by --client-certificate FILE, or `none`"), "{ran:?}");
+    let ran = certified.trial.explain(&certified.token, &["--json"]);
+    assert!(ran.code == 3 && ran.stdout.contains("\"certificate_unavailable\""), "{ran:?}");
+    for (file, says) in [("policy.toml", "not a certificate"), ("gone", "gone: ")] {
+        let ran = explain(file);
+        assert!(ran.code == 2 && ran.stderr.contains(says), "{ran:?}");
+    }
+    let more = ["--peer", "10.0.0.7", "--client-certificate", "own.pem"];
+    let ran = certified.trial.explain(&certified.token, &more);
+    assert!(ran.code == 0 && ran.remark().contains("--peer is not looked at"), "{ran:?}");
+}
+
+#[test]
+fn the_header_of_a_proxy_counts_as_the_peer_says() {
+    let certified = Certified::by_header();
+    let explain = |input: &str, more: &[&str]| certified.trial.explain(input, more);
+    let with = |value: &str| certified.head(&format!("Client-Cert: {value}\n"));
+    let own = with(WRITTEN);
+    for (input, peer, code, says) in [
+        (&own, "10.0.0.7", 0, "accepted"),
+        (&own, "[::ffff:10.0.0.7]:4711", 0, "accepted"),
+        (&own, "unix", 0, "accepted"),
+        (&own, "10.0.1.7", 1, "refused (untrusted_proxy)"),
+        (&with(":MAMBAgQ=:"), "10.0.0.7", 1, "refused (certificate_other)"),
+        (&with("MAMBAgM="), "10.0.0.7", 1, "refused (bad_certificate_header)"),
+        (
+            &with(&format!("{WRITTEN}\nclient-cert: {WRITTEN}")),
+            "unix",
+            1,
+            "refused (bad_certificate_header)",
+        ),
+    ] {
+        let ran = explain(input, &["--peer", peer]);
+        assert_eq!(ran.code, code, "{input} {peer}: {ran:?}");
+        assert!(ran.stdout.starts_with(says), "{input} {peer}: {ran:?}");
+    }
+    let curl = format!(
+        "curl -H 'Authorization: Bearer {}' -H 'Client-Cert: {WRITTEN}' https://a.example/",
+        certified.token
+    );
+    let ran = explain(&curl, &["--peer", "unix"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    // What has to be given is said.
+    let ran = explain(&own, &[]);
+    assert!(ran.code == 3 && ran.stdout.starts_with("undecided"), "{ran:?}");
+    assert!(ran.remark().contains("by --peer ADDRESS"), "{ran:?}");
+    let ran = explain(&certified.token, &["--peer", "10.0.0.7"]);
+    assert!(ran.code == 1 && ran.remark().contains("from the header `client-cert`"), "{ran:?}");
+    let ran = explain(&certified.token, &["--client-certificate", "own.pem"]);
+    assert!(
+        ran.code == 1 && ran.remark().contains("is not looked at. Give the request"),
+        "{ran:?}"
+    );
+    let ran = explain(&own, &["--peer", "10.0.0.0/24"]);
+    assert!(ran.code == 2 && ran.stderr.contains("write an IP address"), "{ran:?}");
+}
+
+#[test]
+fn a_policy_without_rules_for_certificates_looks_at_none() {
+    let trial = Trial::new();
+    let ran = trial.explain(&trial.token, &["--peer", "unix"]);
+    assert!(ran.code == 0 && ran.remark().contains("no table `[mtls]`"), "{ran:?}");
+    // A token without a binding asks for none.
+    let certified = Certified::new("certificate = 'tls'");
+    let ran = certified.trial.explain(certified.trial.mint(&[]), &[]);
+    assert!(ran.code == 0 && ran.stderr.is_empty(), "{ran:?}");
+}
+
+#[test]
+fn a_token_with_both_bindings_is_told_of_both() {
+    let table = "certificate = 'tls'\n[dpop]\nbase_urls = ['https://api.example']";
+    let certified = Certified::new(table);
+    let curl = certified.trial.mint(&[
+        "--dpop",
+        "--client-certificate",
+        "own.der",
+        "--url",
+        "https://api.example/orders",
+    ]);
+    let ran = certified.trial.explain(&curl, &["--client-certificate", "own.pem"]);
+    assert!(ran.code == 0 && ran.stdout.starts_with("accepted, if"), "{ran:?}");
+    for heading in ["\n certificate ", "\n proof "] {
+        assert!(ran.stdout.contains(heading), "{heading}: {ran:?}");
+    }
+    let ran = certified.trial.explain(&curl, &["--client-certificate", "none"]);
+    assert!(ran.code == 1 && ran.stdout.contains("(certificate_missing)"), "{ran:?}");
+    let more = ["--client-certificate", "own.pem", "--method", "PUT"];
+    let ran = certified.trial.explain(&curl, &more);
+    assert!(ran.code == 1 && ran.stdout.contains("(bad_proof)"), "{ran:?}");
+}

@@ -114,12 +114,73 @@ fn a_policy_that_was_there_and_takes_no_proofs_is_not_said_to_accept_a_bound_tok
             && told.ends_with("Add to it: [dpop] base_urls = [\"https://api.example\"]"),
         "{told}"
     );
+    let der = folder.path().join("own.der");
+    std::fs::write(&der, [0x30, 0]).unwrap();
+    let certificate = ["--client-certificate", der.to_str().unwrap()];
+    let told = run(&certificate);
+    assert!(
+        told.contains("has no table `[mtls]`, and refuses the token")
+            && told.ends_with("Add to it: [mtls] certificate = \"tls\""),
+        "{told}"
+    );
+    let told = run(&[&bound[..], &certificate].concat());
+    assert!(told.contains("has no table `[dpop]` and no table `[mtls]`"), "{told}");
     let policy = folder.path().join("policy.toml");
     let text = std::fs::read_to_string(&policy).unwrap();
     std::fs::write(&policy, format!("{text}\n[dpop]\nbase_urls = [\"https://api.example\"]"))
         .unwrap();
     assert!(run(&bound).ends_with("The policy that accepts it: ./policy.toml"));
 }
+
+#[test]
+fn a_token_is_bound_to_a_certificate_and_the_request_shows_it_as_the_policy_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], input: &str| portcullis(folder.path(), arguments, input);
+    std::fs::write(folder.path().join("own.der"), [0x30, 3, 1, 2, 3]).unwrap();
+    let mint = ["mint", "--policy-out", ".", "--at", NOW, "--client-certificate", "own.der"];
+    let token = run(&mint, "");
+    assert!(token.code == 0 && token.stdout.starts_with("ey"), "{token:?}");
+    let explain = ["explain", "--policy", "policy.toml", "--at", NOW];
+    let ran = run(&[&explain[..], &["--client-certificate", "own.der"]].concat(), &token.stdout);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let decoded = run(&["decode", "--json"], &token.stdout);
+    let value: Value = serde_json::from_str(&decoded.stdout).unwrap();
+    // SHA-256 of the five bytes.
+    let expected = serde_json::json!({ "x5t#S256": THUMBPRINT });
+    assert_eq!(value.pointer("/claims/cnf"), Some(&expected), "{value}");
+
+    let with_url = [&mint[..], &["--url", "https://api.example/orders"]].concat();
+    let curl = run(&with_url, "").stdout;
+    assert!(
+        curl.starts_with("curl -H 'Authorization: Bearer ey")
+            && curl
+                .ends_with("' --cert CERTIFICATE.pem --key KEY.pem 'https://api.example/orders'\n"),
+        "{curl}"
+    );
+    let policy = folder.path().join("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    assert!(text.ends_with("\n[mtls]\ncertificate = \"tls\"\n"), "{text}");
+    for (source, header) in [
+        ("'client_cert'", "client-cert: :MAMBAgM=:"),
+        ("'base64_der'\nheader = 'X-Cert'", "x-cert: MAMBAgM="),
+        ("'xfcc'", "x-forwarded-client-cert: Hash="),
+        ("'aws_alb_verify'", "x-amzn-mtls-clientcert-leaf: %2D%2D%2D%2D%2DBEGIN%20CERTIFICATE"),
+        ("'aws_alb_passthrough'", "x-amzn-mtls-clientcert: %2D%2D%2D%2D%2DBEGIN%20CERTIFICATE"),
+        ("'hex_sha256'\nheader = 'x-a'", "x-a: "),
+    ] {
+        let table = format!("certificate = {source}\ntrusted_proxies = ['10.0.0.7']");
+        std::fs::write(&policy, text.replace("certificate = \"tls\"", &table)).unwrap();
+        let curl = run(&with_url, "").stdout;
+        assert!(curl.contains(&format!("' -H '{header}")), "{curl}");
+        let ran = run(&[&explain[..], &["--peer", "10.0.0.7"]].concat(), &curl);
+        assert_eq!(ran.code, 0, "{source}: {ran:?}");
+    }
+    let ran = run(&["mint", "--client-certificate", "policy.toml"], "");
+    assert!(ran.code == 2 && ran.stderr.contains("not a certificate"), "{ran:?}");
+}
+
+/// Of `30 03 01 02 03`, by `openssl dgst -sha256 -binary | basenc --base64url`.
+const THUMBPRINT: &str = "P25swlFhE42QZ_-tnp6q9Xu7gvujz4PE7DfvqWzzGLo";
 
 #[test]
 fn a_key_that_a_token_is_bound_to_is_made_once_and_kept_private() {

@@ -40,11 +40,13 @@
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::{App, Error, HttpResponse, test};
+use actix_web::{App, Error, HttpMessage, HttpResponse, test};
 use portcullis::RouteTable;
+use portcullis::request::PeerAddress;
 
 use crate::covered;
 use crate::dpop::{self, DpopClient, address};
+use crate::mtls::{self, Connection, MtlsClient};
 use crate::openapi::{self, OpenApi};
 use crate::protected::{self, Answer, Assertion, Hints, Question};
 use crate::routes::{Credentials, Routes};
@@ -348,6 +350,67 @@ pub async fn assert_dpop<'a, T, B>(
     .await;
 }
 
+/// Asks whether an actix-web app takes a token that is bound to a certificate from who presented that certificate, and from nobody else
+/// (RFC 8705).
+///
+/// `client` has a certificate, and says how its requests reach the app: over the app's own TLS, or through a proxy that
+/// writes a header. Each request says what a server would say of its connection. Each listed route is asked
+///
+/// 1. with the client's certificate, which has to get in;
+/// 2. with another certificate, with none, and from where nobody knows; over TLS, with its certificate in each header that
+///    proxies write; behind a proxy, with the header from another address than the proxy's;
+/// 3. with each [`BadBinding`](crate::BadBinding), and behind a proxy, with the header twice;
+/// 4. with the client's certificate again.
+///
+/// The second and the third have to be answered with 401, or with 503 where nobody knows. The handlers run for the others.
+///
+/// Whether the server in front of it says anything, only a real connection shows: see
+/// [`assert_mtls_over`](crate::assert_mtls_over).
+///
+/// # Panics
+///
+/// If a route does anything else: one message names all of it, and the way out. Also if the list is empty, or an entry is
+/// no method or path.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use portcullis::Algorithm;
+/// use portcullis::mtls::Mtls;
+/// use portcullis_actix::Verify;
+/// use portcullis_testkit::{MtlsClient, TestIssuer, actix::assert_mtls};
+///
+/// # #[actix_web::main]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let builder = issuer.policy_builder().mtls(Mtls::from_tls());
+/// let policy = builder.build().expect("a policy");
+/// let app = App::new()
+///     .route("/orders", web::get().to(async || "orders"))
+///     .wrap(Verify::new(policy));
+///
+/// let token = issuer.token(Algorithm::ES256);
+/// let client = MtlsClient::new(token, b"a certificate");
+/// assert_mtls(app, &client, &[("GET", "/orders")]).await;
+/// # }
+/// ```
+pub async fn assert_mtls<'a, T, B>(app: App<T>, client: &MtlsClient, routes: impl Into<Routes<'a>>)
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    let app = test::init_service(app).await;
+    mtls::walk(client, routes.into(), async |question| {
+        ask(&app, question, test::TestRequest::to_request).await
+    })
+    .await;
+}
+
 /// Sends a request with a client's token and a new proof, and once more if the answer tells a nonce and asks for it
 /// (RFC 9449 §8, §9).
 ///
@@ -481,13 +544,23 @@ pub(crate) async fn ask<S, Q, B>(
 ) -> Result<Answer, String>
 where
     S: Service<Q, Response = ServiceResponse<B>, Error = Error>,
+    Q: HttpMessage,
 {
     let Question { method, path, .. } = question;
     let method = Method::from_bytes(method.as_bytes())
         .unwrap_or_else(|error| panic!("{method} {path} is not a route: {error}"));
     let request = test::TestRequest::with_uri(path).method(method);
     let request = question.fields().fold(request, |request, field| request.append_header(field));
-    Ok(match app.call(to_request(request)).await {
+    let Connection { certificate, peer } = question.connection();
+    let request = match peer {
+        Some(PeerAddress::Ip(address)) => request.peer_addr(*address),
+        _ => request,
+    };
+    let request = to_request(request);
+    if let Some(certificate) = certificate {
+        request.extensions_mut().insert(certificate.clone());
+    }
+    Ok(match app.call(request).await {
         Ok(response) => answer(response.response(), question),
         // As the server would.
         Err(error) => answer(&error.error_response(), question),

@@ -45,6 +45,7 @@ use tower_service::Service;
 
 use crate::covered;
 use crate::dpop::{self, DpopClient};
+use crate::mtls::MtlsClient;
 use crate::openapi::OpenApi;
 use crate::protected::{Assertion, Hints};
 use crate::routes::{Credentials, Routes};
@@ -333,6 +334,65 @@ pub async fn assert_dpop<'a, S, R>(
         crate::tower::ask(app.clone(), question).await
     })
     .await;
+}
+
+/// Asks whether an axum app takes a token that is bound to a certificate from who presented that certificate, and from nobody else
+/// (RFC 8705).
+///
+/// `client` has a certificate, and says how its requests reach the app: over the app's own TLS, or through a proxy that
+/// writes a header. Each request says what a server would say of its connection. Each listed route is asked
+///
+/// 1. with the client's certificate, which has to get in;
+/// 2. with another certificate, with none, and from where nobody knows; over TLS, with its certificate in each header that
+///    proxies write; behind a proxy, with the header from another address than the proxy's;
+/// 3. with each [`BadBinding`](crate::BadBinding), and behind a proxy, with the header twice;
+/// 4. with the client's certificate again.
+///
+/// The second and the third have to be answered with 401, or with 503 where nobody knows. The handlers run for the others.
+///
+/// Whether the server in front of it says anything, only a real connection shows: see
+/// [`assert_mtls_over`](crate::assert_mtls_over).
+///
+/// # Panics
+///
+/// If a route does anything else: one message names all of it, and the way out. Also if the list is empty, or an entry is
+/// no method or path.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use portcullis::Algorithm;
+/// use portcullis::mtls::{CertificateHeader, Mtls};
+/// use portcullis_axum::{Policy, VerifyLayer};
+/// use portcullis_testkit::{MtlsClient, TestIssuer, axum::assert_mtls};
+///
+/// // The application:
+/// fn app(policy: Policy) -> Router {
+///     Router::new()
+///         .route("/orders", get(|| async { "orders" }))
+///         .layer(VerifyLayer::new(policy))
+/// }
+///
+/// // Its test:
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let issuer = TestIssuer::new("https://id.example");
+/// let header = CertificateHeader::client_cert();
+/// let mtls =
+///     Mtls::from_header(header.clone()).trusted_proxies(["10.0.0.0/24"]);
+/// let policy = issuer.policy_builder().mtls(mtls).build().expect("a policy");
+///
+/// let token = issuer.token(Algorithm::ES256);
+/// let client = MtlsClient::new(token, b"a certificate")
+///     .behind_proxy(header, [10, 0, 0, 7]);
+/// assert_mtls(&app(policy), &client, &[("GET", "/orders")]).await;
+/// # }
+/// ```
+pub async fn assert_mtls<'a, S, R>(app: &S, client: &MtlsClient, routes: impl Into<Routes<'a>>)
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Display,
+{
+    crate::tower::assert_mtls::<S, Body, R>(app, client, routes).await;
 }
 
 /// Sends a request with a client's token and a new proof, and once more if the answer tells a nonce and asks for it

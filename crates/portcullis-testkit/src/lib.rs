@@ -27,6 +27,9 @@
 //!   [`ProofBuilder`] is one proof on its way, and [`BadProof`] what can be wrong with it.
 //! - `assert_dpop` asks an app whether it takes such a token with a good proof, and in no other way. `send_with_proof` sends
 //!   a request as such a client. They stand in the same modules.
+//! - [`MtlsClient`] is a client whose tokens are bound to its certificate (RFC 8705), and [`BadBinding`] what can be wrong with
+//!   that. `assert_mtls` asks an app whether it takes such a token from that client alone, and `assert_mtls_over` does over
+//!   real connections.
 //! - `assert_openapi` asks an app whether it does what its OpenAPI document says of security, and `assert_covered`
 //!   whether a table of routes has the app's. They stand in the same modules.
 //! - `key_server` has a key server on loopback, honest until told to fail in one of the many ways
@@ -97,6 +100,7 @@ pub mod hostile;
 mod issuer;
 mod key;
 mod keyring;
+mod mtls;
 #[cfg(any(feature = "actix", feature = "tower"))]
 mod openapi;
 #[cfg(test)]
@@ -125,6 +129,9 @@ pub use crate::clock::FixedClock;
 pub use crate::dpop::{BadProof, DpopClient, ProofBuilder};
 pub use crate::issuer::TestIssuer;
 pub use crate::key::SigningKey;
+pub use crate::mtls::{BadBinding, MtlsClient};
+#[cfg(any(feature = "actix", feature = "tower"))]
+pub use crate::mtls::{MtlsRequest, PresentedCertificate, assert_mtls_over};
 #[cfg(any(feature = "actix", feature = "tower"))]
 pub use crate::openapi::{OpenApi, Parameter, WantedToken};
 #[cfg(any(feature = "actix", feature = "tower"))]

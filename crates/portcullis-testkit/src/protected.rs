@@ -5,6 +5,7 @@ use core::fmt::Write;
 use portcullis::Error;
 
 use crate::dpop::asks_for_nonce;
+use crate::mtls::Connection;
 use crate::routes::{Credentials, Route, Routes};
 
 /// What is asserted of each route.
@@ -27,6 +28,8 @@ pub(crate) struct Question<'a> {
     pub(crate) path: &'a str,
     credentials: Credentials,
     kind: Kind<'a>,
+    /// What the server says of its connection.
+    connection: Connection,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +43,11 @@ enum Kind<'a> {
 
 impl<'a> Question<'a> {
     pub(crate) fn plain(method: &'a str, path: &'a str, credentials: Credentials) -> Self {
-        Self { method, path, credentials, kind: Kind::Listed }
+        Self { method, path, credentials, kind: Kind::Listed, connection: Connection::default() }
+    }
+
+    pub(crate) fn over(self, connection: Connection) -> Self {
+        Self { connection, ..self }
     }
 }
 
@@ -54,6 +61,10 @@ impl Question<'_> {
             Kind::Listed | Kind::Unlisted => None,
         };
         self.credentials.fields().chain(preflight.into_iter().flatten())
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     #[cfg(feature = "actix")]
@@ -389,7 +400,8 @@ impl<'a, A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'a, A> {
             asked.truncate(1);
         }
         for (how, credentials) in asked {
-            let question = Question { method, path, credentials, kind };
+            let connection = Connection::default();
+            let question = Question { method, path, credentials, kind, connection };
             let fault = match (self.ask)(&question).await {
                 Ok(answer) => {
                     answer.fault(&self.assertion, kind).map(|why| format!("answered {why}"))

@@ -6,6 +6,7 @@ use http::{HeaderValue, Request, Response, request};
 use tower_service::Service;
 
 use crate::dpop::{self, DpopClient, address};
+use crate::mtls::{self, Connection, MtlsClient};
 use crate::openapi::{self, OpenApi};
 use crate::protected::{self, Answer, Assertion, Hints, Question};
 use crate::routes::{Credentials, Routes};
@@ -161,6 +162,41 @@ pub async fn assert_dpop<'a, S, B, R>(
     .await;
 }
 
+/// Asks whether a service takes a token that is bound to a certificate from who presented that certificate, and from nobody else
+/// (RFC 8705).
+///
+/// `client` has a certificate, and says how its requests reach the service: over the service's own TLS, or through a proxy that
+/// writes a header. Each request says what a server would say of its connection. Each listed route is asked
+///
+/// 1. with the client's certificate, which has to get in;
+/// 2. with another certificate, with none, and from where nobody knows; over TLS, with its certificate in each header that
+///    proxies write; behind a proxy, with the header from another address than the proxy's;
+/// 3. with each [`BadBinding`](crate::BadBinding), and behind a proxy, with the header twice;
+/// 4. with the client's certificate again.
+///
+/// The second and the third have to be answered with 401, or with 503 where nobody knows. The service is called for the others.
+///
+/// Whether the server in front of it says anything, only a real connection shows: see
+/// [`assert_mtls_over`](crate::assert_mtls_over).
+///
+/// # Panics
+///
+/// If a route does anything else: one message names all of it, and the way out. Also if the list is empty, or an entry is
+/// no method or path.
+///
+/// For an example, see `axum::assert_mtls`.
+pub async fn assert_mtls<'a, S, B, R>(
+    service: &S,
+    client: &MtlsClient,
+    routes: impl Into<Routes<'a>>,
+) where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Display,
+    B: Default,
+{
+    mtls::walk(client, routes.into(), async |question| ask(service.clone(), question).await).await;
+}
+
 /// Sends a request with a client's token and a new proof, and once more if the answer tells a nonce and asks for it
 /// (RFC 9449 §8, §9).
 ///
@@ -231,9 +267,16 @@ where
     let request = Request::builder().method(*method).uri(*path);
     let request =
         question.fields().fold(request, |request, (name, value)| request.header(name, value));
-    let request = request
+    let mut request = request
         .body(B::default())
         .unwrap_or_else(|error| panic!("{method} {path} is not a route: {error}"));
+    let Connection { certificate, peer } = question.connection();
+    if let Some(certificate) = certificate {
+        request.extensions_mut().insert(certificate.clone());
+    }
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(*peer);
+    }
     let response = call(service, request).await?;
     let fields = response.headers().iter();
     Ok(Answer::new(

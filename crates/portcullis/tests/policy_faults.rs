@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use portcullis::dpop::{Dpop, DpopFault, InProcessReplays};
 use portcullis::keys::{KeyFault, SecretFault};
+use portcullis::mtls::{Mtls, MtlsFault};
 use portcullis::policy::PolicyFault;
 use portcullis::revocation::RevocationFault;
 use portcullis::routes::ResourcePolicyFault;
@@ -158,6 +159,11 @@ fn table_of_any_keys() -> Vec<(PolicyFault, PolicyBuilder)> {
             PolicyFault::Dpop(DpopFault::NoAlgorithm),
             builder()
                 .dpop(Dpop::new(InProcessReplays::new()).at("https://api.example").algorithms([])),
+        ),
+        // The others of certificates: see the tests of `mtls`.
+        (
+            PolicyFault::Mtls(MtlsFault::ProxiesOfTls),
+            builder().mtls(Mtls::from_tls().trusted_unix_socket()),
         ),
         (
             PolicyFault::DuplicateIssuer { issuer: issuer() },
@@ -544,6 +550,12 @@ fn table_of_any_keys() -> Vec<(PolicyFault, PolicyBuilder)> {
             builder()
                 .protected_resource(&resource(TestIssuer::AUDIENCE, ISSUER))
                 .sources([TokenSource::cookie("__Host-token")]),
+        ),
+        (
+            document_misfit(ResourcePolicyFault::Mtls),
+            builder()
+                .protected_resource(&resource(TestIssuer::AUDIENCE, ISSUER))
+                .mtls(Mtls::from_tls().required()),
         ),
         // Nothing but that there is nobody.
         (

@@ -1,5 +1,6 @@
 //! Protected resource metadata (RFC 9728): what a document may say, where it stands, and that a policy keeps it.
 use portcullis::dpop::{Dpop, InProcessReplays};
+use portcullis::mtls::Mtls;
 use portcullis::policy::PolicyFault;
 use portcullis::routes::{ProtectedResourceBuilder, ResourceFault, ResourcePolicyFault, UrlFault};
 use portcullis::{Algorithm, Policy, PolicyBuilder, Presentation, ProtectedResource};
@@ -131,6 +132,40 @@ fn a_policy_does_with_bound_tokens_what_the_document_says() {
             Err(error) => {
                 assert!(!is_so, "{what}");
                 assert_eq!(error.faults(), expected);
+            }
+        }
+    }
+}
+
+/// §2.
+#[test]
+fn a_policy_does_with_tokens_of_a_certificate_what_the_document_says() {
+    let said = ProtectedResource::builder(RESOURCE).tls_client_certificate_bound_access_tokens();
+    assert_eq!(
+        document(said),
+        r#"{"resource":"https://api.example/orders","bearer_methods_supported":["header"],"tls_client_certificate_bound_access_tokens":true}"#
+    );
+    let issuer = TestIssuer::new("https://id.example");
+    for (says, taken, is_so) in [
+        (false, None, true),
+        (false, Some(Mtls::from_tls()), true),
+        (false, Some(Mtls::from_tls().required()), false),
+        (true, None, false),
+        (true, Some(Mtls::from_tls()), true),
+        (true, Some(Mtls::from_tls().required()), true),
+    ] {
+        let resource = ProtectedResource::builder(TestIssuer::AUDIENCE);
+        let resource =
+            if says { resource.tls_client_certificate_bound_access_tokens() } else { resource };
+        let resource = resource.authorization_servers(["https://id.example"]).build();
+        let builder = issuer.policy_builder().protected_resource(&resource.expect("a resource"));
+        let what = format!("{says} {taken:?}");
+        match taken.into_iter().fold(builder, PolicyBuilder::mtls).build() {
+            Ok(_) => assert!(is_so, "{what}"),
+            Err(error) => {
+                assert!(!is_so, "{what}");
+                let fault = ResourcePolicyFault::Mtls;
+                assert_eq!(error.faults(), [PolicyFault::ProtectedResource { fault }]);
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::keys::KeySet;
 use crate::keys::KeySource;
 #[cfg(feature = "remote-jwks")]
 use crate::keys::remote::RemoteJwks;
+use crate::mtls::{MtlsRules, NamedSource};
 use crate::revocation::Revocable;
 use crate::signature::{Algorithm, Family};
 use crate::source::{Kind, Precedence, TokenSource};
@@ -57,6 +58,8 @@ pub struct PolicyDescription {
     pub revocation: RevocationDescription,
     /// What is asked of tokens that are bound to a key, and of proofs of who has it. `None`: such tokens are refused.
     pub dpop: Option<DpopDescription>,
+    /// What is asked of tokens that are bound to a certificate. `None`: such tokens are refused.
+    pub mtls: Option<MtlsDescription>,
     /// How refusals look.
     pub presentation: PresentationDescription,
     /// What was weakened, by the names of [`dangerous`](crate::dangerous).
@@ -166,6 +169,22 @@ pub struct DpopDescription {
     pub is_shared: bool,
 }
 
+/// What is asked of the certificate that a token is bound to (RFC 8705).
+#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
+pub struct MtlsDescription {
+    /// Whether tokens that are bound to no certificate are refused.
+    pub required: bool,
+    /// The header in which a proxy says which certificate it was. `None`: the service's own TLS says it.
+    pub header: Option<String>,
+    /// How that header is written: `client_cert`, `xfcc`, `escaped_pem`, `escaped_pem_chain`, `base64_der` or `hex_sha256`.
+    pub form: Option<&'static str>,
+    /// Addresses and ranges of the proxies whose header counts.
+    pub trusted_proxies: Vec<String>,
+    /// Whether the header counts as well where it came over a Unix domain socket.
+    pub trusted_unix_socket: bool,
+}
+
 /// How refusals look.
 #[non_exhaustive]
 #[derive(Clone, Debug, Serialize)]
@@ -208,6 +227,7 @@ impl PolicyDescription {
             refuse_brought_keys: rules.refuses_brought_keys,
             revocation: RevocationDescription::of(rules),
             dpop: rules.dpop.as_ref().map(DpopDescription::of),
+            mtls: rules.mtls.as_ref().map(MtlsDescription::of),
             presentation: PresentationDescription::of(rules),
             dangerous,
         }
@@ -253,6 +273,28 @@ impl DpopDescription {
             nonces: rules.nonces.is_some(),
             replays: type_of(&rules.replays()),
             is_shared: rules.replays().is_shared(),
+        }
+    }
+}
+
+impl MtlsDescription {
+    fn of(rules: &MtlsRules) -> Self {
+        let of_tls = Self {
+            required: rules.is_required,
+            header: None,
+            form: None,
+            trusted_proxies: Vec::new(),
+            trusted_unix_socket: false,
+        };
+        match rules.named_source() {
+            NamedSource::Tls => of_tls,
+            NamedSource::Header { name, form, proxies, has_unix_socket } => Self {
+                header: Some(name.to_owned()),
+                form: Some(form.name()),
+                trusted_proxies: proxies,
+                trusted_unix_socket: has_unix_socket,
+                ..of_tls
+            },
         }
     }
 }

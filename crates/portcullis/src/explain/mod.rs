@@ -28,6 +28,7 @@
 //! An explanation holds claims of the token, which [`Facts::trust`] says to be anybody's or the issuer's; it
 //! never holds the signature, nor a key or secret. Its `Debug` shows no claim, and its `Serialize` and
 //! `Display` do.
+mod certificate;
 mod claims;
 mod describe;
 mod proof;
@@ -42,8 +43,8 @@ use std::time::Instant;
 use serde::ser::{Serialize, Serializer};
 
 pub use self::describe::{
-    DpopDescription, IssuerDescription, IssuerRevocations, KeyOrigin, PolicyDescription,
-    PresentationDescription, RevocationDescription,
+    DpopDescription, IssuerDescription, IssuerRevocations, KeyOrigin, MtlsDescription,
+    PolicyDescription, PresentationDescription, RevocationDescription,
 };
 pub(crate) use self::words::{instant, listed};
 use crate::error::Error;
@@ -80,8 +81,8 @@ impl Policy {
         judged.explain(verdict, start)
     }
 
-    /// Says what the policy makes of a request: of its token, and of its proof of who has the key of the token (RFC 9449), of which
-    /// [`Facts::proof`] has each check.
+    /// Says what the policy makes of a request: of its token, of its proof of who has the key of the token (RFC 9449), of which
+    /// [`Facts::proof`] has each check, and of the certificate of its sender (RFC 8705), of which [`Facts::certificate`] has.
     ///
     /// Nothing is used: whether a proof was used before is not asked, and it still passes afterwards. So the verdict is that of
     /// a request whose proof is new.
@@ -274,7 +275,11 @@ impl fmt::Display for Explanation {
         });
         let proof = self.facts.proof.iter().flat_map(|proof| &proof.checks);
         let proof = proof.map(|ProofCheck { check, needs, has, met }| (*check, needs, has, met));
-        for (rule, needs, has, _) in claims.chain(proof).filter(|check| *check.3 == Some(false)) {
+        let certificate = self.facts.certificate.iter().flat_map(|seen| &seen.checks);
+        let certificate = certificate
+            .map(|CertificateCheck { check, needs, has, met }| (*check, needs, has, met));
+        let all = claims.chain(certificate).chain(proof);
+        for (rule, needs, has, _) in all.filter(|check| *check.3 == Some(false)) {
             let has = has.as_deref().unwrap_or("nothing");
             write!(
                 f,
@@ -328,7 +333,8 @@ pub enum Stage {
     Claims,
     /// Whether it was taken back.
     Revocation,
-    /// Whether who sent it may use it: of a token that is bound to a key, by a proof of who has the key (RFC 9449).
+    /// Whether who sent it may use it: of a token that is bound to a key, by a proof of who has the key (RFC 9449), and of one that is bound
+    /// to a certificate, by what the client presented (RFC 8705).
     Sender,
 }
 
@@ -443,6 +449,8 @@ pub struct Facts {
     pub revocation: Vec<SourceAnswer>,
     /// What was seen of how the token came, of a request and where the policy has rules for proofs.
     pub proof: Option<ProofFacts>,
+    /// What was seen of the certificate of who sent it, of a request and where the policy has rules for certificates.
+    pub certificate: Option<CertificateFacts>,
 }
 
 impl fmt::Debug for Facts {
@@ -673,6 +681,54 @@ impl fmt::Debug for ProofCheck {
     /// Shows no claim.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProofCheck")
+            .field("check", &self.check)
+            .field("met", &self.met)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was seen of the certificate of who sent a token (RFC 8705).
+#[non_exhaustive]
+#[derive(Clone, serde::Serialize)]
+pub struct CertificateFacts {
+    /// Each check, also those after the one that refused it.
+    pub checks: Vec<CertificateCheck>,
+}
+
+impl fmt::Debug for CertificateFacts {
+    /// Shows no digest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertificateFacts").field("checks", &self.checks).finish()
+    }
+}
+
+/// A check of the certificate of who sent a token (RFC 8705 §3).
+#[non_exhaustive]
+#[derive(Clone, serde::Serialize)]
+pub struct CertificateCheck {
+    /// `cnf` (what the token is bound to), `source` (whether the place that the policy names says something), `x5t#S256` (whether it is that
+    /// certificate), and where a header is that place, `peer` (who wrote it) and `form` (how).
+    pub check: &'static str,
+    /// What it takes.
+    pub needs: String,
+    /// What came, at most 256 characters. No certificate is shown, but its SHA-256 is, in base64url.
+    pub has: Option<String>,
+    /// Whether that will do. Not known of what was not asked: all but `cnf` where the token is bound to no certificate, and of a header
+    /// that is not there.
+    pub met: Option<bool>,
+}
+
+impl CertificateCheck {
+    fn new(check: &'static str, needs: String, has: Option<String>, met: Option<bool>) -> Self {
+        let ClaimCheck { needs, has, met, .. } = ClaimCheck::new(check, needs, has, met);
+        Self { check, needs, has, met }
+    }
+}
+
+impl fmt::Debug for CertificateCheck {
+    /// Shows no digest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertificateCheck")
             .field("check", &self.check)
             .field("met", &self.met)
             .finish_non_exhaustive()

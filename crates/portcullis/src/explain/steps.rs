@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::claims::{Claims, explain_predicates};
 use super::words::type_of;
 use super::{
-    Answer, ClaimCheck, Facts, IssuerFacts, KeyFacts, KeyRole, Outcome, ProofFacts, SourceAnswer,
-    Stage, Step, TokenFacts, Trust,
+    Answer, CertificateFacts, ClaimCheck, Facts, IssuerFacts, KeyFacts, KeyRole, Outcome,
+    ProofFacts, SourceAnswer, Stage, Step, TokenFacts, Trust,
 };
 use crate::claims;
 use crate::dpop::{KnownSender, OfToken};
@@ -20,7 +20,7 @@ use crate::keys::VerificationKey;
 use crate::revocation::RevocationStatus;
 use crate::signature::{Algorithm, Family};
 use crate::time::UnixTime;
-use crate::token::{SignatureBuffer, Unverified};
+use crate::token::{Binding, SignatureBuffer, Unverified};
 use crate::verified::VerifiedToken;
 use crate::verifier::Rules;
 use crate::verify::{self, AnySender, Incomplete, KeyLookup, Sender};
@@ -44,6 +44,7 @@ pub(super) fn take(
         checks: Vec::new(),
         revocation: Vec::new(),
         proof: None,
+        certificate: None,
     };
     // Leaves off where there is nothing to go on with.
     let _ = take_each(&mut steps, &mut facts, rules, (text, sender), now, lookup);
@@ -65,14 +66,7 @@ fn take_each(
     })?;
     let parts = &token.parts;
     let binding = parts.payload.binding.as_deref();
-    let proof = sender.and_then(|sender| sender.proof.as_ref());
-    if let (Some(dpop), Some(sent)) = (&rules.dpop, proof) {
-        let bound_to = binding.and_then(|binding| binding.key);
-        // Whose token it is counts where a proof is used, and here none is.
-        let known = KnownSender::default();
-        let token = OfToken { text, bound_to, issuer: "", holder: "", known: &known };
-        facts.proof = Some(ProofFacts::of(dpop, &token, sent, now));
-    }
+    look_at_sender(facts, rules, (text, binding), sender, now);
     if let Some(known) = parts.issuer().and_then(|id| rules.issuers.find(id)) {
         facts.issuer = Some(IssuerFacts::of(known.trusted(), &token, now));
         let claims = Claims {
@@ -120,6 +114,28 @@ fn take_each(
     });
     let token = AnySender::of_explanation(token);
     steps.take(Stage::Sender, || token.explained(rules, text, sender, now).map(drop))
+}
+
+/// How the token came, whatever becomes of it.
+fn look_at_sender(
+    facts: &mut Facts,
+    rules: &Rules,
+    (text, binding): (&[u8], Option<&Binding>),
+    sender: Option<&Sender<'static>>,
+    now: UnixTime,
+) {
+    let proof = sender.and_then(|sender| sender.proof.as_ref());
+    if let (Some(dpop), Some(sent)) = (&rules.dpop, proof) {
+        let bound_to = binding.and_then(|binding| binding.key);
+        // Whose token it is counts where a proof is used, and here none is.
+        let known = KnownSender::default();
+        let token = OfToken { text, bound_to, issuer: "", holder: "", known: &known };
+        facts.proof = Some(ProofFacts::of(dpop, &token, sent, now));
+    }
+    let shown = sender.and_then(|sender| sender.certificate.as_ref());
+    if let (Some(mtls), Some(shown)) = (&rules.mtls, shown) {
+        facts.certificate = Some(CertificateFacts::of(mtls, binding, shown));
+    }
 }
 
 /// What each source says.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use percent_encoding::percent_decode;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use crate::signature::sha256;
 use crate::text::pem_blocks;
@@ -31,7 +31,7 @@ pub struct CertificateHeader {
 
 /// How a certificate is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     StructuredField,
     Xfcc,
     EscapedPem,
@@ -83,6 +83,77 @@ impl CertificateHeader {
 
     fn new(name: impl Into<String>, form: Form) -> Self {
         Self { name: name.into().to_ascii_lowercase(), form }
+    }
+
+    /// The name of the header, in lower case.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a proxy writes of the certificate with this DER: for a test that stands in for one.
+    ///
+    /// Of Envoy's header it is the `Hash`, and of a chain the first certificate alone.
+    ///
+    /// ```
+    /// use portcullis::mtls::CertificateHeader;
+    ///
+    /// let header = CertificateHeader::client_cert();
+    /// assert_eq!(header.name(), "client-cert");
+    /// assert_eq!(header.value_of([0x30, 0x00]), ":MAA=:");
+    /// ```
+    #[must_use]
+    pub fn value_of(&self, der: impl AsRef<[u8]>) -> String {
+        let der = der.as_ref();
+        let hex = || sha256(der).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        match self.form {
+            Form::StructuredField => format!(":{}:", BASE64.encode(der)),
+            Form::Xfcc => format!("Hash={}", hex()),
+            Form::EscapedPem | Form::EscapedPemChain => {
+                utf8_percent_encode(&pem(der), NON_ALPHANUMERIC).to_string()
+            }
+            Form::Base64Der => BASE64.encode(der),
+            Form::HexSha256 => hex(),
+        }
+    }
+}
+
+/// RFC 7468 §5: lines of 64.
+fn pem(der: &[u8]) -> String {
+    let text = BASE64.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.extend(line.iter().copied().map(char::from));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}
+
+#[cfg(feature = "explain")]
+impl Form {
+    /// What policy files call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::StructuredField => "client_cert",
+            Self::Xfcc => "xfcc",
+            Self::EscapedPem => "escaped_pem",
+            Self::EscapedPemChain => "escaped_pem_chain",
+            Self::Base64Der => "base64_der",
+            Self::HexSha256 => "hex_sha256",
+        }
+    }
+
+    /// What it holds, in words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::StructuredField => "a certificate between colons (RFC 9440)",
+            Self::Xfcc => "one element of Envoy, with `Hash` or `Cert`",
+            Self::EscapedPem => "a certificate as percent-encoded PEM",
+            Self::EscapedPemChain => "a chain as percent-encoded PEM, the client's own first",
+            Self::Base64Der => "a certificate as DER in base64",
+            Self::HexSha256 => "SHA-256 of a certificate in 64 hexadecimal digits",
+        }
     }
 }
 

@@ -55,6 +55,21 @@ impl Proxies {
         (1..=MAX_PROXIES).contains(&(count + usize::from(unix_socket)))
     }
 
+    /// Each as a policy file has it.
+    #[cfg(feature = "explain")]
+    pub(super) fn listed(&self) -> impl Iterator<Item = String> {
+        let range = |range: &IpNet| {
+            let is_single = range.prefix_len() == range.max_prefix_len();
+            if is_single { range.addr().to_string() } else { range.to_string() }
+        };
+        self.ranges.iter().map(range)
+    }
+
+    #[cfg(feature = "explain")]
+    pub(super) fn have_unix_socket(&self) -> bool {
+        self.unix_socket
+    }
+
     /// A peer counts by the address of its connection.
     #[inline]
     pub(super) fn have(&self, peer: PeerAddress) -> bool {

@@ -1,6 +1,7 @@
 //! Whether a policy keeps what the document of its resource says.
 use super::issuer::Issuer;
 use crate::dpop::Dpop;
+use crate::mtls::Mtls;
 use crate::resource::{Proofs, ProtectedResource, ResourcePolicyFault};
 use crate::source::{Kind, TokenSource};
 
@@ -9,7 +10,7 @@ pub(super) fn faults(
     resource: &ProtectedResource,
     issuers: &[Issuer],
     sources: Option<&[TokenSource]>,
-    dpop: Option<&Dpop>,
+    (dpop, mtls): (Option<&Dpop>, Option<&Mtls>),
 ) -> Vec<ResourcePolicyFault> {
     let accepts = |issuer: &Issuer| issuer.names_audience(resource.identifier());
     let servers = resource.authorization_servers();
@@ -36,6 +37,14 @@ pub(super) fn faults(
     };
     if !is_so {
         faults.push(ResourcePolicyFault::Dpop);
+    }
+    let is_so = match (resource.takes_certificates(), mtls) {
+        (true, mtls) => mtls.is_some(),
+        // A client that knows nothing of it gets in, unless it is required.
+        (false, mtls) => mtls.is_none_or(|mtls| !mtls.is_required),
+    };
+    if !is_so {
+        faults.push(ResourcePolicyFault::Mtls);
     }
     faults
 }

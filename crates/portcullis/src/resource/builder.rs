@@ -22,7 +22,6 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 ///
 /// - `bearer_methods_supported`: it is `["header"]`, which every policy with a document has to take. No
 ///   other method is told of: a token in a URL stands in logs.
-/// - `tls_client_certificate_bound_access_tokens`: policies refuse tokens that are bound to a certificate.
 /// - `signed_metadata`: what it says counts before what the document says (§2.2), and nobody would have
 ///   held the two together.
 #[derive(Clone, Debug)]
@@ -153,6 +152,16 @@ impl ProtectedResourceBuilder {
         self
     }
 
+    /// Says that the policy takes tokens that are bound to a certificate of their sender (RFC 8705): for a policy with
+    /// [`PolicyBuilder::mtls`](crate::PolicyBuilder::mtls). Where the policy takes none, it is a fault.
+    ///
+    /// If you do not call it: the document does not say, and a policy that
+    /// [requires](crate::mtls::Mtls::required) such tokens is a fault.
+    pub fn tls_client_certificate_bound_access_tokens(mut self) -> Self {
+        self.document.tls_client_certificate_bound_access_tokens = true;
+        self
+    }
+
     /// A member of another specification, or of your own (§2). `null` and an empty list are left out.
     ///
     /// If you do not call it: there are none.
@@ -174,7 +183,13 @@ impl ProtectedResourceBuilder {
         if written.len() > MAX_DOCUMENT {
             faults.push(ResourceFault::TooLarge { bytes: written.len() });
         }
-        let Document { resource: identifier, authorization_servers, proofs, .. } = document;
+        let Document {
+            resource: identifier,
+            authorization_servers,
+            proofs,
+            tls_client_certificate_bound_access_tokens: takes_certificates,
+            ..
+        } = document;
         let address = match Address::of_resource(&identifier) {
             Ok(address) if faults.is_empty() => address,
             Ok(_) => return Err(ProtectedResourceError { faults }),
@@ -190,8 +205,15 @@ impl ProtectedResourceBuilder {
         let metadata_url = format!("{origin}{WELL_KNOWN}{path}{query}");
         let path = origin.len()..metadata_url.len() - query.len();
         let document = Bytes::from(written);
-        let written =
-            Written { identifier, metadata_url, path, authorization_servers, proofs, document };
+        let written = Written {
+            identifier,
+            metadata_url,
+            path,
+            authorization_servers,
+            proofs,
+            takes_certificates,
+            document,
+        };
         Ok(ProtectedResource { written: Arc::new(written) })
     }
 }

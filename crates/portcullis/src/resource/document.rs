@@ -27,8 +27,8 @@ const OWN_MEMBERS: [&str; 15] = [
     "authorization_details_types_supported",
     "dpop_signing_alg_values_supported",
     "dpop_bound_access_tokens_required",
-    // What it would promise does not hold, and what is signed nobody here could check.
     "tls_client_certificate_bound_access_tokens",
+    // What is signed nobody here could check.
     "signed_metadata",
 ];
 
@@ -55,6 +55,9 @@ pub(super) struct Document {
     pub(super) resource_tos_uri: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) authorization_details_types_supported: Vec<String>,
+    /// "If omitted, the default value is false".
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub(super) tls_client_certificate_bound_access_tokens: bool,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(super) proofs: Option<Proofs>,
     #[serde(flatten)]

@@ -172,6 +172,9 @@ pub enum ResourcePolicyFault {
     /// It says something else of tokens that are bound to a key (RFC 9449) than the policy does, or does not say that the policy
     /// takes no others.
     Dpop,
+    /// It says something else of tokens that are bound to a certificate (RFC 8705) than the policy does, or does not say that the
+    /// policy takes no others.
+    Mtls,
 }
 
 impl fmt::Display for ResourcePolicyFault {
@@ -190,6 +193,9 @@ impl fmt::Display for ResourcePolicyFault {
             ),
             Self::Dpop => f.write_str(
                 "the document does not say of tokens that are bound to a key (DPoP) what the policy does: give it `.dpop(&dpop)` with the one that the policy has",
+            ),
+            Self::Mtls => f.write_str(
+                "the document does not say of tokens that are bound to a certificate what the policy does: give it `.tls_client_certificate_bound_access_tokens()` where the policy has `.mtls(…)`, and nowhere else",
             ),
         }?;
         f.write_str("; if that is what you want, name the document by `Presentation::resource_metadata` instead")

@@ -77,6 +77,7 @@ struct Written {
     path: core::ops::Range<usize>,
     authorization_servers: Vec<String>,
     proofs: Option<Proofs>,
+    takes_certificates: bool,
     document: Bytes,
 }
 
@@ -123,6 +124,11 @@ impl ProtectedResource {
     /// What it says of tokens that are bound to a key.
     pub(crate) fn proofs(&self) -> Option<&Proofs> {
         self.written.proofs.as_ref()
+    }
+
+    /// Whether it says that tokens may be bound to a certificate.
+    pub(crate) fn takes_certificates(&self) -> bool {
+        self.written.takes_certificates
     }
 }
 

@@ -44,6 +44,7 @@ mod dpop;
 mod first;
 mod handlers;
 mod keys;
+mod mtls;
 mod openapi;
 mod own_login;
 mod policies;

@@ -77,7 +77,8 @@ impl PolicyBuilder {
         let resource = self.protected_resource.get().filter(|_| !self.issuers.is_empty());
         let sources = self.sources.get().map(Vec::as_slice);
         let dpop = self.dpop.get().map(|Shared(dpop)| dpop.as_ref());
-        let faults = resource.map(|it| resource::faults(it, &self.issuers, sources, dpop));
+        let mtls = self.mtls.get();
+        let faults = resource.map(|it| resource::faults(it, &self.issuers, sources, (dpop, mtls)));
         faults.into_iter().flatten().map(|fault| PolicyFault::ProtectedResource { fault })
     }
 

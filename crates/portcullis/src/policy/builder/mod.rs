@@ -410,7 +410,7 @@ impl PolicyBuilder {
 
     /// Puts the address of the resource's document into every challenge, and holds the policy to the
     /// document: every authorization server must be an issuer that has the resource's identifier for an
-    /// audience, `Authorization: Bearer` among the sources, and [`dpop`](Self::dpop) what it
+    /// audience, `Authorization: Bearer` among the sources, and [`dpop`](Self::dpop) and [`mtls`](Self::mtls) what it
     /// [says](crate::routes::ProtectedResourceBuilder::dpop). [`Presentation::resource_metadata`] puts any
     /// address there, and holds the policy to nothing; another address than the document's is a fault.
     ///
