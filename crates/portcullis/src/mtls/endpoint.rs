@@ -1,0 +1,90 @@
+//! Certificates of clients at a token endpoint (RFC 8705 §3, §4), where there is no access token yet.
+use core::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::error::CertificateError;
+use super::settings::MtlsRules;
+use crate::request::RequestView;
+
+/// Says which certificate a request to a token endpoint shows: of [`Mtls::for_token_endpoint`](super::Mtls::for_token_endpoint).
+///
+/// ```
+/// use portcullis::mtls::{CertificateError, Mtls};
+/// use portcullis::request::ClientCertificate;
+///
+/// let certificates = Mtls::from_tls().for_token_endpoint()?;
+///
+/// // As a server hands on what its handshake saw.
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(ClientCertificate::presented([0x30, 0x82]));
+/// assert!(certificates.of(&request).is_ok_and(|shown| shown.is_some()));
+///
+/// request.extensions_mut().insert(ClientCertificate::absent());
+/// assert_eq!(certificates.of(&request), Ok(None));
+///
+/// // A server that says nothing is not taken for a client without one.
+/// let request = http::Request::new(());
+/// assert_eq!(certificates.of(&request), Err(CertificateError::Unknown));
+/// # Ok::<(), portcullis::mtls::MtlsFaults>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenEndpointCertificates(Arc<MtlsRules>);
+
+impl TokenEndpointCertificates {
+    pub(super) fn new(rules: MtlsRules) -> Self {
+        Self(Arc::new(rules))
+    }
+
+    /// The certificate that the client of a request presented. `None`: it presented none, by the one place that says it.
+    ///
+    /// # Errors
+    ///
+    /// Nobody says which certificate it was ([`CertificateError::is_unavailable`]): answer 503. Or a proxy's header says it, and does
+    /// not count or cannot be read: refuse the request. Neither is taken for a client without a certificate.
+    pub fn of(
+        &self,
+        request: &impl RequestView,
+    ) -> Result<Option<PresentedCertificate>, CertificateError> {
+        let digest = self.0.digest(&self.0.shown(request))?;
+        Ok(digest.map(PresentedCertificate))
+    }
+
+    /// Whether each client needs a certificate.
+    pub fn are_required(&self) -> bool {
+        self.0.is_required
+    }
+}
+
+impl fmt::Debug for TokenEndpointCertificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpointCertificates")
+            .field("are_required", &self.are_required())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The certificate that the client of a request presented. Only [`TokenEndpointCertificates::of`] makes one.
+#[derive(Clone, Eq, PartialEq)]
+pub struct PresentedCertificate([u8; 32]);
+
+impl PresentedCertificate {
+    /// SHA-256 of its DER.
+    pub fn sha256(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The same in base64url, for the claim `cnf.x5t#S256` of a token (RFC 8705 §3.1).
+    pub fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+/// Shows nothing of it: it names a person or a machine.
+impl fmt::Debug for PresentedCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresentedCertificate").finish_non_exhaustive()
+    }
+}
