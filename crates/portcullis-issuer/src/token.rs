@@ -6,6 +6,7 @@ use aws_lc_rs::rand;
 use base64::prelude::*;
 use portcullis::authorize::is_scope;
 use portcullis::dpop::GoodProof;
+use portcullis::mtls::PresentedCertificate;
 use portcullis::{Algorithm, UnixTime};
 use serde::Serialize;
 use serde_json::Value;
@@ -89,6 +90,8 @@ struct ReservedClaims {
     scopes: Vec<String>,
     /// The thumbprint of the key that it is bound to.
     key: Option<String>,
+    /// That of the certificate that it is bound to.
+    certificate: Option<String>,
 }
 
 /// No claims of the application's own.
@@ -162,7 +165,7 @@ impl<C> AccessToken<C> {
     /// Bound to the key of this proof (`cnf.jkt`, RFC 9449 §6.1): a policy takes it with a
     /// [proof](portcullis::dpop::Dpop) of that key, and in no other way. Say so where you hand it out: its type is `DPoP`.
     ///
-    /// If you do not call it: whoever has it may use it.
+    /// If you do not call it: it is bound to no key.
     pub fn bound_to(self, proof: &GoodProof) -> Self {
         self.bound_to_key(proof.thumbprint())
     }
@@ -170,6 +173,21 @@ impl<C> AccessToken<C> {
     /// The same, by the thumbprint of a key.
     pub(crate) fn bound_to_key(mut self, thumbprint: impl Into<String>) -> Self {
         self.reserved.key = Some(thumbprint.into());
+        self
+    }
+
+    /// Bound to this certificate of its client (`cnf.x5t#S256`, RFC 8705 §3.1): a policy takes it from who presents that
+    /// [certificate](portcullis::mtls::Mtls), and in no other way. Its type stays `Bearer`. With [`bound_to`](Self::bound_to) as well,
+    /// a policy asks for both.
+    ///
+    /// If you do not call it: it is bound to no certificate.
+    pub fn bound_to_certificate(self, certificate: &PresentedCertificate) -> Self {
+        self.bound_to_certificate_of(certificate.thumbprint())
+    }
+
+    /// The same, by the thumbprint of a certificate.
+    pub(crate) fn bound_to_certificate_of(mut self, thumbprint: impl Into<String>) -> Self {
+        self.reserved.certificate = Some(thumbprint.into());
         self
     }
 
@@ -357,9 +375,12 @@ impl ReservedClaims {
             self.amr.iter().try_for_each(|method| check_text("amr", method))?;
             member(payload, "amr", &self.amr)?;
         }
-        if let Some(thumbprint) = &self.key {
-            check_text("cnf", thumbprint)?;
-            member(payload, "cnf", &Confirmation { jkt: thumbprint })?;
+        let confirmation =
+            Confirmation { key: self.key.as_deref(), certificate: self.certificate.as_deref() };
+        if confirmation.key.is_some() || confirmation.certificate.is_some() {
+            let mut texts = confirmation.key.into_iter().chain(confirmation.certificate);
+            texts.try_for_each(|thumbprint| check_text("cnf", thumbprint))?;
+            member(payload, "cnf", &confirmation)?;
         }
         if !self.scopes.is_empty() {
             if !self.scopes.iter().all(|scope| is_scope(scope)) {
@@ -371,10 +392,15 @@ impl ReservedClaims {
     }
 }
 
-/// RFC 7800 §3.1, RFC 9449 §6.1.
+/// RFC 7800 §3.1.
 #[derive(Serialize)]
 struct Confirmation<'t> {
-    jkt: &'t str,
+    /// RFC 9449 §6.1.
+    #[serde(rename = "jkt", skip_serializing_if = "Option::is_none")]
+    key: Option<&'t str>,
+    /// RFC 8705 §3.1.
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    certificate: Option<&'t str>,
 }
 
 /// Databases take no NUL, and what follows one is not read by every program.

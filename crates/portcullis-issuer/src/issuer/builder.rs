@@ -213,6 +213,18 @@ impl<S: RingStore> TokenIssuerBuilder<Complete<S>> {
         self.metadata("dpop_signing_alg_values_supported", names)
     }
 
+    /// Says in its [metadata](TokenIssuer::answer_metadata) that it binds access tokens to certificates of their clients
+    /// (`tls_client_certificate_bound_access_tokens`, RFC 8705 §3.3), as [`NativeSessions::mtls`] has it do. Where clients with a
+    /// certificate find its routes at another address, say that as well: [`metadata`](Self::metadata) takes `mtls_endpoint_aliases`
+    /// (RFC 8705 §5).
+    ///
+    /// If you do not call it: they do not say, which means that it binds none.
+    ///
+    /// [`NativeSessions::mtls`]: crate::NativeSessions::mtls
+    pub fn mtls(self) -> Self {
+        self.metadata("tls_client_certificate_bound_access_tokens", true)
+    }
+
     /// Tells `observer` what happens. Called again, all are told. It must not block: to look at the issuer's status then,
     /// have it wake a task.
     ///

@@ -6,8 +6,8 @@
 //!    enough to know.
 //! 3. The predecessor, within the window, is a retry: its answer was lost, or another tab was first. It gets the same
 //!    successor again.
-//! 4. Where the session is bound to a key, which whoever comes has shown by then, the predecessor is good later, too: its
-//!    holder lost an answer, and nobody else has the key. Another token takes the place of the current one.
+//! 4. Where the session is bound to a key or a certificate, which whoever comes has shown by then, the predecessor is good
+//!    later, too: its holder lost an answer, and nobody else has that. Another token takes the place of the current one.
 //! 5. Anything else that has our tag was rotated away: two hold the session, and nobody can tell who is who. It ends.
 //!
 //! Why each of these, and what goes wrong without it, `model` shows by trying every order of events.
@@ -41,7 +41,7 @@ pub(crate) struct Standing {
     pub(crate) generation: u32,
     /// Whether it is of an older version than its subject.
     pub(crate) is_outdated: bool,
-    /// Whether it is bound to a key, which who comes has.
+    /// Whether it is bound to a key or a certificate, which who comes has.
     pub(crate) is_bound: bool,
 }
 

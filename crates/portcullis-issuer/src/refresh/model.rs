@@ -11,7 +11,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::*;
-use crate::session::KeyBinding;
+use crate::session::{Binding, CertificateBinding, KeyBinding};
 use crate::time::StoreTime;
 
 type Token = (u8, u8);
@@ -34,7 +34,7 @@ struct Row {
     rotated_at: i8,
     is_ended: bool,
     version: u8,
-    /// Whether it is bound to [`key`].
+    /// Whether it is bound to [`own`].
     is_bound: bool,
 }
 
@@ -49,9 +49,22 @@ const NEW: Row = Row {
 
 const BOUND: Row = Row { is_bound: true, ..NEW };
 
-/// The client's.
-fn key() -> KeyBinding {
-    KeyBinding::new([1; 32])
+/// What the client has: a key and a certificate.
+fn own() -> Binding {
+    let certificate = Some(CertificateBinding::new([1; 32]));
+    Binding { key: Some(KeyBinding::new([1; 32])), certificate }
+}
+
+/// What a thief may have: nothing, one of the two that the client has, or others.
+fn of_thief() -> [Binding; 4] {
+    let other = Some(CertificateBinding::new([2; 32]));
+    let others = Binding { key: Some(KeyBinding::new([2; 32])), certificate: other };
+    [
+        Binding::default(),
+        Binding { key: None, ..own() },
+        Binding { certificate: None, ..own() },
+        others,
+    ]
 }
 
 impl Row {
@@ -77,16 +90,16 @@ impl Row {
         }
     }
 
-    /// What a token comes to of somebody who shows this key. What is not heard does nothing.
+    /// What a token comes to of somebody who shows this. What is not heard does nothing.
     fn present_with(
         self,
         token: Token,
-        shown: Option<&KeyBinding>,
+        shown: &Binding,
         now: i8,
         rule: &dyn Decide,
     ) -> (Option<Self>, Option<Token>) {
-        let binding = self.is_bound.then(|| key().to_row());
-        match hear(binding.as_deref(), shown, false) {
+        let binding = self.is_bound.then(own).and_then(|own| own.to_row());
+        match hear(binding.as_deref(), shown, MustBeBound::default()) {
             Ok(()) => self.present(token, now, rule),
             Err(_) => (None, None),
         }
@@ -287,9 +300,9 @@ impl Honest {
                         next.push(with(rest.clone(), Step::Lost));
                     }
                     let was = Row { is_bound: row.is_bound, ..seen_row(seen) };
-                    let shown = row.is_bound.then(key);
+                    let shown = row.is_bound.then(own).unwrap_or_default();
                     let (written, answer) =
-                        was.present_with(request.token, shown.as_ref(), state.now, rule);
+                        was.present_with(request.token, &shown, state.now, rule);
                     let Some(answer) = answer else {
                         if self.may_refuse {
                             continue;
@@ -355,11 +368,11 @@ impl Honest {
             _ => [&known[..], &[Some(state.jar), Some(NEW.current)]].concat(),
         };
         for token in copied.into_iter().flatten() {
-            for shown in [None, Some(KeyBinding::new([2; 32]))] {
+            for shown in of_thief() {
                 let (written, answer) = match self.thief {
                     Thief::Heard | Thief::FromLog => row.present(token, state.now, rule),
                     Thief::None | Thief::NotHeard => {
-                        row.present_with(token, shown.as_ref(), state.now, rule)
+                        row.present_with(token, &shown, state.now, rule)
                     }
                 };
                 if answer.is_some_and(|answer| answer != token) {

@@ -7,6 +7,7 @@ use http::header::WWW_AUTHENTICATE;
 use portcullis::RequestView;
 use portcullis::dpop::DpopError;
 use portcullis::error::{CrossSiteError, SourceError};
+use portcullis::mtls::CertificateError;
 use portcullis::routes::{BodyFault, FormError, Problem, Reply};
 use portcullis::source::CookieError;
 
@@ -48,6 +49,8 @@ pub enum SessionRouteError {
     NoSuchSession,
     /// The request has no proof of a key that holds, where it needs one or has one.
     Proof(DpopError),
+    /// The request shows no certificate of its client, where it needs one, or shows it in a way that does not count.
+    Certificate(CertificateError),
     /// A login of your own did not begin a session.
     Begin(BeginError),
     /// The session does not go on.
@@ -143,6 +146,13 @@ impl SessionRouteError {
             Self::Proof(_) | Self::Begin(BeginError::Proof(_)) => {
                 invalid("The request has no good proof of a key.")
             }
+            Self::Certificate(error) if error.is_unavailable() => problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "sessions-unavailable",
+                "Temporarily unavailable",
+                "Certificates of clients cannot be told at the moment: try again.",
+            ),
+            Self::Certificate(_) => invalid("The request shows no certificate that counts."),
             Self::GrantType => invalid("There is no such grant."),
             Self::Client => invalid("There is no such client."),
             Self::Page => {
@@ -196,6 +206,9 @@ impl SessionRouteError {
             | Self::Unwritable(_) => {
                 tracing::error!(error = %self, "a session does not go on");
             }
+            Self::Certificate(error) if error.is_unavailable() => {
+                tracing::error!(error = %self, "a request about a session was not answered");
+            }
             // Sessions say so themselves: once, until they go on.
             Self::Begin(BeginError::Unavailable(_))
             | Self::Refresh(RefreshError::Unavailable(_))
@@ -203,7 +216,10 @@ impl SessionRouteError {
             | Self::List(_) => {
                 tracing::debug!(error = %self, "sessions are not available");
             }
-            Self::CrossSite(_) | Self::Proof(_) | Self::Begin(BeginError::Proof(_)) => {
+            Self::CrossSite(_)
+            | Self::Proof(_)
+            | Self::Certificate(_)
+            | Self::Begin(BeginError::Proof(_)) => {
                 tracing::info!(error = %self, "a request about a session was refused");
             }
             // Anybody can cause these, and as often as they like.
@@ -246,6 +262,10 @@ impl fmt::Display for SessionRouteError {
             Self::Page => f.write_str("the query does not say which page of the list is asked for"),
             Self::NoSuchSession => f.write_str("the user has no such session"),
             Self::Proof(error) => error.fmt(f),
+            Self::Certificate(CertificateError::Missing) => f.write_str(
+                "certificates are required, and the client presented none: it has to connect with one",
+            ),
+            Self::Certificate(error) => error.fmt(f),
             Self::Begin(error) => error.fmt(f),
             Self::Refresh(error) => error.fmt(f),
             Self::End(error) => error.fmt(f),

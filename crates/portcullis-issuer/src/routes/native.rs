@@ -6,6 +6,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis::RequestView;
 use portcullis::dpop::{DpopError, GoodProof, TokenEndpointProofs};
+use portcullis::mtls::{CertificateError, PresentedCertificate, TokenEndpointCertificates};
 use portcullis::routes::{BoundedBody, Form, Reply};
 use serde::Serialize;
 
@@ -39,10 +40,12 @@ const BODY: usize = 16 * 1024;
 /// | another grant | 400 `unsupported_grant_type` |
 /// | a client that is not listed | 400 `invalid_client`; 401 where it tried to authenticate by `Authorization` (RFC 6749 §5.2) |
 /// | a refresh token that does not go on, or of another client | 400 `invalid_grant` |
+/// | a client without the certificate that its session is bound to, or without one where [certificates](Self::mtls) are required | 400 `invalid_grant`; the refresh token is as good as before, and no session ends |
+/// | a header with a certificate that does not count or cannot be read | 400 `invalid_request`, and likewise |
 /// | a scope that was not granted | 400 `invalid_scope`; the refresh token is as good as before |
 /// | a proof of a key (RFC 9449 §5) that does not hold or was used, or none where one is needed | 400 `invalid_dpop_proof`; the refresh token is as good as before, and no session ends |
 /// | a proof without a nonce that was given out lately, where [proofs](Self::dpop) need one | 400 `use_dpop_nonce` with the header `DPoP-Nonce`, and likewise |
-/// | something is away | 503 `temporarily_unavailable` with `Retry-After`: 1 s, or what the store of used proofs says. The same request is right then, with a new proof |
+/// | something is away, or nobody says which certificate the client presented | 503 `temporarily_unavailable` with `Retry-After`: 1 s, or what the store of used proofs says. The same request is right then, with a new proof |
 /// | claims that cannot stand in a token | 500 `server_error` |
 ///
 /// Only the body is read: credentials in the query are none. There is no cross-site check, since nothing goes along that
@@ -57,6 +60,13 @@ const BODY: usize = 16 * 1024;
 /// late with the token before is [taken for what it is](crate::SessionsBuilder::late_retry), since nobody else has its key.
 ///
 /// A revocation needs no proof (RFC 7009 §2.1): whoever found a token somewhere may end what it is good for.
+///
+/// # Sessions that are bound to a certificate
+///
+/// With [`mtls`](Self::mtls), a login whose client presented a certificate in its TLS handshake begins a session whose tokens are
+/// bound to that certificate (RFC 8705 §3, §4). They stay of the type `Bearer`. It goes on with the same certificate, and in no
+/// other way: after a renewal, the client logs in again. A login that came with a proof as well is bound to both, and each
+/// request needs both. A revocation needs neither.
 ///
 /// ```
 /// # use portcullis_issuer::Sessions;
@@ -73,6 +83,8 @@ pub struct NativeSessions {
     clients: Arc<[String]>,
     /// What checks proofs of keys.
     proofs: Option<TokenEndpointProofs>,
+    /// What says which certificate a client presented.
+    certificates: Option<TokenEndpointCertificates>,
 }
 
 impl NativeSessions {
@@ -91,7 +103,7 @@ impl NativeSessions {
         if clients.is_empty() {
             return Err(ClientFault::None);
         }
-        Ok(Self { sessions, clients, proofs: None })
+        Ok(Self { sessions, clients, proofs: None, certificates: None })
     }
 
     /// Takes sessions that are bound to a key of their client (RFC 9449 §5): `Dpop::new(replays).at(issuer)` and so on, [made for a
@@ -109,8 +121,23 @@ impl NativeSessions {
         self
     }
 
+    /// Takes sessions that are bound to a certificate of their client (RFC 8705 §4): `Mtls::from_tls()` and so on, [made for a token
+    /// endpoint](portcullis::mtls::Mtls::for_token_endpoint). Who issued the certificate is not looked at: have your TLS or your proxy
+    /// do that, if it matters. What counts is that the client which comes back has the same one.
+    ///
+    /// Where certificates are [required](portcullis::mtls::Mtls::required), [`check_login`](Self::check_login) refuses a login without
+    /// one, and a session that is bound to none does not go on. Elsewhere such a session goes on as before, whatever certificate
+    /// its client presents.
+    ///
+    /// If you do not call it: certificates are not looked at, and a session that is bound to one does not go on here.
+    pub fn mtls(mut self, certificates: TokenEndpointCertificates) -> Self {
+        self.certificates = Some(certificates);
+        self
+    }
+
     /// Looks at the login of this client, before its password is looked at: with a proof of a key in the header `DPoP`, its
-    /// session will be bound to that key. Answer an error by [`refuse`](Self::refuse).
+    /// session will be bound to that key, and with a certificate of its client, where these are [taken](Self::mtls), to the
+    /// certificate. Answer an error by [`refuse`](Self::refuse).
     ///
     /// ```
     /// # use portcullis::RequestView;
@@ -137,14 +164,16 @@ impl NativeSessions {
     ///
     /// # Errors
     ///
-    /// The client is not listed; its proof does not hold, or there is none and proofs are required.
+    /// The client is not listed; its proof does not hold, or there is none and proofs are required. The same goes for certificates, and
+    /// nobody says which one the client presented.
     pub fn check_login(
         &self,
         request: &impl RequestView,
         client: &str,
     ) -> Result<NativeLogin, SessionRouteError> {
         let client = self.client(Some(client), request)?.to_owned();
-        Ok(NativeLogin { client, proof: self.check_proof(request)? })
+        let certificate = self.check_certificate(request)?;
+        Ok(NativeLogin { client, proof: self.check_proof(request)?, certificate })
     }
 
     /// The proof of a request. `None`: it has none, and needs none.
@@ -159,6 +188,21 @@ impl NativeSessions {
             }
             Ok(proof) => Ok(proof),
             Err(error) => Err(SessionRouteError::Proof(error)),
+        }
+    }
+
+    /// The certificate of who sent a request. `None`: there is none, and none is needed, or none is looked at.
+    fn check_certificate(
+        &self,
+        request: &impl RequestView,
+    ) -> Result<Option<PresentedCertificate>, SessionRouteError> {
+        let Some(certificates) = &self.certificates else { return Ok(None) };
+        match certificates.of(request) {
+            Ok(None) if certificates.are_required() => {
+                Err(SessionRouteError::Certificate(CertificateError::Missing))
+            }
+            Ok(certificate) => Ok(certificate),
+            Err(error) => Err(SessionRouteError::Certificate(error)),
         }
     }
 
@@ -208,9 +252,10 @@ impl NativeSessions {
         let client = self.client(client, request)?;
         let token = required(token, "refresh_token")?;
         // No signature is checked for who has no token of ours, and the store is not asked for who has a proof that does not hold.
-        let proof = match &self.proofs {
-            Some(_) if self.sessions.wrote(token) => self.check_proof(request)?,
-            Some(_) | None => None,
+        let (certificate, proof) = if self.sessions.wrote(token) {
+            (self.check_certificate(request)?, self.check_proof(request)?)
+        } else {
+            (None, None)
         };
         let mut wanted = RefreshRequest::new(token, client);
         if let Some(proof) = &proof {
@@ -218,6 +263,12 @@ impl NativeSessions {
         }
         if self.proofs.as_ref().is_some_and(TokenEndpointProofs::are_required) {
             wanted = wanted.bound_only();
+        }
+        if let Some(certificate) = &certificate {
+            wanted = wanted.certificate(certificate);
+        }
+        if self.certificates.as_ref().is_some_and(TokenEndpointCertificates::are_required) {
+            wanted = wanted.certificate_bound_only();
         }
         let scopes = scope.map(|scope| scope.split(' ').map(str::to_owned).collect::<Vec<_>>());
         if let Some(scopes) = &scopes {
@@ -282,6 +333,7 @@ impl fmt::Debug for NativeSessions {
             .field("sessions", &self.sessions)
             .field("clients", &self.clients)
             .field("proofs", &self.proofs)
+            .field("certificates", &self.certificates)
             .finish()
     }
 }
@@ -291,21 +343,26 @@ impl fmt::Debug for NativeSessions {
 pub struct NativeLogin {
     client: String,
     proof: Option<GoodProof>,
+    certificate: Option<PresentedCertificate>,
 }
 
 impl NativeLogin {
-    /// The user authenticated: what a session of the client [begins](Sessions::begin) with, bound to the key that it showed.
+    /// The user authenticated: what a session of the client [begins](Sessions::begin) with, bound to what it showed.
     pub fn succeeded(self, attempt: LoginAttempt) -> Login {
         let login = attempt.succeeded(self.client);
-        match self.proof {
-            Some(proof) => login.bound_to(proof),
-            None => login,
-        }
+        let login = self.proof.into_iter().fold(login, Login::bound_to);
+        self.certificate.into_iter().fold(login, Login::bound_to_certificate)
     }
 
     /// The thumbprint of the key that its session will be bound to (RFC 7638). `None`: it came without a proof.
     pub fn key_thumbprint(&self) -> Option<&str> {
         self.proof.as_ref().map(GoodProof::thumbprint)
+    }
+
+    /// SHA-256 in base64url of the certificate that its session will be bound to (RFC 8705 §3.1). `None`: it came without one, or none
+    /// is looked at.
+    pub fn certificate_thumbprint(&self) -> Option<String> {
+        self.certificate.as_ref().map(PresentedCertificate::thumbprint)
     }
 }
 
@@ -377,8 +434,8 @@ fn tokens(
 ) -> Reply<SessionRouteError> {
     let body = Tokens {
         access_token: &access.token,
-        // RFC 9449 §5.
-        token_type: if session.key().is_some() { "DPoP" } else { "Bearer" },
+        // RFC 9449 §5; a certificate changes nothing of it (RFC 8705 §3).
+        token_type: if session.has_key() { "DPoP" } else { "Bearer" },
         expires_in: access.expires_in(),
         scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
         refresh_token: refresh.map(RefreshToken::as_str),
@@ -447,6 +504,23 @@ fn texts(error: &SessionRouteError) -> (StatusCode, &'static str, &'static str) 
             "invalid_dpop_proof",
             "The request has no good proof of a key, or one that was used before.",
         ),
+        Error::Certificate(error) if error.is_unavailable() => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "Certificates of clients cannot be told at the moment: try again.",
+        ),
+        // RFC 8705 names no error for it. The client authenticates by nothing, so that it is the grant which is not its own (RFC 6749 §5.2).
+        Error::Certificate(CertificateError::Missing)
+        | Error::Refresh(RefreshError::Refused(
+            RefreshRefusal::CertificateMissing
+            | RefreshRefusal::OtherCertificate
+            | RefreshRefusal::CertificateUnbound,
+        )) => (
+            StatusCode::BAD_REQUEST,
+            "invalid_grant",
+            "The client does not present the certificate that is needed.",
+        ),
+        Error::Certificate(_) => invalid("The request shows no certificate that counts."),
         Error::Refresh(RefreshError::Refused(_)) => (
             StatusCode::BAD_REQUEST,
             "invalid_grant",

@@ -11,7 +11,7 @@ mod reason;
 mod row;
 mod store;
 
-pub(crate) use self::binding::KeyBinding;
+pub(crate) use self::binding::{Binding, CertificateBinding, KeyBinding};
 pub use self::id::{NotASessionId, SessionId};
 pub use self::lifetimes::{LifetimeFault, Lifetimes};
 pub use self::memory::MemorySessions;

@@ -4,7 +4,7 @@ use core::fmt;
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
-use super::binding::KeyBinding;
+use super::binding::Binding;
 use super::id::SessionId;
 use super::reason::EndReason;
 use crate::root::RootKey;
@@ -30,7 +30,8 @@ pub struct SessionRow {
     pub ends_at: StoreTime,
     /// What else there is to know of its login, as JSON. At most 16 KiB.
     pub details: String,
-    /// What its refresh tokens are bound to, such as a [key](Self::key_thumbprint). At most 256 bytes. `None`: to nothing.
+    /// What its refresh tokens are bound to: a [key](Self::key_thumbprint), a [certificate](Self::certificate_thumbprint) or both. At
+    /// most 256 bytes. `None`: to nothing.
     pub binding: Option<Vec<u8>>,
     /// What shows that all of this was written by who has the root secret. Not what follows, which changes.
     pub mac: Vec<u8>,
@@ -72,9 +73,19 @@ pub struct Ended {
 
 impl SessionRow {
     /// The SHA-256 thumbprint (RFC 7638) of the key that its tokens are bound to: `cnf.jkt` of its access tokens (RFC 9449 §6.1).
-    /// `None`: they are bound to nothing, or to what this release does not know.
+    /// `None`: they are bound to no key, or to what this release does not know.
     pub fn key_thumbprint(&self) -> Option<String> {
-        self.binding.as_deref().and_then(KeyBinding::of_row).map(|key| key.thumbprint())
+        self.known_binding()?.key.map(|key| key.thumbprint())
+    }
+
+    /// The SHA-256 thumbprint of the certificate that its tokens are bound to: `cnf.x5t#S256` of its access tokens (RFC 8705 §3.1).
+    /// `None`: they are bound to no certificate, or to what this release does not know.
+    pub fn certificate_thumbprint(&self) -> Option<String> {
+        self.known_binding()?.certificate.map(|certificate| certificate.thumbprint())
+    }
+
+    fn known_binding(&self) -> Option<Binding> {
+        Binding::of_row(self.binding.as_deref()?)
     }
 }
 

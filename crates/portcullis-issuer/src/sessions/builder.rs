@@ -186,10 +186,10 @@ impl<S: RingStore> SessionsBuilder<S, CompleteSessions> {
     /// Its price: a refresh token that was used, and not the one after it, works for as long. Whoever comes with the one
     /// that was displaced ends the session.
     ///
-    /// A session that is [bound to a key](crate::Login::bound_to) needs none of this: its client may come back for as long as it lasts,
-    /// since nobody else has the key.
+    /// A session that is bound to a [key](crate::Login::bound_to) or a [certificate](crate::Login::bound_to_certificate) needs none of
+    /// this: its client may come back for as long as it lasts, since nobody else has that.
     ///
-    /// If you do not call it: who comes later than the window logs in again, unless the session is bound to a key.
+    /// If you do not call it: who comes later than the window logs in again, unless the session is bound.
     pub fn late_retry(mut self, limit: Duration) -> Self {
         self.state.late = Some(limit);
         self

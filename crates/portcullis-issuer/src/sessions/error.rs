@@ -175,6 +175,12 @@ pub enum RefreshRefusal {
     OtherKey,
     /// Its session is bound to no key, and a proof of one came along, or is [asked for](super::RefreshRequest::bound_only).
     Unbound,
+    /// Its session is bound to a certificate, and the client presented none, or nobody looked.
+    CertificateMissing,
+    /// Its session is bound to another certificate than the client presented.
+    OtherCertificate,
+    /// Its session is bound to no certificate, which is [asked for](super::RefreshRequest::certificate_bound_only).
+    CertificateUnbound,
     /// The proof that came along was used before, or may have been.
     ProofReplayed,
     /// Its session was ended, just now or before.
@@ -187,13 +193,16 @@ pub enum RefreshRefusal {
 
 impl RefreshRefusal {
     /// All that [`kind`](Self::kind) says.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 13] = [
         "not_ours",
         "unknown",
         "client",
         "bound",
         "other_key",
         "unbound",
+        "certificate_missing",
+        "other_certificate",
+        "certificate_unbound",
         "proof_replayed",
         "ended",
         "idle",
@@ -209,6 +218,9 @@ impl RefreshRefusal {
             Self::Bound => "bound",
             Self::OtherKey => "other_key",
             Self::Unbound => "unbound",
+            Self::CertificateMissing => "certificate_missing",
+            Self::OtherCertificate => "other_certificate",
+            Self::CertificateUnbound => "certificate_unbound",
             Self::ProofReplayed => "proof_replayed",
             Self::Ended(_) => "ended",
             Self::Idle => "idle",
@@ -228,6 +240,15 @@ impl fmt::Display for RefreshRefusal {
             Self::Unbound => f.write_str(
                 "its session is bound to no key, and a proof of one came along or is asked for: the client has to log in with a proof",
             ),
+            Self::CertificateMissing => f.write_str(
+                "its session is bound to a certificate, and the client presented none: it has to connect with that of its login, and the route has to take certificates (`NativeSessions::mtls`)",
+            ),
+            Self::OtherCertificate => f.write_str(
+                "its session is bound to another certificate than the client presented: after a renewal, it has to log in again",
+            ),
+            Self::CertificateUnbound => f.write_str(
+                "its session is bound to no certificate, which is asked for: the client has to log in with one",
+            ),
             Self::ProofReplayed => DpopError::Replayed.fmt(f),
             Self::Ended(reason) => write!(f, "its session was ended: {reason}"),
             Self::Idle => f.write_str("nobody came back to its session for too long"),
@@ -242,6 +263,9 @@ impl From<NotHeard> for RefreshRefusal {
             NotHeard::Bound => Self::Bound,
             NotHeard::OtherKey => Self::OtherKey,
             NotHeard::Unbound => Self::Unbound,
+            NotHeard::CertificateMissing => Self::CertificateMissing,
+            NotHeard::OtherCertificate => Self::OtherCertificate,
+            NotHeard::CertificateUnbound => Self::CertificateUnbound,
         }
     }
 }

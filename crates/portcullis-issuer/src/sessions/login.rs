@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use portcullis::UnixTime;
 use portcullis::dpop::GoodProof;
+use portcullis::mtls::PresentedCertificate;
 
 use super::session::Session;
 use crate::refresh::RefreshToken;
@@ -35,6 +36,7 @@ impl LoginAttempt {
             is_remembered: false,
             replaces: None,
             proof: None,
+            certificate: None,
             token_limit: None,
         }
     }
@@ -61,6 +63,8 @@ pub struct Login {
     pub(super) replaces: Option<String>,
     /// Of the key that the session is bound to.
     pub(super) proof: Option<GoodProof>,
+    /// That the session is bound to.
+    pub(super) certificate: Option<PresentedCertificate>,
     /// The longest access token that the client can keep.
     pub(super) token_limit: Option<usize>,
 }
@@ -133,11 +137,25 @@ impl Login {
     /// It is used up when the session begins, and not before everything else has succeeded. A browser that keeps its tokens in
     /// cookies makes no proofs: there, such a session would not go on.
     ///
-    /// If you do not call it: its tokens are bearer tokens.
+    /// If you do not call it: its tokens are bound to no key.
     ///
     /// [`NativeSessions::check_login`]: crate::NativeSessions::check_login
     pub fn bound_to(mut self, proof: GoodProof) -> Self {
         self.proof = Some(proof);
+        self
+    }
+
+    /// Binds the session to the certificate that its client presented (RFC 8705 §3, §4): all of its tokens, for as long as it lasts.
+    /// Who has a copy of one, and not the certificate's key, does nothing with it. [`NativeSessions::check_login`] asks for it.
+    ///
+    /// A client whose certificate is renewed logs in again: the session does not go on with another one. With
+    /// [`bound_to`](Self::bound_to) as well, each request needs both.
+    ///
+    /// If you do not call it: its tokens are bound to no certificate.
+    ///
+    /// [`NativeSessions::check_login`]: crate::NativeSessions::check_login
+    pub fn bound_to_certificate(mut self, certificate: PresentedCertificate) -> Self {
+        self.certificate = Some(certificate);
         self
     }
 

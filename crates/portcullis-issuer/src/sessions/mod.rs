@@ -40,7 +40,7 @@ use crate::issuer::TokenIssuer;
 use crate::machine::MachineTime;
 use crate::refresh::{RefreshFormat, RefreshSecret, Rule};
 use crate::session::{
-    Created, EndReason, EndedAll, KeyBinding, Lifetimes, ListedAfter, NewSession,
+    Binding, Created, EndReason, EndedAll, Lifetimes, ListedAfter, NewSession,
     SessionAuthenticator, SessionDetails, SessionId, SessionRow, SessionVersion,
 };
 use crate::store::{RingStore, StoreError};
@@ -69,6 +69,7 @@ const MAX_PAGE: usize = 100;
 ///   of revocations is away, the same refresh token is right later.
 /// - **A session may be bound to a key** of its client, which then shows with each request that it has it (DPoP, RFC 9449): see
 ///   [`Login::bound_to`]. For who has a copy of its tokens and not the key, it neither goes on nor ends; to log out takes no key.
+///   The same goes for a certificate of its client (mutual TLS, RFC 8705): see [`Login::bound_to_certificate`].
 /// - **To end a session is one direction.** Once [`end`](Self::end) has returned, no token of it is issued, and what was
 ///   issued is refused by policies that enforce the list of revocations.
 ///
@@ -271,8 +272,8 @@ impl Sessions {
 
     /// Ends the session of a refresh token, as its user signs out: of any that was ever written for it, since who signs out
     /// with an old one shall not stay signed in. A token that is not ours, or of another client (RFC 7009 §2.1), ends
-    /// nothing, and is no error. Nor is a [proof](RefreshRequest::proof) needed where the session is bound to a key: to end one is
-    /// the safe direction, and whoever finds a token of it may do that.
+    /// nothing, and is no error. Nor is a [proof](RefreshRequest::proof) or a certificate needed where the session is bound to one: to
+    /// end one is the safe direction, and whoever finds a token of it may do that.
     ///
     /// # Errors
     ///
@@ -566,7 +567,7 @@ impl Inner {
             scopes: login.scopes,
             label: login.label,
         };
-        let key = login.proof.as_ref().map(KeyBinding::of_proof);
+        let binding = Binding::shown(login.proof.as_ref(), login.certificate.as_ref());
         let unavailable = SessionsUnavailable::from;
         let secret = RefreshSecret::random().map_err(unavailable)?;
         let ends_at = now.after(lifetime.end);
@@ -577,7 +578,7 @@ impl Inner {
             created_at: now,
             ends_at,
             details: serde_json::to_string(&details).map_err(|_| MintError::NotAnObject)?,
-            binding: key.as_ref().map(KeyBinding::to_row),
+            binding: binding.to_row(),
             mac: Vec::new(),
             subject_version: attempt.subject_version,
             version: SessionVersion(1),
@@ -653,8 +654,11 @@ impl Inner {
         if let Some(acr) = session.acr() {
             token = token.acr(acr);
         }
-        if let Some(key) = session.key() {
-            token = token.bound_to_key(key.thumbprint());
+        if let Some(thumbprint) = session.key_thumbprint() {
+            token = token.bound_to_key(thumbprint);
+        }
+        if let Some(thumbprint) = session.certificate_thumbprint() {
+            token = token.bound_to_certificate_of(thumbprint);
         }
         let over_by = Some(session.ends_at().as_unix());
         let times = TokenTimes { issued_by: Some(now.as_unix()), over_by };

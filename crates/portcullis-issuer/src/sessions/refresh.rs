@@ -4,6 +4,7 @@ use core::fmt;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use portcullis::Revocation;
 use portcullis::dpop::GoodProof;
+use portcullis::mtls::PresentedCertificate;
 
 use super::counts::Outcome;
 use super::error::{RefreshError, RefreshRefusal, SessionsUnavailable};
@@ -12,10 +13,10 @@ use super::question::Answered;
 use super::session::Session;
 use super::{Inner, ReadSession};
 use crate::refresh::{
-    Decision, NotOurs, Over, Presented, RefreshToken, Standing, Way, Which, decide, hear,
-    random_salt,
+    Decision, MustBeBound, NotOurs, Over, Presented, RefreshToken, Standing, Way, Which, decide,
+    hear, random_salt,
 };
-use crate::session::{EndReason, KeyBinding, Previous, Rotation, SessionRow};
+use crate::session::{Binding, EndReason, Previous, Rotation, SessionRow};
 use crate::store::Swap;
 use crate::token::{MintError, Minted};
 
@@ -31,8 +32,10 @@ pub struct RefreshRequest<'r> {
     pub(super) scopes: Option<Vec<String>>,
     /// Of the key that the session is to be bound to.
     pub(super) proof: Option<&'r GoodProof>,
-    /// Whether a session that is bound to no key is refused.
-    pub(super) must_be_bound: bool,
+    /// Of the client that sent it.
+    pub(super) certificate: Option<&'r PresentedCertificate>,
+    /// What a session is refused without.
+    pub(super) must_be_bound: MustBeBound,
     /// The longest access token that the client can keep.
     pub(super) token_limit: Option<usize>,
     /// Whether the refresh token is to stay as it is for now.
@@ -47,7 +50,8 @@ impl<'r> RefreshRequest<'r> {
             client,
             scopes: None,
             proof: None,
-            must_be_bound: false,
+            certificate: None,
+            must_be_bound: MustBeBound::default(),
             token_limit: None,
             defers_rotation: false,
         }
@@ -76,7 +80,24 @@ impl<'r> RefreshRequest<'r> {
     ///
     /// If you do not call it: such sessions go on without a proof.
     pub fn bound_only(mut self) -> Self {
-        self.must_be_bound = true;
+        self.must_be_bound.to_key = true;
+        self
+    }
+
+    /// From a client that presented this certificate (RFC 8705 §3). A session that is bound to a certificate must be bound to this
+    /// one. One that is bound to none goes on as before, and is not bound by it.
+    ///
+    /// If you do not call it: a session that is bound to a certificate is refused.
+    pub fn certificate(mut self, certificate: &'r PresentedCertificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
+    /// Refuses a session that is bound to no certificate.
+    ///
+    /// If you do not call it: such sessions go on, whatever certificate their client presents.
+    pub fn certificate_bound_only(mut self) -> Self {
+        self.must_be_bound.to_certificate = true;
         self
     }
 
@@ -174,7 +195,7 @@ impl Inner {
     }
 
     /// Whether who sent a token is heard, before anything is decided, said or done: with another client's token, or with that of
-    /// a session whose key it does not have, nobody goes on or ends anything. `proof` is used once, however often the session is
+    /// a session whose key or certificate it does not have, nobody goes on or ends anything. `proof` is used once, however often the session is
     /// read.
     async fn hear<'r>(
         &self,
@@ -188,8 +209,8 @@ impl Inner {
         if row.client != request.client {
             return refused(RefreshRefusal::Client);
         }
-        let shown = request.proof.map(KeyBinding::of_proof);
-        hear(row.binding.as_deref(), shown.as_ref(), request.must_be_bound)
+        let shown = Binding::shown(request.proof, request.certificate);
+        hear(row.binding.as_deref(), &shown, request.must_be_bound)
             .map_err(|why| RefreshError::Refused(why.into()))?;
         // Before the rule: it ends sessions, and whoever read token and proof in a log is not heard.
         if let Some(proof) = proof.take()

@@ -4,7 +4,9 @@ use core::time::Duration;
 
 use portcullis::UnixTime;
 
-use crate::session::{KeyBinding, SessionDetails, SessionId, SessionRow};
+use crate::session::{
+    Binding, CertificateBinding, KeyBinding, SessionDetails, SessionId, SessionRow,
+};
 use crate::time::StoreTime;
 
 /// A session: who authenticated where, when, and for how long that holds.
@@ -18,8 +20,8 @@ pub struct Session {
     idle_until: StoreTime,
     ends_at: StoreTime,
     details: SessionDetails,
-    /// The key that it is bound to, if it is one.
-    key: Option<KeyBinding>,
+    /// What it is bound to, as far as this release knows that.
+    binding: Binding,
 }
 
 impl Session {
@@ -34,7 +36,7 @@ impl Session {
             idle_until: row.idle_until,
             ends_at: row.ends_at,
             details: serde_json::from_str(&row.details).ok()?,
-            key: row.binding.as_deref().and_then(KeyBinding::of_row),
+            binding: row.binding.as_deref().and_then(Binding::of_row).unwrap_or_default(),
         })
     }
 
@@ -104,14 +106,20 @@ impl Session {
     }
 
     /// The SHA-256 thumbprint (RFC 7638) of the key that its tokens are bound to: `cnf.jkt` of its access tokens (RFC 9449 §6.1),
-    /// which name the type `DPoP` where they are given out. `None`: they are bearer tokens.
+    /// which name the type `DPoP` where they are given out. `None`: they are bound to no key.
     pub fn key_thumbprint(&self) -> Option<String> {
-        self.key.as_ref().map(KeyBinding::thumbprint)
+        self.binding.key.as_ref().map(KeyBinding::thumbprint)
     }
 
-    /// The same, as it is kept.
-    pub(crate) fn key(&self) -> Option<&KeyBinding> {
-        self.key.as_ref()
+    /// The SHA-256 thumbprint of the certificate that its tokens are bound to: `cnf.x5t#S256` of its access tokens (RFC 8705 §3.1).
+    /// `None`: they are bound to no certificate.
+    pub fn certificate_thumbprint(&self) -> Option<String> {
+        self.binding.certificate.as_ref().map(CertificateBinding::thumbprint)
+    }
+
+    /// Whether its tokens are bound to a key.
+    pub(crate) fn has_key(&self) -> bool {
+        self.binding.key.is_some()
     }
 
     /// For how long it goes on without use.

@@ -1,5 +1,6 @@
 //! Sessions over a store in memory that fails, or lets others in, before or after each call.
 mod bound;
+mod certificates;
 
 use core::future::Future;
 use core::time::Duration;

@@ -38,8 +38,8 @@ impl CertificateError {
         }
     }
 
-    /// Whether nobody can tell, so that the fault is not the client's.
-    pub(crate) fn is_unavailable(self) -> bool {
+    /// Whether nobody can tell, so that the fault is not the client's: a 503.
+    pub fn is_unavailable(self) -> bool {
         matches!(self, Self::Unknown | Self::PeerUnknown)
     }
 }
@@ -56,10 +56,10 @@ impl fmt::Display for CertificateError {
             Self::NoRequest => f.write_str("the token is bound to a certificate, and was verified without the request that it came in"),
             Self::BindingRequired => f.write_str("the token is bound to no certificate, and the policy takes only tokens that are"),
             Self::Unknown => f.write_str(
-                "the token is bound to a certificate, and the server does not say what its TLS handshake saw: is `on_connect` set before `bind`, and does each request have a `ClientCertificate`?",
+                "the server does not say what its TLS handshake saw of the client's certificate: is `on_connect` set before `bind`, and does each request have a `ClientCertificate`?",
             ),
             Self::PeerUnknown => f.write_str(
-                "the token is bound to a certificate, and the server does not say from which address the proxy's header came: does each request have `ConnectInfo` or a `PeerAddress`?",
+                "the server does not say from which address the header with the client's certificate came: does each request have `ConnectInfo` or a `PeerAddress`?",
             ),
         }
     }

@@ -3,8 +3,10 @@ use core::fmt;
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
+use super::endpoint::TokenEndpointCertificates;
 use super::header::{CertificateHeader, Form};
 use super::proxies::{Proxies, ProxyFault, read_range};
+use crate::debug_as_displayed::debug_as_displayed;
 
 /// Takes tokens that are bound to a certificate of their sender (RFC 8705 §3): for [`PolicyBuilder::mtls`](crate::PolicyBuilder::mtls).
 ///
@@ -75,6 +77,15 @@ impl Mtls {
     pub fn required(mut self) -> Self {
         self.is_required = true;
         self
+    }
+
+    /// Says which certificates clients of a token endpoint present, where there is no token yet that one could be held against.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the settings.
+    pub fn for_token_endpoint(self) -> Result<TokenEndpointCertificates, MtlsFaults> {
+        self.compile().map(TokenEndpointCertificates::new).map_err(MtlsFaults)
     }
 
     /// What is wrong with it, or what tokens are held to.
@@ -169,3 +180,30 @@ impl fmt::Display for MtlsFault {
 }
 
 impl core::error::Error for MtlsFault {}
+
+/// All that is wrong with an [`Mtls`] that was made for a token endpoint.
+#[derive(Clone, Eq, PartialEq)]
+pub struct MtlsFaults(Vec<MtlsFault>);
+
+impl MtlsFaults {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &MtlsFault> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for MtlsFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            fault.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+debug_as_displayed!(MtlsFaults);
+
+impl core::error::Error for MtlsFaults {}

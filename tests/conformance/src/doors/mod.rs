@@ -188,8 +188,8 @@ fn seen(request: &impl RequestView) -> String {
     )
 }
 
-/// Stands for the certificate that whoever terminates TLS tells of.
-fn certificate() -> ClientCertificate {
+/// Stands for the certificate that whoever terminates TLS tells of: that of each connection to a server of these.
+pub fn certificate() -> ClientCertificate {
     ClientCertificate::presented(*b"a certificate")
 }
 

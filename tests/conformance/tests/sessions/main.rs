@@ -3,6 +3,7 @@
 mod answers;
 mod bound;
 mod browsers;
+mod certificates;
 mod doors;
 mod life;
 mod native;

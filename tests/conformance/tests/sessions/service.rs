@@ -8,6 +8,8 @@ use axum::routing::any;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use portcullis::dpop::Dpop;
+use portcullis::mtls::Mtls;
+use portcullis::request::PeerAddress;
 use portcullis::routes::{BoundedBody, Reply};
 use portcullis::{
     Algorithm, Policy, PolicyBuilder, RequestView, Requirement, Revocations, Secret, TokenSource,
@@ -16,6 +18,7 @@ use portcullis::{
 use portcullis_actix::ActixRequest;
 use portcullis_axum::AxumRequest;
 use portcullis_conformance::client::{Protocol, Request};
+use portcullis_conformance::doors::certificate;
 use portcullis_issuer::routes::{SessionCookies, SessionRouteError};
 use portcullis_issuer::session::{MemorySessions, SessionRow, SessionStore as _};
 use portcullis_issuer::store::{MemoryRing, StoreError};
@@ -124,6 +127,15 @@ impl Service {
 
     /// The same, whose native clients and API take proofs of a key.
     pub(crate) async fn with_dpop(revocations: Revocations, dpop: Option<Dpop>) -> Self {
+        Self::bound(revocations, dpop, None).await
+    }
+
+    /// The same, and certificates.
+    pub(crate) async fn bound(
+        revocations: Revocations,
+        dpop: Option<Dpop>,
+        mtls: Option<Mtls>,
+    ) -> Self {
         let issuer = TokenIssuer::builder(ISSUER)
             .algorithm(Algorithm::ES256)
             .audiences([AUDIENCE])
@@ -156,10 +168,13 @@ impl Service {
             .revocations(sessions.enforced())
             .sources([TokenSource::bearer(), browser.access_cookie().into()]);
         let policy = dpop.iter().cloned().fold(policy, PolicyBuilder::dpop);
+        let policy = mtls.iter().cloned().fold(policy, PolicyBuilder::mtls);
         let policy = policy.build().expect("a policy");
         let native = NativeSessions::new(sessions.clone(), ["app", "cli"]).expect("clients");
         let proofs = dpop.map(|dpop| dpop.for_token_endpoint().expect("good settings"));
         let native = proofs.into_iter().fold(native, NativeSessions::dpop);
+        let certificates = mtls.map(|mtls| mtls.for_token_endpoint().expect("good settings"));
+        let native = certificates.into_iter().fold(native, NativeSessions::mtls);
         // Whoever allows anonymous requests elsewhere does not open this.
         let own = OwnSessions::new(sessions.clone(), policy.clone().allow_anonymous())
             .may_end(Requirement::max_age(Duration::from_secs(600)));
@@ -339,7 +354,10 @@ impl Service {
         request: &Request,
         is_broken: bool,
     ) -> http::Response<Bytes> {
-        let (head, body) = request.build(Protocol::Http1).into_parts();
+        let (mut head, body) = request.build(Protocol::Http1).into_parts();
+        // As the servers do, on this machine.
+        head.extensions.insert(PeerAddress::Ip(([127, 0, 0, 1], 4711).into()));
+        head.extensions.insert(certificate());
         let bytes = body.collect().await.expect("bytes").to_bytes();
         let fill = |mut body: BoundedBody| {
             // Piece by piece, as it comes.

@@ -13,7 +13,7 @@ use super::*;
 const URL: &str = "https://id.example/oauth/token";
 
 /// A client with a key of its own, and a token endpoint that checks its proofs.
-struct Client {
+pub(super) struct Client {
     key: EcdsaKeyPair,
     endpoint: TokenEndpointProofs,
     time: Time,
@@ -21,11 +21,11 @@ struct Client {
 }
 
 impl Client {
-    fn new(world: &World) -> Self {
+    pub(super) fn new(world: &World) -> Self {
         Self::of(world, InProcessReplays::new())
     }
 
-    fn of(world: &World, replays: impl Replays) -> Self {
+    pub(super) fn of(world: &World, replays: impl Replays) -> Self {
         let endpoint = Dpop::new(replays).at(ISSUER).for_token_endpoint().expect("good settings");
         // Long before any proof.
         endpoint.start(UnixTime(NOW - 3600));
@@ -38,7 +38,7 @@ impl Client {
     }
 
     /// A proof that holds, and no other has its id.
-    fn proof(&self) -> GoodProof {
+    pub(super) fn proof(&self) -> GoodProof {
         let number = self.proofs.fetch_add(1, Ordering::Relaxed);
         self.checked(&self.written(number))
     }
@@ -65,7 +65,7 @@ impl Client {
         checked.expect("it holds").expect("there is one")
     }
 
-    fn thumbprint(&self) -> String {
+    pub(super) fn thumbprint(&self) -> String {
         self.proof().thumbprint().to_owned()
     }
 
@@ -98,11 +98,11 @@ impl Client {
     }
 }
 
-fn row(world: &World, id: SessionId) -> SessionRow {
+pub(super) fn row(world: &World, id: SessionId) -> SessionRow {
     now(world.store.inner.read(ISSUER, id)).expect("a row").row.expect("it is there")
 }
 
-fn claims(token: &str) -> Value {
+pub(super) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).expect("a payload");
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).expect("base64url");
     serde_json::from_slice(&payload).expect("JSON")
@@ -401,7 +401,7 @@ async fn whoever_writes_to_the_store_takes_no_binding_away_and_puts_no_key_of_th
     }
 }
 
-/// Such as a certificate, of a later release.
+/// Of a later release.
 #[tokio::test]
 async fn what_a_session_is_bound_to_and_nobody_here_knows_is_shown_by_nobody() {
     let world = World::new();
@@ -411,12 +411,12 @@ async fn what_a_session_is_bound_to_and_nobody_here_knows_is_shown_by_nobody() {
     let root = RootSecrets::new([Secret::new(ROOT)]).expect("a good secret");
     let rows = crate::session::SessionAuthenticator::new(ISSUER, &root.keys("session", ISSUER));
     let mut row = row(&world, begun.session.id());
-    row.binding.as_mut().expect("bound")[0] = 2;
+    row.binding.as_mut().expect("bound")[0] = 4;
     let (binding, mac) = (row.binding.clone(), rows.mac(&row));
     world.store.inner.tamper(ISSUER, row.id, |row| (row.binding, row.mac) = (binding, mac));
     let found = client.refresh(&sessions, &begun.refresh).await.err();
     assert_eq!(found, refused(RefreshRefusal::OtherKey));
-    assert_eq!(refresh(&sessions, &begun.refresh).await.err(), refused(RefreshRefusal::Bound));
+    assert_eq!(refresh(&sessions, &begun.refresh).await.err(), refused(RefreshRefusal::OtherKey));
 }
 
 /// RFC 7009 §2.1. To end a session is the safe direction: whoever finds a token may do it.
