@@ -18,7 +18,7 @@ use crate::doors::{Door, Doors};
 use crate::native::{form, invalid_grant, oauth_error};
 use crate::service::{EVERYWHERE, ISSUER, NATIVE_LOGIN, OWN, REFRESH, REVOKE, Service, TOKEN};
 
-/// SHA-256 of certificates, as CloudFront says them.
+/// SHA-256 of certificates, as `CloudFront` says them.
 const MINE: &str = "1111111111111111111111111111111111111111111111111111111111111111";
 const OTHER: &str = "2222222222222222222222222222222222222222222222222222222222222222";
 /// [`MINE`] in base64url.
