@@ -151,8 +151,13 @@ impl PolicyCounters {
     }
 }
 
-/// Reasons of which nobody can tell whether the token or its proof is good.
-const UNTOLD: [&str; 3] = ["keys_unavailable", "revocation_unavailable", "replays_unavailable"];
+/// Reasons of which nobody can tell whether the token is good, or who sent it.
+const UNTOLD: [&str; 4] = [
+    "keys_unavailable",
+    "revocation_unavailable",
+    "replays_unavailable",
+    "certificate_unavailable",
+];
 
 /// The reason of a route without a policy in front.
 const NO_POLICY: &str = "not_installed";

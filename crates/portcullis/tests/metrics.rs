@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use portcullis::mtls::Mtls;
 use portcullis::refusal::ResponseForm;
 use portcullis::{Admission, Algorithm, Error, Policy, Requirement, Revocable, Revocations};
 use portcullis_testkit::{FixedClock, TestIssuer};
@@ -109,9 +110,23 @@ fn what_the_server_cannot_tell_is_unavailable_and_not_refused() {
 
 /// A rate is taken between two samples, so that the first burst of forgeries would not show in one.
 #[test]
+fn a_server_that_does_not_say_what_its_handshake_saw_is_not_a_fault_of_the_client() {
+    let policy = issuer().policy_builder().mtls(Mtls::from_tls()).build().expect("a policy");
+    let token = issuer().token(Algorithm::ES256).bound_to_certificate(b"DER").mint();
+    let told = recorded(|| ask(&policy, Some(&token)));
+    let counted = "portcullis_unavailable_total,policy=default,reason=certificate_unavailable";
+    assert_eq!(told.get(counted), Some(&1.0), "{told:#?}");
+}
+
+#[test]
 fn each_reason_is_there_at_zero_once_a_policy_is_built_as_what_it_will_count() {
     let told = recorded(|| drop(issuer().policy()));
-    let unavailable = ["keys_unavailable", "revocation_unavailable", "replays_unavailable"];
+    let unavailable = [
+        "keys_unavailable",
+        "revocation_unavailable",
+        "replays_unavailable",
+        "certificate_unavailable",
+    ];
     let expected = Error::REASONS.iter().map(|&reason| {
         let kind = if unavailable.contains(&reason) { "unavailable" } else { "refused" };
         let policy = if reason == "not_installed" { "" } else { "default" };

@@ -6,7 +6,9 @@ use portcullis::{Algorithm, Policy};
 use portcullis_mtls_tests::{
     Client, Connection, Door, HAPROXY, Identity, NGINX, Proxy, Server, forms, get_plain,
 };
-use portcullis_testkit::TestIssuer;
+use portcullis_testkit::{
+    MtlsClient, MtlsRequest, PresentedCertificate, TestIssuer, assert_mtls_over,
+};
 
 /// An issuer of tokens for one client.
 struct Bound {
@@ -61,6 +63,49 @@ async fn over_tls_a_token_is_for_who_presents_its_certificate() {
             }
         }
     }
+}
+
+/// What the test kit's assertion asks, each time over a connection of its own.
+fn headers<'a>(request: &'a MtlsRequest<'_>) -> Vec<(&'a str, &'a str)> {
+    request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+impl Bound {
+    fn client(&self) -> MtlsClient {
+        MtlsClient::new(self.issuer.token(Algorithm::ES256), self.alice.certificate())
+    }
+}
+
+#[tokio::test]
+async fn the_assertion_of_the_test_kit_takes_servers_that_are_right() {
+    let (own, bound, bob) = (Identity::new(), Bound::new(), Identity::new());
+    for door in Door::ALL {
+        let server = Server::behind(door, &own, bound.policy(Mtls::from_tls())).await;
+        let send = async |request: &MtlsRequest<'_>| {
+            let client = Client::new(Client::VERSIONS[0]);
+            let client = match request.presents {
+                PresentedCertificate::Own => client.presenting(&bound.alice),
+                PresentedCertificate::Other => client.presenting(&bob),
+                PresentedCertificate::Nothing => client,
+            };
+            let mut connection = client.connect(&server.address).await?;
+            let answer = connection.get(request.path, &headers(request)).await;
+            answer.map(|answer| answer.status)
+        };
+        assert_mtls_over(&bound.client(), &[("GET", "/")], send).await;
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "it answered 503. The server does not say what its TLS handshake saw")]
+async fn the_assertion_of_the_test_kit_finds_a_server_that_says_nothing() {
+    let bound = Bound::new();
+    let server = Server::plain_behind(Door::ALL[0], bound.policy(Mtls::from_tls())).await;
+    let send = async |request: &MtlsRequest<'_>| {
+        let answer = get_plain(Ipv4Addr::LOCALHOST, &server.address, &headers(request)).await;
+        answer.map(|answer| answer.status)
+    };
+    assert_mtls_over(&bound.client(), &[("GET", "/")], send).await;
 }
 
 #[tokio::test]

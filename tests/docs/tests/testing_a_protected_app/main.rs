@@ -63,7 +63,7 @@ fn bare(code: &str) -> String {
 #[test]
 fn each_block_of_the_page_is_run_here() {
     const PAGE: &str = include_str!("../../../../docs/guide/testing.md");
-    const FILES: [&str; 15] = [
+    const FILES: [&str; 16] = [
         include_str!("main.rs"),
         include_str!("actix.rs"),
         include_str!("cookies.rs"),
@@ -71,6 +71,7 @@ fn each_block_of_the_page_is_run_here() {
         include_str!("first.rs"),
         include_str!("handlers.rs"),
         include_str!("keys.rs"),
+        include_str!("mtls.rs"),
         include_str!("openapi.rs"),
         include_str!("own_login.rs"),
         include_str!("policies.rs"),

@@ -9,10 +9,13 @@ use super::*;
 async fn a_token_is_for_who_has_its_certificate() {
     let issuer = TestIssuer::new("https://id.example");
     let header = CertificateHeader::client_cert();
-    let mtls = Mtls::from_header(header.clone()).trusted_proxies(["10.0.0.0/24"]);
-    let app = app(policy(issuer.policy_builder().mtls(mtls)).expect("a policy"));
+    let mtls = Mtls::from_header(header.clone());
+    let mtls = mtls.trusted_proxies(["10.0.0.0/24"]);
+    let builder = issuer.policy_builder().mtls(mtls);
+    let app = app(policy(builder).expect("a policy"));
 
-    let token = issuer.token(ES256).scope("orders:read").claim("tenant", "acme");
+    let token = issuer.token(ES256).claim("tenant", "acme");
+    let token = token.scope("orders:read");
     // Any bytes: the proxy, and not the service, reads the certificate.
     let client = MtlsClient::new(token, b"a certificate").behind_proxy(header, [10, 0, 0, 7]);
     assert_mtls(&app, &client, &[("GET", "/orders")]).await;
