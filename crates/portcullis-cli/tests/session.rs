@@ -229,10 +229,24 @@ fn a_session_is_explained_however_it_stands() {
     let key = Some([&[1][..], &[0x42; 32]].concat());
     kept.keep(&SessionRow { binding: key, ..row(7) });
     // Of a later release.
-    kept.keep(&SessionRow { binding: Some(vec![2; 33]), ..row(8) });
+    kept.keep(&SessionRow { binding: Some(vec![4; 33]), ..row(8) });
+    let certificate = Some([&[2][..], &[0x43; 32]].concat());
+    kept.keep(&SessionRow { binding: certificate, ..row(9) });
+    let both = Some([&[3][..], &[0x42; 32], &[0x43; 32]].concat());
+    kept.keep(&SessionRow { binding: both, ..row(10) });
     of_now().bind(|| {
-        let standings =
-            ["goes-on", "idle", "expired", "outdated", "ended", "not-there", "bound", "bound-anew"];
+        let standings = [
+            "goes-on",
+            "idle",
+            "expired",
+            "outdated",
+            "ended",
+            "not-there",
+            "bound",
+            "bound-anew",
+            "bound-certificate",
+            "bound-both",
+        ];
         for (standing, number) in standings.into_iter().zip(1..) {
             let ran = kept.explain(number);
             let goes_on = standing == "goes-on" || standing.starts_with("bound");

@@ -233,6 +233,9 @@ fn print(row: &SessionRow, read: &SessionRead, standing: Standing, output: &Outp
 /// What a session that is bound to a key asks of its client.
 const BOUND: &str = "It goes on with a proof of its key alone (DPoP). Nothing comes of a refresh with one of its tokens and no such proof, and the session lives on. A client that lost the key logs in again.";
 
+/// The same, of one that is bound to a certificate.
+const BOUND_TO_CERTIFICATE: &str = "It goes on for a client that presents its certificate (mutual TLS), and for nobody else. Nothing comes of a refresh without it, and the session lives on. A client whose certificate was renewed logs in again.";
+
 /// The same, of a form of a later release.
 const BOUND_TO_UNKNOWN: &str =
     "Instances of this release do not go on with it: a later one wrote it.";
@@ -250,11 +253,10 @@ fn remarks(row: &SessionRow, read: &SessionRead) -> Vec<String> {
         told.push(format!("It was over before that, by itself: since {}.", date(at)));
     }
     if row.binding.is_some() {
-        let text = match row.key_thumbprint() {
-            Some(_) => BOUND,
-            None => BOUND_TO_UNKNOWN,
-        };
-        told.push(text.to_owned());
+        let key = row.key_thumbprint().map(|_| BOUND);
+        let certificate = row.certificate_thumbprint().map(|_| BOUND_TO_CERTIFICATE);
+        let unknown = (key.is_none() && certificate.is_none()).then_some(BOUND_TO_UNKNOWN);
+        told.extend([key, certificate, unknown].into_iter().flatten().map(str::to_owned));
     }
     let (own, current) = (row.subject_version, read.subject_version);
     if own < current {

@@ -13,10 +13,12 @@ pub(super) struct SessionShown<'r> {
     subject: &'r str,
     client: &'r str,
     label: Option<String>,
-    /// Whether its tokens are of use to nobody who does not have a key.
+    /// Whether its tokens are of use to nobody who does not have a key or a certificate.
     is_bound: bool,
     /// The key, as it stands in its access tokens (`cnf.jkt`).
     key_thumbprint: Option<String>,
+    /// The certificate, likewise (`cnf.x5t#S256`).
+    certificate_thumbprint: Option<String>,
     created_at: Instant,
     last_used_at: Instant,
     idle_until: Instant,
@@ -32,6 +34,7 @@ impl<'r> SessionShown<'r> {
             label: label(row),
             is_bound: row.binding.is_some(),
             key_thumbprint: row.key_thumbprint(),
+            certificate_thumbprint: row.certificate_thumbprint(),
             created_at: row.created_at.into(),
             last_used_at: row.rotated_at.into(),
             idle_until: row.idle_until.into(),
@@ -50,7 +53,11 @@ pub(super) fn label(row: &SessionRow) -> Option<String> {
 pub(super) fn bound_to(row: &SessionRow) -> Option<String> {
     row.binding.as_ref()?;
     let key = row.key_thumbprint().map(|thumbprint| format!("the key {thumbprint}"));
-    Some(key.unwrap_or_else(|| "what this release does not know".to_owned()))
+    let certificate = row.certificate_thumbprint();
+    let certificate = certificate.map(|thumbprint| format!("the certificate {thumbprint}"));
+    let known = [key, certificate].into_iter().flatten().collect::<Vec<_>>();
+    let known = (!known.is_empty()).then(|| known.join(" and "));
+    Some(known.unwrap_or_else(|| "what this release does not know".to_owned()))
 }
 
 /// `3 h ago`, or `in 3 h`.

@@ -22,7 +22,7 @@ const BOUNDED: [Bounded; 8] = [
     Bounded { column: "t.client", name: "client", most: 1024 },
     // More than a token takes of them.
     Bounded { column: "t.details", name: "details", most: 16 * 1024 },
-    // The thumbprint of a key has 32.
+    // A key and a certificate have 65.
     Bounded { column: "t.binding", name: "binding", most: 256 },
     // HMAC-SHA-256 has 32, and the suite of `portcullis-testkit` writes one of each byte that there is.
     Bounded { column: "t.mac", name: "mac", most: 256 },

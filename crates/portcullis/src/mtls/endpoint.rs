@@ -88,3 +88,32 @@ impl fmt::Debug for PresentedCertificate {
         f.debug_struct("PresentedCertificate").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mtls::{CertificateHeader, Mtls, MtlsFault, ProxyFault};
+    use crate::request::ClientCertificate;
+
+    #[test]
+    fn all_that_is_wrong_with_the_settings_is_told() {
+        let mtls = Mtls::from_header(CertificateHeader::hex_sha256("cookie"));
+        let faults = mtls.trusted_proxies(["0.0.0.0/0"]).for_token_endpoint();
+        let faults = faults.expect_err("two faults");
+        let everybody = MtlsFault::Proxy { at: 0, fault: ProxyFault::Everybody };
+        assert!(faults.iter().eq([&everybody, &MtlsFault::Header]), "{faults}");
+        assert_eq!(faults.to_string().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_certificate_is_shown_by_its_thumbprint_and_by_nothing_that_tells_of_it_unasked() {
+        let certificates = Mtls::from_tls().required().for_token_endpoint().expect("good settings");
+        assert!(certificates.are_required());
+        let mut request = http::Request::new(());
+        // SHA-256 of "abc" (FIPS 180-2, appendix B.1).
+        request.extensions_mut().insert(ClientCertificate::presented("abc"));
+        let shown = certificates.of(&request).expect("it is told").expect("there is one");
+        assert_eq!(shown.thumbprint(), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+        assert_eq!(shown.sha256()[..4], [0xba, 0x78, 0x16, 0xbf]);
+        assert_eq!(format!("{shown:?}"), "PresentedCertificate { .. }");
+    }
+}
