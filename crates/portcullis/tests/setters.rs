@@ -14,6 +14,7 @@ use portcullis::config::{PolicyFile, PolicyFileEvent};
 use portcullis::dpop::{Dpop, InProcessReplays};
 use portcullis::fetch::{HttpClient, HttpError, HttpFuture, HttpRequest};
 use portcullis::keys::remote::{RemoteJwks, RemoteJwksOptions};
+use portcullis::mtls::Mtls;
 use portcullis::policy::BadCookie;
 use portcullis::revocation::{
     EnforcedRevocations, RevocationOptions, RevocationSource, RevocationStatus, UnknownRevocation,
@@ -137,6 +138,8 @@ const OF_A_POLICY: &[Word<PolicyBuilder>] = &[
     ("scope_implies", |it| it.scope_implies(|held, asked| asked.starts_with(held))),
     ("dpop", |it| it.dpop(DPOP.clone())),
     ("dpop", |it| it.dpop(DPOP.clone().required())),
+    ("mtls", |it| it.mtls(Mtls::from_tls())),
+    ("mtls", |it| it.mtls(Mtls::from_tls().required())),
     ("presentation", |it| it.presentation(Presentation::new().realm("orders"))),
     ("presentation", |it| it.presentation(Presentation::new().without_details())),
     ("on_refusal", |it| it.on_refusal(|_, refusal| refusal.set_header("x-why", "why"))),
@@ -287,6 +290,9 @@ const OF_A_RESOURCE: &[Word<ProtectedResourceBuilder>] = &[
     ("jwks_uri", |it| it.jwks_uri("https://b.example")),
     ("dpop", |it| it.dpop(&DPOP)),
     ("dpop", |it| it.dpop(&DPOP.clone().required())),
+    ("tls_client_certificate_bound_access_tokens", |it| {
+        it.tls_client_certificate_bound_access_tokens()
+    }),
     ("scopes_supported", |it| it.scopes_supported(["a"])),
     ("scopes_supported", |it| it.scopes_supported(["b"])),
     ("resource_signing_alg_values_supported", |it| it.resource_signing_alg_values_supported(ES256)),

@@ -30,7 +30,7 @@ const REMEMBERED: (u64, u64) = (3, 204);
 
 /// A request with a remembered token that is bound to a key, and a proof: what exactly the layer allocates, and at most how many bytes.
 /// A nonce costs nothing.
-const PROOF: (u64, u64) = (15, 1902);
+const PROOF: (u64, u64) = (11, 1330);
 
 /// What the typed claims of [`NineClaims`] take in addition when the service reads them.
 const TYPED_CLAIMS: (u64, u64) = (7, 322);

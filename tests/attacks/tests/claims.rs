@@ -544,7 +544,7 @@ fn a_token_bound_to_a_key_is_refused_as_a_bearer_token_whatever_its_cnf_says() {
         "GET",
         &[("authorization", &format!("DPoP {}", token(ES256).claim("cnf", json!({})).mint()))],
     );
-    door.refuses_request("DPoP", request, 401, portcullis::error::SourceError::Missing);
+    door.refuses_request("DPoP", request, 401, portcullis::error::SourceError::DpopScheme);
 }
 
 #[test]

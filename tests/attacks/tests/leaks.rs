@@ -213,6 +213,12 @@ fn no_error_and_no_rejection_shows_anything_of_the_token() {
         "proof_replayed",
         "replays_unavailable",
         "wrong_binding",
+        // Of certificates: see `mtls`.
+        "certificate_missing",
+        "certificate_other",
+        "bad_certificate_header",
+        "untrusted_proxy",
+        "certificate_unavailable",
         "claims_shape",
         "insufficient_authentication",
         "forbidden",

@@ -369,7 +369,6 @@ fn another_scheme_or_place_carries_no_token() {
     let good = good();
     for (name, value) in [
         ("authorization", format!("Basic {good}")),
-        ("authorization", format!("DPoP {good}")),
         ("authorization", format!("Token {good}")),
         ("authorization", format!("Bearer:{good}")),
         ("authorization", format!("Bearer\u{9}{good}")),
@@ -385,6 +384,9 @@ fn another_scheme_or_place_carries_no_token() {
         let headers = [(name, &*value)];
         door.refuses_request(name, request("GET", &headers), 401, SourceError::Missing);
     }
+    // A policy that takes no proofs says so.
+    let headers = [("authorization", &*format!("DPoP {good}"))];
+    door.refuses_request("DPoP", request("GET", &headers), 401, SourceError::DpopScheme);
     let mut query = Request::new(());
     *query.uri_mut() = format!("/?access_token={good}").parse().expect("a target");
     door.refuses_request("query", query, 401, SourceError::Missing);

@@ -267,6 +267,7 @@ fn addresses() -> Result<(), Failure> {
         ("plain", "http://api.example/"),
         ("dot behind a host", "https://api.example./"),
         ("other letters", "https://bücher.example/é"),
+        ("a brace in a host", "https://user:pw..@api.e}ample/"),
         ("Punycode", "https://xn--bcher-kva.example/"),
         ("WebSocket", "wss://api.example/"),
         ("one slash", "https:/api.example/"),
