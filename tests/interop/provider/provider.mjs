@@ -6,6 +6,8 @@
 // Prints one line of JSON when it is ready. `--stdin`: ends when its standard input does, and so with whoever started it.
 // `--logout`: where `web` is told that a user logged out (OpenID Connect Back-Channel Logout 1.0).
 // `svc` may bind its tokens to a key (DPoP, RFC 9449): it sends a proof, with a nonce that the provider gives out first.
+// `mtls` has its tokens bound to a certificate (RFC 8705): whoever ends TLS in front of the provider says which, as the base64 of its
+// DER in `x-client-cert`.
 // The last segment of `resource` names the algorithm:
 //
 //   curl -u svc:svc-secret -d 'grant_type=client_credentials&resource=https://api.example/ES256' ISSUER/token
@@ -52,6 +54,9 @@ function provider(issuer, keys) {
     clients: [{
       client_id: 'svc', client_secret: 'svc-secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
     }, {
+      client_id: 'mtls', client_secret: 'mtls-secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+      tls_client_certificate_bound_access_tokens: true,
+    }, {
       client_id: 'web', client_secret: 'web-secret', redirect_uris: ['http://127.0.0.1:9/callback'],
       post_logout_redirect_uris: ['http://127.0.0.1:9/bye'],
       ...(flags.logout && { backchannel_logout_uri: flags.logout, backchannel_logout_session_required: true }),
@@ -68,6 +73,11 @@ function provider(issuer, keys) {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: true },
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
+      mTLS: {
+        enabled: true,
+        certificateBoundAccessTokens: true,
+        getCertificate: (ctx) => ctx.get('x-client-cert') || undefined,
+      },
       resourceIndicators: {
         enabled: true,
         useGrantedResource: async () => true,

@@ -186,6 +186,36 @@ impl Provider {
         }
     }
 
+    /// Has it issue an access token for the audience of an algorithm, bound to the certificate with this DER in base64.
+    ///
+    /// # Panics
+    ///
+    /// It issues none.
+    pub async fn token_bound_to(&self, algorithm: Algorithm, certificate: &str) -> String {
+        let audience = Self::audience(algorithm);
+        let request = self
+            .client
+            .post(format!("{}/token", self.issuer))
+            .header("x-client-cert", certificate)
+            .basic_auth("mtls", Some("mtls-secret"))
+            .form(&[
+                ("grant_type", "client_credentials"),
+                ("scope", "orders:read"),
+                ("resource", &audience),
+            ]);
+        let answer: Value = request
+            .send()
+            .await
+            .expect("the provider answers")
+            .json()
+            .await
+            .expect("it answers with JSON");
+        match answer["access_token"].as_str() {
+            Some(token) => token.to_owned(),
+            None => panic!("no token for {audience}: {answer}"),
+        }
+    }
+
     /// Has it sign with new keys from now on.
     pub async fn rotate(&self, old: OldKeys) {
         self.control("rotate", json!({ "keep_old": old == OldKeys::Published })).await;
