@@ -8,6 +8,27 @@ use super::lines::Lines;
 use super::nearest::nearest;
 use super::node::{Node, below};
 
+/// The keys of the top level: each is unknown elsewhere, and said to belong there.
+pub(super) const TOP_LEVEL: [&str; 17] = [
+    "name",
+    "issuer",
+    "claims",
+    "sources",
+    "prefer_header",
+    "allowed_origins",
+    "bad_cookie",
+    "token_limit",
+    "header_limit",
+    "token_cache",
+    "refuse_brought_keys",
+    "allow_anonymous",
+    "presentation",
+    "dpop",
+    "mtls",
+    "dangerous",
+    "$schema",
+];
+
 /// What all values of a tree share: where paths start, and what was found wrong so far.
 pub(super) struct Reader<'d> {
     base: &'d Path,
@@ -256,8 +277,7 @@ impl<'d> Table<'d> {
                 judge(key, &value, nearest).unwrap_or_else(|| ConfigProblem::UnknownKey {
                     nearest,
                     known: self.known.clone(),
-                    is_of_top_level: !self.place.is_empty()
-                        && super::read::TOP_LEVEL.contains(&key),
+                    is_of_top_level: !self.place.is_empty() && TOP_LEVEL.contains(&key),
                 });
             value.refuse(problem);
         }

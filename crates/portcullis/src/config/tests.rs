@@ -1365,7 +1365,7 @@ fn an_unknown_key_is_refused_in_every_table_and_every_known_one_is_documented() 
         }
         if place.is_empty() {
             let [known, top]: [BTreeSet<&str>; 2] =
-                [known.iter().copied().collect(), read::TOP_LEVEL.into_iter().collect()];
+                [known.iter().copied().collect(), reader::TOP_LEVEL.into_iter().collect()];
             assert_eq!(known, top);
         }
     }

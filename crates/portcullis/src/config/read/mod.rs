@@ -29,27 +29,6 @@ use crate::refusal::Presentation;
 use crate::source::TokenSource;
 use crate::verifier::BadCookie;
 
-/// The keys of the top level.
-pub(super) const TOP_LEVEL: [&str; 17] = [
-    "name",
-    "issuer",
-    "claims",
-    "sources",
-    "prefer_header",
-    "allowed_origins",
-    "bad_cookie",
-    "token_limit",
-    "header_limit",
-    "token_cache",
-    "refuse_brought_keys",
-    "allow_anonymous",
-    "presentation",
-    "dpop",
-    "mtls",
-    "dangerous",
-    "$schema",
-];
-
 type Set<T> = fn(PolicyBuilder, T) -> PolicyBuilder;
 
 /// Each with the numbers of bytes that it may be.
