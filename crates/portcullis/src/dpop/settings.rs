@@ -10,7 +10,7 @@ use super::nonces::{Nonce, NonceRules, Nonces, Taken};
 use super::proof::ProofLimits;
 use super::replays::Replays;
 use super::target::{Target, TargetFault};
-use crate::debug_as_displayed::debug_as_displayed;
+use crate::debug_as_displayed::list_of_faults;
 use crate::keys::SecretFault;
 use crate::signature::{Algorithm, Family};
 use crate::time::UnixTime;
@@ -387,29 +387,7 @@ impl fmt::Display for DpopFault {
 
 impl core::error::Error for DpopFault {}
 
-/// All that is wrong with a [`Dpop`].
-#[derive(Clone, Eq, PartialEq)]
-pub struct DpopFaults(Vec<DpopFault>);
-
-impl DpopFaults {
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &DpopFault> {
-        self.0.iter()
-    }
+list_of_faults! {
+    /// All that is wrong with a [`Dpop`].
+    DpopFaults of DpopFault
 }
-
-impl fmt::Display for DpopFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, fault) in self.0.iter().enumerate() {
-            if at > 0 {
-                f.write_str("\n")?;
-            }
-            fault.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-debug_as_displayed!(DpopFaults);
-
-impl core::error::Error for DpopFaults {}

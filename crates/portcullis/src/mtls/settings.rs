@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use super::endpoint::TokenEndpointCertificates;
 use super::header::{CertificateHeader, Form};
 use super::proxies::{Proxies, ProxyFault, read_range};
-use crate::debug_as_displayed::debug_as_displayed;
+use crate::debug_as_displayed::list_of_faults;
 
 /// Takes tokens that are bound to a certificate of their sender (RFC 8705 §3): for [`PolicyBuilder::mtls`](crate::PolicyBuilder::mtls).
 ///
@@ -181,29 +181,7 @@ impl fmt::Display for MtlsFault {
 
 impl core::error::Error for MtlsFault {}
 
-/// All that is wrong with an [`Mtls`] that was made for a token endpoint.
-#[derive(Clone, Eq, PartialEq)]
-pub struct MtlsFaults(Vec<MtlsFault>);
-
-impl MtlsFaults {
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &MtlsFault> {
-        self.0.iter()
-    }
+list_of_faults! {
+    /// All that is wrong with an [`Mtls`] that was made for a token endpoint.
+    MtlsFaults of MtlsFault
 }
-
-impl fmt::Display for MtlsFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, fault) in self.0.iter().enumerate() {
-            if at > 0 {
-                f.write_str("\n")?;
-            }
-            fault.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-debug_as_displayed!(MtlsFaults);
-
-impl core::error::Error for MtlsFaults {}
