@@ -165,25 +165,8 @@ impl Provider {
     ///
     /// It issues none.
     pub async fn token_for(&self, audience: &str) -> String {
-        let answer: Value = self
-            .client
-            .post(format!("{}/token", self.issuer))
-            .basic_auth("svc", Some("svc-secret"))
-            .form(&[
-                ("grant_type", "client_credentials"),
-                ("scope", "orders:read"),
-                ("resource", audience),
-            ])
-            .send()
-            .await
-            .expect("the provider answers")
-            .json()
-            .await
-            .expect("it answers with JSON");
-        match answer["access_token"].as_str() {
-            Some(token) => token.to_owned(),
-            None => panic!("no token for {audience}: {answer}"),
-        }
+        let request = self.client.post(format!("{}/token", self.issuer));
+        Self::issued(request.basic_auth("svc", Some("svc-secret")), audience).await
     }
 
     /// Has it issue an access token for the audience of an algorithm, bound to the certificate with this DER in base64.
@@ -192,24 +175,20 @@ impl Provider {
     ///
     /// It issues none.
     pub async fn token_bound_to(&self, algorithm: Algorithm, certificate: &str) -> String {
-        let audience = Self::audience(algorithm);
-        let request = self
-            .client
-            .post(format!("{}/token", self.issuer))
-            .header("x-client-cert", certificate)
-            .basic_auth("mtls", Some("mtls-secret"))
-            .form(&[
-                ("grant_type", "client_credentials"),
-                ("scope", "orders:read"),
-                ("resource", &audience),
-            ]);
-        let answer: Value = request
-            .send()
-            .await
-            .expect("the provider answers")
-            .json()
-            .await
-            .expect("it answers with JSON");
+        let request = self.client.post(format!("{}/token", self.issuer));
+        let request = request.basic_auth("mtls", Some("mtls-secret"));
+        Self::issued(request.header("x-client-cert", certificate), &Self::audience(algorithm)).await
+    }
+
+    /// What it issues to the client that asks so.
+    async fn issued(request: reqwest::RequestBuilder, audience: &str) -> String {
+        let parameters = [
+            ("grant_type", "client_credentials"),
+            ("scope", "orders:read"),
+            ("resource", audience),
+        ];
+        let answer = request.form(&parameters).send().await.expect("the provider answers");
+        let answer: Value = answer.json().await.expect("it answers with JSON");
         match answer["access_token"].as_str() {
             Some(token) => token.to_owned(),
             None => panic!("no token for {audience}: {answer}"),
