@@ -2,8 +2,8 @@
 use std::path::PathBuf;
 
 use portcullis::explain::{
-    CertificateCheck, CertificateFacts, ClaimCheck, Explanation, Facts, IssuerFacts,
-    MtlsDescription, Outcome, PolicyDescription, ProofCheck, ProofFacts, Stage, TokenFacts, Trust,
+    CertificateFacts, ClaimCheck, Explanation, Facts, IssuerFacts, MtlsDescription, Outcome,
+    PolicyDescription, ProofFacts, SenderCheck, Stage, TokenFacts, Trust,
 };
 use portcullis::mtls::CertificateError;
 use portcullis::request::{ClientCertificate, PeerAddress};
@@ -356,28 +356,26 @@ fn print_proof(proof: &ProofFacts, output: &Output) {
         print_parts(proof, output);
         output.line("");
     }
-    let checks = proof.checks.iter().map(|check| {
-        let ProofCheck { check, needs, has, met, .. } = check;
-        let met = shown_met(*met);
-        let has = match (has, *check) {
-            (Some(has), _) => shortened(has),
-            (None, "use") => "not asked: nothing is used here".to_owned(),
-            (None, _) => "nothing".to_owned(),
-        };
-        [(*check).to_owned(), met.to_owned(), shortened(needs), has]
-    });
-    output.table(["proof", "met", "what it takes", "what came"], checks);
+    print_checks("proof", &proof.checks, output);
 }
 
 /// Whether the client presented the certificate that the token is bound to.
 fn print_certificate(certificate: &CertificateFacts, output: &Output) {
     output.line("");
-    let checks = certificate.checks.iter().map(|one| {
-        let CertificateCheck { check, needs, has, met, .. } = one;
-        let has = has.as_deref().map_or("nothing".to_owned(), shortened);
+    print_checks("certificate", &certificate.checks, output);
+}
+
+fn print_checks(of: &str, checks: &[SenderCheck], output: &Output) {
+    let rows = checks.iter().map(|check| {
+        let SenderCheck { check, needs, has, met, .. } = check;
+        let has = match (has, *check) {
+            (Some(has), _) => shortened(has),
+            (None, "use") => "not asked: nothing is used here".to_owned(),
+            (None, _) => "nothing".to_owned(),
+        };
         [(*check).to_owned(), shown_met(*met).to_owned(), shortened(needs), has]
     });
-    output.table(["certificate", "met", "what it takes", "what came"], checks);
+    output.table([of, "met", "what it takes", "what came"], rows);
 }
 
 /// The beginnings of hashes, by which two of them are told apart (43 letters of base64url).

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use portcullis::dpop::{Dpop, InProcessReplays, Nonces};
-use portcullis::explain::{Explanation, Outcome, ProofCheck, Stage};
+use portcullis::explain::{Explanation, Outcome, SenderCheck, Stage};
 use portcullis::policy::Verification;
 use portcullis::{Algorithm, Error, Policy, UnixTime};
 use portcullis_testkit::{ProofBuilder, SigningKey, TestIssuer, TokenBuilder, hostile};
@@ -62,7 +62,7 @@ fn request(scheme: &str, token: &str, proofs: &[&str]) -> http::Request<()> {
     request.body(()).expect("a request")
 }
 
-fn checks(explanation: &Explanation) -> &[ProofCheck] {
+fn checks(explanation: &Explanation) -> &[SenderCheck] {
     explanation.facts().proof.as_ref().map_or(&[], |proof| &proof.checks)
 }
 
@@ -71,7 +71,7 @@ fn unmet(explanation: &Explanation) -> Vec<&'static str> {
     unmet.map(|check| check.check).collect()
 }
 
-fn check<'e>(explanation: &'e Explanation, name: &str) -> &'e ProofCheck {
+fn check<'e>(explanation: &'e Explanation, name: &str) -> &'e SenderCheck {
     checks(explanation).iter().find(|check| check.check == name).expect("a check")
 }
 

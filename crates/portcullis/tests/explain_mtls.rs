@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::dpop::{Dpop, InProcessReplays};
-use portcullis::explain::{CertificateCheck, Explanation, Outcome, Stage};
+use portcullis::explain::{Explanation, Outcome, SenderCheck, Stage};
 use portcullis::mtls::{CertificateHeader, Mtls};
 use portcullis::request::{ClientCertificate, PeerAddress};
 use portcullis::{Algorithm, Policy, UnixTime};
@@ -75,7 +75,7 @@ fn explain(policy: &Policy, request: &http::Request<()>) -> Explanation {
     explanation
 }
 
-fn checks(explanation: &Explanation) -> &[CertificateCheck] {
+fn checks(explanation: &Explanation) -> &[SenderCheck] {
     explanation.facts().certificate.as_ref().map_or(&[], |seen| &seen.checks)
 }
 

@@ -3,7 +3,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::words::listed;
-use super::{CertificateCheck, CertificateFacts};
+use super::{CertificateFacts, SenderCheck, reconcile};
 use crate::mtls::{
     Came, CertificateError, CertificateHeaderFault, KnownHeader, MtlsRules, NamedSource,
     ReadHeader, ShownCertificate,
@@ -40,8 +40,7 @@ impl CertificateFacts {
             (None, None) => None,
         };
         let is_bound_enough = bound_to.is_some() || !rules.is_required;
-        let binding =
-            CertificateCheck::new(name::BINDING, needs.to_owned(), has, Some(is_bound_enough));
+        let binding = SenderCheck::new(name::BINDING, needs.to_owned(), has, Some(is_bound_enough));
         looked.checks.push(binding);
         let found = match (rules.named_source(), rules.came(shown)) {
             (
@@ -61,7 +60,8 @@ impl CertificateFacts {
             .map_or_else(|| "the certificate that the token is bound to".to_owned(), encoded);
         let met = bound_to.is_some() && bound_to == found;
         looked.say(name::THUMBPRINT, needs, found.map(encoded), Some(met));
-        looked.reconcile(rules.check(bound_to, shown, &KnownHeader::default()).err());
+        let error = rules.check(bound_to, shown, &KnownHeader::default()).err();
+        reconcile(&mut looked.checks, error.map(|error| (Some(check_of(error)), error)));
         Self { checks: looked.checks }
     }
 }
@@ -70,13 +70,13 @@ impl CertificateFacts {
 struct Look {
     /// Whether the token is bound to one. Of another, nobody asks who sent it.
     is_asked: bool,
-    checks: Vec<CertificateCheck>,
+    checks: Vec<SenderCheck>,
 }
 
 impl Look {
     fn say(&mut self, check: &'static str, needs: String, has: Option<String>, met: Option<bool>) {
         let met = met.filter(|_| self.is_asked);
-        self.checks.push(CertificateCheck::new(check, needs, has, met));
+        self.checks.push(SenderCheck::new(check, needs, has, met));
     }
 
     /// What the service's own handshake saw.
@@ -132,18 +132,6 @@ impl Look {
         };
         self.say(name::FORM, needs.to_owned(), has, met);
         read.and_then(|read| read.says.ok().flatten())
-    }
-
-    /// What counts is what decides: the check that it refuses by is not met.
-    fn reconcile(&mut self, error: Option<CertificateError>) {
-        let Some(error) = error else {
-            let unmet = self.checks.iter_mut().filter(|one| one.met == Some(false));
-            return unmet.for_each(|one| one.met = Some(true));
-        };
-        let name = check_of(error);
-        if let Some(one) = self.checks.iter_mut().find(|one| one.check == name) {
-            one.met = Some(false);
-        }
     }
 }
 

@@ -273,12 +273,12 @@ impl fmt::Display for Explanation {
             let ClaimCheck { rule, needs, has, met } = check;
             (rule.as_str(), needs, has, met)
         });
-        let proof = self.facts.proof.iter().flat_map(|proof| &proof.checks);
-        let proof = proof.map(|ProofCheck { check, needs, has, met }| (*check, needs, has, met));
         let certificate = self.facts.certificate.iter().flat_map(|seen| &seen.checks);
-        let certificate = certificate
-            .map(|CertificateCheck { check, needs, has, met }| (*check, needs, has, met));
-        let all = claims.chain(certificate).chain(proof);
+        let proof = self.facts.proof.iter().flat_map(|proof| &proof.checks);
+        let of_sender = certificate.chain(proof);
+        let of_sender =
+            of_sender.map(|SenderCheck { check, needs, has, met }| (*check, needs, has, met));
+        let all = claims.chain(of_sender);
         for (rule, needs, has, _) in all.filter(|check| *check.3 == Some(false)) {
             let has = has.as_deref().unwrap_or("nothing");
             write!(
@@ -644,7 +644,7 @@ pub struct ProofFacts {
     /// What the proof says, if there is one. Whoever sent it wrote it.
     pub proof: Option<TokenFacts>,
     /// Each check, also those after the one that refused it.
-    pub checks: Vec<ProofCheck>,
+    pub checks: Vec<SenderCheck>,
 }
 
 impl fmt::Debug for ProofFacts {
@@ -654,36 +654,58 @@ impl fmt::Debug for ProofFacts {
     }
 }
 
-/// A check of how a token came (RFC 9449 §4.3, §7).
+/// A check of how a token came: of its proof (RFC 9449 §4.3, §7), or of its sender's certificate (RFC 8705 §3).
 #[non_exhaustive]
 #[derive(Clone, serde::Serialize)]
-pub struct ProofCheck {
-    /// The claim or header member of the proof, or `scheme`, `cnf` (what the token is bound to), `headers`, `form`, `header` (its other
-    /// members), `signature`, `jkt` (whether the key is that of the token) or `use`.
+pub struct SenderCheck {
+    /// Of both, `cnf` (what the token is bound to). Of a proof, a claim or header member of it, or `scheme`, `headers`, `form`, `header` (its
+    /// other members), `signature`, `jkt` (whether the key is that of the token) or `use`. Of a certificate, `source` (whether the place that
+    /// the policy names says something), `x5t#S256` (whether it is that certificate), and where a header is that place, `peer` (who wrote it)
+    /// and `form` (how).
     pub check: &'static str,
     /// What it takes.
     pub needs: String,
-    /// What came: JSON, a time and how far it is from now, or words. At most 256 characters.
+    /// What came: JSON, a time and how far it is from now, or words. At most 256 characters. No certificate is shown, but its SHA-256 is, in
+    /// base64url.
     pub has: Option<String>,
-    /// Whether that will do. Not known of what was not asked: whether a proof was used before, and whatever of a proof
-    /// that cannot be read.
+    /// Whether that will do. Not known of what was not asked: whether a proof was used before, whatever of a proof cannot be read, all but
+    /// `cnf` of a certificate where the token is bound to none, and what of a header is not there.
     pub met: Option<bool>,
 }
 
-impl ProofCheck {
+impl SenderCheck {
     fn new(check: &'static str, needs: String, has: Option<String>, met: Option<bool>) -> Self {
         let ClaimCheck { needs, has, met, .. } = ClaimCheck::new(check, needs, has, met);
         Self { check, needs, has, met }
     }
 }
 
-impl fmt::Debug for ProofCheck {
+impl fmt::Debug for SenderCheck {
     /// Shows no claim.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProofCheck")
+        f.debug_struct("SenderCheck")
             .field("check", &self.check)
             .field("met", &self.met)
             .finish_non_exhaustive()
+    }
+}
+
+/// What counts is what decides: the check that it refuses by, which is named beside the error, is not met.
+fn reconcile(
+    checks: &mut Vec<SenderCheck>,
+    refused: Option<(Option<&'static str>, impl fmt::Display)>,
+) {
+    let Some((name, error)) = refused else {
+        let unmet = checks.iter_mut().filter(|one| one.met == Some(false));
+        return unmet.for_each(|one| one.met = Some(true));
+    };
+    let Some(name) = name else { return };
+    match checks.iter_mut().find(|one| one.check == name) {
+        Some(one) => one.met = Some(false),
+        None => {
+            let needs = "to be as it should".to_owned();
+            checks.push(SenderCheck::new(name, needs, Some(error.to_string()), Some(false)));
+        }
     }
 }
 
@@ -692,46 +714,13 @@ impl fmt::Debug for ProofCheck {
 #[derive(Clone, serde::Serialize)]
 pub struct CertificateFacts {
     /// Each check, also those after the one that refused it.
-    pub checks: Vec<CertificateCheck>,
+    pub checks: Vec<SenderCheck>,
 }
 
 impl fmt::Debug for CertificateFacts {
     /// Shows no digest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CertificateFacts").field("checks", &self.checks).finish()
-    }
-}
-
-/// A check of the certificate of who sent a token (RFC 8705 §3).
-#[non_exhaustive]
-#[derive(Clone, serde::Serialize)]
-pub struct CertificateCheck {
-    /// `cnf` (what the token is bound to), `source` (whether the place that the policy names says something), `x5t#S256` (whether it is that
-    /// certificate), and where a header is that place, `peer` (who wrote it) and `form` (how).
-    pub check: &'static str,
-    /// What it takes.
-    pub needs: String,
-    /// What came, at most 256 characters. No certificate is shown, but its SHA-256 is, in base64url.
-    pub has: Option<String>,
-    /// Whether that will do. Not known of what was not asked: all but `cnf` where the token is bound to no certificate, and of a header
-    /// that is not there.
-    pub met: Option<bool>,
-}
-
-impl CertificateCheck {
-    fn new(check: &'static str, needs: String, has: Option<String>, met: Option<bool>) -> Self {
-        let ClaimCheck { needs, has, met, .. } = ClaimCheck::new(check, needs, has, met);
-        Self { check, needs, has, met }
-    }
-}
-
-impl fmt::Debug for CertificateCheck {
-    /// Shows no digest.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertificateCheck")
-            .field("check", &self.check)
-            .field("met", &self.met)
-            .finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::words::{instant, listed};
-use super::{ProofCheck, ProofFacts, TokenFacts};
+use super::{ProofFacts, SenderCheck, TokenFacts, reconcile};
 use crate::dpop::{DpopError, DpopRules, OfToken, ProofFault, Sent};
 use crate::keys::{VerificationKey, read_jwk};
 use crate::signature::{Algorithm, sha256};
@@ -53,7 +53,9 @@ impl ProofFacts {
             looked.check_header(text, seen);
             looked.check_claims(seen);
         }
-        looked.reconcile(rules.check_unused(token, sent, now).err().as_ref());
+        let error = rules.check_unused(token, sent, now).err();
+        let refused = error.as_ref().map(|error| (check_of(error), error));
+        reconcile(&mut looked.checks, refused);
         Self { proof: seen, checks: looked.checks }
     }
 }
@@ -64,12 +66,12 @@ struct Look<'l> {
     token: &'l OfToken<'l>,
     sent: &'l Sent<'l>,
     now: UnixTime,
-    checks: Vec<ProofCheck>,
+    checks: Vec<SenderCheck>,
 }
 
 impl Look<'_> {
     fn say(&mut self, check: &'static str, needs: String, has: Option<String>, met: Option<bool>) {
-        self.checks.push(ProofCheck::new(check, needs, has, met));
+        self.checks.push(SenderCheck::new(check, needs, has, met));
     }
 
     /// Whether token, scheme and proof go together (RFC 9449 §7.1, §7.2).
@@ -253,27 +255,6 @@ impl Look<'_> {
         if claim("exp").is_some() {
             let met = time("exp").is_some_and(|end| now < end);
             self.say(name::EXPIRES_AT, "later than now".to_owned(), has("exp"), Some(met));
-        }
-    }
-
-    /// What counts is what decides: the check that it refuses by is not met.
-    fn reconcile(&mut self, error: Option<&DpopError>) {
-        let Some(error) = error else {
-            self.checks
-                .iter_mut()
-                .filter(|one| one.met == Some(false))
-                .for_each(|one| one.met = Some(true));
-            return;
-        };
-        let Some(name) = check_of(error) else { return };
-        match self.checks.iter_mut().find(|one| one.check == name) {
-            Some(one) => one.met = Some(false),
-            None => self.say(
-                name,
-                "to be as it should".to_owned(),
-                Some(error.to_string()),
-                Some(false),
-            ),
         }
     }
 }
