@@ -8,7 +8,7 @@ use portcullis::mtls::{
 };
 use portcullis::policy::PolicyFault;
 use portcullis::request::{ClientCertificate, PeerAddress};
-use portcullis::{Algorithm, Error, Policy, UnixTime};
+use portcullis::{Algorithm, Error, Policy, ReplaceablePolicy, UnixTime, VerifiedToken};
 use portcullis_testkit::{SigningKey, TestIssuer, TokenBuilder};
 use serde_json::{Value, json};
 
@@ -353,6 +353,57 @@ fn each_requirement_asks_for_its_own_binding() {
         ask(dpop().required(), tls(), Sent::bearer(&to_certificate)),
         Err(Error::Dpop(DpopError::BindingRequired))
     );
+}
+
+/// A connection goes on under a policy that took the place of the one that let it in.
+#[test]
+fn a_token_is_rechecked_by_what_the_present_policy_asks_of_certificates() {
+    let issuer = issuer();
+    let allowed = policy(&issuer, Mtls::from_tls());
+    let required = policy(&issuer, Mtls::from_tls().required());
+    let without = issuer.policy();
+    let recheck = |policy: &Policy, held: &VerifiedToken| policy.recheck_now(held).err();
+    let let_in = |token: &str| {
+        let sent = Sent::bearer(token).over_tls(presented(OWN));
+        let admission = allowed.verify_now(&sent.0).expect("a good token");
+        admission.token().expect("a token").clone()
+    };
+    let unbound = let_in(&token(&issuer).mint());
+    assert_eq!(recheck(&allowed, &unbound), None);
+    assert_eq!(recheck(&without, &unbound), None);
+    let refused = Error::Certificate(CertificateError::BindingRequired);
+    assert_eq!(recheck(&required, &unbound), Some(refused));
+
+    let bound = let_in(&token(&issuer).bound_to_certificate(OWN).mint());
+    assert_eq!(recheck(&allowed, &bound), None);
+    assert_eq!(recheck(&required, &bound), None);
+    assert_eq!(recheck(&without, &bound), Some(Error::Claims(ClaimsError::SenderConstrained)));
+}
+
+/// What one policy remembers of a header is nothing to one that reads another.
+#[test]
+fn a_policy_that_takes_the_place_of_another_goes_by_its_own_header_and_its_own_proxies() {
+    let issuer = issuer();
+    let token = token(&issuer).bound_to_certificate(OWN).mint();
+    let sent = Sent::bearer(&token).proxied(OWN);
+    let replaceable = ReplaceablePolicy::new(&policy(&issuer, by_header()));
+    let in_force = replaceable.policy();
+    assert_eq!(sent.to(&in_force), Ok(()));
+    for (mtls, said) in [
+        (
+            Mtls::from_header(CertificateHeader::client_cert()).trusted_proxies(["192.0.2.1"]),
+            refused(CertificateError::UntrustedProxy),
+        ),
+        (
+            Mtls::from_header(CertificateHeader::xfcc()).trusted_proxies(["10.0.0.7"]),
+            refused(CertificateError::Missing),
+        ),
+        (Mtls::from_tls(), refused(CertificateError::Unknown)),
+        (by_header(), Ok(())),
+    ] {
+        replaceable.replace(&policy(&issuer, mtls));
+        assert_eq!(sent.to(&in_force), said);
+    }
 }
 
 #[test]

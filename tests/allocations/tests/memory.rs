@@ -1,8 +1,11 @@
 //! What remembered tokens take, beside what a policy was told that they may take.
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 
 use allocation_counter::measure;
 use portcullis::dpop::{Dpop, ProofUse, Replays, Spent};
+use portcullis::mtls::{CertificateHeader, Mtls};
+use portcullis::request::PeerAddress;
 use portcullis::{Algorithm, Policy, Requirement, VerifiedToken};
 use portcullis_testkit::{SigningKey, TestIssuer};
 use serde_json::{Map, Value, json};
@@ -196,5 +199,54 @@ fn what_a_token_knows_of_its_sender_leaves_the_library_a_third_of_what_is_counte
         println!("{algorithm}: {own} bytes for what is known of a sender");
         // The header itself, at least: what is not remembered would take less.
         assert!((512..=1400).contains(&own), "{algorithm}: {own}");
+    }
+}
+
+/// So 4 KiB are counted for it, and what the allocator adds (`KNOWN_HEADER`).
+#[test]
+fn a_header_with_the_certificate_of_a_token_is_remembered_as_it_is_and_none_of_over_4_kib_is() {
+    const TOKENS: usize = 200;
+    /// By so much, two policies with the same tokens differ: their tables are shaken by a secret each.
+    const SHAKEN: i64 = 256;
+    let issuer = TestIssuer::new("https://id.example").at(NOW);
+    // In base64, 4 KiB and a byte more.
+    for (der, is_remembered) in [(vec![7; 3 * 1024], true), (vec![7; 3 * 1024 + 1], false)] {
+        let value = CertificateHeader::base64_der("x-client-cert").value_of(&der);
+        let request = || {
+            let token = issuer.token(Algorithm::EdDSA).bound_to_certificate(&der).mint();
+            let request = http::Request::get("/orders")
+                .header("authorization", format!("Bearer {token}"))
+                .header("x-client-cert", &value);
+            let mut request = request.body(()).expect("a request");
+            let peer = SocketAddr::from(([10, 0, 0, 7], 4711));
+            request.extensions_mut().insert(PeerAddress::Ip(peer));
+            request
+        };
+        let requests: Vec<_> = (0..TOKENS).map(|_| request()).collect();
+        // Without the header, the token alone is remembered.
+        let mut bare = requests.clone();
+        bare.iter_mut().for_each(|request| drop(request.headers_mut().remove("x-client-cert")));
+        let taken = |requests: &[http::Request<()>], expected: Option<&str>| {
+            let mut kept = None;
+            let taken = measure(|| {
+                let header = CertificateHeader::base64_der("x-client-cert");
+                let mtls = Mtls::from_header(header).trusted_proxies(["10.0.0.7"]);
+                let builder = issuer.policy_builder().token_cache(64 * BOUND).mtls(mtls);
+                let policy = builder.build().expect("a policy");
+                for request in requests {
+                    let refused = policy.verify_now(request).err();
+                    assert_eq!(refused.map(|it| it.error().reason()), expected);
+                }
+                kept = Some(policy);
+            });
+            let tokens = kept.as_ref().expect("a policy").token_cache_stats().tokens;
+            assert_eq!(tokens, TOKENS);
+            taken.bytes_current
+        };
+        let own = taken(&requests, None) - taken(&bare, Some("certificate_missing"));
+        let own = own / i64::try_from(TOKENS).expect("few");
+        println!("{} bytes for a header of {}", own, value.len());
+        let expected = if is_remembered { 4 * 1024 } else { 0 };
+        assert!((own - expected).abs() <= SHAKEN, "{own} for a header of {}", value.len());
     }
 }
