@@ -13,6 +13,7 @@ use actix_web::dev::{
 use actix_web::{Error, HttpMessage, ResponseError};
 use pin_project_lite::pin_project;
 use portcullis::policy::{Verification, VerifyFuture};
+use portcullis::request::UsedProof;
 use portcullis::response::ResponseNeeds;
 use portcullis::{Admission, Policy, Requirement, RouteTable};
 
@@ -105,13 +106,21 @@ where
 }
 
 /// Puts into a request what says who is let in, and says what its response needs.
+// Always inlined: it makes little of most requests.
+#[inline(always)]
 fn let_in(extensions: &mut Extensions, admission: Admission) -> ResponseNeeds {
     let needs = admission.response_needs();
     if let Some(used) = admission.used_proof() {
-        extensions.insert(used);
+        insert(extensions, used);
     }
     extensions.insert(admission);
     needs
+}
+
+// Not inlined: few requests have one.
+#[inline(never)]
+fn insert(extensions: &mut Extensions, used: UsedProof) {
+    extensions.insert(used);
 }
 
 /// Lets only tokens through that meet a [`Requirement`]. Stands behind [`Verify`], and answers as it does; without

@@ -32,7 +32,14 @@ pub(crate) fn response<'a>(
 }
 
 /// Adds what a response needs besides what its handler says.
+#[inline]
 pub(crate) fn add(needs: &ResponseNeeds, headers: &mut HeaderMap) {
+    if !needs.is_empty() {
+        add_all(needs, headers);
+    }
+}
+
+fn add_all(needs: &ResponseNeeds, headers: &mut HeaderMap) {
     for (name, value) in needs.headers() {
         if !headers.contains_key(name) {
             let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));

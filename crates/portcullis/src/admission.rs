@@ -32,9 +32,9 @@ pub struct Admission(Caller);
 
 #[derive(Clone)]
 enum Caller {
-    Anonymous(Arc<Terms>),
     /// The token has the terms.
     Verified(VerifiedToken),
+    Anonymous(Arc<Terms>),
     /// The same, with what its request showed of the key that the token is bound to. Not by value: most tokens are bound to none.
     Proven(Arc<(VerifiedToken, Proven)>),
 }
@@ -62,6 +62,16 @@ impl Admission {
     }
 
     #[inline]
+    pub(crate) fn has_private_responses(&self) -> bool {
+        self.terms().has_private_responses
+    }
+
+    #[inline]
+    pub(crate) fn is_proven(&self) -> bool {
+        matches!(self.0, Caller::Proven(_))
+    }
+
+    #[inline]
     fn proven(&self) -> Option<&Proven> {
         match &self.0 {
             Caller::Proven(proven) => Some(&proven.1),
@@ -72,8 +82,10 @@ impl Admission {
     /// For a layer: what the response needs besides what the handler says.
     #[inline]
     pub fn response_needs(&self) -> ResponseNeeds {
-        let nonce = self.proven().and_then(|proven| proven.next_nonce.clone());
-        ResponseNeeds::new(self.terms().has_private_responses, nonce)
+        match self.proven().and_then(|proven| proven.next_nonce.clone()) {
+            Some(nonce) => ResponseNeeds::nonce(nonce),
+            None => ResponseNeeds::caching(self.has_private_responses()),
+        }
     }
 
     /// For a layer: the proof that this request used, if it had one. A layer puts it into the request's extensions as well. Then a

@@ -34,24 +34,41 @@ use crate::dpop::Nonce;
 /// one carries it in `DPoP-Nonce`, and is `no-store` unless the handler has set `Cache-Control` (RFC 9449 §8.2).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[must_use]
-pub struct ResponseNeeds {
-    is_private: bool,
+pub struct ResponseNeeds(Needs);
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+enum Needs {
+    #[default]
+    Nothing,
+    Private,
     /// Not by value: layers keep this beside the future of their service, and move both.
-    nonce: Option<Arc<Nonce>>,
+    Nonce(Arc<Nonce>),
 }
 
 impl ResponseNeeds {
-    pub(crate) fn new(is_private: bool, nonce: Option<Arc<Nonce>>) -> Self {
-        Self { is_private, nonce }
+    #[inline]
+    pub(crate) fn caching(is_private: bool) -> Self {
+        Self(if is_private { Needs::Private } else { Needs::Nothing })
+    }
+
+    pub(crate) fn nonce(nonce: Arc<Nonce>) -> Self {
+        Self(Needs::Nonce(nonce))
+    }
+
+    /// Whether it is nothing, as under most policies.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self.0, Needs::Nothing)
     }
 
     /// Headers, each to be added where the response has none of this name. Names in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let nonce = self.nonce.as_deref();
-        let caching = match nonce {
+        let (caching, nonce) = match &self.0 {
+            Needs::Nothing => (None, None),
+            Needs::Private => (Some("private"), None),
             // RFC 9449 §8.2.
-            Some(_) => Some("no-store"),
-            None => self.is_private.then_some("private"),
+            Needs::Nonce(nonce) => (Some("no-store"), Some(nonce)),
         };
         let caching = caching.map(|value| ("cache-control", value));
         caching.into_iter().chain(nonce.map(|nonce| ("dpop-nonce", nonce.as_str())))
@@ -60,8 +77,7 @@ impl ResponseNeeds {
     /// Adds what these do not have.
     #[inline]
     pub fn add_to(&self, headers: &mut HeaderMap) {
-        // Mostly there are none.
-        if self.is_private || self.nonce.is_some() {
+        if !self.is_empty() {
             self.add_all_to(headers);
         }
     }

@@ -27,10 +27,11 @@ pub(crate) struct Rules {
     pub(crate) bad_cookie: BadCookie,
     pub(crate) limits: TokenLimits,
     pub(crate) refuses_brought_keys: bool,
-    /// `None`: tokens that are bound to a key of their sender are refused.
-    pub(crate) dpop: Option<DpopRules>,
+    /// `None`: tokens that are bound to a key of their sender are refused. In a box, as the next: most policies have neither,
+    /// and every request asks.
+    pub(crate) dpop: Option<Box<DpopRules>>,
     /// `None`: tokens that are bound to a certificate of their sender are refused.
-    pub(crate) mtls: Option<MtlsRules>,
+    pub(crate) mtls: Option<Box<MtlsRules>>,
     pub(crate) issuers: TrustedIssuers,
     pub(crate) revocations: Sources,
     /// What is asked of the claim `status`.

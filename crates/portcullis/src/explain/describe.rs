@@ -226,8 +226,8 @@ impl PolicyDescription {
             token_cache: verifier.cache.stats().capacity,
             refuse_brought_keys: rules.refuses_brought_keys,
             revocation: RevocationDescription::of(rules),
-            dpop: rules.dpop.as_ref().map(DpopDescription::of),
-            mtls: rules.mtls.as_ref().map(MtlsDescription::of),
+            dpop: rules.dpop.as_deref().map(DpopDescription::of),
+            mtls: rules.mtls.as_deref().map(MtlsDescription::of),
             presentation: PresentationDescription::of(rules),
             dangerous,
         }

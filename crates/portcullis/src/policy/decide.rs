@@ -61,11 +61,20 @@ impl ActivePolicy<'_> {
         &'r self,
         request: &'r impl RequestView,
     ) -> Result<Result<Admission, Rejection>, (Undecided, Presented<'r>)> {
-        let presented = match self.find(request) {
-            Ok(presented) => presented,
-            Err(decided) => return Ok(decided),
-        };
         let rules = &self.verifier.rules;
+        let takes_dpop = rules.dpop.is_some();
+        let presented = match source::find(&rules.sources, rules.precedence, takes_dpop, request) {
+            Ok(presented) => presented,
+            Err(SourceError::Missing | SourceError::DpopScheme) if self.anonymous => {
+                return Ok(Ok(self.anonymous_admission()));
+            }
+            Err(error) => return Ok(Err(self.rejection(error, request))),
+        };
+        if let Some(cookie) = presented.cookie
+            && let Err(error) = rules.origins.check(request, cookie)
+        {
+            return Ok(Err(self.rejection(error, request)));
+        }
         let now = rules.terms.clock.now();
         let sender = || Some(Sender::of(rules, request, presented.is_dpop));
         let error = match verify::verify(self.verifier, presented.token, now, KeyLookup::Allowed) {
@@ -80,28 +89,6 @@ impl ActivePolicy<'_> {
             Err(incomplete) => return Err((Undecided::Token(incomplete), presented)),
         };
         Ok(self.refuse(error, presented.cookie, &request))
-    }
-
-    /// The token of a request, or what becomes of the request without one.
-    fn find<'r>(
-        &'r self,
-        request: &'r impl RequestView,
-    ) -> Result<Presented<'r>, Result<Admission, Rejection>> {
-        let rules = &self.verifier.rules;
-        let takes_dpop = rules.dpop.is_some();
-        let presented = match source::find(&rules.sources, rules.precedence, takes_dpop, request) {
-            Ok(presented) => presented,
-            Err(SourceError::Missing | SourceError::DpopScheme) if self.anonymous => {
-                return Err(Ok(self.anonymous_admission()));
-            }
-            Err(error) => return Err(Err(self.rejection(error, request))),
-        };
-        if let Some(cookie) = presented.cookie
-            && let Err(error) = rules.origins.check(request, cookie)
-        {
-            return Err(Err(self.rejection(error, request)));
-        }
-        Ok(presented)
     }
 
     /// The policy that a request came to is the one that decides about it, whatever replaces it

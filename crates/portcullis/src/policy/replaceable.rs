@@ -66,7 +66,7 @@ impl ReplaceablePolicy {
         let take_over = |former: &FixedPolicy| {
             let rules = &next.verifier.rules;
             if let Some(dpop) = &rules.dpop {
-                dpop.take_over(former.verifier.rules.dpop.as_ref(), rules.terms.clock.now());
+                dpop.take_over(former.verifier.rules.dpop.as_deref(), rules.terms.clock.now());
             }
         };
         // Before the first request comes to it, and for what came to the former one until the last.

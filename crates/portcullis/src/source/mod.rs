@@ -167,9 +167,9 @@ impl TokenCookie {
     pub fn token_in<'r>(&'r self, request: &'r impl RequestView) -> Result<&'r [u8], SourceError> {
         let mut found = Single::default();
         for token in cookie::values(request, self.name()) {
-            found.add(Presented { cookie: Some(self), ..Presented::of(token) })?;
+            found.add(token, Some(self))?;
         }
-        found.0.map(|presented| presented.token).ok_or(SourceError::Missing)
+        found.0.map(|(token, _)| token).ok_or(SourceError::Missing)
     }
 }
 
@@ -192,12 +192,6 @@ pub(crate) enum Precedence {
     Header,
 }
 
-impl<'r> Presented<'r> {
-    fn of(token: &'r [u8]) -> Self {
-        Self { token, cookie: None, is_dpop: false }
-    }
-}
-
 /// Looks at all of `sources`. `takes_dpop`: whether the scheme `DPoP` carries a token as `Bearer` does.
 pub(crate) fn find<'r>(
     sources: &'r [TokenSource],
@@ -207,33 +201,31 @@ pub(crate) fn find<'r>(
 ) -> Result<Presented<'r>, SourceError> {
     let mut outside = Single::default();
     let mut cookie = Single::default();
-    let (mut is_in_query, mut has_dpop) = (false, false);
+    let (mut is_in_query, mut is_dpop, mut has_untaken_dpop) = (false, false, false);
     for source in sources {
         match &source.0 {
             Kind::Bearer => {
-                let presented = |value| {
-                    let bearer = credentials(value, b"Bearer").map(Presented::of);
-                    bearer.or_else(|| {
+                let token = |value| {
+                    credentials(value, b"Bearer").or_else(|| {
                         let token = credentials(value, b"DPoP")?;
-                        has_dpop |= !token.is_empty();
-                        let presented = Presented { is_dpop: true, ..Presented::of(token) };
-                        Some(presented).filter(|_| takes_dpop)
+                        let flag = if takes_dpop { &mut is_dpop } else { &mut has_untaken_dpop };
+                        *flag |= !token.is_empty();
+                        takes_dpop.then_some(token)
                     })
                 };
-                outside.add_field(request.header("authorization"), presented)?;
+                outside.add_field(request.header("authorization"), token)?;
             }
-            Kind::Header { name, prefix } => outside.add_field(request.header(name), |value| {
-                value.strip_prefix(prefix.as_bytes()).map(Presented::of)
-            })?,
+            Kind::Header { name, prefix } => outside
+                .add_field(request.header(name), |value| value.strip_prefix(prefix.as_bytes()))?,
             Kind::Cookie { cookie: source, .. } => {
                 for token in cookie::values(request, source.name()) {
-                    cookie.add(Presented { cookie: Some(source), ..Presented::of(token) })?;
+                    cookie.add(token, Some(source))?;
                 }
             }
             Kind::WebSocketProtocol { marker } => {
                 let mut offered = protocols(request);
                 while offered.by_ref().any(|protocol| protocol == marker.as_bytes()) {
-                    outside.add(Presented::of(offered.next().unwrap_or_default()))?;
+                    outside.add(offered.next().unwrap_or_default(), None)?;
                 }
             }
             Kind::Query { name } => {
@@ -241,7 +233,7 @@ pub(crate) fn find<'r>(
                     if let Some((own, token)) = pair.split_once('=')
                         && own == name
                     {
-                        outside.add(Presented::of(token.as_bytes()))?;
+                        outside.add(token.as_bytes(), None)?;
                         is_in_query |= !token.is_empty();
                     }
                 }
@@ -253,23 +245,25 @@ pub(crate) fn find<'r>(
         (Some(_), Some(_)) if precedence == Precedence::None || is_in_query => {
             Err(SourceError::Several)
         }
-        (Some(presented), _) | (None, Some(presented)) => Ok(presented),
-        (None, None) if has_dpop && !takes_dpop => Err(SourceError::DpopScheme),
+        // A token of the scheme `DPoP` is the only one outside of cookies: of several none is taken.
+        (Some((token, _)), _) => Ok(Presented { token, cookie: None, is_dpop }),
+        (None, Some((token, cookie))) => Ok(Presented { token, cookie, is_dpop: false }),
+        (None, None) if has_untaken_dpop => Err(SourceError::DpopScheme),
         (None, None) => Err(SourceError::Missing),
     }
 }
 
-/// At most one token.
+/// At most one token, with the cookie it came in.
 #[derive(Default)]
-struct Single<'r>(Option<Presented<'r>>);
+struct Single<'r>(Option<(&'r [u8], Option<&'r TokenCookie>)>);
 
 impl<'r> Single<'r> {
     /// An empty value is no token.
-    fn add(&mut self, presented: Presented<'r>) -> Result<(), SourceError> {
-        if presented.token.is_empty() {
+    fn add(&mut self, token: &'r [u8], cookie: Option<&'r TokenCookie>) -> Result<(), SourceError> {
+        if token.is_empty() {
             return Ok(());
         }
-        match self.0.replace(presented) {
+        match self.0.replace((token, cookie)) {
             None => Ok(()),
             Some(_) => Err(SourceError::Several),
         }
@@ -280,14 +274,14 @@ impl<'r> Single<'r> {
     fn add_field(
         &mut self,
         fields: impl Iterator<Item = &'r [u8]>,
-        mut presented: impl FnMut(&'r [u8]) -> Option<Presented<'r>>,
+        mut token: impl FnMut(&'r [u8]) -> Option<&'r [u8]>,
     ) -> Result<(), SourceError> {
         let (mut count, mut has_token) = (0, false);
         for field in fields {
             count += 1;
-            let presented = presented(field).unwrap_or(Presented::of(&[]));
-            has_token |= !presented.token.is_empty();
-            self.add(presented)?;
+            let token = token(field).unwrap_or_default();
+            has_token |= !token.is_empty();
+            self.add(token, None)?;
         }
         if count > 1 && has_token { Err(SourceError::Several) } else { Ok(()) }
     }

@@ -384,15 +384,17 @@ impl SignatureBuffer {
     fn decode(&mut self, text: &[u8]) -> Result<&[u8], TokenError> {
         let length = text.len() * 3 / 4;
         check_length(length, Part::Signature, MAX_SIGNATURE)?;
-        let room = if length > USUAL_SIGNATURE {
-            self.long.resize(MAX_SIGNATURE + 2, 0);
-            self.long.as_mut_slice()
-        } else {
-            self.usual.as_mut_slice()
-        };
+        let room = if length > USUAL_SIGNATURE { self.long_room() } else { &mut self.usual };
         let length = BASE64URL.decode_slice(text, room);
         let length = length.map_err(|_| TokenError::Base64(Part::Signature))?;
         Ok(&room[..length])
+    }
+
+    // Not inlined: few signatures are long.
+    #[inline(never)]
+    fn long_room(&mut self) -> &mut [u8] {
+        self.long.resize(MAX_SIGNATURE + 2, 0);
+        &mut self.long
     }
 }
 

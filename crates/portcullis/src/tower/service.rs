@@ -7,7 +7,6 @@ use tower_service::Service;
 use super::{ResponseBody, ResponseFuture};
 use crate::admission::Admission;
 use crate::policy::{Policy, Verification};
-use crate::request::UsedProof;
 use crate::response::ResponseNeeds;
 
 /// The service that [`VerifyLayer`](super::VerifyLayer) makes.
@@ -46,9 +45,17 @@ impl<S> Verify<S> {
             return ResponseFuture::calling(self.inner.call(request), ResponseNeeds::default());
         }
         match check(&self.policy, &request) {
+            Verification::Done(Ok(admission)) if admission.is_proven() => {
+                self.call_proven(request, admission)
+            }
             Verification::Done(Ok(admission)) => {
-                let needs = let_in(request.extensions_mut(), admission);
-                ResponseFuture::calling(self.inner.call(request), needs)
+                // Not `let_in`: nothing has to be dropped should the service panic.
+                let is_private = admission.has_private_responses();
+                if let Some(former) = request.extensions_mut().insert(admission) {
+                    forget(former);
+                }
+                let future = self.inner.call(request);
+                ResponseFuture::calling(future, ResponseNeeds::caching(is_private))
             }
             Verification::Done(Err(rejection)) => ResponseFuture::refused(rejection),
             Verification::Pending(waiting) => {
@@ -59,24 +66,36 @@ impl<S> Verify<S> {
             }
         }
     }
+
+    // Apart from the way of other requests, whose responses need nothing that has to be dropped.
+    #[inline(never)]
+    fn call_proven<B, R>(
+        &mut self,
+        mut request: Request<B>,
+        admission: Admission,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone,
+    {
+        let needs = let_in(request.extensions_mut(), admission);
+        ResponseFuture::calling(self.inner.call(request), needs)
+    }
+}
+
+/// Drops what another policy put there, further out: mostly there is none.
+#[cold]
+fn forget(former: Admission) {
+    drop(former);
 }
 
 /// Puts into a request what says who is let in, and says what its response needs.
-// Always inlined: it is on the way of every request, and makes little of most.
-#[inline(always)]
 pub(super) fn let_in(extensions: &mut Extensions, admission: Admission) -> ResponseNeeds {
     let needs = admission.response_needs();
     if let Some(used) = admission.used_proof() {
-        insert(extensions, used);
+        extensions.insert(used);
     }
     extensions.insert(admission);
     needs
-}
-
-// Not inlined: few requests have one.
-#[inline(never)]
-fn insert(extensions: &mut Extensions, used: UsedProof) {
-    extensions.insert(used);
 }
 
 impl<S, B, R> Service<Request<B>> for Verify<S>

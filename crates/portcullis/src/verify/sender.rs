@@ -19,6 +19,13 @@ pub(crate) enum OfSender {
     NeedsFreshProof(Admission, SpentAnswer),
 }
 
+impl OfSender {
+    #[inline]
+    fn holds(token: VerifiedToken) -> Self {
+        Self::Holds(Admission::verified(token))
+    }
+}
+
 /// What a request shows of who sent it, as far as a policy looks.
 pub(crate) struct Sender<'r> {
     pub(crate) proof: Option<Sent<'r>>,
@@ -46,13 +53,16 @@ impl AnySender {
     /// Lets it in without a request. One that is bound to something needs what only a request shows.
     #[inline]
     pub(crate) fn alone(self, rules: &Rules) -> Result<VerifiedToken, Error> {
-        if self.0.is_bound() {
-            return Err(without_request(&self.0));
-        }
+        let token = self.unbound()?;
         if rules.looks_at_senders() {
-            check_unbound(rules, &self.0)?;
+            check_unbound(rules, &token)?;
         }
-        Ok(self.0)
+        Ok(token)
+    }
+
+    #[inline]
+    fn unbound(self) -> Result<VerifiedToken, Error> {
+        if self.0.is_bound() { Err(without_request(&self.0)) } else { Ok(self.0) }
     }
 
     /// Lets it in with the request that it came in. `sender`: what that shows, if the policy looks.
@@ -64,12 +74,13 @@ impl AnySender {
         sender: impl FnOnce() -> Option<Sender<'r>>,
         now: UnixTime,
     ) -> Result<OfSender, Error> {
-        if rules.looks_at_senders()
-            && let Some(sender) = sender()
-        {
-            return self.shown(rules, text, &sender, now);
+        if !rules.looks_at_senders() {
+            return self.unbound().map(OfSender::holds);
         }
-        self.alone(rules).map(|token| OfSender::Holds(Admission::verified(token)))
+        match sender() {
+            Some(sender) => self.shown(rules, text, &sender, now),
+            None => self.alone(rules).map(OfSender::holds),
+        }
     }
 
     /// What is cheap comes first: a proof has a signature, and is used.
@@ -85,10 +96,10 @@ impl AnySender {
         let token = self.0;
         check_certificate(rules, &token, sender)?;
         let (Some(dpop), Some(sent)) = (&rules.dpop, &sender.proof) else {
-            return Ok(OfSender::Holds(Admission::verified(token)));
+            return Ok(OfSender::holds(token));
         };
         Ok(match dpop.check(&of_token(&token, text), sent, now)? {
-            Checked::Unbound => OfSender::Holds(Admission::verified(token)),
+            Checked::Unbound => OfSender::holds(token),
             Checked::Proven(proven) => OfSender::Holds(Admission::with_proof(token, proven)),
             Checked::Later(proven, answer) => {
                 OfSender::NeedsFreshProof(Admission::with_proof(token, proven), answer)

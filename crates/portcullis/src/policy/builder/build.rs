@@ -201,8 +201,8 @@ impl PolicyBuilder {
                 header: self.header_limit.get().copied().unwrap_or(default.header),
             },
             refuses_brought_keys: self.refuses_brought_keys,
-            dpop,
-            mtls,
+            dpop: dpop.map(Box::new),
+            mtls: mtls.map(Box::new),
             issuers: started.issuers,
             revocations: self.revocation_sources(),
             #[cfg(feature = "status-list")]
