@@ -212,7 +212,7 @@ fn way_out_of(error: &Error, mtls: &MtlsDescription, sent: &SentInput) -> Option
         (CertificateError::PeerUnknown, _) => {
             Some("Say who sent the request to the service, by --peer ADDRESS.".to_owned())
         }
-        (CertificateError::Missing, Some(header)) if sent.request.certificates.is_empty() => {
+        (CertificateError::NoHeader, Some(header)) if sent.request.certificates.is_empty() => {
             Some(shown(&format!(
                 "The policy reads the certificate from the header `{header}`, and the input has none: give the whole request, as the service gets it, and --peer ADDRESS."
             )))

@@ -429,7 +429,7 @@ fn way_out(client: &MtlsClient, error: CertificateError) -> String {
         (None, CertificateError::Unknown) => {
             "The request said it: something between takes it away, such as a request that is made anew without its extensions".to_owned()
         }
-        (None, CertificateError::Missing | CertificateError::Other) => "The request said it by the app's own TLS. Does the policy go by a header? Then say which, by `MtlsClient::behind_proxy`. Or does something say another certificate, such as a layer that puts a `ClientCertificate` on each request?".to_owned(),
+        (None, CertificateError::Missing | CertificateError::NoHeader | CertificateError::Other) => "The request said it by the app's own TLS. Does the policy go by a header? Then say which, by `MtlsClient::behind_proxy`. Or does something say another certificate, such as a layer that puts a `ClientCertificate` on each request?".to_owned(),
         (Some((header, _)), CertificateError::Unknown) => format!(
             "The proxy said it in `{}`, and the policy goes by its own TLS: name the header, by `Mtls::from_header`",
             header.name()
@@ -437,7 +437,7 @@ fn way_out(client: &MtlsClient, error: CertificateError) -> String {
         (Some((_, proxy)), CertificateError::UntrustedProxy) => format!(
             "The header came from {proxy}: list it by `Mtls::trusted_proxies`. Or does something say another peer, such as `MockConnectInfo`?"
         ),
-        (Some((header, _)), CertificateError::Missing) => format!(
+        (Some((header, _)), CertificateError::Missing | CertificateError::NoHeader) => format!(
             "The proxy said it in `{}`: does the policy name that header, and does something take it away?",
             header.name()
         ),
