@@ -187,7 +187,7 @@ impl Attempt {
     }
 
     fn from(mut self, peer: IpAddr) -> Self {
-        self.connection.peer = Some(PeerAddress::Ip(SocketAddr::new(peer, 49_152)));
+        self.connection.peer = Some(peer_at(peer));
         self
     }
 
@@ -199,6 +199,46 @@ impl Attempt {
     fn way_out(mut self, way_out: &'static str) -> Self {
         self.way_out = way_out;
         self
+    }
+}
+
+fn peer_at(address: IpAddr) -> PeerAddress {
+    PeerAddress::Ip(SocketAddr::new(address, 49_152))
+}
+
+impl MtlsClient {
+    /// A question over a connection of its own, with its certificate or without one.
+    pub(crate) fn ask_by<'q>(
+        &self,
+        (method, path): Route<'q>,
+        credentials: Credentials,
+        presents_certificate: bool,
+    ) -> Question<'q> {
+        let (credentials, connection) = match (&self.proxy, presents_certificate) {
+            (None, true) => (credentials, Connection::of(ClientCertificate::presented(&self.der))),
+            (None, false) => (credentials, Connection::of(ClientCertificate::absent())),
+            (Some((header, proxy)), true) => {
+                let value = header.value_of(&self.der);
+                (credentials.with(header.name(), value), Connection::from_peer(*proxy))
+            }
+            (Some((_, proxy)), false) => (credentials, Connection::from_peer(*proxy)),
+        };
+        Question::plain(method, path, credentials).over(connection)
+    }
+
+    /// The DER of its certificate.
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+impl Connection {
+    fn of(certificate: ClientCertificate) -> Self {
+        Self { certificate: Some(certificate), peer: None }
+    }
+
+    fn from_peer(address: IpAddr) -> Self {
+        Self { certificate: None, peer: Some(peer_at(address)) }
     }
 }
 
