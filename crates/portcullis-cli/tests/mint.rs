@@ -144,7 +144,10 @@ fn a_policy_that_was_there_and_refuses_the_token_is_not_said_to_accept_it() {
     let accepts = "The policy that accepts it: ./policy.toml";
     assert!(run(&["--alg", "ML-DSA-65"]).ends_with(accepts));
     for (more, says) in [
-        (&[][..], "the token is signed with ES256, and the policy trusts the issuer with ML-DSA-65"),
+        (
+            &[][..],
+            "the token is signed with ES256, and the policy trusts the issuer with ML-DSA-65",
+        ),
         (&["--alg", "ML-DSA-65", "--issuer", "https://other.example"], "`iss`"),
         (&["--alg", "ML-DSA-65", "--audience", "https://other.example"], "`aud`"),
         (&["--alg", "ML-DSA-65", "--expires-in", "2h"], "lives"),

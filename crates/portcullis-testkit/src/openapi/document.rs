@@ -89,8 +89,7 @@ impl Operation {
 impl Alternative {
     /// Whether a token with these scopes, sent as that of `other` is, is enough by what the document says.
     pub(super) fn is_met_by(&self, other: &Self, scopes: &[&str]) -> bool {
-        (other.needs_certificate || !self.needs_certificate)
-            && self.is_met_by_token(other, scopes)
+        (other.needs_certificate || !self.needs_certificate) && self.is_met_by_token(other, scopes)
     }
 
     /// Whether all is there without a certificate.

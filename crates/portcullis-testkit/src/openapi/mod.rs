@@ -314,7 +314,8 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
     async fn without_token(&mut self, operation: &Operation, address: &str) -> bool {
         let how = "without a token";
         let asked = (operation.method, address);
-        let Some(answer) = self.ask(operation, asked, (Credentials::none(), false), how).await else {
+        let Some(answer) = self.ask(operation, asked, (Credentials::none(), false), how).await
+        else {
             return false;
         };
         let fault = if operation.is_open {

@@ -457,7 +457,10 @@ async fn a_server_that_does_not_say_that_there_was_no_certificate_is_found() {
     let both = json!([{ "certificate": [], "token": ["orders:read"] }]);
     let faults = found_of(&app, &both, &client()).await;
     assert_eq!(faults.len(), 1, "{faults:?}");
-    assert!(faults[0].contains("is bound to it answered 503: the server does not say"), "{faults:?}");
+    assert!(
+        faults[0].contains("is bound to it answered 503: the server does not say"),
+        "{faults:?}"
+    );
 }
 
 #[tokio::test]
