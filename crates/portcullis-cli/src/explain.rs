@@ -212,7 +212,7 @@ fn way_out_of(error: &Error, mtls: &MtlsDescription, sent: &SentInput) -> Option
         (CertificateError::PeerUnknown, _) => {
             Some("Say who sent the request to the service, by --peer ADDRESS.".to_owned())
         }
-        (CertificateError::Missing, Some(header)) if sent.request.certificates.is_empty() => {
+        (CertificateError::NoHeader, Some(header)) if sent.request.certificates.is_empty() => {
             Some(shown(&format!(
                 "The policy reads the certificate from the header `{header}`, and the input has none: give the whole request, as the service gets it, and --peer ADDRESS."
             )))
@@ -244,30 +244,35 @@ fn hangs_on_nonce(explanation: &Explanation) -> bool {
     is_of_nonce && unmet.all(|check| check.check == "nonce")
 }
 
+/// What only the service, or who looked at the request there, can tell.
+fn undecided(explanation: &Explanation) -> Option<&'static str> {
+    match explanation.verdict().err()? {
+        _ if hangs_on_nonce(explanation) => {
+            Some("all else holds, and only the service knows which nonces it gave out")
+        }
+        Error::Certificate(CertificateError::Unknown) => Some(
+            "the token is bound to a certificate, and nothing says which one the client presented",
+        ),
+        Error::Certificate(CertificateError::PeerUnknown) => Some(
+            "a header says which certificate the client presented, and nothing says who sent it",
+        ),
+        _ => None,
+    }
+}
+
 fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, output: &Output) {
-    let facts = explanation.facts();
-    match (explanation.verdict(), forbidden) {
-        (Ok(_), None) if is_proven(facts) => {
+    let (facts, undecided) = (explanation.facts(), undecided(explanation));
+    match (explanation.verdict(), forbidden, undecided) {
+        (Ok(_), None, _) if is_proven(facts) => {
             output.verdict(true, "accepted, if the proof was not used before");
         }
-        (Ok(_), None) => output.verdict(true, "accepted"),
-        (Ok(_), Some(error)) => {
+        (Ok(_), None, _) => output.verdict(true, "accepted"),
+        (Ok(_), Some(error), _) => {
             let text = format!("accepted by the policy, and not by the route: {error}");
             output.verdict(false, &shown(&text));
         }
-        (Err(_), _) if hangs_on_nonce(explanation) => output.verdict(
-            false,
-            "undecided: all else holds, and only the service knows which nonces it gave out",
-        ),
-        (Err(Error::Certificate(CertificateError::Unknown)), _) => output.verdict(
-            false,
-            "undecided: the token is bound to a certificate, and nothing says which one the client presented",
-        ),
-        (Err(Error::Certificate(CertificateError::PeerUnknown)), _) => output.verdict(
-            false,
-            "undecided: a header says which certificate the client presented, and nothing says who sent it",
-        ),
-        (Err(error), _) => {
+        (Err(_), _, Some(why)) => output.verdict(false, &format!("undecided: {why}")),
+        (Err(error), _, None) => {
             output.verdict(false, &shown(&format!("refused ({}): {error}", error.reason())));
         }
     }
@@ -278,15 +283,16 @@ fn print(explanation: &Explanation, forbidden: Option<&Error>, policy: &Policy, 
         // As wide for a fast step as for a slow one.
         let took = step.took.map(|took| format!("{:>7}", micros(took))).unwrap_or_default();
         let why = step.error.as_ref().map(ToString::to_string).unwrap_or_default();
-        let outcome = match step.outcome {
-            Outcome::Refused => "REFUSED".to_owned(),
-            other => other.to_string(),
+        let (outcome, why) = match (step.outcome, undecided) {
+            (Outcome::Refused, Some(why)) => ("undecided".to_owned(), why.to_owned()),
+            (Outcome::Refused, None) => ("REFUSED".to_owned(), why),
+            (other, _) => (other.to_string(), why),
         };
         [step.stage.to_string(), outcome, took, why]
     });
     output.table(["step", "outcome", "     µs", "why"], steps);
 
-    print_token(facts, output);
+    print_token(facts, undecided.is_some(), output);
     if facts.issuer.is_none() {
         print_trusted(facts, policy, output);
     }
@@ -324,9 +330,10 @@ fn spaced(text: &str) -> String {
 }
 
 /// What it says, and who says so.
-fn print_token(facts: &Facts, output: &Output) {
+fn print_token(facts: &Facts, is_undecided: bool, output: &Output) {
     output.line("");
     output.paragraph(match facts.trust {
+        Trust::Signed if is_undecided => "What the token says, which its issuer signed:",
         Trust::Accepted => "What the token says, which its issuer signed:",
         Trust::Signed => "What the token says, which its issuer signed and the policy refuses:",
         _ => "What the token says. UNVERIFIED: whoever sent it may have written it.",

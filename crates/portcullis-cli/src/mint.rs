@@ -5,7 +5,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use portcullis::{Algorithm, SystemClock};
+use portcullis::error::ClaimsError;
+use portcullis::{Algorithm, Error, Policy, SystemClock};
 use portcullis_testkit::{FixedClock, SigningKey, TestIssuer};
 use serde_json::{Value, json};
 
@@ -113,8 +114,10 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         write_policy(folder, policy, options, &key, binding.as_ref())?;
     }
     // Of one that cannot be read, others say why.
-    let described = policy.as_ref().and_then(|path| crate::policy::load(path).ok());
-    let described = described.map(|policy| policy.describe());
+    let clock = options.at.map(FixedClock::at);
+    let read = policy.as_ref().and_then(|path| crate::policy::read(path, clock).ok());
+    let refused = read.as_ref().and_then(|policy| refusal(policy, &token));
+    let described = read.map(|policy| policy.describe());
     let curl = binding.as_ref();
     let curl = curl.and_then(|one| one.curl(&token, proof.as_deref(), described.as_ref()));
     if output.json {
@@ -136,9 +139,13 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
             let name = shown(&path.display().to_string());
             // It was there before, and stayed as it was.
             let missing = binding.zip(described).map(|(binding, policy)| binding.missing_in(&policy));
-            let end = match missing.unwrap_or_default().as_slice() {
-                [] => format!("The policy that accepts it: {name}"),
-                missing => {
+            let end = match (refused, missing.unwrap_or_default().as_slice()) {
+                (Some(error), _) => format!(
+                    "The policy {name} refuses it: {}. Change the policy, or give another folder",
+                    shown(&error.to_string())
+                ),
+                (None, []) => format!("The policy that accepts it: {name}"),
+                (None, missing) => {
                     let names = missing.iter().map(|(table, _)| format!("`{table}`"));
                     let tables = missing.iter().map(|(table, line)| format!("{table} {line}"));
                     format!(
@@ -155,6 +162,17 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
         ),
     }
     Ok(Exit::Good)
+}
+
+/// Why a policy refuses the token, whoever sends it. `None`: it does not, or nobody can tell here.
+fn refusal(policy: &Policy, token: &str) -> Option<Error> {
+    policy.verify_token_now(token).err().filter(|error| {
+        let is_of_sender = matches!(
+            error,
+            Error::Dpop(_) | Error::Certificate(_) | Error::Claims(ClaimsError::SenderConstrained)
+        );
+        !is_of_sender && !error.reason().ends_with("_unavailable")
+    })
 }
 
 /// The key in a file, made if it is not there.

@@ -584,9 +584,18 @@ fn a_nonce_is_known_to_the_service_alone() {
     let curl = made["curl"].as_str().expect("a command");
     let ran = proven.explain(curl, &[]);
     assert!(ran.code == 3 && ran.stdout.starts_with("undecided"), "{ran:?}");
+    is_not_called_refused(&ran.stdout);
     // What else is wrong is.
     let ran = proven.explain(curl, &["--method", "PUT"]);
     assert!(ran.code == 1 && ran.stdout.starts_with("refused"), "{ran:?}");
+}
+
+/// What nobody can tell is not refused, in whichever line.
+fn is_not_called_refused(shown: &str) {
+    assert!(!shown.contains("REFUSED") && !shown.contains("the policy refuses"), "{shown}");
+    let sender = shown.lines().find(|line| line.trim_start().starts_with("sender"));
+    assert!(sender.is_some_and(|line| line.contains(" undecided ")), "{shown}");
+    assert!(!shown.contains("tls::serve"), "{shown}");
 }
 
 /// A policy with certificates, and a token that is bound to one.
@@ -648,6 +657,7 @@ fn the_certificate_that_the_clients_tls_showed_is_told_by_a_file() {
     let ran = certified.trial.explain(&certified.token, &[]);
     assert!(ran.code == 3 && ran.stdout.starts_with("undecided"), "{ran:?}");
     assert!(ran.remark().contains("by --client-certificate FILE, or `none`"), "{ran:?}");
+    is_not_called_refused(&ran.stdout);
     let ran = certified.trial.explain(&certified.token, &["--json"]);
     assert!(ran.code == 3 && ran.stdout.contains("\"certificate_unavailable\""), "{ran:?}");
     for (file, says) in [("policy.toml", "not a certificate"), ("gone", "gone: ")] {
@@ -693,6 +703,7 @@ fn the_header_of_a_proxy_counts_as_the_peer_says() {
     let ran = explain(&own, &[]);
     assert!(ran.code == 3 && ran.stdout.starts_with("undecided"), "{ran:?}");
     assert!(ran.remark().contains("by --peer ADDRESS"), "{ran:?}");
+    is_not_called_refused(&ran.stdout);
     let ran = explain(&certified.token, &["--peer", "10.0.0.7"]);
     assert!(ran.code == 1 && ran.remark().contains("from the header `client-cert`"), "{ran:?}");
     let ran = explain(&certified.token, &["--client-certificate", "own.pem"]);

@@ -133,6 +133,37 @@ fn a_policy_that_was_there_and_takes_no_proofs_is_not_said_to_accept_a_bound_tok
 }
 
 #[test]
+fn a_policy_that_was_there_and_refuses_the_token_is_not_said_to_accept_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |more: &[&str]| {
+        let mint = ["mint", "--policy-out", ".", "--at", NOW];
+        let ran = portcullis(folder.path(), &[&mint[..], more].concat(), "");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let accepts = "The policy that accepts it: ./policy.toml";
+    assert!(run(&["--alg", "ML-DSA-65"]).ends_with(accepts));
+    for (more, says) in [
+        (
+            &[][..],
+            "the token is signed with ES256, and the policy trusts the issuer with ML-DSA-65",
+        ),
+        (&["--alg", "ML-DSA-65", "--issuer", "https://other.example"], "`iss`"),
+        (&["--alg", "ML-DSA-65", "--audience", "https://other.example"], "`aud`"),
+        (&["--alg", "ML-DSA-65", "--expires-in", "2h"], "lives"),
+    ] {
+        let told = run(more);
+        assert!(told.contains("The policy ./policy.toml refuses it: "), "{told}");
+        assert!(told.contains(says), "{told}");
+        assert!(told.ends_with("Change the policy, or give another folder"), "{told}");
+    }
+    assert!(run(&["--alg", "ML-DSA-65"]).ends_with(accepts));
+    // As it was asked for.
+    let told = run(&["--alg", "ML-DSA-65", "--expires-in=-5m"]);
+    assert!(told.contains("refuses it: the token expired"), "{told}");
+}
+
+#[test]
 fn a_token_is_bound_to_a_certificate_and_the_request_shows_it_as_the_policy_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str], input: &str| portcullis(folder.path(), arguments, input);

@@ -148,6 +148,7 @@ fn what_is_not_a_private_key_for_the_algorithm_is_refused_and_not_shown() {
         assert_eq!(refused, fault, "{algorithm}");
     }
     let public = P256_JWK.replace("\"d\"", "\"x-d\"");
+    let public_seedless = ML_DSA_JWK.replace("\"priv\"", "\"x-priv\"");
     let without_alg = ML_DSA_JWK.replace("\"alg\"", "\"x-alg\"");
     let other_public = ML_DSA_JWK.replace("\"pub\": \"1", "\"pub\": \"2");
     assert_ne!(other_public, ML_DSA_JWK);
@@ -155,14 +156,15 @@ fn what_is_not_a_private_key_for_the_algorithm_is_refused_and_not_shown() {
     assert_ne!(short_seed, ML_DSA_JWK);
     let off_curve = P256_JWK.replace("\"y\": \"", "\"y\": \"A");
     for (algorithm, jwk, fault) in [
-        (ES256, public.as_str(), private(ES256)),
+        (ES256, public.as_str(), ExistingKeyFault::Jwk),
+        (ML_DSA_44, &public_seedless, ExistingKeyFault::Jwk),
         (ES256, &off_curve, private(ES256)),
         (ES256, RSA_JWK, ExistingKeyFault::OtherAlgorithm { algorithm: ES256 }),
         (PS256, RSA_JWK, ExistingKeyFault::OtherAlgorithm { algorithm: PS256 }),
         (ES384, P256_JWK, private(ES384)),
         (EdDSA, P256_JWK, private(EdDSA)),
         // RFC 9964 §3: `alg` is required. §7.4: both parts go together.
-        (ML_DSA_44, &without_alg, private(ML_DSA_44)),
+        (ML_DSA_44, &without_alg, ExistingKeyFault::Jwk),
         (ML_DSA_44, &other_public, private(ML_DSA_44)),
         (ML_DSA_44, &short_seed, private(ML_DSA_44)),
         (ML_DSA_65, ML_DSA_JWK, ExistingKeyFault::OtherAlgorithm { algorithm: ML_DSA_65 }),

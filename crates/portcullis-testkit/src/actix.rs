@@ -222,6 +222,9 @@ pub async fn assert_accepted<'a, T, B>(
 /// 2. With a token that has the scopes of an alternative, it is not refused: for each alternative.
 /// 3. Without one of these scopes it is refused, with a status that is among its `responses` and a challenge for
 ///    exactly the scopes of an alternative: for each scope that no other alternative does without.
+/// 4. Where an alternative asks for a certificate beside the token (`mutualTLS`), it is refused with 401 without one: with
+///    a token that is bound to it, and with one that is bound to nothing. With the certificate alone, it is refused as
+///    without a token. [`OpenApi::mtls_client`] says who presents it.
 ///
 /// Whether Portcullis refused is told by the [`Error`](portcullis::Error) in the response's extensions, or by the
 /// challenge: a handler that answers 403 itself ran. What a handler answers does not count but for 404, 405 and

@@ -134,6 +134,12 @@ impl Credentials {
         Self(Vec::new())
     }
 
+    /// These and one more header.
+    pub(crate) fn with(mut self, name: &str, value: String) -> Self {
+        self.0.push((name.to_owned(), value));
+        self
+    }
+
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

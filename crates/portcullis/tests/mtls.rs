@@ -124,10 +124,10 @@ fn a_token_is_for_who_presents_its_certificate_and_for_nobody_else() {
     for (sent, said) in [
         (sent().proxied(OWN), Ok(())),
         (sent().proxied(OTHER), refused(CertificateError::Other)),
-        (sent().from(peer(PROXY)), refused(CertificateError::Missing)),
+        (sent().from(peer(PROXY)), refused(CertificateError::NoHeader)),
         (sent().from(peer(PROXY)).header("client-cert", ""), refused(CertificateError::Missing)),
         // No other place is looked at.
-        (sent().from(peer(PROXY)).over_tls(presented(OWN)), refused(CertificateError::Missing)),
+        (sent().from(peer(PROXY)).over_tls(presented(OWN)), refused(CertificateError::NoHeader)),
     ] {
         assert_eq!(sent.to(&by_header), said);
     }
@@ -196,7 +196,7 @@ fn two_values_of_the_header_are_refused_even_if_both_are_right() {
     }
     // Of a name that is nearly the same, some proxies make the same one; here it is another.
     let sent = Sent::bearer(&token).from(peer(PROXY)).header("client_cert", &own);
-    assert_eq!(sent.to(&policy), refused(CertificateError::Missing));
+    assert_eq!(sent.to(&policy), refused(CertificateError::NoHeader));
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn a_policy_that_takes_the_place_of_another_goes_by_its_own_header_and_its_own_p
         ),
         (
             Mtls::from_header(CertificateHeader::xfcc()).trusted_proxies(["10.0.0.7"]),
-            refused(CertificateError::Missing),
+            refused(CertificateError::NoHeader),
         ),
         (Mtls::from_tls(), refused(CertificateError::Unknown)),
         (by_header(), Ok(())),

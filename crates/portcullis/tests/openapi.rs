@@ -1,5 +1,6 @@
 //! The security part of an OpenAPI document.
 #![cfg(feature = "openapi")]
+use portcullis::mtls::{CertificateHeader, Mtls};
 use portcullis::openapi::Security;
 use portcullis::refusal::{Refused, RejectionResponse};
 use portcullis::{
@@ -242,6 +243,55 @@ fn the_schemes_of_two_policies_stand_in_one_document() {
     assert_eq!(security.to_json(), json!([{ "staff_bearer": ["a"] }]));
     assert_eq!(security.responses()["401"]["$ref"], "#/components/responses/staff_Unauthorized");
     assert!(staff.components()["responses"].get("staff_Unauthorized").is_some());
+}
+
+/// Alternatives are a choice. Schemes in one of them are all needed (OpenAPI 3.1, Security Requirement Object).
+#[test]
+fn a_certificate_that_each_token_needs_stands_beside_the_token_in_each_alternative() {
+    let sources = [TokenSource::bearer(), TokenSource::cookie("__Host-t")];
+    let required = policy(|it| it.sources(sources).mtls(Mtls::from_tls().required()));
+    let schemes = required.security_schemes();
+    assert_eq!(schemes.names().collect::<Vec<_>>(), ["bearer", "cookie"]);
+    assert_eq!(
+        scope("a").or(scope("b")).security(&schemes).to_json(),
+        json!([
+            { "bearer": ["a"], "mutualTLS": [] },
+            { "bearer": ["b"], "mutualTLS": [] },
+            { "cookie": ["a"], "mutualTLS": [] },
+            { "cookie": ["b"], "mutualTLS": [] },
+        ])
+    );
+    let token = json!([{ "bearer": [], "mutualTLS": [] }, { "cookie": [], "mutualTLS": [] }]);
+    assert_eq!(schemes.any_caller().to_json(), token);
+    // Of a requirement that is told in words alone, too.
+    let many = (0..17).map(|it| scope(&format!("s{it}"))).reduce(Requirement::or).expect("some");
+    assert_eq!(many.security(&schemes).to_json(), token);
+    // Who brings no token needs no certificate.
+    let lax = required.allow_anonymous().security_schemes();
+    assert_eq!(lax.anyone().to_json()[0], json!({}));
+    assert_eq!(lax.anyone().to_json()[1], json!({ "bearer": [], "mutualTLS": [] }));
+    let staff = lax.prefixed("staff_");
+    assert_eq!(
+        scope("a").security(&staff).to_json()[0],
+        json!({ "staff_bearer": ["a"], "staff_mutualTLS": [] })
+    );
+    assert_eq!(staff.to_json()["staff_mutualTLS"]["type"], "mutualTLS");
+}
+
+#[test]
+fn a_certificate_that_only_bound_tokens_need_is_told_and_asked_for_by_no_operation() {
+    let header = Mtls::from_header(CertificateHeader::client_cert()).trusted_proxies(["10.0.0.7"]);
+    for mtls in [Mtls::from_tls(), header] {
+        let allowed = policy(|it| it.mtls(mtls)).security_schemes();
+        assert_eq!(scope("a").security(&allowed).to_json(), json!([{ "bearer": ["a"] }]));
+        assert_eq!(allowed.any_caller().to_json(), json!([{ "bearer": [] }]));
+        let schemes = allowed.components()["securitySchemes"].clone();
+        assert_eq!(schemes["mutualTLS"]["type"], "mutualTLS");
+        let description = schemes["mutualTLS"]["description"].as_str().expect("words");
+        assert!(description.contains("Other tokens need no certificate"), "{description}");
+    }
+    let none = issuer().policy().security_schemes();
+    assert_eq!(none.to_json().get("mutualTLS"), None);
 }
 
 fn document(paths: &Value) -> Value {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use portcullis::error::{ClaimsError, TypeName};
 use portcullis::keys::{KeyFault, KeyFileEvent, KeySet, KeysUnavailable};
+use portcullis::mtls::{CertificateError, CertificateHeaderFault, MtlsFault};
 use portcullis::revocation::{Revocable, RevocationEvent};
 use portcullis::{Algorithm, UnixTime};
 use portcullis_testkit::TestIssuer;
@@ -80,6 +81,32 @@ fn an_event_of_revocation_says_what_happened() {
     ] {
         assert_eq!(event.to_string(), text);
     }
+}
+
+#[test]
+fn where_nobody_tells_of_a_certificate_the_call_that_does_is_named() {
+    for (error, parts) in [
+        (
+            CertificateError::Unknown,
+            &["`tls::serve`", "`tls::bind`", "`Mtls::from_header`", "`on_connect`"][..],
+        ),
+        (
+            CertificateError::PeerUnknown,
+            &["`app.into_make_service_with_connect_info::<SocketAddr>()`", "`PeerAddress`"],
+        ),
+        (CertificateError::NoHeader, &["presented none, or the proxy writes another header"]),
+        (CertificateError::UntrustedProxy, &["`trusted_proxies`"]),
+        (CertificateError::Header(CertificateHeaderFault::Digest), &["without colons", "SHA-1"]),
+        (CertificateError::Header(CertificateHeaderFault::PemInBase64), &["base64 of DER"]),
+    ] {
+        let text = error.to_string();
+        for part in parts {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+    // As code and policy files both name it.
+    let none = MtlsFault::Proxies { found: 0 }.to_string();
+    assert!(none.ends_with("List them in `trusted_proxies`, such as [\"10.0.0.0/24\"]"), "{none}");
 }
 
 #[test]

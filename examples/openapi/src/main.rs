@@ -175,8 +175,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_axum::portcullis::mtls::Mtls;
     use portcullis_testkit::axum::{assert_covered, assert_openapi};
-    use portcullis_testkit::{OpenApi, Routes, WantedToken};
+    use portcullis_testkit::{MtlsClient, OpenApi, Routes, WantedToken};
     use serde_json::{Value, json};
 
     use super::*;
@@ -245,5 +246,36 @@ mod tests {
             document["components"]["responses"],
             policy().security_schemes().components()["responses"]
         );
+    }
+
+    /// The same for tokens that are bound to the certificates of clients: where they may be, and where they must.
+    #[tokio::test]
+    async fn the_app_does_what_its_document_says_of_certificates() {
+        let beside = |document: &Value, path: &str| {
+            document["paths"][path]["get"]["security"][0].get("mutualTLS").is_some()
+        };
+        for (mtls, is_needed) in [(Mtls::from_tls(), false), (Mtls::from_tls().required(), true)] {
+            let policy = issuer().policy_builder().mtls(mtls).build().expect("a policy");
+            let policy = policy.allow_anonymous();
+            let document = super::document(&policy, &table());
+            let document = serde_json::to_value(document).expect("JSON");
+            assert_eq!(
+                document["components"]["securitySchemes"],
+                policy.security_schemes().to_json()
+            );
+            assert_eq!(beside(&document, "/orders"), is_needed);
+
+            let client = MtlsClient::new(issuer().token(Algorithm::ES256), b"a certificate");
+            let document = OpenApi::new(&document, |wanted| {
+                let token = issuer().token(Algorithm::ES256).scope(wanted.scope());
+                let roles = json!({ "roles": ["auditor"] });
+                let token = token.claim("realm_access", roles);
+                match wanted.certificate() {
+                    Some(der) => token.bound_to_certificate(der).mint(),
+                    None => token.mint(),
+                }
+            });
+            assert_openapi(&app(policy, table()), document.mtls_client(&client).mutating()).await;
+        }
     }
 }

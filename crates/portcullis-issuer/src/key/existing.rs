@@ -73,6 +73,9 @@ impl ExistingKey {
         if jwk.alg.as_deref().is_some_and(|alg| alg != algorithm.name()) {
             return Err(ExistingKeyFault::OtherAlgorithm { algorithm });
         }
+        if jwk.is_public() || jwk.lacks_alg() {
+            return Err(ExistingKeyFault::Jwk);
+        }
         let key_id = jwk.kid.clone();
         Self::of(algorithm, Form::Jwk(&jwk), key_id)
     }
@@ -263,9 +266,20 @@ impl Jwk {
         Some((bytes(self.d.as_ref())?, bytes(self.x.as_ref())?))
     }
 
-    /// The seed, and the public key. Of all types, the only one that has to say its `alg` (RFC 9964 §3).
+    /// Whether it is of a key pair, and has its public half alone.
+    fn is_public(&self) -> bool {
+        let is_pair = ["RSA", "EC", "OKP", "AKP"].contains(&&*self.kty);
+        is_pair && self.d.is_none() && self.private.is_none()
+    }
+
+    /// Of all types, AKP alone has to say its `alg` (RFC 9964 §3).
+    fn lacks_alg(&self) -> bool {
+        self.kty == "AKP" && self.alg.is_none()
+    }
+
+    /// The seed, and the public key.
     fn akp(&self) -> Option<(Bytes, Bytes)> {
-        (self.kty == "AKP" && self.alg.is_some()).then_some(())?;
+        (self.kty == "AKP").then_some(())?;
         Some((bytes(self.private.as_ref())?, bytes(self.public.as_ref())?))
     }
 }
@@ -285,7 +299,7 @@ pub enum ExistingKeyFault {
     Pem,
     /// It is encrypted.
     Encrypted,
-    /// It is not a JWK.
+    /// It is not a private JWK, or of the type AKP and without `alg`.
     Jwk,
     /// It says that it is for another algorithm.
     OtherAlgorithm {
@@ -310,7 +324,8 @@ impl fmt::Display for ExistingKeyFault {
                 "the existing key is encrypted with a passphrase: decrypt it with `openssl pkey -in KEY -out PLAIN`, and delete the plain file after the first start",
             ),
             Self::Jwk => f.write_str(
-                "the existing key is not a JWK: one JSON object with `kty` and the private members",
+                "the existing key is not a private JWK: one JSON object with `kty` and the private members, which are `d` and others, or \
+                 `priv` of the type AKP, which has to have `alg` as well",
             ),
             Self::OtherAlgorithm { algorithm } => write!(
                 f,

@@ -187,7 +187,7 @@ impl Attempt {
     }
 
     fn from(mut self, peer: IpAddr) -> Self {
-        self.connection.peer = Some(PeerAddress::Ip(SocketAddr::new(peer, 49_152)));
+        self.connection.peer = Some(peer_at(peer));
         self
     }
 
@@ -199,6 +199,46 @@ impl Attempt {
     fn way_out(mut self, way_out: &'static str) -> Self {
         self.way_out = way_out;
         self
+    }
+}
+
+fn peer_at(address: IpAddr) -> PeerAddress {
+    PeerAddress::Ip(SocketAddr::new(address, 49_152))
+}
+
+impl MtlsClient {
+    /// A question over a connection of its own, with its certificate or without one.
+    pub(crate) fn ask_by<'q>(
+        &self,
+        (method, path): Route<'q>,
+        credentials: Credentials,
+        presents_certificate: bool,
+    ) -> Question<'q> {
+        let (credentials, connection) = match (&self.proxy, presents_certificate) {
+            (None, true) => (credentials, Connection::of(ClientCertificate::presented(&self.der))),
+            (None, false) => (credentials, Connection::of(ClientCertificate::absent())),
+            (Some((header, proxy)), true) => {
+                let value = header.value_of(&self.der);
+                (credentials.with(header.name(), value), Connection::from_peer(*proxy))
+            }
+            (Some((_, proxy)), false) => (credentials, Connection::from_peer(*proxy)),
+        };
+        Question::plain(method, path, credentials).over(connection)
+    }
+
+    /// The DER of its certificate.
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+impl Connection {
+    fn of(certificate: ClientCertificate) -> Self {
+        Self { certificate: Some(certificate), peer: None }
+    }
+
+    fn from_peer(address: IpAddr) -> Self {
+        Self { certificate: None, peer: Some(peer_at(address)) }
     }
 }
 
@@ -429,7 +469,7 @@ fn way_out(client: &MtlsClient, error: CertificateError) -> String {
         (None, CertificateError::Unknown) => {
             "The request said it: something between takes it away, such as a request that is made anew without its extensions".to_owned()
         }
-        (None, CertificateError::Missing | CertificateError::Other) => "The request said it by the app's own TLS. Does the policy go by a header? Then say which, by `MtlsClient::behind_proxy`. Or does something say another certificate, such as a layer that puts a `ClientCertificate` on each request?".to_owned(),
+        (None, CertificateError::Missing | CertificateError::NoHeader | CertificateError::Other) => "The request said it by the app's own TLS. Does the policy go by a header? Then say which, by `MtlsClient::behind_proxy`. Or does something say another certificate, such as a layer that puts a `ClientCertificate` on each request?".to_owned(),
         (Some((header, _)), CertificateError::Unknown) => format!(
             "The proxy said it in `{}`, and the policy goes by its own TLS: name the header, by `Mtls::from_header`",
             header.name()
@@ -437,7 +477,7 @@ fn way_out(client: &MtlsClient, error: CertificateError) -> String {
         (Some((_, proxy)), CertificateError::UntrustedProxy) => format!(
             "The header came from {proxy}: list it by `Mtls::trusted_proxies`. Or does something say another peer, such as `MockConnectInfo`?"
         ),
-        (Some((header, _)), CertificateError::Missing) => format!(
+        (Some((header, _)), CertificateError::Missing | CertificateError::NoHeader) => format!(
             "The proxy said it in `{}`: does the policy name that header, and does something take it away?",
             header.name()
         ),

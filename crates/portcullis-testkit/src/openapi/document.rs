@@ -52,6 +52,8 @@ pub(super) struct Alternative {
     /// What it takes besides, in words.
     pub(super) beyond: Vec<String>,
     pub(super) presents: Presents,
+    /// Whether the client has to present its certificate as well.
+    pub(super) needs_certificate: bool,
 }
 
 /// How a token is sent.
@@ -87,6 +89,15 @@ impl Operation {
 impl Alternative {
     /// Whether a token with these scopes, sent as that of `other` is, is enough by what the document says.
     pub(super) fn is_met_by(&self, other: &Self, scopes: &[&str]) -> bool {
+        (other.needs_certificate || !self.needs_certificate) && self.is_met_by_token(other, scopes)
+    }
+
+    /// Whether all is there without a certificate.
+    pub(super) fn is_met_without_certificate(&self, other: &Self, scopes: &[&str]) -> bool {
+        !self.needs_certificate && self.is_met_by_token(other, scopes)
+    }
+
+    fn is_met_by_token(&self, other: &Self, scopes: &[&str]) -> bool {
         self.scheme == other.scheme
             && self.scopes.iter().all(|scope| scopes.contains(&scope.as_str()))
     }
@@ -170,17 +181,20 @@ impl<'d> Reader<'d> {
         };
         let mut faults = Vec::new();
         for one in listed.iter().filter_map(Value::as_object) {
-            let mut schemes = one.iter();
-            let Some((scheme, scopes)) = schemes.next() else {
+            if one.is_empty() {
                 operation.is_open = true;
                 continue;
-            };
-            if one.len() > 1 {
+            }
+            // All of them are needed. A certificate goes with a token, and by itself brings none.
+            let (certificates, tokens): (Vec<_>, Vec<_>) =
+                one.iter().partition(|(scheme, _)| one.len() > 1 && self.is_certificate(scheme));
+            let needs_certificate = !certificates.is_empty();
+            let [(scheme, scopes)] = tokens[..] else {
                 let names: Vec<_> = one.keys().map(String::as_str).collect();
                 let why = format!("asks for `{}` at once", names.join("` and `"));
                 operation.untested.push(why);
                 continue;
-            }
+            };
             let scopes: Vec<_> = scopes
                 .as_array()
                 .into_iter()
@@ -198,7 +212,13 @@ impl<'d> Reader<'d> {
                 Ok(presents) => {
                     let beyond = beyond(own, &scopes);
                     let scheme = scheme.clone();
-                    operation.alternatives.push(Alternative { scheme, scopes, beyond, presents });
+                    operation.alternatives.push(Alternative {
+                        scheme,
+                        scopes,
+                        beyond,
+                        presents,
+                        needs_certificate,
+                    });
                 }
                 Err(Unpresentable::Unknown) => faults
                     .push(format!("{operation}: the document has no security scheme `{scheme}`")),
@@ -210,11 +230,18 @@ impl<'d> Reader<'d> {
         (operation, faults)
     }
 
-    fn presents(&self, scheme: &str) -> Result<Presents, Unpresentable> {
+    fn scheme(&self, name: &str) -> Option<&'d Value> {
         let schemes = self.document.pointer("/components/securitySchemes");
-        let scheme =
-            schemes.and_then(|schemes| schemes.get(scheme)).ok_or(Unpresentable::Unknown)?;
-        let scheme = self.resolve(scheme);
+        schemes.and_then(|schemes| schemes.get(name)).map(|scheme| self.resolve(scheme))
+    }
+
+    fn is_certificate(&self, scheme: &str) -> bool {
+        let scheme = self.scheme(scheme);
+        scheme.is_some_and(|it| it.get("type").and_then(Value::as_str) == Some("mutualTLS"))
+    }
+
+    fn presents(&self, scheme: &str) -> Result<Presents, Unpresentable> {
+        let scheme = self.scheme(scheme).ok_or(Unpresentable::Unknown)?;
         let text = |member: &str| scheme.get(member).and_then(Value::as_str).unwrap_or_default();
         let name = || text("name").to_owned();
         match (text("type"), text("in")) {

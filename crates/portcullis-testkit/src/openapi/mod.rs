@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use self::document::{Alternative, Documented, Operation, Presents};
 pub use self::sample::Parameter;
+use crate::mtls::MtlsClient;
 use crate::protected::{Answer, Question};
 use crate::routes::Credentials;
 
@@ -44,6 +45,7 @@ pub struct OpenApi<'a> {
     excepted: Vec<(&'a str, &'a str)>,
     is_mutating: bool,
     base: Option<String>,
+    client: Option<&'a MtlsClient>,
 }
 
 impl<'a> OpenApi<'a> {
@@ -57,6 +59,7 @@ impl<'a> OpenApi<'a> {
             excepted: Vec::new(),
             is_mutating: false,
             base: None,
+            client: None,
         }
     }
 
@@ -84,6 +87,16 @@ impl<'a> OpenApi<'a> {
         self
     }
 
+    /// Asks over the connections of this client, with its certificate where the document asks for one beside the token: where an
+    /// alternative has a scheme of the type `mutualTLS` as well. All else is asked without a certificate. The client's own
+    /// token is not used: [`WantedToken::certificate`] says what yours has to be bound to.
+    ///
+    /// If you do not call it: an alternative with a certificate counts as not tested, and the assertion fails.
+    pub fn mtls_client(mut self, client: &'a MtlsClient) -> Self {
+        self.client = Some(client);
+        self
+    }
+
     /// Under which path the app has what the document describes: `""` where a proxy strips the path of the server.
     ///
     /// If you do not call it: under the path of the first of the `servers`.
@@ -99,6 +112,7 @@ impl fmt::Debug for OpenApi<'_> {
             .field("excepted", &self.excepted)
             .field("is_mutating", &self.is_mutating)
             .field("base", &self.base)
+            .field("client", &self.client)
             .finish_non_exhaustive()
     }
 }
@@ -109,6 +123,7 @@ pub struct WantedToken<'w> {
     operation: &'w Operation,
     alternative: &'w Alternative,
     scopes: Vec<&'w str>,
+    certificate: Option<&'w [u8]>,
 }
 
 impl WantedToken<'_> {
@@ -135,6 +150,13 @@ impl WantedToken<'_> {
     /// The same as one text, as it stands in the claim `scope`.
     pub fn scope(&self) -> String {
         self.scopes.join(" ")
+    }
+
+    /// The DER of the certificate that the token has to be bound to, by
+    /// [`TokenBuilder::bound_to_certificate`](crate::TokenBuilder::bound_to_certificate): that of
+    /// [`OpenApi::mtls_client`], where the document asks for a certificate. `None`: bind it to none.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        self.certificate
     }
 
     /// What the operation needs besides scopes, in words: what stands in `x-portcullis`, if it is there.
@@ -205,6 +227,23 @@ async fn message(
     Some(format!("{message}{unsafe_ones}"))
 }
 
+/// Who sends a token.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Sender {
+    /// The token is bound to nothing, and the client presents no certificate.
+    Unbound,
+    /// The token is bound to the certificate that the client presents.
+    Own,
+    /// The token is bound, and its sender presents no certificate.
+    Thief,
+}
+
+impl Sender {
+    fn of(alternative: &Alternative) -> Self {
+        if alternative.needs_certificate { Self::Own } else { Self::Unbound }
+    }
+}
+
 struct Walk<'a, A> {
     api: &'a OpenApi<'a>,
     ask: A,
@@ -223,11 +262,23 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
             return;
         }
         for alternative in &operation.alternatives {
+            if alternative.needs_certificate && self.api.client.is_none() {
+                self.untested.push(format!(
+                    "{operation}: asks for a certificate beside `{}`: give a client that has one, by `OpenApi::mtls_client`",
+                    alternative.scheme
+                ));
+                continue;
+            }
             let all: Vec<_> = alternative.scopes.iter().map(String::as_str).collect();
             if !self.with_all(operation, address, alternative, &all).await {
                 continue;
             }
             if operation.is_open {
+                continue;
+            }
+            if alternative.needs_certificate
+                && !self.without_certificate(operation, address, alternative, &all).await
+            {
                 continue;
             }
             for scope in &all {
@@ -243,10 +294,14 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         &mut self,
         operation: &Operation,
         (method, address): (&str, &str),
-        credentials: Credentials,
+        (credentials, with_certificate): (Credentials, bool),
         how: &str,
     ) -> Option<Answer> {
-        match (self.ask)(&Question::plain(method, address, credentials)).await {
+        let question = match self.api.client {
+            Some(client) => client.ask_by((method, address), credentials, with_certificate),
+            None => Question::plain(method, address, credentials),
+        };
+        match (self.ask)(&question).await {
             Ok(answer) => Some(answer),
             Err(error) => {
                 self.faults.push(format!("{operation}: {how} it failed: {error}"));
@@ -259,7 +314,8 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
     async fn without_token(&mut self, operation: &Operation, address: &str) -> bool {
         let how = "without a token";
         let asked = (operation.method, address);
-        let Some(answer) = self.ask(operation, asked, Credentials::none(), how).await else {
+        let Some(answer) = self.ask(operation, asked, (Credentials::none(), false), how).await
+        else {
             return false;
         };
         let fault = if operation.is_open {
@@ -279,10 +335,21 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         if operation.method == "GET" && !operation.is_open && !operation.has_head {
             let how = "without a token, to HEAD";
             let asked = ("HEAD", address);
-            let answer = self.ask(operation, asked, Credentials::none(), how).await;
+            let answer = self.ask(operation, asked, (Credentials::none(), false), how).await;
             let answer = answer.filter(|it| !it.is_refusal() && !it.is_missing());
             if let Some(answer) = answer {
                 self.faults.push(format!("{operation}: {how} it answered {}", answer.shown()));
+            }
+        }
+        let has_certificate = operation.alternatives.iter().any(|it| it.needs_certificate);
+        if has_certificate && !operation.is_open && self.api.client.is_some() {
+            let how = "with a certificate and without a token";
+            let asked = (operation.method, address);
+            let answer = self.ask(operation, asked, (Credentials::none(), true), how).await;
+            let fault = answer.and_then(|answer| answer.fault_without_token(operation));
+            if let Some(fault) = fault {
+                self.faults.push(format!("{operation}: {how} it answered {fault}"));
+                return false;
             }
         }
         true
@@ -299,7 +366,9 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
             [] => format!("with a token in `{}`", alternative.scheme),
             some => format!("with `{}` in `{}`", some.join(" "), alternative.scheme),
         };
-        let answer = self.with_token(operation, address, alternative, scopes.to_vec(), &how).await;
+        let sender = Sender::of(alternative);
+        let asked = (alternative, scopes.to_vec(), sender);
+        let answer = self.with_token(operation, address, asked, &how).await;
         let Some(answer) = answer else { return false };
         let fault = if answer.is_refusal() {
             let hint = match answer.why() {
@@ -307,6 +376,12 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
                     ": let the token have what is beyond its scopes, by `WantedToken::beyond`"
                 }
                 Some(Error::Forbidden(_)) | None => "",
+                Some(Error::Certificate(_)) if !alternative.needs_certificate => {
+                    ": the document does not say that it takes a certificate as well"
+                }
+                Some(Error::Certificate(_)) => {
+                    ": does the token have `WantedToken::certificate`, and does the client of `OpenApi::mtls_client` come as the policy has it, by TLS or behind a proxy?"
+                }
                 Some(_) => ": give a token that the policy accepts",
             };
             Some(format!("{}{hint}", answer.shown()))
@@ -318,6 +393,32 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         is_let_in
     }
 
+    /// Whether nobody gets in without the certificate that the document asks for.
+    async fn without_certificate(
+        &mut self,
+        operation: &Operation,
+        address: &str,
+        alternative: &Alternative,
+        scopes: &[&str],
+    ) -> bool {
+        let others = &operation.alternatives;
+        if others.iter().any(|other| other.is_met_without_certificate(alternative, scopes)) {
+            return true;
+        }
+        let before = self.faults.len();
+        for (sender, how) in [
+            (Sender::Thief, "without the certificate that its token is bound to"),
+            (Sender::Unbound, "with a token that is bound to nothing, and without a certificate,"),
+        ] {
+            let asked = (alternative, scopes.to_vec(), sender);
+            let answer = self.with_token(operation, address, asked, how).await;
+            let fault = answer.and_then(|answer| answer.fault_without_certificate(operation));
+            let fault = fault.map(|fault| format!("{operation}: {how} it answered {fault}"));
+            self.faults.extend(fault);
+        }
+        self.faults.len() == before
+    }
+
     async fn without_one(
         &mut self,
         operation: &Operation,
@@ -327,7 +428,8 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         scope: &str,
     ) {
         let how = format!("without the scope `{scope}` in `{}`", alternative.scheme);
-        let answer = self.with_token(operation, address, alternative, rest, &how).await;
+        let asked = (alternative, rest, Sender::of(alternative));
+        let answer = self.with_token(operation, address, asked, &how).await;
         let fault = answer.and_then(|answer| answer.fault_without_scope(operation, alternative));
         self.faults.extend(fault.map(|fault| format!("{operation}: {how} it answered {fault}")));
     }
@@ -336,11 +438,14 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         &mut self,
         operation: &Operation,
         address: &str,
-        alternative: &Alternative,
-        scopes: Vec<&str>,
+        (alternative, scopes, sender): (&Alternative, Vec<&str>, Sender),
         how: &str,
     ) -> Option<Answer> {
-        let token = (self.api.token)(&WantedToken { operation, alternative, scopes });
+        let certificate = self.api.client.filter(|_| sender != Sender::Unbound);
+        let certificate = certificate.map(MtlsClient::der);
+        let wanted = WantedToken { operation, alternative, scopes, certificate };
+        let token = (self.api.token)(&wanted);
+        let presents_certificate = sender == Sender::Own;
         let credentials = match &alternative.presents {
             Presents::Bearer => token.as_str().into(),
             Presents::Header { name, prefix } => {
@@ -355,10 +460,12 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
                 let mark = if address.contains('?') { '&' } else { '?' };
                 let address = format!("{address}{mark}{name}={token}");
                 let asked = (operation.method, address.as_str());
-                return self.ask(operation, asked, Credentials::none(), how).await;
+                let sent = (Credentials::none(), presents_certificate);
+                return self.ask(operation, asked, sent, how).await;
             }
         };
-        self.ask(operation, (operation.method, address), credentials, how).await
+        let sent = (credentials, presents_certificate);
+        self.ask(operation, (operation.method, address), sent, how).await
     }
 }
 
@@ -408,6 +515,20 @@ impl Answer {
             (None, 404 | 405 | 501) => format!("{}: is there such a route?", self.status()),
             (None, 401) => "401 without `WWW-Authenticate: Bearer`".to_owned(),
             (None, _) => format!("{}, though its `security` asks for one", self.status()),
+        })
+    }
+
+    fn fault_without_certificate(&self, operation: &Operation) -> Option<String> {
+        let is_met = match self.why() {
+            Some(why) => matches!(why, Error::Certificate(_)) && self.status() == 401,
+            None => self.status() == 401 && self.challenges(),
+        };
+        if is_met {
+            return self.undocumented(operation);
+        }
+        Some(match self.why() {
+            Some(_) => self.shown(),
+            None => format!("{}, though its `security` asks for one", self.status()),
         })
     }
 

@@ -144,7 +144,9 @@ fn check_of(error: CertificateError) -> &'static str {
         }
         CertificateError::UntrustedProxy | CertificateError::PeerUnknown => name::PEER,
         CertificateError::Header(_) => name::FORM,
-        CertificateError::Missing | CertificateError::Other => name::THUMBPRINT,
+        CertificateError::Missing | CertificateError::NoHeader | CertificateError::Other => {
+            name::THUMBPRINT
+        }
     }
 }
 

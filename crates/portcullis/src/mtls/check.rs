@@ -79,6 +79,9 @@ impl MtlsRules {
             return Ok(());
         }
         match self.digest(shown)? {
+            None if header.is_none() && !matches!(shown, ShownCertificate::Tls(_)) => {
+                Err(CertificateError::NoHeader)
+            }
             None => Err(CertificateError::Missing),
             Some(found) if found != expected => Err(CertificateError::Other),
             Some(_) => {

@@ -9,6 +9,8 @@ use super::header::CertificateHeaderFault;
 pub enum CertificateError {
     /// The client presented none.
     Missing,
+    /// The request has no header that says that the client presented one: it did not, or the proxy writes another header.
+    NoHeader,
     /// The client presented another one (`cnf.x5t#S256`).
     Other,
     /// The header in which a proxy says it cannot be read.
@@ -29,7 +31,7 @@ impl CertificateError {
     /// A short name for logs and metrics.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::Missing => "certificate_missing",
+            Self::Missing | Self::NoHeader => "certificate_missing",
             Self::Other => "certificate_other",
             Self::Header(_) => "bad_certificate_header",
             Self::UntrustedProxy => "untrusted_proxy",
@@ -48,18 +50,25 @@ impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("the token is bound to a certificate, and the client presented none"),
+            Self::NoHeader => f.write_str(
+                "the token is bound to a certificate, and the request does not have the header that the policy reads it from: \
+                 the client presented none, or the proxy writes another header",
+            ),
             Self::Other => f.write_str("the client presented another certificate than that of the token (`cnf.x5t#S256`)"),
             Self::Header(fault) => write!(f, "the header with the client's certificate: {fault}"),
             Self::UntrustedProxy => f.write_str(
-                "the header with the client's certificate came from a peer that `Mtls::trusted_proxies` does not list",
+                "the header with the client's certificate came from a peer that `trusted_proxies` does not list",
             ),
             Self::NoRequest => f.write_str("the token is bound to a certificate, and was verified without the request that it came in"),
             Self::BindingRequired => f.write_str("the token is bound to no certificate, and the policy takes only tokens that are"),
             Self::Unknown => f.write_str(
-                "the server does not say what its TLS handshake saw of the client's certificate: is `on_connect` set before `bind`, and does each request have a `ClientCertificate`?",
+                "the server does not say what its TLS handshake saw of the client's certificate: serve by `tls::serve` of portcullis-axum or \
+                 `tls::bind` of portcullis-actix, or behind a proxy, name its header (`Mtls::from_header`). In a server of your own, is \
+                 `on_connect` set before `bind`, and does each request have a `ClientCertificate`?",
             ),
             Self::PeerUnknown => f.write_str(
-                "the server does not say from which address the header with the client's certificate came: does each request have `ConnectInfo` or a `PeerAddress`?",
+                "the server does not say from which address the header with the client's certificate came: in axum, serve \
+                 `app.into_make_service_with_connect_info::<SocketAddr>()`. Elsewhere, does each request have a `PeerAddress`?",
             ),
         }
     }

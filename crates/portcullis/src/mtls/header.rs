@@ -169,6 +169,8 @@ pub enum CertificateHeaderFault {
     Form,
     /// It is not base64, or not the only spelling of what it is.
     Base64,
+    /// It is base64 of PEM, where this form has base64 of DER.
+    PemInBase64,
     /// It is not a single PEM block `CERTIFICATE`, with nothing around it.
     Pem,
     /// It is not SHA-256 in 64 hexadecimal digits.
@@ -186,8 +188,13 @@ impl fmt::Display for CertificateHeaderFault {
             }
             Self::Form => "it is not written in the form that the policy names",
             Self::Base64 => "it is not base64",
+            Self::PemInBase64 => {
+                "it is base64 of PEM, and has to be base64 of DER: PEM is base64 already, without its first and last line"
+            }
             Self::Pem => "it is not one percent-encoded PEM block `CERTIFICATE`",
-            Self::Digest => "it has no SHA-256 of 64 hexadecimal digits",
+            Self::Digest => {
+                "it has no SHA-256 of 64 hexadecimal digits, without colons (40 digits are SHA-1)"
+            }
             Self::Disagree => "its digest is not that of its certificate",
         })
     }
@@ -220,7 +227,14 @@ pub(super) fn read(form: Form, value: &[u8]) -> Result<Option<[u8; 32]>, Certifi
 
 fn sha256_of_der(base64: &[u8]) -> Result<[u8; 32], CertificateHeaderFault> {
     let der = BASE64.decode(base64).map_err(|_| CertificateHeaderFault::Base64)?;
-    if der.is_empty() { Err(CertificateHeaderFault::Base64) } else { Ok(sha256(&der)) }
+    if der.is_empty() {
+        return Err(CertificateHeaderFault::Base64);
+    }
+    // No DER begins so. Its hash would be that of no certificate.
+    if der.trim_ascii_start().starts_with(b"-----BEGIN") {
+        return Err(CertificateHeaderFault::PemInBase64);
+    }
+    Ok(sha256(&der))
 }
 
 fn hex_digest(digits: &[u8]) -> Result<[u8; 32], CertificateHeaderFault> {
@@ -435,6 +449,19 @@ mod tests {
         for value in [format!(":{base64}:"), pem(&DER), format!("{base64}{base64}"), "=".to_owned()]
         {
             refuses(Form::Base64Der, value, CertificateHeaderFault::Base64);
+        }
+    }
+
+    #[test]
+    fn base64_of_pem_is_not_taken_for_another_certificate() {
+        let pem = pem(&DER);
+        for text in [pem.clone(), format!("\n{pem}"), pem.trim_end().to_owned()] {
+            let base64 = STANDARD.encode(text);
+            for (form, value) in
+                [(Form::Base64Der, base64.clone()), (Form::StructuredField, format!(":{base64}:"))]
+            {
+                refuses(form, value, CertificateHeaderFault::PemInBase64);
+            }
         }
     }
 

@@ -163,7 +163,7 @@ impl fmt::Display for MtlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Proxies { found: 0 } => f.write_str(
-                "the client's certificate is read from a header, and no proxy is listed whose header counts: anybody could write it. Say `.trusted_proxies([\"10.0.0.0/24\"])`",
+                "the client's certificate is read from a header, and no proxy is listed whose header counts: anybody could write it. List them in `trusted_proxies`, such as [\"10.0.0.0/24\"]",
             ),
             Self::Proxies { found } => {
                 write!(f, "there are {found} addresses of trusted proxies, and at most 64 are accepted: write ranges")

@@ -49,6 +49,10 @@
 //! - A requirement with more than 16 alternatives is told in words alone.
 //! - Flows of OAuth are left out: a policy does not know where clients get its tokens. Where it finds the keys of an
 //!   issuer by discovery, there is an `openIdConnect` scheme for it.
+//! - Proofs of DPoP have no scheme: a client learns of them by `WWW-Authenticate`, or by the
+//!   [metadata](crate::routes::ProtectedResource) of the service.
+//! - Certificates of clients have one since 3.1. Whether operations ask for it, [`SecuritySchemes`] says. A document of
+//!   3.0 has no such type: take `mutualTLS` out there.
 //! - Two tokens in one request are refused with 400, which no operation lists.
 //!
 //! `assert_openapi` of `portcullis-testkit` asks an app whether it does what its document says, whoever wrote the

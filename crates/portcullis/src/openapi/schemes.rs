@@ -17,10 +17,18 @@ use crate::verifier::Rules;
 /// | the query | `query` | `apiKey` in `query` |
 ///
 /// A second one of a kind has a number after its name: `cookie2`.
+///
+/// A policy with [`.mtls(…)`](crate::PolicyBuilder::mtls) has one more, `mutualTLS`, of the type `mutualTLS` that
+/// OpenAPI has since 3.1. Where [every token has to be bound](crate::mtls::Mtls::required) to a certificate, each
+/// alternative of an operation names it beside the scheme of the token: `{ "bearer": ["a"], "mutualTLS": [] }`, which
+/// asks for both. Where tokens may be bound, no operation names it, since a token that is not bound needs no
+/// certificate. Its description says so.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SecuritySchemes {
+    /// By which a token comes.
     schemes: Vec<Scheme>,
+    certificate: Option<Certificate>,
     prefix: String,
     /// Whether a request without a token passes where nothing is asked for.
     pub(super) allows_anonymous: bool,
@@ -36,6 +44,29 @@ pub struct SecuritySchemes {
 struct Scheme {
     name: String,
     value: Value,
+}
+
+/// Which tokens need the certificate that they are bound to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Certificate {
+    OfBoundTokens,
+    OfEachToken,
+}
+
+const CERTIFICATE: &str = "mutualTLS";
+
+impl Certificate {
+    fn scheme(self) -> Value {
+        let description = match self {
+            Self::OfEachToken => {
+                "The access token is bound to the client's certificate, and is taken with that certificate alone (RFC 8705)."
+            }
+            Self::OfBoundTokens => {
+                "An access token that is bound to a client's certificate is taken with that certificate alone (RFC 8705). Other tokens need no certificate."
+            }
+        };
+        json!({ "type": "mutualTLS", "description": description })
+    }
 }
 
 impl Policy {
@@ -62,8 +93,13 @@ impl SecuritySchemes {
                 }
             }
         }
+        let certificate = rules.mtls.as_ref().map(|mtls| match mtls.is_required {
+            true => Certificate::OfEachToken,
+            false => Certificate::OfBoundTokens,
+        });
         Self {
             schemes,
+            certificate,
             prefix: String::new(),
             allows_anonymous,
             has_cookie: rules.sources.iter().any(|it| matches!(it.0, Kind::Cookie { .. })),
@@ -82,7 +118,8 @@ impl SecuritySchemes {
         self
     }
 
-    /// The names of the schemes.
+    /// The names of the schemes by which a token comes. `mutualTLS` is not among them: it brings no token, and so it is
+    /// no alternative to them.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.schemes.iter().map(|scheme| self.named(&scheme.name))
     }
@@ -95,7 +132,15 @@ impl SecuritySchemes {
     pub fn to_json(&self) -> Value {
         let schemes = self.schemes.iter();
         let schemes = schemes.map(|scheme| (self.named(&scheme.name), scheme.value.clone()));
-        Value::Object(schemes.collect())
+        let certificate = self.certificate.map(|it| (self.named(CERTIFICATE), it.scheme()));
+        Value::Object(schemes.chain(certificate).collect())
+    }
+
+    /// One way in: a token with these scopes by the scheme of this name, and all else that each token needs.
+    pub(super) fn alternative(&self, name: String, scopes: Vec<Value>) -> Value {
+        let certificate = self.certificate.filter(|it| *it == Certificate::OfEachToken);
+        let certificate = certificate.map(|_| (self.named(CERTIFICATE), Value::Array(Vec::new())));
+        Value::Object([(name, scopes.into())].into_iter().chain(certificate).collect())
     }
 
     /// What operations refer to, as the `components` of a document: `securitySchemes`, and the refusals

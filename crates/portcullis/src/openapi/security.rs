@@ -118,7 +118,7 @@ impl Requirement {
                 .flat_map(|name| {
                     alternatives.iter().map(move |alternative| {
                         let scopes = alternative.scopes.iter().map(|scope| Value::from(&**scope));
-                        one_scheme(name.clone(), scopes.collect())
+                        schemes.alternative(name.clone(), scopes.collect())
                     })
                 })
                 .collect();
@@ -143,7 +143,8 @@ impl Requirement {
 
 impl Security {
     pub(super) fn any_caller(schemes: &SecuritySchemes) -> Self {
-        let alternatives = schemes.names().map(|name| one_scheme(name, Vec::new())).collect();
+        let alternatives =
+            schemes.names().map(|name| schemes.alternative(name, Vec::new())).collect();
         let mut security =
             Self { alternatives, needs: None, extension: None, responses: Vec::new() };
         security.add(&UNAUTHORIZED, schemes);
@@ -170,7 +171,8 @@ impl Security {
         }
     }
 
-    /// The alternatives, each a scheme with its scopes: what stands in `security`.
+    /// The alternatives, each a scheme with its scopes: what stands in `security`. Beside it stands `mutualTLS` where each
+    /// token has to be bound to a certificate.
     pub fn to_json(&self) -> Value {
         self.alternatives.clone().into()
     }
@@ -223,10 +225,6 @@ impl Security {
             }
         }
     }
-}
-
-fn one_scheme(name: String, scopes: Vec<Value>) -> Value {
-    Value::Object(Map::from_iter([(name, scopes.into())]))
 }
 
 /// Where alternatives differ only by what is beyond their scopes, one of them says it.

@@ -12,6 +12,8 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
+use crate::debug_as_displayed::debug_as_displayed;
+
 /// More than any path that webpki would follow: six certificates between a client's and a root.
 const MAX_CERTIFICATES: usize = 8;
 /// Two certificates of ML-DSA-87 take half of it, which are the largest of those in sight. rustls itself takes 64 KiB.
@@ -21,8 +23,8 @@ const MAX_BYTES: usize = 32 * 1024;
 ///
 /// The signature of the handshake is really checked, by the algorithms of the provider: a client that presents the
 /// certificate of another is refused before it sends a request. The client's own certificate must be readable, which to
-/// webpki means X.509 of version 3. Of a chain, at most 8 certificates and 32 KiB are taken, since a session
-/// keeps all of them.
+/// webpki means X.509 of version 3: of one of version 1, the error of the handshake says so. Of a chain, at most 8
+/// certificates and 32 KiB are taken, since a session keeps all of them.
 ///
 /// Not checked: who issued the certificate, for what and until when, and whether it was revoked. Clients get no hint as
 /// to which of their certificates to present. `WebPkiClientVerifier` of rustls is for servers that want either.
@@ -85,7 +87,7 @@ impl ClientCertVerifier for AnyClientCertificate {
             return Err(CertificateError::Other(OtherError(error)).into());
         }
         // Before its signature is checked, for an error that says so.
-        ParsedCertificate::try_from(own)?;
+        ParsedCertificate::try_from(own).map_err(|error| told(error, own))?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -119,6 +121,50 @@ impl fmt::Debug for AnyClientCertificate {
             .finish_non_exhaustive()
     }
 }
+
+/// What cannot be read, of version 1, says so: it is what OpenSSL 3.0 issues where it is given no extensions.
+fn told(error: Error, certificate: &[u8]) -> Error {
+    if is_version_1(certificate) {
+        return CertificateError::Other(OtherError(Arc::new(Version1))).into();
+    }
+    error
+}
+
+/// Whether it leaves out its version, which means the first (RFC 5280 §4.1): then its serial number comes first.
+fn is_version_1(certificate: &[u8]) -> bool {
+    let signed = sequence(certificate).filter(|(_, rest)| rest.is_empty());
+    let of_issuer = signed.and_then(|(content, _)| sequence(content));
+    of_issuer.is_some_and(|(content, _)| content.first() == Some(&0x02))
+}
+
+/// What is in a SEQUENCE of DER, and what comes behind it.
+fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x30, length, rest @ ..] = der else { return None };
+    let more = if *length < 0x80 { 0 } else { usize::from(length & 0x7f) };
+    let (digits, rest) = rest.split_at_checked(more)?;
+    let length = match digits {
+        [] => usize::from(*length),
+        [_] | [_, _] => digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)),
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+/// A client sent a certificate that rustls does not read. rustls shows it by its `Debug`.
+struct Version1;
+
+impl fmt::Display for Version1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the client's certificate is of X.509 version 1, and only version 3 is read: issue it with an extension, by \
+             `openssl x509 -req` with `-extfile`",
+        )
+    }
+}
+
+impl core::error::Error for Version1 {}
+
+debug_as_displayed!(Version1);
 
 /// A client sent more certificates than [`AnyClientCertificate`] takes. It stands in the error of the handshake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -256,6 +256,11 @@ fn what_is_not_a_certificate_of_version_3_is_refused() {
         let was = u16::from_be_bytes([first[length], first[length + 1]]);
         first[length..length + 2].copy_from_slice(&(was - 5).to_be_bytes());
     }
+    let error = verify(&first).expect_err("version 1").to_string();
+    assert!(error.contains("`openssl x509 -req` with `-extfile`"), "{error}");
+    assert!(error.contains("is of X.509 version 1"), "{error}");
+    // Of what is broken otherwise, nothing is said of its version.
+    first.truncate(first.len() - 1);
     assert_eq!(verify(&first), Err(CertificateError::BadEncoding.into()));
 }
 
