@@ -1,4 +1,5 @@
 //! Tokens that are bound to a certificate, over real TLS and behind real proxies.
+mod envoy;
 mod proxied;
 
 use std::net::Ipv4Addr;
@@ -19,7 +20,11 @@ struct Bound {
 
 impl Bound {
     fn new() -> Self {
-        let (issuer, alice) = (TestIssuer::new("https://id.example"), Identity::new());
+        Self::to(Identity::new())
+    }
+
+    fn to(alice: Identity) -> Self {
+        let issuer = TestIssuer::new("https://id.example");
         let token = issuer.token(Algorithm::ES256).bound_to_certificate(alice.certificate());
         let token = token.mint();
         Self { issuer, alice, token }

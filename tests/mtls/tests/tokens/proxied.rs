@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use portcullis::Algorithm;
 use portcullis::mtls::{CertificateHeader, Mtls};
 use portcullis_mtls_tests::{
-    Client, Door, HAPROXY, Identity, NGINX, Proxy, Server, forms, get_plain,
+    Client, Door, ENVOY, HAPROXY, Identity, NGINX, Proxy, Server, forms, get_plain, recipe,
 };
 
 use super::Bound;
@@ -15,7 +15,9 @@ async fn through(proxy: &Proxy, bound: &Bound, header: &str, forged: &str, what:
     for versions in Client::VERSIONS {
         let clients = [
             (Client::new(versions).presenting(&bound.alice), 200),
+            (Client::new(versions).presenting_before(&bound.alice, &bob), 200),
             (Client::new(versions).presenting(&bob), 401),
+            (Client::new(versions).presenting_before(&bob, &bound.alice), 401),
             (Client::new(versions), 401),
         ];
         for (client, expected) in clients {
@@ -117,6 +119,46 @@ async fn behind_haproxy_a_token_is_for_who_presents_its_certificate() {
 }
 
 #[tokio::test]
+async fn behind_envoy_a_token_is_for_who_presents_its_certificate() {
+    if !Proxy::or_leave_out(ENVOY) {
+        return;
+    }
+    let (own, bound) = (Identity::new(), Bound::new());
+    let all = "subject: true, cert: true, chain: true, dns: true, uri: true";
+    type Row = (CertificateHeader, String, fn(&Identity) -> String);
+    let rows: [Row; 6] = [
+        (CertificateHeader::xfcc(), recipe::xfcc(), forms::xfcc_hash),
+        (
+            CertificateHeader::xfcc(),
+            recipe::xfcc_but("SANITIZE_SET", "cert: true"),
+            forms::xfcc_cert,
+        ),
+        (CertificateHeader::xfcc(), recipe::xfcc_but("SANITIZE_SET", all), forms::xfcc),
+        (
+            CertificateHeader::escaped_pem("X-Client-Cert"),
+            recipe::header("X-Client-Cert", "%DOWNSTREAM_PEER_CERT%"),
+            forms::escaped_pem,
+        ),
+        (
+            CertificateHeader::hex_sha256("X-Client-Cert-SHA256"),
+            recipe::header("X-Client-Cert-SHA256", "%DOWNSTREAM_PEER_FINGERPRINT_256%"),
+            forms::lower_hex_sha256,
+        ),
+        (CertificateHeader::client_cert(), recipe::client_cert(), forms::client_cert),
+    ];
+    for (form, filter_chain, forge) in rows {
+        for door in Door::ALL {
+            let mtls = Mtls::from_header(form.clone()).trusted_proxies(["127.0.0.1"]);
+            let service = Server::plain_behind(door, bound.policy(mtls)).await;
+            let proxy = Proxy::envoy(&own, service.address.port(), &filter_chain).await;
+            let forged = forge(&bound.alice);
+            through(&proxy, &bound, form.name(), &forged, form.name()).await;
+            past(&service, &bound, form.name(), &forged).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_empty_header_of_haproxy_says_that_there_is_no_certificate() {
     if !Proxy::or_leave_out(HAPROXY) {
         return;
@@ -137,7 +179,7 @@ async fn an_empty_header_of_haproxy_says_that_there_is_no_certificate() {
     assert_eq!(answer.expect("an answer").status, 200);
 }
 
-/// Values as Envoy and an Application Load Balancer of AWS are documented to write them.
+/// Also where no Envoy is installed. What an Application Load Balancer of AWS writes is as its documentation has it.
 #[tokio::test]
 async fn what_envoy_and_aws_write_is_read() {
     let bound = Bound::new();
