@@ -52,10 +52,9 @@ browser-tools:
 	@scripts/need.sh chromedriver chromium-driver
 	@scripts/need.sh /usr/sbin/nginx nginx
 
-# nginx and HAProxy, which end TLS in front of services: tests/mtls starts its own of each.
+# nginx, HAProxy and Envoy, which end TLS in front of services: tests/mtls starts its own of each.
 mtls-tools:
-	@scripts/need.sh /usr/sbin/nginx nginx
-	@scripts/need.sh /usr/sbin/haproxy haproxy
+	@tests/mtls/install.sh
 
 # valgrind, and what runs the benchmark under it.
 counts-tools: export CARGO := $(CARGO)

@@ -76,8 +76,22 @@ impl Client {
         certificate: CertificateDer<'static>,
         key: PrivateKeyDer<'static>,
     ) -> Self {
+        self.presenting_chain(vec![certificate], key)
+    }
+
+    /// From now on, it presents this certificate and that of another behind it, as if the other had issued it.
+    #[must_use]
+    pub fn presenting_before(self, identity: &Identity, other: &Identity) -> Self {
+        self.presenting_chain(vec![identity.certificate(), other.certificate()], identity.key())
+    }
+
+    fn presenting_chain(
+        self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Self {
         let key = default_provider().key_provider.load_private_key(key).expect("a key");
-        let presented = Arc::new(CertifiedKey::new(vec![certificate], key));
+        let presented = Arc::new(CertifiedKey::new(chain, key));
         *self.presents.0.lock().expect("no panic") = Some(presented);
         self
     }

@@ -1,5 +1,5 @@
-//! A client's certificate as proxies write it in a header. `tests/proxies.rs` holds those of nginx and HAProxy to what they really
-//! write. Those of Envoy and of AWS are as their documentation has them.
+//! A client's certificate as proxies write it in a header. `tests/proxies.rs` holds those of nginx, HAProxy and Envoy to what they
+//! really write. Those of AWS are as their documentation has them.
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,7 +11,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// "URL-encoded PEM format of the leaf certificate, with +=/ as safe characters."
 const RESERVED_BY_AWS: &AsciiSet = &RESERVED.remove(b'+').remove(b'=').remove(b'/');
 
-/// `$ssl_client_escaped_cert` of nginx, and `Cert` of Envoy.
+/// `$ssl_client_escaped_cert` of nginx, and `%DOWNSTREAM_PEER_CERT%` of Envoy.
 #[must_use]
 pub fn escaped_pem(identity: &Identity) -> String {
     utf8_percent_encode(&pem(identity), RESERVED).to_string()
@@ -41,12 +41,30 @@ pub fn hex_sha256(identity: &Identity) -> String {
     identity.thumbprint().to_uppercase()
 }
 
-/// `x-forwarded-client-cert` of Envoy, which sets all details of the last client.
+/// `%DOWNSTREAM_PEER_FINGERPRINT_256%` of Envoy.
+#[must_use]
+pub fn lower_hex_sha256(identity: &Identity) -> String {
+    identity.thumbprint()
+}
+
+/// `x-forwarded-client-cert` of Envoy, which sets no details.
+#[must_use]
+pub fn xfcc_hash(identity: &Identity) -> String {
+    format!("Hash={}", identity.thumbprint())
+}
+
+/// The same with `cert: true`.
+#[must_use]
+pub fn xfcc_cert(identity: &Identity) -> String {
+    format!("{};Cert=\"{}\"", xfcc_hash(identity), escaped_pem(identity))
+}
+
+/// The same with all details.
 #[must_use]
 pub fn xfcc(identity: &Identity) -> String {
     format!(
-        "By=spiffe://api.example/service;Hash={};Cert=\"{}\";Subject=\"CN=rcgen self signed cert\";URI=;DNS=localhost",
-        identity.thumbprint(),
+        "{};Chain=\"{}\";Subject=\"CN=rcgen self signed cert\";URI=;DNS=localhost",
+        xfcc_cert(identity),
         escaped_pem(identity)
     )
 }

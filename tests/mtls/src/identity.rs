@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// A certificate that its own key signed, and that key.
@@ -34,8 +34,28 @@ impl Identity {
         Self::of(KeyPair::try_from(self.pair.serialized_der()).expect("a key"))
     }
 
+    /// One that says of its owner what its owner likes: a common name, and addresses, each as a URI and as a name of DNS.
+    ///
+    /// # Panics
+    ///
+    /// An address is not ASCII.
+    #[must_use]
+    pub fn saying(name: &str, addresses: &[&str]) -> Self {
+        let mut parameters = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        for address in addresses {
+            for kind in [SanType::URI, SanType::DnsName] {
+                parameters.subject_alt_names.push(kind((*address).try_into().expect("ASCII")));
+            }
+        }
+        Self::with(KeyPair::generate().expect("a key"), &parameters)
+    }
+
     fn of(pair: KeyPair) -> Self {
-        let parameters = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        Self::with(pair, &CertificateParams::new(["localhost".to_owned()]).expect("a name"))
+    }
+
+    fn with(pair: KeyPair, parameters: &CertificateParams) -> Self {
         // No two of one key are alike, since signatures of ECDSA are not.
         let certificate = parameters.self_signed(&pair).expect("a certificate");
         Self {

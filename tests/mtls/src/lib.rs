@@ -8,12 +8,13 @@ mod identity;
 pub mod need;
 mod process;
 mod proxy;
+pub mod recipe;
 pub mod said;
 mod server;
 
 pub use self::client::{Answer, Client, Connection, Versions, get_plain};
 pub use self::identity::Identity;
-pub use self::proxy::{HAPROXY, NGINX, Proxy};
+pub use self::proxy::{ENVOY, HAPROXY, NGINX, Proxy};
 pub use self::server::{Address, Door, Server, actix_app, axum_app, listen, tls_config};
 
 use core::time::Duration;

@@ -7,12 +7,14 @@ use tokio::net::UnixStream;
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::process::Process;
-use crate::{Address, DEADLINE, Identity, need};
+use crate::{Address, DEADLINE, Identity, need, recipe};
 
 /// nginx, as Debian has it.
 pub const NGINX: &str = "/usr/sbin/nginx";
 /// HAProxy, as Debian has it.
 pub const HAPROXY: &str = "/usr/sbin/haproxy";
+/// Envoy, as a wheel of Python's has it.
+pub const ENVOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/envoy");
 
 /// A proxy of a test's own, which ends TLS in front of a service and hands clients' certificates on. It ends with this value.
 ///
@@ -31,7 +33,7 @@ impl Proxy {
     /// Whether there is a program. If not, the test is [left out](need::or_leave_out).
     #[must_use]
     pub fn or_leave_out(program: &str) -> bool {
-        need::or_leave_out(program, "-v", program)
+        need::or_leave_out(program, if program == ENVOY { "--version" } else { "-v" }, program)
     }
 
     /// nginx in front of a service. `server` is what its block `server` says besides TLS: its locations.
@@ -85,6 +87,35 @@ impl Proxy {
         .await
     }
 
+    /// Envoy in front of a service on a port. `filter_chain` is what a listener of it does, as the guide has it: its files are
+    /// replaced by those of the test, and its cluster `service` is the service.
+    pub async fn envoy(own: &Identity, service: u16, filter_chain: &str) -> Self {
+        // Without `--disable-hot-restart`, those of one machine share memory. The log is off, and so is what administers it.
+        let arguments = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "off", "-c"];
+        Self::start(own, ENVOY, &arguments, |path| {
+            let file = format!("{path}/own.pem");
+            let chain = filter_chain.replace("/etc/envoy/tls.pem", &file);
+            let chain = recipe::indented(&chain.replace("/etc/envoy/tls.key", &file), 6);
+            format!(
+                "static_resources:
+  listeners:
+  - address: {{ pipe: {{ path: {path}/socket }} }}
+    filter_chains:
+    -
+{chain}
+  clusters:
+  - name: service
+    load_assignment:
+      cluster_name: service
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {service} }} }} }}
+"
+            )
+        })
+        .await
+    }
+
     async fn start(
         own: &Identity,
         program: &str,
@@ -95,12 +126,12 @@ impl Proxy {
         // nginx and HAProxy may change their user, who has to reach the socket.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its folder");
         let path = folder.path().to_str().expect("text");
-        let (file, socket) = (folder.path().join("config"), folder.path().join("socket"));
+        // Envoy goes by the name's end. To the others it is nothing.
+        let (file, socket) = (folder.path().join("config.yaml"), folder.path().join("socket"));
         let pair = [own.pem(), &own.key_pem()].concat();
         fs::write(folder.path().join("own.pem"), pair).expect("a file");
-        let lines: String =
-            lines(path).lines().map(|line| format!("{}\n", line.trim_start())).collect();
-        fs::write(&file, lines).expect("a file");
+        // HAProxy wants an end of the last line.
+        fs::write(&file, lines(path) + "\n").expect("a file");
         let arguments = [arguments, &[file.to_str().expect("text")]].concat();
         let (process, _) = Process::start(program, &arguments, folder.path());
         ready(&socket).await;
