@@ -1,3 +1,6 @@
+use std::process::Command;
+
+use portcullis_programs::{Process, runs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
@@ -5,8 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::ChildStdout;
 use tokio::time::timeout;
 
-use crate::process::Process;
-use crate::{DEADLINE, need};
+use crate::{DEADLINE, NEED};
 
 /// Whether the browser sends cookies with what a page asks of another site: a setting of its user's,
 /// whose default no test should lean on.
@@ -28,10 +30,11 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Whether there is one. If not, the test is [left out](need::or_leave_out).
+    /// Whether there is one. If not, the test is left out.
     #[must_use]
     pub(crate) fn or_leave_out() -> bool {
-        need::or_leave_out("chromedriver", "--version", "Chromium with chromedriver")
+        let is_there = runs(Command::new("chromedriver").arg("--version"));
+        NEED.or_leave_out("Chromium with chromedriver", is_there)
     }
 
     /// Starts one that finds hosts by these rules of Chromium's.

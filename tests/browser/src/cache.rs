@@ -1,12 +1,13 @@
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
+use portcullis_programs::{Process, runs};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::time::{Duration, sleep, timeout};
 
-use crate::process::Process;
-use crate::{DEADLINE, need};
+use crate::{DEADLINE, NEED};
 
 const PROGRAM: &str = "/usr/sbin/nginx";
 
@@ -19,10 +20,10 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Whether there is nginx. If not, the test is [left out](need::or_leave_out).
+    /// Whether there is nginx. If not, the test is left out.
     #[must_use]
     pub(crate) fn or_leave_out() -> bool {
-        need::or_leave_out(PROGRAM, "-v", "nginx")
+        NEED.or_leave_out("nginx", runs(Command::new(PROGRAM).arg("-v")))
     }
 
     /// In front of a service that listens on a port.

@@ -5,8 +5,6 @@
 //! this machine, and nothing else.
 mod browser;
 mod cache;
-mod need;
-mod process;
 mod service;
 mod sites;
 mod stage;
@@ -17,6 +15,7 @@ pub use self::stage::{Stage, login};
 
 use core::time::Duration;
 
+use portcullis_programs::Need;
 use portcullis_testkit::TestIssuer;
 
 /// The service.
@@ -32,6 +31,9 @@ pub const PLAIN_BLOG: &str = "http://blog.app.example";
 
 /// A browser that takes longer than this is broken. Starting one takes a second or two.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Chromium and nginx.
+const NEED: Need = Need { setting: "PORTCULLIS_BROWSER", command: "make browser-tools" };
 
 /// Who issues all tokens.
 #[must_use]

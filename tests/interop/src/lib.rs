@@ -17,7 +17,7 @@ pub use self::dpop_client::{Answered, DpopClient, DpopLibrary, Exchange};
 pub use self::judge::{Judge, JudgedRequest};
 pub use self::mint::{Mint, Minted};
 pub use self::provider::{Hits, JwksMode, Logouts, OldKeys, Provider};
-pub use self::tool::{Missing, Tool};
+pub use self::tool::Tool;
 pub use self::verify::{Refused, Verifier};
 
 use core::time::Duration;

@@ -5,8 +5,6 @@
 mod client;
 pub mod forms;
 mod identity;
-pub mod need;
-mod process;
 mod proxy;
 pub mod recipe;
 pub mod said;
@@ -19,5 +17,10 @@ pub use self::server::{Address, Door, Server, actix_app, axum_app, listen, tls_c
 
 use core::time::Duration;
 
+use portcullis_programs::Need;
+
 /// A peer that takes longer than this is broken.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The proxies.
+const NEED: Need = Need { setting: "PORTCULLIS_MTLS", command: "make mtls-tools" };

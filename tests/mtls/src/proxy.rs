@@ -1,13 +1,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
+use portcullis_programs::{Process, runs};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::time::{Duration, sleep, timeout};
 
-use crate::process::Process;
-use crate::{Address, DEADLINE, Identity, need, recipe};
+use crate::{Address, DEADLINE, Identity, NEED, recipe};
 
 /// nginx, as Debian has it.
 pub const NGINX: &str = "/usr/sbin/nginx";
@@ -30,10 +31,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Whether there is a program. If not, the test is [left out](need::or_leave_out).
+    /// Whether there is a program. If not, the test is left out.
     #[must_use]
     pub fn or_leave_out(program: &str) -> bool {
-        need::or_leave_out(program, if program == ENVOY { "--version" } else { "-v" }, program)
+        let argument = if program == ENVOY { "--version" } else { "-v" };
+        NEED.or_leave_out(program, runs(Command::new(program).arg(argument)))
     }
 
     /// nginx in front of a service. `server` is what its block `server` says besides TLS: its locations.

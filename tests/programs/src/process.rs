@@ -5,7 +5,7 @@ use tokio::process::{Child, ChildStdout};
 
 /// A program that ends with this value, and with it all that it started.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     /// Holds its standard input open.
     child: Child,
 }
@@ -14,8 +14,12 @@ impl Process {
     /// What it started would outlive it: when the input ends, however the test did, all of it goes.
     const SCRIPT: &str = "\"$@\" & exec >&-; read -r _; kill -KILL 0";
 
-    /// What it and all that it starts leave behind goes with the folder.
-    pub(crate) fn start(program: &str, arguments: &[&str], folder: &Path) -> (Self, ChildStdout) {
+    /// Starts one, whose standard output is to be read. What it and all that it starts leave behind goes with the folder.
+    ///
+    /// # Panics
+    ///
+    /// There is no shell.
+    pub fn start(program: &str, arguments: &[&str], folder: &Path) -> (Self, ChildStdout) {
         let mut command = tokio::process::Command::new("sh");
         command.args(["-c", Self::SCRIPT, "sh", program]).args(arguments).process_group(0);
         command.env("HOME", folder).env("TMPDIR", folder);
