@@ -32,7 +32,7 @@
 //!     let mut config = builder
 //!         .with_client_cert_verifier(Arc::new(any))
 //!         .with_single_cert(chain, key)?;
-//!     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+//!     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
 //!
 //!     let app = Router::new().route("/", get(async || "hello"));
 //!     let listener = TcpListener::bind("0.0.0.0:443").await?;
@@ -42,13 +42,12 @@
 //! # let _ = run;
 //! ```
 //!
-//! With axum's feature `http2`, add `b"h2"` to the protocols. What the listener itself is to do, such as
-//! `set_nodelay`, goes to `ListenerExt::tap_io` of axum.
+//! What the listener itself is to do, such as `set_nodelay`, goes to `ListenerExt::tap_io` of axum.
 //!
 //! # gRPC
 //!
 //! A service of tonic becomes a router, and is served in the same way:
-//! `tls::serve(listener, tls, Routes::new(service).into_axum_router())`, with axum's feature `http2`.
+//! `tls::serve(listener, tls, Routes::new(service).into_axum_router())`.
 //!
 //! # A server of your own
 //!
