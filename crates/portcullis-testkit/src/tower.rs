@@ -129,7 +129,7 @@ where
 /// [`Dpop::at`](portcullis::dpop::Dpop::at) has it: a proof is for `base` and the path. Each listed route is asked
 ///
 /// 1. with a good proof, which has to get in; where a nonce is asked for, with that nonce, once;
-/// 2. with the same proof again; as a bearer token, with a proof and without; without a proof; with two of them;
+/// 2. as a bearer token, with a proof and without; without a proof; with the same proof again; with two of them;
 /// 3. with each [`BadProof`](crate::BadProof), and where nonces are given out, without one and with another;
 /// 4. with another good proof.
 ///

@@ -231,7 +231,6 @@ async fn a_route_that_lets_everybody_in_is_found() {
     let test = Test::new();
     let bypass = "it answered 200. Something other than the policy with `.dpop(…)` lets it in.";
     let expected = [
-        "GET /orders: with the same proof again it answered 200. Does its store remember used proofs, and have all policies of the service clones of one `Dpop`?".to_owned(),
         format!("GET /orders: as a bearer token {bypass}"),
         format!("GET /orders: as a bearer token, with a good proof beside it, {bypass}"),
         format!("GET /orders: without a proof {bypass}"),
@@ -451,10 +450,14 @@ async fn a_refusal_without_its_challenge_or_with_another_status_is_found() {
         response
     };
     let found = test.axum(app().layer(map_response(without))).await;
-    assert!(found.len() == 4, "{found:?}");
-    assert!(
-        found[0]
-            .contains("with the same proof again it answered 401 without `WWW-Authenticate: DPoP`")
+    let fault = "it answered 401 without `WWW-Authenticate: DPoP`";
+    assert_eq!(
+        found,
+        [
+            format!("GET /orders: as a bearer token {fault}"),
+            format!("GET /orders: as a bearer token, with a good proof beside it, {fault}"),
+            format!("GET /orders: without a proof {fault}"),
+        ]
     );
     let other = async |mut response: Response<Body>| {
         if response.status() == 401 {
@@ -464,7 +467,8 @@ async fn a_refusal_without_its_challenge_or_with_another_status_is_found() {
     };
     let found = test.axum(app().layer(map_response(other))).await;
     assert!(
-        found[0].contains("with the same proof again it answered 400: the proof was used before"),
+        found[0].starts_with("GET /orders: as a bearer token it answered 400: ")
+            && !found[0].contains("lets it in"),
         "{found:?}"
     );
 }

@@ -76,14 +76,6 @@ struct Walk<'a, A> {
 impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
     async fn all(&mut self) {
         let Some(used) = self.gets_in("with a good proof").await else { return };
-        let replay = used.clone();
-        self.is_refused(
-            "with the same proof again",
-            Some("Does its store remember used proofs, and have all policies of the service clones of one `Dpop`?"),
-            "DPoP",
-            |_| replay.clone(),
-        )
-        .await;
         let bypass = Some("Something other than the policy with `.dpop(…)` lets it in.");
         self.is_refused("as a bearer token", bypass, "Bearer", |_| vec![]).await;
         let beside = "as a bearer token, with a good proof beside it,";
@@ -93,6 +85,13 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         if !self.faults.is_empty() {
             return;
         }
+        self.is_refused(
+            "with the same proof again",
+            Some("Does its store remember used proofs, and have all policies of the service clones of one `Dpop`?"),
+            "DPoP",
+            |_| used.clone(),
+        )
+        .await;
         let two = |proof: ProofBuilder| vec![proof.mint(), proof.claim("jti", "another").mint()];
         self.is_refused("with two proofs in two headers", None, "DPoP", two).await;
         let has_nonces = self.client.nonce(&self.url).is_some();
@@ -121,6 +120,7 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         None
     }
 
+    /// `way_out`: where it gets in.
     async fn is_refused(
         &mut self,
         what: &str,
@@ -129,13 +129,14 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         proofs: impl Fn(ProofBuilder) -> Vec<String>,
     ) {
         let fault = match self.sent(scheme, proofs).await {
-            Ok((answer, _)) => fault_of_refusal(&answer, false),
+            Ok((answer, _)) => {
+                let way_out = way_out.filter(|_| answer.status() < 400);
+                let way_out = way_out.map(|text| format!(". {text}")).unwrap_or_default();
+                fault_of_refusal(&answer, false).map(|fault| fault + &way_out)
+            }
             Err(error) => Some(format!("failed: {error}")),
         };
-        if let Some(fault) = fault {
-            let way_out = way_out.map(|text| format!(". {text}")).unwrap_or_default();
-            self.faults.push(format!("{what} it {fault}{way_out}"));
-        }
+        self.faults.extend(fault.map(|fault| format!("{what} it {fault}")));
     }
 
     /// A service that gave out a nonce takes no proof without one (RFC 9449 §11.3).
