@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -176,8 +176,8 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Sender {
-    Http1(http1::SendRequest<Empty<Bytes>>),
-    Http2(http2::SendRequest<Empty<Bytes>>),
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
 }
 
 impl Sender {
@@ -215,7 +215,31 @@ impl Connection {
     ///
     /// The answer takes too long, or a header cannot be sent.
     pub async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
-        let mut request = Request::get(match self.sender {
+        self.send("GET", path, headers, "").await
+    }
+
+    /// Posts the fields of a form.
+    ///
+    /// # Errors
+    ///
+    /// The connection ends without an answer.
+    ///
+    /// # Panics
+    ///
+    /// The answer takes too long.
+    pub async fn post(&mut self, path: &str, form: &str) -> io::Result<Answer> {
+        let form_type = ("content-type", "application/x-www-form-urlencoded");
+        self.send("POST", path, &[form_type], form).await
+    }
+
+    async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<Answer> {
+        let mut request = Request::builder().method(method).uri(match self.sender {
             Sender::Http1(_) => path.to_owned(),
             Sender::Http2(_) => format!("https://localhost{path}"),
         });
@@ -225,7 +249,7 @@ impl Connection {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Empty::new()).expect("a request");
+        let request = request.body(Full::from(body.to_owned())).expect("a request");
         let answer = async {
             let response = match &mut self.sender {
                 Sender::Http1(sender) => sender.send_request(request).await,
@@ -257,6 +281,16 @@ impl Answer {
     #[must_use]
     pub fn said(&self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
+        self.json()
+    }
+
+    /// A body in JSON.
+    ///
+    /// # Panics
+    ///
+    /// It is something else.
+    #[must_use]
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
