@@ -34,11 +34,17 @@ mod guide {
     #[doc = include_str!("../../../docs/guide/migrating.md")]
     mod migrating {}
 
+    #[doc = include_str!("../../../docs/guide/mutual_tls.md")]
+    mod mutual_tls {}
+
     #[doc = include_str!("../../../docs/guide/operations.md")]
     mod operations {}
 
     #[doc = include_str!("../../../docs/guide/performance.md")]
     mod performance {}
+
+    #[doc = include_str!("../../../docs/guide/post_quantum.md")]
+    mod post_quantum {}
 
     #[doc = include_str!("../../../docs/guide/providers.md")]
     mod providers {}
@@ -57,6 +63,9 @@ mod guide {
 
     #[doc = include_str!("../../../docs/guide/security_model.md")]
     mod security_model {}
+
+    #[doc = include_str!("../../../docs/guide/sender_constrained.md")]
+    mod sender_constrained {}
 
     #[doc = include_str!("../../../docs/guide/sessions.md")]
     mod sessions {}

@@ -54,6 +54,19 @@ fn anchors(page: &str) -> BTreeSet<String> {
     titles.map(anchor).collect()
 }
 
+/// What is compiled: a page is a doctest of this crate, or stands in files of their own.
+const DOCTESTS: &str = include_str!("../src/lib.rs");
+const IN_FILES: &str = "testing.md";
+
+#[test]
+fn the_code_of_each_page_is_compiled() {
+    for (name, page) in pages() {
+        let is_doctest = DOCTESTS.contains(&format!("docs/guide/{name}\")"));
+        let has_code = page.contains("\n```rust");
+        assert!(is_doctest || !has_code || name == IN_FILES, "{name} is no doctest of this crate");
+    }
+}
+
 /// A picture as a definition whose address has the picture in it.
 fn embedded(name: &str) -> String {
     let svg = read(&format!("pictures/{name}"));
