@@ -225,6 +225,10 @@ pub async fn assert_accepted<'a, T, B>(
 /// 4. Where an alternative asks for a certificate beside the token (`mutualTLS`), it is refused with 401 without one: with
 ///    a token that is bound to it, and with one that is bound to nothing. With the certificate alone, it is refused as
 ///    without a token. [`OpenApi::mtls_client`] says who presents it.
+/// 5. Where an alternative is the scheme `dpop` (of the type `http`), its token is bound to a key and comes with a new proof. The token
+///    is refused with 401 without a proof, with the same proof again, and as a bearer token, whatever else the document says. So is a
+///    bearer token that is bound to no key, unless another alternative takes it. [`OpenApi::dpop_client`] says who makes the proofs.
+///    Each [`BadProof`](crate::BadProof) is for `assert_dpop`.
 ///
 /// Whether Portcullis refused is told by the [`Error`](portcullis::Error) in the response's extensions, or by the
 /// challenge: a handler that answers 403 itself ran. What a handler answers does not count but for 404, 405 and

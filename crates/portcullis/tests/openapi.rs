@@ -1,10 +1,12 @@
 //! The security part of an OpenAPI document.
 #![cfg(feature = "openapi")]
+use portcullis::dpop::{Dpop, InProcessReplays, Nonces};
 use portcullis::mtls::{CertificateHeader, Mtls};
 use portcullis::openapi::Security;
 use portcullis::refusal::{Refused, RejectionResponse};
 use portcullis::{
-    Policy, PolicyBuilder, Presentation, Requirement, RouteTable, TokenCookie, TokenSource,
+    Algorithm, Policy, PolicyBuilder, Presentation, Requirement, RouteTable, TokenCookie,
+    TokenSource,
 };
 use portcullis_testkit::TestIssuer;
 use serde_json::{Value, json};
@@ -67,19 +69,18 @@ fn a_policy_says_of_each_source_which_scheme_it_is() {
 #[cfg(feature = "remote-jwks")]
 #[test]
 fn an_issuer_whose_keys_are_discovered_is_an_open_id_provider_and_another_is_not() {
-    use portcullis::{Algorithm, Issuer, RemoteJwks};
+    use portcullis::{Issuer, RemoteJwks};
     let of = |id: &str, keys| {
         Issuer::new(id).algorithms([Algorithm::ES256]).keys(keys).audience("https://api.example")
     };
-    let policy = |sources: Vec<TokenSource>| {
+    let builder = |sources: Vec<TokenSource>| {
         Policy::builder()
             .issuer(of("https://a.example/realm", RemoteJwks::discovery()))
             .issuer(of("https://b.example", RemoteJwks::url("https://b.example/jwks")))
             .issuer(of("https://c.example/", RemoteJwks::discovery()))
             .sources(sources)
-            .build()
-            .expect("a policy")
     };
+    let policy = |sources| builder(sources).build().expect("a policy");
     let schemes = policy(vec![TokenSource::bearer()]).security_schemes();
     let names: Vec<_> = schemes.names().collect();
     assert_eq!(names, ["bearer", "openIdConnect", "openIdConnect2"]);
@@ -91,6 +92,14 @@ fn an_issuer_whose_keys_are_discovered_is_an_open_id_provider_and_another_is_not
     // A client of OpenID sends its token as a bearer token.
     let cookie = policy(vec![TokenSource::cookie("__Host-token")]).security_schemes();
     assert_eq!(cookie.names().collect::<Vec<_>>(), ["cookie"]);
+    // Nor does one send a proof with it.
+    for (dpop, expected) in [
+        (dpop(), &["bearer", "openIdConnect", "openIdConnect2", "dpop"][..]),
+        (dpop().required(), &["dpop"][..]),
+    ] {
+        let policy = builder(vec![TokenSource::bearer()]).dpop(dpop).build().expect("a policy");
+        assert_eq!(policy.security_schemes().names().collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]
@@ -292,6 +301,102 @@ fn a_certificate_that_only_bound_tokens_need_is_told_and_asked_for_by_no_operati
     }
     let none = issuer().policy().security_schemes();
     assert_eq!(none.to_json().get("mutualTLS"), None);
+}
+
+fn dpop() -> Dpop {
+    Dpop::new(InProcessReplays::new()).at("https://api.example")
+}
+
+#[test]
+fn a_token_that_may_be_bound_to_a_key_is_an_alternative_to_one_that_is_not() {
+    let schemes = policy(|it| it.dpop(dpop())).security_schemes();
+    assert_eq!(schemes.names().collect::<Vec<_>>(), ["bearer", "dpop"]);
+    let either = scope("a").or(scope("b"));
+    assert_eq!(
+        either.security(&schemes).to_json(),
+        json!([{ "bearer": ["a"] }, { "bearer": ["b"] }, { "dpop": ["a"] }, { "dpop": ["b"] }])
+    );
+    assert_eq!(schemes.any_caller().to_json(), json!([{ "bearer": [] }, { "dpop": [] }]));
+    let all = schemes.components()["securitySchemes"].clone();
+    assert_eq!(all["bearer"]["scheme"], "bearer");
+    assert_eq!(
+        all["dpop"],
+        json!({
+            "type": "http",
+            "scheme": "dpop",
+            "description": "An access token that is bound to a key of its client, with a proof of that key in the header `DPoP` (RFC 9449). Proofs are signed by one of ES256, EdDSA, Ed25519. They need no nonce. Other tokens need no proof, and are not taken by this scheme.",
+        })
+    );
+    assert_eq!(issuer().policy().security_schemes().to_json().get("dpop"), None);
+}
+
+#[test]
+fn where_each_token_has_to_be_bound_to_a_key_nothing_but_its_scheme_is_an_alternative() {
+    let sources = [TokenSource::cookie("__Host-t"), TokenSource::bearer()];
+    let required = policy(|it| it.sources(sources).dpop(dpop().required()));
+    let schemes = required.security_schemes();
+    assert_eq!(schemes.names().collect::<Vec<_>>(), ["dpop"]);
+    assert_eq!(scope("a").security(&schemes).to_json(), json!([{ "dpop": ["a"] }]));
+    let all = schemes.to_json();
+    assert_eq!(all.as_object().map(|it| it.len()), Some(1));
+    let description = all["dpop"]["description"].as_str().expect("words");
+    assert!(!description.contains("Other tokens"), "{description}");
+    // Who sends a cookie along is refused for where it comes from, still.
+    assert!(schemes.any_caller().responses().get("403").is_some());
+    let lax = required.allow_anonymous().security_schemes();
+    assert_eq!(lax.anyone().to_json(), json!([{}, { "dpop": [] }]));
+    let staff = lax.prefixed("staff_");
+    assert_eq!(scope("a").security(&staff).to_json(), json!([{ "staff_dpop": ["a"] }]));
+    assert_eq!(staff.to_json()["staff_dpop"]["scheme"], "dpop");
+}
+
+/// Of a bound token, the scheme `DPoP` of `Authorization` is the only way in.
+#[test]
+fn what_does_not_carry_the_scheme_of_bound_tokens_is_no_alternative_for_them() {
+    let cookie = || [TokenSource::cookie("__Host-t")];
+    let allowed = policy(|it| it.sources(cookie()).dpop(dpop())).security_schemes();
+    assert_eq!(scope("a").security(&allowed).to_json(), json!([{ "cookie": ["a"] }]));
+    assert_eq!(allowed.to_json().get("dpop"), None);
+    let both = [TokenSource::bearer(), TokenSource::cookie("__Host-t")];
+    let both = policy(|it| it.sources(both).dpop(dpop())).security_schemes();
+    assert_eq!(both.names().collect::<Vec<_>>(), ["bearer", "dpop", "cookie"]);
+    // Nobody gets in there. An empty list would say that everybody does.
+    let nobody = policy(|it| it.sources(cookie()).dpop(dpop().required())).security_schemes();
+    assert_eq!(scope("a").security(&nobody).to_json(), json!([{ "dpop": ["a"] }]));
+    assert_eq!(nobody.any_caller().to_json(), json!([{ "dpop": [] }]));
+}
+
+#[test]
+fn the_scheme_of_bound_tokens_tells_what_their_proofs_have_to_be() {
+    let description = |dpop: Dpop| {
+        let schemes = policy(|it| it.dpop(dpop)).security_schemes().to_json();
+        schemes["dpop"]["description"].as_str().expect("words").to_owned()
+    };
+    let listed = [Algorithm::PS256, Algorithm::ES384, Algorithm::PS256];
+    let listed = description(dpop().algorithms(listed).required());
+    assert!(listed.contains("signed by one of PS256, ES384. They need no nonce."), "{listed}");
+    let one = description(dpop().algorithms([Algorithm::ES256]));
+    assert!(one.contains("Proofs are signed by ES256."), "{one}");
+    let nonces = description(dpop().nonces(Nonces::of_this_process()));
+    assert!(nonces.contains("They need the nonce that the service told last in the header `DPoP-Nonce`: a request without it is answered with 401 and a nonce."), "{nonces}");
+    assert!(!nonces.contains("no nonce"), "{nonces}");
+}
+
+#[test]
+fn a_certificate_that_each_token_needs_stands_beside_a_bound_token_as_well() {
+    let mtls = || Mtls::from_tls().required();
+    let required = policy(|it| it.mtls(mtls()).dpop(dpop().required())).security_schemes();
+    let both = json!([{ "dpop": ["a"], "mutualTLS": [] }]);
+    assert_eq!(scope("a").security(&required).to_json(), both);
+    let allowed = policy(|it| it.mtls(mtls()).dpop(dpop())).security_schemes();
+    assert_eq!(
+        scope("a").security(&allowed).to_json(),
+        json!([{ "bearer": ["a"], "mutualTLS": [] }, { "dpop": ["a"], "mutualTLS": [] }])
+    );
+    let certificate = policy(|it| it.mtls(Mtls::from_tls()).dpop(dpop().required()));
+    let schemes = certificate.security_schemes();
+    assert_eq!(scope("a").security(&schemes).to_json(), json!([{ "dpop": ["a"] }]));
+    assert_eq!(schemes.to_json()["mutualTLS"]["type"], "mutualTLS");
 }
 
 fn document(paths: &Value) -> Value {

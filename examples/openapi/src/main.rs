@@ -5,20 +5,20 @@
 //! ```
 //!
 //! prints `curl` lines, with tokens, to paste. The first shows the document: utoipa wrote what the handlers take and give,
-//! and [`FromTable`] what each of them asks for. No handler says a scope, and none can say another one than the service
+//! and [`document`] what each of them asks for. No handler says a scope, and none can say another one than the service
 //! goes by.
 use std::error::Error;
 
 use axum::extract::Path;
 use axum::routing::get;
 use axum::{Json, Router};
-use portcullis_axum::portcullis::openapi::SecuritySchemes;
 use portcullis_axum::portcullis::{Algorithm, Issuer, KeySet, Requirement, RouteTable};
 use portcullis_axum::{Caller, Policy, RequireLayer, VerifyLayer};
 use portcullis_testkit::TestIssuer;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::net::TcpListener;
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::{OpenApi, ToSchema};
 
 /// Tokens of one issuer, for this service; what asks for none is for everybody.
 fn policy(jwks: &str) -> Result<Policy, Box<dyn Error>> {
@@ -118,25 +118,12 @@ async fn news(caller: Option<Caller>) -> String {
 )]
 struct Handlers;
 
-/// Puts into a document what the table asks for.
-struct FromTable<'t> {
-    table: &'t RouteTable,
-    schemes: SecuritySchemes,
-}
-
-impl Modify for FromTable<'_> {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let mut document = serde_json::to_value(&*openapi).expect("it is JSON");
-        let uncovered = self.table.fill_openapi(&mut document, &self.schemes);
-        // The service would answer 500 there. A test finds it before.
-        assert!(uncovered.is_empty(), "the table does not have {uncovered:?}");
-        *openapi = serde_json::from_value(document).expect("it is a document still");
-    }
-}
-
-fn document(policy: &Policy, table: &RouteTable) -> utoipa::openapi::OpenApi {
-    let mut document = Handlers::openapi();
-    FromTable { table, schemes: policy.security_schemes() }.modify(&mut document);
+/// utoipa's document, with what the table asks for. It stays JSON: the types of utoipa do not know every scheme.
+fn document(policy: &Policy, table: &RouteTable) -> Value {
+    let mut document = serde_json::to_value(Handlers::openapi()).expect("it is JSON");
+    let uncovered = table.fill_openapi(&mut document, &policy.security_schemes());
+    // The service would answer 500 there. A test finds it before.
+    assert!(uncovered.is_empty(), "the table does not have {uncovered:?}");
     document
 }
 
@@ -175,10 +162,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_axum::portcullis::UnixTime;
+    use portcullis_axum::portcullis::dpop::{Dpop, InProcessReplays, Nonces};
     use portcullis_axum::portcullis::mtls::Mtls;
     use portcullis_testkit::axum::{assert_covered, assert_openapi};
-    use portcullis_testkit::{MtlsClient, OpenApi, Routes, WantedToken};
-    use serde_json::{Value, json};
+    use portcullis_testkit::{DpopClient, MtlsClient, OpenApi, Routes, SigningKey, WantedToken};
+    use serde_json::json;
 
     use super::*;
 
@@ -191,7 +180,7 @@ mod tests {
     }
 
     fn document() -> Value {
-        serde_json::to_value(super::document(&policy(), &table())).expect("JSON")
+        super::document(&policy(), &table())
     }
 
     /// A token with the scopes that the document asks for, and a role where it says so in words.
@@ -258,7 +247,6 @@ mod tests {
             let policy = issuer().policy_builder().mtls(mtls).build().expect("a policy");
             let policy = policy.allow_anonymous();
             let document = super::document(&policy, &table());
-            let document = serde_json::to_value(document).expect("JSON");
             assert_eq!(
                 document["components"]["securitySchemes"],
                 policy.security_schemes().to_json()
@@ -276,6 +264,38 @@ mod tests {
                 }
             });
             assert_openapi(&app(policy, table()), document.mtls_client(&client).mutating()).await;
+        }
+    }
+
+    /// The same for tokens that are bound to keys of clients (DPoP).
+    #[tokio::test]
+    async fn the_app_does_what_its_document_says_of_proofs() {
+        const NOW: i64 = 1_800_000_000;
+        let issuer = issuer().at(NOW);
+        let dpop = || {
+            let replays = InProcessReplays::new().started_at(UnixTime(NOW - 3600));
+            Dpop::new(replays).at("https://api.example").nonces(Nonces::of_this_process())
+        };
+        let key = SigningKey::generate(Algorithm::ES256);
+        let client = DpopClient::new(&issuer, &key);
+        for (dpop, ways_in) in [(dpop(), &["bearer", "dpop"][..]), (dpop().required(), &["dpop"])] {
+            let policy = issuer.policy_builder().dpop(dpop).build().expect("a policy");
+            let policy = policy.allow_anonymous();
+            let document = super::document(&policy, &table());
+            let reads: Vec<_> =
+                ways_in.iter().map(|way| json!({ *way: ["orders:read"] })).collect();
+            assert_eq!(document["paths"]["/orders"]["get"]["security"], json!(reads));
+
+            let document = OpenApi::new(&document, |wanted| {
+                let token = issuer.token(Algorithm::ES256).scope(wanted.scope());
+                let token = token.claim("realm_access", json!({ "roles": ["auditor"] }));
+                match wanted.key() {
+                    Some(key) => token.bound_to(key).mint(),
+                    None => token.mint(),
+                }
+            });
+            let document = document.dpop_client(&client, "https://api.example").mutating();
+            assert_openapi(&app(policy, table()), document).await;
         }
     }
 }

@@ -147,7 +147,7 @@ impl DpopClient {
     }
 
     /// The same, of an answer that was read before.
-    pub(super) fn learn(&self, url: &str, status: u16, told: &[String], is_asked: bool) -> bool {
+    pub(crate) fn learn(&self, url: &str, status: u16, told: &[String], is_asked: bool) -> bool {
         // RFC 9449 §8.1: one, and not several.
         let [nonce] = told else { return false };
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);

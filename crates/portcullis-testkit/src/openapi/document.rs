@@ -60,6 +60,7 @@ pub(super) struct Alternative {
 #[derive(Clone, Debug)]
 pub(super) enum Presents {
     Bearer,
+    Dpop,
     Header { name: String, prefix: String },
     Cookie { name: String },
     Query { name: String },
@@ -97,13 +98,27 @@ impl Alternative {
         !self.needs_certificate && self.is_met_by_token(other, scopes)
     }
 
+    /// Whether the same token is enough as a bearer token, if it is bound to no key.
+    pub(super) fn is_met_as_bearer_token(&self, other: &Self, scopes: &[&str]) -> bool {
+        matches!(self.presents, Presents::Bearer)
+            && (other.needs_certificate || !self.needs_certificate)
+            && self.has_no_more_than(scopes)
+    }
+
+    pub(super) fn needs_proof(&self) -> bool {
+        matches!(self.presents, Presents::Dpop)
+    }
+
     fn is_met_by_token(&self, other: &Self, scopes: &[&str]) -> bool {
-        self.scheme == other.scheme
-            && self.scopes.iter().all(|scope| scopes.contains(&scope.as_str()))
+        self.scheme == other.scheme && self.has_no_more_than(scopes)
+    }
+
+    fn has_no_more_than(&self, scopes: &[&str]) -> bool {
+        self.scopes.iter().all(|scope| scopes.contains(&scope.as_str()))
     }
 
     pub(super) fn has_exactly(&self, scopes: &[&str]) -> bool {
-        self.scopes.iter().all(|scope| scopes.contains(&scope.as_str()))
+        self.has_no_more_than(scopes)
             && scopes.iter().all(|scope| self.scopes.iter().any(|own| own == scope))
     }
 }
@@ -246,6 +261,7 @@ impl<'d> Reader<'d> {
         let name = || text("name").to_owned();
         match (text("type"), text("in")) {
             ("http", _) if text("scheme").eq_ignore_ascii_case("bearer") => Ok(Presents::Bearer),
+            ("http", _) if text("scheme").eq_ignore_ascii_case("dpop") => Ok(Presents::Dpop),
             ("oauth2" | "openIdConnect", _) => Ok(Presents::Bearer),
             ("apiKey", "cookie") => Ok(Presents::Cookie { name: name() }),
             ("apiKey", "query") => Ok(Presents::Query { name: name() }),

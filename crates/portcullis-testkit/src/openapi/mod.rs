@@ -7,11 +7,14 @@ mod tests;
 use core::fmt::{self, Write};
 
 use portcullis::Error;
-use portcullis::error::SourceError;
+use portcullis::dpop::DpopError;
+use portcullis::error::{ClaimsError, SourceError};
 use serde_json::Value;
 
 use self::document::{Alternative, Documented, Operation, Presents};
 pub use self::sample::Parameter;
+use crate::SigningKey;
+use crate::dpop::{self, DpopClient};
 use crate::mtls::MtlsClient;
 use crate::protected::{Answer, Question};
 use crate::routes::Credentials;
@@ -46,6 +49,14 @@ pub struct OpenApi<'a> {
     is_mutating: bool,
     base: Option<String>,
     client: Option<&'a MtlsClient>,
+    proofs: Option<Proofs<'a>>,
+}
+
+/// Who makes proofs, and the address under which clients know the service.
+#[derive(Clone, Copy, Debug)]
+struct Proofs<'a> {
+    client: &'a DpopClient,
+    base: &'a str,
 }
 
 impl<'a> OpenApi<'a> {
@@ -60,6 +71,7 @@ impl<'a> OpenApi<'a> {
             is_mutating: false,
             base: None,
             client: None,
+            proofs: None,
         }
     }
 
@@ -97,6 +109,20 @@ impl<'a> OpenApi<'a> {
         self
     }
 
+    /// Sends a token with new proofs of this client's key where the document asks for the scheme `dpop` (of the type `http`): by
+    /// `Authorization: DPoP`, and once more with a nonce if the answer asks for one. `base` is the address under which clients know the
+    /// service, as [`Dpop::at`](portcullis::dpop::Dpop::at) has it: a proof is for `base` and the path that is asked. The client's own
+    /// token is not used: [`WantedToken::key`] says what yours has to be bound to.
+    ///
+    /// [`InProcessReplays`](portcullis::dpop::InProcessReplays) that have just begun refuse proofs for 10 s: let them have begun
+    /// earlier, by [`started_at`](portcullis::dpop::InProcessReplays::started_at).
+    ///
+    /// If you do not call it: an alternative with proofs counts as not tested, and the assertion fails.
+    pub fn dpop_client(mut self, client: &'a DpopClient, base: &'a str) -> Self {
+        self.proofs = Some(Proofs { client, base });
+        self
+    }
+
     /// Under which path the app has what the document describes: `""` where a proxy strips the path of the server.
     ///
     /// If you do not call it: under the path of the first of the `servers`.
@@ -113,6 +139,7 @@ impl fmt::Debug for OpenApi<'_> {
             .field("is_mutating", &self.is_mutating)
             .field("base", &self.base)
             .field("client", &self.client)
+            .field("proofs", &self.proofs)
             .finish_non_exhaustive()
     }
 }
@@ -124,6 +151,7 @@ pub struct WantedToken<'w> {
     alternative: &'w Alternative,
     scopes: Vec<&'w str>,
     certificate: Option<&'w [u8]>,
+    key: Option<&'w SigningKey>,
 }
 
 impl WantedToken<'_> {
@@ -157,6 +185,12 @@ impl WantedToken<'_> {
     /// [`OpenApi::mtls_client`], where the document asks for a certificate. `None`: bind it to none.
     pub fn certificate(&self) -> Option<&[u8]> {
         self.certificate
+    }
+
+    /// The key that the token has to be bound to, by [`TokenBuilder::bound_to`](crate::TokenBuilder::bound_to): that of
+    /// [`OpenApi::dpop_client`], where the document asks for a proof of it. `None`: bind it to none.
+    pub fn key(&self) -> Option<&SigningKey> {
+        self.key
     }
 
     /// What the operation needs besides scopes, in words: what stands in `x-portcullis`, if it is there.
@@ -227,21 +261,23 @@ async fn message(
     Some(format!("{message}{unsafe_ones}"))
 }
 
-/// Who sends a token.
+/// Who sends a token, where an alternative asks for a certificate or a proof besides.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Sender {
-    /// The token is bound to nothing, and the client presents no certificate.
-    Unbound,
-    /// The token is bound to the certificate that the client presents.
+    /// Who has all that the alternative asks for. The token is bound to it.
     Own,
-    /// The token is bound, and its sender presents no certificate.
-    Thief,
-}
-
-impl Sender {
-    fn of(alternative: &Alternative) -> Self {
-        if alternative.needs_certificate { Self::Own } else { Self::Unbound }
-    }
+    /// The token is bound to a certificate, and its sender presents none.
+    WithoutCertificate,
+    /// The token is bound to no certificate, and its sender presents none.
+    BoundToNoCertificate,
+    /// The token is bound to a key, and comes with no proof of it.
+    WithoutProof,
+    /// The same, as a bearer token.
+    AsBearer,
+    /// The token comes with a proof once, and with the same proof again.
+    WithUsedProof,
+    /// The token is bound to no key, and comes as a bearer token.
+    BoundToNoKey,
 }
 
 struct Walk<'a, A> {
@@ -262,11 +298,9 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
             return;
         }
         for alternative in &operation.alternatives {
-            if alternative.needs_certificate && self.api.client.is_none() {
-                self.untested.push(format!(
-                    "{operation}: asks for a certificate beside `{}`: give a client that has one, by `OpenApi::mtls_client`",
-                    alternative.scheme
-                ));
+            let missing = self.missing_clients(operation, alternative);
+            if !missing.is_empty() {
+                self.untested.extend(missing);
                 continue;
             }
             let all: Vec<_> = alternative.scopes.iter().map(String::as_str).collect();
@@ -281,6 +315,11 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
             {
                 continue;
             }
+            if alternative.needs_proof()
+                && !self.without_proof(operation, address, alternative, &all).await
+            {
+                continue;
+            }
             for scope in &all {
                 let rest: Vec<_> = all.iter().copied().filter(|own| own != scope).collect();
                 if !operation.alternatives.iter().any(|other| other.is_met_by(alternative, &rest)) {
@@ -288,6 +327,22 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
                 }
             }
         }
+    }
+
+    /// What cannot be asked for, since nobody has what it takes.
+    fn missing_clients(&self, operation: &Operation, alternative: &Alternative) -> Vec<String> {
+        let scheme = &alternative.scheme;
+        let certificate = (alternative.needs_certificate && self.api.client.is_none()).then(|| {
+            format!(
+                "{operation}: asks for a certificate beside `{scheme}`: give a client that has one, by `OpenApi::mtls_client`"
+            )
+        });
+        let proof = (alternative.needs_proof() && self.api.proofs.is_none()).then(|| {
+            format!(
+                "{operation}: asks for a proof by `{scheme}`: give a client that makes them, by `OpenApi::dpop_client`"
+            )
+        });
+        certificate.into_iter().chain(proof).collect()
     }
 
     async fn ask(
@@ -366,31 +421,41 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
             [] => format!("with a token in `{}`", alternative.scheme),
             some => format!("with `{}` in `{}`", some.join(" "), alternative.scheme),
         };
-        let sender = Sender::of(alternative);
-        let asked = (alternative, scopes.to_vec(), sender);
+        let asked = (alternative, scopes.to_vec(), Sender::Own);
         let answer = self.with_token(operation, address, asked, &how).await;
         let Some(answer) = answer else { return false };
         let fault = if answer.is_refusal() {
-            let hint = match answer.why() {
-                Some(Error::Forbidden(_)) if !alternative.beyond.is_empty() => {
-                    ": let the token have what is beyond its scopes, by `WantedToken::beyond`"
-                }
-                Some(Error::Forbidden(_)) | None => "",
-                Some(Error::Certificate(_)) if !alternative.needs_certificate => {
-                    ": the document does not say that it takes a certificate as well"
-                }
-                Some(Error::Certificate(_)) => {
-                    ": does the token have `WantedToken::certificate`, and does the client of `OpenApi::mtls_client` come as the policy has it, by TLS or behind a proxy?"
-                }
-                Some(_) => ": give a token that the policy accepts",
-            };
-            Some(format!("{}{hint}", answer.shown()))
+            Some(format!("{}{}", answer.shown(), self.hint(address, alternative, &answer)))
         } else {
             answer.missing_route(operation)
         };
         let is_let_in = fault.is_none();
         self.faults.extend(fault.map(|fault| format!("{operation}: {how} it answered {fault}")));
         is_let_in
+    }
+
+    /// What to do where a good token is refused.
+    fn hint(&self, address: &str, alternative: &Alternative, answer: &Answer) -> String {
+        let hint = match answer.why() {
+            Some(Error::Forbidden(_)) if !alternative.beyond.is_empty() => {
+                ": let the token have what is beyond its scopes, by `WantedToken::beyond`"
+            }
+            Some(Error::Forbidden(_)) | None => "",
+            Some(Error::Certificate(_)) if !alternative.needs_certificate => {
+                ": the document does not say that it takes a certificate as well"
+            }
+            Some(Error::Certificate(_)) => {
+                ": does the token have `WantedToken::certificate`, and does the client of `OpenApi::mtls_client` come as the policy has it, by TLS or behind a proxy?"
+            }
+            Some(Error::Dpop(_)) if !alternative.needs_proof() => {
+                ": the document does not say that it takes a proof as well"
+            }
+            Some(why) => match self.api.proofs.filter(|_| alternative.needs_proof()) {
+                Some(proofs) => return proofs.way_out(address, why),
+                None => ": give a token that the policy accepts",
+            },
+        };
+        hint.to_owned()
     }
 
     /// Whether nobody gets in without the certificate that the document asks for.
@@ -407,12 +472,48 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         }
         let before = self.faults.len();
         for (sender, how) in [
-            (Sender::Thief, "without the certificate that its token is bound to"),
-            (Sender::Unbound, "with a token that is bound to nothing, and without a certificate,"),
+            (Sender::WithoutCertificate, "without the certificate that its token is bound to"),
+            (
+                Sender::BoundToNoCertificate,
+                "with a token that is bound to no certificate, and without one,",
+            ),
         ] {
             let asked = (alternative, scopes.to_vec(), sender);
             let answer = self.with_token(operation, address, asked, how).await;
-            let fault = answer.and_then(|answer| answer.fault_without_certificate(operation));
+            let is_met = |why: &Error| matches!(why, Error::Certificate(_));
+            let fault = answer.and_then(|it| it.fault_of_thief(operation, is_met, "one"));
+            let fault = fault.map(|fault| format!("{operation}: {how} it answered {fault}"));
+            self.faults.extend(fault);
+        }
+        self.faults.len() == before
+    }
+
+    /// Whether nobody gets in without a new proof of the key that the token is bound to.
+    async fn without_proof(
+        &mut self,
+        operation: &Operation,
+        address: &str,
+        alternative: &Alternative,
+        scopes: &[&str],
+    ) -> bool {
+        let others = &operation.alternatives;
+        let is_bearer_token =
+            others.iter().any(|other| other.is_met_as_bearer_token(alternative, scopes));
+        let before = self.faults.len();
+        for (sender, how) in [
+            (Sender::WithoutProof, "without a proof"),
+            // Whatever else the document has: this token is bound (RFC 9449 §7.2).
+            (Sender::AsBearer, "with its bound token as a bearer token"),
+            (Sender::WithUsedProof, "with the same proof again"),
+            (Sender::BoundToNoKey, "with a bearer token that is bound to no key"),
+        ] {
+            if sender == Sender::BoundToNoKey && is_bearer_token {
+                continue;
+            }
+            let asked = (alternative, scopes.to_vec(), sender);
+            let answer = self.with_token(operation, address, asked, how).await;
+            let is_met = |why: &Error| matches!(why, Error::Dpop(_));
+            let fault = answer.and_then(|it| it.fault_of_thief(operation, is_met, "a new proof"));
             let fault = fault.map(|fault| format!("{operation}: {how} it answered {fault}"));
             self.faults.extend(fault);
         }
@@ -428,7 +529,7 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         scope: &str,
     ) {
         let how = format!("without the scope `{scope}` in `{}`", alternative.scheme);
-        let asked = (alternative, rest, Sender::of(alternative));
+        let asked = (alternative, rest, Sender::Own);
         let answer = self.with_token(operation, address, asked, &how).await;
         let fault = answer.and_then(|answer| answer.fault_without_scope(operation, alternative));
         self.faults.extend(fault.map(|fault| format!("{operation}: {how} it answered {fault}")));
@@ -441,13 +542,28 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         (alternative, scopes, sender): (&Alternative, Vec<&str>, Sender),
         how: &str,
     ) -> Option<Answer> {
-        let certificate = self.api.client.filter(|_| sender != Sender::Unbound);
-        let certificate = certificate.map(MtlsClient::der);
-        let wanted = WantedToken { operation, alternative, scopes, certificate };
+        let needs_certificate = alternative.needs_certificate;
+        let has_certificate = needs_certificate && sender != Sender::BoundToNoCertificate;
+        let certificate = self.api.client.filter(|_| has_certificate).map(MtlsClient::der);
+        let has_key = alternative.needs_proof() && sender != Sender::BoundToNoKey;
+        let proofs = self.api.proofs.filter(|_| has_key);
+        let key = proofs.map(|proofs| proofs.client.key());
+        let wanted = WantedToken { operation, alternative, scopes, certificate, key };
         let token = (self.api.token)(&wanted);
-        let presents_certificate = sender == Sender::Own;
+        let presents_certificate = has_certificate && sender != Sender::WithoutCertificate;
         let credentials = match &alternative.presents {
             Presents::Bearer => token.as_str().into(),
+            Presents::Dpop => match (sender, proofs) {
+                (Sender::WithoutProof, _) => {
+                    Credentials::headers(&[("authorization", &format!("DPoP {token}"))])
+                }
+                // Without a key, there is nothing to prove.
+                (Sender::AsBearer, _) | (_, None) => token.as_str().into(),
+                (_, Some(proofs)) => {
+                    let sent = (proofs, token, sender, presents_certificate);
+                    return self.with_proof(operation, address, sent, how).await;
+                }
+            },
             Presents::Header { name, prefix } => {
                 Credentials::headers(&[(name, &format!("{prefix}{token}"))])
             }
@@ -467,14 +583,72 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         let sent = (credentials, presents_certificate);
         self.ask(operation, (operation.method, address), sent, how).await
     }
+
+    /// Follows one demand for a nonce.
+    async fn with_proof(
+        &mut self,
+        operation: &Operation,
+        address: &str,
+        (proofs, token, sender, presents_certificate): (Proofs<'_>, String, Sender, bool),
+        how: &str,
+    ) -> Option<Answer> {
+        let client = proofs.client.clone().token(token);
+        let (url, asked) = (proofs.url(address), (operation.method, address));
+        let proven = || {
+            let headers = client.headers(operation.method, &url).into_iter();
+            headers.fold(Credentials::none(), |all, (name, value)| all.with(name, value))
+        };
+        let mut credentials = proven();
+        let sent = (credentials.clone(), presents_certificate);
+        let mut answer = self.ask(operation, asked, sent, how).await?;
+        if client.learn(&url, answer.status(), answer.nonces(), answer.asks_for_nonce()) {
+            credentials = proven();
+            let sent = (credentials.clone(), presents_certificate);
+            answer = self.ask(operation, asked, sent, how).await?;
+        }
+        if sender == Sender::WithUsedProof {
+            let sent = (credentials, presents_certificate);
+            answer = self.ask(operation, asked, sent, how).await?;
+        }
+        Some(answer)
+    }
+}
+
+impl Proofs<'_> {
+    /// Which proofs are for.
+    fn url(self, address: &str) -> String {
+        dpop::address(self.base, address)
+    }
+
+    /// What to do where a good proof is refused, behind why it was.
+    fn way_out(self, address: &str, why: &Error) -> String {
+        const PATH_HINT: &str = "put the policy around whatever rewrites the path";
+        let way_out = match why {
+            Error::Dpop(DpopError::OtherKey | DpopError::NotBound) => {
+                "Bind the token to `WantedToken::key`".to_owned()
+            }
+            Error::Dpop(error) => dpop::way_out(self.client, &self.url(address), PATH_HINT, error),
+            Error::Source(SourceError::Missing | SourceError::DpopScheme)
+            | Error::Claims(ClaimsError::SenderConstrained) => dpop::SAY_DPOP.to_owned(),
+            _ => "Give a token that the policy accepts".to_owned(),
+        };
+        // Of what ends with a question.
+        let end = if why.to_string().ends_with('?') { "" } else { "." };
+        format!("{end} {way_out}")
+    }
 }
 
 impl Answer {
     /// Whether Portcullis refused, or something that challenges as it does. A handler that answers 403 itself ran.
     fn is_refusal(&self) -> bool {
         self.why().is_some()
-            || (self.status() == 401 && self.challenges())
+            || (self.status() == 401 && self.challenges_for_tokens())
             || self.error().is_some()
+    }
+
+    /// Whether it challenges for a token that is bound to a key, or one that is not.
+    fn challenges_for_tokens(&self) -> bool {
+        self.challenges() || self.challenges_for_proofs()
     }
 
     fn is_missing(&self) -> bool {
@@ -505,7 +679,7 @@ impl Answer {
                 matches!(why, Error::Source(SourceError::Missing | SourceError::DpopScheme))
                     && !self.is_success()
             }
-            None => self.status() == 401 && self.challenges(),
+            None => self.status() == 401 && self.challenges_for_tokens(),
         };
         if is_met {
             return self.undocumented(operation);
@@ -513,22 +687,28 @@ impl Answer {
         Some(match (self.why(), self.status()) {
             (Some(_), _) => self.shown(),
             (None, 404 | 405 | 501) => format!("{}: is there such a route?", self.status()),
-            (None, 401) => "401 without `WWW-Authenticate: Bearer`".to_owned(),
+            (None, 401) => "401 without `WWW-Authenticate: Bearer` or `DPoP`".to_owned(),
             (None, _) => format!("{}, though its `security` asks for one", self.status()),
         })
     }
 
-    fn fault_without_certificate(&self, operation: &Operation) -> Option<String> {
+    /// `is_met`: whether that is why who lacks `what` is refused.
+    fn fault_of_thief(
+        &self,
+        operation: &Operation,
+        is_met: impl Fn(&Error) -> bool,
+        what: &str,
+    ) -> Option<String> {
         let is_met = match self.why() {
-            Some(why) => matches!(why, Error::Certificate(_)) && self.status() == 401,
-            None => self.status() == 401 && self.challenges(),
+            Some(why) => is_met(why) && self.status() == 401,
+            None => self.status() == 401 && self.challenges_for_tokens(),
         };
         if is_met {
             return self.undocumented(operation);
         }
         Some(match self.why() {
             Some(_) => self.shown(),
-            None => format!("{}, though its `security` asks for one", self.status()),
+            None => format!("{}, though its `security` asks for {what}", self.status()),
         })
     }
 

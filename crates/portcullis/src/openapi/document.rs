@@ -62,7 +62,8 @@ impl RouteTable {
     /// of the method. A path may stand in the table with the
     /// path of the document's first server before it.
     ///
-    /// utoipa's documents go through JSON, in a `Modify`: see the example `openapi`.
+    /// utoipa's documents are filled as the JSON that is served: see the example `openapi`. The types of utoipa 6 do not know the
+    /// scheme `dpop`, so a document that has it does not become one of them again.
     #[must_use = "it says which operations the table does not have"]
     pub fn fill_openapi(
         &self,

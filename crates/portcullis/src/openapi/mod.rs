@@ -49,8 +49,10 @@
 //! - A requirement with more than 16 alternatives is told in words alone.
 //! - Flows of OAuth are left out: a policy does not know where clients get its tokens. Where it finds the keys of an
 //!   issuer by discovery, there is an `openIdConnect` scheme for it.
-//! - Proofs of DPoP have no scheme: a client learns of them by `WWW-Authenticate`, or by the
-//!   [metadata](crate::routes::ProtectedResource) of the service.
+//! - What a proof of DPoP has to be stands in the description of the scheme `dpop`. Clients learn it from `WWW-Authenticate` and from
+//!   the [metadata](crate::routes::ProtectedResource) of the service as well. When operations ask for `dpop`,
+//!   [`SecuritySchemes`] says. The types of utoipa 6 do not know this scheme: [fill](crate::RouteTable::fill_openapi) the JSON of its
+//!   document, and serve that.
 //! - Certificates of clients have one since 3.1. Whether operations ask for it, [`SecuritySchemes`] says. A document of
 //!   3.0 has no such type: take `mutualTLS` out there.
 //! - Two tokens in one request are refused with 400, which no operation lists.

@@ -1,7 +1,9 @@
 use serde_json::{Map, Value, json};
 
 use super::security::{FORBIDDEN, Security, UNAUTHORIZED, UNAVAILABLE};
+use crate::dpop::DpopRules;
 use crate::policy::{ActivePolicy, Policy};
+use crate::signature::AlgorithmSet;
 use crate::source::{Kind, TokenSource};
 use crate::verifier::Rules;
 
@@ -11,12 +13,20 @@ use crate::verifier::Rules;
 /// | --- | --- | --- |
 /// | `Authorization: Bearer` | `bearer` | `http`, `bearer`, with `bearerFormat: JWT` |
 /// | the same, and finds the keys of an issuer by discovery | `openIdConnect` | `openIdConnect`, one for each such issuer |
+/// | `Authorization: DPoP`, with a proof in the header `DPoP` | `dpop` | `http`, `dpop` |
 /// | another header | `header` | `apiKey` in `header` |
 /// | a cookie | `cookie` | `apiKey` in `cookie` |
 /// | a subprotocol of WebSocket | `webSocket` | `apiKey` in `header` |
 /// | the query | `query` | `apiKey` in `query` |
 ///
 /// A second one of a kind has a number after its name: `cookie2`.
+///
+/// A policy with [`.dpop(…)`](crate::PolicyBuilder::dpop) takes tokens that are bound to a key by the scheme `DPoP` of
+/// `Authorization` alone (RFC 9449, section 7.1). So `dpop` is an alternative where
+/// [`Authorization`](crate::TokenSource::bearer) is among the sources, and every other scheme is for tokens that are bound to no key. Where
+/// [each token has to be bound](crate::dpop::Dpop::required), `dpop` is the only scheme by which a token comes. `openIdConnect` is
+/// not there then, since clients send what they get by it as a bearer token. If `Authorization` is not among the sources of such a
+/// policy, no token passes. Operations name `dpop` all the same: without an alternative, they would be open to everybody.
 ///
 /// A policy with [`.mtls(…)`](crate::PolicyBuilder::mtls) has one more, `mutualTLS`, of the type `mutualTLS` that
 /// OpenAPI has since 3.1. Where [every token has to be bound](crate::mtls::Mtls::required) to a certificate, each
@@ -82,17 +92,11 @@ impl Policy {
 
 impl SecuritySchemes {
     fn of(rules: &Rules, allows_anonymous: bool) -> Self {
-        let mut schemes = Vec::new();
-        for source in &rules.sources {
-            let (name, value) = scheme(source);
-            add(&mut schemes, name, value);
-            if matches!(source.0, Kind::Bearer) {
-                for address in discovered(rules) {
-                    let value = json!({ "type": "openIdConnect", "openIdConnectUrl": address });
-                    add(&mut schemes, "openIdConnect", value);
-                }
-            }
-        }
+        let dpop = rules.dpop.as_deref();
+        let schemes = match dpop.filter(|dpop| dpop.is_required) {
+            Some(dpop) => vec![scheme_of_bound_tokens(dpop)],
+            None => each_source(rules, dpop),
+        };
         let certificate = rules.mtls.as_ref().map(|mtls| match mtls.is_required {
             true => Certificate::OfEachToken,
             false => Certificate::OfBoundTokens,
@@ -165,6 +169,44 @@ impl SecuritySchemes {
     pub fn anyone(&self) -> Security {
         Security::anyone(self)
     }
+}
+
+/// Those of a policy that takes tokens which are bound to no key.
+fn each_source(rules: &Rules, dpop: Option<&DpopRules>) -> Vec<Scheme> {
+    let mut schemes = Vec::new();
+    for source in &rules.sources {
+        let (name, value) = scheme(source);
+        add(&mut schemes, name, value);
+        if matches!(source.0, Kind::Bearer) {
+            for address in discovered(rules) {
+                let value = json!({ "type": "openIdConnect", "openIdConnectUrl": address });
+                add(&mut schemes, "openIdConnect", value);
+            }
+            schemes.extend(dpop.map(scheme_of_bound_tokens));
+        }
+    }
+    schemes
+}
+
+/// That of RFC 9449 §7.1.
+fn scheme_of_bound_tokens(dpop: &DpopRules) -> Scheme {
+    let algorithms = AlgorithmSet::from_iter(dpop.algorithms.iter().copied());
+    let one_of = if algorithms.iter().count() > 1 { "one of " } else { "" };
+    let nonces = match dpop.nonces {
+        Some(_) => {
+            "They need the nonce that the service told last in the header `DPoP-Nonce`: a request without it is answered with 401 and a nonce."
+        }
+        None => "They need no nonce.",
+    };
+    let others = match dpop.is_required {
+        true => "",
+        false => " Other tokens need no proof, and are not taken by this scheme.",
+    };
+    let description = format!(
+        "An access token that is bound to a key of its client, with a proof of that key in the header `DPoP` (RFC 9449). Proofs are signed by {one_of}{algorithms}. {nonces}{others}"
+    );
+    let value = json!({ "type": "http", "scheme": "dpop", "description": description });
+    Scheme { name: "dpop".to_owned(), value }
 }
 
 fn add(schemes: &mut Vec<Scheme>, kind: &str, value: Value) {
