@@ -132,10 +132,11 @@ deny: tools
 	scripts/tool.sh cargo-deny --locked --log-level error check licenses bans sources
 	scripts/tool.sh cargo-deny --locked --log-level error --manifest-path fuzz/Cargo.toml --config deny.toml check licenses bans sources
 
-# Every combination of features of the core, and every pair of the others', which mostly forward the core's.
+# Every combination of features of the core, and every pair of the others', which mostly forward the core's. The default is `tracing` by
+# another name everywhere.
 powerset: tools
-	scripts/tool.sh cargo-hack hack clippy --locked -p portcullis --feature-powerset -- -D warnings
-	scripts/tool.sh cargo-hack hack clippy --locked --workspace --ignore-private --exclude portcullis --feature-powerset --depth 2 -- -D warnings
+	scripts/tool.sh cargo-hack hack clippy --locked -p portcullis --feature-powerset --exclude-features default -- -D warnings
+	scripts/tool.sh cargo-hack hack clippy --locked --workspace --ignore-private --exclude portcullis --feature-powerset --depth 2 --exclude-features default -- -D warnings
 
 minimal-versions: tools
 	@scripts/minimal-versions.sh
