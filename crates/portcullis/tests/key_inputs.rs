@@ -170,7 +170,10 @@ mod text {
             (b"7".to_vec(), "this is a JSON value, and a JSON object is needed"),
             (b"\"key\"".to_vec(), "this is a JSON value, and a JSON object is needed"),
             (b"<!DOCTYPE html><html>".to_vec(), "this is HTML or XML, and a JSON object is needed"),
-            (vector("p256-spki.pem"), "this is PEM, and a JSON object is needed: read it as PEM"),
+            (
+                vector("p256-spki.pem"),
+                "this is PEM, and a JSON object is needed: `KeySet::from_pem` reads it, and `pem_file` of a policy file",
+            ),
             (b"{".to_vec(), "this is not JSON, or not all of it"),
             (format!("{key}{key}").into_bytes(), "this is not JSON, or not all of it"),
             (b"key".to_vec(), "this is not JSON, or not all of it"),

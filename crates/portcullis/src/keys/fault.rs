@@ -208,7 +208,9 @@ impl fmt::Display for NotAnObject {
             Self::List => "this is a JSON list, and a JSON object is needed",
             Self::Value => "this is a JSON value, and a JSON object is needed",
             Self::Markup => "this is HTML or XML, and a JSON object is needed",
-            Self::Pem => "this is PEM, and a JSON object is needed: read it as PEM",
+            Self::Pem => {
+                "this is PEM, and a JSON object is needed: `KeySet::from_pem` reads it, and `pem_file` of a policy file"
+            }
             Self::Other => "this is not JSON, or not all of it",
         })
     }
