@@ -354,6 +354,7 @@ fn xfcc_value(text: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), CertificateHeaderFa
 mod tests {
     use base64::engine::general_purpose::STANDARD;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -572,6 +573,67 @@ mod tests {
                 let appended = format!("Hash={}{begun},{header}", hex([7; 32]));
                 refuses(Form::Xfcc, appended, CertificateHeaderFault::Form);
             }
+        }
+    }
+
+    /// What a client writes who would be another: what it takes to end a value and to begin an element, in any order.
+    fn of_client() -> impl Strategy<Value = String> {
+        let (victim, cert) = (hex([7; 32]), escape(&pem(b"another certificate")));
+        let words = [
+            "\"",
+            "\\",
+            ";",
+            ",",
+            "=",
+            " ",
+            "x",
+            ";x=\"",
+            "\";x=",
+            "URI=",
+            "Hash=",
+            &victim,
+            &format!("Hash={victim}"),
+            &format!(";Hash={victim}"),
+            &format!("Cert=\"{cert}\""),
+        ];
+        let words = prop::sample::select(words.map(str::to_owned).to_vec());
+        proptest::collection::vec(words, 0..6).prop_map(|words| words.concat())
+    }
+
+    /// A subject as Envoy writes it: RFC 2253 §2.4.
+    fn escaped(subject: &str) -> String {
+        let escape =
+            |it: char| if ",+\"\\<>;".contains(it) { format!("\\{it}") } else { it.to_string() };
+        subject.chars().map(escape).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+
+        /// Whatever Envoy was told to write of a certificate, and whatever stands in it and in front of it.
+        #[test]
+        fn of_what_envoy_writes_no_client_is_another(
+            in_front in proptest::option::of(of_client()),
+            (has_by, has_cert) in any::<(bool, bool)>(),
+            subject in proptest::option::of(of_client()),
+            uris in proptest::collection::vec(of_client(), 0..3),
+            names in proptest::collection::vec(of_client(), 0..3),
+        ) {
+            let mut pairs = Vec::new();
+            if has_by {
+                pairs.push("By=spiffe://api.example/service".to_owned());
+            }
+            pairs.push(format!("Hash={}", hex(digest())));
+            if has_cert {
+                pairs.push(format!("Cert=\"{}\"", escape(&pem(&DER))));
+            }
+            pairs.extend(subject.map(|subject| format!("Subject=\"{}\"", escaped(&subject))));
+            pairs.extend(uris.iter().map(|uri| format!("URI={uri}")));
+            pairs.extend(names.iter().map(|name| format!("DNS={name}")));
+            let in_front = in_front.map(|text| text + ",").unwrap_or_default();
+            let value = in_front + &pairs.join(";");
+            let found = read(Form::Xfcc, value.as_bytes());
+            prop_assert!(found.is_err() || found == Ok(Some(digest())), "{}", value);
         }
     }
 
