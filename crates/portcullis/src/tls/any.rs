@@ -11,6 +11,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
+use spki::der::asn1::AnyRef;
+use spki::der::{Decode as _, SliceReader, Tag};
 
 use crate::debug_as_displayed::debug_as_displayed;
 
@@ -122,7 +124,8 @@ impl fmt::Debug for AnyClientCertificate {
     }
 }
 
-/// What cannot be read, of version 1, says so: it is what OpenSSL 3.0 issues where it is given no extensions.
+/// The error of a certificate that rustls does not read. If that is of version 1, it says so: OpenSSL 3.0 issues such a one where it is given
+/// no extensions.
 fn told(error: Error, certificate: &[u8]) -> Error {
     if is_version_1(certificate) {
         return CertificateError::Other(OtherError(Arc::new(Version1))).into();
@@ -132,22 +135,12 @@ fn told(error: Error, certificate: &[u8]) -> Error {
 
 /// Whether it leaves out its version, which means the first (RFC 5280 §4.1): then its serial number comes first.
 fn is_version_1(certificate: &[u8]) -> bool {
-    let signed = sequence(certificate).filter(|(_, rest)| rest.is_empty());
-    let of_issuer = signed.and_then(|(content, _)| sequence(content));
-    of_issuer.is_some_and(|(content, _)| content.first() == Some(&0x02))
-}
-
-/// What is in a SEQUENCE of DER, and what comes behind it.
-fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let [0x30, length, rest @ ..] = der else { return None };
-    let more = if *length < 0x80 { 0 } else { usize::from(length & 0x7f) };
-    let (digits, rest) = rest.split_at_checked(more)?;
-    let length = match digits {
-        [] => usize::from(*length),
-        [_] | [_, _] => digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)),
-        _ => return None,
+    let first = || -> spki::der::Result<Tag> {
+        let signed = AnyRef::from_der(certificate)?;
+        let of_issuer = AnyRef::decode(&mut SliceReader::new(signed.value())?)?;
+        Tag::peek(&SliceReader::new(of_issuer.value())?)
     };
-    rest.split_at_checked(length)
+    first() == Ok(Tag::Integer)
 }
 
 /// A client sent a certificate that rustls does not read. rustls shows it by its `Debug`.
