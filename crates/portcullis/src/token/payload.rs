@@ -141,7 +141,7 @@ impl<'de> Reader<'de> {
             "exp" => payload.expires_at = Some(time("exp", value)?),
             "nbf" => payload.not_before = Some(time("nbf", value)?),
             "iat" => payload.issued_at = Some(time("iat", value)?),
-            "cnf" => payload.binding = binding(value)?,
+            "cnf" => payload.binding = Some(binding(value)?),
             "at_hash" => payload.marks.at_hash = marked(value)?,
             "c_hash" => payload.marks.c_hash = marked(value)?,
             "nonce" => payload.marks.nonce = marked(value)?,
@@ -166,7 +166,7 @@ fn time(claim: &'static str, value: Value<'_, '_>) -> Result<UnixTime, Fault> {
 /// What `cnf` says. What is not understood whole is not ignored: it would turn a bound token into a bearer token.
 // Not inlined: few tokens have one, and the reader of all claims is larger for it.
 #[inline(never)]
-fn binding(value: Value<'_, '_>) -> Result<Option<Box<Binding>>, Fault> {
+fn binding(value: Value<'_, '_>) -> Result<Box<Binding>, Fault> {
     let mut binding = Binding::default();
     value.members(|name, value| {
         let digest = value.string()?.and_then(|text| sha256_in(&text));
@@ -180,7 +180,7 @@ fn binding(value: Value<'_, '_>) -> Result<Option<Box<Binding>>, Fault> {
     })?;
     // An empty one is not none.
     binding.is_other |= binding == Binding::default();
-    Ok(Some(Box::new(binding)))
+    Ok(Box::new(binding))
 }
 
 /// A hash in base64url.
