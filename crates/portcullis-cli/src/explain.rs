@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::input::{SentInput, TokenInput};
 use crate::output::{Failure, Output, counted, json_text, shown};
+use crate::policy::is_unavailable;
 use crate::request::{Request, path_of};
 use crate::time::{duration, instant, micros, time};
 use crate::{Exit, block_on, certificate, policy};
@@ -106,12 +107,9 @@ pub(crate) fn run(options: &Options, output: &Output) -> Result<Exit, Failure> {
     } else {
         print(&explanation, forbidden.as_ref(), &policy, output);
     }
-    Ok(match error.map(Error::reason) {
+    Ok(match error {
         None => Exit::Good,
-        Some("keys_unavailable" | "revocation_unavailable" | "certificate_unavailable") => {
-            Exit::Unavailable
-        }
-        Some(_) if hangs_on_nonce(&explanation) => Exit::Unavailable,
+        Some(error) if is_unavailable(error) || hangs_on_nonce(&explanation) => Exit::Unavailable,
         Some(_) => Exit::Refused,
     })
 }

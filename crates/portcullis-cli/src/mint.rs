@@ -171,7 +171,7 @@ fn refusal(policy: &Policy, token: &str) -> Option<Error> {
             error,
             Error::Dpop(_) | Error::Certificate(_) | Error::Claims(ClaimsError::SenderConstrained)
         );
-        !is_of_sender && !error.reason().ends_with("_unavailable")
+        !is_of_sender && !crate::policy::is_unavailable(error)
     })
 }
 

@@ -1,9 +1,9 @@
 //! Policies from files.
 use std::path::Path;
 
-use portcullis::Policy;
 use portcullis::config::{ConfigError, ConfigProblem, PolicyConfig};
 use portcullis::dpop::{ProofUse, Replays, ReplaysUnavailable, Spent};
+use portcullis::{Error, Policy};
 
 use crate::output::{Failure, Fault};
 
@@ -20,6 +20,11 @@ pub(crate) fn read(path: &Path, clock: Option<impl portcullis::Clock>) -> Result
         // This way knows the places of faults.
         load(path).and_then(|_| Err(Failure::fault(error.to_string())))
     })
+}
+
+/// Whether a policy could not tell: the reason of such an error says so at its end, and that of no other does.
+pub(crate) fn is_unavailable(error: &Error) -> bool {
+    error.reason().ends_with("_unavailable")
 }
 
 /// Makes something of the settings in a file. Where they name a store of used proofs that only the program of the policy knows,
