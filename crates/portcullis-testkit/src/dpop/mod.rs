@@ -13,4 +13,4 @@ pub use self::client::DpopClient;
 pub(crate) use self::client::asks_for_nonce;
 pub use self::proof::ProofBuilder;
 #[cfg(any(feature = "actix", feature = "tower"))]
-pub(crate) use self::walk::{SAY_DPOP, address, walk, way_out};
+pub(crate) use self::walk::{GoodProof, address, walk};

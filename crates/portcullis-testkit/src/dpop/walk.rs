@@ -199,57 +199,76 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
                 _ => None,
             };
         };
+        let of_token = match why {
+            Error::Forbidden(_) | Error::Shape(_) => {
+                "The proof was taken: give the client a token that may use the route"
+            }
+            Error::NotInstalled => return Some(format!("answered {status}: {why}")),
+            _ => "Give the client a token that the policy accepts",
+        };
+        let proof = GoodProof {
+            client: self.client,
+            url: &self.url,
+            path_hint: self.path_hint,
+            bind: "Give the client a token that is bound to its key, by `TokenBuilder::bound_to`",
+        };
+        Some(format!("answered {status}: {}", proof.refused(why, of_token)))
+    }
+}
+
+const SAY_DPOP: &str = "Does the policy in front of this route have `.dpop(…)`?";
+const NONCE_AGAIN: &str = "It was answered with the nonce that the answer before told. Do all instances of the service have the same secrets, and is there one policy in front of the route?";
+
+/// A good proof that was refused.
+pub(crate) struct GoodProof<'a> {
+    pub(crate) client: &'a DpopClient,
+    /// What it is for.
+    pub(crate) url: &'a str,
+    pub(crate) path_hint: &'a str,
+    /// What to do where its token is bound to no key, or to another.
+    pub(crate) bind: &'a str,
+}
+
+impl GoodProof<'_> {
+    /// Why, and what to do. `of_token`: the latter, where it was not for the proof.
+    pub(crate) fn refused(&self, why: &Error, of_token: &str) -> String {
         let way_out = match why {
-            Error::Dpop(error) => way_out(self.client, &self.url, self.path_hint, error),
+            Error::Dpop(error) => self.way_out(error),
             // Without it, the scheme is not taken, and a bound token is refused.
             Error::Source(SourceError::Missing | SourceError::DpopScheme)
             | Error::Claims(ClaimsError::SenderConstrained) => SAY_DPOP.to_owned(),
-            Error::Forbidden(_) | Error::Shape(_) => {
-                "The proof was taken: give the client a token that may use the route".to_owned()
-            }
-            Error::NotInstalled => return Some(format!("answered {status}: {why}")),
-            _ => "Give the client a token that the policy accepts".to_owned(),
+            _ => of_token.to_owned(),
         };
         let why = why.to_string();
         // Of what ends with a question.
         let end = if why.ends_with('?') { "" } else { "." };
-        Some(format!("answered {status}: {why}{end} {way_out}"))
+        format!("{why}{end} {way_out}")
     }
-}
 
-pub(crate) const SAY_DPOP: &str = "Does the policy in front of this route have `.dpop(…)`?";
-const NONCE_AGAIN: &str = "It was answered with the nonce that the answer before told. Do all instances of the service have the same secrets, and is there one policy in front of the route?";
-
-/// What to do where a good proof for this address is refused.
-pub(crate) fn way_out(
-    client: &DpopClient,
-    url: &str,
-    path_hint: &str,
-    error: &DpopError,
-) -> String {
-    match error {
-        DpopError::Target { differs: TargetPart::Path, .. } | DpopError::RequestTarget => format!(
-            "The proof was for `{url}`. If that is the address with what a proxy takes away, then the layer sees another path than the client asked for: {path_hint}"
-        ),
-        DpopError::Target { .. } => format!(
-            "The proof was for `{url}`: `Dpop::at` has to say that address, as clients write it"
-        ),
-        DpopError::Replayed => "It was new. A process that has just begun refuses proofs that were made before it, and for the seconds that a client's clock may be ahead: have the policy begin earlier, by `InProcessReplays::new().started_at(…)` with a time an hour ago, or move a `FixedClock` on by a minute once the policy is built. If it has begun earlier: does another layer use the proof first, with another `Dpop` of the same store? Give both policies clones of one `Dpop`".to_owned(),
-        DpopError::Window { .. } => {
-            "Give the issuer of the client and the policy one clock".to_owned()
+    fn way_out(&self, error: &DpopError) -> String {
+        let Self { url, path_hint, .. } = self;
+        match error {
+            DpopError::Target { differs: TargetPart::Path, .. } | DpopError::RequestTarget => format!(
+                "The proof was for `{url}`. If that is the address with what a proxy takes away, then the layer sees another path than the client asked for: {path_hint}"
+            ),
+            DpopError::Target { .. } => format!(
+                "The proof was for `{url}`: `Dpop::at` has to say that address, as clients write it"
+            ),
+            DpopError::Replayed => "It was new. A process that has just begun refuses proofs that were made before it, and for the seconds that a client's clock may be ahead: have the policy begin earlier, by `InProcessReplays::new().started_at(…)` with a time an hour ago, or move a `FixedClock` on by a minute once the policy is built. If it has begun earlier: does another layer use the proof first, with another `Dpop` of the same store? Give both policies clones of one `Dpop`".to_owned(),
+            DpopError::Window { .. } => {
+                "Give the issuer of the client and the policy one clock".to_owned()
+            }
+            DpopError::Proof(ProofFault::Algorithm) => format!(
+                "The client's key is for {}: list it by `Dpop::algorithms`, or give the client another one",
+                self.client.key().algorithm()
+            ),
+            DpopError::Nonce(_) => NONCE_AGAIN.to_owned(),
+            DpopError::OtherKey | DpopError::NotBound => self.bind.to_owned(),
+            DpopError::Unavailable(_) => "Is its store of used proofs there?".to_owned(),
+            // Several policies, of which one takes no proofs.
+            DpopError::BoundAsBearer => SAY_DPOP.to_owned(),
+            _ => format!("The proof was good, and for `{url}`: does something change the request?"),
         }
-        DpopError::Proof(ProofFault::Algorithm) => format!(
-            "The client's key is for {}: list it by `Dpop::algorithms`, or give the client another one",
-            client.key().algorithm()
-        ),
-        DpopError::Nonce(_) => NONCE_AGAIN.to_owned(),
-        DpopError::OtherKey | DpopError::NotBound => {
-            "Give the client a token that is bound to its key, by `TokenBuilder::bound_to`".to_owned()
-        }
-        DpopError::Unavailable(_) => "Is its store of used proofs there?".to_owned(),
-        // Several policies, of which one takes no proofs.
-        DpopError::BoundAsBearer => SAY_DPOP.to_owned(),
-        _ => format!("The proof was good, and for `{url}`: does something change the request?"),
     }
 }
 

@@ -2,12 +2,11 @@
 use core::fmt::Write;
 
 use portcullis::Error;
-use portcullis::dpop::DpopError;
-use portcullis::error::{ClaimsError, SourceError};
+use portcullis::error::SourceError;
 
 use super::document::{Alternative, Documented, Operation, Presents};
 use super::{OpenApi, Proofs, WantedToken};
-use crate::dpop;
+use crate::dpop::{self, GoodProof};
 use crate::mtls::MtlsClient;
 use crate::protected::{Answer, Question};
 use crate::routes::Credentials;
@@ -93,6 +92,13 @@ enum Sender {
     BoundToNoKey,
 }
 
+/// An operation, and the address of one of its requests.
+#[derive(Clone, Copy)]
+struct Place<'o> {
+    operation: &'o Operation,
+    address: &'o str,
+}
+
 struct Walk<'a, A> {
     api: &'a OpenApi<'a>,
     ask: A,
@@ -106,38 +112,35 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
             Ok(address) => address,
             Err(why) => return self.untested.push(format!("{operation}: {why}")),
         };
+        let place = Place { operation, address };
         self.untested.extend(operation.untested.iter().map(|why| format!("{operation}: {why}")));
-        if !self.without_token(operation, address).await {
+        if !self.without_token(place).await {
             return;
         }
         for alternative in &operation.alternatives {
             let missing = self.missing_clients(operation, alternative);
-            if !missing.is_empty() {
-                self.untested.extend(missing);
-                continue;
+            if missing.is_empty() {
+                self.alternative(place, alternative).await;
             }
-            let all: Vec<_> = alternative.scopes.iter().map(String::as_str).collect();
-            if !self.with_all(operation, address, alternative, &all).await {
-                continue;
-            }
-            if operation.is_open {
-                continue;
-            }
-            if alternative.needs_certificate
-                && !self.without_certificate(operation, address, alternative, &all).await
-            {
-                continue;
-            }
-            if alternative.needs_proof()
-                && !self.without_proof(operation, address, alternative, &all).await
-            {
-                continue;
-            }
-            for scope in &all {
-                let rest: Vec<_> = all.iter().copied().filter(|own| own != scope).collect();
-                if !operation.alternatives.iter().any(|other| other.is_met_by(alternative, &rest)) {
-                    self.without_one(operation, address, alternative, rest, scope).await;
-                }
+            self.untested.extend(missing);
+        }
+    }
+
+    /// Asks with a token that has all, and with those that lack something.
+    async fn alternative(&mut self, place: Place<'_>, alternative: &Alternative) {
+        let all: Vec<_> = alternative.scopes.iter().map(String::as_str).collect();
+        let is_worth_asking_on = self.with_all(place, alternative, &all).await
+            && !place.operation.is_open
+            && self.without_certificate(place, alternative, &all).await
+            && self.without_proof(place, alternative, &all).await;
+        if !is_worth_asking_on {
+            return;
+        }
+        for scope in &all {
+            let rest: Vec<_> = all.iter().copied().filter(|own| own != scope).collect();
+            let mut others = place.operation.alternatives.iter();
+            if !others.any(|other| other.is_met_by(alternative, &rest)) {
+                self.without_one(place, alternative, rest, scope).await;
             }
         }
     }
@@ -178,25 +181,29 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
         }
     }
 
+    /// Keeps what is wrong with an answer, and says whether nothing is.
+    fn is_right(&mut self, operation: &Operation, how: &str, fault: Option<String>) -> bool {
+        let is_right = fault.is_none();
+        self.faults.extend(fault.map(|fault| format!("{operation}: {how} it answered {fault}")));
+        is_right
+    }
+
     /// Whether it answered as documented, so that it is worth to ask on.
-    async fn without_token(&mut self, operation: &Operation, address: &str) -> bool {
+    async fn without_token(&mut self, Place { operation, address }: Place<'_>) -> bool {
         let how = "without a token";
         let asked = (operation.method, address);
         let Some(answer) = self.ask(operation, asked, (Credentials::none(), false), how).await
         else {
             return false;
         };
-        let fault = if operation.is_open {
-            if answer.is_refusal() {
-                Some(format!("{}, though the document says that it needs none", answer.shown()))
-            } else {
-                answer.missing_route(operation)
-            }
-        } else {
+        let fault = if !operation.is_open {
             answer.fault_without_token(operation)
+        } else if answer.is_refusal() {
+            Some(format!("{}, though the document says that it needs none", answer.shown()))
+        } else {
+            answer.missing_route(operation)
         };
-        if let Some(fault) = fault {
-            self.faults.push(format!("{operation}: {how} it answered {fault}"));
+        if !self.is_right(operation, how, fault) {
             return false;
         }
         // Routers answer HEAD by GET, whether or not a document says so.
@@ -205,28 +212,21 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
             let asked = ("HEAD", address);
             let answer = self.ask(operation, asked, (Credentials::none(), false), how).await;
             let answer = answer.filter(|it| !it.is_refusal() && !it.is_missing());
-            if let Some(answer) = answer {
-                self.faults.push(format!("{operation}: {how} it answered {}", answer.shown()));
-            }
+            self.is_right(operation, how, answer.map(|answer| answer.shown()));
         }
         let has_certificate = operation.alternatives.iter().any(|it| it.needs_certificate);
         if has_certificate && !operation.is_open && self.api.client.is_some() {
             let how = "with a certificate and without a token";
-            let asked = (operation.method, address);
             let answer = self.ask(operation, asked, (Credentials::none(), true), how).await;
             let fault = answer.and_then(|answer| answer.fault_without_token(operation));
-            if let Some(fault) = fault {
-                self.faults.push(format!("{operation}: {how} it answered {fault}"));
-                return false;
-            }
+            return self.is_right(operation, how, fault);
         }
         true
     }
 
     async fn with_all(
         &mut self,
-        operation: &Operation,
-        address: &str,
+        place: Place<'_>,
         alternative: &Alternative,
         scopes: &[&str],
     ) -> bool {
@@ -235,20 +235,17 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
             some => format!("with `{}` in `{}`", some.join(" "), alternative.scheme),
         };
         let asked = (alternative, scopes.to_vec(), Sender::Own);
-        let answer = self.with_token(operation, address, asked, &how).await;
-        let Some(answer) = answer else { return false };
+        let Some(answer) = self.with_token(place, asked, &how).await else { return false };
         let fault = if answer.is_refusal() {
-            Some(format!("{}{}", answer.shown(), self.hint(address, alternative, &answer)))
+            Some(self.refused(place.address, alternative, &answer))
         } else {
-            answer.missing_route(operation)
+            answer.missing_route(place.operation)
         };
-        let is_let_in = fault.is_none();
-        self.faults.extend(fault.map(|fault| format!("{operation}: {how} it answered {fault}")));
-        is_let_in
+        self.is_right(place.operation, &how, fault)
     }
 
-    /// What to do where a good token is refused.
-    fn hint(&self, address: &str, alternative: &Alternative, answer: &Answer) -> String {
+    /// With what a good token was refused, why, and what to do.
+    fn refused(&self, address: &str, alternative: &Alternative, answer: &Answer) -> String {
         let hint = match answer.why() {
             Some(Error::Forbidden(_)) if !alternative.beyond.is_empty() => {
                 ": let the token have what is beyond its scopes, by `WantedToken::beyond`"
@@ -264,97 +261,104 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
                 ": the document does not say that it takes a proof as well"
             }
             Some(why) => match self.api.proofs.filter(|_| alternative.needs_proof()) {
-                Some(proofs) => return proofs.way_out(address, why),
+                Some(proofs) => {
+                    return format!("{}: {}", answer.status(), proofs.refused(address, why));
+                }
                 None => ": give a token that the policy accepts",
             },
         };
-        hint.to_owned()
+        format!("{}{hint}", answer.shown())
     }
 
     /// Whether nobody gets in without the certificate that the document asks for.
     async fn without_certificate(
         &mut self,
-        operation: &Operation,
-        address: &str,
+        place: Place<'_>,
         alternative: &Alternative,
         scopes: &[&str],
     ) -> bool {
-        let others = &operation.alternatives;
-        if others.iter().any(|other| other.is_met_without_certificate(alternative, scopes)) {
+        let mut others = place.operation.alternatives.iter();
+        if !alternative.needs_certificate
+            || others.any(|other| other.is_met_without_certificate(alternative, scopes))
+        {
             return true;
         }
-        let before = self.faults.len();
-        for (sender, how) in [
+        let senders = [
             (Sender::WithoutCertificate, "without the certificate that its token is bound to"),
             (
                 Sender::BoundToNoCertificate,
                 "with a token that is bound to no certificate, and without one,",
             ),
-        ] {
-            let asked = (alternative, scopes.to_vec(), sender);
-            let answer = self.with_token(operation, address, asked, how).await;
-            let is_met = |why: &Error| matches!(why, Error::Certificate(_));
-            let fault = answer.and_then(|it| it.fault_of_thief(operation, is_met, "one"));
-            let fault = fault.map(|fault| format!("{operation}: {how} it answered {fault}"));
-            self.faults.extend(fault);
-        }
-        self.faults.len() == before
+        ];
+        let is_for_it = |why: &Error| matches!(why, Error::Certificate(_));
+        self.none_gets_in(place, (alternative, scopes), &senders, ("one", is_for_it)).await
     }
 
     /// Whether nobody gets in without a new proof of the key that the token is bound to.
     async fn without_proof(
         &mut self,
-        operation: &Operation,
-        address: &str,
+        place: Place<'_>,
         alternative: &Alternative,
         scopes: &[&str],
     ) -> bool {
-        let others = &operation.alternatives;
-        let is_bearer_token =
-            others.iter().any(|other| other.is_met_as_bearer_token(alternative, scopes));
-        let before = self.faults.len();
-        for (sender, how) in [
+        if !alternative.needs_proof() {
+            return true;
+        }
+        let mut senders = vec![
             (Sender::WithoutProof, "without a proof"),
             // Whatever else the document has: this token is bound (RFC 9449 §7.2).
             (Sender::AsBearer, "with its bound token as a bearer token"),
             (Sender::WithUsedProof, "with the same proof again"),
-            (Sender::BoundToNoKey, "with a bearer token that is bound to no key"),
-        ] {
-            if sender == Sender::BoundToNoKey && is_bearer_token {
-                continue;
-            }
-            let asked = (alternative, scopes.to_vec(), sender);
-            let answer = self.with_token(operation, address, asked, how).await;
-            let is_met = |why: &Error| matches!(why, Error::Dpop(_));
-            let fault = answer.and_then(|it| it.fault_of_thief(operation, is_met, "a new proof"));
-            let fault = fault.map(|fault| format!("{operation}: {how} it answered {fault}"));
-            self.faults.extend(fault);
+        ];
+        let mut others = place.operation.alternatives.iter();
+        if !others.any(|other| other.is_met_as_bearer_token(alternative, scopes)) {
+            senders.push((Sender::BoundToNoKey, "with a bearer token that is bound to no key"));
         }
-        self.faults.len() == before
+        let is_for_it = |why: &Error| matches!(why, Error::Dpop(_));
+        self.none_gets_in(place, (alternative, scopes), &senders, ("a new proof", is_for_it)).await
+    }
+
+    /// Whether each of these is refused. `what`: what they lack, and whether an error is for that.
+    async fn none_gets_in(
+        &mut self,
+        place: Place<'_>,
+        (alternative, scopes): (&Alternative, &[&str]),
+        senders: &[(Sender, &str)],
+        what: (&str, impl Fn(&Error) -> bool),
+    ) -> bool {
+        let mut are_refused = true;
+        for (sender, how) in senders {
+            let asked = (alternative, scopes.to_vec(), *sender);
+            let answer = self.with_token(place, asked, how).await;
+            are_refused &= answer.is_some_and(|answer| {
+                let fault = answer.fault_of_thief(place.operation, &what);
+                self.is_right(place.operation, how, fault)
+            });
+        }
+        are_refused
     }
 
     async fn without_one(
         &mut self,
-        operation: &Operation,
-        address: &str,
+        place: Place<'_>,
         alternative: &Alternative,
         rest: Vec<&str>,
         scope: &str,
     ) {
         let how = format!("without the scope `{scope}` in `{}`", alternative.scheme);
-        let asked = (alternative, rest, Sender::Own);
-        let answer = self.with_token(operation, address, asked, &how).await;
-        let fault = answer.and_then(|answer| answer.fault_without_scope(operation, alternative));
-        self.faults.extend(fault.map(|fault| format!("{operation}: {how} it answered {fault}")));
+        let answer = self.with_token(place, (alternative, rest, Sender::Own), &how).await;
+        let fault =
+            answer.and_then(|answer| answer.fault_without_scope(place.operation, alternative));
+        self.is_right(place.operation, &how, fault);
     }
 
     async fn with_token(
         &mut self,
-        operation: &Operation,
-        address: &str,
+        place: Place<'_>,
         (alternative, scopes, sender): (&Alternative, Vec<&str>, Sender),
         how: &str,
     ) -> Option<Answer> {
+        let Place { operation, address } = place;
         let needs_certificate = alternative.needs_certificate;
         let has_certificate = needs_certificate && sender != Sender::BoundToNoCertificate;
         let certificate = self.api.client.filter(|_| has_certificate).map(MtlsClient::der);
@@ -374,7 +378,7 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
                 (Sender::AsBearer, _) | (_, None) => token.as_str().into(),
                 (_, Some(proofs)) => {
                     let sent = (proofs, token, sender, presents_certificate);
-                    return self.with_proof(operation, address, sent, how).await;
+                    return self.with_proof(place, sent, how).await;
                 }
             },
             Presents::Header { name, prefix } => {
@@ -400,8 +404,7 @@ impl<A: AsyncFn(&Question<'_>) -> Result<Answer, String>> Walk<'_, A> {
     /// Follows one demand for a nonce.
     async fn with_proof(
         &mut self,
-        operation: &Operation,
-        address: &str,
+        Place { operation, address }: Place<'_>,
         (proofs, token, sender, presents_certificate): (Proofs<'_>, String, Sender, bool),
         how: &str,
     ) -> Option<Answer> {
@@ -433,21 +436,15 @@ impl Proofs<'_> {
         dpop::address(self.base, address)
     }
 
-    /// What to do where a good proof is refused, behind why it was.
-    fn way_out(self, address: &str, why: &Error) -> String {
-        const PATH_HINT: &str = "put the policy around whatever rewrites the path";
-        let way_out = match why {
-            Error::Dpop(DpopError::OtherKey | DpopError::NotBound) => {
-                "Bind the token to `WantedToken::key`".to_owned()
-            }
-            Error::Dpop(error) => dpop::way_out(self.client, &self.url(address), PATH_HINT, error),
-            Error::Source(SourceError::Missing | SourceError::DpopScheme)
-            | Error::Claims(ClaimsError::SenderConstrained) => dpop::SAY_DPOP.to_owned(),
-            _ => "Give a token that the policy accepts".to_owned(),
+    /// Why a good proof was refused, and what to do.
+    fn refused(self, address: &str, why: &Error) -> String {
+        let proof = GoodProof {
+            client: self.client,
+            url: &self.url(address),
+            path_hint: "put the policy around whatever rewrites the path",
+            bind: "Bind the token to `WantedToken::key`",
         };
-        // Of what ends with a question.
-        let end = if why.to_string().ends_with('?') { "" } else { "." };
-        format!("{end} {way_out}")
+        proof.refused(why, "Give a token that the policy accepts")
     }
 }
 
@@ -505,15 +502,14 @@ impl Answer {
         })
     }
 
-    /// `is_met`: whether that is why who lacks `what` is refused.
+    /// `what`: what its sender lacks, and whether an error is for that.
     fn fault_of_thief(
         &self,
         operation: &Operation,
-        is_met: impl Fn(&Error) -> bool,
-        what: &str,
+        (what, is_for_it): &(&str, impl Fn(&Error) -> bool),
     ) -> Option<String> {
         let is_met = match self.why() {
-            Some(why) => is_met(why) && self.status() == 401,
+            Some(why) => is_for_it(why) && self.status() == 401,
             None => self.status() == 401 && self.challenges_for_tokens(),
         };
         if is_met {
